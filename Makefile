@@ -1,0 +1,39 @@
+# Every target works from a bare checkout: it creates .venv first, and does nothing there when it is up to date.
+PYTHON ?= python3.11
+export PYTHON
+BIN := .venv/bin
+
+.PHONY: help install dev demo test test-slow check format lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+install:  ## create .venv with what a session needs
+	@$(PYTHON) install/install.py
+
+dev:
+	@$(PYTHON) install/install.py --dev
+
+demo: install  ## an agent trains four real policies, reports on each and stages the next (about a minute)
+	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 4 --model offline --approve auto
+
+test: dev check  ## lint, types, and the fast tests
+	@$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+
+test-slow: dev  ## the tests that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+check: dev  ## lint and types
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+format: dev  ## rewrite the code in the project's format
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+lock:  ## resolve the dependencies again
+	@$(PYTHON) install/lock.py
+
+clean:  ## remove .venv and caches; never runs or proposals
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

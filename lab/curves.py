@@ -1,0 +1,80 @@
+"""Learning curves: what training logged, read back from Parquet after the run or JSON lines while it trains."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.files import read_lines
+from lab.paths import RunPaths, SeedPaths
+
+STEP = "agent_steps"
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric of one replicate."""
+
+    steps: Array
+    """Agent steps, ascending; shape (points,)."""
+    values: Array
+    """Shape (points,); finite."""
+
+
+def read_seed(paths: SeedPaths) -> dict[str, Curve]:
+    """Every logged metric of a replicate; empty where nothing was logged yet."""
+    columns = _parquet(paths.metrics) if paths.metrics.exists() else _lines(paths.metrics_live)
+    steps = columns.get(STEP)
+    if steps is None:
+        return {}
+    curves: dict[str, Curve] = {}
+    for name, values in columns.items():
+        kept = np.isfinite(values) & np.isfinite(steps)
+        if name != STEP and kept.any():
+            curves[name] = Curve(steps[kept], values[kept])
+    return curves
+
+
+def read_run(paths: RunPaths, seeds: tuple[int, ...]) -> dict[int, dict[str, Curve]]:
+    """Seed to metric to curve."""
+    return {seed: read_seed(paths.seed(seed)) for seed in seeds}
+
+
+def compact(paths: SeedPaths) -> None:
+    """Turn the JSON lines of an ended replicate into Parquet; the lines are removed once that is complete."""
+    if not paths.metrics_live.exists():
+        return
+    if paths.metrics_live.stat().st_size:
+        import duckdb
+
+        temporary = paths.metrics.with_suffix(".parquet.part")
+        with duckdb.connect() as connection:
+            source = connection.read_json(str(paths.metrics_live), format="newline_delimited", ignore_errors=True)
+            source.write_parquet(str(temporary), compression="zstd")
+        temporary.replace(paths.metrics)
+    paths.metrics_live.unlink()
+
+
+def _parquet(path: Path) -> dict[str, Array]:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        columns = connection.read_parquet(str(path)).fetchnumpy()
+    return {name: _numbers(values) for name, values in columns.items() if values.dtype != object}
+
+
+def _lines(path: Path) -> dict[str, Array]:
+    rows = list(read_lines(path))
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([_number(row.get(name)) for row in rows], dtype=np.float64) for name in names}
+
+
+def _numbers(values: Any) -> Array:
+    return np.asarray(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else float("nan")

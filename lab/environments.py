@@ -1,0 +1,158 @@
+"""What we declare about environments: how their metrics map to the common names, and the presets.
+
+PufferLib's own ini stays the base config. A preset fixes total_timesteps, topology, replicates and the size of the
+final evaluation; `quick` answers in seconds, `full` is PufferLib's own length.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lab.config import Config, derive
+from lab.errors import InvalidInput, Problem
+from lab.inventory import Environment
+from lab.space import Scalar
+
+Preset = Literal["quick", "full"]
+PRESETS: tuple[Preset, ...] = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Where a metric comes from: the environment's own log, scaled."""
+
+    source: str
+    """Key in what the environment logs for its finished episodes."""
+    scale: float = 1.0
+    rate: bool = False
+    """It is a share: a value outside 0 to 1 is flagged."""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is known of one environment beyond its ini."""
+
+    objective: str = "perf:max"
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    """Common name to source; names that the environment logs itself need no entry."""
+    episode_limit: int | None = None
+    """Steps after which an episode ends in any case."""
+    quick: dict[str, Scalar] = field(default_factory=dict)
+    full: dict[str, Scalar] = field(default_factory=dict)
+
+
+# An Ocean environment logs `perf`, its success on a scale of 0 to 1, by PufferLib's convention.
+COMMON: dict[str, Metric] = {
+    "perf": Metric("perf", rate=True),
+    "score": Metric("score"),
+    "episode_length": Metric("episode_length", unit="steps"),
+    "mean_reward": Metric("episode_return"),
+    "success_rate": Metric("success_rate", rate=True),
+    "collision_rate": Metric("collision_rate", rate=True),
+}
+
+PROFILES: dict[str, Profile] = {
+    "puffer_cartpole": Profile(
+        # cartpole.h: perf = episode return / 200, one reward a step, and an episode ends at 200 steps.
+        metrics={
+            "mean_reward": Metric("perf", scale=200.0),
+            "success_rate": Metric("max_steps_termination", rate=True),
+            "collision_rate": Metric("x_threshold_termination", rate=True),
+        },
+        episode_limit=200,
+        quick={
+            "train.total_timesteps": 2_000_000,
+            "train.optimizer": "adam",
+            "train.learning_rate": 0.005,
+            "train.bptt_horizon": 32,
+            "train.minibatch_size": 8192,
+            "env.num_envs": 1024,
+            "rnn.enabled": False,
+        },
+        full={"train.bptt_horizon": 32, "train.minibatch_size": 32768, "env.num_envs": 4096, "rnn.enabled": False,
+              "train.optimizer": "adam", "train.learning_rate": 0.005},
+    ),
+}  # fmt: skip
+
+# Serial with one large native environment is the fastest topology on a CPU for every Ocean environment measured.
+_TOPOLOGY: dict[str, Scalar] = {"vec.backend": "Serial", "vec.num_envs": 1}
+
+
+def profile_of(env_name: str) -> Profile:
+    """What is declared about an environment, or the defaults."""
+    return PROFILES.get(env_name, Profile())
+
+
+def metrics_of(env_name: str) -> dict[str, Metric]:
+    """Common name to source for an environment."""
+    return {**COMMON, **profile_of(env_name).metrics}
+
+
+def base_config(environment: Environment) -> Config:
+    """PufferLib's own ini for an environment, in our structure."""
+    ini = environment.ini
+    train = {
+        key: value for key, value in ini["train"].items()
+        if key not in ("name", "project", "data_dir", "batch_size", "seed", "env", "use_rnn") and value != "auto"
+    }  # fmt: skip
+    vec = {key: value for key, value in ini["vec"].items() if key in ("backend", "num_envs") or (
+        key in ("num_workers", "batch_size") and value != "auto")}  # fmt: skip
+    rnn_name = ini["base"].get("rnn_name")
+    return Config(
+        env_name=environment.name,
+        env=dict(ini.get("env", {})),
+        vec=vec,
+        train={**train, "device": "auto"},
+        policy={"name": ini["base"]["policy_name"], **ini.get("policy", {})},
+        rnn={"enabled": rnn_name is not None, "name": rnn_name, **ini.get("rnn", {})},
+        autopilot={"seeds": 2, "threads": 1, "eval_slots": 64, "eval_steps": 4000},
+    )
+
+
+def preset_config(environment: Environment, preset: str) -> Config:
+    """The config that a preset stands for.
+
+    Raises:
+        InvalidInput: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise InvalidInput([Problem(key="preset", value=repr(preset), rule="is unknown", valid=" | ".join(PRESETS))])
+    base = base_config(environment)
+    profile = profile_of(environment.name)
+    changes: dict[str, Any] = dict(_TOPOLOGY)
+    if preset == "quick":
+        changes |= {"autopilot.seeds": 2, **_generic_quick(base), **profile.quick}
+    else:
+        changes |= {"autopilot.seeds": 3, **profile.full}
+    config = base.with_overrides(changes)
+    if environment.agents_per_env is None:
+        return config
+    # An ini is written for its own topology; with a smaller batch its minibatch no longer fits.
+    batch = derive(config, environment.agents_per_env).batch_size
+    minibatch = min(int(config.train["minibatch_size"] or batch), batch)
+    return config.with_overrides({"train.minibatch_size": minibatch})
+
+
+def _generic_quick(base: Config) -> dict[str, Scalar]:
+    """A short training on a CPU for an environment nobody has tuned: a batch of at most 1024 env units."""
+    changes: dict[str, Scalar] = {
+        "train.total_timesteps": min(1_000_000, int(base.train["total_timesteps"] or 1_000_000)),
+        "train.bptt_horizon": 32,
+        "train.minibatch_size": 8192,
+    }
+    if "num_envs" in base.env:
+        changes["env.num_envs"] = min(int(base.env["num_envs"]), 1024)
+    return changes
+
+
+def objective_of(text: str | None, env_name: str) -> tuple[str, Literal["max", "min"]]:
+    """Split an objective such as `perf:max`; the environment's own where none is given.
+
+    Raises:
+        InvalidInput: it is not of that form.
+    """
+    metric, _, direction = (text or profile_of(env_name).objective).partition(":")
+    if metric and direction in ("max", "min"):
+        return metric, "max" if direction == "max" else "min"
+    valid = "a metric and a direction, such as perf:max"
+    raise InvalidInput([Problem(key="objective", value=repr(text), rule="is not of the form METRIC:max or :min", valid=valid)])

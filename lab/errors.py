@@ -1,0 +1,59 @@
+"""Everything that can go wrong on purpose, as one small hierarchy.
+
+A message is one line a person can act on. `InvalidInput` means the call or the config is wrong (exit status 2) and
+nothing was changed on disk; any other `AutopilotError` means that something failed (exit status 1).
+"""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Problem(BaseModel):
+    """One thing wrong with an input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    """Dotted name of the field, such as `train.gamma`."""
+    value: str
+    """What was given, as text."""
+    rule: str
+    """What it has to satisfy."""
+    valid: str
+    """The nearest valid value, or what would be valid."""
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}: {self.rule}; valid: {self.valid}"
+
+
+class AutopilotError(Exception):
+    """Something failed. Its text is one line for the user."""
+
+    exit_code = 1
+
+
+class InvalidInput(AutopilotError):
+    """The call or the config is wrong; nothing was changed."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem] | str) -> None:
+        self.problems = () if isinstance(problems, str) else tuple(problems)
+        super().__init__(problems if isinstance(problems, str) else " | ".join(str(p) for p in problems))
+
+
+class NotFound(InvalidInput):
+    """A run, proposal or session of that name is not in this workspace."""
+
+
+class Busy(AutopilotError):
+    """Somebody else holds what this needs; says who and since when."""
+
+
+class Damaged(AutopilotError):
+    """A record on disk can't be read back; names the file and what is wrong with it."""
+
+
+class TrainingFailed(AutopilotError):
+    """The training process ended without a result, or could not be started."""

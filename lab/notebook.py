@@ -1,0 +1,349 @@
+"""The runs of a workspace: create, update, read back, compare.
+
+Who writes what: the session or `autopilot train` writes run.json and the summary; a training process writes its own
+seed folder; the analysis writes report and transcript. A folder that can't be read is reported and passed over.
+"""
+
+import platform
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from lab.config import Config, diff
+from lab.curves import compact
+from lab.environments import metrics_of, objective_of
+from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem
+from lab.files import append_line, locked, read_lines, read_model, write_json, write_model
+from lab.paths import RunPaths, Workspace
+from lab.records import (
+    ReplicateResult,
+    RunRecord,
+    RunState,
+    TrainerSummary,
+    Verdict,
+    new_id,
+    now,
+)
+from lab.stats import compare, noise_floor, summarize
+
+Group = tuple[str, str, str]
+COUNTS = ("sps", "agent_steps", "epoch")
+
+
+@dataclass
+class Notebook:
+    """All that is known about the runs of one workspace."""
+
+    workspace: Workspace
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Folder name to what is wrong with it, from the last listing."""
+
+    def runs(self, group: Group | None = None) -> list[RunRecord]:
+        """Every readable run, oldest first; those of one group if given."""
+        found = list(self._read_all())
+        return sorted(
+            (run for run in found if group is None or run.group == group), key=lambda run: (run.created, run.run_id)
+        )
+
+    def _read_all(self) -> Iterator[RunRecord]:
+        self.damaged.clear()
+        folders = self.workspace.runs.iterdir() if self.workspace.runs.is_dir() else iter(())
+        for folder in folders:
+            if not folder.is_dir() or folder.name == "sessions" or folder.name.startswith("."):
+                continue
+            try:
+                yield read_model(RunPaths(folder).run, RunRecord)
+            except FileNotFoundError:
+                self.damaged[folder.name] = "run.json is missing"
+            except (Damaged, OSError) as error:
+                self.damaged[folder.name] = str(error)
+
+    def paths(self, run_id: str) -> RunPaths:
+        """Files of an existing run.
+
+        Raises:
+            NotFound: no such run.
+        """
+        paths = self.workspace.run(run_id)
+        if not paths.run.exists():
+            raise NotFound(f"run {run_id!r} is not in {self.workspace.root}: 'autopilot runs' lists what is")
+        return paths
+
+    def run(self, run_id: str) -> RunRecord:
+        """One run's record.
+
+        Raises:
+            NotFound: no such run.
+            Damaged: its record can't be read.
+        """
+        return read_model(self.paths(run_id).run, RunRecord)
+
+    def config(self, run_id: str) -> Config:
+        """One run's complete config."""
+        return read_model(self.paths(run_id).config, Config)
+
+    def summary(self, run_id: str) -> TrainerSummary | None:
+        """What came of a run; None unless it finished."""
+        path = self.paths(run_id).summary
+        return read_model(path, TrainerSummary) if path.exists() else None
+
+    def results(self, run: RunRecord) -> list[ReplicateResult]:
+        """The replicates that have ended, in the order of the seeds."""
+        paths = [self.workspace.run(run.run_id).seed(seed).result for seed in run.seeds]
+        return [read_model(path, ReplicateResult) for path in paths if path.exists()]
+
+    def create(
+        self,
+        config: Config,
+        overrides: dict[str, Any],
+        *,
+        preset: str,
+        objective: str,
+        arm: str,
+        run_id: str | None = None,
+        parent: str | None = None,
+        proposal: str | None = None,
+        session: str | None = None,
+    ) -> RunRecord:
+        """A new queued run, complete on disk or not there at all.
+
+        Args:
+            config: complete and valid.
+            overrides: what was asked for on top of the parent's config, or of the preset where there is no parent.
+            preset: the preset it belongs to.
+            objective: such as `perf:max`.
+            arm: who made the config.
+            run_id: its name; a new one if None.
+            parent: the run that the overrides change.
+            proposal: the proposal it carries out.
+            session: the session that asked for it.
+
+        Raises:
+            InvalidInput: the name is taken.
+        """
+        created = now()
+        with locked(self.workspace.runs / ".lock"):
+            paths = self.workspace.run(run_id or new_id(created))
+            if paths.dir.exists():
+                rule = "is taken: a run is never overwritten"
+                raise InvalidInput(
+                    [Problem(key="run-id", value=repr(run_id), rule=rule, valid="another name, or none")]
+                )
+            record = RunRecord(
+                run_id=paths.dir.name,
+                env_name=config.env_name,
+                preset=preset,
+                objective=objective,
+                arm=arm,
+                parent=parent,
+                proposal=proposal,
+                session=session,
+                seeds=self._seeds(config),
+                created=created,
+                host=platform.node(),
+            )
+            work = RunPaths(self.workspace.runs / f".new-{paths.dir.name}")
+            shutil.rmtree(work.dir, ignore_errors=True)
+            write_model(work.config, config)
+            write_json(work.override, overrides)
+            changed = diff(self.config(parent), config) if parent else {}
+            write_json(work.config_diff, {key: list(values) for key, values in changed.items()})
+            write_model(work.run, record)
+            work.dir.rename(paths.dir)
+        return record
+
+    def _seeds(self, config: Config) -> tuple[int, ...]:
+        """The person's seeds if they set one, else the next ones that no run of this environment has used.
+
+        Fresh seeds for every run: with the same few for all, the best config would be the one that suits them.
+        """
+        count = int(config.autopilot["seeds"] or 1)
+        first = config.train.get("seed")
+        if not isinstance(first, int):
+            used = (seed for run in self._read_all() if run.env_name == config.env_name for seed in run.seeds)
+            first = max(used, default=0) + 1
+        return tuple(range(first, first + count))
+
+    def update(self, run_id: str, **changes: Any) -> RunRecord:
+        """Change fields of a run's record; a run that has ended never changes again."""
+        record = self.run(run_id)
+        if record.state.ended:
+            raise AutopilotError(f"run {run_id} has ended ({record.state}) and can't change any more")
+        record = record.model_validate({**record.model_dump(), **changes})
+        write_model(self.workspace.run(run_id).run, record)
+        return record
+
+    def finish(self, run_id: str, results: Iterable[ReplicateResult], versions: dict[str, str]) -> RunRecord:
+        """Record the end of a run from its replicates: summary, final state, verdict.
+
+        A run finishes only when every replicate did and its objective was measured; else it takes the state and
+        the reason of the first replicate that did not.
+        """
+        record, results = self.run(run_id), list(results)
+        paths = self.workspace.run(run_id)
+        for seed in record.seeds:
+            compact(paths.seed(seed))
+        metric, _ = objective_of(record.objective, record.env_name)
+        bad = next((result for result in results if result.state is not RunState.FINISHED), None)
+        if bad is None and not all(metric in result.metrics for result in results):
+            known = sorted({name for result in results for name in result.metrics})
+            reason = f"the environment logged no {metric!r} in the final evaluation (it logged {', '.join(known)})"
+            return self.fail(run_id, RunState.FAILED, reason, versions=versions)
+        if bad is not None:
+            tail = log_tail(paths, bad.seed)
+            return self.fail(run_id, bad.state, f"seed {bad.seed}: {bad.reason}", log_tail=tail, versions=versions)
+        config = self.config(run_id)
+        write_model(paths.summary, _summary(record, config, results))
+        record = self.update(run_id, state=RunState.FINISHED, finished=now(), versions=versions)
+        self.judge(record)
+        return record
+
+    def fail(self, run_id: str, state: RunState, reason: str, **more: Any) -> RunRecord:
+        """Record the end of a run that has no score."""
+        return self.update(run_id, state=state, reason=reason[:2000], finished=now(), **more)
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """Run id to its verdict."""
+        lines = read_lines(self.workspace.verdicts)
+        found = [Verdict.model_validate(line) for line in lines]
+        return {verdict.run_id: verdict for verdict in reversed(found)}
+
+    def judge(self, run: RunRecord) -> Verdict:
+        """The verdict of a finished run against its group's incumbent, recorded once."""
+        known = self.verdicts()
+        if run.run_id in known:
+            return known[run.run_id]
+        incumbent = self.incumbent(run.group)
+        verdict = self.compare(run.run_id, incumbent) if incumbent else None
+        if verdict is None:
+            metric, _ = objective_of(run.objective, run.env_name)
+            verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=metric)
+        append_line(self.workspace.verdicts, verdict.model_dump(mode="json"))
+        return verdict
+
+    def incumbent(self, group: Group) -> str | None:
+        """The best run of a group so far, by verdict: the first one, replaced by each that was found better."""
+        best: str | None = None
+        mine = {run.run_id for run in self.runs(group)}
+        for verdict in sorted(self.verdicts().values(), key=lambda verdict: verdict.time):
+            if verdict.run_id in mine and verdict.verdict in ("first", "better"):
+                best = verdict.run_id
+        return best
+
+    def compare(self, run_id: str, against: str) -> Verdict:
+        """Two finished runs in the first one's objective; inconclusive where they are not like with like.
+
+        Raises:
+            InvalidInput: one of them has no score.
+        """
+        record = self.run(run_id)
+        metric, direction = objective_of(record.objective, record.env_name)
+        new, old = self.values(run_id, metric), self.values(against, metric)
+        for name, values in ((run_id, new), (against, old)):
+            if not values:
+                raise InvalidInput(f"run {name} has no {metric!r}: only a finished run has a score")
+        result = compare(new, old, direction)
+        confounds = self._confounds(run_id, against)
+        return Verdict(
+            time=now(),
+            run_id=run_id,
+            against=against,
+            verdict="inconclusive" if confounds else result.verdict,
+            metric=metric,
+            effect=result.effect,
+            low=result.low,
+            high=result.high,
+            method=result.method,
+            confounds=confounds,
+        )
+
+    def values(self, run_id: str, metric: str) -> tuple[float, ...]:
+        """A metric's value in each replicate of a finished run; empty if there is none."""
+        summary = self.summary(run_id)
+        return summary.metrics[metric].values if summary and metric in summary.metrics else ()
+
+    def _confounds(self, run_id: str, against: str) -> tuple[str, ...]:
+        new, old = self.config(run_id), self.config(against)
+        found = []
+        if new.train["total_timesteps"] != old.train["total_timesteps"]:
+            steps = (old.train["total_timesteps"], new.train["total_timesteps"])
+            found.append(f"trained for {steps[1]:,} steps against {steps[0]:,}")
+        task = {key for key in diff(old, new) if key.startswith("env.") and key != "env.num_envs"}
+        if task:
+            found.append(f"the task differs: {', '.join(sorted(task))}")
+        versions = self.run(run_id).versions, self.run(against).versions
+        if versions[0] and versions[1] and versions[0] != versions[1]:
+            found.append("other versions of the code")
+        return tuple(found)
+
+    def noise(self, group: Group) -> tuple[float, int] | None:
+        """The noise floor of a group: pooled replicate standard deviation, and its degrees of freedom."""
+        metric, _ = objective_of(group[1], group[0])
+        return noise_floor([self.values(run.run_id, metric) for run in self.runs(group)])
+
+    def best(self, runs: Iterable[RunRecord]) -> RunRecord | None:
+        """The finished run with the best mean, whatever the verdicts say."""
+        scored = []
+        for run in runs:
+            metric, direction = objective_of(run.objective, run.env_name)
+            summary = self.summary(run.run_id)
+            if summary and metric in summary.metrics:
+                mean = summary.metrics[metric].mean
+                scored.append((mean if direction == "max" else -mean, run))
+        return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def log_tail(paths: RunPaths, seed: int, lines: int = 12) -> tuple[str, ...]:
+    """The last lines of a replicate's log, bounded."""
+    log = paths.seed(seed).log
+    if not log.exists():
+        return ()
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        text = file.read().decode(errors="replace")
+    return tuple(line[:400] for line in text.splitlines()[-lines:])
+
+
+def _summary(record: RunRecord, config: Config, results: list[ReplicateResult]) -> TrainerSummary:
+    declared = metrics_of(record.env_name)
+    names = [name for name in results[0].metrics if all(name in result.metrics for result in results)]
+    metrics = {}
+    for name in names:
+        values = [result.metrics[name] for result in results]
+        rate = name in declared and declared[name].rate
+        outside = rate and not all(0 <= value <= 1 for value in values)
+        metrics[name] = summarize(values, "declared as a rate, but outside 0 to 1" if outside else None)
+    return TrainerSummary(
+        timestamp=now(),
+        run_id=record.run_id,
+        train=config.train,
+        env=config.env,
+        vec=config.vec,
+        metrics=metrics,
+        greedy=_greedy(results, record.env_name),
+    )
+
+
+def _greedy(results: list[ReplicateResult], env_name: str) -> dict[str, Any]:
+    passes = [next((e for e in result.evaluations if e.actions == "greedy"), None) for result in results]
+    mapped = [map_metrics(evaluation.raw, env_name) for evaluation in passes if evaluation]
+    if len(mapped) < len(results):
+        return {}
+    return {name: summarize([values[name] for values in mapped]) for name in mapped[0] if all(name in m for m in mapped)}
+
+
+def map_metrics(raw: dict[str, float], env_name: str) -> dict[str, float]:
+    """What an environment logged, under the common names; names without a mapping stay as they are."""
+    declared = metrics_of(env_name)
+    mapped = {name: raw[metric.source] * metric.scale for name, metric in declared.items() if metric.source in raw}
+    return {**{name: value for name, value in raw.items() if name != "n"}, **mapped}
+
+
+def active_time(run: RunRecord) -> timedelta | None:
+    """How long a run trained, from its last start to its end."""
+    return run.finished - run.started if run.finished and run.started else None
+
+
+Direction = Literal["max", "min"]

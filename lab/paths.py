@@ -1,0 +1,215 @@
+"""Where everything lies: each file name of a workspace is a property here, and nowhere else.
+
+Ids become folder names, so they are checked against a narrow pattern before they touch a path: nothing that a model,
+a request or an imported folder says can reach outside the workspace.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import NotFound
+
+ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,79}")
+
+
+def checked(kind: str, name: str) -> str:
+    """`name`, if it can be a folder of ours.
+
+    Raises:
+        NotFound: it can't.
+    """
+    if not ID.fullmatch(name) or ".." in name:
+        raise NotFound(f"{kind} {name[:80]!r} is not in this workspace: an id has letters, digits, '.', '_' and '-'")
+    return name
+
+
+@dataclass(frozen=True)
+class SeedPaths:
+    """One replicate: `runs/<run_id>/seeds/<seed>/`, written by its training process alone while it runs."""
+
+    dir: Path
+
+    @property
+    def metrics_live(self) -> Path:
+        """One JSON line per logged point, while it trains."""
+        return self.dir / "metrics.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The same as Parquet, once the run has ended."""
+        return self.dir / "metrics.parquet"
+
+    @property
+    def log(self) -> Path:
+        """Everything the training process printed."""
+        return self.dir / "train.log"
+
+    @property
+    def result(self) -> Path:
+        """What came out; its presence means that this replicate is complete."""
+        return self.dir / "result.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the saved weights."""
+        return self.dir / "checkpoints"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """One run: `runs/<run_id>/`."""
+
+    dir: Path
+
+    @property
+    def run(self) -> Path:
+        """State, lineage, times, host, versions."""
+        return self.dir / "run.json"
+
+    @property
+    def config(self) -> Path:
+        """The complete, resolved config."""
+        return self.dir / "config.json"
+
+    @property
+    def override(self) -> Path:
+        """What was asked for on top of the preset."""
+        return self.dir / "override.json"
+
+    @property
+    def config_diff(self) -> Path:
+        """What differs from the parent: key → [old, new]."""
+        return self.dir / "config_diff.json"
+
+    @property
+    def summary(self) -> Path:
+        """Every metric with mean, interval and n over the replicates."""
+        return self.dir / "trainer_summary.json"
+
+    @property
+    def report(self) -> Path:
+        """The run report."""
+        return self.dir / "report.md"
+
+    @property
+    def transcript(self) -> Path:
+        """What the model was sent and what it answered."""
+        return self.dir / "transcript.jsonl"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the report's pictures."""
+        return self.dir / "plots"
+
+    @property
+    def seeds(self) -> Path:
+        """Folder of the replicates."""
+        return self.dir / "seeds"
+
+    def seed(self, seed: int) -> SeedPaths:
+        """One replicate's files."""
+        return SeedPaths(self.seeds / str(seed))
+
+
+@dataclass(frozen=True)
+class SessionPaths:
+    """One session: `runs/sessions/<id>/`."""
+
+    dir: Path
+
+    @property
+    def session(self) -> Path:
+        """Settings, budgets, what was spent, how it ended."""
+        return self.dir / "session.json"
+
+    @property
+    def events(self) -> Path:
+        """What happened, one JSON line each, only ever added."""
+        return self.dir / "events.jsonl"
+
+    @property
+    def digest(self) -> Path:
+        """The morning's summary."""
+        return self.dir / "digest.md"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the digest's pictures."""
+        return self.dir / "plots"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with `runs/` and `proposals/`."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """The user's settings for this workspace."""
+        return self.root / "autopilot.toml"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the runs."""
+        return self.root / "runs"
+
+    @property
+    def sessions(self) -> Path:
+        """Folder of the sessions."""
+        return self.runs / "sessions"
+
+    @property
+    def inventory(self) -> Path:
+        """What a worker found on this machine: devices, versions, environments."""
+        return self.runs / "inventory.json"
+
+    @property
+    def verdicts(self) -> Path:
+        """Every verdict, one JSON line each, only ever added; the incumbents follow from it."""
+        return self.runs / "verdicts.jsonl"
+
+    @property
+    def session_lock(self) -> Path:
+        """Held by the one running session; names its pid and start."""
+        return self.runs / "session.lock"
+
+    @property
+    def proposals(self) -> Path:
+        """Folder of the proposals."""
+        return self.root / "proposals"
+
+    @property
+    def next_config(self) -> Path:
+        """The overrides that run next, for people to look at; never read back."""
+        return self.proposals / "next_config.json"
+
+    @property
+    def proposals_lock(self) -> Path:
+        """Held while a proposal is changed, so that two deciders can't both win."""
+        return self.proposals / ".lock"
+
+    def run(self, run_id: str) -> RunPaths:
+        """One run's files.
+
+        Raises:
+            NotFound: `run_id` can't be a run's name.
+        """
+        return RunPaths(self.runs / checked("run", run_id))
+
+    def session(self, session_id: str) -> SessionPaths:
+        """One session's files.
+
+        Raises:
+            NotFound: `session_id` can't be a session's name.
+        """
+        return SessionPaths(self.sessions / checked("session", session_id))
+
+    def proposal(self, proposal_id: str) -> Path:
+        """One proposal's file.
+
+        Raises:
+            NotFound: `proposal_id` can't be a proposal's name.
+        """
+        return self.proposals / f"{checked('proposal', proposal_id)}.json"

@@ -1,0 +1,154 @@
+"""The queue of proposals: staged → approved or rejected → running → done; or superseded.
+
+A decision is made under a lock on the newest state, so that two deciders can't both win, and is only ever added.
+`next_config.json` shows the overrides that run next and is never read back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lab.config import diff
+from lab.errors import Damaged, InvalidInput, NotFound
+from lab.files import locked, read_model, write_json, write_model
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.records import Decision, Proposal, ProposalState, now
+from lab.validate import check_overrides
+
+S = ProposalState
+ALLOWED: dict[ProposalState, tuple[ProposalState, ...]] = {
+    S.STAGED: (S.APPROVED, S.REJECTED, S.SUPERSEDED),
+    S.APPROVED: (S.RUNNING, S.REJECTED, S.SUPERSEDED),
+    S.RUNNING: (S.DONE,),
+    S.REJECTED: (),
+    S.DONE: (),
+    S.SUPERSEDED: (),
+}
+
+
+@dataclass
+class Proposals:
+    """The proposals of one workspace."""
+
+    workspace: Workspace
+    damaged: dict[str, str] = field(default_factory=dict)
+    """File name to what is wrong with it, from the last listing."""
+
+    def all(self) -> list[Proposal]:
+        """Every readable proposal, oldest first."""
+        found = []
+        self.damaged.clear()
+        for path in self.workspace.proposals.glob("*.json"):
+            if path == self.workspace.next_config:
+                continue
+            try:
+                found.append(read_model(path, Proposal))
+            except FileNotFoundError:
+                continue
+            except (Damaged, OSError) as error:
+                self.damaged[path.name] = str(error)
+        return sorted(found, key=lambda proposal: (proposal.created, proposal.proposal_id))
+
+    def get(self, proposal_id: str) -> Proposal:
+        """One proposal.
+
+        Raises:
+            NotFound: no such proposal.
+        """
+        try:
+            return read_model(self.workspace.proposal(proposal_id), Proposal)
+        except FileNotFoundError:
+            raise NotFound(f"proposal {proposal_id!r} is not in {self.workspace.root}: see 'autopilot proposals'") from None
+
+    def stage(self, proposal: Proposal) -> None:
+        """Add a proposal; the ones of its group that were still waiting give way to it."""
+        with locked(self.workspace.proposals_lock):
+            for other in self.all():
+                if other.group == proposal.group and other.state is S.STAGED:
+                    why = f"{proposal.proposal_id} was staged later"
+                    self._add(other, Decision(time=now(), state=S.SUPERSEDED, who="queue", why=why))
+            write_model(self.workspace.proposal(proposal.proposal_id), proposal)
+            self._show_next()
+
+    def decide(
+        self,
+        proposal_id: str,
+        state: ProposalState,
+        who: str,
+        why: str = "",
+        run_id: str | None = None,
+        check: Callable[[Proposal], None] | None = None,
+    ) -> Proposal:
+        """Move a proposal on.
+
+        Args:
+            proposal_id: which one.
+            state: where to.
+            who: `person`, or the policy or program part that decides.
+            why: the reason, kept with the decision.
+            run_id: the run that carries it out, once there is one.
+            check: refuses by raising; it sees the newest state.
+
+        Raises:
+            NotFound: no such proposal.
+            InvalidInput: it has moved on already, or `check` refuses it.
+        """
+        with locked(self.workspace.proposals_lock):
+            proposal = self.get(proposal_id)
+            if state not in ALLOWED[proposal.state]:
+                last = proposal.decisions[-1]
+                because = f" ({last.why})" if last.why else ""
+                raise InvalidInput(
+                    f"proposal {proposal_id} is {proposal.state}{because} since {last.time:%Y-%m-%d %H:%M:%S} UTC"
+                    f" and can't become {state}"
+                )
+            if check is not None:
+                check(proposal)
+            proposal = self._add(proposal, Decision(time=now(), state=state, who=who, why=why, run_id=run_id))
+            self._show_next()
+        return proposal
+
+    def head(self, group: tuple[str, str, str]) -> Proposal | None:
+        """The approved proposal of a group that runs next: the one approved first."""
+        approved = [proposal for proposal in self.all() if proposal.group == group and proposal.state is S.APPROVED]
+        return min(approved, key=lambda proposal: proposal.decisions[-1].time, default=None)
+
+    def staged(self, group: tuple[str, str, str]) -> Proposal | None:
+        """The proposal of a group that waits for a decision."""
+        return next((p for p in reversed(self.all()) if p.group == group and p.state is S.STAGED), None)
+
+    def _add(self, proposal: Proposal, decision: Decision) -> Proposal:
+        proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
+        write_model(self.workspace.proposal(proposal.proposal_id), proposal)
+        return proposal
+
+    def _show_next(self) -> None:
+        live = [p for p in self.all() if p.state in (S.APPROVED, S.STAGED)]
+        head = min(live, key=lambda p: (p.state is not S.APPROVED, p.decisions[-1].time), default=None)
+        if head is None:
+            self.workspace.next_config.unlink(missing_ok=True)
+            return
+        shown = {"proposal": head.proposal_id, "state": head.state, "parent": head.parent, "overrides": head.overrides}
+        write_json(self.workspace.next_config, shown)
+
+
+def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> None:
+    """Refuse a proposal that is stale or does not validate any more.
+
+    Raises:
+        InvalidInput: with what is wrong.
+    """
+    try:
+        base = notebook.config(proposal.parent)
+    except NotFound:
+        raise InvalidInput(f"proposal {proposal.proposal_id} is stale: its parent run {proposal.parent} is gone") from None
+    if base.fingerprint() != proposal.parent_config:
+        raise InvalidInput(
+            f"proposal {proposal.proposal_id} is stale: the config of its parent {proposal.parent} is no longer the one"
+            " it was made for"
+        )
+    if problems := check_overrides(base, proposal.overrides, inventory, proposing=proposal.arm != "person"):
+        raise InvalidInput(problems)
+    if not diff(base, base.with_overrides(proposal.overrides)):
+        raise InvalidInput(f"proposal {proposal.proposal_id} changes nothing against its parent {proposal.parent}")

@@ -1,0 +1,256 @@
+"""The records on disk, each a model that refuses fields it does not know.
+
+Files are the truth. What training wrote freezes when the run ends; verdicts and decisions are only ever added.
+"""
+
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id(at: datetime) -> str:
+    """A name that sorts by time and does not collide, such as `2025-09-20T162635Z-k3f9`."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    return f"{at:%Y-%m-%dT%H%M%SZ}-{''.join(secrets.choice(alphabet) for _ in range(4))}"
+
+
+class Record(BaseModel):
+    """Base of everything that is stored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunState(StrEnum):
+    """queued → running → one of the others, which are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    TIMED_OUT = "timed_out"
+    KILLED = "killed"
+    PRUNED = "pruned"
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will happen to the run."""
+        return self not in (RunState.QUEUED, RunState.RUNNING)
+
+
+class RunRecord(Record):
+    """`run.json`."""
+
+    schema_version: Literal[1] = SCHEMA
+    run_id: str
+    state: RunState = RunState.QUEUED
+    env_name: str
+    preset: str
+    objective: str
+    """Metric and direction, such as `perf:max`."""
+    arm: str
+    """Who made the config: `baseline`, `offline`, a model's name, or `person`."""
+    parent: str | None = None
+    proposal: str | None = None
+    session: str | None = None
+    seeds: tuple[int, ...]
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    attempt: int = 0
+    """How often training was started; an interrupted run counts up and trains again from its start."""
+    reason: str | None = None
+    """Why it is not `finished`, in one line."""
+    log_tail: tuple[str, ...] = ()
+    host: str = ""
+    versions: dict[str, str] = {}
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """What is compared with what, and has one incumbent: environment, objective, preset."""
+        return (self.env_name, self.objective, self.preset)
+
+
+class Evaluation(Record):
+    """One pass of the final evaluation."""
+
+    actions: Literal["sampled", "greedy"]
+    episodes: int
+    """Episodes that ended."""
+    unfinished_share: float
+    """Upper bound of the weight that episodes cut off at the end would have had."""
+    raw: dict[str, float]
+    """What the environment logged: mean over the episodes."""
+
+
+class ReplicateResult(Record):
+    """`seeds/<seed>/result.json`: what one training process reports when it ends."""
+
+    schema_version: Literal[1] = SCHEMA
+    seed: int
+    state: RunState
+    reason: str | None = None
+    metrics: dict[str, float] = {}
+    """Common name to value, from the evaluation with sampled actions; sps, agent_steps, epoch from training."""
+    evaluations: tuple[Evaluation, ...] = ()
+    eval_seed: int | None = None
+    weights: str | None = None
+    """SHA-256 of the final weights."""
+    threads: int = 1
+    device: str = ""
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
+
+
+class MetricSummary(Record):
+    """A metric over the replicates."""
+
+    mean: float
+    low: float | None
+    """Lower end of the 95 % interval of the mean; None with one replicate."""
+    high: float | None
+    n: int
+    values: tuple[float, ...]
+    """In the order of the run's seeds."""
+    flag: str | None = None
+    """What is odd about it, such as a rate outside 0 to 1."""
+
+
+class TrainerSummary(Record):
+    """`trainer_summary.json`."""
+
+    schema_version: Literal[1] = SCHEMA
+    timestamp: datetime
+    run_id: str
+    train: dict[str, Any]
+    env: dict[str, Any]
+    vec: dict[str, Any]
+    metrics: dict[str, MetricSummary]
+    greedy: dict[str, MetricSummary] = {}
+    """The same evaluation with the likeliest action each time, where the actions are discrete."""
+
+
+class Verdict(Record):
+    """One line of `runs/verdicts.jsonl`: a finished run against the incumbent of its group."""
+
+    time: datetime
+    run_id: str
+    against: str | None
+    """The incumbent then; None for the first run of a group, which becomes the incumbent."""
+    verdict: Literal["better", "worse", "inconclusive", "first"]
+    metric: str
+    effect: float | None = None
+    """Difference of the means, this run minus the incumbent, in the metric's own direction."""
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    confounds: tuple[str, ...] = ()
+    """Why the comparison is not like with like; then it is inconclusive."""
+
+
+class Prediction(Record):
+    """What a proposal says will happen."""
+
+    metric: str
+    direction: Literal["up", "down", "same"]
+    low: float
+    high: float
+    coverage: float = Field(gt=0, lt=1)
+    """How often such an interval is meant to hold."""
+
+
+class ProposalState(StrEnum):
+    """staged → approved or rejected → running → done; or superseded."""
+
+    STAGED = "staged"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    RUNNING = "running"
+    DONE = "done"
+    SUPERSEDED = "superseded"
+
+
+class Decision(Record):
+    """One step in a proposal's life; the last one is its state."""
+
+    time: datetime
+    state: ProposalState
+    who: str
+    """`person`, or the policy or program part that decided."""
+    why: str = ""
+    run_id: str | None = None
+
+
+class Proposal(Record):
+    """`proposals/<id>.json`: what to train next, and why."""
+
+    schema_version: Literal[1] = SCHEMA
+    proposal_id: str
+    created: datetime
+    env_name: str
+    preset: str
+    objective: str
+    parent: str
+    """The run whose config the overrides change."""
+    parent_config: str
+    """That config's fingerprint when the proposal was made."""
+    analysed: str
+    """The run whose analysis led to it."""
+    session: str | None
+    arm: str
+    overrides: dict[str, Any]
+    """Dotted key to new value, as changes to the parent's config."""
+    theory: str
+    predictions: tuple[Prediction, ...] = ()
+    decisions: tuple[Decision, ...]
+
+    @property
+    def state(self) -> ProposalState:
+        """Where it is in its life."""
+        return self.decisions[-1].state
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """As a run's."""
+        return (self.env_name, self.objective, self.preset)
+
+
+class Budgets(Record):
+    """What a session may use; None is without limit."""
+
+    hours: float | None = Field(default=None, gt=0)
+    max_runs: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+
+
+class SessionRecord(Record):
+    """`runs/sessions/<id>/session.json`."""
+
+    schema_version: Literal[1] = SCHEMA
+    session_id: str
+    env_name: str
+    preset: str
+    objective: str
+    model: str
+    base_url: str | None = None
+    approve: Literal["auto", "manual"]
+    seeds: int
+    settings: dict[str, Any] = {}
+    """Overrides of the preset that the person gave with --set."""
+    budgets: Budgets
+    created: datetime
+    active_seconds: float = 0.0
+    """Time spent so far, without the pauses between interruption and resume."""
+    tokens: int = 0
+    ended: datetime | None = None
+    ended_because: str | None = None

@@ -1,0 +1,1 @@
+"""The runner around PufferLib. Only its worker processes import torch and PufferLib."""

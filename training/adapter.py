@@ -1,0 +1,387 @@
+"""PufferLib 3.0.0 and torch, behind one module: nothing else imports them, so another version is this module's work.
+
+It runs in worker processes only. Importing it takes about two seconds.
+"""
+
+import ast
+import configparser
+import hashlib
+import importlib
+import inspect
+import math
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+# PufferLib reads the command line where it is imported and used; the worker's own is not for it.
+sys.argv = sys.argv[:1]
+import pufferlib  # noqa: E402
+import pufferlib.ocean.environment  # noqa: E402
+import pufferlib.pufferl  # noqa: E402
+import pufferlib.pytorch  # noqa: E402
+import pufferlib.vector  # noqa: E402
+
+from lab.config import Config  # noqa: E402
+from lab.inventory import Environment, Inventory  # noqa: E402
+from lab.notebook import map_metrics  # noqa: E402
+from lab.records import Evaluation, ReplicateResult, RunState  # noqa: E402
+from training.protocol import Progress, TrainJob  # noqa: E402
+
+# Filled in by PufferLib or of no meaning without a screen.
+NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")
+
+# Environments whose import says nothing of why they can't be trained from this wheel.
+REFUSED = {
+    "puffer_gpudrive": "its map data is not in the wheel",
+    "puffer_nmmo3": "building it takes minutes on a CPU",
+}
+
+# Environment seeds of the final evaluation start at EVAL_SEED x slots, far above those of training: Ocean seeds
+# its C environments with `i + seed * num_envs` (env_binding.h).
+EVAL_SEED = 2**24
+
+
+class Diverged(Exception):  # noqa: N818 - an outcome, not a fault
+    """Losses or weights are no longer finite."""
+
+
+# --- the machine -------------------------------------------------------------------------------------------------
+
+
+def devices() -> tuple[str, ...]:
+    """What torch can use here, best first."""
+    found = ["cuda"] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return (*found, "cpu")
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    found = {"python": sys.version.split()[0]}
+    for package in ("autopilot", "pufferlib", "torch", "numpy", "heavyball"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def inventory(build: tuple[str, ...], made_from: str) -> Inventory:
+    """Everything the notebook needs to know about this machine.
+
+    Args:
+        build: environments to build once, to count their agents.
+        made_from: identifies this installation.
+    """
+    environments = {name: _environment(name, ini, count=name in build) for name, ini in _inis()}
+    return Inventory(
+        made_from=made_from,
+        versions=versions(),
+        torch_build=f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU",
+        devices=devices(),
+        cores=psutil.cpu_count(logical=False) or 1,
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        environments=environments,
+    )
+
+
+def _inis() -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """PufferLib's Ocean configs by environment, read as `pufferl.load_config` does but without a command line."""
+    folder = Path(pufferlib.__file__).parent / "config"
+    for path in sorted((folder / "ocean").glob("*.ini")):
+        parser = configparser.ConfigParser()
+        parser.read([folder / "default.ini", path])
+        sections = {section: {k: _literal(v) for k, v in parser[section].items()} for section in parser.sections()}
+        for name in str(sections["base"]["env_name"]).split():
+            yield name, sections
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _environment(name: str, ini: dict[str, dict[str, Any]], *, count: bool) -> Environment:
+    try:
+        maker = pufferlib.ocean.environment.env_creator(name)
+        signature = inspect.signature(maker)
+    except (KeyError, ImportError, AttributeError) as error:
+        refused = REFUSED.get(name, f"{type(error).__name__}: {str(error).splitlines()[0][:160]}")
+        return Environment(name=name, refused=refused)
+    if name in REFUSED:
+        return Environment(name=name, refused=REFUSED[name])
+    arguments = {
+        key: None if parameter.default is inspect.Parameter.empty else parameter.default
+        for key, parameter in signature.parameters.items() if key not in NOT_ARGUMENTS
+    }  # fmt: skip
+    agents = _agents_per_env(maker, ini.get("env", {}), "num_envs" in arguments) if count else None
+    plain = {key: value if isinstance(value, (bool, int, float, str)) else None for key, value in arguments.items()}
+    return Environment(name=name, constructor=plain, agents_per_env=agents, ini=ini)
+
+
+def _agents_per_env(maker: Callable[..., Any], arguments: dict[str, Any], scalable: bool) -> float:
+    """Agents of one `num_envs` unit, by building a small environment."""
+    units = 2 if scalable else 1
+    env = maker(**{**arguments, **({"num_envs": units} if scalable else {})})
+    try:
+        return float(env.num_agents / units)
+    finally:
+        env.close()
+
+
+# --- training ----------------------------------------------------------------------------------------------------
+
+
+class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
+    """PuffeRL as it is, without the full-screen dashboard."""
+
+    def print_dashboard(self, *_: Any, **__: Any) -> None:
+        """Nothing: progress goes out as events."""
+
+
+def make_vecenv(config: Config, package: str, seed: int) -> Any:
+    """The vectorized environment of a config."""
+    module = importlib.import_module("pufferlib.ocean" if package == "ocean" else f"pufferlib.environments.{package}")
+    vec = {key: value for key, value in config.vec.items() if value is not None}
+    if vec["backend"] == "Serial":
+        vec = {"backend": "Serial", "num_envs": vec["num_envs"]}
+    return pufferlib.vector.make(module.env_creator(config.env_name), env_kwargs=config.env, seed=seed, **vec)
+
+
+def make_policy(config: Config, package: str, vecenv: Any, device: str) -> torch.nn.Module:
+    """The environment's own policy, in its LSTM if the config says so."""
+    module = importlib.import_module("pufferlib.ocean" if package == "ocean" else f"pufferlib.environments.{package}")
+    arguments = {key: value for key, value in config.policy.items() if key != "name"}
+    policy = getattr(module.torch, str(config.policy["name"]))(vecenv.driver_env, **arguments)
+    if config.rnn["enabled"]:
+        hidden = {"input_size": policy.hidden_size, "hidden_size": policy.hidden_size}
+        arguments = {key: value for key, value in config.rnn.items() if key not in ("enabled", "name")}
+        policy = getattr(module.torch, str(config.rnn["name"]))(vecenv.driver_env, policy, **{**hidden, **arguments})
+    moved: torch.nn.Module = policy.to(device)
+    return moved
+
+
+class _Logger:
+    """PuffeRL's logger: passes each log on, and stops a training whose losses are no longer finite."""
+
+    run_id = "checkpoints"  # PuffeRL saves to data_dir/run_id
+
+    def __init__(self, on_log: Callable[[dict[str, float], int], None]) -> None:
+        self._on_log = on_log
+
+    def log(self, logs: dict[str, Any], step: int) -> None:
+        numbers = {key: float(value) for key, value in logs.items() if isinstance(value, (int, float, np.number))}
+        for key in ("losses/policy_loss", "losses/value_loss"):
+            if not math.isfinite(numbers.get(key, 0.0)):
+                raise Diverged(f"{key} became {numbers[key]} at step {step:,}")
+        self._on_log({key: value for key, value in numbers.items() if math.isfinite(value)}, step)
+
+    def close(self, model_path: str) -> None:
+        """PuffeRL calls it at the end of its own command only."""
+
+
+def train(
+    job: TrainJob, on_log: Callable[[dict[str, float]], None], on_progress: Callable[[Progress], None]
+) -> ReplicateResult:
+    """Train one replicate and evaluate it.
+
+    Every fault is an outcome: the result carries state and reason, the traceback goes to the log.
+
+    Args:
+        job: what to train.
+        on_log: gets every point that PuffeRL logs, as plain numbers.
+        on_progress: gets the same as progress.
+    """
+    threads = int(job.config.autopilot["threads"] or 1)
+    device = str(job.config.train["device"])
+    device = devices()[0] if device == "auto" else device
+    outcome: dict[str, Any] = {"seed": job.seed, "threads": threads, "device": device, "eval_seed": EVAL_SEED}
+    policy: torch.nn.Module | None = None
+    try:
+        with _seeded(job.seed, threads):
+            vecenv = make_vecenv(job.config, job.package, job.seed)
+            policy = make_policy(job.config, job.package, vecenv, device)
+            outcome |= _train(job, device, vecenv, policy, on_log, on_progress)
+            if not _finite(policy):
+                raise Diverged("the final weights are not finite")
+            outcome |= {"weights": _weights_hash(policy)}
+            outcome |= _evaluate(job, device, policy, on_progress, outcome["metrics"])
+        return ReplicateResult(state=RunState.FINISHED, **outcome)
+    except Exception as error:  # noqa: BLE001 - recorded: whatever an environment or policy raises is this run's outcome
+        traceback.print_exc()
+        diverged = isinstance(error, Diverged) or (policy is not None and not _finite(policy))
+        state = RunState.DIVERGED if diverged else RunState.FAILED
+        text = str(error) if isinstance(error, Diverged) else f"{type(error).__name__}: {error}"
+        outcome.pop("metrics", None)
+        return ReplicateResult(state=state, reason=" ".join(text.split())[:500] or "no message", **outcome)
+
+
+@contextmanager
+def _seeded(seed: int, threads: int) -> Iterator[None]:
+    """PuffeRL seeds the environment only (its own seeding is commented out); the rest is on us."""
+    torch.set_num_threads(threads)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - environments draw from the global generator
+    torch.manual_seed(seed)
+    yield
+
+
+def _train(
+    job: TrainJob,
+    device: str,
+    vecenv: Any,
+    policy: torch.nn.Module,
+    on_log: Callable[[dict[str, float]], None],
+    on_progress: Callable[[Progress], None],
+) -> dict[str, Any]:
+    total = int(job.config.train["total_timesteps"] or 0)
+
+    def log(numbers: dict[str, float], step: int) -> None:
+        on_log({**numbers, "agent_steps": step})
+        score = numbers.get(f"environment/{job.score}")
+        shown = None if score is None else score * job.score_scale
+        on_progress(Progress(seed=job.seed, phase="train", steps=step, total=total, sps=numbers["SPS"], score=shown))
+
+    settings = {
+        **job.config.train, "device": device, "env": job.config.env_name, "seed": job.seed, "batch_size": "auto",
+        "use_rnn": bool(job.config.rnn["enabled"]), "data_dir": job.dir,
+    }  # fmt: skip
+    trainer = Trainer(settings, vecenv, policy, _Logger(log))
+    try:
+        began = time.perf_counter()
+        while trainer.global_step < total:
+            trainer.evaluate()
+            trainer.train()
+        seconds = time.perf_counter() - began
+        steps, epochs = trainer.global_step, trainer.epoch
+        _keep_last(Path(trainer.save_checkpoint()))
+    finally:
+        trainer.utilization.stop()
+        vecenv.close()
+    metrics = {"sps": steps / seconds, "agent_steps": float(steps), "epoch": float(epochs)}
+    return {"metrics": metrics, "train_seconds": seconds}
+
+
+def _keep_last(model: Path) -> None:
+    for path in model.parent.glob("model_*.pt"):
+        if path != model:
+            path.unlink()
+
+
+def _finite(policy: torch.nn.Module) -> bool:
+    return all(bool(torch.isfinite(parameter).all()) for parameter in policy.parameters())
+
+
+def _weights_hash(policy: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(policy.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+# --- the final evaluation ----------------------------------------------------------------------------------------
+
+
+def _evaluate(
+    job: TrainJob,
+    device: str,
+    policy: torch.nn.Module,
+    on_progress: Callable[[Progress], None],
+    metrics: dict[str, float],
+) -> dict[str, Any]:
+    """Score the policy on a fixed number of steps of environments it was not trained on.
+
+    Twice from the same start: with sampled actions, as it was trained, and with the likeliest ones, which ent_coef
+    does not blur.
+    """
+    total = int(job.config.train["total_timesteps"] or 0)
+    on_progress(Progress(seed=job.seed, phase="evaluate", steps=total, total=total, sps=0.0))
+    began = time.perf_counter()
+    slots, steps = int(job.config.autopilot["eval_slots"] or 1), int(job.config.autopilot["eval_steps"] or 1)
+    units = max(1, round(slots / job.agents_per_env))
+    changes = {"env.num_envs": units} if "num_envs" in job.config.env else {}
+    copies = 1 if changes else units
+    config = job.config.with_overrides({**changes, "vec.backend": "Serial", "vec.num_envs": copies})
+    vecenv = make_vecenv(config, job.package, EVAL_SEED)
+    policy.eval()
+    try:
+        passes = [_rollout(policy, vecenv, steps, device, bool(config.rnn["enabled"]), greedy) for greedy in (False, True)]
+    finally:
+        vecenv.close()
+    sampled = map_metrics(passes[0].raw, job.config.env_name)
+    return {
+        "evaluations": tuple(passes),
+        "eval_seconds": time.perf_counter() - began,
+        "metrics": {**sampled, **metrics},
+    }
+
+
+@torch.no_grad()
+def _rollout(
+    policy: torch.nn.Module, vecenv: Any, steps: int, device: str, recurrent: bool, greedy: bool
+) -> Evaluation:
+    """Step the vectorized environment and average what it logs, each log weighed by its episodes."""
+    torch.manual_seed(EVAL_SEED)
+    observations, _ = vecenv.reset(EVAL_SEED)
+    agents = vecenv.num_agents
+    state: dict[str, Any] = {}
+    if recurrent:
+        state = {key: torch.zeros(agents, policy.hidden_size, device=device) for key in ("lstm_h", "lstm_c")}
+    totals: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    for _ in range(steps):
+        logits, _ = policy.forward_eval(torch.as_tensor(observations).to(device), state)  # type: ignore[operator]
+        actions = _likeliest(logits) if greedy else pufferlib.pytorch.sample_logits(logits)[0]
+        chosen = actions.cpu().numpy().reshape(vecenv.action_space.shape)
+        if isinstance(logits, torch.distributions.Normal):
+            chosen = np.clip(chosen, vecenv.action_space.low, vecenv.action_space.high)
+        observations, _, terminals, truncations, infos = vecenv.step(chosen.astype(vecenv.action_space.dtype))
+        if recurrent and (ended := np.flatnonzero(terminals | truncations)).size:
+            for key in ("lstm_h", "lstm_c"):
+                state[key][ended] = 0
+        for info in infos:
+            _add(info, totals, weights)
+    raw = {key: totals[key] / weights[key] for key in totals if weights[key]}
+    episodes = int(weights.get("n", max(weights.values(), default=0)))
+    return Evaluation(
+        actions="greedy" if greedy else "sampled",
+        episodes=episodes,
+        unfinished_share=agents / (agents + episodes),
+        raw=raw,
+    )
+
+
+def _add(info: dict[str, Any] | None, totals: dict[str, float], weights: dict[str, float]) -> None:
+    """Add one log of the environment: means over its `n` episodes, or single values where it has no `n`."""
+    if not info:
+        return
+    weight = float(info.get("n") or 1)
+    for key, value in pufferlib.unroll_nested_dict(info):
+        values = np.asarray(value).ravel()
+        if values.dtype.kind not in "biuf" or not values.size:
+            continue
+        totals[key] = totals.get(key, 0.0) + float(values.mean()) * weight
+        weights[key] = weights.get(key, 0.0) + weight
+
+
+def _likeliest(logits: Any) -> torch.Tensor:
+    if isinstance(logits, torch.distributions.Normal):
+        mean: torch.Tensor = logits.loc
+        return mean
+    if isinstance(logits, torch.Tensor):
+        return logits.argmax(-1)
+    return torch.stack([part.argmax(-1) for part in logits], dim=-1)

@@ -1,0 +1,110 @@
+"""One worker process seen from its parent: start, send a job, read events, end it and everything it started.
+
+Each worker leads a process group of its own, so Ctrl-C in the terminal reaches the parent alone and `kill` leaves no
+environment process behind.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+from training.protocol import EVENT, Ended, InventoryJob, Progress, Ready, TrainJob
+
+# Threads beyond these fight over the cores: two replicates with two threads each ran at a third of the speed of two
+# with one (docs/benchmarks.md).
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+Event = Ready | Progress | Ended
+
+
+class Worker:
+    """A started worker process."""
+
+    def __init__(self, threads: int) -> None:
+        """Start importing at once; the job can be sent right away.
+
+        Args:
+            threads: how many the process may compute with.
+        """
+        self.threads = threads
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "training.worker", str(os.getpid())],  # noqa: S603 - our own module
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=environment,
+            start_new_session=True,
+        )  # fmt: skip
+        self._buffer = b""
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is also its group's."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """For select: readable when an event has arrived or the process has ended."""
+        assert self._process.stdout is not None  # noqa: S101 - started with a pipe
+        return self._process.stdout.fileno()
+
+    def send(self, job: TrainJob | InventoryJob) -> None:
+        """Hand over the one job; a worker that has died already is noticed by reading its events."""
+        assert self._process.stdin is not None  # noqa: S101 - started with a pipe
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(job.model_dump_json().encode() + b"\n")
+            self._process.stdin.flush()
+
+    def alive(self) -> bool:
+        """It has not ended."""
+        return self._process.poll() is None
+
+    def read(self) -> list[Event] | None:
+        """The events that have arrived; waits for some if there are none. None once the process has closed its end."""
+        data = os.read(self.fileno(), 65_536)
+        if not data:
+            return None
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [EVENT.validate_json(line) for line in lines if line.strip()]
+
+    def events(self, timeout: float) -> Iterator[Event]:
+        """Events as they come, until the process ends or `timeout` seconds are over."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0 and select.select([self], [], [], left)[0]:
+            events = self.read()
+            if events is None:
+                return
+            yield from events
+
+    def how_it_ended(self) -> str:
+        """In words, such as `was killed by signal 9 (SIGKILL)`; waits a moment for the process to be gone."""
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "closed its output but did not end"
+        if code < 0:
+            name = signal.Signals(-code).name
+            memory = ": often the system, out of memory" if -code == signal.SIGKILL else ""
+            return f"was killed by signal {-code} ({name}{memory})"
+        return f"ended with status {code}"
+
+    def said(self) -> str:
+        """The last line it printed before it had a log of its own."""
+        self._said.seek(0)
+        lines = self._said.read()[-4096:].decode(errors="replace").strip().splitlines()
+        return lines[-1][:400] if lines else "it printed nothing"
+
+    def kill(self) -> None:
+        """End the process and everything it started, now; harmless when it has ended already."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._said.close()
