@@ -38,7 +38,7 @@ def read_seed(paths: SeedPaths) -> dict[str, Curve]:
     return curves
 
 
-def read_run(paths: RunPaths, seeds: tuple[int, ...]) -> dict[int, dict[str, Curve]]:
+def run_curves(paths: RunPaths, seeds: tuple[int, ...]) -> dict[int, dict[str, Curve]]:
     """Seed to metric to curve."""
     return {seed: read_seed(paths.seed(seed)) for seed in seeds}
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from lab.config import Config, diff
 from lab.curves import compact
@@ -314,7 +314,8 @@ def _summary(record: RunRecord, config: Config, results: list[ReplicateResult]) 
         values = [result.metrics[name] for result in results]
         rate = name in declared and declared[name].rate
         outside = rate and not all(0 <= value <= 1 for value in values)
-        metrics[name] = summarize(values, "declared as a rate, but outside 0 to 1" if outside else None)
+        flag = "declared as a rate, but outside 0 to 1" if outside else None
+        metrics[name] = summarize(values, flag, rate=rate and not outside)
     return TrainerSummary(
         timestamp=now(),
         run_id=record.run_id,
@@ -344,6 +345,3 @@ def map_metrics(raw: dict[str, float], env_name: str) -> dict[str, float]:
 def active_time(run: RunRecord) -> timedelta | None:
     """How long a run trained, from its last start to its end."""
     return run.finished - run.started if run.finished and run.started else None
-
-
-Direction = Literal["max", "min"]

@@ -4,6 +4,7 @@ Ids become folder names, so they are checked against a narrow pattern before the
 a request or an imported folder says can reach outside the workspace.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ def checked(kind: str, name: str) -> str:
     if not ID.fullmatch(name) or ".." in name:
         raise NotFound(f"{kind} {name[:80]!r} is not in this workspace: an id has letters, digits, '.', '_' and '-'")
     return name
+
+
+def cache_dir() -> Path:
+    """What can be made again at any time and belongs to the machine, not to a workspace."""
+    return Path(os.environ.get("AUTOPILOT_CACHE") or Path.home() / ".cache" / "autopilot")
 
 
 @dataclass(frozen=True)
@@ -159,11 +165,6 @@ class Workspace:
     def sessions(self) -> Path:
         """Folder of the sessions."""
         return self.runs / "sessions"
-
-    @property
-    def inventory(self) -> Path:
-        """What a worker found on this machine: devices, versions, environments."""
-        return self.runs / "inventory.json"
 
     @property
     def verdicts(self) -> Path:

@@ -13,12 +13,13 @@ from lab.records import MetricSummary
 CONFIDENCE = 0.95
 
 
-def summarize(values: Sequence[float], flag: str | None = None) -> MetricSummary:
+def summarize(values: Sequence[float], flag: str | None = None, *, rate: bool = False) -> MetricSummary:
     """Mean and its two-sided 95 % t-interval (Student 1908) over replicates.
 
     Args:
         values: one finite number per replicate, at least one.
         flag: what is odd about the metric, if anything.
+        rate: the metric lies in 0 to 1, so the interval is cut there, which does not change how often it holds.
     """
     n = len(values)
     mean = math.fsum(values) / n
@@ -27,7 +28,8 @@ def summarize(values: Sequence[float], flag: str | None = None) -> MetricSummary
     from scipy.stats import t
 
     half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * spread(values) / math.sqrt(n)
-    return MetricSummary(mean=mean, low=mean - half, high=mean + half, n=n, values=tuple(values), flag=flag)
+    low, high = (max(0.0, mean - half), min(1.0, mean + half)) if rate else (mean - half, mean + half)
+    return MetricSummary(mean=mean, low=low, high=high, n=n, values=tuple(values), flag=flag)
 
 
 def spread(values: Sequence[float]) -> float:

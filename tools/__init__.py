@@ -1,0 +1,1 @@
+"""What a model may call: one typed function each. Nothing here approves, runs a shell or leaves the workspace."""

@@ -42,6 +42,7 @@ NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")
 
 # Environments whose import says nothing of why they can't be trained from this wheel.
 REFUSED = {
+    "puffer_impulse_wars": "not built: it needs Box2D, which the package index does not have",
     "puffer_gpudrive": "its map data is not in the wheel",
     "puffer_nmmo3": "building it takes minutes on a CPU",
 }
@@ -118,9 +119,11 @@ def _environment(name: str, ini: dict[str, dict[str, Any]], *, count: bool) -> E
     try:
         maker = pufferlib.ocean.environment.env_creator(name)
         signature = inspect.signature(maker)
-    except (KeyError, ImportError, AttributeError) as error:
-        refused = REFUSED.get(name, f"{type(error).__name__}: {str(error).splitlines()[0][:160]}")
-        return Environment(name=name, refused=refused)
+    except KeyError:
+        return Environment(name=name, refused="it has an ini, but PufferLib makes no environment of that name")
+    except (ImportError, AttributeError) as error:
+        what = str(error).splitlines()[0].rsplit("/", 1)[-1]  # without the path of the extension
+        return Environment(name=name, refused=REFUSED.get(name, f"its extension can't be loaded ({what[:160]})"))
     if name in REFUSED:
         return Environment(name=name, refused=REFUSED[name])
     arguments = {

@@ -3,14 +3,16 @@
 Nothing here imports torch: which installation the inventory describes is told from package metadata.
 """
 
+import hashlib
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from lab.errors import Damaged, TrainingFailed
 from lab.files import read_model, write_model
 from lab.inventory import Inventory
-from lab.paths import Workspace
+from lab.paths import cache_dir
 from training.process import Worker
 from training.protocol import Ended, InventoryJob
 
@@ -27,11 +29,16 @@ def installation() -> str:
     return " ".join([sys.executable, *(f"{package}={_version(package)}" for package in (*NEEDED, "autopilot"))])
 
 
-def load_inventory(workspace: Workspace, build: Iterable[str] = (), *, timeout: float = 180) -> Inventory:
+def inventory_path() -> Path:
+    """Where this installation's inventory is kept."""
+    key = hashlib.sha256(installation().encode()).hexdigest()[:12]
+    return cache_dir() / f"inventory-{key}.json"
+
+
+def load_inventory(build: Iterable[str] = (), *, timeout: float = 180) -> Inventory:
     """This machine's inventory; a worker makes it (a few seconds) when it is missing or out of date.
 
     Args:
-        workspace: where it is kept.
         build: environments whose number of agents must be known; unknown names are left to the caller to refuse.
         timeout: seconds that the worker may take.
 
@@ -39,7 +46,7 @@ def load_inventory(workspace: Workspace, build: Iterable[str] = (), *, timeout: 
         TrainingFailed: no worker could make it.
     """
     wanted = set(build)
-    known = _stored(workspace)
+    known = _stored()
     if known is not None:
         wanted = {
             name for name in wanted
@@ -49,30 +56,30 @@ def load_inventory(workspace: Workspace, build: Iterable[str] = (), *, timeout: 
             return known
     if absent := missing():
         raise TrainingFailed(f"not installed: {', '.join(absent)}; 'make install' builds the environment")
-    fresh = _ask(workspace, sorted(wanted), timeout)
+    fresh = _ask(sorted(wanted), timeout)
     if known is not None:  # keep what was counted before
         counted = {name: env for name, env in known.environments.items() if env.agents_per_env is not None}
         fresh = fresh.model_copy(update={"environments": {**fresh.environments, **counted}})
-        write_model(workspace.inventory, fresh)
+        write_model(inventory_path(), fresh)
     return fresh
 
 
-def _stored(workspace: Workspace) -> Inventory | None:
+def _stored() -> Inventory | None:
     try:
-        known = read_model(workspace.inventory, Inventory)
+        known = read_model(inventory_path(), Inventory)
     except (FileNotFoundError, Damaged):
         return None
     return known if known.made_from == installation() else None
 
 
-def _ask(workspace: Workspace, build: list[str], timeout: float) -> Inventory:
-    workspace.runs.mkdir(parents=True, exist_ok=True)
+def _ask(build: list[str], timeout: float) -> Inventory:
+    path = inventory_path()
     worker = Worker(threads=1)
     try:
-        worker.send(InventoryJob(build=tuple(build), to=str(workspace.inventory.absolute())))
+        worker.send(InventoryJob(build=tuple(build), to=str(path.absolute())))
         for event in worker.events(timeout):
             if isinstance(event, Ended):
-                return read_model(workspace.inventory, Inventory)
+                return read_model(path, Inventory)
         raise TrainingFailed(f"the worker that looks at this machine {worker.how_it_ended()}: {worker.said()}")
     finally:
         worker.kill()

@@ -1,0 +1,152 @@
+"""`digest.md`: what the session came to, for the morning. Everything in it is computed from the record."""
+
+import math
+import re
+from datetime import timedelta
+
+from agent.prompts import render
+from agent.report import changed_text, interval_text, number, score_text
+from lab.environments import objective_of
+from lab.files import write_atomic
+from lab.notebook import Notebook, active_time
+from lab.plots import best_so_far
+from lab.proposals import Proposals
+from lab.records import ProposalState, RunRecord, RunState, SessionRecord
+
+
+def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
+    """Write a session's digest and its plot, over the ones from before an interruption."""
+    paths = notebook.workspace.session(session.session_id)
+    group = (session.env_name, session.objective, session.preset)
+    metric, direction = objective_of(session.objective, session.env_name)
+    runs = [run for run in notebook.runs(group) if run.session == session.session_id]
+    baseline = next((run for run in notebook.runs(group) if run.arm == "baseline" and _scored(notebook, run)), None)
+    best = notebook.best(run for run in notebook.runs(group) if run.state is RunState.FINISHED)
+    scores = []
+    for run in runs:
+        summary = notebook.summary(run.run_id)
+        if summary and metric in summary.metrics:
+            found = summary.metrics[metric]
+            scores.append((run.run_id, found.mean, found.low, found.high))
+    drawn = best_so_far(paths.plots / "best_so_far.png", scores, metric, max if direction == "max" else min)
+    verdicts = notebook.verdicts()
+    text = render(
+        "digest.md.j2",
+        session=session,
+        headline=_headline(session, runs),
+        metric=metric,
+        standing=_standing(notebook, metric, baseline, notebook.incumbent(group), best),
+        comparison=_comparison(notebook, baseline, best, metric),
+        plot="plots/best_so_far.png" if drawn else None,
+        runs=[
+            {
+                "run": run.run_id,
+                "arm": run.arm,
+                "changed": changed_text(notebook, run),
+                "score": score_text(notebook, run, metric),
+                "verdict": verdicts[run.run_id].verdict if run.run_id in verdicts else "none",
+                "report": f"[report](../../{run.run_id}/report.md)" if _reported(notebook, run) else "none",
+            }
+            for run in runs
+        ],
+        spent=_spent(session, runs),
+        failures=[f"{run.run_id}: {run.state}, {run.reason}" for run in runs if run.reason and run.state.ended],
+        waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
+        commands=_commands(session, proposals, runs),
+    )
+    write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
+
+
+def _scored(notebook: Notebook, run: RunRecord) -> bool:
+    return run.state is RunState.FINISHED and notebook.summary(run.run_id) is not None
+
+
+def _reported(notebook: Notebook, run: RunRecord) -> bool:
+    return notebook.workspace.run(run.run_id).report.exists()
+
+
+def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
+    finished = sum(run.state is RunState.FINISHED for run in runs)
+    how = f"It ended because {session.ended_because}." if session.ended_because else "It is not over: it was interrupted."
+    return f"{finished} of {len(runs)} runs finished. {how}"
+
+
+def _standing(
+    notebook: Notebook, metric: str, baseline: RunRecord | None, incumbent: str | None, best: RunRecord | None
+) -> list[dict[str, str]]:
+    rows = []
+    named = [("baseline", baseline.run_id if baseline else None), ("incumbent (by verdict)", incumbent)]
+    for what, run_id in [*named, ("best mean", best.run_id if best else None)]:
+        summary = notebook.summary(run_id) if run_id else None
+        if run_id is None or summary is None:
+            continue
+        found = summary.metrics[metric]
+        rows.append(
+            {
+                "what": what,
+                "run": f"{run_id} ({changed_text(notebook, notebook.run(run_id))})",
+                "mean": number(found.mean),
+                "interval": interval_text(found),
+                "n": str(found.n),
+            }
+        )
+    return rows
+
+
+def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord | None, metric: str) -> str:
+    if baseline is None or best is None:
+        return "No run has a score yet."
+    noise = notebook.noise(baseline.group)
+    floor = ""
+    if noise is not None:
+        n = len(baseline.seeds)
+        seen = 2.8 * noise[0] * math.sqrt(2 / n)  # (1.96 + 0.84) standard errors: found in 80 % of cases at 5 %
+        floor = (
+            f" Replicates of one config differ by a standard deviation of {number(noise[0])} ({noise[1]} degrees of"
+            f" freedom), so with {n} a side differences below about {number(seen)} are likely to be missed."
+        )
+    if best.run_id == baseline.run_id:
+        return f"No run has a better mean than the baseline.{floor}"
+    verdict = notebook.compare(best.run_id, baseline.run_id)
+    span = "" if verdict.low is None or verdict.high is None else f" [{verdict.low:+.4g}, {verdict.high:+.4g}]"
+    sure = "" if verdict.verdict == "better" else " The best of several means is flattered by chance: not yet a winner."
+    return (
+        f"Best mean against baseline: {metric} {verdict.effect:+.4g}{span}, **{verdict.verdict}** ({verdict.method})."
+        f"{sure}{floor}"
+    )
+
+
+def _spent(session: SessionRecord, runs: list[RunRecord]) -> str:
+    trained = sum((took for run in runs if (took := active_time(run))), timedelta())
+    parts = [f"{_clock(session.active_seconds)} in all, {_clock(trained.total_seconds())} of it training"]
+    parts.append(f"{session.tokens:,} tokens of {session.model}" if session.tokens else "no tokens")
+    return "; ".join(parts) + "."
+
+
+def _waiting(proposals: Proposals, group: tuple[str, str, str]) -> list[str]:
+    live = [p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
+    return [
+        f"{proposal.proposal_id} ({proposal.state}, by {proposal.arm}): "
+        + ", ".join(f"{key} = {value}" for key, value in proposal.overrides.items())
+        for proposal in live
+    ]
+
+
+def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord]) -> list[str]:
+    group = (session.env_name, session.objective, session.preset)
+    staged = proposals.staged(group)
+    commands = ["autopilot runs"]
+    if runs:
+        commands.append(f"autopilot report {runs[-1].run_id}")
+    if staged:
+        commands += [f"autopilot approve {staged.proposal_id}", f'autopilot reject {staged.proposal_id} --why "…"']
+    if session.ended is None:
+        return [f"autopilot resume {session.session_id}", *commands]
+    again = f"autopilot start --env {session.env_name} --preset {session.preset} --model {session.model}"
+    return [*commands, f"{again} --approve {session.approve} --max-runs {session.budgets.max_runs or 10}"]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

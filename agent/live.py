@@ -1,0 +1,160 @@
+"""What a person sees while training: one progress bar per run on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from lab.records import RunRecord
+from training.protocol import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+LINE_SECONDS = 5.0
+
+
+class _Replicates:
+    """The replicates of the run that trains, put together."""
+
+    def __init__(self, run: RunRecord) -> None:
+        self.run = run
+        self.latest: dict[int, Progress] = {}
+
+    def add(self, progress: Progress) -> None:
+        """Take in one replicate's progress."""
+        known = self.latest.get(progress.seed)
+        if progress.phase == "evaluate" and known is not None:
+            progress = progress.model_copy(update={"sps": known.sps, "score": known.score})
+        self.latest[progress.seed] = progress
+
+    @property
+    def total(self) -> int:
+        """Steps of all replicates."""
+        return max((p.total for p in self.latest.values()), default=0) * len(self.run.seeds)
+
+    @property
+    def steps(self) -> int:
+        """Steps done by all replicates."""
+        return sum(min(p.steps, p.total) for p in self.latest.values())
+
+    @property
+    def sps(self) -> float:
+        """Steps per second of all replicates that train."""
+        return sum(p.sps for p in self.latest.values() if p.phase == "train")
+
+    @property
+    def phase(self) -> str:
+        """Training until the last replicate is."""
+        return "train" if any(p.phase == "train" for p in self.latest.values()) else "evaluate"
+
+    def score(self, metric: str) -> str:
+        """The mean of the newest scores while training, such as `perf 0.81`."""
+        scores = [p.score for p in self.latest.values() if p.score is not None]
+        return f"{metric} {sum(scores) / len(scores):.3f}" if scores else f"{metric} …"
+
+    def eta(self) -> str:
+        """How long until the steps are done."""
+        if self.phase == "evaluate":
+            return "evaluating"
+        seconds = (self.total - self.steps) / self.sps if self.sps else 0
+        return f"ETA {int(seconds) // 60}:{int(seconds) % 60:02}" if self.sps else "ETA …"
+
+
+class LineView:
+    """Plain lines, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._run: _Replicates | None = None
+        self._said = 0.0
+
+    def note(self, text: str) -> None:
+        """See `agent.session.View`."""
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+    def training(self, run: RunRecord, what: str) -> None:
+        """See `agent.session.View`."""
+        self._run, self._said = _Replicates(run), time.monotonic()
+        seeds = ", ".join(map(str, run.seeds))
+        self.note(f"{run.run_id}  {what}  (seeds {seeds})")
+
+    def progress(self, progress: Progress) -> None:
+        """See `agent.session.View`."""
+        if self._run is None:
+            return
+        self._run.add(progress)
+        if time.monotonic() - self._said >= LINE_SECONDS:
+            self._said = time.monotonic()
+            run = self._run
+            share = 100 * run.steps / run.total if run.total else 0
+            metric = run.run.objective.partition(":")[0]
+            self.note(
+                f"  {share:3.0f} %  {run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M steps  {run.sps / 1e3:.0f}K SPS"
+                f"  {run.score(metric)}  {run.eta()}"
+            )
+
+    def trained(self, run: RunRecord, text: str) -> None:
+        """See `agent.session.View`."""
+        self._run = None
+        self.note(f"  {run.state}: {text}" if run.state != "finished" else f"  {text}")
+
+
+class BarView:
+    """A progress bar with steps, SPS, current score and ETA."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(highlight=False)
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+        self._run: _Replicates | None = None
+
+    def note(self, text: str) -> None:
+        """See `agent.session.View`."""
+        self._console.print(f"[dim]·[/dim] {_escape(text)}")
+
+    def training(self, run: RunRecord, what: str) -> None:
+        """See `agent.session.View`."""
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        self._console.print(f"[bold]{_escape(what)}[/bold]  [dim]{run.run_id}, seeds {', '.join(map(str, run.seeds))}[/dim]")
+        self._run = _Replicates(run)
+        columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(TextColumn(" "), *columns, console=self._console, transient=True)
+        self._task = self._bar.add_task("starting", total=None)
+        self._bar.start()
+
+    def progress(self, progress: Progress) -> None:
+        """See `agent.session.View`."""
+        if self._run is None or self._bar is None or self._task is None:
+            return
+        self._run.add(progress)
+        run = self._run
+        metric = run.run.objective.partition(":")[0]
+        text = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M  {run.sps / 1e3:.0f}K SPS  {run.score(metric)}  {run.eta()}"
+        self._bar.update(self._task, total=run.total, completed=run.steps, description=text)
+
+    def trained(self, run: RunRecord, text: str) -> None:
+        """See `agent.session.View`."""
+        self.close()
+        color = "green" if run.state == "finished" else "red"
+        self._console.print(f"  [{color}]●[/{color}] {_escape(text)}")
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar = self._run = self._task = None
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def make_view() -> LineView | BarView:
+    """A bar on a terminal, lines elsewhere."""
+    return BarView() if sys.stdout.isatty() else LineView()

@@ -1,0 +1,285 @@
+"""`report.md`: the model's prose between what the program takes from the record.
+
+Config, metrics, comparisons, the derived batch, divisibility, lineage and the repro command are never the model's
+words. A report is written once.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from agent.prompts import render
+from lab.config import Config, derive, diff
+from lab.curves import run_curves
+from lab.environments import metrics_of, objective_of, preset_config
+from lab.files import write_atomic
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.plots import Band, learning_curves
+from lab.records import MetricSummary, Proposal, RunRecord, Verdict
+from lab.text import plain, short
+from tools.context import ReportDraft
+
+FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
+TREND = 8
+
+
+def write_report(
+    notebook: Notebook,
+    inventory: Inventory,
+    run: RunRecord,
+    draft: ReportDraft,
+    proposal: Proposal | None,
+    author: str,
+    nothing_staged: str = "the analysis ended without a valid proposal.",
+) -> None:
+    """Write a run's report and its plot.
+
+    Args:
+        notebook: where the run lies.
+        inventory: for the batch arithmetic.
+        run: the run, ended.
+        draft: the model's part.
+        proposal: what was staged, if anything.
+        author: who wrote the prose.
+        nothing_staged: why nothing was.
+    """
+    config, paths = notebook.config(run.run_id), notebook.workspace.run(run.run_id)
+    summary, verdict = notebook.summary(run.run_id), notebook.verdicts().get(run.run_id)
+    metric, _ = objective_of(run.objective, run.env_name)
+    others = _others(notebook, run, verdict)
+    results = notebook.results(run)
+    plot = _plot(notebook, run, metric, others) if summary else None
+    parent = notebook.config(run.parent) if run.parent else preset_config(
+        inventory.environment(run.env_name), run.preset
+    )  # fmt: skip
+    text = render(
+        "report.md.j2",
+        run=run,
+        title=_inline(draft.title),
+        verdict_line=_verdict_line(run, verdict),
+        device=_device(run, results),
+        topology=_topology(config),
+        **_arithmetic(config, inventory),
+        evaluation=_evaluation(results, config),
+        lineage=_lineage(run),
+        changes=[(key, old, new) for key, (old, new) in diff(parent, config).items()],
+        parent_name=run.parent or f"preset {run.preset}",
+        train_line=_train_line(config),
+        metric=metric,
+        metrics=_metric_rows(metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others]) if summary else [],
+        others=[name for name, _ in others],
+        plot=plot,
+        reason=plain(run.reason or "", 600),
+        log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
+        observations=[_inline(line) for line in draft.observations],
+        trend=_trend(notebook, run, metric),
+        theory=_block(draft.theory),
+        next_step=_block(draft.next_step),
+        proposal=proposal,
+        proposed=_proposed(notebook, proposal),
+        nothing_staged=nothing_staged,
+        author=author,
+        eval_seed=next((result.eval_seed for result in results if result.eval_seed is not None), "none"),
+        versions=", ".join(f"{name} {version}" for name, version in run.versions.items()),
+        weights=", ".join(f"seed {r.seed}: `{r.weights[:12]}…`" for r in results if r.weights),
+        command=repro_command(run, config, inventory),
+    )
+    write_atomic(paths.report, re.sub(r"\n{3,}", "\n\n", text))
+
+
+def repro_command(run: RunRecord, config: Config, inventory: Inventory) -> str:
+    """The command that trains the same config on the same seeds."""
+    preset = preset_config(inventory.environment(run.env_name), run.preset)
+    changed = {key: new for key, (_, new) in diff(preset, config).items() if new is not None}
+    changed |= {"train.seed": run.seeds[0], "autopilot.seeds": len(run.seeds)}
+    seeds = changed.pop("autopilot.seeds")
+    parts = ["autopilot", "train", "--env", run.env_name, "--preset", run.preset, "--seeds", str(seeds)]
+    for key, value in changed.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        parts += ["--set", f"{key}={text}"]
+    return shlex.join(parts)
+
+
+def changed_text(notebook: Notebook, run: RunRecord) -> str:
+    """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`."""
+    if run.parent is None:
+        return "baseline" if run.arm == "baseline" else "preset"
+    changed = diff(notebook.config(run.parent), notebook.config(run.run_id))
+    return ", ".join(f"{key.split('.', 1)[-1]} {short(old)} → {short(new)}" for key, (old, new) in changed.items())
+
+
+def score_text(notebook: Notebook, run: RunRecord, metric: str) -> str:
+    """A run's score as people read it, or its state."""
+    summary = notebook.summary(run.run_id)
+    if summary is None or metric not in summary.metrics:
+        return run.state.value
+    return f"{summary.metrics[metric].mean:.4g} (n={summary.metrics[metric].n})"
+
+
+def interval_text(metric: MetricSummary) -> str:
+    """The 95 % interval of a mean."""
+    return "n = 1" if metric.low is None or metric.high is None else f"{number(metric.low)} to {number(metric.high)}"
+
+
+def number(value: float) -> str:
+    """Four digits; thousands grouped where there is nothing behind the point."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"  # noqa: PLR2004 - a matter of looks
+
+
+def _others(notebook: Notebook, run: RunRecord, verdict: Verdict | None) -> list[tuple[str, str]]:
+    """What the run is compared with: parent, then the incumbent of then, each once."""
+    found = [("parent", run.parent)] if run.parent else []
+    if verdict and verdict.against and verdict.against != run.parent:
+        found.append(("incumbent", verdict.against))
+    elif verdict and verdict.against:
+        found = [("parent (incumbent)", run.parent)]
+    return [(name, run_id) for name, run_id in found if run_id and notebook.summary(run_id)]
+
+
+def _means(notebook: Notebook, run_id: str) -> dict[str, float]:
+    summary = notebook.summary(run_id)
+    return {name: metric.mean for name, metric in summary.metrics.items()} if summary else {}
+
+
+def _metric_rows(
+    metric: str, metrics: Mapping[str, MetricSummary], others: list[dict[str, float]]
+) -> list[dict[str, Any]]:
+    names = [metric, *(name for name in FIRST if name in metrics and name != metric)]
+    names += [name for name in metrics if name not in names]
+    return [
+        {
+            "name": name,
+            "mean": number(metrics[name].mean),
+            "interval": interval_text(metrics[name]),
+            "values": ", ".join(number(value) for value in metrics[name].values),
+            "flag": metrics[name].flag,
+            "others": [number(means[name]) if name in means else "none" for means in others],
+        }
+        for name in names
+    ]
+
+
+def _verdict_line(run: RunRecord, verdict: Verdict | None) -> str:
+    if verdict is None:
+        return f"**Verdict: none.** The run ended as {run.state} and has no score."
+    if verdict.verdict == "first":
+        return f"**Verdict: first of its kind.** It is the incumbent for {run.env_name}, {run.objective}, {run.preset}."
+    effect = f"{verdict.metric} {verdict.effect:+.4g}" if verdict.effect is not None else ""
+    span = "" if verdict.low is None or verdict.high is None else f" [{verdict.low:+.4g}, {verdict.high:+.4g}]"
+    confounds = f" Not like with like: {'; '.join(verdict.confounds)}." if verdict.confounds else ""
+    return f"**Verdict: {verdict.verdict}** against {verdict.against}: {effect}{span} ({verdict.method}).{confounds}"
+
+
+def _device(run: RunRecord, results: Any) -> str:
+    if not results:
+        return f"never started on {run.host}"
+    first = results[0]
+    threads = f"{first.threads} thread{'s' if first.threads != 1 else ''}"
+    return f"{first.device or 'unknown device'} on {run.host}, {len(run.seeds)} replicates, {threads} each"
+
+
+def _topology(config: Config) -> str:
+    vec = config.vec
+    parts = [f"vec {vec['backend']} × {vec['num_envs']}"]
+    if vec["backend"] != "Serial":
+        parts.append(f"{vec.get('num_workers') or vec['num_envs']} workers")
+    if "num_envs" in config.env:
+        parts.append(f"env × {config.env['num_envs']}")
+    parts.append(f"bptt {config.train['bptt_horizon']}")
+    parts.append("LSTM" if config.rnn["enabled"] else "no LSTM")
+    return ", ".join(parts)
+
+
+def _arithmetic(config: Config, inventory: Inventory) -> dict[str, str]:
+    derived = derive(config, inventory.environment(config.env_name).agents_per_env or 1)
+    horizon, minibatch = int(config.train["bptt_horizon"] or 1), int(config.train["minibatch_size"] or 1)
+    epochs = config.train["update_epochs"]
+    batch = (
+        f"{derived.agents:,} agents × {horizon} = {derived.batch_size:,} steps; minibatch {minibatch:,} →"
+        f" {derived.minibatches} minibatch{'es' if derived.minibatches != 1 else ''} an update ({epochs} epoch"
+        f"{'s' if epochs != 1 else ''})"
+    )
+    checks = [f"minibatch_size % bptt_horizon = {minibatch:,} % {horizon} = {minibatch % horizon}"]
+    if config.vec["backend"] == "Multiprocessing":
+        envs = int(config.vec["num_envs"] or 1)
+        workers = int(config.vec.get("num_workers") or envs)
+        checks.append(f"vec.num_envs % vec.num_workers = {envs} % {workers} = {envs % workers}")
+    return {"batch": batch, "divisibility": "; ".join(checks)}
+
+
+def _evaluation(results: Any, config: Config) -> str:
+    passes = [evaluation for result in results for evaluation in result.evaluations if evaluation.actions == "sampled"]
+    if not passes:
+        return "none"
+    share = max(evaluation.unfinished_share for evaluation in passes)
+    return (
+        f"{config.autopilot['eval_slots']} environments × {config.autopilot['eval_steps']} steps after training, sampled"
+        f" actions; {min(e.episodes for e in passes):,} or more episodes a replicate; episodes cut off at the end weigh"
+        f" at most {100 * share:.1f} %"
+    )
+
+
+def _lineage(run: RunRecord) -> str:
+    parts = [f"parent {run.parent}" if run.parent else "no parent", f"made by {run.arm}"]
+    if run.proposal:
+        parts.append(f"proposal {run.proposal}")
+    if run.session:
+        parts.append(f"session {run.session}")
+    if run.attempt > 1:
+        parts.append(f"attempt {run.attempt}")
+    return ", ".join(parts)
+
+
+def _train_line(config: Config) -> str:
+    keys = ("optimizer", "learning_rate", "anneal_lr", "ent_coef", "gamma", "gae_lambda", "clip_coef", "update_epochs")
+    return ", ".join([*(f"{key} {short(config.train[key])}" for key in keys), f"{config.train['total_timesteps']:,} steps"])
+
+
+def _trend(notebook: Notebook, run: RunRecord, metric: str) -> list[dict[str, str]]:
+    verdicts = notebook.verdicts()
+    earlier = [other for other in notebook.runs(run.group) if other.created <= run.created and other.state.ended]
+    rows = []
+    for other in earlier[-TREND:]:
+        verdict = verdicts.get(other.run_id)
+        bold = "**" if other.run_id == run.run_id else ""
+        rows.append(
+            {
+                "name": f"{bold}{other.run_id}{bold}",
+                "changed": changed_text(notebook, other),
+                "score": score_text(notebook, other, metric),
+                "verdict": verdict.verdict if verdict else "none",
+            }
+        )
+    return rows
+
+
+def _proposed(notebook: Notebook, proposal: Proposal | None) -> list[tuple[str, Any, Any]]:
+    if proposal is None:
+        return []
+    base = notebook.config(proposal.parent)
+    return [(key, base.get(key), value) for key, value in proposal.overrides.items()]
+
+
+def _plot(notebook: Notebook, run: RunRecord, metric: str, others: list[tuple[str, str]]) -> str | None:
+    declared = metrics_of(run.env_name).get(metric)
+    source = f"environment/{declared.source if declared else metric}"
+    bands = []
+    for label, run_id in [("this run", run.run_id), *others]:
+        record = notebook.run(run_id)
+        curves = run_curves(notebook.workspace.run(run_id), record.seeds)
+        bands.append(Band(label, [seed[source] for seed in curves.values() if source in seed]))
+    path = notebook.workspace.run(run.run_id).plots / "learning_curves.png"
+    drawn = learning_curves(path, bands, f"{source.split('/', 1)[1]} while training")
+    return f"plots/{path.name}" if drawn else None
+
+
+def _inline(text: str) -> str:
+    """A model's text on one line: no heading, table or line break of its own."""
+    return " ".join(text.replace("|", "/").split()).lstrip("#>-* ")
+
+
+def _block(text: str) -> str:
+    """A model's paragraphs: its headings become bold, so that they can't pass for the program's sections."""
+    return re.sub(r"^\s{0,3}#{1,6}\s*(.+?)\s*#*$", r"**\1**", text.strip(), flags=re.MULTILINE)

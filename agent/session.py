@@ -1,0 +1,314 @@
+"""One overnight stretch: train, analyse, approve, train again, until a budget ends or somebody stops it.
+
+Everything it knows is on disk, so it can be killed at any moment and resumed: a run that was training goes back to
+the queue and keeps its id, an ended run without a report is analysed, an approved proposal is run once.
+"""
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agent.analysis import Analyst
+from agent.digest import write_digest
+from lab.config import Config
+from lab.environments import preset_config
+from lab.errors import Busy, InvalidInput
+from lab.files import append_line, write_model
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.paths import SessionPaths, Workspace
+from lab.proposals import Proposals, refuse_unfit
+from lab.records import Proposal, ProposalState, RunRecord, RunState, SessionRecord, now
+from training.protocol import Progress
+from training.runner import Runner, Stopped, train_run
+
+POLL_SECONDS = 0.2
+FAILURES = 3
+
+
+class View(Protocol):
+    """What a person sees while it goes on."""
+
+    def note(self, text: str) -> None:
+        """Say one thing."""
+
+    def training(self, run: RunRecord, what: str) -> None:
+        """A run starts."""
+
+    def progress(self, progress: Progress) -> None:
+        """A replicate got further."""
+
+    def trained(self, run: RunRecord, text: str) -> None:
+        """A run ended."""
+
+
+@contextmanager
+def sole_session(workspace: Workspace, session_id: str) -> Iterator[None]:
+    """Be the only session of a workspace; the system gives the lock back when the process ends, however it ends.
+
+    Raises:
+        Busy: another one is running, with its pid and start.
+    """
+    workspace.runs.mkdir(parents=True, exist_ok=True)
+    with workspace.session_lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = json.loads(file.read() or "{}")
+            raise Busy(
+                f"session {holder.get('session', 'of unknown name')} is running in {workspace.root}: process"
+                f" {holder.get('pid', 'unknown')}, since {holder.get('since', 'an unknown time')}; 'autopilot stop' ends it"
+            ) from None
+        file.truncate(0)
+        file.write(json.dumps({"session": session_id, "pid": os.getpid(), "since": f"{now():%Y-%m-%d %H:%M:%S} UTC"}))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+@dataclass
+class Session:
+    """A session at work."""
+
+    record: SessionRecord
+    notebook: Notebook
+    inventory: Inventory
+    runner: Runner
+    analyst: Analyst
+    view: View
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set by a signal: give up what is going on, keep it for later, return."""
+
+    def __post_init__(self) -> None:
+        self.proposals = Proposals(self.notebook.workspace)
+        self._resumed = time.monotonic()
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> SessionRecord:
+        """Go on until a budget ends, the search is over, or somebody stops it.
+
+        Raises:
+            Busy: another session runs in this workspace.
+        """
+        with sole_session(self.notebook.workspace, self.record.session_id):
+            self._save()
+            self._event("started")
+            try:
+                self._reconcile()
+                while (why := self.over()) is None:
+                    self.step()
+                self._end(why)
+            except Stopped:
+                self._event("interrupted")
+            finally:
+                self.runner.close()
+                self._save()
+                write_digest(self.notebook, self.proposals, self.record)
+        return self.record
+
+    def step(self) -> None:
+        """One thing: finish what was begun, else start the next run, else get a proposal decided or made."""
+        run = self.unfinished() or self.begin()
+        if run is not None:
+            run = run if run.state.ended else self.train(run)
+            self.analyse(run)
+        elif (staged := self.proposals.staged(self.group)) is not None:
+            self.decide(staged)
+        else:
+            self.analyse(self.mine()[-1] if self.mine() else self.latest())
+
+    def over(self) -> str | None:
+        """Why the session is over, or None."""
+        if self.stop.is_set():
+            raise Stopped("stopped on request")
+        if self.record.ended_because is not None:
+            return self.record.ended_because
+        budgets, mine = self.record.budgets, self.mine()
+        if self.unfinished() is not None:
+            return None  # what was begun is finished first
+        if budgets.max_runs is not None and len(mine) >= budgets.max_runs:
+            return f"all {budgets.max_runs} runs are done"
+        if budgets.hours is not None and self.active_seconds() >= budgets.hours * 3600:
+            return f"the {budgets.hours:g} hours are over"
+        if budgets.max_tokens is not None and self.record.tokens >= budgets.max_tokens:
+            return f"the {budgets.max_tokens:,} tokens are used up"
+        if len(mine) >= FAILURES and not any(run.state is RunState.FINISHED for run in mine[-FAILURES:]):
+            return f"{FAILURES} runs in a row ended without a score: {mine[-1].reason}"
+        if mine and mine[-1].arm == "baseline" and mine[-1].state is not RunState.FINISHED:
+            return f"the baseline ended without a score: {mine[-1].reason}"
+        return None
+
+    # --- its parts -----------------------------------------------------------------------------------------------
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """What this session works on: environment, objective, preset."""
+        return (self.record.env_name, self.record.objective, self.record.preset)
+
+    def mine(self) -> list[RunRecord]:
+        """This session's runs, oldest first."""
+        return [run for run in self.notebook.runs(self.group) if run.session == self.record.session_id]
+
+    def latest(self) -> RunRecord:
+        """The newest run of the group that has ended, whoever made it."""
+        return [run for run in self.notebook.runs(self.group) if run.state.ended][-1]
+
+    def unfinished(self) -> RunRecord | None:
+        """A run of this session that is not trained or not reported on yet."""
+        for run in self.mine():
+            if not run.state.ended or not self.notebook.workspace.run(run.run_id).report.exists():
+                return run
+        return None
+
+    def begin(self) -> RunRecord | None:
+        """The next run, queued: the baseline first, then what was approved; None when nothing may run yet."""
+        if self.notebook.incumbent(self.group) is None:
+            return self._create(self.base_config(), dict(self.record.settings), arm="baseline")
+        proposal = self.proposals.head(self.group)
+        if proposal is None:
+            return None
+        try:
+            refuse_unfit(proposal, self.notebook, self.inventory)
+        except InvalidInput as error:
+            self.proposals.decide(proposal.proposal_id, ProposalState.SUPERSEDED, "session", str(error))
+            self.view.note(f"proposal {proposal.proposal_id} was dropped: {error}")
+            return None
+        config = self.notebook.config(proposal.parent).with_overrides(proposal.overrides)
+        run = self._create(
+            config, proposal.overrides, arm=proposal.arm, parent=proposal.parent, proposal=proposal.proposal_id
+        )
+        self.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
+        return run
+
+    def train(self, run: RunRecord) -> RunRecord:
+        """Train a queued run to its end."""
+        number = [mine.run_id for mine in self.mine()].index(run.run_id) + 1
+        of = f"/{self.record.budgets.max_runs}" if self.record.budgets.max_runs else ""
+        self.view.training(run, f"run {number}{of} {self._what(run)}")
+        run = train_run(self.notebook, self.runner, self.inventory, run.run_id, self.view.progress, self.stop.is_set)
+        self._event("trained", run=run.run_id, state=run.state)
+        if run.proposal is not None:
+            self.proposals.decide(run.proposal, ProposalState.DONE, "session", run_id=run.run_id)
+        self.view.trained(run, self._result(run))
+        return run
+
+    def analyse(self, run: RunRecord) -> None:
+        """Have a run reported on and the next config staged; the next workers warm up meanwhile."""
+        self.runner.warm(int(self.notebook.config(run.run_id).autopilot["threads"] or 1))
+        tokens_left = None
+        if self.record.budgets.max_tokens is not None:
+            tokens_left = self.record.budgets.max_tokens - self.record.tokens
+        outcome = self.analyst.analyse(run, tokens_left)
+        self.record = self.record.model_copy(update={"tokens": self.record.tokens + outcome.tokens})
+        staged = outcome.proposal.proposal_id if outcome.proposal else None
+        self._event("analysed", run=run.run_id, staged=staged, fell_back=outcome.fell_back)
+        if outcome.fell_back:
+            self.view.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
+        if outcome.proposal:
+            changes = ", ".join(f"{key} = {value}" for key, value in outcome.proposal.overrides.items())
+            self.view.note(f"staged {staged}: {changes}")
+        if outcome.ended:
+            self.record = self.record.model_copy(update={"ended_because": f"nothing more to try: {outcome.ended}"})
+        self._save()
+
+    def decide(self, proposal: Proposal) -> None:
+        """Approve by policy, or wait until a person has decided, the budget is over, or somebody stops."""
+        if self.record.approve == "auto":
+            try:
+                self.proposals.decide(
+                    proposal.proposal_id,
+                    ProposalState.APPROVED,
+                    "policy auto",
+                    "valid, and this session approves what is valid",
+                    check=lambda newest: refuse_unfit(newest, self.notebook, self.inventory),
+                )
+            except InvalidInput as error:
+                self.proposals.decide(proposal.proposal_id, ProposalState.SUPERSEDED, "policy auto", str(error))
+            return
+        self._event("waiting", proposal=proposal.proposal_id)
+        self.view.note(
+            f"waiting for a decision on {proposal.proposal_id}: 'autopilot approve {proposal.proposal_id}' or"
+            f" 'autopilot reject {proposal.proposal_id} --why …'"
+        )
+        while self.over() is None:
+            if self.proposals.get(proposal.proposal_id).state is not ProposalState.STAGED:
+                return
+            self.stop.wait(POLL_SECONDS)
+
+    # --- bookkeeping ---------------------------------------------------------------------------------------------
+
+    def base_config(self) -> Config:
+        """The preset with the person's own settings."""
+        preset = preset_config(self.inventory.environment(self.record.env_name), self.record.preset)
+        return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
+
+    def active_seconds(self) -> float:
+        """Time spent so far, without the pauses between interruption and resume."""
+        return self.record.active_seconds + time.monotonic() - self._resumed
+
+    def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
+        if "train.seed" not in self.record.settings:
+            config = Config(**{**dict(config), "train": {k: v for k, v in config.train.items() if k != "seed"}})
+        run = self.notebook.create(
+            config,
+            overrides,
+            preset=self.record.preset,
+            objective=self.record.objective,
+            session=self.record.session_id,
+            **more,
+        )
+        self._event("created", run=run.run_id, proposal=run.proposal)
+        return run
+
+    def _reconcile(self) -> None:
+        """Close the gaps that a kill can leave between two files."""
+        by_proposal = {run.proposal: run for run in self.notebook.runs(self.group) if run.proposal}
+        for proposal in self.proposals.all():
+            run = by_proposal.get(proposal.proposal_id)
+            if run is not None and proposal.state is ProposalState.APPROVED:
+                proposal = self.proposals.decide(
+                    proposal.proposal_id, ProposalState.RUNNING, "session", "its run existed", run_id=run.run_id
+                )
+            if run is not None and proposal.state is ProposalState.RUNNING and run.state.ended:
+                self.proposals.decide(proposal.proposal_id, ProposalState.DONE, "session", run_id=run.run_id)
+
+    def _end(self, why: str) -> None:
+        self.record = self.record.model_copy(update={"ended": now(), "ended_because": why})
+        self._event("ended", why=why)
+
+    def _save(self) -> None:
+        self.record = self.record.model_copy(update={"active_seconds": self.active_seconds()})
+        self._resumed = time.monotonic()
+        write_model(self._paths.session, self.record)
+
+    def _event(self, what: str, **more: Any) -> None:
+        append_line(self._paths.events, {"time": now().isoformat(), "event": what, **more})
+
+    @property
+    def _paths(self) -> SessionPaths:
+        return self.notebook.workspace.session(self.record.session_id)
+
+    def _what(self, run: RunRecord) -> str:
+        from agent.report import changed_text
+
+        return changed_text(self.notebook, run)
+
+    def _result(self, run: RunRecord) -> str:
+        from agent.report import score_text
+        from lab.environments import objective_of
+
+        metric, _ = objective_of(run.objective, run.env_name)
+        if run.state is not RunState.FINISHED:
+            return f"{run.state}: {run.reason}"
+        verdict = self.notebook.verdicts()[run.run_id].verdict
+        return f"{metric} {score_text(self.notebook, run, metric)}, {verdict}"

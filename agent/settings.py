@@ -1,0 +1,58 @@
+"""Settings of a workspace: `autopilot.toml`, under flags and environment.
+
+A table per command holds defaults for its options, by their long names:
+
+    [start]
+    model = "gpt-5"
+    hours = 8
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.errors import InvalidInput, Problem
+from lab.paths import Workspace
+
+
+def find_workspace(given: Path | None) -> Workspace:
+    """The folder that runs and proposals lie in.
+
+    Args:
+        given: by flag or environment; else the nearest folder upward that holds both, else the checkout that this
+            program runs from, else the current folder.
+    """
+    if given is not None:
+        return Workspace(given.expanduser().absolute())
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "runs").is_dir() and (folder / "proposals").is_dir():
+            return Workspace(folder)
+    checkout = Path(__file__).resolve().parent.parent
+    return Workspace(checkout if (checkout / "pyproject.toml").exists() else here)
+
+
+def defaults(workspace: Workspace, commands: set[str]) -> dict[str, dict[str, Any]]:
+    """Defaults of the commands' options from `autopilot.toml`.
+
+    Args:
+        workspace: whose file is read.
+        commands: names that a table may have.
+
+    Raises:
+        InvalidInput: the file can't be read, or has a table or value that is none.
+    """
+    try:
+        tables = tomllib.loads(workspace.settings.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"{workspace.settings}: can't be read: {error}") from error
+    found: dict[str, dict[str, Any]] = {}
+    for name, table in tables.items():
+        if name not in commands or not isinstance(table, Mapping):
+            valid = f"a table named after a command: {', '.join(sorted(commands))}"
+            raise InvalidInput([Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)])
+        found[name] = {key.replace("-", "_"): value for key, value in table.items()}
+    return found

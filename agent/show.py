@@ -1,0 +1,189 @@
+"""Lists and single things for the terminal, and the same as JSON: both come from one place each."""
+
+import json
+import sys
+from typing import Any
+
+from agent.report import changed_text, score_text
+from lab.environments import objective_of
+from lab.files import read_lines
+from lab.inventory import Environment
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.proposals import Proposals
+from lab.records import Proposal, RunRecord
+from lab.validate import space_of
+
+
+def emit_json(value: Any) -> None:
+    """Print a value as JSON."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
+    """One line of `autopilot runs`."""
+    metric, _ = objective_of(run.objective, run.env_name)
+    summary, verdict = notebook.summary(run.run_id), notebook.verdicts().get(run.run_id)
+    score = summary.metrics[metric].model_dump() if summary and metric in summary.metrics else None
+    return {
+        "run_id": run.run_id,
+        "state": run.state.value,
+        "env_name": run.env_name,
+        "preset": run.preset,
+        "objective": run.objective,
+        "arm": run.arm,
+        "parent": run.parent,
+        "session": run.session,
+        "seeds": list(run.seeds),
+        "changed": changed_text(notebook, run),
+        "score": score,
+        "verdict": verdict.verdict if verdict else None,
+        "incumbent": notebook.incumbent(run.group) == run.run_id,
+        "reason": run.reason,
+    }
+
+
+def proposal_row(proposal: Proposal) -> dict[str, Any]:
+    """One line of `autopilot proposals`, and everything about it."""
+    return {**proposal.model_dump(mode="json"), "state": proposal.state.value}
+
+
+def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
+    """Print runs as a table."""
+    from rich.text import Text
+
+    table = _table("run", "state", "env", "changed", "score", "verdict")
+    for run in runs:
+        row = run_row(notebook, run)
+        metric, _ = objective_of(run.objective, run.env_name)
+        verdict = f"{row['verdict'] or ''}{' *' if row['incumbent'] else ''}"
+        score = f"{metric} {score_text(notebook, run, metric)}" if row["score"] else ""
+        env = f"{run.env_name.removeprefix('puffer_')} {run.preset}"
+        table.add_row(*(Text(cell) for cell in (run.run_id, row["state"], env, row["changed"], score, verdict)))
+    _print(table)
+    if any(notebook.incumbent(run.group) == run.run_id for run in runs):
+        _print("* incumbent")
+    for name, why in notebook.damaged.items():
+        _print(f"passed over: {name}: {why}")
+
+
+def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
+    """Print proposals as a table."""
+    from rich.text import Text
+
+    table = _table("proposal", "state", "by", "changes", "why")
+    for proposal in shown:
+        changes = ", ".join(f"{key} = {value}" for key, value in proposal.overrides.items())
+        last = proposal.decisions[-1]
+        why = f"{last.who}: {last.why}" if last.why else last.who
+        table.add_row(*(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, changes, why)))
+    _print(table)
+    for name, why in proposals.damaged.items():
+        _print(f"passed over: {name}: {why}")
+
+
+def show_run(notebook: Notebook, run: RunRecord) -> None:
+    """Print one run: record, metrics, files."""
+    from rich.text import Text
+
+    row = run_row(notebook, run)
+    head = ("state", "env_name", "preset", "objective", "arm", "parent", "session", "seeds", "changed", "verdict", "reason")
+    for key in head:
+        if row[key] not in (None, ""):
+            _print(f"{key:10} {row[key]}")
+    summary = notebook.summary(run.run_id)
+    if summary:
+        table = _table("metric", "mean", "low", "high", "n")
+        for name, metric in summary.metrics.items():
+            cells = (name, metric.mean, metric.low, metric.high, metric.n)
+            table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
+        _print(table)
+    _print(f"files      {notebook.workspace.run(run.run_id).dir}")
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """What goes on: the running session if there is one, else the latest; how far it is; what waits."""
+    import fcntl
+
+    holder: dict[str, Any] | None = None
+    if workspace.session_lock.exists():
+        with workspace.session_lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = json.loads(file.read() or "{}")
+    sessions = sorted(path.name for path in workspace.sessions.iterdir()) if workspace.sessions.is_dir() else []
+    name = holder.get("session") if holder else (sessions[-1] if sessions else None)
+    found: dict[str, Any] = {"running": holder, "session": None, "last_event": None}
+    if name:
+        paths = workspace.session(name)
+        found["session"] = json.loads(paths.session.read_text())
+        found["last_event"] = next(iter(list(read_lines(paths.events))[-1:]), None)
+    states = [run.state.value for run in Notebook(workspace).runs() if run.session == name]
+    found["runs"] = {state: states.count(state) for state in sorted(set(states))}
+    live = [p for p in Proposals(workspace).all() if p.state.value in ("staged", "approved")]
+    found["waiting"] = [proposal_row(proposal) for proposal in live]
+    return found
+
+
+def print_status(found: dict[str, Any]) -> None:
+    """Print what `status` found."""
+    session = found["session"]
+    if session is None:
+        _print("no session yet: 'autopilot start' begins one")
+        return
+    holder = found["running"]
+    if holder:
+        how = f"running: process {holder['pid']}, since {holder['since']}"
+    else:
+        how = f"ended: {session['ended_because']}" if session["ended"] else "interrupted: 'autopilot resume' goes on"
+    _print(f"session    {session['session_id']} ({how})")
+    _print(f"on         {session['env_name']}, {session['preset']}, {session['objective']}, model {session['model']}")
+    _print(f"runs       {', '.join(f'{count} {state}' for state, count in found['runs'].items()) or 'none'}")
+    _print(f"budget     {session['budgets']}")
+    if found["last_event"]:
+        event = {key: value for key, value in found["last_event"].items() if key not in ("time", "event") and value}
+        _print(f"last       {found['last_event']['event']} {event or ''} at {found['last_event']['time'][:19]} UTC")
+    for proposal in found["waiting"]:
+        changes = ", ".join(f"{key} = {value}" for key, value in proposal["overrides"].items())
+        _print(f"{proposal['state']:10} {proposal['proposal_id']}: {changes}")
+
+
+def print_space(environment: Environment) -> None:
+    """Print the search space of an environment."""
+    from rich.text import Text
+
+    table = _table("key", "range", "scale", "who", "what it does")
+    for key, parameter in space_of(environment).items():
+        who = "proposable" if parameter.proposable else "person only"
+        table.add_row(*(Text(cell) for cell in (key, parameter.range, parameter.scale.value, who, parameter.doc)))
+    _print(table)
+
+
+def print_markdown(text: str) -> None:
+    """Print a report or digest: rendered on a terminal, as it is elsewhere."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(text))
+    else:
+        sys.stdout.write(text)
+
+
+def _table(*columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print(what: Any) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    width = None if sys.stdout.isatty() else 200
+    console = Console(highlight=False, width=width, soft_wrap=isinstance(what, str))
+    console.print(Text(what) if isinstance(what, str) else what)

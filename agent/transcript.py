@@ -1,0 +1,38 @@
+"""`transcript.jsonl`: every message of every analysis of a run, in order, appended as it happens."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from agent.chat import Message
+from lab.files import append_line
+from lab.records import now
+
+_KEY = re.compile(r"\b(sk|key|tok)-[A-Za-z0-9_-]{12,}")
+
+
+def redacted(text: str) -> str:
+    """`text` without API keys: the one in use, and whatever looks like one."""
+    key = os.environ.get("OPENAI_API_KEY", "")
+    if len(key) >= 8:  # noqa: PLR2004 - a placeholder such as "none" may stand in a text by chance
+        text = text.replace(key, "[key]")
+    return _KEY.sub("[key]", text)
+
+
+class Transcript:
+    """One analysis, on its way to disk."""
+
+    def __init__(self, path: Path, *, model: str, tools: list[str], opening: list[Message]) -> None:
+        """Start with who is asked and what it is told first."""
+        self._path = path
+        header = {"time": now().isoformat(), "kind": "analysis", "model": model, "tools": tools}
+        append_line(path, header)
+        for message in opening:
+            self.add(message)
+
+    def add(self, message: Message, **more: Any) -> None:
+        """Append one message."""
+        body = message.model_dump(exclude_defaults=True)
+        body["content"] = redacted(message.content)
+        append_line(self._path, {"time": now().isoformat(), "kind": "message", **body, **more})

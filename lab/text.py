@@ -1,0 +1,23 @@
+"""Text from elsewhere (logs, models, environments), made harmless to show: bounded, without control sequences."""
+
+import re
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def plain(text: str, limit: int) -> str:
+    """`text` without terminal and other control sequences, at most `limit` characters, cuts marked."""
+    text = _CONTROL.sub("", _ANSI.sub("", text))
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def short(value: object) -> str:
+    """A value as people write it: six digits, thousands grouped in whole numbers, `true` and `none`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "not set"
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

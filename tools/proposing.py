@@ -1,0 +1,134 @@
+"""Tools that lead to the next config: suggestions, a check without consequences, and the proposal itself."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lab.config import derive, diff
+from lab.environments import objective_of
+from lab.errors import InvalidInput
+from lab.records import Decision, Prediction, Proposal, ProposalState, new_id, now
+from lab.suggest import suggest
+from lab.text import plain
+from lab.validate import check_overrides
+from tools.context import ToolContext
+from tools.reading import RunName, rejected_overrides, rounded
+from tools.registry import ToolError
+
+Changes = Annotated[
+    dict[str, bool | int | float | str],
+    Field(description="Dotted key to new value, such as {'train.ent_coef': 0.01}; only what changes.", max_length=12),
+]
+
+
+class Expectation(BaseModel):
+    """What the proposal should bring about."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    metric: Annotated[str, Field(max_length=60, description="Such as 'perf'.")]
+    direction: Literal["up", "down", "same"]
+    low: Annotated[float, Field(description="Lower end of the interval for the run's mean.")]
+    high: Annotated[float, Field(description="Upper end.")]
+    coverage: Annotated[float, Field(gt=0, lt=1, description="How often such an interval should hold.")] = 0.8
+
+
+def suggest_configs(
+    ctx: ToolContext,
+    parent: RunName = "incumbent",
+    count: Annotated[int, Field(ge=1, le=12, description="How many candidates.")] = 5,
+) -> dict[str, Any]:
+    """Candidates from an Optuna sampler fed with the finished runs; each changes one or two keys of the parent."""
+    run_id = ctx.resolve(parent)
+    avoid = rejected_overrides(ctx.proposals, ctx)
+    found = suggest(ctx.notebook, ctx.inventory, ctx.group, run_id, count, avoid)
+    base = ctx.notebook.config(run_id)
+    return {
+        "parent": run_id,
+        "sampler": "Optuna TPE over the keys shown, all others held",
+        "runs_behind_it": sum(run.state.ended for run in ctx.notebook.runs(ctx.group)),
+        "kept_away_from_rejected": len(avoid),
+        "candidates": [
+            {
+                "changes": candidate.changes,
+                "from": {key: base.get(key) for key in candidate.changes},
+                "tried_by_run": candidate.tried,
+            }
+            for candidate in found
+        ],
+    }
+
+
+def check_config(ctx: ToolContext, changes: Changes, parent: RunName = "incumbent") -> dict[str, Any]:
+    """Whether a config would be valid, without staging it: every problem with the nearest valid value, else the batch."""
+    base = ctx.notebook.config(ctx.resolve(parent))
+    problems = check_overrides(base, changes, ctx.inventory, proposing=True)
+    if problems:
+        return {"valid": False, "problems": [problem.model_dump() for problem in problems]}
+    config = base.with_overrides(changes)
+    environment = ctx.inventory.environment(config.env_name)
+    return {
+        "valid": True,
+        "changed": {key: list(values) for key, values in diff(base, config).items()},
+        "derived": derive(config, environment.agents_per_env or 1).model_dump(),
+    }
+
+
+def end_search(
+    ctx: ToolContext,
+    reason: Annotated[str, Field(min_length=10, max_length=1000, description="Why nothing is worth another run.")],
+) -> dict[str, Any]:
+    """Propose nothing and end the session: only when no further run could teach anything."""
+    ctx.ended = " ".join(plain(reason, 1000).split())
+    return {"ended": True, "still_owed": "write_report" if ctx.report_wanted and ctx.report is None else None}
+
+
+def stage_proposal(
+    ctx: ToolContext,
+    changes: Changes,
+    theory: Annotated[str, Field(min_length=20, max_length=4000, description="Why this should help.")],
+    predictions: Annotated[list[Expectation], Field(min_length=1, max_length=5)],
+    parent: RunName = "incumbent",
+) -> dict[str, Any]:
+    """Propose the next run: changes to a parent's config, the theory behind them, and what will happen.
+
+    It is validated at once and staged when the analysis ends; approving it is somebody else's decision.
+    """
+    parent_id = ctx.resolve(parent)
+    base = ctx.notebook.config(parent_id)
+    if problems := check_overrides(base, changes, ctx.inventory, proposing=True):
+        raise InvalidInput(problems)
+    if not diff(base, base.with_overrides(changes)):
+        raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")
+    metric, _ = objective_of(ctx.group[1], ctx.group[0])
+    if metric not in (expected.metric for expected in predictions):
+        raise ToolError(f"predict the objective, {metric!r}, at least")
+    for expected in predictions:
+        if expected.low > expected.high:
+            raise ToolError(f"prediction of {expected.metric!r}: low {expected.low} is above high {expected.high}")
+    created = now()
+    ctx.proposal = Proposal(
+        proposal_id=new_id(created),
+        created=created,
+        env_name=ctx.group[0],
+        objective=ctx.group[1],
+        preset=ctx.group[2],
+        parent=parent_id,
+        parent_config=base.fingerprint(),
+        analysed=ctx.subject.run_id,
+        session=ctx.session,
+        arm=ctx.arm,
+        overrides=changes,
+        theory=plain(theory, 4000),
+        predictions=tuple(Prediction.model_validate(expected.model_dump()) for expected in predictions),
+        decisions=(Decision(time=created, state=ProposalState.STAGED, who=ctx.arm),),
+    )
+    config = base.with_overrides(changes)
+    environment = ctx.inventory.environment(config.env_name)
+    return {
+        "proposal": ctx.proposal.proposal_id,
+        "valid": True,
+        "derived": derive(config, environment.agents_per_env or 1).model_dump(),
+        "predictions": [{**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in ctx.proposal.predictions],
+        "still_owed": "write_report" if ctx.report_wanted and ctx.report is None else None,
+    }

@@ -1,0 +1,109 @@
+"""Tools as typed functions: the signature and the docstring are the schema that a model sees.
+
+A tool's error is either told to the model (`ToolError` and the notebook's own `InvalidInput`) or fatal; there is
+nothing in between. Every answer is JSON of bounded size.
+"""
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from lab.errors import AutopilotError, InvalidInput
+from tools.context import ToolContext
+
+MAX_CHARS = 24_000
+"""Of one answer; tools bound their own lists well below it."""
+
+
+class ToolError(AutopilotError):
+    """The model called a tool in a way that can't work; it is told why."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call came to."""
+
+    ok: bool
+    content: str
+    """JSON, for the model."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One callable function."""
+
+    name: str
+    description: str
+    arguments: type[BaseModel]
+    function: Callable[..., Any]
+
+    def schema(self) -> dict[str, Any]:
+        """As the chat completions API wants it."""
+        parameters = self.arguments.model_json_schema()
+        parameters.pop("title", None)
+        for field in parameters.get("properties", {}).values():
+            field.pop("title", None)
+        return {
+            "type": "function",
+            "function": {"name": self.name, "description": self.description, "parameters": parameters},
+        }
+
+
+def make_tool(function: Callable[..., Any]) -> Tool:
+    """A tool from a function whose first parameter is the `ToolContext`."""
+    fields: dict[str, Any] = {}
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[parameter.name] = (parameter.annotation, default)
+    config = ConfigDict(extra="forbid", strict=True)
+    arguments = create_model(f"{function.__name__}_arguments", __config__=config, **fields)
+    return Tool(function.__name__, inspect.cleandoc(function.__doc__ or ""), arguments, function)
+
+
+class Toolbox:
+    """The tools of one analysis, bound to what they may see."""
+
+    def __init__(self, tools: list[Tool], context: ToolContext) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._context = context
+
+    def schemas(self) -> list[dict[str, Any]]:
+        """All tools, for the request."""
+        return [tool.schema() for tool in self._tools.values()]
+
+    def call(self, name: str, arguments: str) -> Answer:
+        """Do what a model asked for.
+
+        Args:
+            name: as the model wrote it.
+            arguments: JSON object, as the model wrote it.
+        """
+        tool = self._tools.get(name)
+        if tool is None:
+            return _refusal(f"there is no tool {name[:80]!r}; there are {', '.join(self._tools)}")
+        try:
+            values = tool.arguments.model_validate_json(arguments or "{}")
+            result = tool.function(self._context, **{field: getattr(values, field) for field in type(values).model_fields})
+        except ValidationError as error:
+            wrong = [f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}" for item in error.errors()[:5]]
+            return _refusal("; ".join(wrong))
+        except (ToolError, InvalidInput) as error:
+            return _refusal(str(error))
+        content = json.dumps(result, ensure_ascii=False, default=_plain)
+        if len(content) > MAX_CHARS:
+            content = json.dumps({"cut": content[:MAX_CHARS], "left_out_characters": len(content) - MAX_CHARS})
+        return Answer(True, content)
+
+
+def _refusal(reason: str) -> Answer:
+    return Answer(False, json.dumps({"error": reason[:2000]}, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"a tool answered with a {type(value).__name__}, which is not JSON")
