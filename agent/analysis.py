@@ -66,7 +66,10 @@ class Analyst:
         except GaveUp as error:
             if self.should_stop():
                 raise Stopped("stopped on request") from error
-            fell_back, author = str(error), f"offline, after {self.model.name} gave up ({plain(str(error), 200)})"
+            fell_back, author = (
+                str(error),
+                f"offline, after {self.model.name} gave up ({plain(str(error), 200)})",
+            )
             context = self._context(run, "offline")
             self._analysis(OfflineResearcher(), context, Limits()).run()
         tokens = analysis.tokens

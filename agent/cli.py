@@ -6,7 +6,7 @@ Exit status: 0 done, 1 it failed, 2 the call or the config is wrong. An error is
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,6 +22,35 @@ if TYPE_CHECKING:
     from lab.notebook import Notebook
     from lab.records import SessionRecord
 
+
+def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:
+    """A reader of whole numbers from 1 to `high`."""
+
+    def read(text: Any) -> int:
+        try:
+            value = int(str(text).replace("_", ""))
+        except ValueError:
+            value = 0
+        if not 1 <= value <= high:
+            rule = f"must be a whole number from 1{f' to {high}' if high < 10**12 else ' on'}"
+            raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=str(min(max(value, 1), high)))])
+        return value
+
+    return read
+
+
+def hours_of(text: Any) -> float:
+    """Read a budget of time."""
+    try:
+        value = float(str(text))
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 24 * 365:
+        valid = "such as 8 or 0.5"
+        raise InvalidInput([Problem(key="hours", value=repr(text), rule="must be a number above 0", valid=valid)])
+    return value
+
+
 app = typer.Typer(
     name="autopilot",
     help="Trains PufferLib policies through the night: reads each run, writes its report, stages the next config.",
@@ -35,9 +64,12 @@ app = typer.Typer(
 EnvOption = Annotated[str, typer.Option("--env", help="PufferLib's name of the environment.")]
 PresetOption = Annotated[str, typer.Option(help="quick (seconds to a minute) or full (PufferLib's own length).")]
 ObjectiveOption = Annotated[str | None, typer.Option(help="METRIC:max or METRIC:min; else the environment's own.")]
-SeedsOption = Annotated[int | None, typer.Option(min=1, max=64, help="Replicates of each run; else the preset's.")]
+SeedsOption = Annotated[
+    int | None, typer.Option(parser=whole("seeds", 64), metavar="N", help="Replicates of each run; else the preset's.")
+]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as train.ent_coef=0.01.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as train.ent_coef=0.01."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -53,9 +85,12 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def common(
     context: typer.Context,
-    workspace: Annotated[Path | None, typer.Option(envvar="AUTOPILOT_WORKSPACE", help="Folder of runs and proposals.")] = None,
+    workspace: Annotated[
+        Path | None, typer.Option(envvar="AUTOPILOT_WORKSPACE", help="Folder of runs and proposals.")
+    ] = None,
     version: Annotated[
-        bool, typer.Option("--version", envvar=[], is_eager=True, callback=_version, help="Print the version and end.")
+        bool,
+        typer.Option("--version", envvar=[], is_eager=True, callback=_version, help="Print the version and end."),
     ] = False,
 ) -> None:
     """Find the workspace and its settings: flags over environment over autopilot.toml."""
@@ -79,12 +114,16 @@ def start(
     env: EnvOption = "puffer_cartpole",
     preset: PresetOption = "quick",
     objective: ObjectiveOption = None,
-    model: Annotated[str, typer.Option(help="'offline', or a model's name at an OpenAI-compatible endpoint.")] = "offline",
+    model: Annotated[
+        str, typer.Option(help="'offline', or a model's name at an OpenAI-compatible endpoint.")
+    ] = "offline",
     base_url: Annotated[str | None, typer.Option(help="The endpoint, over OPENAI_BASE_URL.")] = None,
     approve: Annotated[str, typer.Option(help="auto, or manual: each proposal waits for you.")] = "manual",
-    hours: Annotated[float | None, typer.Option(help="Budget of time.")] = None,
-    max_runs: Annotated[int | None, typer.Option(min=1, help="Budget of runs.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Budget of the model's tokens.")] = None,
+    hours: Annotated[float | None, typer.Option(parser=hours_of, metavar="H", help="Budget of time.")] = None,
+    max_runs: Annotated[int | None, typer.Option(parser=whole("max-runs"), metavar="N", help="Budget of runs.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(parser=whole("max-tokens"), metavar="N", help="Budget of the model's tokens.")
+    ] = None,
     seeds: SeedsOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -93,8 +132,6 @@ def start(
 
     if approve not in ("auto", "manual"):
         raise InvalidInput([Problem(key="approve", value=repr(approve), rule="is unknown", valid="auto | manual")])
-    if hours is not None and not 0 < hours <= 24 * 365:
-        raise InvalidInput([Problem(key="hours", value=str(hours), rule="must be above 0", valid="such as 8 or 0.5")])
     workspace: Workspace = context.obj
     inventory, config, goal = _prepare(workspace, env, preset, objective, seeds, settings)
     created = now()
@@ -118,7 +155,9 @@ def start(
 @app.command()
 def resume(
     context: typer.Context,
-    session: Annotated[str | None, typer.Argument(help="Which one; the latest that has not ended if not given.")] = None,
+    session: Annotated[
+        str | None, typer.Argument(help="Which one; the latest that has not ended if not given.")
+    ] = None,
 ) -> None:
     """Go on with an interrupted session, with what is left of its budgets."""
     from lab.files import read_model
@@ -182,6 +221,7 @@ def train(
     workspace: Workspace = context.obj
     inventory, config, goal = _prepare(workspace, env, preset, objective, seeds, settings)
     notebook = Notebook(workspace)
+    workspace.create()
     runner = ProcessRunner(usable_cores())
     runner.warm(int(config.autopilot["threads"] or 1))
     view = _Silent() if as_json else make_view()
@@ -211,7 +251,7 @@ def train(
 def runs(
     context: typer.Context,
     env: Annotated[str | None, typer.Option("--env", help="Only this environment's.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the latest.")] = 50,
+    limit: Annotated[int, typer.Option(parser=whole("limit"), metavar="N", help="How many, the latest.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """The runs of this workspace."""
@@ -234,7 +274,13 @@ def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     if as_json:
         summary = notebook.summary(run)
         more = {"record": record.model_dump(mode="json"), "config": notebook.config(run).model_dump()}
-        emit_json({**run_row(notebook, record), **more, "summary": summary.model_dump(mode="json") if summary else None})
+        emit_json(
+            {
+                **run_row(notebook, record),
+                **more,
+                "summary": summary.model_dump(mode="json") if summary else None,
+            }
+        )
     else:
         show_run(notebook, record)
 
@@ -282,7 +328,10 @@ def approve(context: typer.Context, proposal: str) -> None:
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
     inventory = load_inventory([queue.get(proposal).env_name])
     queue.decide(
-        proposal, ProposalState.APPROVED, _who(), check=lambda newest: refuse_unfit(newest, notebook, inventory)
+        proposal,
+        ProposalState.APPROVED,
+        _who(),
+        check=lambda newest: refuse_unfit(newest, notebook, inventory),
     )
     typer.echo(f"approved {proposal}")
 
@@ -302,6 +351,24 @@ def reject(
         raise InvalidInput([Problem(key="why", value=repr(why), rule="must say something", valid="a short reason")])
     Proposals(context.obj).decide(proposal, ProposalState.REJECTED, _who(), plain(why.strip(), 1000))
     typer.echo(f"rejected {proposal}")
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    proposal: str,
+    settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A change of yours.")],
+) -> None:
+    """Put your own proposal in the place of a staged one: its changes, with some of your own."""
+    from lab.notebook import Notebook
+    from lab.proposals import Proposals, amended, refuse_unfit
+    from training.machine import load_inventory
+
+    queue, notebook = Proposals(context.obj), Notebook(context.obj)
+    new = amended(queue.get(proposal), _assignments(settings), _who())
+    refuse_unfit(new, notebook, load_inventory([new.env_name]))
+    queue.stage(new)
+    typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
 
 
 # --- the machine -------------------------------------------------------------------------------------------------
@@ -345,15 +412,19 @@ def doctor(
 
 
 def _prepare(
-    workspace: Workspace, env: str, preset: str, objective: str | None, seeds: int | None, settings: list[str] | None
+    workspace: Workspace,
+    env: str,
+    preset: str,
+    objective: str | None,
+    seeds: int | None,
+    settings: list[str] | None,
 ) -> "tuple[Inventory, Config, str]":
     """Check everything that a person gave before anything is written."""
-    from agent.doctor import require_writable
     from lab.environments import objective_of, preset_config
     from lab.validate import check_config, check_overrides
     from training.machine import load_inventory
 
-    require_writable(workspace)
+    workspace.require_writable()
     overrides = _assignments(settings)
     metric, direction = objective_of(objective, env)
     inventory = load_inventory([env])
@@ -375,9 +446,13 @@ def _assignments(settings: list[str] | None) -> dict[str, Any]:
     for item in settings or ():
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
-            raise InvalidInput([Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")])
+            raise InvalidInput(
+                [Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")]
+            )
         try:
-            found[key.strip()] = json.loads(text.strip().replace("_", "") if text.strip().replace("_", "").isdigit() else text)
+            found[key.strip()] = json.loads(
+                text.strip().replace("_", "") if text.strip().replace("_", "").isdigit() else text
+            )
         except ValueError:
             found[key.strip()] = text.strip()
     return found
@@ -392,8 +467,8 @@ def _run_session(workspace: Workspace, inventory: "Inventory", record: "SessionR
     from lab.proposals import Proposals
     from training.runner import ProcessRunner, usable_cores
 
-    workspace.proposals.mkdir(parents=True, exist_ok=True)
     model = _model(record.model, record.base_url)
+    workspace.create()
     notebook, view = Notebook(workspace), make_view()
     with _stopping() as stopping:
         analyst = Analyst(notebook, Proposals(workspace), inventory, model, record.session_id, stopping.is_set)

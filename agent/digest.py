@@ -1,17 +1,18 @@
 """`digest.md`: what the session came to, for the morning. Everything in it is computed from the record."""
 
-import math
 import re
 from datetime import timedelta
 
 from agent.prompts import render
-from agent.report import changed_text, interval_text, number, score_text
+from agent.report import changed_text, interval_text, score_text
 from lab.environments import objective_of
 from lab.files import write_atomic
 from lab.notebook import Notebook, active_time
 from lab.plots import best_so_far
 from lab.proposals import Proposals
 from lab.records import ProposalState, RunRecord, RunState, SessionRecord
+from lab.stats import detectable
+from lab.text import number
 
 
 def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
@@ -67,7 +68,9 @@ def _reported(notebook: Notebook, run: RunRecord) -> bool:
 
 def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
     finished = sum(run.state is RunState.FINISHED for run in runs)
-    how = f"It ended because {session.ended_because}." if session.ended_because else "It is not over: it was interrupted."
+    how = (
+        f"It ended because {session.ended_because}." if session.ended_because else "It is not over: it was interrupted."
+    )
     return f"{finished} of {len(runs)} runs finished. {how}"
 
 
@@ -100,11 +103,12 @@ def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord 
     floor = ""
     if noise is not None:
         n = len(baseline.seeds)
-        seen = 2.8 * noise[0] * math.sqrt(2 / n)  # (1.96 + 0.84) standard errors: found in 80 % of cases at 5 %
+        seen = detectable(noise[0], n)
         floor = (
             f" Replicates of one config differ by a standard deviation of {number(noise[0])} ({noise[1]} degrees of"
-            f" freedom), so with {n} a side differences below about {number(seen)} are likely to be missed."
+            " freedom)"
         )
+        floor += f": with {n} a side, four of five differences of {number(seen)} would be found." if seen else "."
     if best.run_id == baseline.run_id:
         return f"No run has a better mean than the baseline.{floor}"
     verdict = notebook.compare(best.run_id, baseline.run_id)
@@ -124,7 +128,9 @@ def _spent(session: SessionRecord, runs: list[RunRecord]) -> str:
 
 
 def _waiting(proposals: Proposals, group: tuple[str, str, str]) -> list[str]:
-    live = [p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
+    live = [
+        p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
+    ]
     return [
         f"{proposal.proposal_id} ({proposal.state}, by {proposal.arm}): "
         + ", ".join(f"{key} = {value}" for key, value in proposal.overrides.items())
@@ -139,7 +145,10 @@ def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord
     if runs:
         commands.append(f"autopilot report {runs[-1].run_id}")
     if staged:
-        commands += [f"autopilot approve {staged.proposal_id}", f'autopilot reject {staged.proposal_id} --why "…"']
+        commands += [
+            f"autopilot approve {staged.proposal_id}",
+            f'autopilot reject {staged.proposal_id} --why "…"',
+        ]
     if session.ended is None:
         return [f"autopilot resume {session.session_id}", *commands]
     again = f"autopilot start --env {session.env_name} --preset {session.preset} --model {session.model}"

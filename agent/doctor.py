@@ -5,12 +5,11 @@ import platform
 import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from lab.errors import AutopilotError
 from lab.inventory import Inventory
-from lab.paths import Workspace
+from lab.paths import Workspace, existing
 from training.machine import load_inventory, missing
 from training.runner import usable_cores
 
@@ -51,7 +50,9 @@ def examine(workspace: Workspace) -> tuple[list[Check], Inventory | None]:
         checks.append(Check("training", False, fault, "make clean install"))
     else:
         cores = usable_cores()
-        device = f"{inventory.devices[0]} (torch built for {inventory.torch_build}; usable: {', '.join(inventory.devices)})"
+        device = (
+            f"{inventory.devices[0]} (torch built for {inventory.torch_build}; usable: {', '.join(inventory.devices)})"
+        )
         checks.append(Check("device", True, f"{device}; {cores} cores, {inventory.memory_gib} GiB"))
         usable = [env.name for env in inventory.environments.values() if env.refused is None]
         checks.append(Check("environments", bool(usable), f"{len(usable)} can be trained", "make clean install"))
@@ -70,41 +71,12 @@ def _model() -> Check:
 
 def _workspace(workspace: Workspace) -> Check:
     try:
-        require_writable(workspace)
+        workspace.require_writable()
     except AutopilotError as error:
         return Check("workspace", False, str(error), "--workspace DIR or AUTOPILOT_WORKSPACE names another")
-    free = shutil.disk_usage(_existing(workspace.root)).free / 2**30
+    free = shutil.disk_usage(existing(workspace.root)).free / 2**30
     remedy = f"less than {FREE_GIB:g} GiB free: make room"
     return Check("workspace", free >= FREE_GIB, f"{workspace.root}, {free:.0f} GiB free", remedy)
-
-
-def _existing(path: Path) -> Path:
-    """The path itself, or its nearest parent that exists."""
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path
-
-
-def require_writable(workspace: Workspace) -> None:
-    """Refuse a workspace that can't be written, without leaving anything there.
-
-    Raises:
-        InvalidInput: it is no folder, or may not be written.
-    """
-    from lab.errors import InvalidInput, Problem
-
-    for folder in (workspace.root, workspace.runs, workspace.proposals):
-        try:
-            nearest = _existing(folder)
-            writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
-            read_only = bool(os.statvfs(nearest).f_flag & os.ST_RDONLY)
-        except OSError:
-            nearest, writable, read_only = folder, False, False
-        if not writable or read_only:
-            rule = f"can't be written ({nearest} is {'a read-only file system' if read_only else 'not a writable folder'})"
-            valid = "a folder that you may write to"
-            raise InvalidInput([Problem(key="workspace", value=str(workspace.root), rule=rule, valid=valid)])
 
 
 def _version(name: str) -> str:

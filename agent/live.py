@@ -119,7 +119,9 @@ class BarView:
         """See `agent.session.View`."""
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-        self._console.print(f"[bold]{_escape(what)}[/bold]  [dim]{run.run_id}, seeds {', '.join(map(str, run.seeds))}[/dim]")
+        self._console.print(
+            f"[bold]{_escape(what)}[/bold]  [dim]{run.run_id}, seeds {', '.join(map(str, run.seeds))}[/dim]"
+        )
         self._run = _Replicates(run)
         columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
         self._bar = Progress(TextColumn(" "), *columns, console=self._console, transient=True)
@@ -133,7 +135,9 @@ class BarView:
         self._run.add(progress)
         run = self._run
         metric = run.run.objective.partition(":")[0]
-        text = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M  {run.sps / 1e3:.0f}K SPS  {run.score(metric)}  {run.eta()}"
+        text = (
+            f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M  {run.sps / 1e3:.0f}K SPS  {run.score(metric)}  {run.eta()}"
+        )
         self._bar.update(self._task, total=run.total, completed=run.steps, description=text)
 
     def trained(self, run: RunRecord, text: str) -> None:

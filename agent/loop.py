@@ -16,7 +16,7 @@ from tools.context import ToolContext
 from tools.registry import Toolbox
 
 
-class AnalysisEnds(Exception):  # noqa: N818 - an ending, good or bad
+class AnalysisEnds(Exception):
     """The loop is over."""
 
 

@@ -14,7 +14,13 @@ from agent.chat import Message, Reply, ToolCall
 from agent.prompts import render
 from lab.stats import spread
 
-CURVES = ["losses/entropy", "losses/explained_variance", "losses/approx_kl", "losses/clipfrac", "losses/value_loss"]
+CURVES = [
+    "losses/entropy",
+    "losses/explained_variance",
+    "losses/approx_kl",
+    "losses/clipfrac",
+    "losses/value_loss",
+]
 COVERAGE = 0.8
 
 
@@ -54,10 +60,12 @@ class _Known:
 
     def get(self, name: str, **arguments: Any) -> dict[str, Any] | None:
         """The latest result of a tool called with (at least) these arguments."""
-        for called, given, result in reversed(self.calls):
-            if called == name and all(given.get(key) == value for key, value in arguments.items()):
-                return result
-        return None
+        fits = (
+            result
+            for called, given, result in reversed(self.calls)
+            if called == name and all(given.get(key) == value for key, value in arguments.items())
+        )
+        return next(fits, None)
 
 
 def _survey(known: _Known) -> Calls:
@@ -101,7 +109,9 @@ def _choice(known: _Known) -> Calls:
 def _conclusion(known: _Known) -> Calls:
     """Write the report and stage the proposal."""
     facts = _facts(known)
-    prose = {part: render(f"offline/{part}.md.j2", **facts).strip() for part in ("title", "theory", "next_step", "idea")}
+    prose = {
+        part: render(f"offline/{part}.md.j2", **facts).strip() for part in ("title", "theory", "next_step", "idea")
+    }
     observations = [line.strip() for line in render("offline/observations.md.j2", **facts).splitlines() if line.strip()]
     calls: Calls = []
     if facts["changes"]:
@@ -126,14 +136,20 @@ def _conclusion(known: _Known) -> Calls:
 def _facts(known: _Known) -> dict[str, Any]:
     """Everything the templates may use, from the tools' answers."""
     runs, run = known.get("list_runs") or {}, known.get("read_run") or {}
-    checked = next((given for name, given, _ in reversed(known.calls) if name == "check_config"), {})
+    checked: dict[str, Any] = next(
+        (given for name, given, _ in reversed(known.calls) if name == "check_config"),
+        {},
+    )
     suggested = known.get("suggest_configs") or {}
     metric = runs["objective"]["metric"]
     rows = {row["run"]: row for row in runs["runs"]}
     parent = suggested.get("parent")
     changes = checked.get("changes", {})
     space = {item["key"]: item for item in (known.get("search_space") or {}).get("keys", [])}
-    curves = next((result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result), {})
+    curves: dict[str, Any] = next(
+        (result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result),
+        {},
+    )
     rejected = [p for p in (known.get("list_proposals") or {}).get("proposals", []) if p["state"] == "rejected"]
     base = (rows.get(parent) or {}).get(metric)
     history = [row for row in runs["runs"] if metric in row]

@@ -12,6 +12,7 @@ import openai
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from agent.chat import Message, ModelError, Reply, ToolCall, Usage
+from lab.errors import InvalidInput, Problem
 
 ATTEMPTS = 6
 PASSING = (408, 409, 429)
@@ -26,7 +27,7 @@ REMEDY = {
 def passing(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     if isinstance(error, openai.APIStatusError):
-        return error.status_code in PASSING or error.status_code >= 500  # noqa: PLR2004 - the server's faults
+        return error.status_code in PASSING or error.status_code >= 500
     return isinstance(error, openai.APIConnectionError)  # time-outs are a kind of it
 
 
@@ -62,17 +63,21 @@ class OpenAIChat:
             sleep: how to wait between them.
 
         Raises:
-            ModelError: no key is set.
+            InvalidInput: no key is set.
         """
         try:
             self._client = openai.OpenAI(base_url=base_url, timeout=timeout, max_retries=0)
         except openai.OpenAIError:
-            raise ModelError(
-                "no key for the model: set OPENAI_API_KEY (any text for a local endpoint), or use --model offline"
-            ) from None
+            rule = "is needed for this model (any text will do for a local endpoint)"
+            problem = Problem(key="OPENAI_API_KEY", value="not set", rule=rule, valid="a key, or --model offline")
+            raise InvalidInput([problem]) from None
         self._model = model
         self._retrying = Retrying(
-            retry=retry_if_exception(passing), wait=pause, stop=stop_after_attempt(attempts), sleep=sleep, reraise=True
+            retry=retry_if_exception(passing),
+            wait=pause,
+            stop=stop_after_attempt(attempts),
+            sleep=sleep,
+            reraise=True,
         )
 
     @property
@@ -105,7 +110,9 @@ def _reply(completion: Any) -> Reply:
         if getattr(call, "function", None)
     )
     usage = completion.usage
-    used = Usage(input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0) if usage else Usage()
+    used = (
+        Usage(input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0) if usage else Usage()
+    )
     text = message.content or getattr(message, "refusal", None) or ""
     return Reply(message=Message(role="assistant", content=text, tool_calls=calls), usage=used)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab.text import short
+from lab.text import number, short
 
 
 @cache
@@ -20,6 +20,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["short"] = short
+    environment.filters["num"] = number
     environment.filters["signed"] = lambda value: f"{value:+.3g}"
     environment.filters["name"] = lambda key: key.split(".", 1)[-1]
     return environment

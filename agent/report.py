@@ -18,7 +18,7 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.plots import Band, learning_curves
 from lab.records import MetricSummary, Proposal, RunRecord, Verdict
-from lab.text import plain, short
+from lab.text import number, plain, short
 from tools.context import ReportDraft
 
 FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
@@ -68,7 +68,9 @@ def write_report(
         parent_name=run.parent or f"preset {run.preset}",
         train_line=_train_line(config),
         metric=metric,
-        metrics=_metric_rows(metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others]) if summary else [],
+        metrics=_metric_rows(run.env_name, metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others])
+        if summary
+        else [],
         others=[name for name, _ in others],
         plot=plot,
         reason=plain(run.reason or "", 600),
@@ -120,17 +122,14 @@ def score_text(notebook: Notebook, run: RunRecord, metric: str) -> str:
 
 def interval_text(metric: MetricSummary) -> str:
     """The 95 % interval of a mean."""
-    return "n = 1" if metric.low is None or metric.high is None else f"{number(metric.low)} to {number(metric.high)}"
-
-
-def number(value: float) -> str:
-    """Four digits; thousands grouped where there is nothing behind the point."""
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"  # noqa: PLR2004 - a matter of looks
+    if metric.low is None or metric.high is None:
+        return "n = 1"
+    return "all equal" if metric.low == metric.high else f"{number(metric.low)} to {number(metric.high)}"
 
 
 def _others(notebook: Notebook, run: RunRecord, verdict: Verdict | None) -> list[tuple[str, str]]:
     """What the run is compared with: parent, then the incumbent of then, each once."""
-    found = [("parent", run.parent)] if run.parent else []
+    found: list[tuple[str, str | None]] = [("parent", run.parent)] if run.parent else []
     if verdict and verdict.against and verdict.against != run.parent:
         found.append(("incumbent", verdict.against))
     elif verdict and verdict.against:
@@ -144,16 +143,18 @@ def _means(notebook: Notebook, run_id: str) -> dict[str, float]:
 
 
 def _metric_rows(
-    metric: str, metrics: Mapping[str, MetricSummary], others: list[dict[str, float]]
+    env_name: str, metric: str, metrics: Mapping[str, MetricSummary], others: list[dict[str, float]]
 ) -> list[dict[str, Any]]:
     names = [metric, *(name for name in FIRST if name in metrics and name != metric)]
-    names += [name for name in metrics if name not in names]
+    declared = metrics_of(env_name)
+    doubles = {declared[name].source for name in names if name in declared} - set(declared)
+    names += [name for name in metrics if name not in names and name not in doubles]
     return [
         {
             "name": name,
             "mean": number(metrics[name].mean),
             "interval": interval_text(metrics[name]),
-            "values": ", ".join(number(value) for value in metrics[name].values),
+            "replicates": ", ".join(number(value) for value in metrics[name].values),
             "flag": metrics[name].flag,
             "others": [number(means[name]) if name in means else "none" for means in others],
         }
@@ -215,9 +216,9 @@ def _evaluation(results: Any, config: Config) -> str:
         return "none"
     share = max(evaluation.unfinished_share for evaluation in passes)
     return (
-        f"{config.autopilot['eval_slots']} environments × {config.autopilot['eval_steps']} steps after training, sampled"
-        f" actions; {min(e.episodes for e in passes):,} or more episodes a replicate; episodes cut off at the end weigh"
-        f" at most {100 * share:.1f} %"
+        f"{config.autopilot['eval_slots']} environments × {config.autopilot['eval_steps']} steps after training,"
+        f" sampled actions; {min(e.episodes for e in passes):,} or more episodes a replicate; episodes cut off at the"
+        f" end weigh at most {100 * share:.1f} %"
     )
 
 
@@ -233,8 +234,19 @@ def _lineage(run: RunRecord) -> str:
 
 
 def _train_line(config: Config) -> str:
-    keys = ("optimizer", "learning_rate", "anneal_lr", "ent_coef", "gamma", "gae_lambda", "clip_coef", "update_epochs")
-    return ", ".join([*(f"{key} {short(config.train[key])}" for key in keys), f"{config.train['total_timesteps']:,} steps"])
+    keys = (
+        "optimizer",
+        "learning_rate",
+        "anneal_lr",
+        "ent_coef",
+        "gamma",
+        "gae_lambda",
+        "clip_coef",
+        "update_epochs",
+    )
+    return ", ".join(
+        [*(f"{key} {short(config.train[key])}" for key in keys), f"{config.train['total_timesteps']:,} steps"]
+    )
 
 
 def _trend(notebook: Notebook, run: RunRecord, metric: str) -> list[dict[str, str]]:

@@ -63,8 +63,9 @@ def sole_session(workspace: Workspace, session_id: str) -> Iterator[None]:
             file.seek(0)
             holder = json.loads(file.read() or "{}")
             raise Busy(
-                f"session {holder.get('session', 'of unknown name')} is running in {workspace.root}: process"
-                f" {holder.get('pid', 'unknown')}, since {holder.get('since', 'an unknown time')}; 'autopilot stop' ends it"
+                f"session {holder.get('session', 'of unknown name')} is running in {workspace.root}:"
+                f" process {holder.get('pid', 'unknown')}, since {holder.get('since', 'an unknown time')};"
+                " 'autopilot stop' ends it"
             ) from None
         file.truncate(0)
         file.write(json.dumps({"session": session_id, "pid": os.getpid(), "since": f"{now():%Y-%m-%d %H:%M:%S} UTC"}))
@@ -133,20 +134,24 @@ class Session:
             raise Stopped("stopped on request")
         if self.record.ended_because is not None:
             return self.record.ended_because
-        budgets, mine = self.record.budgets, self.mine()
         if self.unfinished() is not None:
             return None  # what was begun is finished first
-        if budgets.max_runs is not None and len(mine) >= budgets.max_runs:
-            return f"all {budgets.max_runs} runs are done"
-        if budgets.hours is not None and self.active_seconds() >= budgets.hours * 3600:
-            return f"the {budgets.hours:g} hours are over"
-        if budgets.max_tokens is not None and self.record.tokens >= budgets.max_tokens:
-            return f"the {budgets.max_tokens:,} tokens are used up"
-        if len(mine) >= FAILURES and not any(run.state is RunState.FINISHED for run in mine[-FAILURES:]):
-            return f"{FAILURES} runs in a row ended without a score: {mine[-1].reason}"
-        if mine and mine[-1].arm == "baseline" and mine[-1].state is not RunState.FINISHED:
-            return f"the baseline ended without a score: {mine[-1].reason}"
-        return None
+        budgets, mine = self.record.budgets, self.mine()
+        scored = [run.state is RunState.FINISHED for run in mine]
+        reason = mine[-1].reason if mine else None
+        endings = {
+            f"all {budgets.max_runs} runs are done": budgets.max_runs is not None and len(mine) >= budgets.max_runs,
+            f"the {budgets.hours} hours are over": budgets.hours is not None
+            and self.active_seconds() >= budgets.hours * 3600,
+            f"the {budgets.max_tokens} tokens are used up": budgets.max_tokens is not None
+            and self.record.tokens >= budgets.max_tokens,
+            f"{FAILURES} runs in a row ended without a score: {reason}": len(mine) >= FAILURES
+            and not any(scored[-FAILURES:]),
+            f"the baseline ended without a score: {reason}": bool(mine)
+            and mine[-1].arm == "baseline"
+            and not scored[-1],
+        }
+        return next((why for why, holds in endings.items() if holds), None)
 
     # --- its parts -----------------------------------------------------------------------------------------------
 
@@ -185,7 +190,11 @@ class Session:
             return None
         config = self.notebook.config(proposal.parent).with_overrides(proposal.overrides)
         run = self._create(
-            config, proposal.overrides, arm=proposal.arm, parent=proposal.parent, proposal=proposal.proposal_id
+            config,
+            proposal.overrides,
+            arm=proposal.arm,
+            parent=proposal.parent,
+            proposal=proposal.proposal_id,
         )
         self.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
         return run
@@ -274,12 +283,11 @@ class Session:
         """Close the gaps that a kill can leave between two files."""
         by_proposal = {run.proposal: run for run in self.notebook.runs(self.group) if run.proposal}
         for proposal in self.proposals.all():
-            run = by_proposal.get(proposal.proposal_id)
-            if run is not None and proposal.state is ProposalState.APPROVED:
-                proposal = self.proposals.decide(
-                    proposal.proposal_id, ProposalState.RUNNING, "session", "its run existed", run_id=run.run_id
-                )
-            if run is not None and proposal.state is ProposalState.RUNNING and run.state.ended:
+            run, state = by_proposal.get(proposal.proposal_id), proposal.state
+            if run is not None and state is ProposalState.APPROVED:
+                state = ProposalState.RUNNING
+                self.proposals.decide(proposal.proposal_id, state, "session", "its run existed", run_id=run.run_id)
+            if run is not None and state is ProposalState.RUNNING and run.state.ended:
                 self.proposals.decide(proposal.proposal_id, ProposalState.DONE, "session", run_id=run.run_id)
 
     def _end(self, why: str) -> None:

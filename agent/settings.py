@@ -53,6 +53,8 @@ def defaults(workspace: Workspace, commands: set[str]) -> dict[str, dict[str, An
     for name, table in tables.items():
         if name not in commands or not isinstance(table, Mapping):
             valid = f"a table named after a command: {', '.join(sorted(commands))}"
-            raise InvalidInput([Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)])
+            raise InvalidInput(
+                [Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)]
+            )
         found[name] = {key.replace("-", "_"): value for key, value in table.items()}
     return found

@@ -1,6 +1,7 @@
 """Lists and single things for the terminal, and the same as JSON: both come from one place each."""
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -76,7 +77,9 @@ def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
         changes = ", ".join(f"{key} = {value}" for key, value in proposal.overrides.items())
         last = proposal.decisions[-1]
         why = f"{last.who}: {last.why}" if last.why else last.who
-        table.add_row(*(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, changes, why)))
+        table.add_row(
+            *(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, changes, why))
+        )
     _print(table)
     for name, why in proposals.damaged.items():
         _print(f"passed over: {name}: {why}")
@@ -87,7 +90,19 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     from rich.text import Text
 
     row = run_row(notebook, run)
-    head = ("state", "env_name", "preset", "objective", "arm", "parent", "session", "seeds", "changed", "verdict", "reason")
+    head = (
+        "state",
+        "env_name",
+        "preset",
+        "objective",
+        "arm",
+        "parent",
+        "session",
+        "seeds",
+        "changed",
+        "verdict",
+        "reason",
+    )
     for key in head:
         if row[key] not in (None, ""):
             _print(f"{key:10} {row[key]}")
@@ -166,7 +181,7 @@ def print_markdown(text: str) -> None:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(text))
+        Console().print(Markdown(re.sub(r"!\[([^\]]*)\]\(([^)]*)\)", r"\1: \2", text)))  # a terminal shows no pictures
     else:
         sys.stdout.write(text)
 

@@ -22,7 +22,15 @@ def resolve(bin_dir: Path, source: Path) -> str:
     target = source.with_suffix(".lock")
     options = ["--strip-extras", "--generate-hashes", "--allow-unsafe", "--no-header", "--no-annotate"]
     no_hosts = ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host"]
-    command = [str(bin_dir / "pip-compile"), "-q", *options, *no_hosts, "--output-file", str(target), str(source)]
+    command = [
+        str(bin_dir / "pip-compile"),
+        "-q",
+        *options,
+        *no_hosts,
+        "--output-file",
+        str(target),
+        str(source),
+    ]
     subprocess.run(command, check=True, cwd=source.parent)
     return target.read_text()
 
@@ -30,7 +38,9 @@ def resolve(bin_dir: Path, source: Path) -> str:
 def without_torch(lock: str) -> str:
     """The lock's requirement blocks (a name at the start of a line, hashes below it) that are locked by content."""
     blocks = re.split(r"^(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", lock, flags=re.MULTILINE), flags=re.MULTILINE)
-    return "".join(sorted(block.rstrip() + "\n" for block in blocks if block.strip() and not BY_VERSION_ALONE.match(block)))
+    return "".join(
+        sorted(block.rstrip() + "\n" for block in blocks if block.strip() and not BY_VERSION_ALONE.match(block))
+    )
 
 
 def main() -> None:

@@ -73,7 +73,9 @@ def _lines(path: Path) -> dict[str, Array]:
 
 
 def _numbers(values: Any) -> Array:
-    return np.asarray(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))
+    if isinstance(values, np.ma.MaskedArray):  # a column with gaps
+        values = np.where(values.mask, np.nan, values.data.astype(np.float64))
+    return np.asarray(values, dtype=np.float64)
 
 
 def _number(value: object) -> float:

@@ -58,6 +58,7 @@ PROFILES: dict[str, Profile] = {
             "mean_reward": Metric("perf", scale=200.0),
             "success_rate": Metric("max_steps_termination", rate=True),
             "collision_rate": Metric("x_threshold_termination", rate=True),
+            "pole_angle_termination": Metric("pole_angle_termination", rate=True),
         },
         episode_limit=200,
         quick={
@@ -155,4 +156,6 @@ def objective_of(text: str | None, env_name: str) -> tuple[str, Literal["max", "
     if metric and direction in ("max", "min"):
         return metric, "max" if direction == "max" else "min"
     valid = "a metric and a direction, such as perf:max"
-    raise InvalidInput([Problem(key="objective", value=repr(text), rule="is not of the form METRIC:max or :min", valid=valid)])
+    raise InvalidInput(
+        [Problem(key="objective", value=repr(text), rule="is not of the form METRIC:max or :min", valid=valid)]
+    )

@@ -44,7 +44,8 @@ class Notebook:
         """Every readable run, oldest first; those of one group if given."""
         found = list(self._read_all())
         return sorted(
-            (run for run in found if group is None or run.group == group), key=lambda run: (run.created, run.run_id)
+            (run for run in found if group is None or run.group == group),
+            key=lambda run: (run.created, run.run_id),
         )
 
     def _read_all(self) -> Iterator[RunRecord]:
@@ -308,14 +309,14 @@ def log_tail(paths: RunPaths, seed: int, lines: int = 12) -> tuple[str, ...]:
 
 def _summary(record: RunRecord, config: Config, results: list[ReplicateResult]) -> TrainerSummary:
     declared = metrics_of(record.env_name)
+    rates = {name for key, metric in declared.items() if metric.rate for name in (key, metric.source)}
     names = [name for name in results[0].metrics if all(name in result.metrics for result in results)]
     metrics = {}
     for name in names:
         values = [result.metrics[name] for result in results]
-        rate = name in declared and declared[name].rate
-        outside = rate and not all(0 <= value <= 1 for value in values)
+        outside = name in rates and not all(0 <= value <= 1 for value in values)
         flag = "declared as a rate, but outside 0 to 1" if outside else None
-        metrics[name] = summarize(values, flag, rate=rate and not outside)
+        metrics[name] = summarize(values, flag, rate=name in rates and not outside)
     return TrainerSummary(
         timestamp=now(),
         run_id=record.run_id,
@@ -332,7 +333,9 @@ def _greedy(results: list[ReplicateResult], env_name: str) -> dict[str, Any]:
     mapped = [map_metrics(evaluation.raw, env_name) for evaluation in passes if evaluation]
     if len(mapped) < len(results):
         return {}
-    return {name: summarize([values[name] for values in mapped]) for name in mapped[0] if all(name in m for m in mapped)}
+    return {
+        name: summarize([values[name] for values in mapped]) for name in mapped[0] if all(name in m for m in mapped)
+    }
 
 
 def map_metrics(raw: dict[str, float], env_name: str) -> dict[str, float]:

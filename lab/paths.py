@@ -9,9 +9,24 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.errors import NotFound
+from lab.errors import InvalidInput, NotFound, Problem
 
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,79}")
+
+
+def existing(path: Path) -> Path:
+    """The path itself, or its nearest parent that exists."""
+    path = path.absolute()
+    while not _exists(path):
+        path = path.parent
+    return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # below a folder that may not be looked into
+        return False
 
 
 def checked(kind: str, name: str) -> str:
@@ -150,6 +165,38 @@ class Workspace:
     """A folder with `runs/` and `proposals/`."""
 
     root: Path
+
+    def require_writable(self) -> None:
+        """Refuse a folder that can't be written, without leaving anything there.
+
+        Raises:
+            InvalidInput: it is no folder, or may not be written.
+        """
+        for folder in (self.root, self.runs, self.proposals):
+            nearest = existing(folder)
+            read_only = bool(os.statvfs(nearest).f_flag & os.ST_RDONLY)
+            if read_only or not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+                raise self._unwritable(
+                    f"{nearest} is {'a read-only file system' if read_only else 'no writable folder'}"
+                )
+
+    def create(self) -> None:
+        """Make the folders that are not there yet.
+
+        Raises:
+            InvalidInput: they can't be made.
+        """
+        try:
+            for folder in (self.runs, self.proposals):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(str(error)) from error
+
+    def _unwritable(self, why: str) -> InvalidInput:
+        rule = f"can't be written ({why})"
+        return InvalidInput(
+            [Problem(key="workspace", value=str(self.root), rule=rule, valid="a folder you may write to")]
+        )
 
     @property
     def settings(self) -> Path:

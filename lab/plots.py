@@ -54,7 +54,9 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> bool:
     return True
 
 
-def best_so_far(path: Path, scores: Sequence[tuple[str, float, float | None, float | None]], ylabel: str, best: Any) -> bool:
+def best_so_far(
+    path: Path, scores: Sequence[tuple[str, float, float | None, float | None]], ylabel: str, best: Any
+) -> bool:
     """Each run's mean with its interval, in order, and the best mean so far as a step line.
 
     Args:
@@ -80,7 +82,7 @@ def best_so_far(path: Path, scores: Sequence[tuple[str, float, float | None, flo
             axes.vlines(at, low, high, color=COLORS[0], alpha=0.5, linewidth=1.4)
         axes.plot(at, mean, "o", color=COLORS[0], markersize=5)
     axes.plot([], [], "o-", color=COLORS[0], markersize=5, label="mean, 95 % interval")
-    axes.set_xticks(index if len(index) <= 20 else index[:: len(index) // 10])  # noqa: PLR2004 - labels that fit
+    axes.set_xticks(index if len(index) <= 20 else index[:: len(index) // 10])
     axes.set_xlabel("run")
     axes.set_ylabel(ylabel)
     axes.legend(frameon=False, labelcolor=INK)

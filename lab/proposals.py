@@ -4,8 +4,9 @@ A decision is made under a lock on the newest state, so that two deciders can't 
 `next_config.json` shows the overrides that run next and is never read back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lab.config import diff
 from lab.errors import Damaged, InvalidInput, NotFound
@@ -13,7 +14,7 @@ from lab.files import locked, read_model, write_json, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
-from lab.records import Decision, Proposal, ProposalState, now
+from lab.records import Decision, Proposal, ProposalState, new_id, now
 from lab.validate import check_overrides
 
 S = ProposalState
@@ -59,7 +60,9 @@ class Proposals:
         try:
             return read_model(self.workspace.proposal(proposal_id), Proposal)
         except FileNotFoundError:
-            raise NotFound(f"proposal {proposal_id!r} is not in {self.workspace.root}: see 'autopilot proposals'") from None
+            raise NotFound(
+                f"proposal {proposal_id!r} is not in {self.workspace.root}: see 'autopilot proposals'"
+            ) from None
 
     def stage(self, proposal: Proposal) -> None:
         """Add a proposal; the ones of its group that were still waiting give way to it."""
@@ -94,6 +97,7 @@ class Proposals:
             NotFound: no such proposal.
             InvalidInput: it has moved on already, or `check` refuses it.
         """
+        self.get(proposal_id)  # before the lock makes a file in a workspace that has none
         with locked(self.workspace.proposals_lock):
             proposal = self.get(proposal_id)
             if state not in ALLOWED[proposal.state]:
@@ -129,8 +133,41 @@ class Proposals:
         if head is None:
             self.workspace.next_config.unlink(missing_ok=True)
             return
-        shown = {"proposal": head.proposal_id, "state": head.state, "parent": head.parent, "overrides": head.overrides}
+        shown = {
+            "proposal": head.proposal_id,
+            "state": head.state,
+            "parent": head.parent,
+            "overrides": head.overrides,
+        }
         write_json(self.workspace.next_config, shown)
+
+
+def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
+    """A person's version of a staged proposal: the same, with some values of their own.
+
+    Args:
+        proposal: still staged.
+        changes: dotted key to value, over the proposal's own.
+        who: the person.
+
+    Raises:
+        InvalidInput: it has moved on.
+    """
+    if proposal.state is not S.STAGED:
+        raise InvalidInput(f"proposal {proposal.proposal_id} is {proposal.state} and can't be edited any more")
+    created = now()
+    return proposal.model_copy(
+        update={
+            "proposal_id": new_id(created),
+            "created": created,
+            "arm": "person",
+            "overrides": {**proposal.overrides, **changes},
+            "theory": f"{proposal.theory}\n\nEdited by {who}: {', '.join(changes)}.",
+            "decisions": (
+                Decision(time=created, state=S.STAGED, who=who, why=f"in the place of {proposal.proposal_id}"),
+            ),
+        }
+    )
 
 
 def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> None:
@@ -142,7 +179,9 @@ def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory) -
     try:
         base = notebook.config(proposal.parent)
     except NotFound:
-        raise InvalidInput(f"proposal {proposal.proposal_id} is stale: its parent run {proposal.parent} is gone") from None
+        raise InvalidInput(
+            f"proposal {proposal.proposal_id} is stale: its parent run {proposal.parent} is gone"
+        ) from None
     if base.fingerprint() != proposal.parent_config:
         raise InvalidInput(
             f"proposal {proposal.proposal_id} is stale: the config of its parent {proposal.parent} is no longer the one"

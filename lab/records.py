@@ -6,11 +6,11 @@ Files are the truth. What training wrote freezes when the run ends; verdicts and
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
+SCHEMA: Final = 1
 
 
 def now() -> datetime:

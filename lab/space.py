@@ -133,7 +133,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     _p("train.bptt_horizon", int, 1, 512, POW2, "Steps of a segment: batch = agents x bptt_horizon."),
     _p("train.minibatch_size", int, 1, 2**24, POW2, "Steps of one optimizer update; divides into whole segments."),
     _p("train.max_minibatch_size", int, 1, 2**24, POW2, "Above it, gradients are accumulated."),
-    _p("train.total_timesteps", int, 1_000, 1_000_000_000, LOG, "Length of training, in agent steps; changing it confounds a comparison."),
+    _p("train.total_timesteps", int, 1_000, 1_000_000_000, LOG, "Agent steps; changing it confounds comparisons."),
     Parameter("train.optimizer", str, None, None, Scale.CHOICE, ("muon", "adam"), doc="Update rule."),
     _p("train.adam_beta1", float, 0, 0.9999999, LOGIT, "Decay of the first moment."),
     _p("train.adam_beta2", float, 0, 0.9999999, LOGIT, "Decay of the second moment."),
@@ -143,7 +143,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     _p("train.vtrace_c_clip", float, 0, 100, LIN, "Clip of V-trace's c."),
     _p("train.prio_alpha", float, 0, 1, LIN, "How strongly segments with large advantages are preferred."),
     _p("train.prio_beta0", float, 0, 1, LIN, "How strongly that preference is corrected for, at the start."),
-    _settable("train.seed", int, "First replicate's seed; the others count up from it. Unset: fresh seeds.", low=0, high=2**31 - 1),
+    _settable("train.seed", int, "First replicate's seed, others count up; unset: fresh.", low=0, high=2**31 - 1),
     _settable("train.device", str, "Where the policy trains.", choices=("auto", "cpu", "cuda", "mps")),
     _settable("train.torch_deterministic", bool, "cuDNN's deterministic algorithms."),
     _settable("train.cpu_offload", bool, "Keep observations in the main memory."),
@@ -195,7 +195,14 @@ class Space(Mapping[str, Parameter]):
             parameter = self._parameters.get(key)
             if parameter is None:
                 close = self._closest(key)
-                found.append(Problem(key=_shown(key)[1:-1], value=_shown(value), rule="is not a key of the config", valid=close))
+                found.append(
+                    Problem(
+                        key=_shown(key)[1:-1],
+                        value=_shown(value),
+                        rule="is not a key of the config",
+                        valid=close,
+                    )
+                )
             elif proposing and not parameter.proposable:
                 rule = "may be set by a person only"
                 found.append(Problem(key=key, value=_shown(value), rule=rule, valid="leave it out"))

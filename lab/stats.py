@@ -77,6 +77,35 @@ def compare(new: Sequence[float], old: Sequence[float], direction: Literal["max"
     return Comparison("better" if (effect > 0) == (direction == "max") else "worse", effect, low, high, method)
 
 
+def detectable(sd: float, n: int, power: float = 0.8) -> float | None:
+    """The smallest difference of two means that a two-sided t-test at the 5 % level finds with the given power.
+
+    From the noncentral t distribution (Cohen 1988, chapter 2), for normal noise of equal size on both sides. With two
+    or three replicates it is several standard deviations.
+
+    Args:
+        sd: standard deviation between replicates.
+        n: replicates on each side.
+        power: share of cases in which the difference is found, above 0.05 and below 1.
+
+    Returns:
+        None with fewer than two replicates, which allow no test.
+    """
+    if n < 2:
+        return None
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    freedom = 2 * (n - 1)
+    critical = float(t.ppf((1 + CONFIDENCE) / 2, freedom))
+
+    def missing_power(effect: float) -> float:
+        shift = effect * math.sqrt(n / 2)
+        return float(nct.sf(critical, freedom, shift) + nct.cdf(-critical, freedom, shift)) - power
+
+    return sd * float(brentq(missing_power, 0.0, 60.0))
+
+
 def noise_floor(groups: Sequence[Sequence[float]]) -> tuple[float, int] | None:
     """Standard deviation between replicates of one config, pooled over configs, and its degrees of freedom.
 

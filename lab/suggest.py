@@ -49,7 +49,7 @@ class Dimension:
     def decode(self, number: float) -> float:
         """Back, to three digits."""
         if self.parameter.scale is Scale.POW2:
-            return 2 ** round(number)
+            return int(2 ** round(number))
         value = 1 - number if self.parameter.scale is Scale.LOGIT else number
         if self.parameter.kind is int:
             return round(value)
@@ -107,7 +107,12 @@ class Candidate:
 
 
 def suggest(
-    notebook: Notebook, inventory: Inventory, group: Group, parent: str, count: int, avoid: Sequence[Mapping[str, Any]]
+    notebook: Notebook,
+    inventory: Inventory,
+    group: Group,
+    parent: str,
+    count: int,
+    avoid: Sequence[Mapping[str, Any]],
 ) -> list[Candidate]:
     """Valid candidates to change a parent's config, the sampler's order kept.
 
@@ -158,7 +163,11 @@ def _changed(notebook: Notebook, run: RunRecord) -> list[str]:
 
 
 def _study(
-    notebook: Notebook, group: Group, runs: Sequence[RunRecord], configs: Mapping[str, Config], dims: Mapping[str, Dimension]
+    notebook: Notebook,
+    group: Group,
+    runs: Sequence[RunRecord],
+    configs: Mapping[str, Config],
+    dims: Mapping[str, Dimension],
 ) -> "Study":
     """An in-memory study that holds the finished runs; one that failed counts as the worst seen."""
     import optuna
@@ -175,9 +184,7 @@ def _study(
     for run in runs:
         params = {key: _number(dim, configs[run.run_id]) for key, dim in dims.items()}
         study.add_trial(
-            optuna.trial.create_trial(
-                params=params, distributions=distributions, value=means.get(run.run_id, worst)
-            )
+            optuna.trial.create_trial(params=params, distributions=distributions, value=means.get(run.run_id, worst))
         )
     return study
 
@@ -221,6 +228,6 @@ def _close(dims: Mapping[str, Dimension], base: Config, changes: Mapping[str, An
     for key, value in changes.items():
         dim, start = dims[key], dims[key].place(float(base.get(key)))
         mine, theirs = dim.place(float(value)) - start, dim.place(float(other[key])) - start
-        if mine * theirs <= 0 or abs(mine - theirs) > 0.2:  # noqa: PLR2004 - a fifth of the range is another idea
+        if mine * theirs <= 0 or abs(mine - theirs) > 0.2:
             return False
     return True

@@ -12,6 +12,11 @@ def plain(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def number(value: float) -> str:
+    """A measured number as people read it: four digits, or whole with thousands grouped."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
 def short(value: object) -> str:
     """A value as people write it: six digits, thousands grouped in whole numbers, `true` and `none`."""
     if isinstance(value, bool):

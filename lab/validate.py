@@ -62,7 +62,11 @@ def cross_checks(config: Config, environment: Environment, inventory: Inventory)
     horizon, minibatch = int(config.train["bptt_horizon"] or 1), int(config.train["minibatch_size"] or 1)
     largest = int(config.train["max_minibatch_size"] or 1)
     if minibatch % horizon:
-        problem("train.minibatch_size", f"must be a multiple of train.bptt_horizon = {horizon}", _multiple(minibatch, horizon))
+        problem(
+            "train.minibatch_size",
+            f"must be a multiple of train.bptt_horizon = {horizon}",
+            _multiple(minibatch, horizon),
+        )
     if minibatch > largest and minibatch % largest:
         rule = f"above train.max_minibatch_size = {largest} it must be a multiple of it"
         problem("train.minibatch_size", rule, _multiple(minibatch, largest))
@@ -74,7 +78,11 @@ def cross_checks(config: Config, environment: Environment, inventory: Inventory)
             rule = f"must be at most the batch, {derived.agents} agents x {horizon} steps = {derived.batch_size}"
             problem("train.minibatch_size", rule, derived.batch_size)
         if int(config.train["total_timesteps"] or 0) < derived.batch_size:
-            problem("train.total_timesteps", f"must hold at least one batch of {derived.batch_size}", derived.batch_size)
+            problem(
+                "train.total_timesteps",
+                f"must hold at least one batch of {derived.batch_size}",
+                derived.batch_size,
+            )
     if config.vec["backend"] == "Multiprocessing":
         found += _multiprocessing(config, inventory)
     device = str(config.train["device"])

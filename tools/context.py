@@ -47,7 +47,9 @@ class ToolContext:
     @property
     def done(self) -> bool:
         """Everything the analysis owes is there."""
-        return (self.proposal is not None or self.ended is not None) and (self.report is not None or not self.report_wanted)
+        return (self.proposal is not None or self.ended is not None) and (
+            self.report is not None or not self.report_wanted
+        )
 
     def resolve(self, run: str) -> str:
         """A run's id from what a model calls it: an id, or `current`, `parent` or `incumbent`.

@@ -17,7 +17,10 @@ from tools.registry import ToolError
 
 Changes = Annotated[
     dict[str, bool | int | float | str],
-    Field(description="Dotted key to new value, such as {'train.ent_coef': 0.01}; only what changes.", max_length=12),
+    Field(
+        description="Dotted key to new value, such as {'train.ent_coef': 0.01}; only what changes.",
+        max_length=12,
+    ),
 ]
 
 
@@ -60,7 +63,7 @@ def suggest_configs(
 
 
 def check_config(ctx: ToolContext, changes: Changes, parent: RunName = "incumbent") -> dict[str, Any]:
-    """Whether a config would be valid, without staging it: every problem with the nearest valid value, else the batch."""
+    """Whether a config would be valid, without staging it: every problem with its nearest valid value, or the batch."""
     base = ctx.notebook.config(ctx.resolve(parent))
     problems = check_overrides(base, changes, ctx.inventory, proposing=True)
     if problems:
@@ -129,6 +132,8 @@ def stage_proposal(
         "proposal": ctx.proposal.proposal_id,
         "valid": True,
         "derived": derive(config, environment.agents_per_env or 1).model_dump(),
-        "predictions": [{**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in ctx.proposal.predictions],
+        "predictions": [
+            {**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in ctx.proposal.predictions
+        ],
         "still_owed": "write_report" if ctx.report_wanted and ctx.report is None else None,
     }

@@ -12,6 +12,7 @@ from lab.environments import metrics_of, objective_of
 from lab.notebook import active_time
 from lab.proposals import Proposals
 from lab.records import MetricSummary, ProposalState, RunRecord
+from lab.stats import detectable
 from lab.text import plain
 from lab.validate import space_of
 from tools.context import ToolContext
@@ -43,13 +44,25 @@ def list_runs(
     metric, direction = objective_of(ctx.group[1], ctx.group[0])
     noise, declared = ctx.notebook.noise(ctx.group), metrics_of(ctx.group[0])
     return {
-        "objective": {"metric": metric, "direction": direction, "rate": metric in declared and declared[metric].rate},
+        "objective": {
+            "metric": metric,
+            "direction": direction,
+            "rate": metric in declared and declared[metric].rate,
+        },
         "under_analysis": ctx.subject.run_id,
         "incumbent": ctx.notebook.incumbent(ctx.group),
-        "noise_floor": {"replicate_sd": rounded(noise[0]), "degrees_of_freedom": noise[1]} if noise else None,
+        "noise_floor": _noise_floor(noise, len(ctx.subject.seeds)),
         "runs": [_row(ctx, run, metric) for run in runs[-limit:]],
         "left_out_older": max(0, len(runs) - limit),
     }
+
+
+def _noise_floor(noise: tuple[float, int] | None, n: int) -> dict[str, Any] | None:
+    if noise is None:
+        return None
+    sd, freedom = noise
+    smallest = rounded(detectable(sd, n))
+    return {"replicate_sd": rounded(sd), "degrees_of_freedom": freedom, "found_in_4_of_5_cases_from": smallest}
 
 
 def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
@@ -103,7 +116,8 @@ def read_metrics(
     ctx: ToolContext,
     run: RunName = "current",
     metrics: Annotated[
-        list[str], Field(max_length=8, description="Names such as 'losses/entropy'; empty: the names there are.")
+        list[str],
+        Field(max_length=8, description="Names such as 'losses/entropy'; empty: the names there are."),
     ] = [],  # noqa: B006 - pydantic copies it
     points: Annotated[int, Field(ge=0, le=40, description="Points of the curve to return.")] = 10,
 ) -> dict[str, Any]:

@@ -87,7 +87,9 @@ class Toolbox:
             return _refusal(f"there is no tool {name[:80]!r}; there are {', '.join(self._tools)}")
         try:
             values = tool.arguments.model_validate_json(arguments or "{}")
-            result = tool.function(self._context, **{field: getattr(values, field) for field in type(values).model_fields})
+            result = tool.function(
+                self._context, **{field: getattr(values, field) for field in type(values).model_fields}
+            )
         except ValidationError as error:
             wrong = [f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}" for item in error.errors()[:5]]
             return _refusal("; ".join(wrong))

@@ -14,7 +14,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ REFUSED = {
 EVAL_SEED = 2**24
 
 
-class Diverged(Exception):  # noqa: N818 - an outcome, not a fault
+class Diverged(Exception):
     """Losses or weights are no longer finite."""
 
 
@@ -214,14 +213,12 @@ def train(
     outcome: dict[str, Any] = {"seed": job.seed, "threads": threads, "device": device, "eval_seed": EVAL_SEED}
     policy: torch.nn.Module | None = None
     try:
-        with _seeded(job.seed, threads):
-            vecenv = make_vecenv(job.config, job.package, job.seed)
-            policy = make_policy(job.config, job.package, vecenv, device)
-            outcome |= _train(job, device, vecenv, policy, on_log, on_progress)
-            if not _finite(policy):
-                raise Diverged("the final weights are not finite")
-            outcome |= {"weights": _weights_hash(policy)}
-            outcome |= _evaluate(job, device, policy, on_progress, outcome["metrics"])
+        _seed_everything(job.seed, threads)
+        vecenv = make_vecenv(job.config, job.package, job.seed)
+        policy = make_policy(job.config, job.package, vecenv, device)
+        outcome |= _train(job, device, vecenv, policy, on_log, on_progress)
+        outcome |= {"weights": _weights_hash(policy)}
+        outcome |= _evaluate(job, device, policy, on_progress, outcome["metrics"])
         return ReplicateResult(state=RunState.FINISHED, **outcome)
     except Exception as error:  # noqa: BLE001 - recorded: whatever an environment or policy raises is this run's outcome
         traceback.print_exc()
@@ -232,14 +229,12 @@ def train(
         return ReplicateResult(state=state, reason=" ".join(text.split())[:500] or "no message", **outcome)
 
 
-@contextmanager
-def _seeded(seed: int, threads: int) -> Iterator[None]:
+def _seed_everything(seed: int, threads: int) -> None:
     """PuffeRL seeds the environment only (its own seeding is commented out); the rest is on us."""
     torch.set_num_threads(threads)
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - environments draw from the global generator
+    np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    yield
 
 
 def _train(
@@ -270,6 +265,8 @@ def _train(
             trainer.train()
         seconds = time.perf_counter() - began
         steps, epochs = trainer.global_step, trainer.epoch
+        if not _finite(policy):
+            raise Diverged("the final weights are not finite")
         _keep_last(Path(trainer.save_checkpoint()))
     finally:
         trainer.utilization.stop()
@@ -322,7 +319,9 @@ def _evaluate(
     vecenv = make_vecenv(config, job.package, EVAL_SEED)
     policy.eval()
     try:
-        passes = [_rollout(policy, vecenv, steps, device, bool(config.rnn["enabled"]), greedy) for greedy in (False, True)]
+        passes = [
+            _rollout(policy, vecenv, steps, device, bool(config.rnn["enabled"]), greedy) for greedy in (False, True)
+        ]
     finally:
         vecenv.close()
     sampled = map_metrics(passes[0].raw, job.config.env_name)
@@ -334,9 +333,7 @@ def _evaluate(
 
 
 @torch.no_grad()
-def _rollout(
-    policy: torch.nn.Module, vecenv: Any, steps: int, device: str, recurrent: bool, greedy: bool
-) -> Evaluation:
+def _rollout(policy: Any, vecenv: Any, steps: int, device: str, recurrent: bool, greedy: bool) -> Evaluation:
     """Step the vectorized environment and average what it logs, each log weighed by its episodes."""
     torch.manual_seed(EVAL_SEED)
     observations, _ = vecenv.reset(EVAL_SEED)
@@ -347,7 +344,7 @@ def _rollout(
     totals: dict[str, float] = {}
     weights: dict[str, float] = {}
     for _ in range(steps):
-        logits, _ = policy.forward_eval(torch.as_tensor(observations).to(device), state)  # type: ignore[operator]
+        logits, _ = policy.forward_eval(torch.as_tensor(observations).to(device), state)
         actions = _likeliest(logits) if greedy else pufferlib.pytorch.sample_logits(logits)[0]
         chosen = actions.cpu().numpy().reshape(vecenv.action_space.shape)
         if isinstance(logits, torch.distributions.Normal):

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 
 from training.protocol import EVENT, Ended, InventoryJob, Progress, Ready, TrainJob
 
-# Threads beyond these fight over the cores: two replicates with two threads each ran at a third of the speed of two
-# with one (docs/benchmarks.md).
+# Replicates side by side fight over the cores when each takes all of them for its own.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 Event = Ready | Progress | Ended
@@ -34,10 +33,12 @@ class Worker:
         """
         self.threads = threads
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
-        environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "training.worker", str(os.getpid())],  # noqa: S603 - our own module
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=environment,
+        inherited = {key: value for key, value in os.environ.items() if key != "OPENAI_API_KEY"}  # no business of its
+        environment = {**inherited, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+        # -P: a folder of the user's that is called training or lab must not be taken for ours.
+        command = [sys.executable, "-P", "-m", "training.worker", str(os.getpid())]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=environment,
             start_new_session=True,
         )  # fmt: skip
         self._buffer = b""

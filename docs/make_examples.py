@@ -1,0 +1,109 @@
+"""Make what the README shows from a real session: the terminal as a picture, a report, the digest.
+
+    .venv/bin/python docs/make_examples.py
+
+It runs the command of `make demo` in a temporary workspace on a pseudo-terminal (about a minute of real training),
+then writes docs/examples/. Nothing is edited by hand.
+"""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyte
+from rich.console import Console
+from rich.text import Text
+
+EXAMPLES = Path(__file__).resolve().parent / "examples"
+COLUMNS, LINES = 118, 400
+COMMAND = [
+    "start",
+    "--env",
+    "puffer_cartpole",
+    "--preset",
+    "quick",
+    "--max-runs",
+    "4",
+    "--model",
+    "offline",
+    "--approve",
+    "auto",
+]
+NAMED = {"brown": "yellow", "brightblack": "bright_black"}
+
+
+def record(workspace: Path) -> pyte.Screen:
+    """Run the session; what its terminal shows at the end, and a moment of the progress bar above it."""
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(LINES)}
+    autopilot = Path(sys.executable).with_name("autopilot")
+    command = [str(autopilot), "--workspace", str(workspace), *COMMAND]
+    process = subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=environment)
+    os.close(child)
+    screen = pyte.Screen(COLUMNS, LINES)
+    stream = pyte.ByteStream(screen)
+    while True:
+        try:
+            data = os.read(parent, 65536)
+        except OSError:
+            break
+        stream.feed(data)
+    if process.wait():
+        sys.exit("the session failed:\n" + "\n".join(screen.display))
+    return screen
+
+
+def draw(screen: pyte.Screen, target: Path) -> None:
+    """A terminal's screen as SVG."""
+    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123
+    console.print(Text(f"$ autopilot {' '.join(COMMAND)}", style="bold"))
+    last = max(index for index, line in enumerate(screen.display) if line.strip())
+    for index in range(last + 1):
+        text = Text()
+        for column in range(COLUMNS):
+            cell = screen.buffer[index][column]
+            style = " ".join(
+                filter(None, ("bold" if cell.bold else "", "italic" if cell.italics else "", _color(cell.fg)))
+            )
+            text.append(cell.data, style=style or None)
+        text.rstrip()
+        console.print(text, soft_wrap=True)
+    svg = console.export_svg(title="autopilot")
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # fonts from elsewhere: the reader's own will do
+    target.write_text(re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL))
+
+
+def _color(name: str) -> str:
+    if name == "default":
+        return ""
+    return f"#{name}" if len(name) == 6 and not name.isalpha() else NAMED.get(name, name)
+
+
+def main() -> None:
+    """Write docs/examples/."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder)
+        screen = record(workspace)
+        shutil.rmtree(EXAMPLES, ignore_errors=True)
+        (EXAMPLES / "plots").mkdir(parents=True)
+        draw(screen, EXAMPLES / "terminal.svg")
+        (session,) = (workspace / "runs" / "sessions").iterdir()
+        digest = (session / "digest.md").read_text()
+        reports = sorted((workspace / "runs").glob("*/report.md"))
+        for number, report in enumerate(reports, start=1):
+            name = f"report-{number}"
+            text = report.read_text().replace("plots/learning_curves.png", f"plots/{name}.png")
+            (EXAMPLES / f"{name}.md").write_text(text)
+            shutil.copy(report.parent / "plots" / "learning_curves.png", EXAMPLES / "plots" / f"{name}.png")
+            digest = digest.replace(f"../../{report.parent.name}/report.md", f"{name}.md")
+        (EXAMPLES / "digest.md").write_text(digest)
+        shutil.copy(session / "plots" / "best_so_far.png", EXAMPLES / "plots")
+
+
+if __name__ == "__main__":
+    main()

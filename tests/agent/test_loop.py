@@ -1,0 +1,245 @@
+"""The loop, its limits, and the fallback, played with scripted models and the fake runner."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent.analysis import Analyst
+from agent.chat import Message, ModelError, Reply, ToolCall, Usage
+from agent.offline import OfflineResearcher
+from agent.scripted import ScriptedModel
+from lab.files import read_lines
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.proposals import Proposals
+from lab.records import ProposalState, RunState
+from tests.conftest import GROUP, RunMaker
+from tests.tools.test_tools import PROPOSAL
+
+REPORT = {
+    "title": "Entropy up",
+    "observations": ["perf moved."],
+    "theory": "It is the entropy bonus, I think.",
+    "next_step": "Go on like this.",
+}
+
+
+def calls(*wanted: tuple[str, dict[str, Any]], tokens: int = 10) -> Reply:
+    made = tuple(ToolCall(id=f"c{n}", name=name, arguments=json.dumps(args)) for n, (name, args) in enumerate(wanted))
+    return Reply(message=Message(role="assistant", tool_calls=made), usage=Usage(input_tokens=tokens))
+
+
+def text(words: str) -> Reply:
+    return Reply(message=Message(role="assistant", content=words))
+
+
+AnalystMaker = Callable[..., Analyst]
+
+
+@pytest.fixture
+def analyst(notebook: Notebook, proposals: Proposals, inventory: Inventory) -> AnalystMaker:
+    def make(*steps: Any) -> Analyst:
+        return Analyst(notebook, proposals, inventory, ScriptedModel(steps))
+
+    return make
+
+
+def test_a_model_that_does_its_work(
+    analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook, proposals: Proposals
+) -> None:
+    run = make_run()
+    worker = analyst(
+        calls(("list_runs", {}), ("read_run", {})), calls(("stage_proposal", PROPOSAL)), calls(("write_report", REPORT))
+    )
+    outcome = worker.analyse(run)
+    assert outcome.fell_back is None
+    assert outcome.tokens == 30
+    (staged,) = proposals.all()
+    assert (staged.state, staged.arm, staged.parent, staged.overrides) == (
+        ProposalState.STAGED, "scripted", run.run_id, {"train.ent_coef": 0.02})  # fmt: skip
+    report = notebook.paths(run.run_id).report.read_text()
+    assert "Entropy up" in report
+    assert "Analysis: scripted" in report
+    seen = worker.model.seen[1]  # type: ignore[attr-defined]
+    assert [message.role for message in seen] == ["system", "user", "assistant", "tool", "tool"]
+    assert json.loads(seen[3].content)["under_analysis"] == run.run_id
+
+
+def test_errors_go_back_to_the_model(analyst: AnalystMaker, make_run: RunMaker) -> None:
+    bad = {**PROPOSAL, "changes": {"train.gamma": 7}}
+    worker = analyst(
+        calls(("stage_proposal", bad), ("no_such_tool", {})),
+        text("Let me think."),
+        calls(("stage_proposal", PROPOSAL), ("write_report", REPORT)),
+    )
+    assert worker.analyse(make_run()).fell_back is None
+    _, __, last = worker.model.seen  # type: ignore[attr-defined]
+    assert "0.999999" in last[3].content
+    assert "no tool" in last[4].content
+    assert "tool calls" in last[-1].content
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        ([], "script is over"),
+        ([text("I like turtles.")] * 40, "after 24 requests"),
+        ([calls(("list_runs", {}), tokens=900)] * 3, "tokens are used up"),
+    ],
+)
+def test_the_offline_researcher_finishes_what_a_model_does_not(
+    analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook, proposals: Proposals, steps: list[Reply], why: str
+) -> None:
+    run = make_run()
+    outcome = analyst(*steps).analyse(run, tokens_left=1000)
+    assert why in (outcome.fell_back or "")
+    assert proposals.all()[0].arm == "offline"
+    assert "offline, after scripted gave up" in notebook.paths(run.run_id).report.read_text()
+
+
+def test_a_model_may_end_the_search(
+    analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook, proposals: Proposals
+) -> None:
+    run = make_run()
+    outcome = analyst(
+        calls(("end_search", {"reason": "Every run is at the ceiling."}), ("write_report", REPORT))
+    ).analyse(run)
+    assert outcome.ended == "Every run is at the ceiling."
+    assert proposals.all() == []
+    assert "Nothing was staged: Every run is at the ceiling." in notebook.paths(run.run_id).report.read_text()
+
+
+def test_the_report_is_written_once(analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run()
+    analyst(calls(("stage_proposal", PROPOSAL), ("write_report", REPORT))).analyse(run)
+    before = notebook.paths(run.run_id).report.read_text()
+    again = analyst(calls(("write_report", {**REPORT, "title": "Other words"})), calls(("stage_proposal", PROPOSAL)))
+    again.analyse(run)
+    assert notebook.paths(run.run_id).report.read_text() == before
+
+
+def test_a_models_words_cannot_pass_for_the_programs(
+    analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook
+) -> None:
+    run = make_run()
+    forged = {
+        "title": "Great\n**Verdict: better**",
+        "observations": ["## Key metrics", "| perf | 1.0 |", "a\x1b[2Jb"],
+        "theory": "# Verdict: better\n\nAll is well, believe me.",
+        "next_step": "### Config\nNothing to see here.",
+    }
+    analyst(calls(("stage_proposal", PROPOSAL), ("write_report", forged))).analyse(run)
+    lines = notebook.paths(run.run_id).report.read_text().splitlines()
+    assert [line for line in lines if line.startswith("#")] == [
+        lines[0], "## Config", "## Key metrics", "## Observations", "## Theory",
+        next(line for line in lines if line.startswith("## Next step")), "## Repro notes",
+    ]  # fmt: skip
+    assert sum(line.startswith("**Verdict") for line in lines) == 1 + 1  # ours, and its heading made bold
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_the_transcript_holds_everything_but_the_key(
+    analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "very-secret-value")
+    run = make_run()
+    analyst(
+        text("my key is very-secret-value and sk-abcdefghijklmnop"),
+        calls(("stage_proposal", PROPOSAL), ("write_report", REPORT)),
+    ).analyse(run)
+    raw = notebook.paths(run.run_id).transcript.read_text()
+    assert "very-secret-value" not in raw
+    assert "sk-abcdef" not in raw
+    lines = list(read_lines(notebook.paths(run.run_id).transcript))
+    assert [line.get("role", line["kind"]) for line in lines] == [
+        "analysis", "system", "user", "assistant", "user", "assistant", "tool", "tool"]  # fmt: skip
+
+
+class TestOffline:
+    """The researcher that needs no model; all it says comes from the record."""
+
+    def analyse(self, notebook: Notebook, proposals: Proposals, inventory: Inventory) -> str:
+        run = notebook.runs(GROUP)[-1]
+        outcome = Analyst(notebook, proposals, inventory, OfflineResearcher()).analyse(run)
+        assert outcome.fell_back is None
+        return notebook.paths(run.run_id).report.read_text()
+
+    def test_it_reads_before_it_writes(
+        self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+    ) -> None:
+        make_run()
+        self.analyse(notebook, proposals, inventory)
+        lines = read_lines(notebook.paths(notebook.runs()[0].run_id).transcript)
+        used = [call["name"] for line in lines for call in line.get("tool_calls", [])]
+        assert used[:3] == ["list_runs", "read_run", "list_proposals"]
+        assert {"read_metrics", "suggest_configs", "check_config"} <= set(used)
+        assert used[-2:] == ["stage_proposal", "write_report"]
+
+    def test_what_it_says_follows_the_record(
+        self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+    ) -> None:
+        baseline = make_run({"autopilot.seeds": 4})
+        first = self.analyse(notebook, proposals, inventory)
+        assert "baseline of the preset" in first
+        make_run({"train.learning_rate": 1e-5}, parent=baseline.run_id)
+        second = self.analyse(notebook, proposals, inventory)
+        assert "learning_rate 0.005 → 1e-05" in second
+        assert "worse than the incumbent" in second
+        assert "The replicates agree that this hurt" in second
+        mean = notebook.summary(notebook.runs()[-1].run_id).metrics["perf"].mean  # type: ignore[union-attr]
+        assert f"perf is {mean:.4g} on average" in second
+
+    def test_other_runs_other_words(
+        self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+    ) -> None:
+        baseline = make_run()
+        make_run({"train.learning_rate": 0.02}, parent=baseline.run_id)
+        report = self.analyse(notebook, proposals, inventory)
+        for word in ("better", "worse", "not distinguishable"):
+            if word in report.splitlines()[0]:
+                break
+        else:
+            pytest.fail("the title says nothing of the outcome")
+        assert "1e-05" not in report
+
+    def test_a_failed_run_is_evidence(
+        self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+    ) -> None:
+        baseline = make_run()
+        make_run({"train.learning_rate": 0.9}, fault=RunState.DIVERGED, parent=baseline.run_id)
+        report = self.analyse(notebook, proposals, inventory)
+        assert "diverged before it had a score" in report.splitlines()[0]
+        assert "made up by the fake runner" in report
+        assert "No score: the run ended as **diverged**" in report
+        assert proposals.all()[-1].parent == baseline.run_id
+
+    def test_a_rejection_is_read_and_respected(
+        self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+    ) -> None:
+        make_run()
+        self.analyse(notebook, proposals, inventory)
+        (first,) = proposals.all()
+        proposals.decide(first.proposal_id, ProposalState.REJECTED, "person", "we know that one")
+        make_run({"train.clip_coef": 0.3}, parent=notebook.runs()[0].run_id)
+        report = self.analyse(notebook, proposals, inventory)
+        assert "we know that one" in report
+        assert proposals.all()[-1].overrides != first.overrides
+
+    def test_the_same_record_gives_the_same_words(
+        self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+    ) -> None:
+        make_run()
+        first = self.analyse(notebook, proposals, inventory)
+        notebook.paths(notebook.runs()[0].run_id).report.unlink()
+        for path in notebook.workspace.proposals.glob("*.json"):
+            path.unlink()
+        second = self.analyse(notebook, proposals, inventory)
+        strip = lambda report: [line for line in report.splitlines() if "proposals/" not in line]  # noqa: E731
+        assert strip(first) == strip(second)
+
+
+def test_a_scripted_model_that_is_asked_too_often_says_so() -> None:
+    with pytest.raises(ModelError, match="script is over"):
+        ScriptedModel([]).complete([], [])

@@ -1,0 +1,230 @@
+"""The session on the fake runner: what runs when, what waits for whom, what an interruption leaves behind."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.analysis import Analyst
+from agent.live import LineView
+from agent.offline import OfflineResearcher
+from agent.session import Session, sole_session
+from lab.errors import Busy
+from lab.files import read_lines, read_model
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.proposals import Proposals
+from lab.records import Budgets, ProposalState, RunState, SessionRecord, new_id, now
+from tests.conftest import ENV, GROUP
+from training.fake import FakeRunner
+from training.protocol import Progress
+
+Make = Callable[..., Session]
+
+
+@pytest.fixture
+def make_session(notebook: Notebook, inventory: Inventory) -> Make:
+    def make(runner: FakeRunner | None = None, record: SessionRecord | None = None, **fields: Any) -> Session:
+        created = now()
+        fresh = {
+            "session_id": new_id(created), "env_name": ENV, "preset": "quick", "objective": "perf:max",
+            "model": "offline", "approve": "auto", "seeds": 2, "budgets": Budgets(max_runs=4), "created": created,
+        }  # fmt: skip
+        record = record or SessionRecord.model_validate({**fresh, **fields})
+        stop = threading.Event()
+        analyst = Analyst(
+            notebook, Proposals(notebook.workspace), inventory, OfflineResearcher(), record.session_id, stop.is_set
+        )
+        return Session(record, notebook, inventory, runner or FakeRunner(), analyst, LineView(), stop)
+
+    return make
+
+
+def events(session: Session) -> list[str]:
+    path = session.notebook.workspace.session(session.record.session_id).events
+    return [line["event"] for line in read_lines(path)]
+
+
+def test_a_night_baseline_first_then_what_was_staged(
+    make_session: Make, notebook: Notebook, proposals: Proposals
+) -> None:
+    session = make_session()
+    record = session.run()
+    assert record.ended_because == "all 4 runs are done"
+    runs = notebook.runs()
+    assert [run.arm for run in runs] == ["baseline", "offline", "offline", "offline"]
+    assert all(run.state is RunState.FINISHED for run in runs)
+    assert all(notebook.paths(run.run_id).report.exists() for run in runs)
+    states = [proposal.state for proposal in proposals.all()]
+    assert states == [ProposalState.DONE] * 3 + [ProposalState.STAGED]
+    for run, proposal in zip(runs[1:], proposals.all(), strict=False):
+        assert (run.proposal, run.parent) == (proposal.proposal_id, proposal.parent)
+        assert notebook.config(run.run_id) == notebook.config(proposal.parent).with_overrides(proposal.overrides)
+        assert [decision.state for decision in proposal.decisions] == ["staged", "approved", "running", "done"]
+        assert proposal.decisions[1].who == "policy auto"
+    digest = notebook.workspace.session(record.session_id).digest.read_text()
+    assert "4 of 4 runs finished" in digest
+    assert all(run.run_id in digest for run in runs)
+    assert (notebook.workspace.session(record.session_id).plots / "best_so_far.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_every_run_has_its_own_seeds(make_session: Make, notebook: Notebook) -> None:
+    make_session().run()
+    seeds = [seed for run in notebook.runs() for seed in run.seeds]
+    assert len(seeds) == len(set(seeds)) == 8
+
+
+def test_a_second_session_goes_on_from_the_first(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
+    make_session(budgets=Budgets(max_runs=2)).run()
+    waiting = proposals.all()[-1]
+    make_session(budgets=Budgets(max_runs=2)).run()
+    runs = notebook.runs()
+    assert [run.arm for run in runs] == ["baseline", "offline", "offline", "offline"]
+    assert runs[2].proposal == waiting.proposal_id
+
+
+class Interrupter(FakeRunner):
+    """Stops the session while a given run trains."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.session, self.runs = at, None, 0
+
+    def train(self, plan: Any, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]) -> Any:
+        self.runs += 1
+        if self.runs == self.at:
+            assert self.session is not None
+            self.session.stop.set()
+        return super().train(plan, on_progress, should_stop)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_interrupted_session_resumes_where_it_was(make_session: Make, notebook: Notebook, at: int) -> None:
+    runner = Interrupter(at)
+    session = make_session(runner)
+    runner.session = session  # type: ignore[assignment]
+    record = session.run()
+    assert record.ended is None
+    interrupted = notebook.runs()[-1]
+    assert (interrupted.state, interrupted.attempt) == (RunState.QUEUED, 1)
+    assert "autopilot resume" in notebook.workspace.session(record.session_id).digest.read_text()
+
+    stored = read_model(notebook.workspace.session(record.session_id).session, SessionRecord)
+    again = make_session(record=stored)
+    assert again.run().ended_because == "all 4 runs are done"
+    runs = notebook.runs()
+    assert len(runs) == 4
+    assert runs[at - 1].run_id == interrupted.run_id
+    assert runs[at - 1].attempt == 2
+    assert all(run.state is RunState.FINISHED for run in runs)
+
+
+def test_a_kill_between_two_files_is_made_good(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
+    record = make_session(budgets=Budgets(max_runs=2)).run()
+    done = next(proposal for proposal in proposals.all() if proposal.state is ProposalState.DONE)
+    # As a kill would leave it: the run exists and has ended, its proposal still says approved; the report is missing.
+    path = notebook.workspace.proposal(done.proposal_id)
+    path.write_text(done.model_copy(update={"decisions": done.decisions[:2]}).model_dump_json())
+    notebook.paths(notebook.runs()[-1].run_id).report.unlink()
+    reopened = record.model_copy(update={"ended": None, "ended_because": None})
+    make_session(record=reopened).run()
+    assert len(notebook.runs()) == 2
+    assert notebook.paths(notebook.runs()[-1].run_id).report.exists()
+    assert proposals.get(done.proposal_id).state is ProposalState.DONE
+
+
+def test_the_second_session_of_a_workspace_is_refused(make_session: Make, notebook: Notebook) -> None:
+    with (
+        sole_session(notebook.workspace, "first"),
+        pytest.raises(Busy, match=r"first is running.*process \d+, since 20"),
+    ):
+        make_session().run()
+    assert notebook.runs() == []
+
+
+def decide_when_waiting(session: Session, decide: Callable[[str], None]) -> threading.Thread:
+    """Another terminal: it waits until a proposal is staged, decides, and goes on to the next."""
+
+    def person() -> None:
+        seen: set[str] = set()
+        while not session.stop.is_set() and len(seen) < 2:
+            staged = session.proposals.staged(GROUP)
+            if staged is not None and staged.proposal_id not in seen and "waiting" in events(session)[-1:]:
+                seen.add(staged.proposal_id)
+                decide(staged.proposal_id)
+            session.stop.wait(0.05)
+
+    thread = threading.Thread(target=person, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_manual_waits_for_a_person(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
+    session = make_session(approve="manual", budgets=Budgets(max_runs=3))
+    person = decide_when_waiting(session, lambda name: proposals.decide(name, ProposalState.APPROVED, "person"))
+    session.run()
+    person.join(10)
+    assert len(notebook.runs()) == 3
+    assert [d.who for d in proposals.all()[0].decisions] == ["offline", "person", "session", "session"]
+
+
+def test_a_rejection_leads_to_another_proposal(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
+    session = make_session(approve="manual", budgets=Budgets(max_runs=2))
+    decided: list[str] = []
+
+    def decide(name: str) -> None:
+        state = ProposalState.APPROVED if decided else ProposalState.REJECTED
+        decided.append(name)
+        proposals.decide(name, state, "person", "not this one")
+
+    person = decide_when_waiting(session, decide)
+    session.run()
+    person.join(10)
+    first, second = (proposals.get(name) for name in decided)
+    assert first.state is ProposalState.REJECTED
+    assert first.overrides != second.overrides
+    assert notebook.runs()[-1].proposal == second.proposal_id
+    opening = [
+        line["content"]
+        for line in read_lines(notebook.paths(notebook.runs()[0].run_id).transcript)
+        if line.get("role") == "user"
+    ]
+    assert "not this one" in opening[-1]
+
+
+def test_manual_ends_with_its_budget(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
+    session = make_session(approve="manual", budgets=Budgets(hours=2 / 3600))
+    record = session.run()
+    assert "hours are over" in (record.ended_because or "")
+    assert len(notebook.runs()) == 1
+    assert proposals.all()[-1].state is ProposalState.STAGED
+
+
+def test_a_failed_baseline_ends_the_session(make_session: Make, notebook: Notebook) -> None:
+    record = make_session(FakeRunner(faults={1: RunState.FAILED})).run()
+    assert "the baseline ended without a score" in (record.ended_because or "")
+    assert len(notebook.runs()) == 1
+    assert notebook.paths(notebook.runs()[0].run_id).report.exists()
+
+
+def test_three_failures_in_a_row_end_the_session(make_session: Make, notebook: Notebook) -> None:
+    faults = dict.fromkeys(range(3, 20), RunState.DIVERGED)
+    record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=9)).run()
+    assert "3 runs in a row" in (record.ended_because or "")
+    assert [run.state for run in notebook.runs()] == [RunState.FINISHED] + [RunState.DIVERGED] * 3
+    parents = {run.parent for run in notebook.runs()[1:]}
+    assert parents == {notebook.runs()[0].run_id}
+
+
+def test_a_stale_approval_is_dropped_not_run(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
+    make_session(budgets=Budgets(max_runs=1)).run()
+    (staged,) = proposals.all()
+    proposals.decide(staged.proposal_id, ProposalState.APPROVED, "person")
+    config: Path = notebook.paths(notebook.runs()[0].run_id).config
+    config.write_text(config.read_text().replace('"gamma": 0.95', '"gamma": 0.9'))
+    make_session(budgets=Budgets(max_runs=1)).run()
+    assert proposals.get(staged.proposal_id).state is ProposalState.SUPERSEDED
+    assert "stale" in proposals.get(staged.proposal_id).decisions[-1].why
+    assert notebook.runs()[-1].proposal != staged.proposal_id

@@ -1,0 +1,137 @@
+"""Shared fixtures: a workspace in a temporary folder, an inventory of this machine, runs made by the fake runner."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.config import Config
+from lab.environments import preset_config
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.proposals import Proposals
+from lab.records import RunRecord, RunState
+from training.fake import FakeRunner
+from training.machine import load_inventory
+from training.runner import train_run
+
+ENV = "puffer_cartpole"
+GROUP = (ENV, "perf:max", "quick")
+
+
+@pytest.fixture(autouse=True)
+def _no_model_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may reach a real endpoint, and the developer's own settings must not leak in."""
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "AUTOPILOT_")) and name != "AUTOPILOT_CACHE":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9")  # discard: nothing listens there
+
+
+@pytest.fixture(scope="session")
+def inventory() -> Inventory:
+    """This machine's, from a real worker."""
+    return load_inventory([ENV])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty workspace whose path has a space in it."""
+    root = tmp_path / "my workspace"
+    for folder in ("runs", "proposals"):
+        (root / folder).mkdir(parents=True)
+    return Workspace(root)
+
+
+@pytest.fixture
+def notebook(workspace: Workspace) -> Notebook:
+    """The workspace's."""
+    return Notebook(workspace)
+
+
+@pytest.fixture
+def proposals(workspace: Workspace) -> Proposals:
+    """The workspace's."""
+    return Proposals(workspace)
+
+
+@pytest.fixture
+def config(inventory: Inventory) -> Config:
+    """The quick preset."""
+    return preset_config(inventory.environment(ENV), "quick")
+
+
+RunMaker = Callable[..., RunRecord]
+
+
+@pytest.fixture
+def make_run(notebook: Notebook, inventory: Inventory, config: Config) -> RunMaker:
+    """Runs trained by the fake runner: `make_run({"train.learning_rate": 0.01}, parent=...)`."""
+
+    def make(overrides: dict[str, Any] | None = None, *, fault: RunState | None = None, **more: Any) -> RunRecord:
+        parent = more.get("parent")
+        base = notebook.config(parent) if parent else config
+        more = {"arm": "offline" if parent else "baseline", **more}
+        run = notebook.create(
+            base.with_overrides(overrides or {}), overrides or {}, preset="quick", objective="perf:max", **more
+        )
+        faults = {run.seeds[0]: fault} if fault else {}
+        return train_run(notebook, FakeRunner(faults=faults), inventory, run.run_id, lambda _: None)
+
+    return make
+
+
+@dataclass
+class Finished:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Finished]
+
+
+@pytest.fixture
+def cli(workspace: Workspace) -> Cli:
+    """Run the installed command in a process of its own: `cli("runs", "--json")`."""
+
+    def run(*arguments: str, at: Path | None = None, **environment: str) -> Finished:
+        command = [
+            str(Path(sys.executable).with_name("autopilot")),
+            "--workspace",
+            str(at or workspace.root),
+            *arguments,
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **environment}, check=False, timeout=240
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content: equal trees mean that nothing was changed."""
+    if not root.exists():
+        return {}
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def unchanged(workspace: Workspace) -> Iterator[None]:
+    """The test must leave the workspace as it was."""
+    before = tree(workspace.root)
+    yield
+    assert tree(workspace.root) == before

@@ -1,0 +1,106 @@
+"""The layout and the import rules of docs/design.md, read from the source."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAY_IMPORT = {
+    "lab": set(),
+    "training": {"lab"},
+    "tools": {"training", "lab"},
+    "agent": {"tools", "training", "lab"},
+}
+TRAINING_LIBRARIES = {"torch", "pufferlib", "heavyball"}
+CHILD_PROCESSES = {"training/adapter.py"}
+
+
+def modules() -> list[Path]:
+    return [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    ours = {name.split(".")[0] for name in imports(path)} & MAY_IMPORT.keys()
+    assert ours <= MAY_IMPORT[package] | {package}
+
+
+def test_only_the_adapter_imports_torch_and_pufferlib() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if TRAINING_LIBRARIES & {n.split(".")[0] for n in imports(path)}
+    }
+    assert found == CHILD_PROCESSES
+
+
+def test_only_the_worker_imports_the_adapter() -> None:
+    assert {path.name for path in modules() if "training.adapter" in set(imports(path)) or _imports_adapter(path)} == {
+        "worker.py"
+    }
+
+
+def _imports_adapter(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == "training"
+        and "adapter" in {name.name for name in node.names}
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
+def test_nothing_imports_the_command_line() -> None:
+    assert [path for path in modules() if "agent.cli" in set(imports(path))] == []
+
+
+@pytest.mark.parametrize("name", [str(p.relative_to(ROOT).with_suffix("")).replace("/", ".") for p in modules()
+                                  if str(p.relative_to(ROOT)) not in CHILD_PROCESSES and p.name != "__init__.py"])  # fmt: skip
+def test_importing_a_module_loads_no_torch(name: str) -> None:
+    code = f"import sys, {name}; sys.exit(bool({TRAINING_LIBRARIES!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
+def test_the_tree_is_the_one_in_the_design() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    folders = {path.split("/")[0] for path in tracked if "/" in path}
+    assert folders <= {"agent", "prompts", "tools", "lab", "training", "review", "runs", "proposals", "tests", "docs",
+                       "benchmarks", "install", "examples", ".ci"}  # fmt: skip
+    assert {"agent", "prompts", "tools", "runs", "proposals", "tests"} <= folders
+    assert [path for path in tracked if path.startswith("prompts/") and not path.endswith(".j2")] == []
+
+
+def test_every_public_function_and_class_says_what_it_is_for() -> None:
+    silent = []
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+            if named and not ast.get_docstring(node) and not _is_nested(node, path):
+                silent.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    assert silent == []
+
+
+def _is_nested(node: ast.AST, path: Path) -> bool:
+    """Functions inside functions, and methods of private classes, are nobody's interface."""
+    for outer in ast.walk(ast.parse(path.read_text())):
+        private_class = isinstance(outer, ast.ClassDef) and outer.name.startswith("_")
+        if (isinstance(outer, ast.FunctionDef) or private_class) and any(
+            getattr(inner, "lineno", None) == node.lineno for inner in ast.walk(outer) if inner is not outer
+        ):
+            return True
+    return False

@@ -1,0 +1,290 @@
+"""The command line as a person uses it: the installed program, in a process of its own, training for real."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pyte
+import pytest
+
+from lab.files import read_lines
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.proposals import Proposals
+from lab.records import ProposalState, RunState
+from tests.conftest import Cli, RunMaker, tree
+
+SHORT = ("--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200")
+
+
+def one_line(text: str) -> bool:
+    return text.count("\n") == 1 and text.startswith("autopilot: ") and "Traceback" not in text
+
+
+class TestBadInput:
+    """One clear line, exit status 2, nothing left behind."""
+
+    @pytest.mark.parametrize("command", ["train", "start"])
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--env", "puffer_cartpol"], ["puffer_cartpol", "puffer_cartpole"]),
+            (["--env", "puffer_impulse_wars"], ["Box2D"]),
+            (["--env", "../../etc"], ["not an environment"]),
+            (["--preset", "slow"], ["slow", "quick | full"]),
+            (["--objective", "perf"], ["perf:max"]),
+            (["--seeds", "0"], ["seeds", "0"]),
+            (["--seeds", "many"], ["seeds", "many"]),
+            (["--set", "train.nonsense=1"], ["train.nonsense", "not a key"]),
+            (["--set", "train.gamma=1.5"], ["train.gamma", "1.5", "0.999999"]),
+            (["--set", "train.learning_rate=fast"], ["train.learning_rate", "fast", "finite number"]),
+            (["--set", "train.learning_rate=true"], ["train.learning_rate"]),
+            (["--set", "train.learning_rate=NaN"], ["train.learning_rate", "nan"]),
+            (["--set", "train.minibatch_size=1000"], ["train.minibatch_size", "992"]),
+            (["--set", "train.gamma"], ["KEY=VALUE"]),
+            (["--set", "train.gamma=2", "--set", "train.ent_coef=-1"], ["train.gamma", "train.ent_coef"]),
+            (["--no-such-flag"], ["--no-such-flag"]),
+        ],
+    )
+    def test_of_a_training(
+        self, cli: Cli, unchanged: None, command: str, arguments: list[str], words: list[str]
+    ) -> None:
+        done = cli(command, *arguments)
+        assert done.code == 2, done.err
+        assert one_line(done.err), done.err
+        assert all(word in done.err for word in words), done.err
+        assert done.out == ""
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["start", "--approve", "maybe"], ["auto | manual"]),
+            (["start", "--hours", "-1"], ["hours", "-1"]),
+            (["start", "--max-runs", "0"], ["max-runs"]),
+            (["show", "nope"], ["nope"]),
+            (["report", "../x"], ["../x"]),
+            (["approve", "nope"], ["nope"]),
+            (["reject", "nope", "--why", "x"], ["nope"]),
+            (["reject", "nope"], ["--why"]),
+            (["resume"], ["autopilot start"]),
+            (["stop"], ["no session"]),
+            (["nonsense"], ["nonsense"]),
+        ],
+    )
+    def test_of_the_others(self, cli: Cli, unchanged: None, arguments: list[str], words: list[str]) -> None:
+        done = cli(*arguments)
+        assert done.code == 2, done.err
+        assert one_line(done.err), done.err
+        assert all(word in done.err for word in words), done.err
+
+    def test_a_workspace_that_cannot_be_written(self, cli: Cli, tmp_path: Path) -> None:
+        occupied = tmp_path / "file"
+        occupied.write_text("mine")
+        for command in ("train", "start"):
+            done = cli(command, at=occupied / "below")
+            assert (done.code, one_line(done.err)) == (2, True), done.err
+            assert "can't be written" in done.err
+        assert tree(tmp_path) == {"file": b"mine"}
+        for place in ("/proc/nowhere", "/sys/kernel"):
+            assert cli("train", at=Path(place)).code == 2
+
+    def test_an_occupied_run_folder(self, cli: Cli, make_run: RunMaker, workspace: Workspace) -> None:
+        make_run(run_id="mine")
+        before = tree(workspace.root)
+        done = cli("train", "--run-id", "mine", *SHORT)
+        assert (done.code, one_line(done.err)) == (2, True), done.err
+        assert "mine" in done.err
+        assert tree(workspace.root) == before
+
+    def test_a_broken_settings_file(self, cli: Cli, workspace: Workspace) -> None:
+        for content, word in (("[start\n", "can't be read"), ("[nonsense]\nx = 1\n", "nonsense")):
+            workspace.settings.write_text(content)
+            done = cli("runs")
+            assert (done.code, one_line(done.err)) == (2, True), done.err
+            assert word in done.err
+
+    def test_a_model_without_a_key(self, cli: Cli, unchanged: None, workspace: Workspace) -> None:
+        done = cli("start", "--model", "some-model", "--max-runs", "1")
+        assert done.code == 2
+        assert one_line(done.err)
+        assert "OPENAI_API_KEY" in done.err
+        assert Notebook(workspace).runs() == []
+
+
+def test_help_names_every_command(cli: Cli) -> None:
+    done = cli("--help")
+    assert done.code == 0
+    for command in ("start", "resume", "stop", "status", "runs", "show", "report", "proposals", "approve", "reject",
+                    "edit", "train", "doctor"):  # fmt: skip
+        assert re.search(rf"^  {command} ", done.out, re.MULTILINE), command
+
+
+def test_settings_come_from_flags_over_environment_over_file(cli: Cli, workspace: Workspace) -> None:
+    workspace.settings.write_text('[train]\nenv = "from_file"\n')
+    assert "from_file" in cli("train").err
+    assert "from_environment" in cli("train", AUTOPILOT_TRAIN_ENV="from_environment").err
+    assert "from_flag" in cli("train", "--env", "from_flag", AUTOPILOT_TRAIN_ENV="from_environment").err
+
+
+def test_train_for_real(cli: Cli, workspace: Workspace) -> None:
+    done = cli("train", "--env", "puffer_cartpole", "--preset", "quick", "--seeds", "2", *SHORT)
+    assert done.code == 0, done.err
+    assert "perf" in done.out
+    (run,) = Notebook(workspace).runs()
+    assert (run.state, run.arm, len(run.seeds)) == (RunState.FINISHED, "person", 2)
+    listed = cli("runs", "--json").json()
+    assert listed[0]["score"]["n"] == 2
+    assert run.run_id in cli("runs").out
+    shown = cli("show", run.run_id, "--json").json()
+    assert shown["config"]["train"]["total_timesteps"] == 65536
+    assert shown["summary"]["metrics"]["perf"]["mean"] == listed[0]["score"]["mean"]
+
+
+def test_the_repro_command_gives_the_same_weights(cli: Cli, workspace: Workspace) -> None:
+    assert (
+        cli(
+            "start", "--max-runs", "1", "--seeds", "2", *SHORT, "--set", "train.ent_coef=0.005", "--approve", "auto"
+        ).code
+        == 0
+    )
+    notebook = Notebook(workspace)
+    (run,) = notebook.runs()
+    report = notebook.paths(run.run_id).report.read_text()
+    command = re.search(r"```sh\n(autopilot train .*)\n```", report)
+    assert command
+    assert cli(*command[1].split()[1:]).code == 0
+    again = notebook.runs()[-1]
+    assert [r.weights for r in notebook.results(again)] == [r.weights for r in notebook.results(run)]
+    assert again.seeds == run.seeds
+
+
+class Terminal:
+    """A command on a pseudo-terminal, and what its screen shows."""
+
+    def __init__(self, workspace: Workspace, *arguments: str) -> None:
+        command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root), *arguments]
+        parent, child = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "110", "LINES": "50"}
+        self.process = subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=environment)
+        os.close(child)
+        self.screen = pyte.Screen(110, 400)
+        self.stream = pyte.ByteStream(self.screen)
+        self.seen: list[str] = []
+        self.changed = threading.Condition()
+        threading.Thread(target=self._read, args=(parent,), daemon=True).start()
+
+    def _read(self, handle: int) -> None:
+        while True:
+            try:
+                data = os.read(handle, 65536)
+            except OSError:  # the other end is closed
+                data = b""
+            with self.changed:
+                if data:
+                    self.stream.feed(data)
+                    self.seen.append("\n".join(line.rstrip() for line in self.screen.display).strip())
+                else:
+                    self.seen.append("<end>")
+                self.changed.notify_all()
+            if not data:
+                return
+
+    def wait_for(self, pattern: str, timeout: float = 60) -> str:
+        with self.changed:
+            found = self.changed.wait_for(
+                lambda: next((screen for screen in self.seen if re.search(pattern, screen)), None), timeout
+            )
+        assert found, f"{pattern!r} was never on the screen; last: {self.seen[-2:]}"
+        return str(found)
+
+
+def test_the_progress_bar_shows_steps_sps_score_and_eta(workspace: Workspace) -> None:
+    terminal = Terminal(
+        workspace, "train", "--set", "train.total_timesteps=800000", "--set", "autopilot.eval_steps=200"
+    )
+    screen = terminal.wait_for(r"M/1\.60M  \d+K SPS  perf 0\.\d+  ETA \d:\d\d")
+    assert "%" in screen
+    assert terminal.process.wait(60) == 0
+
+
+def test_ctrl_c_then_resume(workspace: Workspace, cli: Cli) -> None:
+    arguments = ["start", "--max-runs", "2", "--approve", "auto", "--seeds", "1", "--set", "autopilot.eval_steps=200"]
+    terminal = Terminal(workspace, *arguments, "--set", "train.total_timesteps=400000")
+    terminal.wait_for(r"run 1/2 baseline")
+    terminal.wait_for(r"K SPS")
+    terminal.process.send_signal(signal.SIGINT)
+    screen = terminal.wait_for(r"autopilot resume")
+    assert terminal.process.wait(30) == 0, screen
+    (run,) = Notebook(workspace).runs()
+    assert (run.state, run.attempt) == (RunState.QUEUED, 1)
+    assert "interrupted" in cli("status").out
+    done = cli("resume")
+    assert done.code == 0, done.err
+    runs = Notebook(workspace).runs()
+    assert [r.state for r in runs] == [RunState.FINISHED] * 2
+    assert (runs[0].run_id, runs[0].attempt) == (run.run_id, 2)
+    assert cli("resume").code == 2
+
+
+def test_manual_approval_from_another_terminal(workspace: Workspace, cli: Cli) -> None:
+    arguments = ["start", "--max-runs", "2", "--approve", "manual", "--seeds", "1", *SHORT]
+    terminal = Terminal(workspace, *arguments)
+    terminal.wait_for(r"waiting for a decision")
+    proposals = Proposals(workspace)
+    first = cli("proposals", "--json").json()[0]["proposal_id"]
+    refused = cli("start", "--max-runs", "1")
+    assert refused.code == 1
+    assert re.search(r"is running in .*process \d+", refused.err)
+    assert cli("status", "--json").json()["running"]["pid"] == terminal.process.pid
+    assert cli("reject", first, "--why", "not\x1b[31m this one").code == 0
+    terminal.wait_for(rf"(?s)waiting for a decision on (?!{first}).*")
+    second = cli("proposals", "--json").json()[0]
+    assert second["overrides"] != proposals.get(first).overrides
+    assert cli("approve", first).code == 2
+    done = cli("edit", second["proposal_id"], "--set", "train.ent_coef=0.03")
+    assert done.code == 0, done.err
+    third = cli("proposals", "--json").json()[0]
+    assert third["overrides"]["train.ent_coef"] == 0.03
+    assert cli("approve", second["proposal_id"]).code == 2
+    assert cli("approve", third["proposal_id"]).code == 0
+    assert terminal.process.wait(90) == 0
+    run = Notebook(workspace).runs()[-1]
+    assert (run.proposal, run.arm) == (third["proposal_id"], "person")
+    assert proposals.get(third["proposal_id"]).state is ProposalState.DONE
+    transcript = read_lines(Notebook(workspace).paths(Notebook(workspace).runs()[0].run_id).transcript)
+    assert any("not this one" in line.get("content", "") for line in transcript)
+
+
+def test_doctor_says_what_is_here(cli: Cli) -> None:
+    done = cli("doctor")
+    assert done.code == 0, done.err
+    assert re.search(r"torch built for (CPU|CUDA)", done.out)
+    assert "puffer_cartpole" in done.out
+    assert "OPENAI_API_KEY is not set" in done.out
+    assert "OPENAI_API_KEY is set" in cli("doctor", OPENAI_API_KEY="sk-whatever").out
+    assert "sk-whatever" not in cli("doctor", "--json", OPENAI_API_KEY="sk-whatever").out
+    assert cli("doctor", "--json").json()["environments"]["puffer_cartpole"]["trainable"]
+    assert "train.ent_coef" in cli("doctor", "--space", "puffer_cartpole").out
+
+
+def test_doctor_fails_with_the_remedy(cli: Cli, tmp_path: Path) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_text("mine")
+    done = cli("doctor", at=occupied)
+    assert done.code == 1
+    assert one_line(done.err)
+    assert "--workspace" in done.err
+
+
+def test_an_empty_workspace_lists_nothing_and_makes_nothing(cli: Cli, tmp_path: Path) -> None:
+    for command in ("runs", "proposals", "status"):
+        assert cli(command, at=tmp_path / "new").code == 0
+        assert cli(command, "--json", at=tmp_path / "new").code == 0
+    assert not (tmp_path / "new").exists()
+    assert json.loads(cli("runs", "--json", at=tmp_path / "new").out) == []

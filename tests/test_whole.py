@@ -1,0 +1,122 @@
+"""The whole, as its user meets it: a bare checkout, the demo, a night that is killed. Minutes, so `make test-slow`."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab.files import read_lines
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.proposals import Proposals
+from lab.records import ProposalState, RunState
+from tests.conftest import Cli
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
+
+
+def test_the_demo(cli: Cli, workspace: Workspace) -> None:
+    recipe = re.search(r"^demo:.*\n\t@\$\(BIN\)/autopilot (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe
+    done = cli(*recipe[1].split())
+    assert done.code == 0, done.err
+    notebook = Notebook(workspace)
+    runs = notebook.runs()
+    assert [(run.state, len(run.seeds)) for run in runs] == [(RunState.FINISHED, 2)] * 4
+    for run in runs:
+        report = notebook.paths(run.run_id).report.read_text()
+        for section in (
+            "Config",
+            "Key metrics",
+            "Observations",
+            "Theory",
+            "Next step (staged in proposals/",
+            "Repro notes",
+        ):
+            assert f"## {section}" in report
+        assert (notebook.paths(run.run_id).plots / "learning_curves.png").exists()
+        assert run.run_id in done.out
+        mean = notebook.summary(run.run_id).metrics["perf"].mean  # type: ignore[union-attr]
+        assert f"| perf | {mean:.4g} |" in report
+    assert "4 of 4 runs finished" in done.out
+    assert re.search(r"\| baseline \| \S+ \(baseline\) \| 0\.\d+", done.out)
+    states = [proposal.state for proposal in Proposals(workspace).all()]
+    assert states == [ProposalState.DONE] * 3 + [ProposalState.STAGED]
+    used = {
+        call["name"]
+        for line in read_lines(notebook.paths(runs[1].run_id).transcript)
+        for call in line.get("tool_calls", [])
+    }
+    assert {
+        "list_runs",
+        "read_run",
+        "read_metrics",
+        "compare_runs",
+        "suggest_configs",
+        "stage_proposal",
+        "write_report",
+    } <= used
+
+
+def test_a_night_that_is_killed_goes_on(workspace: Workspace, cli: Cli) -> None:
+    arguments = ["start", "--max-runs", "3", "--approve", "auto", "--seeds", "2", "--set", "train.total_timesteps=300000",
+                 "--set", "autopilot.eval_steps=200"]  # fmt: skip
+    command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root)]
+    begun = [*command, *arguments]
+    for kill_at in (1, 2):
+        process = subprocess.Popen(begun, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if f"run {kill_at}/3" in line:
+                break
+        workers = [child for child in psutil.Process(process.pid).children() if "training.worker" in child.cmdline()]
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        _, alive = psutil.wait_procs(workers, timeout=20)
+        assert alive == []
+        begun = [*command, "resume"]
+    done = cli("resume")
+    assert done.code == 0, done.err
+    runs = Notebook(workspace).runs()
+    assert [run.state for run in runs] == [RunState.FINISHED] * 3
+    assert [run.attempt for run in runs[:2]] == [2, 2]
+    assert len({run.proposal for run in runs}) == 3
+    states = [proposal.state for proposal in Proposals(workspace).all()]
+    assert states == [ProposalState.DONE] * 2 + [ProposalState.STAGED]
+
+
+def test_a_bare_checkout_installs_in_a_path_with_spaces(tmp_path: Path) -> None:
+    checkout = tmp_path / "a bare checkout"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(checkout)], check=True)
+    environment = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    environment["PYTHON"] = str(Path(sys.base_prefix) / "bin" / "python3.11")
+
+    def make(target: str) -> str:
+        done = subprocess.run(
+            ["make", target], cwd=checkout, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    try:
+        assert "done" in make("install")
+        assert make("install") == ""  # there is nothing left to do
+        autopilot = [str(checkout / ".venv" / "bin" / "autopilot"), "--workspace", str(tmp_path / "night")]
+        short = ["--seeds", "1", "--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200"]
+        done = subprocess.run(
+            [*autopilot, "train", *short], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        doctor = subprocess.run([*autopilot, "doctor"], env=environment, capture_output=True, text=True, check=False)
+        assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+        assert "BAD" not in doctor.stdout
+    finally:
+        shutil.rmtree(checkout)  # a gigabyte

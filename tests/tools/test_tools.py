@@ -1,0 +1,223 @@
+"""The tools as a model meets them: schemas, answers, refusals, bounds."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.proposals import Proposals
+from lab.records import ProposalState, RunRecord, RunState
+from tests.conftest import RunMaker, tree
+from tools.catalog import TOOLS
+from tools.context import ToolContext
+from tools.registry import MAX_CHARS, Toolbox
+
+
+class Bench:
+    """A toolbox and the context behind it."""
+
+    def __init__(self, notebook: Notebook, inventory: Inventory, subject: RunRecord) -> None:
+        self.context = ToolContext(notebook, Proposals(notebook.workspace), inventory, subject, None, "scripted")
+        self.toolbox = Toolbox(TOOLS, self.context)
+
+    def __call__(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        answer = self.toolbox.call(tool, json.dumps(arguments))
+        assert answer.ok, answer.content
+        return json.loads(answer.content)  # type: ignore[no-any-return]
+
+    def refused(self, tool: str, **arguments: Any) -> str:
+        answer = self.toolbox.call(tool, json.dumps(arguments))
+        assert not answer.ok, answer.content
+        return str(json.loads(answer.content)["error"])
+
+
+PREDICTION = {"metric": "perf", "direction": "up", "low": 0.5, "high": 0.9, "coverage": 0.8}
+PROPOSAL: dict[str, Any] = {
+    "changes": {"train.ent_coef": 0.02},
+    "theory": "More exploration should help here.",
+    "predictions": [PREDICTION],
+}
+
+
+@pytest.fixture
+def bench(make_run: RunMaker, notebook: Notebook, inventory: Inventory) -> Bench:
+    baseline = make_run()
+    return Bench(notebook, inventory, make_run({"train.learning_rate": 0.01}, parent=baseline.run_id))
+
+
+def test_schemas_are_what_the_api_wants() -> None:
+    for tool in TOOLS:
+        schema = tool.schema()["function"]
+        assert schema["description"]
+        assert schema["parameters"]["type"] == "object"
+        assert schema["parameters"]["additionalProperties"] is False
+        json.dumps(schema)
+
+
+def test_no_tool_approves_or_leaves_the_workspace() -> None:
+    names = {tool.name for tool in TOOLS}
+    assert not {name for name in names if any(word in name for word in ("approve", "shell", "exec", "file", "delete"))}
+
+
+def test_list_runs_tells_scores_changes_and_noise(bench: Bench, notebook: Notebook) -> None:
+    found = bench("list_runs")
+    assert found["objective"] == {"metric": "perf", "direction": "max", "rate": True}
+    assert found["under_analysis"] == notebook.runs()[-1].run_id
+    assert found["runs"][1]["changed_from_parent"] == {"train.learning_rate": [0.005, 0.01]}
+    assert found["noise_floor"]["degrees_of_freedom"] == 2
+    assert bench("list_runs", limit=1)["left_out_older"] == 1
+
+
+def test_a_run_can_be_named_by_its_role(bench: Bench, notebook: Notebook) -> None:
+    baseline, current = notebook.runs()
+    assert bench("read_run")["run"] == current.run_id
+    assert bench("read_run", run="parent")["run"] == baseline.run_id
+    assert bench("read_run", run=baseline.run_id)["verdict"]["verdict"] == "first"
+
+
+def test_curves_are_bounded_and_name_what_there_is(bench: Bench) -> None:
+    names = bench("read_metrics")["names"]
+    assert {"environment/perf", "losses/entropy"} <= set(names)
+    curve = bench("read_metrics", metrics=["environment/perf"], points=7)["curves"]["environment/perf"]
+    assert len(curve["points"]) == 7
+    assert curve["replicates"] == 2
+    assert curve["max"]["value"] >= curve["quarter_means"][3] >= curve["quarter_means"][0]
+    assert "environment/perf" in bench.refused("read_metrics", metrics=["environment/nonsense"])
+
+
+def test_a_log_is_bounded_searched_and_stripped(bench: Bench, notebook: Notebook) -> None:
+    run = notebook.runs()[-1]
+    log = notebook.workspace.run(run.run_id).seed(run.seeds[0]).log
+    log.write_text("".join(f"line {n} \x1b[31mred\x1b[0m\x07\n" for n in range(500)) + "x" * 5000 + "\nlast 499\n")
+    found = bench("read_log", lines=5, containing="line 4")
+    assert found["lines"] == [f"line {n} red" for n in range(495, 500)]
+    assert found["left_out_earlier"] == 111 - 5
+    assert len(bench("read_log", lines=2)["lines"][0]) == 300
+    assert "has no seed" in bench.refused("read_log", seed=99)
+
+
+def test_compare_tells_the_verdict_and_what_changed(bench: Bench) -> None:
+    found = bench("compare_runs", against="parent")
+    assert found["verdict"] in ("better", "worse", "inconclusive")
+    assert found["changed"] == {"train.learning_rate": [0.005, 0.01]}
+    assert found["means"]["perf"]["run"] is not None
+    assert "same run" in bench.refused("compare_runs", run="current", against="current")
+
+
+def test_suggestions_are_valid_and_change_little(bench: Bench) -> None:
+    found = bench("suggest_configs", count=8)
+    assert len(found["candidates"]) >= 4
+    for candidate in found["candidates"]:
+        assert 1 <= len(candidate["changes"]) <= 2
+        assert bench("check_config", changes=candidate["changes"])["valid"]
+
+
+def test_suggestions_follow_the_runs(
+    bench: Bench, make_run: RunMaker, notebook: Notebook, inventory: Inventory
+) -> None:
+    before = bench("suggest_configs")
+    more = make_run({"train.ent_coef": 0.05}, parent=notebook.runs()[0].run_id)
+    after = Bench(notebook, inventory, more)("suggest_configs")
+    assert bench("suggest_configs")["candidates"] == after["candidates"]
+    assert before["candidates"] != after["candidates"]
+    assert after["runs_behind_it"] == before["runs_behind_it"] + 1
+
+
+def test_what_was_rejected_is_not_suggested_again(bench: Bench, proposals: Proposals) -> None:
+    first = bench("suggest_configs")["candidates"][0]
+    bench("stage_proposal", **{**PROPOSAL, "changes": first["changes"]})
+    assert bench.context.proposal is not None
+    proposals.stage(bench.context.proposal)
+    proposals.decide(bench.context.proposal.proposal_id, ProposalState.REJECTED, "person", "too bold")
+    found = bench("suggest_configs", count=12)
+    assert found["kept_away_from_rejected"] == 1
+    assert first["changes"] not in [candidate["changes"] for candidate in found["candidates"]]
+    shown = bench("list_proposals")["proposals"][0]
+    assert (shown["state"], shown["why"], shown["decided_by"]) == ("rejected", "too bold", "person")
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"train.seed": 3}, "person"),
+        ({"train.device": "cpu"}, "person"),
+        ({"train.gamma": 1}, "0.999999"),
+        ({"train.minibatch_size": 1000}, "992"),
+        ({"train.nope": 1}, "not a key"),
+        ({"env.continuous": True}, "person"),
+        ({}, "changes nothing"),
+    ],
+)
+def test_an_invalid_proposal_is_not_staged(bench: Bench, changes: dict[str, Any], word: str) -> None:
+    assert word in bench.refused("stage_proposal", **{**PROPOSAL, "changes": changes})
+    assert bench.context.proposal is None
+
+
+def test_a_proposal_must_predict_the_objective(bench: Bench) -> None:
+    wrong = {**PREDICTION, "metric": "score"}
+    assert "perf" in bench.refused("stage_proposal", **{**PROPOSAL, "predictions": [wrong]})
+    upside_down = {**PREDICTION, "low": 0.9, "high": 0.1}
+    assert "above" in bench.refused("stage_proposal", **{**PROPOSAL, "predictions": [upside_down]})
+
+
+def test_staging_waits_for_the_end_of_the_analysis(bench: Bench, proposals: Proposals) -> None:
+    bench("stage_proposal", **PROPOSAL)
+    assert proposals.all() == []
+    assert not bench.context.done
+    bench(
+        "write_report",
+        title="A fine run",
+        observations=["It ran."],
+        theory="It ran because it could.",
+        next_step="More of it.",
+    )
+    assert bench.context.done
+
+
+def test_a_failed_run_can_be_read(make_run: RunMaker, notebook: Notebook, inventory: Inventory) -> None:
+    make_run()
+    bench = Bench(
+        notebook, inventory, make_run({"train.ent_coef": 0.5}, fault=RunState.FAILED, parent=notebook.runs()[0].run_id)
+    )
+    assert bench("read_run")["reason"]
+    assert bench("read_log")["lines"]
+    assert "has a score" in bench.refused("compare_runs")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "{", "[]", "null", '"x"', "{}x", '{"run": 1}', '{"run": "current", "extra": 1}', "NaN"]
+)
+def test_malformed_arguments_get_an_answer(bench: Bench, arguments: str) -> None:
+    answer = bench.toolbox.call("read_run", arguments)
+    assert answer.ok == (arguments == "")
+    json.loads(answer.content)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=30)
+    | st.sampled_from(["../../etc/passwd", "current"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=20), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_whatever_a_model_sends_it_gets_json_and_nothing_is_written(bench: Bench, data: st.DataObject) -> None:
+    tool = data.draw(st.sampled_from(TOOLS))
+    fields = st.sampled_from([*tool.arguments.model_fields, "other"])
+    arguments = data.draw(st.dictionaries(fields, json_values, max_size=4).map(json.dumps) | st.text(max_size=40))
+    root = bench.context.notebook.workspace.root
+    before = tree(root)
+    answer = bench.toolbox.call(tool.name, arguments)
+    assert len(answer.content) <= MAX_CHARS * 2
+    json.loads(answer.content)
+    assert tree(root) == before
