@@ -99,11 +99,13 @@ def detectable(sd: float, n: int, power: float = 0.8) -> float | None:
     freedom = 2 * (n - 1)
     critical = float(t.ppf((1 + CONFIDENCE) / 2, freedom))
 
-    def missing_power(effect: float) -> float:
-        shift = effect * math.sqrt(n / 2)
-        return float(nct.sf(critical, freedom, shift) + nct.cdf(-critical, freedom, shift)) - power
+    def missing(shift: float) -> float:  # a finding of the wrong sign is left out: at this power it is next to none
+        return float(nct.sf(critical, freedom, shift)) - power
 
-    return sd * float(brentq(missing_power, 0.0, 60.0))
+    high = 1.0
+    while missing(high) < 0:  # from below, since nct is not a number far out in the tail
+        high *= 1.5
+    return sd * float(brentq(missing, 0.0, high)) * math.sqrt(2 / n)
 
 
 def noise_floor(groups: Sequence[Sequence[float]]) -> tuple[float, int] | None:

@@ -131,7 +131,7 @@ def suggest(
     dims = dimensions(environment, [base, *configs.values()])
     proposed = [key for run in runs for key in _changed(notebook, run)] + [key for item in avoid for key in item]
     used = Counter(proposed)
-    draw = random.Random(zlib.crc32(f"{group}|{len(runs)}|{len(avoid)}|{parent}".encode()))  # noqa: S311 - repeatable
+    draw = random.Random(zlib.crc32(f"{group}|{len(runs)}|{len(avoid)}|{base.fingerprint()}".encode()))  # noqa: S311 - repeatable
     study = _study(notebook, group, runs, configs, dims)
     ranks = {key: rank for rank, key in enumerate(key for key in space_of(environment) if key in dims)}
     found: list[Candidate] = []

@@ -20,8 +20,8 @@ def test_a_run_folder_holds_what_the_design_says(make_run: RunMaker, notebook: N
     folder = notebook.paths(run.run_id).dir
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     seed = run.seeds[0]
-    assert names >= {"run.json", "config.json", "override.json", "config_diff.json", "trainer_summary.json",
-                     f"seeds/{seed}/metrics.parquet", f"seeds/{seed}/train.log", f"seeds/{seed}/result.json"}  # fmt: skip
+    of_run = {"run.json", "config.json", "override.json", "config_diff.json", "trainer_summary.json"}
+    assert names >= of_run | {f"seeds/{seed}/{name}" for name in ("metrics.parquet", "train.log", "result.json")}
     assert f"seeds/{seed}/metrics.jsonl" not in names
     summary = notebook.summary(run.run_id)
     assert summary is not None

@@ -23,11 +23,20 @@ def propose(make_run: RunMaker, notebook: Notebook, proposals: Proposals) -> Any
     def make(overrides: dict[str, Any] | None = None, **more: Any) -> Proposal:
         created = now()
         fields: dict[str, Any] = {
-            "proposal_id": new_id(created), "created": created, "env_name": ENV, "preset": "quick", "objective": "perf:max",
-            "parent": parent.run_id, "parent_config": notebook.config(parent.run_id).fingerprint(), "analysed": parent.run_id,
-            "session": None, "arm": "offline", "overrides": overrides or {"train.ent_coef": 0.02}, "theory": "t",
+            "proposal_id": new_id(created),
+            "created": created,
+            "env_name": ENV,
+            "preset": "quick",
+            "objective": "perf:max",
+            "parent": parent.run_id,
+            "parent_config": notebook.config(parent.run_id).fingerprint(),
+            "analysed": parent.run_id,
+            "session": None,
+            "arm": "offline",
+            "overrides": overrides or {"train.ent_coef": 0.02},
+            "theory": "t",
             "decisions": (Decision(time=created, state=S.STAGED, who="offline"),),
-        }  # fmt: skip
+        }
         proposal = Proposal.model_validate({**fields, **more})
         proposals.stage(proposal)
         return proposal

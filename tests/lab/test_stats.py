@@ -55,14 +55,19 @@ def test_the_noise_floor_pools_replicates() -> None:
     assert sd == pytest.approx(1.0)
 
 
-def test_what_replicates_can_see() -> None:
+@pytest.mark.parametrize("n", [2, 3, 4, 8])
+def test_what_replicates_can_see(n: int) -> None:
     """Against simulation: of differences of that size, four in five are found by Student's test."""
-    assert detectable(1.0, 1) is None
-    size = detectable(0.5, 4)
+    size = detectable(0.5, n)
     assert size is not None
-    draw = np.random.default_rng(1)
-    found = [
-        scipy_stats.ttest_ind(draw.normal(size, 0.5, 4), draw.normal(0, 0.5, 4)).pvalue < 0.05 for _ in range(2000)
-    ]
+    draw = np.random.default_rng(n)
+    new, old = draw.normal(size, 0.5, (3000, n)), draw.normal(0, 0.5, (3000, n))
+    found = scipy_stats.ttest_ind(new, old, axis=1).pvalue < 0.05
     assert 0.77 < np.mean(found) < 0.83
-    assert detectable(1.0, 2) > detectable(1.0, 3) > detectable(1.0, 10)  # type: ignore[operator]
+
+
+def test_what_replicates_can_see_for_every_size() -> None:
+    assert detectable(1.0, 1) is None
+    sizes = [detectable(1.0, n) for n in range(2, 65)]
+    assert sizes == sorted(sizes, reverse=True)  # type: ignore[type-var]
+    assert detectable(0.0, 2) == 0
