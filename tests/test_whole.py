@@ -66,8 +66,8 @@ def test_the_demo(cli: Cli, workspace: Workspace) -> None:
 
 
 def test_a_night_that_is_killed_goes_on(workspace: Workspace, cli: Cli) -> None:
-    arguments = ["start", "--max-runs", "3", "--approve", "auto", "--seeds", "2", "--set", "train.total_timesteps=300000",
-                 "--set", "autopilot.eval_steps=200"]  # fmt: skip
+    short = ["--set", "train.total_timesteps=300000", "--set", "autopilot.eval_steps=200"]
+    arguments = ["start", "--max-runs", "3", "--approve", "auto", "--seeds", "2", *short]
     command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root)]
     begun = [*command, *arguments]
     for kill_at in (1, 2):
