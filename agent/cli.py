@@ -6,72 +6,35 @@ Exit status: 0 done, 1 it failed, 2 the call or the config is wrong. An error is
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from agent.options import (
+    EnvOption,
+    JsonOption,
+    ObjectiveOption,
+    PresetOption,
+    SeedsOption,
+    SetOption,
+    assignments,
+    hours_of,
+    who,
+    whole,
+)
 from lab.errors import AutopilotError, InvalidInput, Problem
 from lab.paths import Workspace
-
-if TYPE_CHECKING:
-    from agent.session import Session
-    from lab.config import Config
-    from lab.inventory import Inventory
-    from lab.notebook import Notebook
-    from lab.records import SessionRecord
-
-
-def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:
-    """A reader of whole numbers from 1 to `high`."""
-
-    def read(text: Any) -> int:
-        try:
-            value = int(str(text).replace("_", ""))
-        except ValueError:
-            value = 0
-        if not 1 <= value <= high:
-            rule = f"must be a whole number from 1{f' to {high}' if high < 10**12 else ' on'}"
-            raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=str(min(max(value, 1), high)))])
-        return value
-
-    return read
-
-
-def hours_of(text: Any) -> float:
-    """Read a budget of time."""
-    try:
-        value = float(str(text))
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 24 * 365:
-        valid = "such as 8 or 0.5"
-        raise InvalidInput([Problem(key="hours", value=repr(text), rule="must be a number above 0", valid=valid)])
-    return value
-
 
 app = typer.Typer(
     name="autopilot",
     help="Trains PufferLib policies through the night: reads each run, writes its report, stages the next config.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "AUTOPILOT"},
 )
-
-EnvOption = Annotated[str, typer.Option("--env", help="PufferLib's name of the environment.")]
-PresetOption = Annotated[str, typer.Option(help="quick (seconds to a minute) or full (PufferLib's own length).")]
-ObjectiveOption = Annotated[str | None, typer.Option(help="METRIC:max or METRIC:min; else the environment's own.")]
-SeedsOption = Annotated[
-    int | None, typer.Option(parser=whole("seeds", 64), metavar="N", help="Replicates of each run; else the preset's.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as train.ent_coef=0.01."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def _version(wanted: bool) -> None:
@@ -90,7 +53,14 @@ def common(
     ] = None,
     version: Annotated[
         bool,
-        typer.Option("--version", envvar=[], is_eager=True, callback=_version, help="Print the version and end."),
+        typer.Option(
+            "--version",
+            envvar=[],
+            show_envvar=False,
+            is_eager=True,
+            callback=_version,
+            help="Print the version and end.",
+        ),
     ] = False,
 ) -> None:
     """Find the workspace and its settings: flags over environment over autopilot.toml."""
@@ -128,12 +98,13 @@ def start(
     settings: SetOption = None,
 ) -> None:
     """Start a session: baseline, then analyse, report, stage, approve and train until a budget ends."""
+    from agent.launch import prepare, run_session
     from lab.records import Budgets, SessionRecord, new_id, now
 
     if approve not in ("auto", "manual"):
         raise InvalidInput([Problem(key="approve", value=repr(approve), rule="is unknown", valid="auto | manual")])
     workspace: Workspace = context.obj
-    inventory, config, goal = _prepare(workspace, env, preset, objective, seeds, settings)
+    inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     created = now()
     mode: Literal["auto", "manual"] = "auto" if approve == "auto" else "manual"
     record = SessionRecord(
@@ -145,11 +116,11 @@ def start(
         base_url=base_url,
         approve=mode,
         seeds=int(config.autopilot["seeds"] or 1),
-        settings=_assignments(settings),
+        settings=assignments(settings),
         budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens),
         created=created,
     )
-    _run_session(workspace, inventory, record)
+    run_session(workspace, inventory, record)
 
 
 @app.command()
@@ -160,19 +131,11 @@ def resume(
     ] = None,
 ) -> None:
     """Go on with an interrupted session, with what is left of its budgets."""
-    from lab.files import read_model
-    from lab.records import SessionRecord
+    from agent.launch import run_session, session_to_resume
     from training.machine import load_inventory
 
-    workspace: Workspace = context.obj
-    names = sorted((path.name for path in workspace.sessions.glob("*")), reverse=True)
-    records = [read_model(workspace.session(name).session, SessionRecord) for name in ([session] if session else names)
-               if workspace.session(name).session.exists()]  # fmt: skip
-    record = next((found for found in records if found.ended is None), None)
-    if record is None:
-        ended = f"session {session} has ended" if session and records else "there is no session to go on with"
-        raise InvalidInput(f"{ended}: 'autopilot start' begins one")
-    _run_session(workspace, load_inventory([record.env_name]), record)
+    record = session_to_resume(context.obj, session)
+    run_session(context.obj, load_inventory([record.env_name]), record)
 
 
 @app.command()
@@ -212,37 +175,17 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train one config, without an agent."""
-    from agent.live import LineView, make_view
+    from agent.launch import prepare, train_once
     from agent.show import emit_json, run_row, show_run
     from lab.notebook import Notebook
     from lab.records import RunState
-    from training.runner import ProcessRunner, Stopped, train_run, usable_cores
 
     workspace: Workspace = context.obj
-    inventory, config, goal = _prepare(workspace, env, preset, objective, seeds, settings)
+    inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
+    fields = {"preset": preset, "objective": goal, "run_id": run_id}
+    run = train_once(workspace, inventory, config, assignments(settings), silent=as_json, **fields)
     notebook = Notebook(workspace)
-    workspace.create()
-    runner = ProcessRunner(usable_cores())
-    runner.warm(int(config.autopilot["threads"] or 1))
-    view = _Silent() if as_json else make_view()
-    try:
-        run = notebook.create(
-            config, _assignments(settings), preset=preset, objective=goal, arm="person", run_id=run_id
-        )
-        view.training(run, f"{env}, {preset}")
-        with _stopping() as stopping:
-            run = train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set)
-    except Stopped:
-        _drop(notebook, run.run_id)
-        raise AutopilotError(f"run {run.run_id} was stopped; what it had done is kept in {workspace.runs}") from None
-    finally:
-        runner.close()
-        if not isinstance(view, (LineView, _Silent)):
-            view.close()
-    if as_json:
-        emit_json(run_row(notebook, run))
-    else:
-        show_run(notebook, run)
+    emit_json(run_row(notebook, run)) if as_json else show_run(notebook, run)
     if run.state is not RunState.FINISHED:
         raise AutopilotError(f"run {run.run_id} ended as {run.state}: {run.reason}")
 
@@ -330,7 +273,7 @@ def approve(context: typer.Context, proposal: str) -> None:
     queue.decide(
         proposal,
         ProposalState.APPROVED,
-        _who(),
+        who(),
         check=lambda newest: refuse_unfit(newest, notebook, inventory),
     )
     typer.echo(f"approved {proposal}")
@@ -349,7 +292,7 @@ def reject(
 
     if not why.strip():
         raise InvalidInput([Problem(key="why", value=repr(why), rule="must say something", valid="a short reason")])
-    Proposals(context.obj).decide(proposal, ProposalState.REJECTED, _who(), plain(why.strip(), 1000))
+    Proposals(context.obj).decide(proposal, ProposalState.REJECTED, who(), plain(why.strip(), 1000))
     typer.echo(f"rejected {proposal}")
 
 
@@ -365,7 +308,7 @@ def edit(
     from training.machine import load_inventory
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
-    new = amended(queue.get(proposal), _assignments(settings), _who())
+    new = amended(queue.get(proposal), assignments(settings), who())
     refuse_unfit(new, notebook, load_inventory([new.env_name]))
     queue.stage(new)
     typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
@@ -408,161 +351,13 @@ def doctor(
         raise AutopilotError("; ".join(bad))
 
 
-# --- shared ------------------------------------------------------------------------------------------------------
-
-
-def _prepare(
-    workspace: Workspace,
-    env: str,
-    preset: str,
-    objective: str | None,
-    seeds: int | None,
-    settings: list[str] | None,
-) -> "tuple[Inventory, Config, str]":
-    """Check everything that a person gave before anything is written."""
-    from lab.environments import objective_of, preset_config
-    from lab.validate import check_config, check_overrides
-    from training.machine import load_inventory
-
-    workspace.require_writable()
-    overrides = _assignments(settings)
-    metric, direction = objective_of(objective, env)
-    inventory = load_inventory([env])
-    base = preset_config(inventory.environment(env), preset)
-    if seeds is not None:
-        base = base.with_overrides({"autopilot.seeds": seeds})
-    if problems := check_overrides(base, overrides, inventory):
-        raise InvalidInput(problems)
-    config = base.with_overrides(overrides)
-    check_config(config, inventory)
-    return inventory, config, f"{metric}:{direction}"
-
-
-def _assignments(settings: list[str] | None) -> dict[str, Any]:
-    """`KEY=VALUE` pairs; a value is JSON where it can be read as such, else a text."""
-    import json
-
-    found: dict[str, Any] = {}
-    for item in settings or ():
-        key, equals, text = item.partition("=")
-        if not equals or not key.strip():
-            raise InvalidInput(
-                [Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")]
-            )
-        try:
-            found[key.strip()] = json.loads(
-                text.strip().replace("_", "") if text.strip().replace("_", "").isdigit() else text
-            )
-        except ValueError:
-            found[key.strip()] = text.strip()
-    return found
-
-
-def _run_session(workspace: Workspace, inventory: "Inventory", record: "SessionRecord") -> None:
-    from agent.analysis import Analyst
-    from agent.live import LineView, make_view
-    from agent.session import Session
-    from agent.show import print_markdown
-    from lab.notebook import Notebook
-    from lab.proposals import Proposals
-    from training.runner import ProcessRunner, usable_cores
-
-    model = _model(record.model, record.base_url)
-    workspace.create()
-    notebook, view = Notebook(workspace), make_view()
-    with _stopping() as stopping:
-        analyst = Analyst(notebook, Proposals(workspace), inventory, model, record.session_id, stopping.is_set)
-        runner = ProcessRunner(usable_cores())
-        session: Session = Session(record, notebook, inventory, runner, analyst, view, stopping)
-        _greet(view, session)
-        try:
-            record = session.run()
-        finally:
-            if not isinstance(view, LineView):
-                view.close()
-    print_markdown(workspace.session(record.session_id).digest.read_text(encoding="utf-8"))
-    if record.ended is None:
-        typer.echo(f"\ninterrupted; to go on: autopilot resume {record.session_id}")
-    elif not any(run.state == "finished" for run in session.mine()):
-        raise AutopilotError(f"session {record.session_id} ended without a finished run: {record.ended_because}")
-
-
-def _greet(view: Any, session: "Session") -> None:
-    record = session.record
-    limits = [f"{record.budgets.hours:g} h" if record.budgets.hours else "",
-              f"{record.budgets.max_runs} runs" if record.budgets.max_runs else "",
-              f"{record.budgets.max_tokens:,} tokens" if record.budgets.max_tokens else ""]  # fmt: skip
-    view.note(
-        f"session {record.session_id}: {record.env_name}, {record.preset}, {record.objective}, model {record.model},"
-        f" approval {record.approve}, budget {', '.join(filter(None, limits)) or 'none (Ctrl-C ends it)'}"
-    )
-
-
-def _model(name: str, base_url: str | None) -> Any:
-    if name == "offline":
-        from agent.offline import OfflineResearcher
-
-        return OfflineResearcher()
-    from agent.openai_chat import OpenAIChat
-
-    return OpenAIChat(name, base_url)
-
-
-class _Silent:
-    """Shows nothing: standard output is for JSON."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def training(self, run: object, what: str) -> None:
-        """Nothing."""
-
-    def progress(self, progress: object) -> None:
-        """Nothing."""
-
-
-class _stopping:  # noqa: N801 - reads as a verb
-    """Ctrl-C or SIGTERM once: stop cleanly. A second time: at once."""
-
-    def __enter__(self) -> Any:
-        import threading
-
-        event = threading.Event()
-
-        def handle(number: int, frame: object) -> None:
-            if event.is_set():
-                raise KeyboardInterrupt
-            event.set()
-
-        self._before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        return event
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
-def _drop(notebook: "Notebook", run_id: str) -> None:
-    from lab.records import RunState
-
-    notebook.fail(run_id, RunState.KILLED, "stopped by the user")
-
-
-def _who() -> str:
-    import getpass
-
-    try:
-        return f"person {getpass.getuser()}"
-    except (KeyError, OSError):
-        return "person"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: runs a command and turns every expected error into one line and an exit status."""
     from typer.exceptions import TyperException
 
     try:
-        status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = app(args=given or ["--help"], standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except TyperException as error:
         _fail(error.format_message(), error.exit_code)

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lab.records import RunRecord
+from lab.text import plain
 from training.protocol import Progress
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 LINE_SECONDS = 5.0
+NOTE_CHARS = 1000
 
 
 class _Replicates:
@@ -61,6 +63,25 @@ class _Replicates:
         return f"ETA {int(seconds) // 60}:{int(seconds) % 60:02}" if self.sps else "ETA …"
 
 
+class SilentView:
+    """Shows nothing: standard output is for JSON."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def training(self, run: RunRecord, what: str) -> None:
+        """Nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def trained(self, run: RunRecord, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 class LineView:
     """Plain lines, for logs and pipes."""
 
@@ -70,7 +91,7 @@ class LineView:
 
     def note(self, text: str) -> None:
         """See `agent.session.View`."""
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{plain(text, NOTE_CHARS)}\n")
         sys.stdout.flush()
 
     def training(self, run: RunRecord, what: str) -> None:
@@ -97,7 +118,10 @@ class LineView:
     def trained(self, run: RunRecord, text: str) -> None:
         """See `agent.session.View`."""
         self._run = None
-        self.note(f"  {run.state}: {text}" if run.state != "finished" else f"  {text}")
+        self.note(f"  {text}")
+
+    def close(self) -> None:
+        """See `agent.session.View`."""
 
 
 class BarView:
@@ -156,7 +180,7 @@ class BarView:
 def _escape(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(plain(text, NOTE_CHARS))
 
 
 def make_view() -> LineView | BarView:

@@ -47,6 +47,9 @@ class View(Protocol):
     def trained(self, run: RunRecord, text: str) -> None:
         """A run ended."""
 
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
 
 @contextmanager
 def sole_session(workspace: Workspace, session_id: str) -> Iterator[None]:

@@ -13,6 +13,7 @@ from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.proposals import Proposals
 from lab.records import Proposal, RunRecord
+from lab.text import plain
 from lab.validate import space_of
 
 
@@ -201,4 +202,4 @@ def _print(what: Any) -> None:
 
     width = None if sys.stdout.isatty() else 200
     console = Console(highlight=False, width=width, soft_wrap=isinstance(what, str))
-    console.print(Text(what) if isinstance(what, str) else what)
+    console.print(Text(plain(what, 10_000)) if isinstance(what, str) else what)

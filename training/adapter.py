@@ -1,50 +1,35 @@
-"""PufferLib 3.0.0 and torch, behind one module: nothing else imports them, so another version is this module's work.
+"""PuffeRL, the trainer of PufferLib 3.0.0, driven: build, train, evaluate.
 
-It runs in worker processes only. Importing it takes about two seconds.
+This module and `training.envs` alone import torch and PufferLib, so another version is the work of these two. Both
+run in worker processes only; importing them takes about two seconds.
 """
 
-import ast
-import configparser
 import hashlib
 import importlib
-import inspect
 import math
 import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 # PufferLib reads the command line where it is imported and used; the worker's own is not for it.
 sys.argv = sys.argv[:1]
 import pufferlib  # noqa: E402
-import pufferlib.ocean.environment  # noqa: E402
 import pufferlib.pufferl  # noqa: E402
 import pufferlib.pytorch  # noqa: E402
 import pufferlib.vector  # noqa: E402
 
 from lab.config import Config  # noqa: E402
-from lab.inventory import Environment, Inventory  # noqa: E402
 from lab.notebook import map_metrics  # noqa: E402
 from lab.records import Evaluation, ReplicateResult, RunState  # noqa: E402
+from training.envs import devices  # noqa: E402
 from training.protocol import Progress, TrainJob  # noqa: E402
-
-# Filled in by PufferLib or of no meaning without a screen.
-NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")
-
-# Environments whose import says nothing of why they can't be trained from this wheel.
-REFUSED = {
-    "puffer_impulse_wars": "not built: it needs Box2D, which the package index does not have",
-    "puffer_gpudrive": "its map data is not in the wheel",
-    "puffer_nmmo3": "building it takes minutes on a CPU",
-}
 
 # Environment seeds of the final evaluation start at EVAL_SEED x slots, far above those of training: Ocean seeds
 # its C environments with `i + seed * num_envs` (env_binding.h).
@@ -53,98 +38,6 @@ EVAL_SEED = 2**24
 
 class Diverged(Exception):
     """Losses or weights are no longer finite."""
-
-
-# --- the machine -------------------------------------------------------------------------------------------------
-
-
-def devices() -> tuple[str, ...]:
-    """What torch can use here, best first."""
-    found = ["cuda"] if torch.cuda.is_available() else []
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return (*found, "cpu")
-
-
-def versions() -> dict[str, str]:
-    """What a run was made with."""
-    found = {"python": sys.version.split()[0]}
-    for package in ("autopilot", "pufferlib", "torch", "numpy", "heavyball"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "missing"
-    return found
-
-
-def inventory(build: tuple[str, ...], made_from: str) -> Inventory:
-    """Everything the notebook needs to know about this machine.
-
-    Args:
-        build: environments to build once, to count their agents.
-        made_from: identifies this installation.
-    """
-    environments = {name: _environment(name, ini, count=name in build) for name, ini in _inis()}
-    return Inventory(
-        made_from=made_from,
-        versions=versions(),
-        torch_build=f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU",
-        devices=devices(),
-        cores=psutil.cpu_count(logical=False) or 1,
-        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-        environments=environments,
-    )
-
-
-def _inis() -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    """PufferLib's Ocean configs by environment, read as `pufferl.load_config` does but without a command line."""
-    folder = Path(pufferlib.__file__).parent / "config"
-    for path in sorted((folder / "ocean").glob("*.ini")):
-        parser = configparser.ConfigParser()
-        parser.read([folder / "default.ini", path])
-        sections = {section: {k: _literal(v) for k, v in parser[section].items()} for section in parser.sections()}
-        for name in str(sections["base"]["env_name"]).split():
-            yield name, sections
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _environment(name: str, ini: dict[str, dict[str, Any]], *, count: bool) -> Environment:
-    try:
-        maker = pufferlib.ocean.environment.env_creator(name)
-        signature = inspect.signature(maker)
-    except KeyError:
-        return Environment(name=name, refused="it has an ini, but PufferLib makes no environment of that name")
-    except (ImportError, AttributeError) as error:
-        what = str(error).splitlines()[0].rsplit("/", 1)[-1]  # without the path of the extension
-        return Environment(name=name, refused=REFUSED.get(name, f"its extension can't be loaded ({what[:160]})"))
-    if name in REFUSED:
-        return Environment(name=name, refused=REFUSED[name])
-    arguments = {
-        key: None if parameter.default is inspect.Parameter.empty else parameter.default
-        for key, parameter in signature.parameters.items() if key not in NOT_ARGUMENTS
-    }  # fmt: skip
-    agents = _agents_per_env(maker, ini.get("env", {}), "num_envs" in arguments) if count else None
-    plain = {key: value if isinstance(value, (bool, int, float, str)) else None for key, value in arguments.items()}
-    return Environment(name=name, constructor=plain, agents_per_env=agents, ini=ini)
-
-
-def _agents_per_env(maker: Callable[..., Any], arguments: dict[str, Any], scalable: bool) -> float:
-    """Agents of one `num_envs` unit, by building a small environment."""
-    units = 2 if scalable else 1
-    env = maker(**{**arguments, **({"num_envs": units} if scalable else {})})
-    try:
-        return float(env.num_agents / units)
-    finally:
-        env.close()
-
-
-# --- training ----------------------------------------------------------------------------------------------------
 
 
 class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]

@@ -34,7 +34,7 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever prints from here on, C code included, is log and not protocol
 
-    from training import adapter  # torch and PufferLib: seconds
+    from training import envs  # torch and PufferLib: seconds
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # PufferLib made it exit at once; stopping is the parent's decision
 
@@ -47,7 +47,7 @@ def main() -> None:
         return
     job = JOB.validate_json(line)
     if isinstance(job, InventoryJob):
-        write_model(Path(job.to), adapter.inventory(job.build, installation()))
+        write_model(Path(job.to), envs.inventory(job.build, installation()))
     else:
         train(job, emit)
     emit(Ended())

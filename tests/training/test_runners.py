@@ -201,12 +201,13 @@ class TestReal:
         environment = inventory.environment("puffer_cartpole")
         plan = Plan(notebook.config(run.run_id), run.seeds, notebook.workspace.run(run.run_id), environment, "perf")
         code = (
-            "import sys, torch; from training import adapter; from training.protocol import TrainJob\n"
+            "import sys, torch; argument = sys.argv[1]\n"
+            "from training import adapter; from training.protocol import TrainJob\n"
             "make = adapter.make_policy\n"
             "def poisoned(*a):\n"
             "    policy = make(*a); torch.nn.init.constant_(policy.value.weight, float('nan')); return policy\n"
             "adapter.make_policy = poisoned\n"
-            "job = TrainJob.model_validate_json(sys.argv[1])\n"
+            "job = TrainJob.model_validate_json(argument)\n"
             "result = adapter.train(job, lambda _: None, lambda _: None)\n"
             "sys.stdout.write(chr(10) + result.model_dump_json()); sys.stdout.flush()\n"
             "import os; os._exit(0)"

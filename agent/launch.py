@@ -1,0 +1,183 @@
+"""What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from agent.analysis import Analyst
+from agent.chat import ChatModel
+from agent.live import SilentView, make_view
+from agent.offline import OfflineResearcher
+from agent.options import assignments
+from agent.session import Session
+from agent.show import print_markdown
+from lab.config import Config
+from lab.environments import objective_of, preset_config
+from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound
+from lab.files import read_model
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.proposals import Proposals
+from lab.records import RunRecord, RunState, SessionRecord
+from lab.validate import check_config, check_overrides
+from training.machine import load_inventory
+from training.runner import ProcessRunner, Stopped, train_run, usable_cores
+
+
+def prepare(
+    workspace: Workspace,
+    env: str,
+    preset: str,
+    objective: str | None,
+    seeds: int | None,
+    settings: list[str] | None,
+) -> tuple[Inventory, Config, str]:
+    """Check everything that a person gave before anything is written."""
+    workspace.require_writable()
+    overrides = assignments(settings)
+    metric, direction = objective_of(objective, env)
+    inventory = load_inventory([env])
+    base = preset_config(inventory.environment(env), preset)
+    if seeds is not None:
+        base = base.with_overrides({"autopilot.seeds": seeds})
+    if problems := check_overrides(base, overrides, inventory):
+        raise InvalidInput(problems)
+    config = base.with_overrides(overrides)
+    check_config(config, inventory)
+    return inventory, config, f"{metric}:{direction}"
+
+
+def train_once(
+    workspace: Workspace,
+    inventory: Inventory,
+    config: Config,
+    overrides: dict[str, Any],
+    *,
+    silent: bool,
+    **fields: Any,
+) -> RunRecord:
+    """Train one config for a person.
+
+    Args:
+        workspace: where the run goes.
+        inventory: what this machine has.
+        config: complete and valid.
+        overrides: what the person set on top of the preset.
+        silent: show nothing while it trains.
+        fields: preset, objective and, if given, run_id, as `Notebook.create` takes them.
+
+    Raises:
+        InvalidInput: the name is taken.
+        AutopilotError: it was stopped.
+    """
+    workspace.create()
+    notebook, runner = Notebook(workspace), ProcessRunner(usable_cores())
+    view = SilentView() if silent else make_view()
+    run = notebook.create(config, overrides, arm="person", **fields)
+    try:
+        with Stopping() as stopping:
+            view.training(run, f"{run.env_name}, {run.preset}")
+            return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set)
+    except Stopped:
+        notebook.fail(run.run_id, RunState.KILLED, "stopped by the user")
+        raise AutopilotError(f"run {run.run_id} was stopped; its logs are in {workspace.run(run.run_id).dir}") from None
+    finally:
+        runner.close()
+        view.close()
+
+
+def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
+    """The session of that name, or the latest one that has not ended.
+
+    Raises:
+        InvalidInput: there is none, or it has ended.
+    """
+    if name is not None:
+        try:
+            record = read_model(workspace.session(name).session, SessionRecord)
+        except FileNotFoundError:
+            raise NotFound(
+                f"session {name!r} is not in {workspace.root}: 'autopilot resume' takes the latest"
+            ) from None
+        if record.ended is not None:
+            raise InvalidInput(f"session {name} has ended ({record.ended_because}): 'autopilot start' begins another")
+        return record
+    for path in sorted(workspace.sessions.glob("*"), reverse=True):
+        try:
+            record = read_model(workspace.session(path.name).session, SessionRecord)
+        except (OSError, Damaged):
+            continue  # a damaged session must not stand in the way of the others
+        if record.ended is None:
+            return record
+    raise InvalidInput("there is no session to go on with: 'autopilot start' begins one")
+
+
+def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecord) -> None:
+    """Run or go on with a session, and print its digest.
+
+    Raises:
+        Busy: another session runs in this workspace.
+        AutopilotError: it ended without a finished run.
+    """
+    model = model_named(record.model, record.base_url)
+    workspace.create()
+    notebook, view = Notebook(workspace), make_view()
+    with Stopping() as stopping:
+        analyst = Analyst(notebook, Proposals(workspace), inventory, model, record.session_id, stopping.is_set)
+        runner = ProcessRunner(usable_cores())
+        session: Session = Session(record, notebook, inventory, runner, analyst, view, stopping)
+        view.note(_greeting(record))
+        try:
+            record = session.run()
+        finally:
+            view.close()
+    print_markdown(workspace.session(record.session_id).digest.read_text(encoding="utf-8"))
+    if record.ended is None:
+        sys.stdout.write(f"\ninterrupted; to go on: autopilot resume {record.session_id}\n")
+    elif not any(run.state == "finished" for run in session.mine()):
+        raise AutopilotError(f"session {record.session_id} ended without a finished run: {record.ended_because}")
+
+
+def model_named(name: str, base_url: str | None) -> ChatModel:
+    """The model of that name: the offline researcher, or one at an OpenAI-compatible endpoint.
+
+    Raises:
+        InvalidInput: no key is set for it.
+    """
+    if name == "offline":
+        return OfflineResearcher()
+    from agent.openai_chat import OpenAIChat
+
+    return OpenAIChat(name, base_url)
+
+
+class Stopping:
+    """Ctrl-C or SIGTERM once: the event is set, for a clean stop. A second time: KeyboardInterrupt, at once."""
+
+    def __enter__(self) -> threading.Event:
+        event = threading.Event()
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if event.is_set():
+                raise KeyboardInterrupt
+            event.set()
+
+        self._before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return event
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _greeting(record: SessionRecord) -> str:
+    limits = [f"{record.budgets.hours:g} h" if record.budgets.hours else "",
+              f"{record.budgets.max_runs} runs" if record.budgets.max_runs else "",
+              f"{record.budgets.max_tokens:,} tokens" if record.budgets.max_tokens else ""]  # fmt: skip
+    return (
+        f"session {record.session_id}: {record.env_name}, {record.preset}, {record.objective}, model {record.model},"
+        f" approval {record.approve}, budget {', '.join(filter(None, limits)) or 'none (Ctrl-C ends it)'}"
+    )

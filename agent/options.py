@@ -1,0 +1,80 @@
+"""What the commands take: the options that several share, and how their values are read.
+
+A value that is wrong ends in one line that names the option, the value, the rule and what would be valid.
+"""
+
+import getpass
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from lab.errors import InvalidInput, Problem
+
+
+def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:
+    """A reader of whole numbers from 1 to `high`."""
+
+    def read(text: Any) -> int:
+        try:
+            value = int(str(text).replace("_", ""))
+        except ValueError:
+            value = 0
+        if not 1 <= value <= high:
+            rule = f"must be a whole number from 1{f' to {high}' if high < 10**12 else ' on'}"
+            raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=str(min(max(value, 1), high)))])
+        return value
+
+    return read
+
+
+def hours_of(text: Any) -> float:
+    """Read a budget of time."""
+    try:
+        value = float(str(text))
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 24 * 365:
+        valid = "such as 8 or 0.5"
+        raise InvalidInput([Problem(key="hours", value=repr(text), rule="must be a number above 0", valid=valid)])
+    return value
+
+
+EnvOption = Annotated[str, typer.Option("--env", help="PufferLib's name of the environment.")]
+PresetOption = Annotated[str, typer.Option(help="quick (seconds to a minute) or full (PufferLib's own length).")]
+ObjectiveOption = Annotated[str | None, typer.Option(help="METRIC:max or METRIC:min; else the environment's own.")]
+SeedsOption = Annotated[
+    int | None, typer.Option(parser=whole("seeds", 64), metavar="N", help="Replicates of each run; else the preset's.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as train.ent_coef=0.01."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def assignments(settings: list[str] | None) -> dict[str, Any]:
+    """`KEY=VALUE` pairs; a value is JSON where it can be read as such, else a text."""
+    found: dict[str, Any] = {}
+    for item in settings or ():
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise InvalidInput(
+                [Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")]
+            )
+        try:
+            found[key.strip()] = json.loads(
+                text.strip().replace("_", "") if text.strip().replace("_", "").isdigit() else text
+            )
+        except ValueError:
+            found[key.strip()] = text.strip()
+    return found
+
+
+def who() -> str:
+    """Who decides, for the record."""
+    try:
+        return f"person {getpass.getuser()}"
+    except (KeyError, OSError):
+        return "person"
