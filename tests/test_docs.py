@@ -1,0 +1,66 @@
+"""The docs: what they tell people to type exists, and what they point to is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lab.space import PARAMETERS
+from tests.conftest import Cli
+from tools.catalog import TOOLS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
+
+
+def commands(text: str) -> list[list[str]]:
+    blocks = re.findall(r"```(?:sh|toml)\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("autopilot ")]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+def test_the_readmes_commands_and_flags_exist(cli: Cli) -> None:
+    text = (ROOT / "README.md").read_text()
+    table = [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in text.splitlines() if row.startswith("| `")]
+    named = [shlex.split(item) for row in table for item in row if re.match(r"[a-z]", item)]
+    wanted = [*commands(text), *named]
+    assert len(wanted) > 15
+    helps: dict[str, str] = {}
+    for command, *arguments in wanted:
+        if command not in helps:
+            done = cli(command, "--help")
+            assert done.code == 0, command
+            helps[command] = done.out
+        for argument in arguments:
+            if argument.startswith("--"):
+                assert argument in helps[command], f"autopilot {command} has no {argument}"
+
+
+def test_the_example_settings_are_accepted(cli: Cli, tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "autopilot.toml").write_text(block)
+    assert cli("start", "--preset", "no such preset", at=tmp_path).err.startswith("autopilot: preset = ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http") and "examples" not in page.parts:
+            assert (page.parent / target).exists(), target
+
+
+def test_examples_point_to_their_pictures() -> None:
+    for page in (ROOT / "docs" / "examples").glob("*.md"):
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_counts_right() -> None:
+    text = (ROOT / "README.md").read_text()
+    words = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
+    assert f"gets {words[len(TOOLS)]} tools" in text
+
+
+def test_every_key_is_described() -> None:
+    assert all(parameter.doc.endswith(".") for parameter in PARAMETERS)
