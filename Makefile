@@ -18,7 +18,7 @@ demo: install  ## an agent trains four real policies, reports on each and stages
 	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 4 --model offline --approve auto
 
 test: dev check  ## lint, types, and the fast tests
-	@$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+	@$(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report=term
 
 test-slow: dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow

@@ -26,6 +26,7 @@ from agent.options import (
 )
 from lab.errors import AutopilotError, InvalidInput, Problem
 from lab.paths import Workspace
+from lab.text import plain
 
 app = typer.Typer(
     name="autopilot",
@@ -146,6 +147,8 @@ def stop(context: typer.Context) -> None:
     holder = look(context.obj)["running"]
     if holder is None:
         raise InvalidInput(f"no session is running in {context.obj.root}")
+    if holder["pid"] is None:
+        raise AutopilotError("the session is only just starting: try again in a moment")
     os.kill(int(holder["pid"]), signal.SIGINT)
     typer.echo(f"asked session {holder['session']} (process {holder['pid']}) to stop")
 
@@ -371,7 +374,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    sys.stderr.write(f"autopilot: {' '.join(message.split())}\n")
+    sys.stderr.write(f"autopilot: {' '.join(plain(message, 4000).split())}\n")
     sys.exit(code)
 
 

@@ -1,6 +1,8 @@
 """`digest.md`: what the session came to, for the morning. Everything in it is computed from the record."""
 
+import json
 import re
+import shlex
 from datetime import timedelta
 
 from agent.prompts import render
@@ -77,16 +79,20 @@ def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
 def _standing(
     notebook: Notebook, metric: str, baseline: RunRecord | None, incumbent: str | None, best: RunRecord | None
 ) -> list[dict[str, str]]:
-    rows = []
+    roles: dict[str, list[str]] = {}
     named = [("baseline", baseline.run_id if baseline else None), ("incumbent (by verdict)", incumbent)]
     for what, run_id in [*named, ("best mean", best.run_id if best else None)]:
-        summary = notebook.summary(run_id) if run_id else None
-        if run_id is None or summary is None:
+        if run_id is not None:
+            roles.setdefault(run_id, []).append(what)
+    rows = []
+    for run_id, whats in roles.items():
+        summary = notebook.summary(run_id)
+        if summary is None:
             continue
         found = summary.metrics[metric]
         rows.append(
             {
-                "what": what,
+                "what": ", ".join(whats),
                 "run": f"{run_id} ({changed_text(notebook, notebook.run(run_id))})",
                 "mean": number(found.mean),
                 "interval": interval_text(found),
@@ -106,7 +112,7 @@ def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord 
         seen = detectable(noise[0], n)
         floor = (
             f" Replicates of one config differ by a standard deviation of {number(noise[0])} ({noise[1]} degrees of"
-            " freedom)"
+            f" freedom{', a rough guess' if noise[1] < 5 else ''})"
         )
         floor += f": with {n} a side, four of five differences of {number(seen)} would be found." if seen else "."
     if best.run_id == baseline.run_id:
@@ -151,8 +157,30 @@ def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord
         ]
     if session.ended is None:
         return [f"autopilot resume {session.session_id}", *commands]
-    again = f"autopilot start --env {session.env_name} --preset {session.preset} --model {session.model}"
-    return [*commands, f"{again} --approve {session.approve} --max-runs {session.budgets.max_runs or 10}"]
+    return [*commands, _again(session)]
+
+
+def _again(session: SessionRecord) -> str:
+    """The command that starts another session like this one."""
+    budgets = session.budgets
+    given = {
+        "env": session.env_name,
+        "preset": session.preset,
+        "objective": session.objective,
+        "model": session.model,
+        "base-url": session.base_url,
+        "approve": session.approve,
+        "seeds": session.seeds,
+        "hours": budgets.hours,
+        "max-runs": budgets.max_runs,
+        "max-tokens": budgets.max_tokens,
+    }
+    parts = ["autopilot", "start"]
+    for option, value in given.items():
+        parts += [f"--{option}", str(value)] if value is not None else []
+    for key, value in session.settings.items():
+        parts += ["--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}"]
+    return shlex.join(parts)
 
 
 def _clock(seconds: float) -> str:

@@ -14,7 +14,7 @@ from agent.options import assignments
 from agent.session import Session
 from agent.show import print_markdown
 from lab.config import Config
-from lab.environments import objective_of, preset_config
+from lab.environments import check_objective, objective_of, preset_config
 from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound
 from lab.files import read_model
 from lab.inventory import Inventory
@@ -39,6 +39,7 @@ def prepare(
     workspace.require_writable()
     overrides = assignments(settings)
     metric, direction = objective_of(objective, env)
+    check_objective(metric, env)
     inventory = load_inventory([env])
     base = preset_config(inventory.environment(env), preset)
     if seeds is not None:

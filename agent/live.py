@@ -111,7 +111,8 @@ class LineView:
             share = 100 * run.steps / run.total if run.total else 0
             metric = run.run.objective.partition(":")[0]
             self.note(
-                f"  {share:3.0f} %  {run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M steps  {run.sps / 1e3:.0f}K SPS"
+                f"  {share:3.0f} %  {run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M steps"
+                f"  {run.sps / 1e3:.0f}K SPS in all"
                 f"  {run.score(metric)}  {run.eta()}"
             )
 
@@ -159,9 +160,7 @@ class BarView:
         self._run.add(progress)
         run = self._run
         metric = run.run.objective.partition(":")[0]
-        text = (
-            f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M  {run.sps / 1e3:.0f}K SPS  {run.score(metric)}  {run.eta()}"
-        )
+        text = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M  {run.sps / 1e3:.0f}K SPS in all  {run.score(metric)}  {run.eta()}"
         self._bar.update(self._task, total=run.total, completed=run.steps, description=text)
 
     def trained(self, run: RunRecord, text: str) -> None:

@@ -188,7 +188,7 @@ def _prediction(objective: dict[str, Any], rows: list[dict[str, Any]], base: dic
     spread between configs in place of sd where that is larger. Its calibration is for the scores to show.
     """
     metric = objective["metric"]
-    direction = "up" if objective["direction"] == "max" else "down"
+    direction = "same"
     if base is None:
         return {"metric": metric, "direction": direction, "low": 0.0, "high": 1.0, "coverage": COVERAGE}
     z = 1.2816  # the 90th percentile of the normal distribution: 80 % between it and its mirror image

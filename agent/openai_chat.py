@@ -97,7 +97,12 @@ class OpenAIChat:
             raise ModelError(f"the endpoint answered {error.status_code}: {remedy} ({_first_line(error)})") from error
         except openai.OpenAIError as error:
             raise ModelError(f"the endpoint could not be reached: {_first_line(error)}") from error
-        return _reply(completion)
+        except ValueError as error:  # a body that is no JSON, or not of the API's shape
+            raise ModelError(f"the endpoint's answer can't be read: {_first_line(error)}") from error
+        try:
+            return _reply(completion)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ModelError(f"the endpoint's answer is not of the API's shape: {_first_line(error)}") from error
 
 
 def _reply(completion: Any) -> Reply:
@@ -114,6 +119,8 @@ def _reply(completion: Any) -> Reply:
         Usage(input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0) if usage else Usage()
     )
     text = message.content or getattr(message, "refusal", None) or ""
+    if isinstance(text, list):  # some servers answer in parts
+        text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
     return Reply(message=Message(role="assistant", content=text, tool_calls=calls), usage=used)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from agent.report import changed_text, score_text
 from lab.environments import objective_of
-from lab.files import read_lines
+from lab.errors import Damaged
+from lab.files import read_lines, read_model
 from lab.inventory import Environment
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.proposals import Proposals
-from lab.records import Proposal, RunRecord
+from lab.records import Proposal, RunRecord, SessionRecord
 from lab.text import plain
 from lab.validate import space_of
 
@@ -127,13 +128,16 @@ def status(workspace: Workspace) -> dict[str, Any]:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = json.loads(file.read() or "{}")
+                holder = {"session": None, "pid": None, "since": "a moment ago", **json.loads(file.read() or "{}")}
     sessions = sorted(path.name for path in workspace.sessions.iterdir()) if workspace.sessions.is_dir() else []
     name = holder.get("session") if holder else (sessions[-1] if sessions else None)
     found: dict[str, Any] = {"running": holder, "session": None, "last_event": None}
     if name:
         paths = workspace.session(name)
-        found["session"] = json.loads(paths.session.read_text())
+        try:
+            found["session"] = read_model(paths.session, SessionRecord).model_dump(mode="json")
+        except (Damaged, FileNotFoundError) as error:
+            found["damaged"] = f"session {name} can't be read: {error}"
         found["last_event"] = next(iter(list(read_lines(paths.events))[-1:]), None)
     states = [run.state.value for run in Notebook(workspace).runs() if run.session == name]
     found["runs"] = {state: states.count(state) for state in sorted(set(states))}
@@ -145,8 +149,11 @@ def status(workspace: Workspace) -> dict[str, Any]:
 def print_status(found: dict[str, Any]) -> None:
     """Print what `status` found."""
     session = found["session"]
-    if session is None:
+    if "damaged" in found:
+        _print(found["damaged"])
+    elif session is None:
         _print("no session yet: 'autopilot start' begins one")
+    if session is None:
         return
     holder = found["running"]
     if holder:

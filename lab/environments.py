@@ -25,7 +25,14 @@ class Metric:
     scale: float = 1.0
     rate: bool = False
     """It is a share: a value outside 0 to 1 is flagged."""
-    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    """What the metric can't be below or above; an interval ends there."""
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Both ends; 0 and 1 of a rate."""
+        return (0.0, 1.0) if self.rate else (self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,8 @@ class Profile:
     objective: str = "perf:max"
     metrics: dict[str, Metric] = field(default_factory=dict)
     """Common name to source; names that the environment logs itself need no entry."""
-    episode_limit: int | None = None
-    """Steps after which an episode ends in any case."""
+    logs: tuple[str, ...] = ()
+    """The common metrics that it logs under their own names, where all of them are known."""
     quick: dict[str, Scalar] = field(default_factory=dict)
     full: dict[str, Scalar] = field(default_factory=dict)
 
@@ -45,7 +52,7 @@ class Profile:
 COMMON: dict[str, Metric] = {
     "perf": Metric("perf", rate=True),
     "score": Metric("score"),
-    "episode_length": Metric("episode_length", unit="steps"),
+    "episode_length": Metric("episode_length", low=0.0),
     "mean_reward": Metric("episode_return"),
     "success_rate": Metric("success_rate", rate=True),
     "collision_rate": Metric("collision_rate", rate=True),
@@ -55,12 +62,14 @@ PROFILES: dict[str, Profile] = {
     "puffer_cartpole": Profile(
         # cartpole.h: perf = episode return / 200, one reward a step, and an episode ends at 200 steps.
         metrics={
-            "mean_reward": Metric("perf", scale=200.0),
+            "mean_reward": Metric("perf", scale=200.0, low=0.0, high=200.0),
+            "episode_length": Metric("episode_length", low=0.0, high=200.0),
+            "score": Metric("score", low=0.0, high=200.0),
             "success_rate": Metric("max_steps_termination", rate=True),
             "collision_rate": Metric("x_threshold_termination", rate=True),
             "pole_angle_termination": Metric("pole_angle_termination", rate=True),
         },
-        episode_limit=200,
+        logs=("perf",),
         quick={
             "train.total_timesteps": 2_000_000,
             "train.optimizer": "adam",
@@ -132,6 +141,20 @@ def preset_config(environment: Environment, preset: str) -> Config:
     batch = derive(config, environment.agents_per_env).batch_size
     minibatch = min(int(config.train["minibatch_size"] or batch), batch)
     return config.with_overrides({"train.minibatch_size": minibatch})
+
+
+def check_objective(metric: str, env_name: str) -> None:
+    """Refuse a metric that an environment is known not to log, before a training is spent on it.
+
+    Raises:
+        InvalidInput: every metric of the environment is declared, and this is none of them.
+    """
+    profile = profile_of(env_name)
+    if profile.metrics and metric not in (
+        known := {**profile.metrics, **{name: COMMON[name] for name in profile.logs}}
+    ):
+        rule = f"is not a metric of {env_name}"
+        raise InvalidInput([Problem(key="objective", value=repr(metric), rule=rule, valid=" | ".join(sorted(known)))])
 
 
 def _generic_quick(base: Config) -> dict[str, Scalar]:

@@ -9,7 +9,10 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from lab.config import Config, diff
 from lab.curves import compact
@@ -55,9 +58,9 @@ class Notebook:
             if not folder.is_dir() or folder.name == "sessions" or folder.name.startswith("."):
                 continue
             try:
-                yield read_model(RunPaths(folder).run, RunRecord)
-            except FileNotFoundError:
-                self.damaged[folder.name] = "run.json is missing"
+                yield _readable(RunPaths(folder))
+            except FileNotFoundError as error:
+                self.damaged[folder.name] = f"{Path(error.filename).name} is missing"
             except (Damaged, OSError) as error:
                 self.damaged[folder.name] = str(error)
 
@@ -82,8 +85,17 @@ class Notebook:
         return read_model(self.paths(run_id).run, RunRecord)
 
     def config(self, run_id: str) -> Config:
-        """One run's complete config."""
-        return read_model(self.paths(run_id).config, Config)
+        """One run's complete config.
+
+        Raises:
+            NotFound: no such run.
+            Damaged: it can't be read.
+        """
+        path = self.paths(run_id).config
+        try:
+            return read_model(path, Config)
+        except FileNotFoundError:
+            raise Damaged(f"{path} is missing") from None
 
     def summary(self, run_id: str) -> TrainerSummary | None:
         """What came of a run; None unless it finished."""
@@ -125,8 +137,8 @@ class Notebook:
             InvalidInput: the name is taken.
         """
         created = now()
+        paths = self.workspace.run(run_id or new_id(created))
         with locked(self.workspace.runs / ".lock"):
-            paths = self.workspace.run(run_id or new_id(created))
             if paths.dir.exists():
                 rule = "is taken: a run is never overwritten"
                 raise InvalidInput(
@@ -207,9 +219,15 @@ class Notebook:
 
     def verdicts(self) -> dict[str, Verdict]:
         """Run id to its verdict."""
-        lines = read_lines(self.workspace.verdicts)
-        found = [Verdict.model_validate(line) for line in lines]
-        return {verdict.run_id: verdict for verdict in reversed(found)}
+        found: dict[str, Verdict] = {}
+        for line in read_lines(self.workspace.verdicts):
+            try:
+                verdict = Verdict.model_validate(line)
+            except ValidationError:
+                self.damaged[self.workspace.verdicts.name] = "has a line that is no verdict"
+                continue
+            found.setdefault(verdict.run_id, verdict)  # the first one counts: a verdict is never taken back
+        return found
 
     def judge(self, run: RunRecord) -> Verdict:
         """The verdict of a finished run against its group's incumbent, recorded once."""
@@ -296,6 +314,15 @@ class Notebook:
         return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
+def _readable(paths: RunPaths) -> RunRecord:
+    """A run's record, if all that belongs to it can be read; a finished run without its summary can't."""
+    record = read_model(paths.run, RunRecord)
+    read_model(paths.config, Config)
+    if record.state is RunState.FINISHED:
+        read_model(paths.summary, TrainerSummary)
+    return record
+
+
 def log_tail(paths: RunPaths, seed: int, lines: int = 12) -> tuple[str, ...]:
     """The last lines of a replicate's log, bounded."""
     log = paths.seed(seed).log
@@ -314,9 +341,11 @@ def _summary(record: RunRecord, config: Config, results: list[ReplicateResult]) 
     metrics = {}
     for name in names:
         values = [result.metrics[name] for result in results]
-        outside = name in rates and not all(0 <= value <= 1 for value in values)
-        flag = "declared as a rate, but outside 0 to 1" if outside else None
-        metrics[name] = summarize(values, flag, rate=name in rates and not outside)
+        low, high = (0.0, 1.0) if name in rates else declared[name].bounds if name in declared else (None, None)
+        outside = any((low is not None and value < low) or (high is not None and value > high) for value in values)
+        what = "a rate, but outside 0 to 1" if name in rates else f"between {low} and {high}, but outside"
+        flag = f"declared as {what}" if outside else None
+        metrics[name] = summarize(values, flag, bounds=(None, None) if outside else (low, high))
     return TrainerSummary(
         timestamp=now(),
         run_id=record.run_id,

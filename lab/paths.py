@@ -244,6 +244,8 @@ class Workspace:
         Raises:
             NotFound: `run_id` can't be a run's name.
         """
+        if run_id == self.sessions.name:
+            raise NotFound(f"run {run_id!r}: the name is reserved for the folder of the sessions")
         return RunPaths(self.runs / checked("run", run_id))
 
     def session(self, session_id: str) -> SessionPaths:

@@ -182,6 +182,8 @@ def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory) -
         raise InvalidInput(
             f"proposal {proposal.proposal_id} is stale: its parent run {proposal.parent} is gone"
         ) from None
+    except Damaged as error:
+        raise InvalidInput(f"proposal {proposal.proposal_id} is stale: its parent can't be read: {error}") from error
     if base.fingerprint() != proposal.parent_config:
         raise InvalidInput(
             f"proposal {proposal.proposal_id} is stale: the config of its parent {proposal.parent} is no longer the one"

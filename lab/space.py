@@ -50,7 +50,7 @@ class Parameter:
             return "true | false"
         if self.low is None and self.high is None:
             return {int: "a whole number", float: "a number", str: "a text"}[self.kind]
-        whole = "whole " if self.kind is int else ""
+        whole = "a whole number from " if self.kind is int else ""
         return f"{whole}{_text(self.low)} to {_text(self.high)}"
 
     def problem(self, value: object) -> Problem | None:

@@ -11,15 +11,17 @@ from typing import Literal, NamedTuple
 from lab.records import MetricSummary
 
 CONFIDENCE = 0.95
+Bounds = tuple[float | None, float | None]
 
 
-def summarize(values: Sequence[float], flag: str | None = None, *, rate: bool = False) -> MetricSummary:
+def summarize(values: Sequence[float], flag: str | None = None, *, bounds: Bounds = (None, None)) -> MetricSummary:
     """Mean and its two-sided 95 % t-interval (Student 1908) over replicates.
 
     Args:
         values: one finite number per replicate, at least one.
         flag: what is odd about the metric, if anything.
-        rate: the metric lies in 0 to 1, so the interval is cut there, which does not change how often it holds.
+        bounds: what the metric can't be below or above; the interval is cut there, which does not change how often it
+            holds.
     """
     n = len(values)
     mean = math.fsum(values) / n
@@ -28,7 +30,8 @@ def summarize(values: Sequence[float], flag: str | None = None, *, rate: bool = 
     from scipy.stats import t
 
     half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * spread(values) / math.sqrt(n)
-    low, high = (max(0.0, mean - half), min(1.0, mean + half)) if rate else (mean - half, mean + half)
+    low = mean - half if bounds[0] is None else max(bounds[0], mean - half)
+    high = mean + half if bounds[1] is None else min(bounds[1], mean + half)
     return MetricSummary(mean=mean, low=low, high=high, n=n, values=tuple(values), flag=flag)
 
 
@@ -72,6 +75,8 @@ def compare(new: Sequence[float], old: Sequence[float], direction: Literal["max"
     interval = ttest_ind(new, old, equal_var=False).confidence_interval(CONFIDENCE)
     low, high = float(interval.low), float(interval.high)
     method = f"Welch's t-test, {len(new)} against {len(old)} replicates, 95 % interval"
+    if not math.isfinite(low + high):
+        return Comparison("inconclusive", effect, None, None, "no interval can be computed from these replicates")
     if low <= 0 <= high:
         return Comparison("inconclusive", effect, low, high, method)
     return Comparison("better" if (effect > 0) == (direction == "max") else "worse", effect, low, high, method)

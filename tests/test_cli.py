@@ -39,6 +39,7 @@ class TestBadInput:
             (["--env", "../../etc"], ["not an environment"]),
             (["--preset", "slow"], ["slow", "quick | full"]),
             (["--objective", "perf"], ["perf:max"]),
+            (["--objective", "pref:max"], ["pref", "perf"]),
             (["--seeds", "0"], ["seeds", "0"]),
             (["--seeds", "many"], ["seeds", "many"]),
             (["--set", "train.nonsense=1"], ["train.nonsense", "not a key"]),
@@ -101,6 +102,11 @@ class TestBadInput:
         assert (done.code, one_line(done.err)) == (2, True), done.err
         assert "mine" in done.err
         assert tree(workspace.root) == before
+
+    def test_a_reserved_name(self, cli: Cli, unchanged: None) -> None:
+        done = cli("train", "--run-id", "sessions", *SHORT)
+        assert (done.code, one_line(done.err)) == (2, True), done.err
+        assert "reserved" in done.err
 
     def test_a_broken_settings_file(self, cli: Cli, workspace: Workspace) -> None:
         for content, word in (("[start\n", "can't be read"), ("[nonsense]\nx = 1\n", "nonsense")):
@@ -208,7 +214,7 @@ def test_the_progress_bar_shows_steps_sps_score_and_eta(workspace: Workspace) ->
     terminal = Terminal(
         workspace, "train", "--set", "train.total_timesteps=800000", "--set", "autopilot.eval_steps=200"
     )
-    screen = terminal.wait_for(r"M/1\.60M  \d+K SPS  perf 0\.\d+  ETA \d:\d\d")
+    screen = terminal.wait_for(r"M/1\.60M  \d+K SPS in all  perf 0\.\d+  ETA \d:\d\d")
     assert "%" in screen
     assert terminal.process.wait(60) == 0
 
@@ -288,3 +294,44 @@ def test_an_empty_workspace_lists_nothing_and_makes_nothing(cli: Cli, tmp_path: 
         assert cli(command, "--json", at=tmp_path / "new").code == 0
     assert not (tmp_path / "new").exists()
     assert json.loads(cli("runs", "--json", at=tmp_path / "new").out) == []
+
+
+class TestDamage:
+    """One damaged record is reported; everything else goes on."""
+
+    def test_of_runs(self, cli: Cli, make_run: RunMaker, workspace: Workspace) -> None:
+        good, no_config, bad_summary = make_run(), make_run(), make_run()
+        workspace.run(no_config.run_id).config.unlink()
+        workspace.run(bad_summary.run_id).summary.write_text("{")
+        with workspace.verdicts.open("a") as file:
+            file.write('{"x": 1}\n')
+        done = cli("runs")
+        assert done.code == 0, done.err
+        assert good.run_id in done.out
+        assert f"passed over: {no_config.run_id}: config.json is missing" in done.out
+        assert f"passed over: {bad_summary.run_id}" in done.out
+        assert "verdicts.jsonl" in done.out
+        assert [row["run_id"] for row in cli("runs", "--json").json()] == [good.run_id]
+        shown = cli("show", no_config.run_id, "--json")
+        assert (shown.code, one_line(shown.err)) == (1, True), shown.err
+
+    def test_of_a_session(self, cli: Cli, workspace: Workspace) -> None:
+        folder = workspace.sessions / "2026-01-01T000000Z-abcd"
+        folder.mkdir(parents=True)
+        (folder / "session.json").write_text("junk")
+        done = cli("status")
+        assert done.code == 0, done.err
+        assert "can't be read" in done.out
+        assert cli("resume").code == 2
+        assert one_line(cli("resume", folder.name).err)
+
+    def test_of_a_parent(self, cli: Cli, workspace: Workspace) -> None:
+        done = cli("start", "--max-runs", "1", "--seeds", "1", "--approve", "manual", *SHORT)
+        assert done.code == 0, done.err
+        (run,) = Notebook(workspace).runs()
+        (proposal,) = Proposals(workspace).all()
+        workspace.run(run.run_id).config.unlink()
+        refused = cli("approve", proposal.proposal_id)
+        assert (refused.code, one_line(refused.err)) == (2, True), refused.err
+        assert "stale" in refused.err
+        assert Proposals(workspace).get(proposal.proposal_id).state is ProposalState.STAGED

@@ -5,6 +5,7 @@ environment process behind.
 """
 
 import contextlib
+import hashlib
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+from lab.paths import cache_dir
 from training.protocol import EVENT, Ended, InventoryJob, Progress, Ready, TrainJob
 
 # Replicates side by side fight over the cores when each takes all of them for its own.
@@ -37,9 +39,12 @@ class Worker:
         environment = {**inherited, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
         # -P: a folder of the user's that is called training or lab must not be taken for ours.
         command = [sys.executable, "-P", "-m", "training.worker", str(os.getpid())]
+        # Importing PufferLib leaves a link named `resources` in the current folder, which its environments read from.
+        place = cache_dir() / f"cwd-{hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]}"
+        place.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=environment,
-            start_new_session=True,
+            start_new_session=True, cwd=place,
         )  # fmt: skip
         self._buffer = b""
 

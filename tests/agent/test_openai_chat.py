@@ -42,7 +42,7 @@ class Endpoint:
                     self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
                     self.connection.close()
                     return
-                data = json.dumps(answer).encode()
+                data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(status)
                 for key, value in {
                     "Content-Type": "application/json",
@@ -163,6 +163,30 @@ def test_an_answer_without_a_choice(
     endpoint.answers = [(200, {}, body)]
     with pytest.raises(ModelError, match="without any choice"):
         connect().complete(ASK, TOOLS)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"index": 0}, {"index": 0, "message": None}, {"index": 0, "message": {"role": "assistant", "content": 7}},
+     {"index": 0, "message": {"role": "assistant", "tool_calls": [
+         {"id": "c", "type": "function", "function": {"name": None, "arguments": "{}"}}]}}],
+)  # fmt: skip
+def test_an_answer_of_another_shape(endpoint: Endpoint, connect: Callable[..., OpenAIChat], choice: Any) -> None:
+    endpoint.answers = [(200, {}, {**completion(), "choices": [choice]})]
+    with pytest.raises(ModelError, match="shape"):
+        connect().complete(ASK, TOOLS)
+
+
+def test_an_answer_that_is_no_json(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
+    endpoint.answers = [(200, {"Content-Length": "9"}, b"{nonsense")]
+    with pytest.raises(ModelError, match="can't be read"):
+        connect().complete(ASK, TOOLS)
+
+
+def test_content_in_parts(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
+    parts = [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
+    endpoint.answers = [(200, {}, completion(parts))]  # type: ignore[arg-type]
+    assert connect().complete(ASK, TOOLS).message.content == "hello"
 
 
 def test_without_a_key_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ def test_one_replicate_has_no_interval() -> None:
 
 
 def test_the_interval_of_a_rate_stays_in_its_range() -> None:
-    found = summarize([0.2, 0.9], rate=True)
+    found = summarize([0.2, 0.9], bounds=(0.0, 1.0))
     assert (found.low, found.high) == (0.0, 1.0)
 
 

@@ -195,7 +195,7 @@ class TestReal:
         assert "no progress" in (found.reason or "")
 
     def test_weights_that_are_no_longer_finite_are_called_diverged(
-        self, queue: Queue, notebook: Notebook, inventory: Inventory
+        self, queue: Queue, notebook: Notebook, inventory: Inventory, tmp_path: Path
     ) -> None:
         run = queue({"autopilot.seeds": 1})
         environment = inventory.environment("puffer_cartpole")
@@ -213,7 +213,7 @@ class TestReal:
             "import os; os._exit(0)"
         )
         arguments = [sys.executable, "-P", "-c", code, plan.job(1).model_dump_json()]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120)
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120, cwd=tmp_path)
         result = ReplicateResult.model_validate_json(done.stdout.splitlines()[-1])
         assert result.state is RunState.DIVERGED
         assert "nan" in (result.reason or "") or "finite" in (result.reason or "")
@@ -230,6 +230,17 @@ class TestReal:
         parent.wait(60)
         worker.wait(20)
         assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+    def test_a_worker_leaves_nothing_in_the_current_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)  # importing PufferLib makes a link where it is
+        worker = Worker(threads=1)
+        try:
+            assert next(worker.events(60)).event == "ready"
+        finally:
+            worker.kill()
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_worker_never_sees_the_api_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
