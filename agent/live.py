@@ -160,7 +160,8 @@ class BarView:
         self._run.add(progress)
         run = self._run
         metric = run.run.objective.partition(":")[0]
-        text = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M  {run.sps / 1e3:.0f}K SPS in all  {run.score(metric)}  {run.eta()}"
+        steps = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M"
+        text = f"{steps}  {run.sps / 1e3:.0f}K SPS in all  {run.score(metric)}  {run.eta()}"
         self._bar.update(self._task, total=run.total, completed=run.steps, description=text)
 
     def trained(self, run: RunRecord, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lab.config import Config, derive
 from lab.errors import InvalidInput, Problem
 from lab.inventory import Environment
-from lab.space import Scalar
+from lab.space import PARAMETERS, Scalar
 
 Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
@@ -82,10 +82,16 @@ PROFILES: dict[str, Profile] = {
         full={"train.bptt_horizon": 32, "train.minibatch_size": 32768, "env.num_envs": 4096, "rnn.enabled": False,
               "train.optimizer": "adam", "train.learning_rate": 0.005},
     ),
+    # These log no `perf`.
+    "puffer_pacman": Profile(objective="score:max"),
+    "puffer_template": Profile(objective="score:max"),
+    "puffer_pysquared": Profile(objective="reward:max"),
+    "puffer_multiagent": Profile(objective="1/score:max"),
 }  # fmt: skip
 
 # Serial with one large native environment is the fastest topology on a CPU for every Ocean environment measured.
 _TOPOLOGY: dict[str, Scalar] = {"vec.backend": "Serial", "vec.num_envs": 1}
+_PYTHON_ENVS = 64
 
 
 def profile_of(env_name: str) -> Profile:
@@ -100,21 +106,21 @@ def metrics_of(env_name: str) -> dict[str, Metric]:
 
 def base_config(environment: Environment) -> Config:
     """PufferLib's own ini for an environment, in our structure."""
-    ini = environment.ini
-    train = {
-        key: value for key, value in ini["train"].items()
-        if key not in ("name", "project", "data_dir", "batch_size", "seed", "env", "use_rnn") and value != "auto"
-    }  # fmt: skip
-    vec = {key: value for key, value in ini["vec"].items() if key in ("backend", "num_envs") or (
-        key in ("num_workers", "batch_size") and value != "auto")}  # fmt: skip
+    ini, arguments = environment.ini, dict(environment.ini.get("env", {}))
+    if "num_envs" in environment.constructor:
+        arguments.setdefault("num_envs", environment.constructor["num_envs"])
+    known = {parameter.key for parameter in PARAMETERS}
+    train = {key: value for key, value in ini["train"].items() if f"train.{key}" in known and value != "auto"}
+    train.pop("seed", None)  # replicates have seeds of their own
+    vec = {key: value for key, value in ini["vec"].items() if f"vec.{key}" in known and value != "auto"}
     rnn_name = ini["base"].get("rnn_name")
     return Config(
         env_name=environment.name,
-        env=dict(ini.get("env", {})),
+        env=arguments,
         vec=vec,
         train={**train, "device": "auto"},
         policy={"name": ini["base"]["policy_name"], **ini.get("policy", {})},
-        rnn={"enabled": rnn_name is not None, "name": rnn_name, **ini.get("rnn", {})},
+        rnn={"enabled": rnn_name is not None, "name": rnn_name},  # its widths follow policy.hidden_size
         autopilot={"seeds": 2, "threads": 1, "eval_slots": 64, "eval_steps": 4000},
     )
 
@@ -130,10 +136,14 @@ def preset_config(environment: Environment, preset: str) -> Config:
     base = base_config(environment)
     profile = profile_of(environment.name)
     changes: dict[str, Any] = dict(_TOPOLOGY)
+    if "num_envs" not in environment.constructor:  # one environment at a time in Python
+        changes["vec.num_envs"] = _PYTHON_ENVS
     if preset == "quick":
         changes |= {"autopilot.seeds": 2, **_generic_quick(base), **profile.quick}
     else:
-        changes |= {"autopilot.seeds": 3, **profile.full}
+        longest = next(int(p.high or 0) for p in PARAMETERS if p.key == "train.total_timesteps")
+        steps = min(int(base.train["total_timesteps"] or longest), longest)
+        changes |= {"autopilot.seeds": 3, "train.total_timesteps": steps, **profile.full}
     config = base.with_overrides(changes)
     if environment.agents_per_env is None:
         return config

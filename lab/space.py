@@ -51,7 +51,7 @@ class Parameter:
         if self.low is None and self.high is None:
             return {int: "a whole number", float: "a number", str: "a text"}[self.kind]
         whole = "a whole number from " if self.kind is int else ""
-        return f"{whole}{_text(self.low)} to {_text(self.high)}"
+        return f"{whole or 'from '}{_text(self.low)} to {_text(self.high)}"
 
     def problem(self, value: object) -> Problem | None:
         """What is wrong with a value for this key, or None."""
@@ -62,7 +62,7 @@ class Parameter:
             fits, rule, valid = False, f"must be {_ARTICLE[self.kind]}", self.range
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             fits = (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
-            rule, valid = f"must be in {self.range}", _text(self.nearest(value))
+            rule, valid = f"must be {self.range}", _text(self.nearest(value))
         else:
             return None
         return None if fits else Problem(key=self.key, value=_shown(value), rule=rule, valid=valid)

@@ -41,7 +41,9 @@ def check_config(config: Config, inventory: Inventory) -> None:
     """
     environment = inventory.environment(config.env_name)
     space = space_of(environment)
-    values = {key: value for key, value in config.flat().items() if key in space and value is not None}
+    # A list can only be the environment's own argument, as PufferLib's ini gives it: nobody can set one.
+    given = {key: value for key, value in config.flat().items() if value is not None and not isinstance(value, list)}
+    values = {key: value for key, value in given.items() if key in space}
     unknown = {key: value for key, value in config.flat().items() if key not in space and not key.startswith("env.")}
     problems = space.problems({**values, **unknown})
     if problems := problems or cross_checks(config, environment, inventory):

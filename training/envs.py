@@ -80,6 +80,8 @@ def _inis() -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
 
 
 def _literal(text: str) -> Any:
+    if text in ("true", "false"):  # some of the inis write it like this
+        return text == "true"
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -135,3 +135,12 @@ def test_diff_and_overrides_undo_each_other(config: Config) -> None:
     assert found == {"rnn.enabled": (False, True), "train.ent_coef": (0.001, 0.1)}
     assert changed.with_overrides({key: old for key, (old, _) in found.items()}) == config
     assert changed.fingerprint() != config.fingerprint()
+
+
+def test_the_inis_of_all_environments_make_valid_presets(inventory: Inventory) -> None:
+    """Their oddities: lists as arguments, lower-case booleans, keys that PufferLib no longer reads, 2e9 steps."""
+    usable = [environment for environment in inventory.environments.values() if environment.refused is None]
+    assert len(usable) >= 28
+    for environment in usable:
+        for preset in PRESETS:
+            check_config(preset_config(environment, preset), inventory)
