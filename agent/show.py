@@ -56,15 +56,15 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     from rich.text import Text
 
     table = _table("run", "state", "env", "changed", "score", "verdict")
-    for run in runs:
-        row = run_row(notebook, run)
+    rows = [run_row(notebook, run) for run in runs]
+    for run, row in zip(runs, rows, strict=True):
         metric, _ = objective_of(run.objective, run.env_name)
         verdict = f"{row['verdict'] or ''}{' *' if row['incumbent'] else ''}"
         score = f"{metric} {score_text(notebook, run, metric)}" if row["score"] else ""
         env = f"{run.env_name.removeprefix('puffer_')} {run.preset}"
         table.add_row(*(Text(cell) for cell in (run.run_id, row["state"], env, row["changed"], score, verdict)))
     _print(table)
-    if any(notebook.incumbent(run.group) == run.run_id for run in runs):
+    if any(row["incumbent"] for row in rows):
         _print("* incumbent")
     for name, why in notebook.damaged.items():
         _print(f"passed over: {name}: {why}")

@@ -9,7 +9,7 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -225,10 +225,3 @@ def train_run(
 def usable_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def describe_device(results: Sequence[ReplicateResult]) -> str:
-    """Device and threads of a run, such as `cpu, 2 replicates side by side, 1 thread each`."""
-    first = results[0]
-    plural = "s" if first.threads != 1 else ""
-    return f"{first.device or 'unknown'}, {len(results)} replicates, {first.threads} thread{plural} each"
