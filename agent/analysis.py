@@ -21,7 +21,7 @@ from lab.text import plain
 from tools.catalog import TOOLS
 from tools.context import ToolContext
 from tools.registry import Toolbox
-from training.runner import Stopped
+from training.run import Stopped
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,15 @@ from agent.options import (
     EnvOption,
     JsonOption,
     ObjectiveOption,
+    ParallelOption,
     PresetOption,
     SeedsOption,
     SetOption,
+    TensorboardOption,
+    WandbOption,
     assignments,
     hours_of,
+    mirrors_of,
     who,
     whole,
 )
@@ -97,9 +101,16 @@ def start(
     ] = None,
     seeds: SeedsOption = None,
     settings: SetOption = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="End runs early that look hopeless beside their peers.")
+    ] = False,
+    parallel: ParallelOption = None,
+    tensorboard: TensorboardOption = False,
+    wandb: WandbOption = False,
 ) -> None:
     """Start a session: baseline, then analyse, report, stage, approve and train until a budget ends."""
     from agent.launch import prepare, run_session
+    from lab.environments import task_of
     from lab.records import Budgets, SessionRecord, new_id, now
 
     if approve not in ("auto", "manual"):
@@ -118,6 +129,10 @@ def start(
         approve=mode,
         seeds=int(config.autopilot["seeds"] or 1),
         settings=assignments(settings),
+        task=task_of(config),
+        prune=prune,
+        mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
+        parallel=parallel,
         budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens),
         created=created,
     )
@@ -136,7 +151,7 @@ def resume(
     from training.machine import load_inventory
 
     record = session_to_resume(context.obj, session)
-    run_session(context.obj, load_inventory([record.env_name]), record)
+    run_session(context.obj, load_inventory([record.env_name], context.obj), record)
 
 
 @app.command()
@@ -175,6 +190,9 @@ def train(
     seeds: SeedsOption = None,
     settings: SetOption = None,
     run_id: Annotated[str | None, typer.Option(help="Name of the run; else a new one.")] = None,
+    parallel: ParallelOption = None,
+    tensorboard: TensorboardOption = False,
+    wandb: WandbOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train one config, without an agent."""
@@ -186,7 +204,17 @@ def train(
     workspace: Workspace = context.obj
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     fields = {"preset": preset, "objective": goal, "run_id": run_id}
-    run = train_once(workspace, inventory, config, assignments(settings), silent=as_json, **fields)
+    mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
+    run = train_once(
+        workspace,
+        inventory,
+        config,
+        assignments(settings),
+        silent=as_json,
+        parallel=parallel,
+        mirrors=mirrors,
+        **fields,
+    )
     notebook = Notebook(workspace)
     emit_json(run_row(notebook, run)) if as_json else show_run(notebook, run)
     if run.state is not RunState.FINISHED:
@@ -272,7 +300,7 @@ def approve(context: typer.Context, proposal: str) -> None:
     from training.machine import load_inventory
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
-    inventory = load_inventory([queue.get(proposal).env_name])
+    inventory = load_inventory([queue.get(proposal).env_name], context.obj)
     queue.decide(
         proposal,
         ProposalState.APPROVED,
@@ -312,7 +340,7 @@ def edit(
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
     new = amended(queue.get(proposal), assignments(settings), who())
-    refuse_unfit(new, notebook, load_inventory([new.env_name]))
+    refuse_unfit(new, notebook, load_inventory([new.env_name], context.obj))
     queue.stage(new)
     typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
 
@@ -334,7 +362,7 @@ def doctor(
     if space is not None:
         from training.machine import load_inventory
 
-        print_space(load_inventory().environment(space))
+        print_space(load_inventory([space], context.obj).environment(space))
         return
     checks, inventory = examine(context.obj)
     if as_json:

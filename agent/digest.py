@@ -12,7 +12,7 @@ from lab.files import write_atomic
 from lab.notebook import Notebook, active_time
 from lab.plots import best_so_far
 from lab.proposals import Proposals
-from lab.records import ProposalState, RunRecord, RunState, SessionRecord
+from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord
 from lab.stats import detectable
 from lab.text import number
 
@@ -20,7 +20,7 @@ from lab.text import number
 def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
     """Write a session's digest and its plot, over the ones from before an interruption."""
     paths = notebook.workspace.session(session.session_id)
-    group = (session.env_name, session.objective, session.preset)
+    group = session.group
     metric, direction = objective_of(session.objective, session.env_name)
     runs = [run for run in notebook.runs(group) if run.session == session.session_id]
     baseline = next((run for run in notebook.runs(group) if run.arm == "baseline" and _scored(notebook, run)), None)
@@ -133,7 +133,7 @@ def _spent(session: SessionRecord, runs: list[RunRecord]) -> str:
     return "; ".join(parts) + "."
 
 
-def _waiting(proposals: Proposals, group: tuple[str, str, str]) -> list[str]:
+def _waiting(proposals: Proposals, group: Group) -> list[str]:
     live = [
         p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
     ]
@@ -145,7 +145,7 @@ def _waiting(proposals: Proposals, group: tuple[str, str, str]) -> list[str]:
 
 
 def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord]) -> list[str]:
-    group = (session.env_name, session.objective, session.preset)
+    group = session.group
     staged = proposals.staged(group)
     commands = ["autopilot runs"]
     if runs:

@@ -10,8 +10,7 @@ from typing import Any
 from lab.errors import AutopilotError
 from lab.inventory import Inventory
 from lab.paths import Workspace, existing
-from training.machine import load_inventory, missing
-from training.runner import usable_cores
+from training.machine import load_inventory, missing, usable_cores
 
 SHOWN = ("autopilot", "pufferlib", "torch", "numpy", "heavyball", "optuna", "openai", "pydantic", "duckdb")
 FREE_GIB = 1.0
@@ -43,7 +42,7 @@ def examine(workspace: Workspace) -> tuple[list[Check], Inventory | None]:
     inventory, fault = None, "not tried"
     if not absent:
         try:
-            inventory = load_inventory()
+            inventory = load_inventory(workspace=workspace)
         except AutopilotError as error:
             fault = str(error)
     if inventory is None:

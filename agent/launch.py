@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 from agent.analysis import Analyst
 from agent.chat import ChatModel
@@ -23,8 +23,12 @@ from lab.paths import Workspace
 from lab.proposals import Proposals
 from lab.records import RunRecord, RunState, SessionRecord
 from lab.validate import check_config, check_overrides
+from lab.variants import chosen
 from training.machine import load_inventory
-from training.runner import ProcessRunner, Stopped, train_run, usable_cores
+from training.run import Options, train_run
+from training.runner import ProcessRunner
+
+Mirror = Literal["tensorboard", "wandb"]
 
 
 def prepare(
@@ -40,7 +44,7 @@ def prepare(
     overrides = assignments(settings)
     metric, direction = objective_of(objective, env)
     check_objective(metric, env)
-    inventory = load_inventory([env])
+    inventory = load_inventory([env], workspace)
     base = preset_config(inventory.environment(env), preset)
     if seeds is not None:
         base = base.with_overrides({"autopilot.seeds": seeds})
@@ -58,6 +62,8 @@ def train_once(
     overrides: dict[str, Any],
     *,
     silent: bool,
+    parallel: int | None = None,
+    mirrors: tuple[Mirror, ...] = (),
     **fields: Any,
 ) -> RunRecord:
     """Train one config for a person.
@@ -68,23 +74,27 @@ def train_once(
         config: complete and valid.
         overrides: what the person set on top of the preset.
         silent: show nothing while it trains.
+        parallel: replicates at once; None derives it.
+        mirrors: where else its metrics go.
         fields: preset, objective and, if given, run_id, as `Notebook.create` takes them.
 
     Raises:
         InvalidInput: the name is taken.
-        AutopilotError: it was stopped.
     """
     workspace.create()
-    notebook, runner = Notebook(workspace), ProcessRunner(usable_cores())
+    notebook, runner = Notebook(workspace), ProcessRunner(parallel)
+    runner.warm(config, inventory.devices[0])
     view = SilentView() if silent else make_view()
-    run = notebook.create(config, overrides, arm="person", **fields)
+    variants = chosen(config, inventory.environment(config.env_name).variants)
     try:
+        run = notebook.create(config, overrides, arm="person", variants=variants, **fields)
         with Stopping() as stopping:
             view.training(run, f"{run.env_name}, {run.preset}")
-            return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set)
-    except Stopped:
-        notebook.fail(run.run_id, RunState.KILLED, "stopped by the user")
-        raise AutopilotError(f"run {run.run_id} was stopped; its logs are in {workspace.run(run.run_id).dir}") from None
+            options = Options(mirrors=mirrors, requeue=False)
+            return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set, options)
+    except KeyboardInterrupt:  # asked twice: at once, and this run is for nobody to go on with
+        notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
+        raise
     finally:
         runner.close()
         view.close()
@@ -128,7 +138,8 @@ def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecor
     notebook, view = Notebook(workspace), make_view()
     with Stopping() as stopping:
         analyst = Analyst(notebook, Proposals(workspace), inventory, model, record.session_id, stopping.is_set)
-        runner = ProcessRunner(usable_cores())
+        runner = ProcessRunner(record.parallel)
+        runner.warm(device=inventory.devices[0])
         session: Session = Session(record, notebook, inventory, runner, analyst, view, stopping)
         view.note(_greeting(record))
         try:

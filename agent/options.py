@@ -6,7 +6,7 @@ A value that is wrong ends in one line that names the option, the value, the rul
 import getpass
 import json
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -51,6 +51,14 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as train.ent_coef=0.01."),
 ]
+ParallelOption = Annotated[
+    int | None,
+    typer.Option(parser=whole("parallel", 256), metavar="N", help="Replicates at once; else what there is room for."),
+]
+TensorboardOption = Annotated[
+    bool, typer.Option("--tensorboard", help="Write each replicate's metrics for TensorBoard too.")
+]
+WandbOption = Annotated[bool, typer.Option("--wandb", help="Send each replicate's metrics to Weights & Biases too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
@@ -70,6 +78,22 @@ def assignments(settings: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[key.strip()] = text.strip()
     return found
+
+
+def mirrors_of(*, tensorboard: bool, wandb: bool) -> tuple[Literal["tensorboard", "wandb"], ...]:
+    """Where metrics go besides the run's folder.
+
+    Raises:
+        InvalidInput: the package for it is not installed.
+    """
+    from importlib.util import find_spec
+
+    wanted: dict[Literal["tensorboard", "wandb"], bool] = {"tensorboard": tensorboard, "wandb": wandb}
+    for name, asked in wanted.items():
+        if asked and find_spec(name) is None:
+            valid = f"leave it out, or install it: pip install {name}"
+            raise InvalidInput([Problem(key=name, value="true", rule=f"needs the package {name}", valid=valid)])
+    return tuple(name for name, asked in wanted.items() if asked)
 
 
 def who() -> str:

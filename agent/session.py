@@ -24,9 +24,11 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import SessionPaths, Workspace
 from lab.proposals import Proposals, refuse_unfit
-from lab.records import Proposal, ProposalState, RunRecord, RunState, SessionRecord, now
+from lab.records import Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, now
+from lab.variants import chosen
 from training.protocol import Progress
-from training.runner import Runner, Stopped, train_run
+from training.run import Options, Stopped, train_run
+from training.runner import Runner
 
 POLL_SECONDS = 0.2
 FAILURES = 3
@@ -140,7 +142,7 @@ class Session:
         if self.unfinished() is not None:
             return None  # what was begun is finished first
         budgets, mine = self.record.budgets, self.mine()
-        scored = [run.state is RunState.FINISHED for run in mine]
+        scored = [run.state in (RunState.FINISHED, RunState.PRUNED) for run in mine]
         reason = mine[-1].reason if mine else None
         endings = {
             f"all {budgets.max_runs} runs are done": budgets.max_runs is not None and len(mine) >= budgets.max_runs,
@@ -159,9 +161,9 @@ class Session:
     # --- its parts -----------------------------------------------------------------------------------------------
 
     @property
-    def group(self) -> tuple[str, str, str]:
-        """What this session works on: environment, objective, preset."""
-        return (self.record.env_name, self.record.objective, self.record.preset)
+    def group(self) -> Group:
+        """What this session works on."""
+        return self.record.group
 
     def mine(self) -> list[RunRecord]:
         """This session's runs, oldest first."""
@@ -207,7 +209,10 @@ class Session:
         number = [mine.run_id for mine in self.mine()].index(run.run_id) + 1
         of = f"/{self.record.budgets.max_runs}" if self.record.budgets.max_runs else ""
         self.view.training(run, f"run {number}{of} {self._what(run)}")
-        run = train_run(self.notebook, self.runner, self.inventory, run.run_id, self.view.progress, self.stop.is_set)
+        options = Options(prune=self.record.prune, mirrors=self.record.mirrors)
+        run = train_run(
+            self.notebook, self.runner, self.inventory, run.run_id, self.view.progress, self.stop.is_set, options
+        )
         self._event("trained", run=run.run_id, state=run.state)
         if run.proposal is not None:
             self.proposals.decide(run.proposal, ProposalState.DONE, "session", run_id=run.run_id)
@@ -216,7 +221,7 @@ class Session:
 
     def analyse(self, run: RunRecord) -> None:
         """Have a run reported on and the next config staged; the next workers warm up meanwhile."""
-        self.runner.warm(int(self.notebook.config(run.run_id).autopilot["threads"] or 1))
+        self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
         tokens_left = None
         if self.record.budgets.max_tokens is not None:
             tokens_left = self.record.budgets.max_tokens - self.record.tokens
@@ -277,6 +282,8 @@ class Session:
             preset=self.record.preset,
             objective=self.record.objective,
             session=self.record.session_id,
+            task=self.record.task,
+            variants=chosen(config, self.inventory.environment(config.env_name).variants),
             **more,
         )
         self._event("created", run=run.run_id, proposal=run.proposal)

@@ -51,6 +51,8 @@ def defaults(workspace: Workspace, commands: set[str]) -> dict[str, dict[str, An
         raise InvalidInput(f"{workspace.settings}: can't be read: {error}") from error
     found: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
+        if name == "variants":  # `lab.variants` reads these
+            continue
         if name not in commands or not isinstance(table, Mapping):
             valid = f"a table named after a command: {', '.join(sorted(commands))}"
             raise InvalidInput(

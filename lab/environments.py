@@ -10,7 +10,8 @@ from typing import Any, Literal
 from lab.config import Config, derive
 from lab.errors import InvalidInput, Problem
 from lab.inventory import Environment
-from lab.space import PARAMETERS, Scalar
+from lab.records import Task
+from lab.space import PARAMETERS, VARIANT_KEYS, Scalar
 
 Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
@@ -96,7 +97,18 @@ _PYTHON_ENVS = 64
 
 def profile_of(env_name: str) -> Profile:
     """What is declared about an environment, or the defaults."""
-    return PROFILES.get(env_name, Profile())
+    # Gymnasium's environments and the user's own follow no convention but that a return is there to be maximized.
+    return PROFILES.get(env_name, Profile(objective="mean_reward:max") if ":" in env_name else Profile())
+
+
+def task_of(config: Config) -> Task:
+    """What runs that start from this config are scored on."""
+    return Task(
+        env={key: value for key, value in config.env.items() if key != "num_envs"},
+        slots=int(config.autopilot["eval_slots"] or 1),
+        steps=int(config.autopilot["eval_steps"] or 1),
+        episodes=int(config.autopilot.get("eval_episodes") or 8),
+    )
 
 
 def metrics_of(env_name: str) -> dict[str, Metric]:
@@ -121,8 +133,12 @@ def base_config(environment: Environment) -> Config:
         train={**train, "device": "auto"},
         policy={"name": ini["base"]["policy_name"], **ini.get("policy", {})},
         rnn={"enabled": rnn_name is not None, "name": rnn_name},  # its widths follow policy.hidden_size
-        autopilot={"seeds": 2, "threads": 1, "eval_slots": 64, "eval_steps": 4000},
-    )
+        autopilot={
+            "seeds": 2, "threads": 1, "eval_slots": 64, "eval_steps": 4000, "eval_episodes": 8, "resume_mode": "fresh",
+            "save_strategy": "latest", "save_limit_mib": 512, "stall_limit": 300.0,
+            **{VARIANT_KEYS[kind].partition(".")[2]: "none" for kind, named in environment.variants.items() if named},
+        },
+    )  # fmt: skip
 
 
 def preset_config(environment: Environment, preset: str) -> Config:
@@ -138,8 +154,10 @@ def preset_config(environment: Environment, preset: str) -> Config:
     changes: dict[str, Any] = dict(_TOPOLOGY)
     if "num_envs" not in environment.constructor:  # one environment at a time in Python
         changes["vec.num_envs"] = _PYTHON_ENVS
+    if environment.emulated:  # a step costs about 20 us: fewer episodes must do
+        changes |= {"autopilot.eval_slots": 16, "autopilot.eval_steps": 20_000}
     if preset == "quick":
-        changes |= {"autopilot.seeds": 2, **_generic_quick(base), **profile.quick}
+        changes |= {"autopilot.seeds": 2, **_generic_quick(base, python=environment.emulated), **profile.quick}
     else:
         longest = next(int(p.high or 0) for p in PARAMETERS if p.key == "train.total_timesteps")
         steps = min(int(base.train["total_timesteps"] or longest), longest)
@@ -167,10 +185,11 @@ def check_objective(metric: str, env_name: str) -> None:
         raise InvalidInput([Problem(key="objective", value=repr(metric), rule=rule, valid=" | ".join(sorted(known)))])
 
 
-def _generic_quick(base: Config) -> dict[str, Scalar]:
+def _generic_quick(base: Config, *, python: bool) -> dict[str, Scalar]:
     """A short training on a CPU for an environment nobody has tuned: a batch of at most 1024 env units."""
+    longest = 300_000 if python else 1_000_000
     changes: dict[str, Scalar] = {
-        "train.total_timesteps": min(1_000_000, int(base.train["total_timesteps"] or 1_000_000)),
+        "train.total_timesteps": min(longest, int(base.train["total_timesteps"] or longest)),
         "train.bptt_horizon": 32,
         "train.minibatch_size": 8192,
     }

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lab.errors import InvalidInput, Problem
+from lab.records import Variant
 from lab.space import Scalar
 
 
 class Environment(BaseModel):
-    """One environment of PufferLib."""
+    """One environment: PufferLib's own, Gymnasium's through its emulation, or the user's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,6 +25,16 @@ class Environment(BaseModel):
     """Arguments of its constructor and their defaults, but for the ones PufferLib fills in."""
     agents_per_env: float | None = None
     """Agents of one `env.num_envs` unit; None until it has been built once."""
+    observation_bytes: int = 0
+    """Of one agent; 0 until it has been built once."""
+    emulated: bool = False
+    """A Python environment behind PufferLib's emulation, so that the ends of its episodes can be seen."""
+    policies: tuple[str, ...] = ()
+    """Names that `policy.name` may have."""
+    variants: dict[str, dict[str, Variant]] = {}
+    """What the workspace declares for it: `environment`, `reward`, `policy` to name to variant."""
+    sources: dict[str, str] = {}
+    """The user's files that it was read from, absolute, with their hashes; it is read again when one changed."""
     ini: dict[str, dict[str, Any]] = {}
     """PufferLib's own config: section to key to value, defaults included."""
 

@@ -4,6 +4,7 @@ Who writes what: the session or `autopilot train` writes run.json and the summar
 seed folder; the analysis writes report and transcript. A folder that can't be read is reported and passed over.
 """
 
+import contextlib
 import platform
 import shutil
 from collections.abc import Iterable, Iterator
@@ -14,24 +15,31 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lab.code import code_state
 from lab.config import Config, diff
 from lab.curves import compact
-from lab.environments import metrics_of, objective_of
+from lab.environments import objective_of, task_of
 from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem
-from lab.files import append_line, locked, read_lines, read_model, write_json, write_model
+from lab.files import append_line, locked, read_lines, read_model, write_atomic, write_json, write_model
+from lab.lineage import resolve
 from lab.paths import RunPaths, Workspace
 from lab.records import (
+    Group,
+    Pruning,
     ReplicateResult,
     RunRecord,
     RunState,
+    Task,
     TrainerSummary,
+    Variant,
     Verdict,
     new_id,
     now,
 )
-from lab.stats import compare, noise_floor, summarize
+from lab.seeds import free_of_evaluation
+from lab.stats import compare, noise_floor
+from lab.summary import summary_of
 
-Group = tuple[str, str, str]
 COUNTS = ("sps", "agent_steps", "epoch")
 
 
@@ -119,6 +127,8 @@ class Notebook:
         parent: str | None = None,
         proposal: str | None = None,
         session: str | None = None,
+        task: Task | None = None,
+        variants: dict[str, Variant] | None = None,
     ) -> RunRecord:
         """A new queued run, complete on disk or not there at all.
 
@@ -132,11 +142,16 @@ class Notebook:
             parent: the run that the overrides change.
             proposal: the proposal it carries out.
             session: the session that asked for it.
+            task: what it is scored on; its parent's if None, or the config's own where there is no parent.
+            variants: the user's stand-ins that the config names.
 
         Raises:
-            InvalidInput: the name is taken.
+            InvalidInput: the name is taken, or there is nothing of what it should resume from.
         """
         created = now()
+        task = task or (self.run(parent).task if parent else task_of(config))
+        resume = resolve(self, config, Group(config.env_name, objective, preset, task.key))
+        code, changed_code = code_state(self.workspace.root)
         paths = self.workspace.run(run_id or new_id(created))
         with locked(self.workspace.runs / ".lock"):
             if paths.dir.exists():
@@ -153,9 +168,13 @@ class Notebook:
                 parent=parent,
                 proposal=proposal,
                 session=session,
-                seeds=self._seeds(config),
+                seeds=self._seeds(config, task),
                 created=created,
                 host=platform.node(),
+                task=task,
+                variants=variants or {},
+                resume=resume,
+                code=code,
             )
             work = RunPaths(self.workspace.runs / f".new-{paths.dir.name}")
             shutil.rmtree(work.dir, ignore_errors=True)
@@ -163,20 +182,26 @@ class Notebook:
             write_json(work.override, overrides)
             changed = diff(self.config(parent), config) if parent else {}
             write_json(work.config_diff, {key: list(values) for key, values in changed.items()})
+            if changed_code:
+                write_atomic(work.code_diff, changed_code)
             write_model(work.run, record)
             work.dir.rename(paths.dir)
         return record
 
-    def _seeds(self, config: Config) -> tuple[int, ...]:
+    def _seeds(self, config: Config, task: Task) -> tuple[int, ...]:
         """The person's seeds if they set one, else the next ones that no run of this environment has used.
 
         Fresh seeds for every run: with the same few for all, the best config would be the one that suits them.
         """
         count = int(config.autopilot["seeds"] or 1)
         first = config.train.get("seed")
-        if not isinstance(first, int):
-            used = (seed for run in self._read_all() if run.env_name == config.env_name for seed in run.seeds)
-            first = max(used, default=0) + 1
+        if isinstance(first, int):
+            return tuple(range(first, first + count))
+        used = (seed for run in self._read_all() if run.env_name == config.env_name for seed in run.seeds)
+        first = max(used, default=0) + 1
+        shape = (1, task.slots) if "num_envs" in config.env else (task.slots, 1)
+        while not free_of_evaluation(config, range(first, first + count), shape):
+            first += count
         return tuple(range(first, first + count))
 
     def update(self, run_id: str, **changes: Any) -> RunRecord:
@@ -188,7 +213,13 @@ class Notebook:
         write_model(self.workspace.run(run_id).run, record)
         return record
 
-    def finish(self, run_id: str, results: Iterable[ReplicateResult], versions: dict[str, str]) -> RunRecord:
+    def finish(
+        self,
+        run_id: str,
+        results: Iterable[ReplicateResult],
+        versions: dict[str, str],
+        pruning: Pruning | None = None,
+    ) -> RunRecord:
         """Record the end of a run from its replicates: summary, final state, verdict.
 
         A run finishes only when every replicate did and its objective was measured; else it takes the state and
@@ -197,19 +228,24 @@ class Notebook:
         record, results = self.run(run_id), list(results)
         paths = self.workspace.run(run_id)
         for seed in record.seeds:
-            compact(paths.seed(seed))
+            with contextlib.suppress(OSError):  # a full disk: the lines stay as they are
+                compact(paths.seed(seed))
+        sources = {name: digest for result in results for name, digest in result.sources.items()}
+        more: dict[str, Any] = {"versions": versions, "sources": sources, "pruning": pruning}
         metric, _ = objective_of(record.objective, record.env_name)
         bad = next((result for result in results if result.state is not RunState.FINISHED), None)
+        if bad is None and len(results) < len(record.seeds):
+            return self.fail(run_id, RunState.KILLED, "stopped by the user before every seed was trained", **more)
         if bad is None and not all(metric in result.metrics for result in results):
             known = sorted({name for result in results for name in result.metrics})
             reason = f"the environment logged no {metric!r} in the final evaluation (it logged {', '.join(known)})"
-            return self.fail(run_id, RunState.FAILED, reason, versions=versions)
+            return self.fail(run_id, RunState.FAILED, reason, **more)
         if bad is not None:
             tail = log_tail(paths, bad.seed)
-            return self.fail(run_id, bad.state, f"seed {bad.seed}: {bad.reason}", log_tail=tail, versions=versions)
+            return self.fail(run_id, bad.state, f"seed {bad.seed}: {bad.reason}", log_tail=tail, **more)
         config = self.config(run_id)
-        write_model(paths.summary, _summary(record, config, results))
-        record = self.update(run_id, state=RunState.FINISHED, finished=now(), versions=versions)
+        write_model(paths.summary, summary_of(record, config, results))
+        record = self.update(run_id, state=RunState.FINISHED, finished=now(), **more)
         self.judge(record)
         return record
 
@@ -284,17 +320,24 @@ class Notebook:
         return summary.metrics[metric].values if summary and metric in summary.metrics else ()
 
     def _confounds(self, run_id: str, against: str) -> tuple[str, ...]:
-        new, old = self.config(run_id), self.config(against)
+        new, old = self.run(run_id), self.run(against)
+        steps = [self.config(name).train["total_timesteps"] for name in (against, run_id)]
         found = []
-        if new.train["total_timesteps"] != old.train["total_timesteps"]:
-            steps = (old.train["total_timesteps"], new.train["total_timesteps"])
+        if steps[0] != steps[1]:
             found.append(f"trained for {steps[1]:,} steps against {steps[0]:,}")
-        task = {key for key in diff(old, new) if key.startswith("env.") and key != "env.num_envs"}
-        if task:
-            found.append(f"the task differs: {', '.join(sorted(task))}")
-        versions = self.run(run_id).versions, self.run(against).versions
-        if versions[0] and versions[1] and versions[0] != versions[1]:
-            found.append("other versions of the code")
+        for metric, what in (("cumulative_steps", "warm-started: trained"), ("agent_steps", "ended early: trained")):
+            counts = [next(iter(self.values(name, metric)), None) for name in (against, run_id)]
+            if not found and counts[0] is not None and counts[1] is not None and not _alike(counts[0], counts[1]):
+                found.append(f"{what} for {counts[1]:,.0f} steps in all against {counts[0]:,.0f}")
+        if new.task != old.task:
+            found.append("the final evaluations differ")
+        if new.versions and old.versions and new.versions != old.versions:
+            changed = sorted(k for k in new.versions | old.versions if new.versions.get(k) != old.versions.get(k))
+            found.append(f"other versions of {', '.join(changed)}")
+        # A file that only one of them used is the change under test; the same file with other content is not.
+        edited = sorted(name for name in new.sources.keys() & old.sources if new.sources[name] != old.sources[name])
+        if edited:
+            found.append(f"the code has changed: {', '.join(edited)}")
         return tuple(found)
 
     def noise(self, group: Group) -> tuple[float, int] | None:
@@ -323,6 +366,11 @@ def _readable(paths: RunPaths) -> RunRecord:
     return record
 
 
+def _alike(one: float, other: float) -> bool:
+    """Two step counts that a whole number of batches explains: training goes on to the end of one."""
+    return abs(one - other) <= 0.05 * max(one, other)
+
+
 def log_tail(paths: RunPaths, seed: int, lines: int = 12) -> tuple[str, ...]:
     """The last lines of a replicate's log, bounded."""
     log = paths.seed(seed).log
@@ -332,46 +380,6 @@ def log_tail(paths: RunPaths, seed: int, lines: int = 12) -> tuple[str, ...]:
         file.seek(max(0, log.stat().st_size - 16_384))
         text = file.read().decode(errors="replace")
     return tuple(line[:400] for line in text.splitlines()[-lines:])
-
-
-def _summary(record: RunRecord, config: Config, results: list[ReplicateResult]) -> TrainerSummary:
-    declared = metrics_of(record.env_name)
-    rates = {name for key, metric in declared.items() if metric.rate for name in (key, metric.source)}
-    names = [name for name in results[0].metrics if all(name in result.metrics for result in results)]
-    metrics = {}
-    for name in names:
-        values = [result.metrics[name] for result in results]
-        low, high = (0.0, 1.0) if name in rates else declared[name].bounds if name in declared else (None, None)
-        outside = any((low is not None and value < low) or (high is not None and value > high) for value in values)
-        what = "a rate, but outside 0 to 1" if name in rates else f"between {low} and {high}, but outside"
-        flag = f"declared as {what}" if outside else None
-        metrics[name] = summarize(values, flag, bounds=(None, None) if outside else (low, high))
-    return TrainerSummary(
-        timestamp=now(),
-        run_id=record.run_id,
-        train=config.train,
-        env=config.env,
-        vec=config.vec,
-        metrics=metrics,
-        greedy=_greedy(results, record.env_name),
-    )
-
-
-def _greedy(results: list[ReplicateResult], env_name: str) -> dict[str, Any]:
-    passes = [next((e for e in result.evaluations if e.actions == "greedy"), None) for result in results]
-    mapped = [map_metrics(evaluation.raw, env_name) for evaluation in passes if evaluation]
-    if len(mapped) < len(results):
-        return {}
-    return {
-        name: summarize([values[name] for values in mapped]) for name in mapped[0] if all(name in m for m in mapped)
-    }
-
-
-def map_metrics(raw: dict[str, float], env_name: str) -> dict[str, float]:
-    """What an environment logged, under the common names; names without a mapping stay as they are."""
-    declared = metrics_of(env_name)
-    mapped = {name: raw[metric.source] * metric.scale for name, metric in declared.items() if metric.source in raw}
-    return {**{name: value for name, value in raw.items() if name != "n"}, **mapped}
 
 
 def active_time(run: RunRecord) -> timedelta | None:

@@ -40,6 +40,11 @@ def checked(kind: str, name: str) -> str:
     return name
 
 
+def slug(name: str) -> str:
+    """An environment's name as part of a file's: what a path can't have becomes a hyphen."""
+    return re.sub(r"[^0-9A-Za-z_.-]+", "-", name)[:80]
+
+
 def cache_dir() -> Path:
     """What can be made again at any time and belongs to the machine, not to a workspace."""
     return Path(os.environ.get("AUTOPILOT_CACHE") or Path.home() / ".cache" / "autopilot")
@@ -75,6 +80,10 @@ class SeedPaths:
     def checkpoints(self) -> Path:
         """Folder of the saved weights."""
         return self.dir / "checkpoints"
+
+    def weights(self, name: str) -> Path:
+        """A checkpoint: `latest`, `best` or `step_000001000000`; what the optimizer knew lies beside it."""
+        return self.checkpoints / f"{name}.pt"
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,11 @@ class RunPaths:
     def plots(self) -> Path:
         """Folder of the report's pictures."""
         return self.dir / "plots"
+
+    @property
+    def code_diff(self) -> Path:
+        """What the user's repository had that was not committed."""
+        return self.dir / "code.diff"
 
     @property
     def seeds(self) -> Path:
@@ -222,6 +236,24 @@ class Workspace:
     def session_lock(self) -> Path:
         """Held by the one running session; names its pid and start."""
         return self.runs / "session.lock"
+
+    @property
+    def presets(self) -> Path:
+        """Folder of the presets that were measured here."""
+        return self.root / "presets"
+
+    def preset(self, name: str, env_name: str) -> Path:
+        """One of them.
+
+        Raises:
+            NotFound: `name` can't be a preset's name.
+        """
+        return self.presets / f"{checked('preset', name)}.{slug(env_name)}.json"
+
+    @property
+    def ballast(self) -> Path:
+        """Space kept in hand, given up when the disk is full so that outcomes can still be recorded."""
+        return self.runs / ".ballast"
 
     @property
     def proposals(self) -> Path:

@@ -14,7 +14,7 @@ from lab.files import locked, read_model, write_json, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
-from lab.records import Decision, Proposal, ProposalState, new_id, now
+from lab.records import Decision, Group, Proposal, ProposalState, new_id, now
 from lab.validate import check_overrides
 
 S = ProposalState
@@ -113,12 +113,12 @@ class Proposals:
             self._show_next()
         return proposal
 
-    def head(self, group: tuple[str, str, str]) -> Proposal | None:
+    def head(self, group: Group) -> Proposal | None:
         """The approved proposal of a group that runs next: the one approved first."""
         approved = [proposal for proposal in self.all() if proposal.group == group and proposal.state is S.APPROVED]
         return min(approved, key=lambda proposal: proposal.decisions[-1].time, default=None)
 
-    def staged(self, group: tuple[str, str, str]) -> Proposal | None:
+    def staged(self, group: Group) -> Proposal | None:
         """The proposal of a group that waits for a decision."""
         return next((p for p in reversed(self.all()) if p.group == group and p.state is S.STAGED), None)
 

@@ -3,10 +3,12 @@
 Files are the truth. What training wrote freezes when the run ends; verdicts and decisions are only ever added.
 """
 
+import hashlib
+import json
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,6 +50,84 @@ class RunState(StrEnum):
         return self not in (RunState.QUEUED, RunState.RUNNING)
 
 
+class Group(NamedTuple):
+    """What is compared with what, and has one incumbent."""
+
+    env_name: str
+    objective: str
+    preset: str
+    task: str
+    """`Task.key`."""
+
+
+class Task(Record):
+    """What a run is scored on: fixed by whoever starts a session or a run, out of reach of any proposal."""
+
+    env: dict[str, Any] = {}
+    """Arguments of the environment's constructor, without `num_envs`."""
+    slots: int = 64
+    """Parallel environments of the final evaluation."""
+    steps: int = 4000
+    """Steps of each, where the environment counts its episodes itself; else the most that an evaluation may take."""
+    episodes: int = 8
+    """Complete episodes of each slot, where their ends can be seen."""
+
+    @property
+    def key(self) -> str:
+        """A short hash; equal tasks have equal ones."""
+        text = json.dumps(self.model_dump(), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class Variant(Record):
+    """A named stand-in that the user declares in `autopilot.toml` for an environment, a reward or a policy."""
+
+    call: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """`module:callable`, importable from the workspace or installed."""
+    arguments: dict[str, bool | int | float | str] = {}
+    env: str | None = None
+    """The one environment that it is for; None for any."""
+
+
+class Resume(Record):
+    """Where a warm start takes its weights from, resolved when the run is made."""
+
+    run_id: str | None
+    """The run that they are of; None for a file that no run of this workspace wrote."""
+    files: tuple[str, ...]
+    """Relative to the workspace; replicate i starts from file i modulo their number."""
+
+
+class CodeState(Record):
+    """The user's repository when a run was made."""
+
+    commit: str
+    dirty: str | None = None
+    """SHA-256 of what differs from the commit (kept in `code.diff`); None when nothing does."""
+
+
+class Stopping(Record):
+    """Why a training is ended before its time, and what its run is called then."""
+
+    state: Literal[RunState.KILLED, RunState.PRUNED]
+    reason: str
+
+
+class Pruning(Record):
+    """That a run was found hopeless, and against what."""
+
+    steps: int
+    """The rung: agent steps of each replicate."""
+    score: float
+    """The run's training score there: mean over its replicates, in the objective's units."""
+    median: float
+    """Of the peers' scores there."""
+    peers: int
+    """How many of them there were, five at least."""
+    spared: bool
+    """It is trained to its end nevertheless, to see whether that would have been a loss."""
+
+
 class RunRecord(Record):
     """`run.json`."""
 
@@ -74,11 +154,22 @@ class RunRecord(Record):
     log_tail: tuple[str, ...] = ()
     host: str = ""
     versions: dict[str, str] = {}
+    task: Task = Task()
+    variants: dict[str, Variant] = {}
+    """The user's stand-ins that it trains with: `environment`, `reward`, `policy` to what was declared then."""
+    resume: Resume | None = None
+    """None when it starts from fresh weights."""
+    code: CodeState | None = None
+    """None where the workspace lies in no repository."""
+    sources: dict[str, str] = {}
+    """Hash of each file that environment and policy are made of, compiled extensions included."""
+    pruning: Pruning | None = None
+    """What the pruner found, if it found the run hopeless."""
 
     @property
-    def group(self) -> tuple[str, str, str]:
-        """What is compared with what, and has one incumbent: environment, objective, preset."""
-        return (self.env_name, self.objective, self.preset)
+    def group(self) -> Group:
+        """What it is compared with."""
+        return Group(self.env_name, self.objective, self.preset, self.task.key)
 
 
 class Evaluation(Record):
@@ -88,7 +179,12 @@ class Evaluation(Record):
     episodes: int
     """Episodes that ended."""
     unfinished_share: float
-    """Upper bound of the weight that episodes cut off at the end would have had."""
+    """Upper bound of the weight that episodes cut off at the end would have had; 0 where each slot counts the same
+    number of complete ones."""
+    steps: int = 0
+    """Of each slot, as many as that took."""
+    per_slot: int | None = None
+    """Complete episodes counted of each slot; None where the environment adds them up itself."""
     raw: dict[str, float]
     """What the environment logged: mean over the episodes."""
 
@@ -106,6 +202,16 @@ class ReplicateResult(Record):
     eval_seed: int | None = None
     weights: str | None = None
     """SHA-256 of the final weights."""
+    started_from: str | None = None
+    """SHA-256 of the weights that a warm start began with."""
+    first_step: datetime | None = None
+    """When its environments were first stepped."""
+    stopped_early: str | None = None
+    """Why a finished replicate trained for fewer steps than `train.total_timesteps`."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know, such as moments that could not be carried over."""
+    peak_memory_mib: float = 0.0
+    sources: dict[str, str] = {}
     threads: int = 1
     device: str = ""
     train_seconds: float = 0.0
@@ -200,6 +306,8 @@ class Proposal(Record):
     env_name: str
     preset: str
     objective: str
+    task: str
+    """`Task.key` of its parent's task."""
     parent: str
     """The run whose config the overrides change."""
     parent_config: str
@@ -220,9 +328,9 @@ class Proposal(Record):
         return self.decisions[-1].state
 
     @property
-    def group(self) -> tuple[str, str, str]:
+    def group(self) -> Group:
         """As a run's."""
-        return (self.env_name, self.objective, self.preset)
+        return Group(self.env_name, self.objective, self.preset, self.task)
 
 
 class Budgets(Record):
@@ -247,6 +355,13 @@ class SessionRecord(Record):
     seeds: int
     settings: dict[str, Any] = {}
     """Overrides of the preset that the person gave with --set."""
+    task: Task = Task()
+    """What every run of the session is scored on."""
+    prune: bool = False
+    """End runs that look hopeless beside their peers."""
+    mirrors: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    parallel: int | None = None
+    """Replicates at once; None derives it."""
     budgets: Budgets
     created: datetime
     active_seconds: float = 0.0
@@ -254,3 +369,8 @@ class SessionRecord(Record):
     tokens: int = 0
     ended: datetime | None = None
     ended_because: str | None = None
+
+    @property
+    def group(self) -> Group:
+        """The runs it works on."""
+        return Group(self.env_name, self.objective, self.preset, self.task.key)

@@ -157,15 +157,34 @@ PARAMETERS: tuple[Parameter, ...] = (
     _p("vec.num_envs", int, 1, 4096, POW2, "Environments (each of env.num_envs) that PufferLib steps."),
     _settable("vec.num_workers", int, "Processes of the Multiprocessing backend.", low=1, high=1024),
     _settable("vec.batch_size", int, "Environments received at a time by Multiprocessing.", low=1, high=4096),
-    _settable("policy.name", str, "PufferLib's policy class for the environment."),
+    _settable("policy.name", str, "The environment's own policy class, or Default: PufferLib's."),
     _p("policy.hidden_size", int, 8, 4096, POW2, "Width of the policy."),
     Parameter("rnn.enabled", bool, doc="Wrap the policy in its LSTM."),
     _settable("rnn.name", str, "PufferLib's recurrent wrapper for the environment."),
     _settable("autopilot.seeds", int, "Replicates of a run.", low=1, high=64),
     _settable("autopilot.threads", int, "Threads of each replicate.", low=1, high=256),
-    _settable("autopilot.eval_slots", int, "Parallel environments of the final evaluation.", low=1, high=65536),
-    _settable("autopilot.eval_steps", int, "Steps of each of them.", low=1, high=10_000_000),
+    _settable("autopilot.eval_slots", int, "Parallel agents of the final evaluation.", low=1, high=65536),
+    _settable("autopilot.eval_steps", int, "Steps of each, or the most it may take where episodes are counted.",
+              low=1, high=10_000_000),
+    _settable("autopilot.eval_episodes", int, "Complete episodes of each, where their ends can be seen.", low=1,
+              high=10_000),
+    Parameter("autopilot.resume_mode", str, None, None, Scale.CHOICE, ("fresh", "continue"),
+              doc="Start from fresh weights, or go on from those of another run."),
+    Parameter("autopilot.resume_from", str, doc="Whose weights: latest | best | a run's id | a .pt file's path."),
+    Parameter("autopilot.save_strategy", str, None, None, Scale.CHOICE, ("latest", "best", "all"),
+              doc="Checkpoints that are kept: the last one, also the best-scoring one, or each."),
+    _settable("autopilot.save_limit_mib", int, "Disk that the checkpoints of a replicate may take.", low=1,
+              high=1_000_000),
+    _settable("autopilot.target_score", float, "Training ends when its score has reached this."),
+    _settable("autopilot.time_limit", float, "Seconds that a replicate may take.", low=1, high=10_000_000),
+    _settable("autopilot.stall_limit", float, "Seconds without progress after which it is ended.", low=1, high=86_400),
+    _settable("autopilot.memory_limit", float, "GiB that a replicate may use.", low=0.1, high=100_000),
 )  # fmt: skip
+
+# Keys whose values name the user's own code (`[variants]` in autopilot.toml).
+VARIANT_KEYS = {kind: f"autopilot.{kind}_variant" for kind in ("environment", "reward", "policy")}
+# What the final evaluation is like: the task's, so a proposal can't change it.
+TASK_KEYS = ("autopilot.eval_slots", "autopilot.eval_steps", "autopilot.eval_episodes")
 
 
 class Space(Mapping[str, Parameter]):
@@ -220,12 +239,28 @@ class Space(Mapping[str, Parameter]):
         return " or ".join(dict.fromkeys(close)) or "see 'autopilot doctor --space'"
 
 
-def space_for(constructor: Mapping[str, Scalar]) -> Space:
-    """The space of an environment whose constructor takes these arguments (name to default).
+def space_for(
+    constructor: Mapping[str, Scalar],
+    policies: Sequence[str] = (),
+    variants: Mapping[str, Sequence[str]] | None = None,
+) -> Space:
+    """The space of an environment.
 
-    `env.num_envs` makes the batch and stays proposable; the others define the task and are for a person to set.
+    `env.num_envs` makes the batch and stays proposable; the constructor's other arguments define the task and are for
+    a person to set.
+
+    Args:
+        constructor: the arguments that its constructor takes, name to default.
+        policies: names that `policy.name` may have; any if none are known.
+        variants: kind (`environment`, `reward`, `policy`) to the names that the user declared.
     """
-    parameters = list(PARAMETERS)
+    parameters = [
+        replace(p, scale=Scale.CHOICE, choices=tuple(policies)) if policies and p.key == "policy.name" else p
+        for p in PARAMETERS
+    ]
+    for what, names in (variants or {}).items():
+        doc = f"Your own {what} to train with, declared in autopilot.toml; none: the usual one."
+        parameters.append(Parameter(VARIANT_KEYS[what], str, None, None, Scale.CHOICE, ("none", *names), doc=doc))
     for name, default in constructor.items():
         if name == "num_envs":
             doc = "Copies of the environment stepped together in C."

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from lab.config import Config
 from lab.environments import objective_of
 from lab.inventory import Environment, Inventory
-from lab.notebook import Group, Notebook
-from lab.records import RunRecord
+from lab.notebook import Notebook
+from lab.records import Group, RunRecord
 from lab.space import Parameter, Scale
 from lab.validate import check_overrides, space_of
 

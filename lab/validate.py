@@ -9,12 +9,14 @@ from typing import Any
 from lab.config import Config, derive
 from lab.errors import InvalidInput, Problem
 from lab.inventory import Environment, Inventory
+from lab.seeds import evaluation_shape, free_of_evaluation
 from lab.space import Space, space_for
 
 
 def space_of(environment: Environment) -> Space:
     """The search space of an environment."""
-    return space_for(environment.constructor)
+    names = {kind: tuple(declared) for kind, declared in environment.variants.items() if declared}
+    return space_for(environment.constructor, environment.policies, names)
 
 
 def check_overrides(
@@ -87,6 +89,15 @@ def cross_checks(config: Config, environment: Environment, inventory: Inventory)
             )
     if config.vec["backend"] == "Multiprocessing":
         found += _multiprocessing(config, inventory)
+    seed = config.train.get("seed")
+    if isinstance(seed, int) and environment.agents_per_env is not None:
+        slots = int(config.autopilot["eval_slots"] or 1)
+        shape = evaluation_shape(slots, environment.agents_per_env, scalable="num_envs" in environment.constructor)
+        if not free_of_evaluation(config, range(seed, seed + int(config.autopilot["seeds"] or 1)), shape):
+            rule = "seeds environments that the final evaluation uses"
+            problem("train.seed", rule, "another, such as 1")
+    if config.autopilot.get("resume_mode") == "continue" and not config.autopilot.get("resume_from"):
+        problem("autopilot.resume_from", "is needed to continue", "latest | best | a run's id | a .pt file's path")
     device = str(config.train["device"])
     if device not in ("auto", *inventory.devices):
         problem("train.device", "is not on this machine", " | ".join(("auto", *inventory.devices)))

@@ -17,13 +17,12 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.proposals import Proposals
-from lab.records import RunRecord, RunState
-from training.fake import FakeRunner
+from lab.records import RunRecord
+from training.fake import FakeRunner, Fault
 from training.machine import load_inventory
-from training.runner import train_run
+from training.run import train_run
 
 ENV = "puffer_cartpole"
-GROUP = (ENV, "perf:max", "quick")
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +74,7 @@ RunMaker = Callable[..., RunRecord]
 def make_run(notebook: Notebook, inventory: Inventory, config: Config) -> RunMaker:
     """Runs trained by the fake runner: `make_run({"train.learning_rate": 0.01}, parent=...)`."""
 
-    def make(overrides: dict[str, Any] | None = None, *, fault: RunState | None = None, **more: Any) -> RunRecord:
+    def make(overrides: dict[str, Any] | None = None, *, fault: Fault | None = None, **more: Any) -> RunRecord:
         parent = more.get("parent")
         base = notebook.config(parent) if parent else config
         more = {"arm": "offline" if parent else "baseline", **more}

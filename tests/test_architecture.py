@@ -16,7 +16,13 @@ MAY_IMPORT = {
     "agent": {"tools", "training", "lab"},
 }
 TRAINING_LIBRARIES = {"torch", "pufferlib", "heavyball"}
-CHILD_PROCESSES = {"training/adapter.py", "training/envs.py"}
+CHILD_PROCESSES = {
+    "training/adapter.py",
+    "training/checkpoints.py",
+    "training/envs.py",
+    "training/evaluation.py",
+    "training/replicate.py",
+}
 
 
 def modules() -> list[Path]:
@@ -39,28 +45,29 @@ def test_imports_point_one_way(path: Path) -> None:
     assert ours <= MAY_IMPORT[package] | {package}
 
 
-def test_only_two_modules_of_the_worker_import_torch_and_pufferlib() -> None:
-    found = {
-        str(path.relative_to(ROOT))
-        for path in modules()
-        if TRAINING_LIBRARIES & {n.split(".")[0] for n in imports(path)}
-    }
-    assert found == CHILD_PROCESSES
+def importing(library: str) -> set[str]:
+    found = {path for path in modules() if library in {name.split(".")[0] for name in imports(path)}}
+    return {str(path.relative_to(ROOT)) for path in found}
 
 
-def test_only_the_worker_imports_the_two() -> None:
-    assert {path.name for path in modules() if "training.adapter" in set(imports(path)) or _imports_adapter(path)} == {
-        "worker.py"
-    }
+def test_one_module_imports_pufferlib_and_only_child_processes_import_torch() -> None:
+    assert importing("pufferlib") == {"training/adapter.py"}
+    assert importing("torch") == CHILD_PROCESSES
+    assert importing("heavyball") == set()
 
 
-def _imports_adapter(path: Path) -> bool:
-    return any(
-        isinstance(node, ast.ImportFrom)
-        and node.module == "training"
-        and "adapter" in {name.name for name in node.names}
-        for node in ast.walk(ast.parse(path.read_text()))
-    )
+def test_only_child_processes_import_what_imports_torch() -> None:
+    names = {path.removesuffix(".py").replace("/", ".") for path in CHILD_PROCESSES}
+    found = {str(path.relative_to(ROOT)) for path in modules() if names & set(_all_imports(path))}
+    assert found <= CHILD_PROCESSES | {"training/worker.py"}
+
+
+def _all_imports(path: Path) -> Iterator[str]:
+    """Also what `from training import adapter` brings."""
+    yield from imports(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 def test_nothing_imports_the_command_line() -> None:

@@ -80,7 +80,8 @@ def test_a_night_that_is_killed_goes_on(workspace: Workspace, cli: Cli) -> None:
                 break
         while Notebook(workspace).runs()[-1].state is not RunState.RUNNING:  # the line comes a moment before
             assert process.poll() is None
-        workers = [child for child in psutil.Process(process.pid).children() if "training.worker" in child.cmdline()]
+        children = psutil.Process(process.pid).children(recursive=True)
+        workers = [child for child in children if "training.worker" in child.cmdline()]
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()

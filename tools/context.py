@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from lab.errors import NotFound
 from lab.inventory import Inventory
-from lab.notebook import Group, Notebook
+from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import Proposal, RunRecord
+from lab.records import Group, Proposal, RunRecord
 
 
 @dataclass

@@ -116,6 +116,7 @@ def stage_proposal(
         env_name=ctx.group[0],
         objective=ctx.group[1],
         preset=ctx.group[2],
+        task=ctx.group.task,
         parent=parent_id,
         parent_config=base.fingerprint(),
         analysed=ctx.subject.run_id,

@@ -1,280 +1,424 @@
-"""PuffeRL, the trainer of PufferLib 3.0.0, driven: build, train, evaluate.
+"""PufferLib 3.0.0, all of it: its configs, environments, policies, vectorization and trainer.
 
-This module and `training.envs` alone import torch and PufferLib, so another version is the work of these two. Both
-run in worker processes only; importing them takes about two seconds.
+Nothing else imports PufferLib, so another version of it is the work of this module; `tests/training/test_adapter.py`
+is the contract that it has to keep. It runs in worker processes only: importing it takes about two seconds.
 """
 
-import hashlib
+import ast
+import configparser
 import importlib
-import math
-import random
+import inspect
 import sys
-import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 # PufferLib reads the command line where it is imported and used; the worker's own is not for it.
 sys.argv = sys.argv[:1]
 import pufferlib  # noqa: E402
+import pufferlib.emulation  # noqa: E402
+import pufferlib.models  # noqa: E402
+import pufferlib.ocean.environment  # noqa: E402
 import pufferlib.pufferl  # noqa: E402
 import pufferlib.pytorch  # noqa: E402
 import pufferlib.vector  # noqa: E402
 
 from lab.config import Config  # noqa: E402
-from lab.notebook import map_metrics  # noqa: E402
-from lab.records import Evaluation, ReplicateResult, RunState  # noqa: E402
-from training.envs import devices  # noqa: E402
-from training.protocol import Progress, TrainJob  # noqa: E402
 
-# Environment seeds of the final evaluation start at EVAL_SEED x slots, far above those of training: Ocean seeds
-# its C environments with `i + seed * num_envs` (env_binding.h).
-EVAL_SEED = 2**24
+# Filled in by PufferLib or of no meaning without a screen.
+NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")
+GYMNASIUM = "gymnasium:"
+DEFAULT_POLICY = "Default"
+DEFAULT_RNN = "Recurrent"
 
-
-class Diverged(Exception):
-    """Losses or weights are no longer finite."""
+Maker = Callable[..., Any]
+Reward = Callable[[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
-class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
-    """PuffeRL as it is, without the full-screen dashboard."""
-
-    def print_dashboard(self, *_: Any, **__: Any) -> None:
-        """Nothing: progress goes out as events."""
+# --- configs -----------------------------------------------------------------------------------------------------
 
 
-def make_vecenv(config: Config, package: str, seed: int) -> Any:
-    """The vectorized environment of a config."""
-    module = importlib.import_module("pufferlib.ocean" if package == "ocean" else f"pufferlib.environments.{package}")
-    vec = {key: value for key, value in config.vec.items() if value is not None}
+def default_ini() -> dict[str, dict[str, Any]]:
+    """PufferLib's defaults, for an environment that it has no ini for."""
+    return _sections(_configs() / "default.ini")
+
+
+def inis() -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """PufferLib's Ocean configs by environment, read as `pufferl.load_config` does but without a command line."""
+    for path in sorted((_configs() / "ocean").glob("*.ini")):
+        sections = _sections(_configs() / "default.ini", path)
+        for name in str(sections["base"]["env_name"]).split():
+            yield name, sections
+
+
+def _configs() -> Path:
+    return Path(pufferlib.__file__).parent / "config"
+
+
+def _sections(*paths: Path) -> dict[str, dict[str, Any]]:
+    parser = configparser.ConfigParser()
+    parser.read(paths)
+    return {section: {key: _literal(value) for key, value in parser[section].items()} for section in parser.sections()}
+
+
+def _literal(text: str) -> Any:
+    if text in ("true", "false"):  # some of the inis write it like this
+        return text == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+# --- environments ------------------------------------------------------------------------------------------------
+
+
+def maker_of(env_name: str) -> Maker:
+    """What makes one environment of that name; called with `buf`, `seed` and the environment's own arguments.
+
+    Args:
+        env_name: an Ocean environment's (`puffer_cartpole`), `gymnasium:ID`, or `module:callable` of a PufferEnv or
+            of a Gymnasium environment.
+
+    Raises:
+        KeyError: PufferLib makes no environment of that name.
+        ImportError, AttributeError: it, or its compiled extension, can't be loaded.
+    """
+    if env_name.startswith(GYMNASIUM):
+        import gymnasium
+
+        return _emulated(lambda **arguments: gymnasium.make(env_name.removeprefix(GYMNASIUM), **arguments))
+    if ":" in env_name:
+        return _users(load_object(env_name))
+    found: Maker = pufferlib.ocean.environment.env_creator(env_name)
+    return found
+
+
+def load_object(name: str) -> Callable[..., Any]:
+    """The callable that `module:callable` names.
+
+    Raises:
+        ImportError: the module can't be imported.
+        AttributeError: it has nothing callable of that name.
+    """
+    module, _, attribute = name.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if not callable(found):
+        raise AttributeError(f"{name} is not callable")  # noqa: TRY004 - to callers, nothing callable is there
+    return found  # type: ignore[no-any-return]  # the user's
+
+
+def arguments_of(env_name: str) -> dict[str, Any]:
+    """The arguments of an environment's constructor and their defaults, but for the ones PufferLib fills in."""
+    if env_name.startswith(GYMNASIUM):
+        import gymnasium
+
+        return {k: v for k, v in gymnasium.spec(env_name.removeprefix(GYMNASIUM)).kwargs.items() if k != "render_mode"}
+    target = load_object(env_name) if ":" in env_name else maker_of(env_name)
+    return {
+        key: None if parameter.default is inspect.Parameter.empty else parameter.default
+        for key, parameter in inspect.signature(target).parameters.items() if key not in NOT_ARGUMENTS
+    }  # fmt: skip
+
+
+def _emulated(make: Maker) -> Maker:
+    """A Gymnasium environment behind PufferLib's emulation, which logs return and length when an episode ends."""
+
+    def create(buf: Any = None, seed: int = 0, **arguments: Any) -> Any:
+        return _emulate(make(**arguments), buf, seed)
+
+    return create
+
+
+def _emulate(env: Any, buf: Any, seed: int) -> Any:
+    import gymnasium
+
+    if isinstance(env.action_space, gymnasium.spaces.Box):
+        env = pufferlib.ClipAction(env)
+    return pufferlib.emulation.GymnasiumPufferEnv(env=pufferlib.EpisodeStats(env), buf=buf, seed=seed)
+
+
+def _users(target: Maker) -> Maker:
+    """The user's callable: a PufferEnv as it is, a Gymnasium environment behind the emulation."""
+    takes = inspect.signature(target).parameters
+    anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes.values())
+
+    def create(buf: Any = None, seed: int = 0, **arguments: Any) -> Any:
+        filled = {key: value for key, value in (("buf", buf), ("seed", seed)) if key in takes or anything}
+        env = target(**filled, **arguments)
+        if isinstance(env, (pufferlib.PufferEnv, pufferlib.emulation.GymnasiumPufferEnv)):
+            return env
+        if hasattr(env, "step") and hasattr(env, "action_space"):
+            return _emulate(env, buf, seed)
+        raise TypeError(f"{target.__name__} made a {type(env).__name__}, neither a PufferEnv nor a Gymnasium one")
+
+    return create
+
+
+def is_emulated(env: Any) -> bool:
+    """The ends of its episodes can be seen from outside: a Python environment behind PufferLib's emulation."""
+    return isinstance(env, pufferlib.emulation.GymnasiumPufferEnv)
+
+
+# --- vectorization -----------------------------------------------------------------------------------------------
+
+
+def make_vecenv(maker: Maker, arguments: Mapping[str, Any], vec: Mapping[str, Any], seed: int) -> Any:
+    """Vectorized environments.
+
+    Built as `pufferlib.vector.make` would, which forgets to hand the seed on: every environment would be built with
+    seed 0, and what it draws then (a map, say) would be the same in training and evaluation.
+
+    Args:
+        maker: makes one environment.
+        arguments: of the environment.
+        vec: `backend`, `num_envs` and, for several processes, `num_workers` and `batch_size`.
+        seed: of the first environment; the others count up.
+    """
+    count = int(vec["num_envs"])
+    parts: tuple[list[Any], ...] = ([maker] * count, [[]] * count, [dict(arguments)] * count)
     if vec["backend"] == "Serial":
-        vec = {"backend": "Serial", "num_envs": vec["num_envs"]}
-    return pufferlib.vector.make(module.env_creator(config.env_name), env_kwargs=config.env, seed=seed, **vec)
+        return pufferlib.vector.Serial(*parts, count, seed=seed)
+    more = {key: int(vec[key]) for key in ("num_workers", "batch_size") if vec.get(key) is not None}
+    return pufferlib.vector.Multiprocessing(*parts, count, seed=seed, **more)
 
 
-def make_policy(config: Config, package: str, vecenv: Any, device: str) -> torch.nn.Module:
-    """The environment's own policy, in its LSTM if the config says so."""
-    module = importlib.import_module("pufferlib.ocean" if package == "ocean" else f"pufferlib.environments.{package}")
+class Rewarded:
+    """Vectorized environments with the user's reward in the place of theirs, for training only."""
+
+    def __init__(self, vecenv: Any, reward: Reward) -> None:
+        self._vecenv, self._reward = vecenv, reward
+        self._actions: NDArray[Any] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._vecenv, name)
+
+    def send(self, actions: NDArray[Any]) -> None:
+        """Step."""
+        self._actions = np.asarray(actions)
+        self._vecenv.send(actions)
+
+    def recv(self) -> tuple[Any, ...]:
+        """What came of it."""
+        observations, rewards, terminals, *rest = self._vecenv.recv()
+        if self._actions is not None:
+            shaped = self._reward(observations, self._actions, rewards, terminals)
+            rewards = np.asarray(shaped, dtype=np.float32).reshape(rewards.shape)
+        return observations, rewards, terminals, *rest
+
+
+# --- policies ----------------------------------------------------------------------------------------------------
+
+
+def policies_of(package: str | None) -> tuple[str, ...]:
+    """Names that `policy.name` may have: PufferLib's default and whatever its package has for environments."""
+    module = _policy_module(package)
+    own = [] if module is None else [
+        name for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, torch.nn.Module) and value.__module__ != "torch.nn"
+        and not issubclass(value, pufferlib.models.LSTMWrapper) and hasattr(value, "encode_observations")
+    ]  # fmt: skip
+    return tuple(dict.fromkeys([DEFAULT_POLICY, *own]))
+
+
+def _policy_module(package: str | None) -> Any:
+    return importlib.import_module(f"pufferlib.{package}.torch") if package else None
+
+
+def make_policy(
+    config: Config, package: str | None, vecenv: Any, device: str, variant: Callable[..., Any] | None = None
+) -> torch.nn.Module:
+    """A policy for some environments, in its LSTM if the config says so.
+
+    Args:
+        config: `policy` and `rnn` count.
+        package: PufferLib's package that the environment's own policies are in; None for none.
+        vecenv: whose spaces it is for.
+        device: where it lives.
+        variant: the user's, called with the environment, in the place of PufferLib's.
+    """
+    module, env = _policy_module(package), vecenv.driver_env
     arguments = {key: value for key, value in config.policy.items() if key != "name"}
-    policy = getattr(module.torch, str(config.policy["name"]))(vecenv.driver_env, **arguments)
+    if variant is not None:
+        policy = variant(env)
+    else:
+        name = str(config.policy["name"])
+        make = getattr(module, name) if hasattr(module, name) else getattr(pufferlib.models, name)
+        policy = make(env, **arguments)
     if config.rnn["enabled"]:
         hidden = {"input_size": policy.hidden_size, "hidden_size": policy.hidden_size}
         arguments = {key: value for key, value in config.rnn.items() if key not in ("enabled", "name")}
-        policy = getattr(module.torch, str(config.rnn["name"]))(vecenv.driver_env, policy, **{**hidden, **arguments})
+        name = str(config.rnn.get("name") or DEFAULT_RNN)
+        wrap = getattr(module, name) if hasattr(module, name) else pufferlib.models.LSTMWrapper
+        policy = wrap(env, policy, **{**hidden, **arguments})
     moved: torch.nn.Module = policy.to(device)
     return moved
 
 
-class _Logger:
-    """PuffeRL's logger: passes each log on, and stops a training whose losses are no longer finite."""
+def sample(logits: Any) -> torch.Tensor:
+    """Actions drawn as in training."""
+    actions: torch.Tensor = pufferlib.pytorch.sample_logits(logits)[0]
+    return actions
 
-    run_id = "checkpoints"  # PuffeRL saves to data_dir/run_id
 
-    def __init__(self, on_log: Callable[[dict[str, float], int], None]) -> None:
-        self._on_log = on_log
+def flat_items(info: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """A nested log as names with slashes."""
+    found: Iterator[tuple[str, Any]] = pufferlib.unroll_nested_dict(info)
+    return found
+
+
+# --- the trainer -------------------------------------------------------------------------------------------------
+
+
+class _NoThread:
+    """In the place of PuffeRL's thread that polls the machine each second: utilization is read with each log."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.cpu_util = self.cpu_mem = self.gpu_util = self.gpu_mem = (0,)
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+pufferlib.pufferl.Utilization = _NoThread
+
+
+class Logger:
+    """PuffeRL's logger: what it needs of one."""
+
+    run_id = "unused"
+
+    def __init__(self) -> None:
+        self.taken: tuple[dict[str, Any], int] | None = None
 
     def log(self, logs: dict[str, Any], step: int) -> None:
-        numbers = {key: float(value) for key, value in logs.items() if isinstance(value, (int, float, np.number))}
-        for key in ("losses/policy_loss", "losses/value_loss"):
-            if not math.isfinite(numbers.get(key, 0.0)):
-                raise Diverged(f"{key} became {numbers[key]} at step {step:,}")
-        self._on_log({key: value for key, value in numbers.items() if math.isfinite(value)}, step)
+        """Keep one log, speeds and what the environments reported, until the losses that belong to it are there."""
+        self.taken = (logs, step)
 
     def close(self, model_path: str) -> None:
         """PuffeRL calls it at the end of its own command only."""
 
 
-def train(
-    job: TrainJob, on_log: Callable[[dict[str, float]], None], on_progress: Callable[[Progress], None]
-) -> ReplicateResult:
-    """Train one replicate and evaluate it.
+class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
+    """PuffeRL as it is, without the full-screen dashboard and with checkpoints left to us."""
 
-    Every fault is an outcome: the result carries state and reason, the traceback goes to the log.
+    def __init__(
+        self,
+        config: Config,
+        vecenv: Any,
+        policy: torch.nn.Module,
+        *,
+        seed: int,
+        device: str,
+        on_log: Callable[[dict[str, Any], int], None] = lambda *_: None,
+        on_checkpoint: Callable[["Trainer"], None] = lambda _: None,
+    ) -> None:
+        """As PuffeRL's.
 
-    Args:
-        job: what to train.
-        on_log: gets every point that PuffeRL logs, as plain numbers.
-        on_progress: gets the same as progress.
+        Args:
+            config: what it trains.
+            vecenv: from `make_vecenv`.
+            policy: from `make_policy`.
+            seed: of the environments.
+            device: cpu, cuda or mps.
+            on_log: gets each log, losses included, and the agent steps so far.
+            on_checkpoint: called each `train.checkpoint_interval` updates and at the end.
+        """
+        self._on_log, self._on_checkpoint = on_log, on_checkpoint
+        settings = {
+            **config.train, "device": device, "env": config.env_name, "seed": seed, "batch_size": "auto",
+            "use_rnn": bool(config.rnn["enabled"]), "data_dir": "",
+        }  # fmt: skip
+        super().__init__(settings, vecenv, policy, Logger())
+
+    def train(self) -> None:
+        """One update. PuffeRL logs before it has taken note of the update's losses; they go with the log here."""
+        super().train()
+        if self.logger.taken is not None:
+            (logs, step), self.logger.taken = self.logger.taken, None
+            self._on_log({**logs, **{f"losses/{name}": value for name, value in self.losses.items()}}, step)
+
+    def print_dashboard(self, *_: Any, **__: Any) -> None:
+        """Nothing: progress goes out as events."""
+
+    def save_checkpoint(self) -> None:
+        """Leave it to whoever keeps them."""
+        self._on_checkpoint(self)
+
+    def state(self) -> dict[str, Any]:
+        """What the optimizer knows, in plain containers and tensors, so that it can be read with `weights_only`."""
+        return {
+            "optimizer": str(self.config["optimizer"]),
+            "optimizer_state_dict": self.optimizer.state_dict(),
+            "global_step": int(self.global_step),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> str | None:
+        """Take over the moments of an optimizer, and nothing else of it.
+
+        `load_state_dict` brings back the learning rate that the parent had annealed to, and its betas; the config's own
+        go back in, and the schedule starts again from them.
+
+        Returns:
+            Why they could not be taken over; None when they were.
+        """
+        own = [{key: value for key, value in group.items() if key != "params"} for group in self.optimizer.param_groups]
+        if state["optimizer"] != self.config["optimizer"]:
+            return f"the moments of {state['optimizer']} are of no use to {self.config['optimizer']}: they start anew"
+        try:
+            self.optimizer.load_state_dict(dict(state["optimizer_state_dict"]))
+        except (ValueError, KeyError) as error:
+            return f"the optimizer's moments do not fit and start anew: {error}"
+        rate = float(self.config["learning_rate"])
+        for group, mine in zip(self.optimizer.param_groups, own, strict=True):
+            group.update({**mine, "lr": rate, "initial_lr": rate})
+        self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=max(1, self.total_epochs))
+        return None
+
+
+def learning_rate(trainer: Trainer) -> float:
+    """The rate that the next update is made with."""
+    return float(trainer.optimizer.param_groups[0]["lr"])
+
+
+class _Still(pufferlib.PufferEnv):  # type: ignore[misc]
+    """An environment in which nothing happens, to build a trainer on."""
+
+    def __init__(self, buf: Any = None, seed: int = 0) -> None:
+        import gymnasium
+
+        self.single_observation_space = gymnasium.spaces.Box(-1, 1, (4,), np.float32)
+        self.single_action_space = gymnasium.spaces.Discrete(2)
+        self.num_agents = 2
+        super().__init__(buf)
+
+    def reset(self, seed: int | None = None) -> tuple[Any, list[Any]]:
+        return self.observations, []
+
+    def step(self, actions: Any) -> tuple[Any, ...]:
+        return self.observations, self.rewards, self.terminals, self.truncations, []
+
+    def close(self) -> None:
+        pass
+
+
+def warm_up() -> None:
+    """Build and discard one trainer of each optimizer: the first costs 1.7 s of imports, every other one 0.02 s.
+
+    On one thread and without a backward pass, so that a process may be forked afterwards.
     """
-    threads = int(job.config.autopilot["threads"] or 1)
-    device = str(job.config.train["device"])
-    device = devices()[0] if device == "auto" else device
-    outcome: dict[str, Any] = {"seed": job.seed, "threads": threads, "device": device, "eval_seed": EVAL_SEED}
-    policy: torch.nn.Module | None = None
-    try:
-        _seed_everything(job.seed, threads)
-        vecenv = make_vecenv(job.config, job.package, job.seed)
-        policy = make_policy(job.config, job.package, vecenv, device)
-        outcome |= _train(job, device, vecenv, policy, on_log, on_progress)
-        outcome |= {"weights": _weights_hash(policy)}
-        outcome |= _evaluate(job, device, policy, on_progress, outcome["metrics"])
-        return ReplicateResult(state=RunState.FINISHED, **outcome)
-    except Exception as error:  # noqa: BLE001 - recorded: whatever an environment or policy raises is this run's outcome
-        traceback.print_exc()
-        diverged = isinstance(error, Diverged) or (policy is not None and not _finite(policy))
-        state = RunState.DIVERGED if diverged else RunState.FAILED
-        text = str(error) if isinstance(error, Diverged) else f"{type(error).__name__}: {error}"
-        outcome.pop("metrics", None)
-        return ReplicateResult(state=state, reason=" ".join(text.split())[:500] or "no message", **outcome)
-
-
-def _seed_everything(seed: int, threads: int) -> None:
-    """PuffeRL seeds the environment only (its own seeding is commented out); the rest is on us."""
-    torch.set_num_threads(threads)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
-def _train(
-    job: TrainJob,
-    device: str,
-    vecenv: Any,
-    policy: torch.nn.Module,
-    on_log: Callable[[dict[str, float]], None],
-    on_progress: Callable[[Progress], None],
-) -> dict[str, Any]:
-    total = int(job.config.train["total_timesteps"] or 0)
-
-    def log(numbers: dict[str, float], step: int) -> None:
-        on_log({**numbers, "agent_steps": step})
-        score = numbers.get(f"environment/{job.score}")
-        shown = None if score is None else score * job.score_scale
-        on_progress(Progress(seed=job.seed, phase="train", steps=step, total=total, sps=numbers["SPS"], score=shown))
-
-    settings = {
-        **job.config.train, "device": device, "env": job.config.env_name, "seed": job.seed, "batch_size": "auto",
-        "use_rnn": bool(job.config.rnn["enabled"]), "data_dir": job.dir,
-    }  # fmt: skip
-    trainer = Trainer(settings, vecenv, policy, _Logger(log))
-    try:
-        began = time.perf_counter()
-        while trainer.global_step < total:
-            trainer.evaluate()
-            trainer.train()
-        seconds = time.perf_counter() - began
-        steps, epochs = trainer.global_step, trainer.epoch
-        if not _finite(policy):
-            raise Diverged("the final weights are not finite")
-        _keep_last(Path(trainer.save_checkpoint()))
-    finally:
-        trainer.utilization.stop()
+    torch.set_num_threads(1)
+    base: dict[str, Any] = {key: value for key, value in default_ini()["train"].items() if value != "auto"}
+    for optimizer in ("adam", "muon"):
+        train = {**base, "optimizer": optimizer, "bptt_horizon": 2, "minibatch_size": 4, "total_timesteps": 4}
+        parts: dict[str, Any] = {"env": {}, "vec": {"backend": "Serial", "num_envs": 1}, "autopilot": {}}
+        parts |= {"policy": {"name": DEFAULT_POLICY}, "rnn": {"enabled": optimizer == "adam"}}
+        config = Config(env_name="still", train=train, **parts)
+        vecenv = make_vecenv(_Still, {}, config.vec, seed=0)
+        trainer = Trainer(config, vecenv, make_policy(config, "ocean", vecenv, "cpu"), seed=0, device="cpu")
+        trainer.evaluate()
         vecenv.close()
-    metrics = {"sps": steps / seconds, "agent_steps": float(steps), "epoch": float(epochs)}
-    return {"metrics": metrics, "train_seconds": seconds}
-
-
-def _keep_last(model: Path) -> None:
-    for path in model.parent.glob("model_*.pt"):
-        if path != model:
-            path.unlink()
-
-
-def _finite(policy: torch.nn.Module) -> bool:
-    return all(bool(torch.isfinite(parameter).all()) for parameter in policy.parameters())
-
-
-def _weights_hash(policy: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(policy.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-# --- the final evaluation ----------------------------------------------------------------------------------------
-
-
-def _evaluate(
-    job: TrainJob,
-    device: str,
-    policy: torch.nn.Module,
-    on_progress: Callable[[Progress], None],
-    metrics: dict[str, float],
-) -> dict[str, Any]:
-    """Score the policy on a fixed number of steps of environments it was not trained on.
-
-    Twice from the same start: with sampled actions, as it was trained, and with the likeliest ones, which ent_coef
-    does not blur.
-    """
-    total = int(job.config.train["total_timesteps"] or 0)
-    on_progress(Progress(seed=job.seed, phase="evaluate", steps=total, total=total, sps=0.0))
-    began = time.perf_counter()
-    slots, steps = int(job.config.autopilot["eval_slots"] or 1), int(job.config.autopilot["eval_steps"] or 1)
-    units = max(1, round(slots / job.agents_per_env))
-    changes = {"env.num_envs": units} if "num_envs" in job.config.env else {}
-    copies = 1 if changes else units
-    config = job.config.with_overrides({**changes, "vec.backend": "Serial", "vec.num_envs": copies})
-    vecenv = make_vecenv(config, job.package, EVAL_SEED)
-    policy.eval()
-    try:
-        passes = [
-            _rollout(policy, vecenv, steps, device, bool(config.rnn["enabled"]), greedy) for greedy in (False, True)
-        ]
-    finally:
-        vecenv.close()
-    sampled = map_metrics(passes[0].raw, job.config.env_name)
-    return {
-        "evaluations": tuple(passes),
-        "eval_seconds": time.perf_counter() - began,
-        "metrics": {**sampled, **metrics},
-    }
-
-
-@torch.no_grad()
-def _rollout(policy: Any, vecenv: Any, steps: int, device: str, recurrent: bool, greedy: bool) -> Evaluation:
-    """Step the vectorized environment and average what it logs, each log weighed by its episodes."""
-    torch.manual_seed(EVAL_SEED)
-    observations, _ = vecenv.reset(EVAL_SEED)
-    agents = vecenv.num_agents
-    state: dict[str, Any] = {}
-    if recurrent:
-        state = {key: torch.zeros(agents, policy.hidden_size, device=device) for key in ("lstm_h", "lstm_c")}
-    totals: dict[str, float] = {}
-    weights: dict[str, float] = {}
-    for _ in range(steps):
-        logits, _ = policy.forward_eval(torch.as_tensor(observations).to(device), state)
-        actions = _likeliest(logits) if greedy else pufferlib.pytorch.sample_logits(logits)[0]
-        chosen = actions.cpu().numpy().reshape(vecenv.action_space.shape)
-        if isinstance(logits, torch.distributions.Normal):
-            chosen = np.clip(chosen, vecenv.action_space.low, vecenv.action_space.high)
-        observations, _, terminals, truncations, infos = vecenv.step(chosen.astype(vecenv.action_space.dtype))
-        if recurrent and (ended := np.flatnonzero(terminals | truncations)).size:
-            for key in ("lstm_h", "lstm_c"):
-                state[key][ended] = 0
-        for info in infos:
-            _add(info, totals, weights)
-    raw = {key: totals[key] / weights[key] for key in totals if weights[key]}
-    episodes = int(weights.get("n", max(weights.values(), default=0)))
-    return Evaluation(
-        actions="greedy" if greedy else "sampled",
-        episodes=episodes,
-        unfinished_share=agents / (agents + episodes),
-        raw=raw,
-    )
-
-
-def _add(info: dict[str, Any] | None, totals: dict[str, float], weights: dict[str, float]) -> None:
-    """Add one log of the environment: means over its `n` episodes, or single values where it has no `n`."""
-    if not info:
-        return
-    weight = float(info.get("n") or 1)
-    for key, value in pufferlib.unroll_nested_dict(info):
-        values = np.asarray(value).ravel()
-        if values.dtype.kind not in "biuf" or not values.size:
-            continue
-        totals[key] = totals.get(key, 0.0) + float(values.mean()) * weight
-        weights[key] = weights.get(key, 0.0) + weight
-
-
-def _likeliest(logits: Any) -> torch.Tensor:
-    if isinstance(logits, torch.distributions.Normal):
-        mean: torch.Tensor = logits.loc
-        return mean
-    if isinstance(logits, torch.Tensor):
-        return logits.argmax(-1)
-    return torch.stack([part.argmax(-1) for part in logits], dim=-1)

@@ -1,26 +1,20 @@
-"""What this machine has, seen from inside a worker: devices, versions, PufferLib's environments and their configs.
+"""What this machine has, seen from inside a worker: devices, versions, environments and their configs.
 
-It imports torch and PufferLib, so it runs in worker processes only.
+It imports torch, so it runs in worker processes only.
 """
 
-import ast
-import configparser
-import inspect
+import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pufferlib
-import pufferlib.ocean.environment
 import torch
 
 from lab.inventory import Environment, Inventory
-
-# Filled in by PufferLib or of no meaning without a screen.
-NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")
+from training import adapter
 
 # Environments that can't be trained from this wheel although it has an ini for them.
 REFUSED = {
@@ -28,6 +22,8 @@ REFUSED = {
     "puffer_gpudrive": "its map data is not in the wheel",
     "puffer_nmmo3": "building it takes minutes on a CPU",
 }
+
+OUR_PACKAGES = ("lab", "training", "tools", "agent", "review")
 
 
 def devices() -> tuple[str, ...]:
@@ -49,14 +45,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def inventory(build: tuple[str, ...], made_from: str) -> Inventory:
+def inventory(build: Iterable[str], made_from: str, workspace: Path | None) -> Inventory:
     """Everything the notebook needs to know about this machine.
 
     Args:
-        build: environments to build once, to count their agents.
+        build: environments to build once, to count their agents; `gymnasium:ID` and `module:callable` too.
         made_from: identifies this installation.
+        workspace: where the user's modules may lie.
     """
-    environments = {name: _environment(name, ini, count=name in build) for name, ini in _inis()}
+    build = tuple(build)
+    found = {name: _ocean(name, ini, build=name in build) for name, ini in adapter.inis()}
+    found |= {name: _other(name, workspace) for name in build if ":" in name}
     return Inventory(
         made_from=made_from,
         versions=versions(),
@@ -64,34 +63,13 @@ def inventory(build: tuple[str, ...], made_from: str) -> Inventory:
         devices=devices(),
         cores=psutil.cpu_count(logical=False) or 1,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-        environments=environments,
+        environments=found,
     )
 
 
-def _inis() -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    """PufferLib's Ocean configs by environment, read as `pufferl.load_config` does but without a command line."""
-    folder = Path(pufferlib.__file__).parent / "config"
-    for path in sorted((folder / "ocean").glob("*.ini")):
-        parser = configparser.ConfigParser()
-        parser.read([folder / "default.ini", path])
-        sections = {section: {k: _literal(v) for k, v in parser[section].items()} for section in parser.sections()}
-        for name in str(sections["base"]["env_name"]).split():
-            yield name, sections
-
-
-def _literal(text: str) -> Any:
-    if text in ("true", "false"):  # some of the inis write it like this
-        return text == "true"
+def _ocean(name: str, ini: dict[str, dict[str, Any]], *, build: bool) -> Environment:
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _environment(name: str, ini: dict[str, dict[str, Any]], *, count: bool) -> Environment:
-    try:
-        maker = pufferlib.ocean.environment.env_creator(name)
-        signature = inspect.signature(maker)
+        arguments = adapter.arguments_of(name)
     except KeyError:
         return Environment(name=name, refused="it has an ini, but PufferLib makes no environment of that name")
     except (ImportError, AttributeError) as error:
@@ -99,20 +77,71 @@ def _environment(name: str, ini: dict[str, dict[str, Any]], *, count: bool) -> E
         return Environment(name=name, refused=REFUSED.get(name, f"its extension can't be loaded ({what[:160]})"))
     if name in REFUSED:
         return Environment(name=name, refused=REFUSED[name])
-    arguments = {
-        key: None if parameter.default is inspect.Parameter.empty else parameter.default
-        for key, parameter in signature.parameters.items() if key not in NOT_ARGUMENTS
-    }  # fmt: skip
-    agents = _agents_per_env(maker, ini.get("env", {}), "num_envs" in arguments) if count else None
-    plain = {key: value if isinstance(value, (bool, int, float, str)) else None for key, value in arguments.items()}
-    return Environment(name=name, constructor=plain, agents_per_env=agents, ini=ini)
+    own = str(ini["base"]["policy_name"])
+    built = _built(name, ini.get("env", {}), "num_envs" in arguments) if build else {}
+    policies = tuple(dict.fromkeys((own, adapter.DEFAULT_POLICY)))
+    return Environment(name=name, constructor=_plain(arguments), ini=ini, policies=policies, **built)
 
 
-def _agents_per_env(maker: Callable[..., Any], arguments: dict[str, Any], scalable: bool) -> float:
-    """Agents of one `num_envs` unit, by building a small environment."""
-    units = 2 if scalable else 1
-    env = maker(**{**arguments, **({"num_envs": units} if scalable else {})})
+def _other(name: str, workspace: Path | None) -> Environment:
+    """An environment of Gymnasium's or the user's: whatever is wrong with it is why it is refused."""
+    ini = adapter.default_ini()
+    ini["base"] |= {"env_name": name, "policy_name": adapter.DEFAULT_POLICY, "rnn_name": adapter.DEFAULT_RNN}
+    ini = {section: values for section, values in ini.items() if section != "sweep.train.total_timesteps"}
     try:
-        return float(env.num_agents / units)
+        arguments = adapter.arguments_of(name)
+        built = _built(name, {}, "num_envs" in arguments)
+    except Exception as error:  # noqa: BLE001 - recorded: the user's own code may raise anything
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return Environment(name=name, refused=what[:300])
+    return Environment(
+        name=name,
+        constructor=_plain(arguments),
+        ini=ini,
+        policies=(adapter.DEFAULT_POLICY,),
+        sources=user_files(workspace),
+        **built,
+    )
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {key: value if isinstance(value, (bool, int, float, str)) else None for key, value in arguments.items()}
+
+
+def _built(name: str, arguments: dict[str, Any], scalable: bool) -> dict[str, Any]:
+    """What can only be learnt by building a small one: agents of one `num_envs` unit, the size of an observation."""
+    units = 2 if scalable else 1
+    env = adapter.maker_of(name)(**{**arguments, **({"num_envs": units} if scalable else {})})
+    try:
+        space = env.single_observation_space
+        size = int(space.dtype.itemsize)
+        for length in space.shape:
+            size *= int(length)
+        return {
+            "agents_per_env": float(env.num_agents / units),
+            "observation_bytes": size,
+            "emulated": adapter.is_emulated(env),
+        }
     finally:
         env.close()
+
+
+def user_files(workspace: Path | None) -> dict[str, str]:
+    """The hash of every Python file of the workspace that has been imported, by absolute path."""
+    found = {}
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if path and workspace and Path(path).is_relative_to(workspace) and not _known(Path(path)):
+            found[str(path)] = file_hash(Path(path))
+    return found
+
+
+def _known(path: Path) -> bool:
+    """It belongs to this program or to an installed package, whose version says what it is."""
+    ours = Path(__file__).parent.parent
+    return path.is_relative_to(sys.prefix) or any(path.is_relative_to(ours / name) for name in OUR_PACKAGES)
+
+
+def file_hash(path: Path) -> str:
+    """The first 16 digits of a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

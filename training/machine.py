@@ -1,19 +1,24 @@
-"""The inventory from the outside: read the one on disk, or have a worker write it.
+"""The machine from the outside: its inventory, read from disk or written by a worker, and what it has room for.
 
 Nothing here imports torch: which installation the inventory describes is told from package metadata.
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
+
+from lab.config import Config, derive
 from lab.errors import Damaged, TrainingFailed
 from lab.files import read_model, write_model
-from lab.inventory import Inventory
-from lab.paths import cache_dir
-from training.process import Worker
+from lab.inventory import Environment, Inventory
+from lab.paths import Workspace, cache_dir
+from lab.variants import Variants, declared
+from training.process import start_worker
 from training.protocol import Ended, InventoryJob
 
 NEEDED = ("torch", "pufferlib", "heavyball", "numpy")
@@ -35,33 +40,71 @@ def inventory_path() -> Path:
     return cache_dir() / f"inventory-{key}.json"
 
 
-def load_inventory(build: Iterable[str] = (), *, timeout: float = 180) -> Inventory:
+def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None, *, timeout: float = 180) -> Inventory:
     """This machine's inventory; a worker makes it (a few seconds) when it is missing or out of date.
 
     Args:
         build: environments whose number of agents must be known; unknown names are left to the caller to refuse.
+        workspace: where the user's modules and variants are; none of them are known without.
         timeout: seconds that the worker may take.
 
     Raises:
         TrainingFailed: no worker could make it.
+        InvalidInput: the variants that the workspace declares can't be read.
     """
-    wanted = set(build)
+    variants = declared(workspace) if workspace else {}
+    found = _known(set(build), workspace, timeout)
+    overlaid = {
+        name: environment.model_copy(update={"variants": mine}) if (mine := _for(variants, name)) else environment
+        for name, environment in found.environments.items()
+    }
+    return found.model_copy(update={"environments": overlaid})
+
+
+def _known(wanted: set[str], workspace: Workspace | None, timeout: float) -> Inventory:
     known = _stored()
     if known is not None:
-        wanted = {
-            name for name in wanted
-            if (env := known.environments.get(name)) and env.refused is None and env.agents_per_env is None
-        }  # fmt: skip
+        root = workspace.root.absolute() if workspace else None
+        wanted = {name for name in wanted if _outdated(name, known.environments.get(name), root)}
         if not wanted:
             return known
     if absent := missing():
         raise TrainingFailed(f"not installed: {', '.join(absent)}; 'make install' builds the environment")
-    fresh = _ask(sorted(wanted), timeout)
-    if known is not None:  # keep what was counted before
-        counted = {name: env for name, env in known.environments.items() if env.agents_per_env is not None}
-        fresh = fresh.model_copy(update={"environments": {**fresh.environments, **counted}})
+    fresh = _ask(sorted(wanted), workspace, timeout)
+    if known is not None:  # keep what was built before
+        kept = {k: e for k, e in known.environments.items() if k not in wanted and _built(e)}
+        fresh = fresh.model_copy(update={"environments": {**fresh.environments, **kept}})
         write_model(inventory_path(), fresh)
     return fresh
+
+
+def _outdated(name: str, known: Environment | None, workspace: Path | None) -> bool:
+    """It has to be looked at: never built, or the user's and perhaps not the same (what was refused may be mended)."""
+    if known is None or known.refused is not None:
+        return ":" in name
+    if ":" not in name or name.startswith("gymnasium:"):
+        return not _built(known)
+    here = workspace is not None and all(Path(path).is_relative_to(workspace) for path in known.sources)
+    return not known.sources or not here or any(_hash(path) != digest for path, digest in known.sources.items())
+
+
+def _built(environment: Environment) -> bool:
+    return environment.agents_per_env is not None
+
+
+def _hash(path: str) -> str | None:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    except OSError:
+        return None
+
+
+def _for(variants: Variants, env_name: str) -> Variants:
+    found = {
+        kind: {name: variant for name, variant in named.items() if variant.env in (None, env_name)}
+        for kind, named in variants.items()
+    }
+    return {kind: named for kind, named in found.items() if named}
 
 
 def _stored() -> Inventory | None:
@@ -72,17 +115,56 @@ def _stored() -> Inventory | None:
     return known if known.made_from == installation() else None
 
 
-def _ask(build: list[str], timeout: float) -> Inventory:
+def _ask(build: list[str], workspace: Workspace | None, timeout: float) -> Inventory:
     path = inventory_path()
-    worker = Worker(threads=1)
+    worker = start_worker(1, role="look")
     try:
-        worker.send(InventoryJob(build=tuple(build), to=str(path.absolute())))
+        root = str(workspace.root.absolute()) if workspace else None
+        worker.send(InventoryJob(build=tuple(build), to=str(path.absolute()), workspace=root))
         for event in worker.events(timeout):
             if isinstance(event, Ended):
                 return read_model(path, Inventory)
         raise TrainingFailed(f"the worker that looks at this machine {worker.how_it_ended()}: {worker.said()}")
     finally:
         worker.kill()
+
+
+# --- room --------------------------------------------------------------------------------------------------------
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_of(config: Config, environment: Environment) -> int:
+    """Bytes that one replicate is likely to use: torch and PufferLib, and the batch with its copies.
+
+    Measured on cartpole, drone and pong: 0.4 GiB before anything is built, then 3 to 4 times the observations and
+    about 100 bytes for each step of the batch.
+    """
+    steps = derive(config, environment.agents_per_env or 1).batch_size
+    return int(0.6 * 2**30) + steps * (4 * environment.observation_bytes + 400)
+
+
+def room_for(config: Config, environment: Environment, device: str, given: int | None) -> int:
+    """How many replicates to train at once.
+
+    Args:
+        config: of the run.
+        environment: that it trains in.
+        device: that it trains on, resolved; a GPU is given one replicate at a time.
+        given: what the user set; None derives it from cores, memory and device.
+    """
+    if given is not None:
+        return given
+    if device != "cpu":
+        return 1
+    threads = int(config.autopilot["threads"] or 1)
+    processes = int(config.vec.get("num_workers") or config.vec["num_envs"] or 1)
+    cores = threads + (processes if config.vec["backend"] == "Multiprocessing" else 0)
+    by_memory = int(0.8 * psutil.virtual_memory().available / memory_of(config, environment))
+    return max(1, min(usable_cores() // cores, by_memory))
 
 
 def _version(package: str) -> str | None:

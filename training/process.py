@@ -1,4 +1,4 @@
-"""One worker process seen from its parent: start, send a job, read events, end it and everything it started.
+"""Worker processes seen from their parent: start or fork one, send a job, read events, end it and all it started.
 
 Each worker leads a process group of its own, so Ctrl-C in the terminal reaches the parent alone and `kill` leaves no
 environment process behind.
@@ -6,91 +6,152 @@ environment process behind.
 
 import contextlib
 import hashlib
+import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import Protocol
 
 from lab.paths import cache_dir
-from training.protocol import EVENT, Ended, InventoryJob, Progress, Ready, TrainJob
+from lab.records import Stopping
+from training.protocol import EVENT, Ended, InventoryJob, Progress, Ready, StopRequest, TrainJob
 
 # Replicates side by side fight over the cores when each takes all of them for its own.
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 Event = Ready | Progress | Ended
 
 
-class Worker:
-    """A started worker process."""
+class Launched:
+    """A Python process of ours on the other end of a socket."""
 
-    def __init__(self, threads: int) -> None:
-        """Start importing at once; the job can be sent right away.
-
-        Args:
-            threads: how many the process may compute with.
-        """
-        self.threads = threads
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+    def __init__(self, role: str, threads: int, theirs: socket.socket) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         inherited = {key: value for key, value in os.environ.items() if key != "OPENAI_API_KEY"}  # no business of its
-        environment = {**inherited, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+        environment = {**inherited, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
         # -P: a folder of the user's that is called training or lab must not be taken for ours.
-        command = [sys.executable, "-P", "-m", "training.worker", str(os.getpid())]
+        command = [sys.executable, "-P", "-m", "training.worker", str(os.getpid()), str(theirs.fileno()), role]
         # Importing PufferLib leaves a link named `resources` in the current folder, which its environments read from.
         place = cache_dir() / f"cwd-{hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]}"
         place.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=environment,
-            start_new_session=True, cwd=place,
+        self.process = subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said, env=environment,
+            start_new_session=True, cwd=place, pass_fds=[theirs.fileno()],
         )  # fmt: skip
-        self._buffer = b""
+        theirs.close()
 
-    @property
-    def pid(self) -> int:
-        """Process id, which is also its group's."""
-        return self._process.pid
+    def said(self) -> str:
+        """The last line it printed before it had a log of its own."""
+        size = self._said.seek(0, os.SEEK_END)
+        self._said.seek(max(0, size - 4096))
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:400] if lines else "it printed nothing"
+
+    def kill(self) -> None:
+        """End it and everything it started, now; harmless when it has ended already."""
+        _kill_group(self.process.pid)
+        self.process.wait()
+        self._said.close()
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+class Origin(Protocol):
+    """Where a worker's process comes from, and what is known of its end."""
+
+    def exit_code(self, pid: int | None, timeout: float) -> int | None:
+        """How it ended, negative for a signal; None if that is not known within `timeout` seconds."""
+
+    def said(self) -> str:
+        """The last line it printed before it had a log of its own."""
+
+    def end(self, pid: int | None) -> None:
+        """End it and everything it started, now."""
+
+
+class Worker:
+    """One worker process; the job can be sent right away, before it is ready."""
+
+    def __init__(self, connection: socket.socket, origin: Origin, threads: int) -> None:
+        """Use `start_worker` or `ForkServer.worker`.
+
+        Args:
+            connection: our end of its socket.
+            origin: where it comes from.
+            threads: how many it may compute with, where that is settled when it starts.
+        """
+        self.threads = threads
+        self.pid: int | None = None
+        """Process id, which is also its group's; None until it is ready."""
+        self._connection, self._origin = connection, origin
+        self._buffer = b""
+        self._exit: int | None = None
+        """A handle that becomes readable when the process ends, where the system has such a thing."""
 
     def fileno(self) -> int:
-        """For select: readable when an event has arrived or the process has ended."""
-        assert self._process.stdout is not None  # noqa: S101 - started with a pipe
-        return self._process.stdout.fileno()
+        """For select: readable when an event has arrived or the process has closed its end."""
+        return self._connection.fileno()
 
-    def send(self, job: TrainJob | InventoryJob) -> None:
-        """Hand over the one job; a worker that has died already is noticed by reading its events."""
-        assert self._process.stdin is not None  # noqa: S101 - started with a pipe
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(job.model_dump_json().encode() + b"\n")
-            self._process.stdin.flush()
+    def send(self, message: TrainJob | InventoryJob | StopRequest) -> None:
+        """Hand over the one job, or ask to stop; a worker that has died is noticed by reading its events."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.sendall(message.model_dump_json().encode() + b"\n")
 
-    def alive(self) -> bool:
-        """It has not ended."""
-        return self._process.poll() is None
+    def stop(self, why: Stopping) -> None:
+        """Ask it to end after the present update."""
+        self.send(StopRequest(why=why))
 
-    def read(self) -> list[Event] | None:
-        """The events that have arrived; waits for some if there are none. None once the process has closed its end."""
-        data = os.read(self.fileno(), 65_536)
+    def gone(self) -> bool:
+        """The process has ended, although others that it started may hold its socket open."""
+        if self._exit is not None:
+            return bool(select.select([self._exit], [], [], 0)[0])
+        return self._origin.exit_code(self.pid, 0) is not None
+
+    def read(self, timeout: float | None = None) -> list[Event] | None:
+        """The events that have arrived; waits for some if there are none. None once the process has closed its end.
+
+        Args:
+            timeout: seconds to wait; without end if None.
+        """
+        if timeout is not None and not select.select([self], [], [], timeout)[0]:
+            return []
+        try:
+            data = self._connection.recv(65_536)
+        except ConnectionResetError:
+            return None
         if not data:
             return None
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [EVENT.validate_json(line) for line in lines if line.strip()]
+        events = [EVENT.validate_json(line) for line in lines if line.strip()]
+        for event in events:
+            if isinstance(event, Ready):
+                self.pid = event.pid
+                with contextlib.suppress(AttributeError, OSError):
+                    self._exit = os.pidfd_open(event.pid)
+        return events
 
     def events(self, timeout: float) -> Iterator[Event]:
         """Events as they come, until the process ends or `timeout` seconds are over."""
         deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0 and select.select([self], [], [], left)[0]:
-            events = self.read()
+        while (left := deadline - time.monotonic()) > 0:
+            events = self.read(left)
             if events is None:
                 return
             yield from events
 
     def how_it_ended(self) -> str:
         """In words, such as `was killed by signal 9 (SIGKILL)`; waits a moment for the process to be gone."""
-        try:
-            code = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
+        code = self._origin.exit_code(self.pid, 5)
+        if code is None:
             return "closed its output but did not end"
         if code < 0:
             name = signal.Signals(-code).name
@@ -100,17 +161,106 @@ class Worker:
 
     def said(self) -> str:
         """The last line it printed before it had a log of its own."""
-        self._said.seek(0)
-        lines = self._said.read()[-4096:].decode(errors="replace").strip().splitlines()
-        return lines[-1][:400] if lines else "it printed nothing"
+        return self._origin.said()
 
     def kill(self) -> None:
         """End the process and everything it started, now; harmless when it has ended already."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-        self._said.close()
+        self._connection.close()  # one that has not been forked yet ends by itself when it finds nobody there
+        self._origin.end(self.pid)
+        if self._exit is not None:
+            os.close(self._exit)
+            self._exit = None
+
+
+def start_worker(threads: int, role: str = "work") -> Worker:
+    """A worker that begins to import at once.
+
+    Args:
+        threads: how many it may compute with.
+        role: `work`, or `look` for one that only looks at the machine.
+    """
+    ours, theirs = socket.socketpair()
+    return Worker(ours, _Started(Launched(role, threads, theirs)), threads)
+
+
+class _Started:
+    """The origin of a worker that is our own child."""
+
+    def __init__(self, launched: Launched) -> None:
+        self._launched = launched
+        self.said = launched.said
+
+    def exit_code(self, pid: int | None, timeout: float) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._launched.process.wait(timeout)
+        return None
+
+    def end(self, pid: int | None) -> None:
+        self._launched.kill()
+
+
+def can_fork(device: str) -> bool:
+    """Workers for this device may be forked: under Linux, where nothing but the CPU computes."""
+    return sys.platform == "linux" and device == "cpu"
+
+
+class ForkServer:
+    """Imports torch and PufferLib once, builds a trainer once, and forks a worker whenever one is wanted."""
+
+    def __init__(self) -> None:
+        """Begin to import at once; workers can be asked for right away."""
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # One thread: a pool of OpenMP's would not survive the fork. Each worker sets its own number.
+        self._launched = Launched("serve", 1, theirs)
+        self._codes: dict[int, int] = {}
+        self.said = self._launched.said
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._launched.process.pid
+
+    def alive(self) -> bool:
+        """It has not ended."""
+        return self._launched.process.poll() is None
+
+    def worker(self, threads: int) -> Worker:
+        """A worker of its own making, within milliseconds once the server itself is ready."""
+        ours, theirs = socket.socketpair()
+        with contextlib.suppress(BrokenPipeError):  # then the worker is gone as soon as somebody looks
+            socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
+        theirs.close()
+        self._listen(0)
+        return Worker(ours, self, threads)
+
+    def exit_code(self, pid: int | None, timeout: float) -> int | None:
+        """See `Origin.exit_code`."""
+        if pid is None:
+            return self._launched.process.poll()
+        deadline = time.monotonic() + timeout
+        while pid not in self._codes:
+            left = deadline - time.monotonic()
+            if not self._listen(max(0.0, left)) and (left <= 0 or not self.alive()):
+                return self._launched.process.poll()
+        return self._codes[pid]
+
+    def end(self, pid: int | None) -> None:
+        """See `Origin.end`."""
+        if pid is not None:
+            _kill_group(pid)
+
+    def close(self) -> None:
+        """End the server, and with it every worker that is left."""
+        self._launched.kill()
+        self._control.close()
+
+    def _listen(self, timeout: float) -> bool:
+        heard = False
+        while select.select([self._control], [], [], timeout)[0]:
+            message = self._control.recv(4096)
+            if not message:
+                return heard
+            ended = json.loads(message)
+            self._codes[int(ended["pid"])] = int(ended["code"])
+            heard, timeout = True, 0.0
+        return heard

@@ -1,7 +1,7 @@
 """What passes between the runner and its worker processes: one job in, events out, a JSON line each.
 
-A worker reads its job from standard input and writes events to what was its standard output; everything printed goes
-to the replicate's log instead. `result.json` is the outcome; the events are for people watching.
+A worker reads its job, and later perhaps a request to stop, from a socket, and writes events to it; everything printed
+goes to the replicate's log. `result.json` is the outcome; the events are for people watching.
 """
 
 from typing import Annotated, Literal
@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lab.config import Config
+from lab.records import ReplicateResult, Stopping, Task, Variant
 
 
 class Message(BaseModel):
@@ -22,8 +23,8 @@ class TrainJob(Message):
 
     kind: Literal["train"] = "train"
     config: Config
-    package: str
-    """PufferLib's package of the environment, such as `ocean`."""
+    package: str | None
+    """PufferLib's package of the environment, such as `ocean`; None for one that is not PufferLib's."""
     agents_per_env: float
     seed: int
     dir: str
@@ -31,6 +32,18 @@ class TrainJob(Message):
     score: str
     """The environment's own name of the metric to show while training."""
     score_scale: float = 1.0
+    lower_is_better: bool = False
+    task: Task
+    """What it is scored on."""
+    workspace: str | None = None
+    """Where the user's modules may lie, absolute."""
+    variants: dict[str, Variant] = {}
+    start_from: str | None = None
+    """A checkpoint, absolute."""
+    mirrors: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    project: str = ""
+    """W&B's project."""
+    run_id: str = ""
 
 
 class InventoryJob(Message):
@@ -41,6 +54,14 @@ class InventoryJob(Message):
     """Environments to build once, to learn how many agents they have."""
     to: str
     """Where to write the inventory, absolute."""
+    workspace: str | None = None
+
+
+class StopRequest(Message):
+    """End the training after the present update."""
+
+    kind: Literal["stop"] = "stop"
+    why: Stopping
 
 
 Job = Annotated[TrainJob | InventoryJob, Field(discriminator="kind")]
@@ -51,6 +72,7 @@ class Ready(Message):
     """Imports are done; the worker waits for its job."""
 
     event: Literal["ready"] = "ready"
+    pid: int
 
 
 class Progress(Message):
@@ -66,9 +88,10 @@ class Progress(Message):
 
 
 class Ended(Message):
-    """The job is done; its files are complete."""
+    """The job is done; its files are complete, but where the disk was full."""
 
     event: Literal["ended"] = "ended"
+    result: ReplicateResult | None = None
 
 
 Event = Annotated[Ready | Progress | Ended, Field(discriminator="event")]

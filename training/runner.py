@@ -1,73 +1,97 @@
 """The runner: replicates of one run trained side by side, each in its own process, every end an outcome.
 
 `Runner` is the interface; `ProcessRunner` trains for real, `training.fake.FakeRunner` makes curves up for tests of
-everything around training. `train_run` is what callers use.
+everything around training. `training.run.train_run` is what callers use.
 """
 
 import contextlib
-import os
 import select
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import psutil
+
 from lab.config import Config
-from lab.environments import metrics_of, objective_of
-from lab.errors import AutopilotError, Damaged, TrainingFailed
+from lab.environments import metrics_of
+from lab.errors import Damaged
 from lab.files import read_model, write_model
-from lab.inventory import Environment, Inventory
-from lab.notebook import Notebook
-from lab.paths import RunPaths
-from lab.records import ReplicateResult, RunRecord, RunState, now
-from lab.validate import check_config
-from training.process import Worker
-from training.protocol import Progress, TrainJob
+from lab.inventory import Environment
+from lab.lineage import source_file
+from lab.paths import RunPaths, Workspace
+from lab.records import ReplicateResult, RunRecord, RunState, Stopping
+from training.machine import room_for
+from training.process import ForkServer, Worker, can_fork, start_worker
+from training.protocol import Ended, Progress, TrainJob
 
-
-class Stopped(AutopilotError):
-    """Somebody asked for the training to stop; what it was doing is void."""
+GRACE = 20.0
+"""Seconds that a replicate has to end by itself once it was asked to."""
+TICK = 0.25
 
 
 @dataclass(frozen=True)
 class Plan:
     """One run to be trained."""
 
+    run: RunRecord
     config: Config
     seeds: tuple[int, ...]
-    paths: RunPaths
+    """Those of the run's that are still to be trained."""
+    workspace: Workspace
     environment: Environment
-    objective: str
+    device: str
+    """Resolved: cpu, cuda or mps."""
+    metric: str
     """Common name of the metric to show while it trains."""
+    lower_is_better: bool = False
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> RunPaths:
+        """The run's files."""
+        return self.workspace.run(self.run.run_id)
 
     def job(self, seed: int) -> TrainJob:
         """What one worker is told."""
-        metric = metrics_of(self.config.env_name).get(self.objective)
-        return TrainJob(
-            config=self.config,
-            package=str(self.environment.ini["base"]["package"]),
-            agents_per_env=self.environment.agents_per_env or 1.0,
-            seed=seed,
-            dir=str(self.paths.seed(seed).dir.absolute()),
-            score=metric.source if metric else self.objective,
-            score_scale=metric.scale if metric else 1.0,
-        )
+        metric = metrics_of(self.config.env_name).get(self.metric)
+        root, resume = self.workspace.root.absolute(), self.run.resume
+        start = source_file(root, resume, self.run.seeds.index(seed)) if resume else None
+        return TrainJob.model_validate({
+            "config": self.config,
+            "package": self.environment.ini["base"]["package"],
+            "agents_per_env": self.environment.agents_per_env or 1.0,
+            "seed": seed,
+            "dir": str(self.paths.seed(seed).dir.absolute()),
+            "score": metric.source if metric else self.metric,
+            "score_scale": metric.scale if metric else 1.0,
+            "lower_is_better": self.lower_is_better,
+            "task": self.run.task,
+            "workspace": str(root),
+            "variants": self.run.variants,
+            "start_from": str(start) if start else None,
+            "mirrors": self.mirrors,
+            "project": self.run.env_name.replace(":", "-"),
+            "run_id": self.run.run_id,
+        })  # fmt: skip
+
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], Stopping | None]
 
 
 class Runner(Protocol):
     """Trains the replicates of a run and says what came of each."""
 
-    def train(
-        self, plan: Plan, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]
-    ) -> list[ReplicateResult]:
-        """One result per seed, in order, each also in its `result.json`.
+    def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
+        """One result per seed that was begun, in order, each also in its `result.json`.
 
-        Raises:
-            Stopped: `should_stop` became true; no process is left.
+        Once `should_stop` answers, replicates end after their present update, or are ended, and no more are begun;
+        their results carry the state and the reason of the answer.
         """
 
-    def warm(self, threads: int) -> None:
+    def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """Get ready for the next run while nothing trains."""
 
     def close(self) -> None:
@@ -76,32 +100,29 @@ class Runner(Protocol):
 
 @dataclass
 class ProcessRunner:
-    """Replicates side by side in worker processes, as many as there are cores for."""
+    """Replicates side by side in worker processes, as many as there is room for."""
 
-    cores: int
-    stall_seconds: float = 300
-    """A replicate that shows no progress for this long is ended."""
-    time_limit: float | None = None
-    """Seconds that one replicate may take."""
+    parallel: int | None = None
+    """How many at once; None derives it from cores, memory and device."""
+    _server: ForkServer | None = field(default=None, init=False)
+    _spare: deque[Worker] = field(default_factory=deque, init=False)
 
-    def __post_init__(self) -> None:
-        self._spare: deque[Worker] = deque()
-
-    def train(
-        self, plan: Plan, on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]
-    ) -> list[ReplicateResult]:
+    def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
         """See `Runner.train`."""
         threads = int(plan.config.autopilot["threads"] or 1)
+        room = room_for(plan.config, plan.environment, plan.device, self.parallel)
         waiting, active = deque(plan.seeds), dict[int, _Replicate]()
         results: dict[int, ReplicateResult] = {}
+        why: Stopping | None = None
         try:
-            while waiting or active:
-                while waiting and len(active) < max(1, self.cores // threads):
+            while active or (waiting and why is None):
+                while waiting and why is None and len(active) < room:
                     seed = waiting.popleft()
-                    active[seed] = _Replicate(self._worker(threads), plan, seed, self.stall_seconds, self.time_limit)
-                select.select([replicate.worker for replicate in active.values()], [], [], 0.25)
-                if should_stop():
-                    raise Stopped("stopped on request")
+                    active[seed] = _Replicate(self._worker(threads, plan.device), plan, seed)
+                select.select([replicate.worker for replicate in active.values()], [], [], TICK)
+                if why is None and (why := should_stop()):
+                    for replicate in active.values():
+                        replicate.stop(why)
                 for seed, replicate in list(active.items()):
                     if result := replicate.poll(on_progress):
                         active.pop(seed).worker.kill()
@@ -109,119 +130,134 @@ class ProcessRunner:
         finally:
             for replicate in active.values():
                 replicate.worker.kill()
-        return [results[seed] for seed in plan.seeds]
+        return [results[seed] for seed in plan.seeds if seed in results]
 
-    def warm(self, threads: int) -> None:
+    def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """See `Runner.warm`."""
-        self._spare = deque(worker for worker in self._spare if worker.alive())
-        while len(self._spare) < max(1, self.cores // threads):
-            self._spare.append(Worker(threads))
+        if can_fork(device):
+            self._forking()
+            return
+        threads = int(config.autopilot["threads"] or 1) if config else 1
+        self._spare = deque(worker for worker in self._spare if not worker.gone())
+        while len(self._spare) < (self.parallel or 1):
+            self._spare.append(start_worker(threads))
 
     def close(self) -> None:
         """See `Runner.close`."""
         while self._spare:
             self._spare.pop().kill()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
-    def _worker(self, threads: int) -> Worker:
+    def _forking(self) -> ForkServer:
+        if self._server is not None and not self._server.alive():
+            self._server.close()
+            self._server = None
+        self._server = self._server or ForkServer()
+        return self._server
+
+    def _worker(self, threads: int, device: str) -> Worker:
+        if can_fork(device):
+            return self._forking().worker(threads)
         while self._spare:
             worker = self._spare.popleft()
-            if worker.alive() and worker.threads == threads:
+            if not worker.gone() and worker.threads == threads:
                 return worker
             worker.kill()
-        return Worker(threads)
+        return start_worker(threads)
 
 
 class _Replicate:
     """One seed being trained."""
 
-    def __init__(self, worker: Worker, plan: Plan, seed: int, stall: float, limit: float | None) -> None:
+    def __init__(self, worker: Worker, plan: Plan, seed: int) -> None:
         self.worker, self._plan, self._seed = worker, plan, seed
-        self._stall, self._limit = stall, limit
-        self._began = self._heard = time.monotonic()
+        self._stall = _limit(plan.config, "stall_limit") or 300.0
+        self._limit = _limit(plan.config, "time_limit")
+        gib = _limit(plan.config, "memory_limit")
+        self._memory = gib * 2**30 if gib else None
+        self._began = self._heard = self._weighed = time.monotonic()
+        self._asked: tuple[float, Stopping] | None = None
+        self._told: ReplicateResult | None = None
         worker.send(plan.job(seed))
 
-    def poll(self, on_progress: Callable[[Progress], None]) -> ReplicateResult | None:
+    def stop(self, why: Stopping) -> None:
+        """Have it end after the present update."""
+        self._asked = (time.monotonic(), why)
+        self.worker.stop(why)
+
+    def poll(self, on_progress: OnProgress) -> ReplicateResult | None:
         """Pass on what has arrived; the result once there is one."""
-        at = time.monotonic()
-        if select.select([self.worker], [], [], 0)[0]:
-            self._heard = at
-            events = self.worker.read()
-            if events is None:
-                return self._outcome()
+        gone = self.worker.gone()  # asked before reading: what it said last is still read
+        while events := self.worker.read(0):
+            self._heard = time.monotonic()
             for event in events:
                 if isinstance(event, Progress):
                     on_progress(event)
+                elif isinstance(event, Ended):
+                    self._told = event.result
+        if events is None or gone or self._told:
+            return self._outcome()
+        return self._overdue()
+
+    def _overdue(self) -> ReplicateResult | None:
+        at = time.monotonic()
+        if self._asked and at - self._asked[0] > GRACE:
+            why = self._asked[1]
+            return self._end(why.state, f"{why.reason}; it did not end by itself within {GRACE:.0f} s")
         if at - self._heard > self._stall:
-            return self._end(RunState.TIMED_OUT, f"no progress for {self._stall:.0f} s")
+            return self._end(RunState.TIMED_OUT, f"no progress for {self._stall:g} s (autopilot.stall_limit)")
         if self._limit is not None and at - self._began > self._limit:
-            return self._end(RunState.TIMED_OUT, f"took longer than {self._limit:.0f} s")
+            return self._end(RunState.TIMED_OUT, f"took longer than {self._limit:g} s (autopilot.time_limit)")
+        if self._memory is not None and at - self._weighed > 1:
+            self._weighed = at
+            used = _memory(self.worker.pid)
+            if used > self._memory:
+                limit = f"{self._memory / 2**30:g} GiB (autopilot.memory_limit)"
+                return self._end(RunState.FAILED, f"used {used / 2**30:.2f} GiB, more than {limit}")
         return None
 
     def _outcome(self) -> ReplicateResult:
+        paths = self._plan.paths.seed(self._seed)
         try:
-            return read_model(self._plan.paths.seed(self._seed).result, ReplicateResult)
+            return read_model(paths.result, ReplicateResult)
         except FileNotFoundError:
-            last = f": {self.worker.said()}" if not self._plan.paths.seed(self._seed).log.exists() else ""
+            if self._told is not None:  # the disk was full when it wanted to write
+                return self._record(self._told)
+            last = f": {self.worker.said()}" if not paths.log.exists() else ""
             return self._end(RunState.FAILED, f"the training process {self.worker.how_it_ended()}{last}")
         except Damaged as error:
             return self._end(RunState.FAILED, str(error))
 
     def _end(self, state: RunState, reason: str) -> ReplicateResult:
         self.worker.kill()
-        result = ReplicateResult(seed=self._seed, state=state, reason=reason, threads=self.worker.threads)
+        return self._record(
+            ReplicateResult(
+                seed=self._seed, state=state, reason=reason, threads=self.worker.threads, device=self._plan.device
+            )
+        )
+
+    def _record(self, result: ReplicateResult) -> ReplicateResult:
         with contextlib.suppress(OSError):  # a full disk must not hide the outcome
+            self._plan.workspace.ballast.unlink(missing_ok=True)
             write_model(self._plan.paths.seed(self._seed).result, result)
         return result
 
 
-def train_run(
-    notebook: Notebook,
-    runner: Runner,
-    inventory: Inventory,
-    run_id: str,
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool] = lambda: False,
-) -> RunRecord:
-    """Train a queued run to its end and record what came of it.
-
-    Replicates that had ended before an interruption are not trained again.
-
-    Args:
-        notebook: where the run lies.
-        runner: what trains it.
-        inventory: what this machine has.
-        run_id: a run in state queued or running (interrupted).
-        on_progress: called with each replicate's progress.
-        should_stop: polled; once true the training is given up and the run returns to queued.
-
-    Raises:
-        Stopped: on request; the run is queued again.
-        InvalidInput: the config is not valid here.
-    """
-    record, config = notebook.run(run_id), notebook.config(run_id)
-    check_config(config, inventory)
-    metric, _ = objective_of(record.objective, record.env_name)
-    paths = notebook.workspace.run(run_id)
-    done = {result.seed: result for result in notebook.results(record)}
-    plan = Plan(
-        config=config,
-        seeds=tuple(seed for seed in record.seeds if seed not in done),
-        paths=paths,
-        environment=inventory.environment(config.env_name),
-        objective=metric,
-    )
-    notebook.update(run_id, state=RunState.RUNNING, started=now(), attempt=record.attempt + 1)
-    try:
-        results = runner.train(plan, on_progress, should_stop) if plan.seeds else []
-    except (Stopped, KeyboardInterrupt):
-        notebook.update(run_id, state=RunState.QUEUED)
-        raise
-    except OSError as error:
-        raise TrainingFailed(f"run {run_id}: the training could not be carried out: {error}") from error
-    done |= {result.seed: result for result in results}
-    return notebook.finish(run_id, [done[seed] for seed in record.seeds], dict(inventory.versions))
+def _limit(config: Config, name: str) -> float | None:
+    value = config.autopilot.get(name)
+    return float(value) if value is not None else None
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _memory(pid: int | None) -> int:
+    """Bytes that a process and everything it started hold for themselves."""
+    if pid is None:
+        return 0
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        for process in (top := psutil.Process(pid), *top.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                info = process.memory_info()
+                total += info.rss - getattr(info, "shared", 0)
+    return total

@@ -1,27 +1,36 @@
 """A training process: imports torch and PufferLib, waits for one job, does it, ends.
 
-It is started before it is needed, so the imports cost nobody time. Its outcome is a file; it dies with its parent.
+It comes about in one of two ways. On a CPU under Linux a server process imports and builds everything once and forks a
+worker for each job, which costs milliseconds; elsewhere (a GPU's driver does not survive a fork) a worker is started
+before it is needed. Either way it trains once and ends, its outcome is a file, and it dies with its parent.
 """
 
 import ctypes
 import json
 import os
+import select
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from lab.files import write_model
 from lab.paths import SeedPaths
+from lab.records import ReplicateResult, Stopping
 from training.machine import installation
-from training.protocol import JOB, Ended, InventoryJob, Message, Progress, Ready, TrainJob
+from training.protocol import JOB, Ended, InventoryJob, Message, Progress, Ready, StopRequest, TrainJob
+
+if TYPE_CHECKING:
+    from training.mirrors import Mirrors
 
 PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGKILL when the parent ends, however it ends (Linux; elsewhere standard input tells)."""
+    """Ask the kernel for SIGKILL when the parent ends, however it ends (Linux; elsewhere the socket tells)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
@@ -29,52 +38,170 @@ def die_with_parent(parent: int) -> None:
 
 
 def main() -> None:
-    """Do the job that arrives on standard input; report on what was standard output."""
-    die_with_parent(int(sys.argv[1]))
-    events = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever prints from here on, C code included, is log and not protocol
+    """`PARENT_PID SOCKET_FD work|look|serve`: train once, look at the machine once, or fork workers."""
+    parent, handle, role = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    die_with_parent(parent)
+    os.dup2(2, 1)  # whatever prints from here on, C code included, is log
+    connection = socket.socket(fileno=handle)
 
-    from training import envs  # torch and PufferLib: seconds
+    from training import adapter  # torch and PufferLib: seconds
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # PufferLib made it exit at once; stopping is the parent's decision
+    if role != "look":
+        adapter.warm_up()
+    if role == "serve":
+        serve(connection)
+    else:
+        work(connection)
+
+
+# --- the server that forks ---------------------------------------------------------------------------------------
+
+
+def serve(control: socket.socket) -> None:
+    """Fork a worker for each socket that arrives; say how each ended; end when the parent has closed its side."""
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # so that a child's end wakes us
+    while True:
+        readable, _, _ = select.select([control, woken], [], [])
+        if woken in readable:
+            woken.recv(4096)
+        _report_ended(control)
+        if control in readable:
+            message, handles, _, _ = socket.recv_fds(control, 64, 1)
+            if not message:
+                return
+            if os.fork() == 0:
+                control.close()
+                _become_worker(handles[0])
+            os.close(handles[0])
+
+
+def _report_ended(control: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        control.send(json.dumps({"pid": pid, "code": os.waitstatus_to_exitcode(status)}).encode())
+
+
+def _become_worker(handle: int) -> None:
+    server = os.getppid()
+    os.setsid()  # a process group of its own, so that it can be ended with all that it started
+    die_with_parent(server)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    work(socket.socket(fileno=handle))
+
+
+# --- one job -----------------------------------------------------------------------------------------------------
+
+
+def work(connection: socket.socket) -> None:
+    """Do the one job that arrives, and end the process."""
+    status = 1
+    try:
+        _work(connection)
+        status = 0
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the parent has gone
+    finally:
+        if status and (error := sys.exc_info()[1]) is not None:
+            sys.excepthook(type(error), error, error.__traceback__)
+        os._exit(status)  # PufferLib's threads and processes may keep the interpreter from ending by itself
+
+
+def _work(connection: socket.socket) -> None:
+    requests = connection.makefile("r")
 
     def emit(message: Message) -> None:
-        events.write(message.model_dump_json() + "\n")
+        connection.sendall(message.model_dump_json().encode() + b"\n")
 
-    emit(Ready())
-    line = sys.stdin.readline()
+    emit(Ready(pid=os.getpid()))
+    line = requests.readline()
     if not line:
         return
     job = JOB.validate_json(line)
+    if job.workspace and job.workspace not in sys.path:
+        sys.path.append(job.workspace)  # at the end: a folder of the user's must not be taken for one of ours
     if isinstance(job, InventoryJob):
-        write_model(Path(job.to), envs.inventory(job.build, installation()))
+        from training import envs
+
+        root = Path(job.workspace) if job.workspace else None
+        write_model(Path(job.to), envs.inventory(job.build, installation(), root))
+        emit(Ended())
     else:
-        train(job, emit)
-    emit(Ended())
-    events.flush()
-    sys.stderr.flush()
-    os._exit(0)  # PufferLib's threads and processes may keep the interpreter from ending by itself
+        emit(Ended(result=train(job, emit, _Requests(requests).stopping)))
 
 
-def train(job: TrainJob, emit: Callable[[Progress], None]) -> None:
+class _Requests:
+    """What the parent says while the job is done: to stop, or, by its silence, that it is gone."""
+
+    def __init__(self, lines: TextIO) -> None:
+        self._lines = lines
+        self._why: Stopping | None = None
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def stopping(self) -> Stopping | None:
+        """Why to end, once it was asked for."""
+        return self._why
+
+    def _listen(self) -> None:
+        for line in self._lines:
+            self._why = StopRequest.model_validate_json(line).why
+        os._exit(1)
+
+
+def train(job: TrainJob, emit: Callable[[Progress], None], stopping: Callable[[], Stopping | None]) -> ReplicateResult:
     """Train one replicate into its folder."""
-    from training import adapter
+    from training import replicate
 
     paths = SeedPaths(Path(job.dir))
     paths.dir.mkdir(parents=True, exist_ok=True)
     log = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    with paths.metrics_live.open("w", buffering=1) as metrics:
-        result = adapter.train(job, _writer(metrics), emit)
-    write_model(paths.result, result)
+    mirrored = _mirrors(job, paths)
+    # A plain descriptor: what could not be written to a full disk must not come up again when a file is closed.
+    metrics = os.open(paths.metrics_live, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+
+    def on_log(numbers: dict[str, float], step: int) -> None:
+        os.write(metrics, json.dumps(numbers).encode() + b"\n")
+        if mirrored is not None:
+            mirrored.log(numbers, step)
+
+    result = replicate.train(job, on_log, emit, stopping)
+    os.close(metrics)
+    if mirrored is not None:
+        mirrored.close()
+    try:
+        write_model(paths.result, result)
+    except OSError as error:  # a full disk: the parent has room in hand, and gets the result as an event
+        _note(f"result.json can't be written: {error}")
+    return result
 
 
-def _writer(file: TextIO) -> Callable[[dict[str, float]], None]:
-    def write(numbers: dict[str, float]) -> None:
-        file.write(json.dumps(numbers) + "\n")
+def _mirrors(job: TrainJob, paths: SeedPaths) -> "Mirrors | None":
+    if not job.mirrors:
+        return None
+    from training.mirrors import Mirrors, openers
 
-    return write
+    wanted = openers(
+        job.mirrors, folder=paths.dir, project=job.project, run=job.run_id, seed=job.seed, config=job.config.flat()
+    )
+    return Mirrors(wanted, _note)
+
+
+def _note(text: str) -> None:
+    try:
+        sys.stderr.write(text + "\n")
+    except OSError:  # the log may lie on the disk that is full
+        return
 
 
 if __name__ == "__main__":

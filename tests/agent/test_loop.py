@@ -14,8 +14,8 @@ from lab.files import read_lines
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import ProposalState, RunState
-from tests.conftest import GROUP, RunMaker
+from lab.records import ProposalState
+from tests.conftest import RunMaker
 from tests.tools.test_tools import PROPOSAL
 
 REPORT = {
@@ -161,7 +161,7 @@ class TestOffline:
     """The researcher that needs no model; all it says comes from the record."""
 
     def analyse(self, notebook: Notebook, proposals: Proposals, inventory: Inventory) -> str:
-        run = notebook.runs(GROUP)[-1]
+        run = notebook.runs()[-1]
         outcome = Analyst(notebook, proposals, inventory, OfflineResearcher()).analyse(run)
         assert outcome.fell_back is None
         return notebook.paths(run.run_id).report.read_text()
@@ -208,10 +208,10 @@ class TestOffline:
         self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
     ) -> None:
         baseline = make_run()
-        make_run({"train.learning_rate": 0.9}, fault=RunState.DIVERGED, parent=baseline.run_id)
+        make_run({"train.learning_rate": 0.9}, fault="nan", parent=baseline.run_id)
         report = self.analyse(notebook, proposals, inventory)
         assert "diverged before it had a score" in report.splitlines()[0]
-        assert "made up by the fake runner" in report
+        assert "became nan" in report
         assert "No score: the run ended as **diverged**" in report
         assert proposals.all()[-1].parent == baseline.run_id
 

@@ -17,7 +17,7 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.records import Budgets, ProposalState, RunState, SessionRecord, new_id, now
-from tests.conftest import ENV, GROUP
+from tests.conftest import ENV
 from training.fake import FakeRunner
 from training.protocol import Progress
 
@@ -150,7 +150,7 @@ def decide_when_waiting(session: Session, decide: Callable[[str], None]) -> thre
     def person() -> None:
         seen: set[str] = set()
         while not session.stop.is_set() and len(seen) < 2:
-            staged = session.proposals.staged(GROUP)
+            staged = session.proposals.staged(session.group)
             if staged is not None and staged.proposal_id not in seen and "waiting" in events(session)[-1:]:
                 seen.add(staged.proposal_id)
                 decide(staged.proposal_id)
@@ -203,14 +203,14 @@ def test_manual_ends_with_its_budget(make_session: Make, notebook: Notebook, pro
 
 
 def test_a_failed_baseline_ends_the_session(make_session: Make, notebook: Notebook) -> None:
-    record = make_session(FakeRunner(faults={1: RunState.FAILED})).run()
+    record = make_session(FakeRunner(faults={1: "crash"})).run()
     assert "the baseline ended without a score" in (record.ended_because or "")
     assert len(notebook.runs()) == 1
     assert notebook.paths(notebook.runs()[0].run_id).report.exists()
 
 
 def test_three_failures_in_a_row_end_the_session(make_session: Make, notebook: Notebook) -> None:
-    faults = dict.fromkeys(range(3, 20), RunState.DIVERGED)
+    faults = dict.fromkeys(range(3, 20), "nan")
     record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=9)).run()
     assert "3 runs in a row" in (record.ended_because or "")
     assert [run.state for run in notebook.runs()] == [RunState.FINISHED] + [RunState.DIVERGED] * 3

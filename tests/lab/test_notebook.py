@@ -11,7 +11,7 @@ from lab.files import append_line, read_lines, read_model, write_atomic
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.records import RunRecord, RunState
-from tests.conftest import GROUP, RunMaker
+from tests.conftest import RunMaker
 
 
 def test_a_run_folder_holds_what_the_design_says(make_run: RunMaker, notebook: Notebook) -> None:
@@ -74,24 +74,24 @@ def test_a_damaged_folder_is_reported_and_passed_over(make_run: RunMaker, notebo
 
 
 def test_a_failed_run_has_a_reason_and_no_score(make_run: RunMaker, notebook: Notebook) -> None:
-    run = make_run(fault=RunState.DIVERGED)
+    run = make_run(fault="nan")
     assert run.state is RunState.DIVERGED
-    assert "fake runner" in (run.reason or "")
+    assert "became nan" in (run.reason or "")
     assert run.log_tail
     assert notebook.summary(run.run_id) is None
-    assert notebook.incumbent(GROUP) is None
+    assert notebook.incumbent(notebook.runs()[0].group) is None
 
 
 def test_the_first_run_is_the_incumbent_until_one_is_better(make_run: RunMaker, notebook: Notebook) -> None:
     first = make_run({"autopilot.seeds": 4})
-    assert notebook.incumbent(GROUP) == first.run_id
+    assert notebook.incumbent(notebook.runs()[0].group) == first.run_id
     worse = make_run({"train.learning_rate": 1e-5, "autopilot.seeds": 4}, parent=first.run_id)
     assert notebook.verdicts()[worse.run_id].verdict == "worse"
-    assert notebook.incumbent(GROUP) == first.run_id
+    assert notebook.incumbent(notebook.runs()[0].group) == first.run_id
     better = make_run({"train.learning_rate": 0.01}, parent=worse.run_id)
     assert notebook.verdicts()[better.run_id].against == first.run_id
     expected = better if notebook.verdicts()[better.run_id].verdict == "better" else first
-    assert notebook.incumbent(GROUP) == expected.run_id
+    assert notebook.incumbent(notebook.runs()[0].group) == expected.run_id
 
 
 def test_a_longer_training_is_not_compared_unmarked(make_run: RunMaker, notebook: Notebook) -> None:

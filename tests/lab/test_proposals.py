@@ -28,6 +28,7 @@ def propose(make_run: RunMaker, notebook: Notebook, proposals: Proposals) -> Any
             "env_name": ENV,
             "preset": "quick",
             "objective": "perf:max",
+            "task": parent.group.task,
             "parent": parent.run_id,
             "parent_config": notebook.config(parent.run_id).fingerprint(),
             "analysed": parent.run_id,

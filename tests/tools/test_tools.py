@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import ProposalState, RunRecord, RunState
+from lab.records import ProposalState, RunRecord
 from tests.conftest import RunMaker, tree
 from tools.catalog import TOOLS
 from tools.context import ToolContext
@@ -181,7 +181,7 @@ def test_staging_waits_for_the_end_of_the_analysis(bench: Bench, proposals: Prop
 def test_a_failed_run_can_be_read(make_run: RunMaker, notebook: Notebook, inventory: Inventory) -> None:
     make_run()
     bench = Bench(
-        notebook, inventory, make_run({"train.ent_coef": 0.5}, fault=RunState.FAILED, parent=notebook.runs()[0].run_id)
+        notebook, inventory, make_run({"train.ent_coef": 0.5}, fault="crash", parent=notebook.runs()[0].run_id)
     )
     assert bench("read_run")["reason"]
     assert bench("read_log")["lines"]

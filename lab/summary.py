@@ -1,0 +1,55 @@
+"""What a run's replicates add up to: the common metrics, each with mean, interval and n."""
+
+from typing import Any
+
+from lab.config import Config
+from lab.environments import metrics_of
+from lab.records import ReplicateResult, RunRecord, TrainerSummary, now
+from lab.stats import summarize
+
+
+def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]) -> TrainerSummary:
+    """The summary of a finished run.
+
+    Args:
+        record: of the run.
+        config: what it trained.
+        results: of all its replicates, each finished; a metric counts when every one of them has it.
+    """
+    declared = metrics_of(record.env_name)
+    rates = {name for key, metric in declared.items() if metric.rate for name in (key, metric.source)}
+    names = [name for name in results[0].metrics if all(name in result.metrics for result in results)]
+    metrics = {}
+    for name in names:
+        values = [result.metrics[name] for result in results]
+        low, high = (0.0, 1.0) if name in rates else declared[name].bounds if name in declared else (None, None)
+        outside = any((low is not None and value < low) or (high is not None and value > high) for value in values)
+        what = "a rate, but outside 0 to 1" if name in rates else f"between {low} and {high}, but outside"
+        flag = f"declared as {what}" if outside else None
+        metrics[name] = summarize(values, flag, bounds=(None, None) if outside else (low, high))
+    return TrainerSummary(
+        timestamp=now(),
+        run_id=record.run_id,
+        train=config.train,
+        env=config.env,
+        vec=config.vec,
+        metrics=metrics,
+        greedy=_greedy(results, record.env_name),
+    )
+
+
+def _greedy(results: list[ReplicateResult], env_name: str) -> dict[str, Any]:
+    passes = [next((e for e in result.evaluations if e.actions == "greedy"), None) for result in results]
+    mapped = [map_metrics(evaluation.raw, env_name) for evaluation in passes if evaluation]
+    if len(mapped) < len(results):
+        return {}
+    return {
+        name: summarize([values[name] for values in mapped]) for name in mapped[0] if all(name in m for m in mapped)
+    }
+
+
+def map_metrics(raw: dict[str, float], env_name: str) -> dict[str, float]:
+    """What an environment logged, under the common names; names without a mapping stay as they are."""
+    declared = metrics_of(env_name)
+    mapped = {name: raw[metric.source] * metric.scale for name, metric in declared.items() if metric.source in raw}
+    return {**{name: value for name, value in raw.items() if name != "n"}, **mapped}

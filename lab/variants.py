@@ -1,0 +1,79 @@
+"""The user's own environments, rewards and policies, declared by name in `autopilot.toml`.
+
+    [variants.policy.deep]
+    call = "mynets:Deep"
+    arguments = {layers = 3}
+
+Each name becomes a value of `autopilot.policy_variant`, so that a proposal can choose it; `none` is PufferLib's own.
+An environment or a reward of the user's is for training only: the final evaluation stays the task's.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from lab.config import Config
+from lab.errors import InvalidInput, Problem
+from lab.paths import Workspace
+from lab.records import Variant
+from lab.space import VARIANT_KEYS
+
+Variants = dict[str, dict[str, Variant]]
+"""`environment`, `reward`, `policy` to name to what it stands for."""
+
+NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
+
+
+def declared(workspace: Workspace) -> Variants:
+    """What the workspace declares.
+
+    Raises:
+        InvalidInput: a variant is not written as it has to be.
+    """
+    try:
+        tables = tomllib.loads(workspace.settings.read_text(encoding="utf-8")).get("variants", {})
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"{workspace.settings}: can't be read: {error}") from error
+    if not isinstance(tables, Mapping):
+        raise _refused("variants", tables, "is not a table", "[variants.policy.NAME]")
+    return {str(kind): _named(str(kind), named) for kind, named in tables.items()}
+
+
+def _named(kind: str, named: object) -> dict[str, Variant]:
+    import re
+
+    if kind not in VARIANT_KEYS or not isinstance(named, Mapping):
+        raise _refused(f"variants.{kind}", named, "is not a kind of variant", " | ".join(VARIANT_KEYS))
+    found = {}
+    for name, table in named.items():
+        key = f"variants.{kind}.{name}"
+        if not re.fullmatch(NAME, name) or name == "none":
+            raise _refused(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
+        try:
+            found[name] = Variant.model_validate(table)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise _refused(f"{key}.{field}" if field else key, first.get("input"), first["msg"].lower(),
+                           'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
+                           ) from error  # fmt: skip
+    return found
+
+
+def chosen(config: Config, variants: Mapping[str, Mapping[str, Variant]]) -> dict[str, Variant]:
+    """The variants that a config names: kind to what it stands for.
+
+    Args:
+        config: valid for this environment.
+        variants: what is declared for it.
+    """
+    picked = {kind: str(config.autopilot.get(key.partition(".")[2]) or "none") for kind, key in VARIANT_KEYS.items()}
+    return {kind: variants[kind][name] for kind, name in picked.items() if name != "none"}
+
+
+def _refused(key: str, value: Any, rule: str, valid: str) -> InvalidInput:
+    return InvalidInput([Problem(key=key, value=repr(value)[:60], rule=rule, valid=valid)])

@@ -1,0 +1,176 @@
+"""The contract with PufferLib: what the adapter promises, shown on PufferLib itself.
+
+Each check runs in a process of its own, as training does, and prints what it found as JSON.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.config import Config
+from training.process import THREADS
+
+HEAD = """
+    import json, os, sys
+    import numpy as np
+    import torch
+    given = sys.argv[1]
+    from training import adapter  # which cuts the command line
+    from lab.config import Config
+
+    config = Config.model_validate_json(given)
+
+    def build(config, seed=1, **more):
+        vecenv = adapter.make_vecenv(adapter.maker_of(config.env_name), config.env, config.vec, seed)
+        torch.manual_seed(seed)
+        policy = adapter.make_policy(config, "ocean", vecenv, "cpu")
+        return adapter.Trainer(config, vecenv, policy, seed=seed, device="cpu", **more)
+
+    def say(value):
+        sys.stdout.write("\\n" + json.dumps(value)); sys.stdout.flush(); os._exit(0)
+"""
+
+
+@pytest.fixture
+def ask(config: Config, tmp_path: Path) -> Any:
+    small = config.with_overrides({"env.num_envs": 64, "train.minibatch_size": 1024, "train.total_timesteps": 8192})
+
+    def run(code: str, overrides: dict[str, Any] | None = None) -> Any:
+        script = textwrap.dedent(HEAD) + textwrap.dedent(code)
+        command = [sys.executable, "-P", "-c", script, small.with_overrides(overrides or {}).model_dump_json()]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=tmp_path,
+            env={**os.environ, **dict.fromkeys(THREADS, "1")},
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+def test_it_trains_logs_and_asks_for_checkpoints_as_configured(ask: Any) -> None:
+    found = ask(
+        """
+        logs, checkpoints = [], []
+        trainer = build(config, on_log=lambda l, step: logs.append((sorted(l), step)),
+                        on_checkpoint=lambda t: checkpoints.append(t.global_step))
+        while trainer.global_step < 8192:
+            trainer.evaluate(); trainer.train()
+        say([logs[-1], checkpoints, trainer.epoch])
+        """,
+        {"train.checkpoint_interval": 2},
+    )
+    (names, step), checkpoints, epochs = found
+    assert {"SPS", "learning_rate", "losses/policy_loss", "losses/entropy", "environment/perf"} <= set(names)
+    assert (step, epochs) == (8192, 4)
+    assert checkpoints == [4096, 8192]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_restored_optimizer_keeps_its_moments_and_takes_the_childs_rate(ask: Any, optimizer: str) -> None:
+    found = ask(
+        """
+        import copy
+        parent = build(config)
+        for _ in range(3):
+            parent.evaluate(); parent.train()
+        annealed = adapter.learning_rate(parent)
+        state = copy.deepcopy(parent.state())
+        child = build(config.with_overrides({"train.learning_rate": 0.002, "train.adam_beta1": 0.8}))
+        note = child.restore(state)
+        group = child.optimizer.param_groups[0]
+        moments = lambda s: sorted(float(v.double().abs().sum()) for p in s.values() for v in p.values()
+                                   if isinstance(v, torch.Tensor) and v.ndim)
+        same = moments(state["optimizer_state_dict"]["state"]) == moments(child.optimizer.state_dict()["state"])
+        start = adapter.learning_rate(child)
+        before = {k: v.clone() for k, v in child.uncompiled_policy.state_dict().items()}
+        rates = []
+        for _ in range(3):
+            child.evaluate(); child.train(); rates.append(adapter.learning_rate(child))
+        moved = any(not torch.equal(v, before[k]) for k, v in child.uncompiled_policy.state_dict().items())
+        fresh = build(config.with_overrides({"train.learning_rate": 0.002}))
+        expected = []
+        for _ in range(3):
+            fresh.evaluate(); fresh.train(); expected.append(adapter.learning_rate(fresh))
+        say([note, annealed, start, rates, expected, group["betas"], same, bool(state["optimizer_state_dict"]["state"]),
+             moved])
+        """,
+        {"train.optimizer": optimizer, "train.learning_rate": 0.005},
+    )
+    note, annealed, start, rates, expected, betas, same, anything, moved = found
+    assert note is None
+    assert annealed < 0.005
+    assert start == 0.002
+    assert rates == pytest.approx(expected)  # the child's own schedule, from its own start
+    assert betas[0] == 0.8
+    assert same and anything and moved
+
+
+def test_moments_of_another_optimizer_are_left_behind_with_a_word(ask: Any) -> None:
+    note = ask("""
+        parent = build(config.with_overrides({"train.optimizer": "muon"}))
+        parent.evaluate(); parent.train()
+        say(build(config.with_overrides({"train.optimizer": "adam"})).restore(parent.state()))
+    """)
+    assert "muon are of no use to adam" in note
+
+
+def test_environments_are_built_with_their_seed(ask: Any) -> None:
+    built = ask("""
+        seeds = []
+        def maker(buf=None, seed=0, **arguments):
+            seeds.append(seed)
+            return adapter.maker_of("puffer_cartpole")(buf=buf, seed=seed, **arguments)
+        adapter.make_vecenv(maker, {"num_envs": 2}, {"backend": "Serial", "num_envs": 3}, 40)
+        say(seeds)
+    """)
+    assert built[1:] == [40, 41, 42]  # the first one is only asked for its spaces
+
+
+def test_warming_up_leaves_one_thread_so_that_a_fork_is_safe(ask: Any) -> None:
+    threads, seconds = ask("""
+        import time, psutil
+        adapter.warm_up()
+        threads, began = psutil.Process().num_threads(), time.perf_counter()
+        build(config)
+        say([threads, time.perf_counter() - began])
+    """)
+    assert threads == 1
+    assert seconds < 1  # it takes 1.7 s in a process that has built none; this is no benchmark
+
+
+def test_a_reward_of_the_users_is_what_the_trainer_sees(ask: Any) -> None:
+    found = ask("""
+        inner = adapter.make_vecenv(adapter.maker_of("puffer_cartpole"), config.env, config.vec, 1)
+        vecenv = adapter.Rewarded(inner, lambda o, a, r, t: np.full(len(r), 0.25))
+        vecenv.async_reset(1); vecenv.recv()
+        vecenv.send(np.zeros(64, dtype=np.int32))
+        o, r, d, *_ = vecenv.recv()
+        say([r.tolist(), vecenv.num_agents])
+    """)
+    assert found == [[0.25] * 64, 64]
+
+
+def test_every_name_of_a_policy_makes_one(ask: Any) -> None:
+    found = ask("""
+        vecenv = adapter.make_vecenv(adapter.maker_of("puffer_cartpole"), config.env, config.vec, 1)
+        kinds = []
+        for name, lstm in (("Policy", False), ("Default", False), ("Default", True)):
+            c = config.with_overrides({"policy.name": name, "rnn.enabled": lstm})
+            kinds.append(type(adapter.make_policy(c, "ocean", vecenv, "cpu")).__name__)
+        kinds.append(type(adapter.make_policy(
+            config, None, vecenv, "cpu", lambda env: torch.nn.Linear(4, 2))).__name__)
+        say(kinds)
+    """)
+    assert found == ["Default", "Default", "LSTMWrapper", "Linear"]

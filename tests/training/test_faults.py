@@ -1,0 +1,326 @@
+"""Everything that goes wrong, for real: killed processes, a full file system, memory, signals, a parent that dies."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab.config import Config
+from lab.errors import TrainingFailed
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.records import RunState, Variant
+from tests.training.conftest import LONG, Train
+from training.process import ForkServer, Worker, start_worker
+from training.protocol import Progress, Ready
+from training.run import Options, train_run
+from training.runner import ProcessRunner
+
+
+def training_processes(real: ProcessRunner) -> list[psutil.Process]:
+    assert real._server is not None
+    return psutil.Process(real._server.pid).children(recursive=True)
+
+
+def test_a_worker_that_the_system_kills(train: Train, real: ProcessRunner) -> None:
+    killed: list[int] = []
+
+    def kill(progress: Progress) -> None:
+        if not killed:
+            killed.append(training_processes(real)[0].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    found = train({**LONG, "autopilot.seeds": 1}, on_progress=kill)
+    assert found.state is RunState.FAILED
+    assert "was killed by signal 9 (SIGKILL: often the system, out of memory)" in (found.reason or "")
+    assert train({"autopilot.seeds": 1}).state is RunState.FINISHED
+
+
+def test_a_worker_that_gets_a_sigterm(train: Train, real: ProcessRunner) -> None:
+    def kill(progress: Progress) -> None:
+        for process in training_processes(real):
+            process.terminate()
+
+    found = train({**LONG, "autopilot.seeds": 1}, on_progress=kill)
+    assert found.state is RunState.FAILED
+    assert "SIGTERM" in (found.reason or "")
+
+
+def test_the_server_that_forks_is_killed(train: Train, real: ProcessRunner) -> None:
+    def kill(progress: Progress) -> None:
+        assert real._server is not None
+        if real._server.alive():
+            os.kill(real._server.pid, signal.SIGKILL)
+
+    found = train({**LONG, "autopilot.seeds": 1}, on_progress=kill)
+    assert found.state is RunState.FAILED
+    assert train({"autopilot.seeds": 1}).state is RunState.FINISHED  # another server is there
+
+
+@pytest.mark.parametrize("how", ["raises", "killed"])
+def test_an_environments_own_process_dies(train: Train, module: Callable[[str], str], how: str) -> None:
+    name = module("""
+        import os, signal
+        from pufferlib.ocean.cartpole.cartpole import Cartpole
+
+        class Dying(Cartpole):
+            def step(self, actions):
+                self.steps = getattr(self, "steps", 0) + 1
+                if self.steps > 40:
+                    self.die()
+                return super().step(actions)
+
+        class raises(Dying):
+            def die(self):
+                raise RuntimeError("the simulator broke")
+
+        class killed(Dying):
+            def die(self):
+                os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    vec = {"vec.backend": "Multiprocessing", "vec.num_envs": 2, "vec.num_workers": 2, "env.num_envs": 256}
+    found = train({**LONG, **vec, "autopilot.seeds": 1}, variants={"environment": Variant(call=f"{name}:{how}")})
+    assert found.state is RunState.FAILED
+    assert "process of the environments ended with status" in (found.reason or ""), found.reason
+    if how == "raises":
+        assert any("the simulator broke" in line for line in found.log_tail)
+
+
+def test_memory_beyond_its_limit(train: Train, module: Callable[[str], str]) -> None:
+    name = module("""
+        import numpy as np
+        from pufferlib.ocean.cartpole.cartpole import Cartpole
+
+        kept = []
+
+        class Hungry(Cartpole):
+            def step(self, actions):
+                kept.append(np.ones(2_000_000))
+                return super().step(actions)
+    """)
+    hungry = {"environment": Variant(call=f"{name}:Hungry")}
+    found = train({**LONG, "autopilot.memory_limit": 2.0, "autopilot.seeds": 1}, variants=hungry)
+    assert found.state is RunState.FAILED
+    assert "more than 2 GiB (autopilot.memory_limit)" in (found.reason or "")
+
+
+def test_time_beyond_its_limit(train: Train) -> None:
+    found = train({**LONG, "autopilot.time_limit": 2.0, "autopilot.seeds": 1})
+    assert found.state is RunState.TIMED_OUT
+    assert "took longer than 2 s (autopilot.time_limit)" in (found.reason or "")
+
+
+def test_a_hang_that_holds_the_interpreter(train: Train, module: Callable[[str], str]) -> None:
+    name = module("""
+        import ctypes
+        from pufferlib.ocean.cartpole.cartpole import Cartpole
+
+        class Stuck(Cartpole):
+            def step(self, actions):
+                ctypes.PyDLL(None).sleep(3600)  # as C code does that never comes back: the lock is not released
+                return super().step(actions)
+    """)
+    stuck = {"environment": Variant(call=f"{name}:Stuck")}
+    found = train({**LONG, "autopilot.stall_limit": 3.0, "autopilot.seeds": 1}, variants=stuck)
+    assert found.state is RunState.TIMED_OUT
+
+
+def test_a_replicate_that_does_not_end_when_asked_is_ended(
+    train: Train, module: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.runner.GRACE", 1.0)
+    name = module("""
+        import time
+        from pufferlib.ocean.cartpole.cartpole import Cartpole
+
+        class Slow(Cartpole):
+            def step(self, actions):
+                self.steps = getattr(self, "steps", 0) + 1
+                if self.steps > 40:
+                    time.sleep(3600)
+                return super().step(actions)
+    """)
+    began = time.monotonic()
+    found = train(
+        {**LONG, "autopilot.seeds": 1}, variants={"environment": Variant(call=f"{name}:Slow")},
+        should_stop=lambda: time.monotonic() - began > 2, options=Options(requeue=False),
+    )  # fmt: skip
+    assert found.state is RunState.KILLED
+    assert "did not end by itself within 1 s" in (found.reason or "")
+
+
+def test_an_environment_that_ends_the_process(train: Train, module: Callable[[str], str]) -> None:
+    name = module("""
+        import ctypes
+        from pufferlib.ocean.cartpole.cartpole import Cartpole
+
+        class Crashing(Cartpole):
+            def step(self, actions):
+                ctypes.string_at(0)  # a segmentation fault
+    """)
+    found = train({"autopilot.seeds": 1}, variants={"environment": Variant(call=f"{name}:Crashing")})
+    assert found.state is RunState.FAILED
+    assert "SIGSEGV" in (found.reason or "")
+
+
+# --- a full disk -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 MiB of its own."""
+    place = tmp_path / "small disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)], check=False).returncode:
+        pytest.skip("mounting a file system is not allowed here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_disk_that_fills_while_it_trains(
+    small_disk: Path, real: ProcessRunner, inventory: Inventory, config: Config
+) -> None:
+    workspace = Workspace(small_disk)
+    workspace.create()
+    notebook = Notebook(workspace)
+    run = notebook.create(
+        config.with_overrides({**LONG, "autopilot.seeds": 1}), {}, preset="quick", objective="perf:max", arm="person"
+    )
+    filler = small_disk / "filler"
+
+    def fill(progress: Progress) -> None:
+        with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(os.urandom(4096))
+
+    found = train_run(notebook, real, inventory, run.run_id, fill)
+    assert shutil.disk_usage(small_disk).free < 2**20
+    assert found.state is RunState.FAILED
+    assert "No space left on device" in (found.reason or "")
+    assert notebook.run(run.run_id) == found  # on the disk, full as it is
+    with pytest.raises(TrainingFailed, match=r"disk .* is full"):
+        next_run = run.model_copy(update={"run_id": "next", "state": RunState.QUEUED})
+        filler.unlink()
+        notebook.create(config, {}, preset="quick", objective="perf:max", arm="person", run_id=next_run.run_id)
+        filler.write_bytes(os.urandom(shutil.disk_usage(small_disk).free - 10 * 2**20))
+        train_run(notebook, real, inventory, next_run.run_id, lambda _: None)
+    filler.unlink()
+    again = train_run(notebook, real, inventory, "next", lambda _: None, lambda: True, Options(requeue=False))
+    assert again.state is RunState.KILLED
+
+
+# --- processes ---------------------------------------------------------------------------------------------------
+
+
+def gone(process: psutil.Process) -> bool:
+    psutil.wait_procs([process], timeout=20)
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("code", [
+    "from training.process import start_worker; w = start_worker(1)",
+    "from training.process import ForkServer; s = ForkServer(); w = s.worker(1)",
+])  # fmt: skip
+def test_a_worker_dies_with_its_parent(code: str) -> None:
+    code += "; import os, signal; next(w.events(60)); print(w.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = psutil.Process(int(parent.stdout.readline()))
+    parent.wait(60)
+    parent.stdout.close()
+    assert gone(worker)
+
+
+@pytest.fixture(params=["started", "forked"])
+def worker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    server = ForkServer() if request.param == "forked" else None
+    found = server.worker(1) if server else start_worker(1)
+    yield found
+    found.kill()
+    if server:
+        server.close()
+
+
+def test_a_worker_leaves_nothing_in_the_current_folder_and_never_sees_the_api_key(
+    worker: Worker, tmp_path: Path
+) -> None:
+    assert isinstance(next(worker.events(60)), Ready)
+    assert list(tmp_path.iterdir()) == []  # importing PufferLib makes a link where it is
+    environment = psutil.Process(worker.pid).environ()
+    assert "OPENAI_API_KEY" not in environment
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert os.getpgid(worker.pid or 0) == worker.pid
+
+
+def test_how_a_worker_ended_is_told(worker: Worker) -> None:
+    next(worker.events(60))
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGUSR1)
+    assert worker.read() is None
+    assert "SIGUSR1" in worker.how_it_ended()
+    assert worker.gone()
+
+
+def test_a_worker_that_is_given_up_before_it_is_ready_ends_by_itself() -> None:
+    server = ForkServer()
+    try:
+        server.worker(1).kill()
+        other = server.worker(1)
+        next(other.events(60))
+        children = {child.pid for child in psutil.Process(server.pid).children()} - {other.pid}
+        _, alive = psutil.wait_procs([psutil.Process(pid) for pid in children if psutil.pid_exists(pid)], timeout=10)
+        assert alive == []
+        other.kill()
+    finally:
+        server.close()
+
+
+def test_ctrl_c_once_ends_a_training_cleanly_and_keeps_its_weights(workspace: Workspace, notebook: Notebook) -> None:
+    found = interrupted(workspace, times=1)
+    assert found.returncode == 1
+    assert "ended as killed: seed 1: stopped by the user, after" in found.stderr
+    (run,) = notebook.runs()
+    assert run.state is RunState.KILLED
+    assert workspace.run(run.run_id).seed(run.seeds[0]).weights("latest").exists()
+
+
+def test_ctrl_c_twice_ends_it_at_once(workspace: Workspace, notebook: Notebook) -> None:
+    found = interrupted(workspace, times=2)
+    assert found.returncode == 130
+    (run,) = notebook.runs()
+    assert (run.state, run.reason) == (RunState.KILLED, "stopped by the user, at once")
+
+
+def interrupted(workspace: Workspace, times: int) -> "subprocess.CompletedProcess[str]":
+    """`autopilot train` in the middle of a training, interrupted so many times."""
+    command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root), "train", "--json",
+               "--seeds", "1", "--set", "train.total_timesteps=500000000"]  # fmt: skip
+    if times > 1:  # an update that takes long, so that the second one comes before the first was heeded
+        command += ["--set", "env.num_envs=16384", "--set", "train.bptt_horizon=128", "--set",
+                    "train.update_epochs=16", "--set", "train.minibatch_size=512"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    metrics = lambda: list(workspace.runs.glob("*/seeds/*/metrics.jsonl"))  # noqa: E731
+    while not metrics() or (times == 1 and not metrics()[0].stat().st_size):
+        assert process.poll() is None, process.communicate()
+        os.sched_yield()
+    workers = psutil.Process(process.pid).children(recursive=True)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        if times > 1:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+    out, err = process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+    return subprocess.CompletedProcess(command, process.returncode, out, err)

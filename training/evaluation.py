@@ -1,0 +1,167 @@
+"""The final evaluation: a trained policy on environments that it was not trained on, twice.
+
+Once with sampled actions, as it was trained, and once with the likeliest ones, which ent_coef does not blur. The
+environment's arguments are the task's, whatever the config trained with. Where the ends of episodes can be seen, each
+slot counts the same number of complete ones: to count the first N that finish would favour short ones. Where the
+environment adds up its log by itself, as Ocean's do in C, the evaluation goes on until the episodes that it cuts off
+weigh next to nothing, and says how much.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from lab.records import Evaluation, Task
+from lab.seeds import evaluation_seed, evaluation_shape
+from training import adapter
+
+UNFINISHED = 0.05
+"""The most that unfinished episodes may weigh before the evaluation goes on for longer."""
+LONGEST = 4
+"""Times the task's steps that it may take in the end."""
+
+
+@dataclass
+class Evaluator:
+    """One policy's."""
+
+    maker: adapter.Maker
+    task: Task
+    agents_per_env: float
+    scalable: bool
+    """The environment's constructor takes `num_envs`."""
+    device: str
+    recurrent: bool
+    alive: Callable[[], None]
+    """Called now and then, so that nobody takes a long evaluation for a hung one."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Environments, and units in each."""
+        return evaluation_shape(self.task.slots, self.agents_per_env, scalable=self.scalable)
+
+    @property
+    def seed(self) -> int:
+        """The environments'."""
+        return evaluation_seed(*self.shape)
+
+    def run(self, policy: torch.nn.Module) -> tuple[Evaluation, ...]:
+        """Both passes, from the same start.
+
+        Args:
+            policy: takes a batch of observations and its recurrent state, as PufferLib's do.
+        """
+        policy.eval()
+        return tuple(self._pass(policy, greedy) for greedy in (False, True))
+
+    @torch.no_grad()
+    def _pass(self, policy: Any, greedy: bool) -> Evaluation:
+        copies, units = self.shape
+        arguments = {**self.task.env, **({"num_envs": units} if self.scalable else {})}
+        vecenv = adapter.make_vecenv(self.maker, arguments, {"backend": "Serial", "num_envs": copies}, self.seed)
+        try:
+            torch.manual_seed(self.seed)
+            play = _Play(self, vecenv, policy, greedy)
+            count = _by_episodes if adapter.is_emulated(vecenv.driver_env) else _by_steps
+            return count(play, self.task)
+        finally:
+            vecenv.close()
+
+
+class _Play:
+    """The environments and the policy in step."""
+
+    def __init__(self, evaluator: Evaluator, vecenv: Any, policy: Any, greedy: bool) -> None:
+        self.vecenv, self.agents, self.actions = vecenv, vecenv.num_agents, "greedy" if greedy else "sampled"
+        self._evaluator, self._policy, self._greedy = evaluator, policy, greedy
+        self._observations, _ = vecenv.reset(evaluator.seed)
+        self.steps = 0
+        self._state: dict[str, Any] = {}
+        if evaluator.recurrent:
+            empty = torch.zeros(self.agents, policy.hidden_size, device=evaluator.device)
+            self._state = {"lstm_h": empty, "lstm_c": empty.clone()}
+
+    def step(self) -> tuple[Any, list[Any]]:
+        """Which slots ended an episode, and what was logged."""
+        self.steps += 1
+        if self.steps % 100 == 0:
+            self._evaluator.alive()
+        observations = torch.as_tensor(self._observations).to(self._evaluator.device)
+        logits, _ = self._policy.forward_eval(observations, self._state)
+        actions = _likeliest(logits) if self._greedy else adapter.sample(logits)
+        space = self.vecenv.action_space
+        chosen = actions.cpu().numpy().reshape(space.shape)
+        if isinstance(logits, torch.distributions.Normal):
+            chosen = np.clip(chosen, space.low, space.high)
+        self._observations, _, terminals, truncations, infos = self.vecenv.step(chosen.astype(space.dtype))
+        ended = np.flatnonzero(terminals | truncations)
+        if self._state and ended.size:
+            for key in ("lstm_h", "lstm_c"):
+                self._state[key][ended] = 0
+        return ended, infos
+
+    def result(self, raw: dict[str, float], episodes: int, **more: Any) -> Evaluation:
+        """The pass's record."""
+        return Evaluation(actions=self.actions, episodes=episodes, steps=self.steps, raw=raw, **more)
+
+
+def _by_episodes(play: _Play, task: Task) -> Evaluation:
+    """The first so many complete episodes of each slot; as many as the slowest slot has when steps run out."""
+    logs: list[list[dict[str, float]]] = [[] for _ in range(play.agents)]
+    while play.steps < task.steps and min(map(len, logs)) < task.episodes:
+        ended, infos = play.step()
+        finished = [info for info in infos if "episode_length" in info]  # what a reset returns is here too
+        for slot, info in zip(ended, finished, strict=True):
+            logs[slot].append(_numbers(info))
+    counted = min(task.episodes, *map(len, logs))
+    kept = [log for slot in logs for log in slot[:counted]]
+    names = dict.fromkeys(name for log in kept for name in log)
+    raw = {name: float(np.mean([log[name] for log in kept if name in log])) for name in names}
+    return play.result(raw, len(kept), unfinished_share=0.0, per_slot=counted)
+
+
+def _by_steps(play: _Play, task: Task) -> Evaluation:
+    """What the environment logs over the task's steps, and more until unfinished episodes weigh little."""
+    totals: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    while True:
+        for _ in range(task.steps):
+            for info in play.step()[1]:
+                _add(info, totals, weights)
+        episodes = int(weights.get("n", max(weights.values(), default=0)))
+        share = play.agents / (play.agents + episodes)
+        if share < UNFINISHED or play.steps >= LONGEST * task.steps:
+            break
+    raw = {name: totals[name] / weights[name] for name in totals if weights[name]}
+    return play.result(raw, episodes, unfinished_share=share)
+
+
+def _add(info: dict[str, Any] | None, totals: dict[str, float], weights: dict[str, float]) -> None:
+    """Add one log of the environment: means over its `n` episodes, or single values where it has no `n`."""
+    if not info:
+        return
+    weight = float(info.get("n") or 1)
+    for name, number in _numbers(info).items():
+        totals[name] = totals.get(name, 0.0) + number * weight
+        weights[name] = weights.get(name, 0.0) + weight
+
+
+def _numbers(info: dict[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, value in adapter.flat_items(info):
+        values = np.asarray(value).ravel()
+        if values.dtype.kind in "biuf" and values.size:
+            found[name] = float(values.mean())
+    return found
+
+
+def _likeliest(logits: Any) -> torch.Tensor:
+    if isinstance(logits, torch.distributions.Normal):
+        mean: torch.Tensor = logits.loc
+        return mean
+    if isinstance(logits, torch.Tensor):
+        return logits.argmax(-1)
+    return torch.stack([part.argmax(-1) for part in logits], dim=-1)

@@ -1,0 +1,346 @@
+"""One replicate: seed everything, build, go on from a checkpoint if wanted, train, evaluate. Every end is an outcome.
+
+It imports torch, so it runs in worker processes only.
+"""
+
+import contextlib
+import math
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from lab.paths import SeedPaths
+from lab.records import ReplicateResult, RunState, Stopping, now
+from lab.seeds import evaluation_spans, of_config
+from lab.summary import map_metrics
+from training import adapter, checkpoints
+from training.envs import devices, file_hash, user_files
+from training.evaluation import UNFINISHED, Evaluator
+from training.protocol import Progress, TrainJob
+
+
+class Diverged(Exception):
+    """Losses or weights are no longer finite."""
+
+
+class EnvironmentDied(Exception):
+    """A process that steps environments has ended."""
+
+
+class _Stopped(Exception):
+    def __init__(self, why: Stopping) -> None:
+        self.why = why
+
+
+OnLog = Callable[[dict[str, float], int], None]
+
+
+def train(
+    job: TrainJob, on_log: OnLog, on_progress: Callable[[Progress], None], stopping: Callable[[], Stopping | None]
+) -> ReplicateResult:
+    """Train one replicate and evaluate it.
+
+    Every fault is an outcome: the result carries state and reason, the traceback goes to the log.
+
+    Args:
+        job: what to train.
+        on_log: gets every point that PuffeRL logs, as plain numbers, and the agent steps so far.
+        on_progress: gets the same as progress.
+        stopping: asked after each update; once it answers, training ends there and its weights are kept.
+    """
+    return _Replicate(job, on_log, on_progress, stopping).run()
+
+
+class _Replicate:
+    def __init__(
+        self, job: TrainJob, on_log: OnLog, on_progress: Callable[[Progress], None],
+        stopping: Callable[[], Stopping | None],
+    ) -> None:  # fmt: skip
+        self.job, self.config = job, job.config
+        self._on_log, self._on_progress, self._stopping = on_log, on_progress, stopping
+        self.total = int(self.config.train["total_timesteps"] or 0)
+        self.threads = int(self.config.autopilot["threads"] or 1)
+        device = str(self.config.train["device"])
+        self.device = devices()[0] if device == "auto" else device
+        self.outcome: dict[str, Any] = {"seed": job.seed, "threads": self.threads, "device": self.device}
+        self.notes: list[str] = []
+        self.policy: torch.nn.Module | None = None
+        self._scores: list[float] = []
+        self._reached: float | None = None
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # the first call only starts the clock
+
+    def run(self) -> ReplicateResult:
+        """Train and evaluate, whatever happens."""
+        try:
+            self._train()
+            self._evaluate()
+            return self._result(RunState.FINISHED)
+        except _Stopped as stopped:
+            return self._result(stopped.why.state, stopped.why.reason)
+        except Exception as error:  # noqa: BLE001 - recorded: whatever an environment or policy raises is the outcome
+            plain = isinstance(error, (Diverged, EnvironmentDied, checkpoints.Unfit))
+            with contextlib.suppress(OSError):  # the log may lie on the disk that is full
+                sys.stderr.write(f"{error}\n" if plain else traceback.format_exc())
+            diverged = isinstance(error, Diverged) or (self.policy is not None and not _finite(self.policy))
+            text = str(error) if plain else f"{type(error).__name__}: {error}"
+            state = RunState.DIVERGED if diverged else RunState.FAILED
+            return self._result(state, " ".join(text.split())[:500] or "no message")
+
+    def _result(self, state: RunState, reason: str | None = None) -> ReplicateResult:
+        if state is not RunState.FINISHED:
+            self.outcome.pop("metrics", None)
+        with contextlib.suppress(psutil.Error):
+            self.outcome["peak_memory_mib"] = _peak_memory_mib()
+        return ReplicateResult(state=state, reason=reason, notes=tuple(self.notes), **self.outcome)
+
+    # --- training ------------------------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        job, config = self.job, self.config
+        _seed_everything(job.seed, self.threads)
+        vecenv = self._environments()
+        watching = _Watching(vecenv)
+        try:
+            variant = self._variant("policy")
+            policy = self.policy = adapter.make_policy(config, job.package, vecenv, self.device, variant)
+            self.outcome["sources"] = _sources(vecenv.driver_env, policy, job.workspace)
+            loaded = self._load(policy)
+            before = loaded.steps if loaded else 0
+            keep = checkpoints.Checkpoints(
+                SeedPaths(Path(job.dir)), str(config.autopilot.get("save_strategy") or "latest"),
+                int(config.autopilot.get("save_limit_mib") or 512), before, -1 if job.lower_is_better else 1,
+            )  # fmt: skip
+            trainer = adapter.Trainer(
+                config, vecenv, policy, seed=job.seed, device=self.device, on_log=self._log,
+                on_checkpoint=lambda trainer: keep.save(trainer, self._score_since()),
+            )  # fmt: skip
+            self._restore(trainer, loaded)
+            self._loop(trainer, keep)
+        finally:
+            watching.end()
+            vecenv.close()
+        self.outcome["metrics"]["cumulative_steps"] = before + self.outcome["metrics"]["agent_steps"]
+
+    def _environments(self) -> Any:
+        job, config = self.job, self.config
+        arguments = dict(config.env)
+        variant = job.variants.get("environment")
+        maker = adapter.maker_of(config.env_name)
+        if variant is not None:
+            arguments |= variant.arguments
+            maker = adapter.maker_of(variant.call)
+        self._reserve_evaluation_seeds()
+        vecenv = adapter.make_vecenv(maker, arguments, config.vec, job.seed)
+        reward = self._variant("reward")
+        return adapter.Rewarded(vecenv, reward()) if reward else vecenv
+
+    def _reserve_evaluation_seeds(self) -> None:
+        """No environment may be trained on a seed of the evaluation; the parent saw to it, here it is certain."""
+        kept = evaluation_spans(*self._evaluator().shape)
+        if any(span.meets(other) for span in of_config(self.config, self.job.seed) for other in kept):
+            raise ValueError(f"seed {self.job.seed} makes environment seeds that the final evaluation uses")
+
+    def _variant(self, kind: str) -> Callable[..., Any] | None:
+        variant = self.job.variants.get(kind)
+        if variant is None:
+            return None
+        make = adapter.load_object(variant.call)
+        return lambda *positional: make(*positional, **variant.arguments)
+
+    def _load(self, policy: torch.nn.Module) -> checkpoints.Loaded | None:
+        if self.job.start_from is None:
+            return None
+        path = Path(self.job.start_from)
+        loaded = checkpoints.load(path, self.device)
+        checkpoints.fit(policy, loaded, path)
+        self.outcome["started_from"] = checkpoints.weights_hash(policy.state_dict())
+        return loaded
+
+    def _restore(self, trainer: adapter.Trainer, loaded: checkpoints.Loaded | None) -> None:
+        if loaded is None:
+            return
+        note = loaded.note if loaded.state is None else trainer.restore(loaded.state)
+        if note:
+            self.notes.append(note)
+            sys.stdout.write(f"{note}\n")
+
+    def _loop(self, trainer: adapter.Trainer, keep: checkpoints.Checkpoints) -> None:
+        self.outcome["first_step"] = now()
+        began = time.perf_counter()
+        while trainer.global_step < self.total and self._reached is None:
+            trainer.evaluate()
+            trainer.train()
+            why = self._stopping()
+            if why is not None:
+                keep.save(trainer, None)
+                raise _Stopped(why.model_copy(update={"reason": f"{why.reason}, after {trainer.global_step:,} steps"}))
+        seconds = time.perf_counter() - began
+        if not _finite(trainer.uncompiled_policy):
+            raise Diverged("the final weights are not finite")
+        if self._reached is not None:
+            self.outcome["stopped_early"] = f"its score reached {self._reached:.6g} after {trainer.global_step:,} steps"
+            keep.save(trainer, None)
+        self.outcome |= {
+            "train_seconds": seconds,
+            "weights": checkpoints.weights_hash(trainer.uncompiled_policy.state_dict()),
+            "metrics": {
+                "sps": trainer.global_step / seconds,
+                "agent_steps": float(trainer.global_step),
+                "epoch": float(trainer.epoch),
+            },
+        }
+
+    # --- what it tells -------------------------------------------------------------------------------------------
+
+    def _log(self, logs: dict[str, Any], step: int) -> None:
+        numbers = {key: float(value) for key, value in logs.items() if isinstance(value, (int, float, np.number))}
+        for key in ("losses/policy_loss", "losses/value_loss"):
+            if not math.isfinite(numbers.get(key, 0.0)):
+                raise Diverged(f"{key} became {numbers[key]} at step {step:,}")
+        numbers |= self._utilization()
+        finite = {key: value for key, value in numbers.items() if math.isfinite(value)}
+        self._on_log({**finite, "agent_steps": float(step)}, step)
+        raw = numbers.get(f"environment/{self.job.score}")
+        score = None if raw is None else raw * self.job.score_scale
+        if score is not None:
+            self._scores.append(score)
+            self._reached = score if self._is_enough(score) else None
+        self._on_progress(
+            Progress(seed=self.job.seed, phase="train", steps=step, total=self.total, sps=numbers["SPS"], score=score)
+        )
+
+    def _is_enough(self, score: float) -> bool:
+        target = self.config.autopilot.get("target_score")
+        if target is None:
+            return False
+        return score <= float(target) if self.job.lower_is_better else score >= float(target)
+
+    def _score_since(self) -> float | None:
+        """The mean training score since the last checkpoint."""
+        scores, self._scores = self._scores, []
+        return sum(scores) / len(scores) if scores else None
+
+    def _utilization(self) -> dict[str, float]:
+        found = {
+            "system/cpu_percent": self._process.cpu_percent(),  # of one core, since the last log
+            "system/memory_mib": self._process.memory_info().rss / 2**20,
+        }
+        if self.device == "cuda":
+            free, total = torch.cuda.mem_get_info()
+            found["system/vram_percent"] = 100 * (1 - free / total)
+            with contextlib.suppress(Exception):  # NVML may be missing or fail; the training does not depend on it
+                found["system/gpu_percent"] = float(torch.cuda.utilization())
+        return found
+
+    # --- the score -----------------------------------------------------------------------------------------------
+
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(
+            maker=adapter.maker_of(self.config.env_name), task=self.job.task, agents_per_env=self.job.agents_per_env,
+            scalable="num_envs" in self.config.env, device=self.device, recurrent=bool(self.config.rnn["enabled"]),
+            alive=self._alive,
+        )  # fmt: skip
+
+    def _alive(self) -> None:
+        self._on_progress(
+            Progress(seed=self.job.seed, phase="evaluate", steps=self.total, total=self.total, sps=0.0, score=None)
+        )
+
+    def _evaluate(self) -> None:
+        self._alive()
+        began = time.perf_counter()
+        assert self.policy is not None  # noqa: S101 - trained
+        evaluator = self._evaluator()
+        passes = evaluator.run(self.policy)
+        for done in passes:
+            if done.unfinished_share >= UNFINISHED:
+                share = f"{done.unfinished_share:.0%}"
+                self.notes.append(f"episodes that the {done.actions} evaluation cut off may weigh up to {share}")
+            if not done.raw:
+                self.notes.append(f"no episode ended within the {done.steps} steps of the {done.actions} evaluation")
+        self.outcome |= {
+            "evaluations": passes,
+            "eval_seed": evaluator.seed,
+            "eval_seconds": time.perf_counter() - began,
+            "metrics": {**map_metrics(passes[0].raw, self.config.env_name), **self.outcome["metrics"]},
+        }
+
+
+class _Watching:
+    """An eye on the processes of the Multiprocessing backend: PufferLib waits for ever for one that has died."""
+
+    def __init__(self, vecenv: Any) -> None:
+        self._over = False
+        processes = getattr(vecenv, "processes", [])
+        if processes:
+            signal.signal(signal.SIGUSR2, self._interrupt)
+            threading.Thread(target=self._wait, args=(processes,), daemon=True).start()
+
+    def end(self) -> None:
+        """They may end now."""
+        self._over = True
+
+    def _wait(self, processes: list[Any]) -> None:
+        wait([process.sentinel for process in processes])
+        self._died = next((p.exitcode for p in processes if not p.is_alive()), None)
+        if not self._over:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
+
+    def _interrupt(self, *_: object) -> None:
+        if not self._over:
+            raise EnvironmentDied(f"a process of the environments ended with status {self._died}; the log has more")
+
+
+def _seed_everything(seed: int, threads: int) -> None:
+    """PuffeRL seeds the environment only (its own seeding is commented out); the rest is on us."""
+    torch.set_num_threads(threads)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _finite(policy: torch.nn.Module) -> bool:
+    return all(bool(torch.isfinite(parameter).all()) for parameter in policy.parameters())
+
+
+def _peak_memory_mib() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return float(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
+
+
+def _sources(env: Any, policy: torch.nn.Module, workspace: str | None) -> dict[str, str]:
+    """The hash of each file that environment and policy are made of, by a name that does not depend on the machine."""
+    root = Path(workspace) if workspace else None
+    found = {str(Path(path).relative_to(root)): digest for path, digest in user_files(root).items() if root}
+    seen = [env, getattr(env, "unwrapped", None), policy, getattr(policy, "policy", None)]
+    for kind in {base for thing in seen if thing is not None for base in type(thing).__mro__}:
+        module = sys.modules.get(kind.__module__)
+        top = kind.__module__.split(".")[0]
+        path = getattr(module, "__file__", None)
+        if path is None or top in ("torch", "builtins", "typing", "abc"):
+            continue
+        near = [Path(path), *_extensions(Path(path).parent)] if top == "pufferlib" else [Path(path)]
+        for file in near:
+            if root is None or not file.is_relative_to(root) or file.is_relative_to(sys.prefix):
+                found[f"{kind.__module__.rsplit('.', 1)[0]}/{file.name}"] = file_hash(file)
+    return found
+
+
+def _extensions(folder: Path) -> list[Path]:
+    """Compiled extensions that have been loaded from a folder."""
+    loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    return [Path(path) for path in loaded if path and path.endswith(".so") and Path(path).parent == folder]

@@ -1,0 +1,183 @@
+"""One run from queued to its end: train its replicates, watch over them, record what came of it.
+
+Whatever happens, the record says so: a state, a reason, the tail of the log. When the disk is full even that would
+fail; a little space is kept in hand for it.
+"""
+
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lab.environments import objective_of
+from lab.errors import AutopilotError, TrainingFailed
+from lab.files import write_atomic
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.pruning import Watch, watch
+from lab.records import Pruning, ReplicateResult, RunRecord, RunState, Stopping, now
+from lab.validate import check_config
+from training.protocol import Progress
+from training.runner import Plan, Runner
+
+NEEDED = 32 * 2**20
+"""Bytes that must be free on the disk before a training begins."""
+BALLAST = 256 * 2**10
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+Result = TypeVar("Result")
+
+
+class Stopped(AutopilotError):
+    """Somebody asked for the training to stop, and the run went back to the queue."""
+
+
+BY_USER = Stopping(state=RunState.KILLED, reason="stopped by the user")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs are trained, beyond their config."""
+
+    prune: bool = False
+    """End runs that look hopeless beside their peers."""
+    mirrors: tuple[str, ...] = ()
+    """`tensorboard`, `wandb`."""
+    requeue: bool = True
+    """A run that was stopped by the user returns to the queue; else it ends as killed."""
+
+
+def train_run(
+    notebook: Notebook,
+    runner: Runner,
+    inventory: Inventory,
+    run_id: str,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool] = lambda: False,
+    options: Options = Options(),
+) -> RunRecord:
+    """Train a queued run to its end and record what came of it.
+
+    Replicates that had ended before an interruption are not trained again.
+
+    Args:
+        notebook: where the run lies.
+        runner: what trains it.
+        inventory: what this machine has.
+        run_id: a run in state queued or running (interrupted).
+        on_progress: called with each replicate's progress.
+        should_stop: polled; once true the training is ended after the present update.
+        options: pruning, mirrors, what becomes of a run that is stopped.
+
+    Raises:
+        Stopped: on request; the run is queued again.
+        InvalidInput: the config is not valid here.
+        TrainingFailed: the disk is too full to begin, or the training could not be carried out; the run is queued.
+    """
+    record, config = notebook.run(run_id), notebook.config(run_id)
+    check_config(config, inventory)
+    metric, direction = objective_of(record.objective, record.env_name)
+    done = {r.seed: r for r in notebook.results(record) if r.state is not RunState.KILLED}
+    device = str(config.train["device"])
+    plan = Plan(
+        run=record,
+        config=config,
+        seeds=tuple(seed for seed in record.seeds if seed not in done),
+        workspace=notebook.workspace,
+        environment=inventory.environment(config.env_name),
+        device=inventory.devices[0] if device == "auto" else device,
+        metric=metric,
+        lower_is_better=direction == "min",
+        mirrors=options.mirrors,
+    )
+    _require_space(notebook.workspace)
+    threading.Thread(target=_get_ready_to_conclude, daemon=True).start()
+    notebook.update(run_id, state=RunState.RUNNING, started=now(), attempt=record.attempt + 1)
+    pruner = _Pruner(watch(notebook, record, config) if options.prune else None)
+
+    def seen(progress: Progress) -> None:
+        pruner.saw(progress)
+        on_progress(progress)
+
+    try:
+        asked = lambda: BY_USER if should_stop() else pruner.stopping()  # noqa: E731
+        results = runner.train(plan, seen, asked) if plan.seeds else []
+    except KeyboardInterrupt:
+        notebook.update(run_id, state=RunState.QUEUED)
+        raise
+    except OSError as error:
+        _with_room(notebook.workspace, lambda: notebook.update(run_id, state=RunState.QUEUED))
+        raise TrainingFailed(f"run {run_id}: the training could not be carried out: {error}") from error
+    if options.requeue and (should_stop() and _unfinished(record, done, results)):
+        notebook.update(run_id, state=RunState.QUEUED)
+        raise Stopped("stopped on request")
+    done |= {result.seed: result for result in results}
+    ended = [done[seed] for seed in record.seeds if seed in done]
+    return _with_room(
+        notebook.workspace,
+        lambda: notebook.finish(run_id, ended, dict(inventory.versions), pruning=pruner.pruning),
+    )
+
+
+def _get_ready_to_conclude() -> None:
+    """Import what the summary needs while others train: it takes most of a second, once."""
+    import duckdb  # noqa: F401
+    import scipy.stats  # noqa: F401
+
+
+def _unfinished(record: RunRecord, done: dict[int, ReplicateResult], results: list[ReplicateResult]) -> bool:
+    """The user's wish to stop left some replicate untrained."""
+    killed = any(result.state is RunState.KILLED for result in results)
+    return killed or len(done) + len(results) < len(record.seeds)
+
+
+class _Pruner:
+    """Between the watch over a run and those who ask whether to stop it."""
+
+    def __init__(self, watch: Watch | None) -> None:
+        self._watch = watch
+
+    @property
+    def pruning(self) -> Pruning | None:
+        return self._watch.verdict() if self._watch else None
+
+    def saw(self, progress: Progress) -> None:
+        if self._watch is not None and progress.phase == "train":
+            self._watch.saw(progress.seed, progress.steps, progress.score)
+
+    def stopping(self) -> Stopping | None:
+        found = self.pruning
+        if found is None or found.spared:
+            return None
+        reason = (
+            f"pruned: {found.score:.4g} at {found.steps:,} steps, where the median of {found.peers} runs is"
+            f" {found.median:.4g}"
+        )
+        return Stopping(state=RunState.PRUNED, reason=reason)
+
+
+def _require_space(workspace: Workspace) -> None:
+    """Refuse to begin on a disk that is all but full; keep a little in hand for the record of what goes wrong."""
+    free = shutil.disk_usage(workspace.runs).free
+    if free < NEEDED:
+        raise TrainingFailed(
+            f"the disk of {workspace.runs} is full: {free / 2**20:.0f} MiB are free, a training needs"
+            f" {NEEDED / 2**20:.0f} MiB; the run waits in the queue"
+        )
+    if not workspace.ballast.exists():
+        write_atomic(workspace.ballast, os.urandom(BALLAST))  # random, so that no file system stores it in less
+
+
+def _with_room(workspace: Workspace, record: Callable[[], Result]) -> Result:
+    """Do what has to be recorded, with the space kept in hand if the disk is full."""
+    try:
+        return record()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        workspace.ballast.unlink(missing_ok=True)
+        return record()
