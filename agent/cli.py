@@ -24,6 +24,7 @@ from agent.options import (
     WandbOption,
     assignments,
     hours_of,
+    minutes_of,
     mirrors_of,
     who,
     whole,
@@ -346,6 +347,37 @@ def edit(
 
 
 # --- the machine -------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def probe(
+    context: typer.Context,
+    env: EnvOption = "puffer_cartpole",
+    preset: PresetOption = "quick",
+    settings: SetOption = None,
+    minutes: Annotated[
+        float, typer.Option(parser=minutes_of, metavar="M", help="Time for measuring; the check of scores is extra.")
+    ] = 4.0,
+    save_as: Annotated[str, typer.Option(help="Name of the preset that it becomes.")] = "probed",
+    check_score: Annotated[
+        bool, typer.Option("--check-score/--no-check-score", help="Train both topologies and compare their scores.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the fastest topology for this machine and keep it as a preset."""
+    from agent.launch import Stopping, prepare
+    from agent.live import MeasurementTable, print_preset
+    from agent.probing import Probing
+    from agent.show import emit_json
+
+    workspace: Workspace = context.obj
+    inventory, config, _ = prepare(workspace, env, preset, None, None, settings)
+    table = MeasurementTable(silent=as_json)
+    given = assignments(settings)
+    with Stopping() as stopping, table:
+        probing = Probing(workspace, inventory, config, preset, save_as, given, minutes, table.add, table.note)
+        found = probing.run(check_score=check_score, stopping=stopping.is_set)
+    emit_json(found.model_dump(mode="json")) if as_json else print_preset(workspace, found)
 
 
 @app.command()

@@ -14,12 +14,13 @@ from agent.options import assignments
 from agent.session import Session
 from agent.show import print_markdown
 from lab.config import Config
-from lab.environments import check_objective, objective_of, preset_config
+from lab.environments import check_objective, objective_of
 from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound
 from lab.files import read_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
+from lab.presets import preset as preset_named
 from lab.proposals import Proposals
 from lab.records import RunRecord, RunState, SessionRecord
 from lab.validate import check_config, check_overrides
@@ -45,7 +46,7 @@ def prepare(
     metric, direction = objective_of(objective, env)
     check_objective(metric, env)
     inventory = load_inventory([env], workspace)
-    base = preset_config(inventory.environment(env), preset)
+    base = preset_named(workspace, inventory.environment(env), preset)
     if seeds is not None:
         base = base.with_overrides({"autopilot.seeds": seeds})
     if problems := check_overrides(base, overrides, inventory):

@@ -4,6 +4,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from lab.paths import Workspace
+from lab.presets import Measurement, StoredPreset, topology
 from lab.records import RunRecord
 from lab.text import plain
 from training.protocol import Progress
@@ -186,3 +188,65 @@ def _escape(text: str) -> str:
 def make_view() -> LineView | BarView:
     """A bar on a terminal, lines elsewhere."""
     return BarView() if sys.stdout.isatty() else LineView()
+
+
+class MeasurementTable:
+    """The table of a probe, as it grows; silent where standard output is for JSON."""
+
+    def __init__(self, *, silent: bool) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.table import Table
+
+        self._table = Table(box=None, pad_edge=False)
+        for column, justify in (("topology", "left"), ("threads", "right"), ("at once", "right"), ("batch", "right"),
+                                ("SPS in all", "right"), ("against the ini", "right")):  # fmt: skip
+            self._table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's own words
+        self._console = Console(quiet=silent, width=None if sys.stdout.isatty() else 140)
+        self._live = Live(self._table, console=self._console, auto_refresh=False)
+
+    def __enter__(self) -> "MeasurementTable":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def add(self, what: str, found: Measurement, ini: Measurement | None) -> None:
+        """One more row.
+
+        Args:
+            what: what it is of, where its topology does not say it all.
+            found: the measurement.
+            ini: what it is compared with, PufferLib's own.
+        """
+        ratio = f"{found.sps / ini.sps:.1f}×" if ini else ""
+        name = f"{what}: {topology(found)}" if what else topology(found)
+        self._table.add_row(
+            name, str(found.threads), str(found.at_once), f"{found.batch_size:,}", f"{found.sps:,.0f}", ratio
+        )
+        self._live.refresh()
+
+    def note(self, text: str) -> None:
+        """Say what goes on."""
+        self._console.print(plain(text, NOTE_CHARS), highlight=False, markup=False)
+
+
+def print_preset(workspace: Workspace, found: StoredPreset) -> None:
+    """What a probe came to."""
+    from rich.console import Console
+
+    console = Console()
+    lines = [f"fastest: {topology(found.best)}, {found.best.threads} thread(s), {found.best.at_once} at once:"
+             f" {found.best.sps:,.0f} steps per second in all"]  # fmt: skip
+    if found.ini:
+        lines[0] += f", {found.best.sps / found.ini.sps:.1f} times PufferLib's ini ({found.ini.sps:,.0f})"
+    if found.verdict:
+        start, probed = found.runs
+        lines.append(f"score at equal steps: {found.verdict} (run {probed} against {start})")
+    path = workspace.preset(found.name, found.env_name)
+    lines.append(
+        f"kept as preset {found.name!r} in {path}: autopilot start --env {found.env_name} --preset {found.name}"
+    )
+    for line in lines:
+        console.print(plain(line, NOTE_CHARS), highlight=False, markup=False, soft_wrap=True)

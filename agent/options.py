@@ -41,8 +41,24 @@ def hours_of(text: Any) -> float:
     return value
 
 
-EnvOption = Annotated[str, typer.Option("--env", help="PufferLib's name of the environment.")]
-PresetOption = Annotated[str, typer.Option(help="quick (seconds to a minute) or full (PufferLib's own length).")]
+def minutes_of(text: Any) -> float:
+    """Read a budget of minutes."""
+    try:
+        value = float(str(text))
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 24 * 60:
+        rule, valid = "must be a number above 0", "such as 4 or 0.5"
+        raise InvalidInput([Problem(key="minutes", value=repr(text), rule=rule, valid=valid)])
+    return value
+
+
+EnvOption = Annotated[
+    str, typer.Option("--env", help="PufferLib's name of it, gymnasium:ID, or your own as module:callable.")
+]
+PresetOption = Annotated[
+    str, typer.Option(help="quick (seconds to a minute), full (PufferLib's own length), or one that 'probe' made.")
+]
 ObjectiveOption = Annotated[str | None, typer.Option(help="METRIC:max or METRIC:min; else the environment's own.")]
 SeedsOption = Annotated[
     int | None, typer.Option(parser=whole("seeds", 64), metavar="N", help="Replicates of each run; else the preset's.")

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 from agent.analysis import Analyst
 from agent.digest import write_digest
 from lab.config import Config
-from lab.environments import preset_config
 from lab.errors import Busy, InvalidInput
 from lab.files import append_line, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import SessionPaths, Workspace
+from lab.presets import preset as preset_named
 from lab.proposals import Proposals, refuse_unfit
 from lab.records import Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, now
 from lab.variants import chosen
@@ -266,7 +266,8 @@ class Session:
 
     def base_config(self) -> Config:
         """The preset with the person's own settings."""
-        preset = preset_config(self.inventory.environment(self.record.env_name), self.record.preset)
+        environment = self.inventory.environment(self.record.env_name)
+        preset = preset_named(self.notebook.workspace, environment, self.record.preset)
         return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
 
     def active_seconds(self) -> float:

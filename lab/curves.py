@@ -1,14 +1,19 @@
 """Learning curves: what training logged, read back from Parquet after the run or JSON lines while it trains."""
 
 from dataclasses import dataclass
+from functools import cache
+from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.files import read_lines
 from lab.paths import RunPaths, SeedPaths
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 STEP = "agent_steps"
 Array = NDArray[np.float64]
@@ -48,21 +53,30 @@ def compact(paths: SeedPaths) -> None:
     if not paths.metrics_live.exists():
         return
     if paths.metrics_live.stat().st_size:
-        import duckdb
-
         temporary = paths.metrics.with_suffix(".parquet.part")
-        with duckdb.connect() as connection:
-            source = connection.read_json(str(paths.metrics_live), format="newline_delimited", ignore_errors=True)
+        with _database().cursor() as connection:
+            source = connection.read_json(
+                escape(str(paths.metrics_live)), format="newline_delimited", ignore_errors=True
+            )
             source.write_parquet(str(temporary), compression="zstd")
         temporary.replace(paths.metrics)
     paths.metrics_live.unlink()
 
 
-def _parquet(path: Path) -> dict[str, Array]:
+@cache
+def _database() -> "DuckDBPyConnection":
+    """DuckDB without a file, one for the process: to start it takes ten times as long as to read a replicate's curves.
+
+    A connection is for one thread at a time; take a cursor of it, which is a connection of its own.
+    """
     import duckdb
 
-    with duckdb.connect() as connection:
-        columns = connection.read_parquet(str(path)).fetchnumpy()
+    return duckdb.connect()
+
+
+def _parquet(path: Path) -> dict[str, Array]:
+    with _database().cursor() as connection:
+        columns = connection.execute("FROM read_parquet(?)", [escape(str(path))]).fetchnumpy()
     return {name: _numbers(values) for name, values in columns.items() if values.dtype != object}
 
 

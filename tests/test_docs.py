@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.space import PARAMETERS
+from lab.space import PARAMETERS, VARIANT_KEYS
 from tests.conftest import Cli
 from tools.catalog import TOOLS
 
@@ -17,13 +17,17 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("
 def commands(text: str) -> list[list[str]]:
     blocks = re.findall(r"```(?:sh|toml)\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("autopilot ")]
-    return [shlex.split(line, comments=True)[1:] for line in lines]
+    return [_without_workspace(shlex.split(line, comments=True)[1:]) for line in lines]
+
+
+def _without_workspace(words: list[str]) -> list[str]:
+    return words[2:] if words[0] == "--workspace" else words
 
 
 def test_the_readmes_commands_and_flags_exist(cli: Cli) -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "training.md").read_text()
     table = [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in text.splitlines() if row.startswith("| `")]
-    named = [shlex.split(item) for row in table for item in row if re.match(r"[a-z]", item)]
+    named = [shlex.split(item) for row in table for item in row if re.match(r"[a-z]+( |$)", item)]
     wanted = [*commands(text), *named]
     assert len(wanted) > 15
     helps: dict[str, str] = {}
@@ -60,6 +64,13 @@ def test_the_readme_counts_right() -> None:
     text = (ROOT / "README.md").read_text()
     words = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
     assert f"gets {words[len(TOOLS)]} tools" in text
+
+
+def test_keys_that_the_docs_name_exist() -> None:
+    known = {parameter.key for parameter in PARAMETERS} | set(VARIANT_KEYS.values())
+    for page in (ROOT / "README.md", ROOT / "docs" / "training.md"):
+        named = set(re.findall(r"`((?:train|vec|rnn|policy|autopilot)\.[a-z_]+)(?:`|=)", page.read_text()))
+        assert named <= known | {"autopilot.toml"}, page
 
 
 def test_every_key_is_described() -> None:

@@ -1,6 +1,8 @@
 """Tools that read the record. Runs are named by id, or as `current`, `parent` or `incumbent`."""
 
 import math
+import statistics
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,14 +11,18 @@ from pydantic import Field
 from lab.config import derive, diff
 from lab.curves import Curve, run_curves
 from lab.environments import metrics_of, objective_of
+from lab.errors import Damaged
 from lab.notebook import active_time
 from lab.proposals import Proposals
-from lab.records import MetricSummary, ProposalState, RunRecord
+from lab.records import MetricSummary, ProposalState, ReplicateResult, RunRecord
 from lab.stats import detectable
 from lab.text import plain
 from lab.validate import space_of
 from tools.context import ToolContext
 from tools.registry import ToolError
+
+LISTED = 8
+"""Notes, or files, of one run that an answer names."""
 
 RunName = Annotated[str, Field(max_length=80, description="A run id, or 'current', 'parent' or 'incumbent'.")]
 
@@ -33,6 +39,51 @@ def summary_of(metric: MetricSummary) -> dict[str, Any]:
         "values": [rounded(value) for value in metric.values],
     }  # fmt: skip
     return {**shown, "flag": metric.flag} if metric.flag else shown
+
+
+def remarks(said: Iterable[tuple[int, str | None]]) -> dict[str, list[int]]:
+    """What replicates say of themselves, each thing once, with the seeds that say it.
+
+    Args:
+        said: seed and text; None where a replicate says nothing.
+    """
+    found: dict[str, list[int]] = {}
+    for seed, text in said:
+        if text:
+            found.setdefault(" ".join(plain(text, 300).split()), []).append(seed)
+    return found
+
+
+def notes_of(results: Iterable[ReplicateResult]) -> dict[str, list[int]]:
+    """What a reader should know of the replicates, with the seeds that it is true of."""
+    return remarks((result.seed, note) for result in results for note in result.notes)
+
+
+def early_ends_of(results: Iterable[ReplicateResult]) -> dict[str, list[int]]:
+    """Why replicates finished before `train.total_timesteps`, with their seeds."""
+    return remarks((result.seed, result.stopped_early) for result in results)
+
+
+def warm_start(run: RunRecord, results: Iterable[ReplicateResult]) -> dict[str, Any] | None:
+    """Whose weights a run went on from, and how many steps of each replicate are whose; None for a fresh start.
+
+    The steps are means over the finished replicates. Those behind the weights are None where no replicate has
+    finished, and where a checkpoint came without the state that counts them.
+    """
+    if run.resume is None:
+        return None
+    steps = [(r.metrics["cumulative_steps"], r.metrics["agent_steps"]) for r in results
+             if "cumulative_steps" in r.metrics]  # fmt: skip
+    total, own = (round(statistics.fmean(counts)) for counts in zip(*steps, strict=True)) if steps else (None, None)
+    counted = bool(steps) and all(cumulative > trained for cumulative, trained in steps)
+    return {
+        "from_run": run.resume.run_id,
+        "files": list(run.resume.files[:LISTED]),
+        "files_in_all": len(run.resume.files),
+        "steps_before": total - own if counted and total is not None and own is not None else None,
+        "own_steps": own,
+        "cumulative_steps": total if counted else None,
+    }
 
 
 def list_runs(
@@ -76,7 +127,30 @@ def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
         row["verdict"] = verdict.verdict
     if run.reason:
         row["reason"] = plain(run.reason, 300)
-    return row
+    if run.resume:
+        row["warm_start_from"] = run.resume.run_id or run.resume.files[0]
+    if run.pruning:
+        row["pruning"] = _pruning(run)
+    _, said = _account(ctx, run)
+    return {**row, **{key: [text[:120] for text in list(texts)[:2]] for key, texts in said.items() if texts}}
+
+
+def _pruning(run: RunRecord) -> dict[str, Any] | None:
+    """That the run fell behind its peers while it trained, and what its score and theirs were there."""
+    if run.pruning is None:
+        return None
+    found = run.pruning.model_dump()
+    return {**found, "score": rounded(run.pruning.score), "median": rounded(run.pruning.median)}
+
+
+def _account(ctx: ToolContext, run: RunRecord) -> tuple[dict[str, Any] | None, dict[str, dict[str, list[int]]]]:
+    """Where a run started from, and what its replicates say: `notes` and `stopped_early`, each text with its seeds."""
+    try:
+        results, unreadable = ctx.notebook.results(run), {}
+    except Damaged as error:
+        results, unreadable = [], {plain(str(error), 300): list[int]()}
+    said = {"notes": {**unreadable, **notes_of(results)}, "stopped_early": early_ends_of(results)}
+    return warm_start(run, results), said
 
 
 def _changes(ctx: ToolContext, run: RunRecord) -> dict[str, list[Any]]:
@@ -87,13 +161,14 @@ def _changes(ctx: ToolContext, run: RunRecord) -> dict[str, list[Any]]:
 
 
 def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
-    """One run: state, lineage, complete config, derived batch, every metric with interval and n, verdict."""
+    """One run: state, lineage, complete config, derived batch, metrics with interval and n, verdict, what to know."""
     record = ctx.notebook.run(ctx.resolve(run))
     config = ctx.notebook.config(record.run_id)
     environment = ctx.inventory.environment(config.env_name)
     summary = ctx.notebook.summary(record.run_id)
     verdict = ctx.notebook.verdicts().get(record.run_id)
     took = active_time(record)
+    start, said = _account(ctx, record)
     return {
         "run": record.run_id,
         "state": record.state,
@@ -102,6 +177,12 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
         "arm": record.arm,
         "parent": record.parent,
         "seeds": record.seeds,
+        "warm_start": start,
+        "pruning": _pruning(record),
+        **{
+            key: [{"text": text, "seeds": seeds} for text, seeds in list(texts.items())[:LISTED]]
+            for key, texts in said.items()
+        },
         "config": config.flat(),
         "changed_from_parent": _changes(ctx, record),
         "derived": derive(config, environment.agents_per_env or 1).model_dump(),

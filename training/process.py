@@ -20,7 +20,7 @@ from typing import Protocol
 
 from lab.paths import cache_dir
 from lab.records import Stopping
-from training.protocol import EVENT, Ended, InventoryJob, Progress, Ready, StopRequest, TrainJob
+from training.protocol import EVENT, AnyJob, Ended, Progress, Ready, StopRequest
 
 # Replicates side by side fight over the cores when each takes all of them for its own.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -101,7 +101,7 @@ class Worker:
         """For select: readable when an event has arrived or the process has closed its end."""
         return self._connection.fileno()
 
-    def send(self, message: TrainJob | InventoryJob | StopRequest) -> None:
+    def send(self, message: AnyJob | StopRequest) -> None:
         """Hand over the one job, or ask to stop; a worker that has died is noticed by reading its events."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._connection.sendall(message.model_dump_json().encode() + b"\n")

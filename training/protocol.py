@@ -57,6 +57,17 @@ class InventoryJob(Message):
     workspace: str | None = None
 
 
+class MeasureJob(Message):
+    """Train for a moment, only to see how fast it goes."""
+
+    kind: Literal["measure"] = "measure"
+    config: Config
+    package: str | None
+    seconds: float
+    """At least so long, and at least one update."""
+    workspace: str | None = None
+
+
 class StopRequest(Message):
     """End the training after the present update."""
 
@@ -64,8 +75,8 @@ class StopRequest(Message):
     why: Stopping
 
 
-Job = Annotated[TrainJob | InventoryJob, Field(discriminator="kind")]
-JOB: TypeAdapter[TrainJob | InventoryJob] = TypeAdapter(Job)
+AnyJob = TrainJob | InventoryJob | MeasureJob
+JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])
 
 
 class Ready(Message):
@@ -92,6 +103,8 @@ class Ended(Message):
 
     event: Literal["ended"] = "ended"
     result: ReplicateResult | None = None
+    speed: float | None = None
+    """Steps per second, of a job that measures."""
 
 
 Event = Annotated[Ready | Progress | Ended, Field(discriminator="event")]

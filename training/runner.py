@@ -118,7 +118,7 @@ class ProcessRunner:
             while active or (waiting and why is None):
                 while waiting and why is None and len(active) < room:
                     seed = waiting.popleft()
-                    active[seed] = _Replicate(self._worker(threads, plan.device), plan, seed)
+                    active[seed] = _Replicate(self.worker(threads, plan.device), plan, seed)
                 select.select([replicate.worker for replicate in active.values()], [], [], TICK)
                 if why is None and (why := should_stop()):
                     for replicate in active.values():
@@ -157,7 +157,13 @@ class ProcessRunner:
         self._server = self._server or ForkServer()
         return self._server
 
-    def _worker(self, threads: int, device: str) -> Worker:
+    def worker(self, threads: int, device: str) -> Worker:
+        """A worker of the kind that suits a device, as soon as can be.
+
+        Args:
+            threads: how many it may compute with.
+            device: cpu, cuda or mps.
+        """
         if can_fork(device):
             return self._forking().worker(threads)
         while self._spare:

@@ -21,7 +21,7 @@ from lab.files import write_model
 from lab.paths import SeedPaths
 from lab.records import ReplicateResult, Stopping
 from training.machine import installation
-from training.protocol import JOB, Ended, InventoryJob, Message, Progress, Ready, StopRequest, TrainJob
+from training.protocol import JOB, Ended, InventoryJob, MeasureJob, Message, Progress, Ready, StopRequest, TrainJob
 
 if TYPE_CHECKING:
     from training.mirrors import Mirrors
@@ -135,6 +135,10 @@ def _work(connection: socket.socket) -> None:
         root = Path(job.workspace) if job.workspace else None
         write_model(Path(job.to), envs.inventory(job.build, installation(), root))
         emit(Ended())
+    elif isinstance(job, MeasureJob):
+        from training import measure
+
+        emit(Ended(speed=measure.speed(job)))
     else:
         emit(Ended(result=train(job, emit, _Requests(requests).stopping)))
 

@@ -1,0 +1,1 @@
+"""Benchmarks, each a script that prints JSON and a ratio taken in the same run."""

@@ -1,0 +1,64 @@
+"""What the benchmarks share: a workspace of their own, a run of cartpole, medians with intervals, JSON."""
+
+import json
+import platform
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lab.config import Config
+from lab.environments import preset_config
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.records import RunRecord, RunState
+from training.machine import load_inventory, usable_cores
+from training.run import train_run
+from training.runner import ProcessRunner
+
+ENV = "puffer_cartpole"
+
+
+@contextmanager
+def workspace() -> Iterator[Workspace]:
+    """An empty one, gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Workspace(Path(folder))
+        place.create()
+        yield place
+
+
+def cartpole(**changes: Any) -> tuple[Inventory, Config]:
+    """The quick preset with a short evaluation; `changes` by dotted key, `__` for the dot."""
+    inventory = load_inventory([ENV])
+    overrides = {"autopilot.eval_steps": 200, **{key.replace("__", "."): value for key, value in changes.items()}}
+    return inventory, preset_config(inventory.environment(ENV), "quick").with_overrides(overrides)
+
+
+def train(notebook: Notebook, runner: ProcessRunner, inventory: Inventory, config: Config) -> RunRecord:
+    """One run to its end."""
+    run = notebook.create(config, {}, preset="quick", objective="perf:max", arm="benchmark")
+    run = train_run(notebook, runner, inventory, run.run_id, lambda _: None)
+    if run.state is not RunState.FINISHED:
+        raise SystemExit(f"run {run.run_id} {run.state}: {run.reason}")
+    return run
+
+
+def median(values: Sequence[float], digits: int = 3) -> dict[str, float | int]:
+    """The median with a 95 % percentile-bootstrap interval (10,000 resamples, seeded), and the extremes."""
+    draw = random.Random(0)  # noqa: S311 - resampling
+    means = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(10_000))
+    low, high = means[249], means[9749]
+    found = {"median": statistics.median(values), "low": low, "high": high, "min": min(values), "max": max(values)}
+    return {**{key: round(value, digits) for key, value in found.items()}, "n": len(values)}
+
+
+def tell(what: str, **found: Any) -> None:
+    """Print what was found, and on what machine."""
+    machine = {"cores": usable_cores(), "python": platform.python_version(), "system": platform.platform()}
+    sys.stdout.write(json.dumps({"what": what, **found, "machine": machine}, indent=2) + "\n")

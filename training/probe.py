@@ -1,0 +1,196 @@
+"""The probe: which topology trains a given policy fastest on this machine, and at no cost to the score.
+
+What may vary is what PuffeRL's result should not depend on: the vectorization backend, how many environments are
+stepped together, threads, how many replicates train side by side; the minibatch only downwards. So at equal steps
+there are never fewer optimizer updates than the start's, and enough batches for the policy to learn from. What is
+measured is what a night is made of: steps per second of all replicates together.
+"""
+
+import select
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.config import Config, derive
+from lab.environments import base_config
+from lab.errors import TrainingFailed
+from lab.inventory import Environment, Inventory
+from lab.presets import Measurement
+from lab.validate import check_overrides
+from training.machine import memory_of, room_for, usable_cores
+from training.process import Worker
+from training.protocol import Ended, MeasureJob
+from training.runner import ProcessRunner
+
+SECONDS = 2.5
+"""That each topology is measured for."""
+PATIENCE = 90.0
+"""Seconds after which one is given up."""
+BATCHES = 30
+"""Fewer batches than this in a whole training leave little to learn from."""
+SIMILAR = 0.03
+"""Speeds this close are the same, and the smaller batch is preferred."""
+KEYS = ("vec.backend", "vec.num_envs", "vec.num_workers", "vec.batch_size", "env.num_envs", "train.minibatch_size",
+        "autopilot.threads")  # fmt: skip
+
+
+@dataclass
+class Probe:
+    """A search for the fastest topology of one config."""
+
+    start: Config
+    environment: Environment
+    inventory: Inventory
+    runner: ProcessRunner
+    workspace: str | None = None
+    """Where the user's modules may lie."""
+    measured: list[Measurement] = field(default_factory=list)
+
+    def run(self, deadline: float, on_measured: Callable[[Measurement], None]) -> Measurement:
+        """Measure topologies until none is left or time is up.
+
+        Args:
+            deadline: by `time.monotonic`; the topology in hand is still finished.
+            on_measured: called with each as it was measured.
+
+        Raises:
+            TrainingFailed: not even the start could be measured.
+        """
+        for overrides in self._candidates():
+            if self.measured and time.monotonic() > deadline:
+                break
+            config = self.start.with_overrides(overrides)
+            if check_overrides(self.start, overrides, self.inventory) or self._learns_less(config):
+                continue
+            found = self.measure(config)
+            if found is not None:
+                self.measured.append(found)
+                on_measured(found)
+        if not self.measured:
+            raise TrainingFailed(f"{self.start.env_name} could not be trained in any topology")
+        return self.best()
+
+    def best(self) -> Measurement:
+        """The fastest so far; of those that are as fast, the one with the smallest batch."""
+        fastest = max(found.sps for found in self.measured)
+        close = [found for found in self.measured if found.sps >= (1 - SIMILAR) * fastest]
+        return min(close, key=lambda found: (found.batch_size, -found.sps))
+
+    def ini(self) -> Measurement | None:
+        """PufferLib's own ini for this environment with the start's policy; None if that can't be measured.
+
+        As `puffer train` runs it: alone and on every core, but with no more processes than PufferLib allows here.
+        """
+        base = base_config(self.environment)
+        workers = min(int(base.vec["num_envs"] or 1), self.inventory.cores)
+        while int(base.vec["num_envs"] or 1) % workers:
+            workers -= 1
+        config = self.start.with_overrides({
+            **{key: base.get(key) for key in ("vec.backend", "vec.num_envs", "train.bptt_horizon",
+                                              "train.minibatch_size", "train.max_minibatch_size")},
+            **({"env.num_envs": base.env["num_envs"]} if "num_envs" in base.env else {}),
+            **({"vec.num_workers": workers} if base.vec["backend"] == "Multiprocessing" else {}),
+            "autopilot.threads": usable_cores(),
+            "train.total_timesteps": 10**9,  # its batches are large; nothing is trained to the end here
+        })  # fmt: skip
+        return self.measure(config, at_once=1)
+
+    def measure(self, config: Config, at_once: int | None = None) -> Measurement | None:
+        """How fast a config trains; None if it fails or takes too long.
+
+        Args:
+            config: valid here.
+            at_once: replicates side by side; as many as the runner would train if None.
+        """
+        device = self.inventory.devices[0] if config.train["device"] == "auto" else str(config.train["device"])
+        count = at_once or room_for(config, self.environment, device, self.runner.parallel)
+        job = MeasureJob(config=config, package=self.environment.ini["base"]["package"], seconds=SECONDS,
+                         workspace=self.workspace)  # fmt: skip
+        threads = int(config.autopilot["threads"] or 1)
+        workers = [self.runner.worker(threads, device) for _ in range(count)]
+        try:
+            for worker in workers:
+                worker.send(job)
+            speeds = _speeds(workers)
+        finally:
+            for worker in workers:
+                worker.kill()
+        if speeds is None:
+            return None
+        return Measurement(
+            overrides={key: config.get(key) for key in KEYS if config.get(key) is not None},
+            threads=threads,
+            at_once=count,
+            batch_size=derive(config, self.environment.agents_per_env or 1).batch_size,
+            sps=sum(speeds),
+        )
+
+    # --- what is tried -------------------------------------------------------------------------------------------
+
+    def _candidates(self) -> Iterator[dict[str, Any]]:
+        """The start, then more and fewer agents, threads, smaller minibatches, several processes; best kept on."""
+        yield {"vec.backend": self.start.vec["backend"]}
+        for threads in dict.fromkeys((1, usable_cores())):
+            for factor in (1, 2, 4, 8, 0.5, 0.25):
+                yield {**self._agents(factor), "autopilot.threads": threads, "vec.backend": "Serial"}
+        yield from self._smaller_minibatches()
+        for workers in dict.fromkeys((2, usable_cores())):
+            yield from self._processes(workers)
+
+    def _smaller_minibatches(self) -> Iterator[dict[str, Any]]:
+        """Halves, for as long as that helps: smaller ones stay in the processor's caches."""
+        best = self.best().overrides
+        minibatch = int(best["train.minibatch_size"]) // 2
+        while minibatch >= int(self.start.train["bptt_horizon"] or 1):
+            yield {**best, "train.minibatch_size": minibatch}
+            if self.best().overrides["train.minibatch_size"] != minibatch:
+                return
+            minibatch //= 2
+
+    def _agents(self, factor: float) -> dict[str, Any]:
+        """So many times the start's environments, with the start's minibatch where it fits."""
+        scalable = "num_envs" in self.start.env
+        key = "env.num_envs" if scalable else "vec.num_envs"
+        count = max(1, round(int(self.start.get(key)) * factor))
+        changes: dict[str, Any] = {key: count, **({"vec.num_envs": 1} if scalable else {})}
+        batch = derive(self.start.with_overrides(changes), self.environment.agents_per_env or 1).batch_size
+        return {**changes, "train.minibatch_size": min(batch, int(self.start.train["minibatch_size"] or batch))}
+
+    def _processes(self, workers: int) -> Iterator[dict[str, Any]]:
+        best = self.best().overrides
+        total = int(best.get("env.num_envs") or 1) * int(best["vec.num_envs"])
+        shared = {**best, "vec.backend": "Multiprocessing", "vec.num_workers": workers}
+        if "env.num_envs" in best:
+            yield {**shared, "vec.num_envs": workers, "env.num_envs": max(1, total // workers)}
+            yield {**shared, "vec.num_envs": 2 * workers, "env.num_envs": max(1, total // (2 * workers)),
+                   "vec.batch_size": workers}  # fmt: skip
+        elif total % workers == 0:
+            yield {**shared, "vec.num_envs": total}
+
+    def _learns_less(self, config: Config) -> bool:
+        """Too few batches in the whole training, or none that the machine has memory for."""
+        agents = self.environment.agents_per_env or 1
+        start, here = derive(self.start, agents), derive(config, agents)
+        enough = min(BATCHES, start.epochs)
+        total = self.inventory.memory_gib * 2**30
+        return here.epochs < enough or memory_of(config, self.environment) > total / 2
+
+
+def _speeds(workers: list[Worker]) -> list[float] | None:
+    """What each worker measured; None if one failed or all took too long."""
+    deadline, found = time.monotonic() + PATIENCE, dict[int, float]()
+    while len(found) < len(workers):
+        waiting = [worker for index, worker in enumerate(workers) if index not in found]
+        if time.monotonic() > deadline or not select.select(waiting, [], [], 1.0)[0]:
+            if time.monotonic() > deadline or any(worker.gone() for worker in waiting):
+                return None
+            continue
+        for index, worker in enumerate(workers):
+            events = worker.read(0) if index not in found else []
+            if events is None:
+                return None
+            for event in events:
+                if isinstance(event, Ended) and event.speed is not None:
+                    found[index] = event.speed
+    return [found[index] for index in range(len(workers))]
