@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -32,6 +32,10 @@ from agent.options import (
 from lab.errors import AutopilotError, InvalidInput, Problem
 from lab.paths import Workspace
 from lab.text import plain
+
+if TYPE_CHECKING:
+    from lab.notebook import Notebook
+    from lab.records import RunRecord
 
 app = typer.Typer(
     name="autopilot",
@@ -143,15 +147,22 @@ def start(
 @app.command()
 def resume(
     context: typer.Context,
-    session: Annotated[
-        str | None, typer.Argument(help="Which one; the latest that has not ended if not given.")
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[SESSION|RUN]", help="Which one; the latest session that has not ended if not given."),
     ] = None,
 ) -> None:
-    """Go on with an interrupted session, with what is left of its budgets."""
-    from agent.launch import run_session, session_to_resume
+    """Go on with an interrupted session, with what is left of its budgets, or train an interrupted run again."""
+    from agent.launch import Manner, carry_out, run_session, run_to_resume, session_to_resume
+    from lab.notebook import Notebook
     from training.machine import load_inventory
 
-    record = session_to_resume(context.obj, session)
+    run = run_to_resume(context.obj, name) if name else None
+    if run is not None:
+        inventory = load_inventory([run.env_name], context.obj)
+        _tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Manner()), as_json=False)
+        return
+    record = session_to_resume(context.obj, name)
     run_session(context.obj, load_inventory([record.env_name], context.obj), record)
 
 
@@ -197,26 +208,23 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train one config, without an agent."""
-    from agent.launch import prepare, train_once
-    from agent.show import emit_json, run_row, show_run
+    from agent.launch import Manner, prepare, train_once
     from lab.notebook import Notebook
-    from lab.records import RunState
 
     workspace: Workspace = context.obj
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     fields = {"preset": preset, "objective": goal, "run_id": run_id}
     mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
-    run = train_once(
-        workspace,
-        inventory,
-        config,
-        assignments(settings),
-        silent=as_json,
-        parallel=parallel,
-        mirrors=mirrors,
-        **fields,
-    )
-    notebook = Notebook(workspace)
+    manner = Manner(silent=as_json, parallel=parallel, mirrors=mirrors)
+    run = train_once(workspace, inventory, config, assignments(settings), manner, **fields)
+    _tell(Notebook(workspace), run, as_json=as_json)
+
+
+def _tell(notebook: "Notebook", run: "RunRecord", *, as_json: bool) -> None:
+    """What came of a person's run."""
+    from agent.show import emit_json, run_row, show_run
+    from lab.records import RunState
+
     emit_json(run_row(notebook, run)) if as_json else show_run(notebook, run)
     if run.state is not RunState.FINISHED:
         raise AutopilotError(f"run {run.run_id} ended as {run.state}: {run.reason}")

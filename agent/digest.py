@@ -1,20 +1,20 @@
 """`digest.md`: what the session came to, for the morning. Everything in it is computed from the record."""
 
-import json
 import re
 import shlex
 from datetime import timedelta
 
 from agent.prompts import render
-from agent.report import changed_text, interval_text, score_text
+from agent.report import changed_text, interval_text, score_text, setting
 from lab.environments import objective_of
 from lab.files import write_atomic
 from lab.notebook import Notebook, active_time
 from lab.plots import best_so_far
 from lab.proposals import Proposals
-from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord
+from lab.pruning import pruning_report
+from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord, Verdict
 from lab.stats import detectable
-from lab.text import number
+from lab.text import number, plain
 
 
 def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
@@ -41,23 +41,27 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         standing=_standing(notebook, metric, baseline, notebook.incumbent(group), best),
         comparison=_comparison(notebook, baseline, best, metric),
         plot="plots/best_so_far.png" if drawn else None,
-        runs=[
-            {
-                "run": run.run_id,
-                "arm": run.arm,
-                "changed": changed_text(notebook, run),
-                "score": score_text(notebook, run, metric),
-                "verdict": verdicts[run.run_id].verdict if run.run_id in verdicts else "none",
-                "report": f"[report](../../{run.run_id}/report.md)" if _reported(notebook, run) else "none",
-            }
-            for run in runs
-        ],
+        runs=[_row(notebook, run, metric, verdicts) for run in runs],
         spent=_spent(session, runs),
-        failures=[f"{run.run_id}: {run.state}, {run.reason}" for run in runs if run.reason and run.state.ended],
+        pruning=_pruning(notebook, runs),
+        failures=[
+            f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
+        ],
         waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
         commands=_commands(session, proposals, runs),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
+
+
+def _row(notebook: Notebook, run: RunRecord, metric: str, verdicts: dict[str, Verdict]) -> dict[str, str]:
+    return {
+        "run": run.run_id,
+        "arm": run.arm,
+        "changed": changed_text(notebook, run),
+        "score": _outcome(notebook, run, metric),
+        "verdict": verdicts[run.run_id].verdict if run.run_id in verdicts else "none",
+        "report": f"[report](../../{run.run_id}/report.md)" if _reported(notebook, run) else "none",
+    }
 
 
 def _scored(notebook: Notebook, run: RunRecord) -> bool:
@@ -68,12 +72,38 @@ def _reported(notebook: Notebook, run: RunRecord) -> bool:
     return notebook.workspace.run(run.run_id).report.exists()
 
 
+def _failed(run: RunRecord) -> bool:
+    """It ended without a score, and not because it was found hopeless."""
+    return run.state.ended and run.state not in (RunState.FINISHED, RunState.PRUNED)
+
+
+def _outcome(notebook: Notebook, run: RunRecord, metric: str) -> str:
+    """A run's score, or its state, and what the pruner found."""
+    text, found = score_text(notebook, run, metric), run.pruning
+    if found is None:
+        return text
+    if found.spared:
+        return f"{text}, spared by the pruner"
+    if run.state is not RunState.PRUNED:
+        return text
+    peers = f"the median of {found.peers} peers {number(found.median)}"
+    return f"{text} at {found.steps:,} steps: {number(found.score)}, {peers}"
+
+
+def _pruning(notebook: Notebook, runs: list[RunRecord]) -> str | None:
+    """What became of the hopeless runs, and how often it was a mistake; None when there was none."""
+    hopeless = [(run, run.pruning) for run in runs if run.pruning is not None]
+    return pruning_report(hopeless, notebook).text if hopeless else None
+
+
 def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
     finished = sum(run.state is RunState.FINISHED for run in runs)
     how = (
         f"It ended because {session.ended_because}." if session.ended_because else "It is not over: it was interrupted."
     )
-    return f"{finished} of {len(runs)} runs finished. {how}"
+    pruned = sum(run.state is RunState.PRUNED for run in runs)
+    and_pruned = f", {pruned} {'was' if pruned == 1 else 'were'} pruned" if pruned else ""
+    return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
 
 
 def _standing(
@@ -174,12 +204,14 @@ def _again(session: SessionRecord) -> str:
         "hours": budgets.hours,
         "max-runs": budgets.max_runs,
         "max-tokens": budgets.max_tokens,
+        "parallel": session.parallel,
     }
     parts = ["autopilot", "start"]
     for option, value in given.items():
         parts += [f"--{option}", str(value)] if value is not None else []
+    parts += [f"--{flag}" for flag in (*(["prune"] if session.prune else []), *session.mirrors)]
     for key, value in session.settings.items():
-        parts += ["--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}"]
+        parts += ["--set", f"{key}={setting(value)}"]
     return shlex.join(parts)
 
 

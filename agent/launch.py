@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal
 
@@ -56,15 +57,24 @@ def prepare(
     return inventory, config, f"{metric}:{direction}"
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a person wants one run trained and shown."""
+
+    silent: bool = False
+    """Nothing while it trains."""
+    parallel: int | None = None
+    """Replicates at once; None derives it."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Where else its metrics go."""
+
+
 def train_once(
     workspace: Workspace,
     inventory: Inventory,
     config: Config,
     overrides: dict[str, Any],
-    *,
-    silent: bool,
-    parallel: int | None = None,
-    mirrors: tuple[Mirror, ...] = (),
+    manner: Manner,
     **fields: Any,
 ) -> RunRecord:
     """Train one config for a person.
@@ -74,31 +84,57 @@ def train_once(
         inventory: what this machine has.
         config: complete and valid.
         overrides: what the person set on top of the preset.
-        silent: show nothing while it trains.
-        parallel: replicates at once; None derives it.
-        mirrors: where else its metrics go.
+        manner: how it is trained and shown.
         fields: preset, objective and, if given, run_id, as `Notebook.create` takes them.
 
     Raises:
         InvalidInput: the name is taken.
     """
     workspace.create()
-    notebook, runner = Notebook(workspace), ProcessRunner(parallel)
-    runner.warm(config, inventory.devices[0])
-    view = SilentView() if silent else make_view()
     variants = chosen(config, inventory.environment(config.env_name).variants)
+    run = Notebook(workspace).create(config, overrides, arm="person", variants=variants, **fields)
+    return carry_out(workspace, inventory, run, manner)
+
+
+def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, manner: Manner) -> RunRecord:
+    """Train a person's run that is queued or was interrupted, and keep its weights if it is stopped.
+
+    Raises:
+        Busy: another process trains it.
+        TrainingFailed: it could not be begun; it stays queued.
+    """
+    notebook, runner = Notebook(workspace), ProcessRunner(manner.parallel)
+    runner.warm(notebook.config(run.run_id), inventory.devices[0])
+    view = SilentView() if manner.silent else make_view()
     try:
-        run = notebook.create(config, overrides, arm="person", variants=variants, **fields)
         with Stopping() as stopping:
             view.training(run, f"{run.env_name}, {run.preset}")
-            options = Options(mirrors=mirrors, requeue=False)
+            options = Options(mirrors=manner.mirrors, requeue=False)
             return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set, options)
-    except KeyboardInterrupt:  # asked twice: at once, and this run is for nobody to go on with
+    except KeyboardInterrupt:  # asked twice: at once, and nobody is to go on with it
         notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
         raise
     finally:
         runner.close()
         view.close()
+
+
+def run_to_resume(workspace: Workspace, name: str) -> RunRecord | None:
+    """The person's run of that name, if there is one that never came to its end.
+
+    Raises:
+        InvalidInput: it ended, or a session has to go on with it.
+    """
+    notebook = Notebook(workspace)
+    try:
+        run = notebook.run(name)
+    except NotFound:
+        return None
+    if run.state.ended:
+        raise InvalidInput(f"run {name} has ended ({run.state}): 'autopilot train' begins another")
+    if run.session is not None:
+        raise InvalidInput(f"run {name} belongs to session {run.session}: 'autopilot resume {run.session}'")
+    return run
 
 
 def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:

@@ -4,25 +4,34 @@ Config, metrics, comparisons, the derived batch, divisibility, lineage and the r
 words. A report is written once.
 """
 
+import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from agent.prompts import render
 from lab.config import Config, derive, diff
 from lab.curves import run_curves
-from lab.environments import metrics_of, objective_of, preset_config
-from lab.files import write_atomic
+from lab.environments import PRESETS, metrics_of, objective_of, preset_config
+from lab.errors import Damaged, InvalidInput
+from lab.files import read_model, write_atomic
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.plots import Band, learning_curves
-from lab.records import MetricSummary, Proposal, RunRecord, Verdict
+from lab.presets import StoredPreset
+from lab.presets import preset as preset_named
+from lab.records import MetricSummary, Proposal, ReplicateResult, Resume, RunRecord, RunState, Verdict
+from lab.space import VARIANT_KEYS
 from lab.text import number, plain, short
 from tools.context import ReportDraft
+from tools.reading import early_ends_of, notes_of, warm_start
 
 FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
 TREND = 8
+SOURCES = 12
+"""Files whose hashes a report prints; all of them are in the run's record."""
 
 
 def write_report(
@@ -45,28 +54,18 @@ def write_report(
         author: who wrote the prose.
         nothing_staged: why nothing was.
     """
-    config, paths = notebook.config(run.run_id), notebook.workspace.run(run.run_id)
+    paths = notebook.workspace.run(run.run_id)
     summary, verdict = notebook.summary(run.run_id), notebook.verdicts().get(run.run_id)
     metric, _ = objective_of(run.objective, run.env_name)
     others = _others(notebook, run, verdict)
     results = notebook.results(run)
-    plot = _plot(notebook, run, metric, others) if summary else None
-    parent = notebook.config(run.parent) if run.parent else preset_config(
-        inventory.environment(run.env_name), run.preset
-    )  # fmt: skip
+    plot = _plot(notebook, run, metric, others) if summary or run.state is RunState.PRUNED else None
     text = render(
         "report.md.j2",
         run=run,
         title=_inline(draft.title),
         verdict_line=_verdict_line(run, verdict),
-        device=_device(run, results),
-        topology=_topology(config),
-        **_arithmetic(config, inventory),
-        evaluation=_evaluation(results, config),
-        lineage=_lineage(run),
-        changes=[(key, old, new) for key, (old, new) in diff(parent, config).items()],
-        parent_name=run.parent or f"preset {run.preset}",
-        train_line=_train_line(config),
+        **_setup(notebook, inventory, run, results),
         metric=metric,
         metrics=_metric_rows(run.env_name, metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others])
         if summary
@@ -83,25 +82,152 @@ def write_report(
         proposed=_proposed(notebook, proposal),
         nothing_staged=nothing_staged,
         author=author,
-        eval_seed=next((result.eval_seed for result in results if result.eval_seed is not None), "none"),
-        versions=", ".join(f"{name} {version}" for name, version in run.versions.items()),
-        weights=", ".join(f"seed {r.seed}: `{r.weights[:12]}…`" for r in results if r.weights),
-        command=repro_command(run, config, inventory),
+        **_repro(notebook, inventory, run, results),
     )
     write_atomic(paths.report, re.sub(r"\n{3,}", "\n\n", text))
 
 
-def repro_command(run: RunRecord, config: Config, inventory: Inventory) -> str:
-    """The command that trains the same config on the same seeds."""
-    preset = preset_config(inventory.environment(run.env_name), run.preset)
+def _setup(
+    notebook: Notebook, inventory: Inventory, run: RunRecord, results: Sequence[ReplicateResult]
+) -> dict[str, Any]:
+    """What was trained, where, from what, and how it was scored."""
+    config, (preset_name, preset) = notebook.config(run.run_id), _preset(notebook, inventory, run)
+    parent = notebook.config(run.parent) if run.parent else preset
+    return {
+        "device": device_text(run, results),
+        "topology": _topology(config),
+        **_arithmetic(config, inventory),
+        "evaluation": evaluation_text(run, results),
+        "lineage": _lineage(run),
+        "facts": [_inline(line) for line in facts(run, config, results)],
+        "changes": [(key, old, new) for key, (old, new) in diff(parent, config).items()],
+        "parent_name": run.parent or f"preset {preset_name}",
+        "train_line": _train_line(config),
+    }
+
+
+def _repro(
+    notebook: Notebook, inventory: Inventory, run: RunRecord, results: Sequence[ReplicateResult]
+) -> dict[str, Any]:
+    """What it takes to train the same again, and to see that it is the same."""
+    return {
+        "eval_seed": next((result.eval_seed for result in results if result.eval_seed is not None), "none"),
+        "versions": ", ".join(f"{name} {version}" for name, version in run.versions.items()),
+        "code": code_text(run),
+        "sources": _sources(run),
+        "started_from": _hashes({result.seed: result.started_from for result in results}),
+        "weights": _hashes({result.seed: result.weights for result in results}),
+        "commands": repro_commands(notebook, inventory, run),
+        "on_a_timer": any(result.stopped_early for result in results),
+    }
+
+
+def _preset(notebook: Notebook, inventory: Inventory, run: RunRecord) -> tuple[str, Config]:
+    """A run's preset as it is now; `quick` in the place of a measured one that is gone."""
+    environment = inventory.environment(run.env_name)
+    try:
+        return run.preset, preset_named(notebook.workspace, environment, run.preset)
+    except (InvalidInput, Damaged):
+        return PRESETS[0], preset_config(environment, PRESETS[0])
+
+
+def repro_commands(notebook: Notebook, inventory: Inventory, run: RunRecord) -> list[str]:
+    """What trains the same config on the same seeds, from the same weights.
+
+    Returns:
+        One command; or one for each seed, where the replicates went on from files that no single name stands for, such
+        as the best checkpoints of another run (a run's id stands for its last ones).
+    """
+    config = notebook.config(run.run_id)
+    name, preset = _preset(notebook, inventory, run)
     changed = {key: new for key, (_, new) in diff(preset, config).items() if new is not None}
-    changed |= {"train.seed": run.seeds[0], "autopilot.seeds": len(run.seeds)}
-    seeds = changed.pop("autopilot.seeds")
-    parts = ["autopilot", "train", "--env", run.env_name, "--preset", run.preset, "--seeds", str(seeds)]
-    for key, value in changed.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        parts += ["--set", f"{key}={text}"]
-    return shlex.join(parts)
+    if name not in PRESETS:  # it may be measured again, and then say something else
+        measured = read_model(notebook.workspace.preset(name, run.env_name), StoredPreset).overrides
+        changed = {key: config.get(key) for key in measured if config.get(key) is not None} | changed
+    changed.pop("autopilot.seeds", None)
+    start = ["autopilot", "train", "--env", run.env_name, "--preset", name]
+    if objective_of(run.objective, run.env_name) != objective_of(None, run.env_name):
+        start += ["--objective", run.objective]
+    commands = []
+    for seed, count, weights in _trainings(run, config):
+        settings = {**changed, **weights, "train.seed": seed}
+        parts = [f"{key}={setting(value)}" for key, value in settings.items()]
+        commands.append(shlex.join([*start, "--seeds", str(count), *(x for part in parts for x in ("--set", part))]))
+    return commands
+
+
+def _trainings(run: RunRecord, config: Config) -> list[tuple[int, int, dict[str, str]]]:
+    """First seed, number of seeds and weights to go on from, of each command that it takes to repeat a run."""
+    if run.resume is None:
+        return [(run.seeds[0], len(run.seeds), {})]
+    files, key = run.resume.files, "autopilot.resume_from"
+    by_path = str(config.get(key)).endswith(".pt") or run.resume.run_id is None
+    if not by_path and all(PurePosixPath(file).name == "latest.pt" for file in files):
+        return [(run.seeds[0], len(run.seeds), {key: str(run.resume.run_id)})]
+    if len(set(files)) == 1:
+        return [(run.seeds[0], len(run.seeds), {key: files[0]})]
+    return [(seed, 1, {key: files[at % len(files)]}) for at, seed in enumerate(run.seeds)]
+
+
+def setting(value: Any) -> str:
+    """A value as `--set` reads it back: JSON, without quotes around a text that can't be taken for anything else."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        json.loads(value.replace("_", ""))
+    except ValueError:
+        return value
+    return json.dumps(value)
+
+
+def facts(run: RunRecord, config: Config, results: Sequence[ReplicateResult]) -> list[str]:
+    """What is particular about a run, in lines such as `Warm start: …`; none where there is nothing to say."""
+    text = render(
+        "facts.md.j2",
+        run=run,
+        warm=warm_start(run, results),
+        origin=_origin(run.resume) if run.resume else "",
+        wanted=config.get("autopilot.resume_from"),
+        variants=run.variants,
+        names={kind: config.get(key) for kind, key in VARIANT_KEYS.items()},
+        early=early_ends_of(results),
+        notes=notes_of(results),
+    )
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _origin(resume: Resume) -> str:
+    """The weights of a warm start in words: `2025-…-k3f9 (best.pt of seeds 1, 2)`, or the file's path."""
+    seeds: dict[str, list[str]] = {}
+    for file in dict.fromkeys(resume.files):
+        match PurePosixPath(file).parts:
+            case (_, _, "seeds", seed, "checkpoints", name) if resume.run_id:
+                seeds.setdefault(name, []).append(seed)
+            case _:
+                return file
+    texts = [f"{name} of seed{'s' if len(of) > 1 else ''} {', '.join(of)}" for name, of in seeds.items()]
+    return f"{resume.run_id} ({', '.join(texts)})"
+
+
+def code_text(run: RunRecord) -> str:
+    """The state of the user's repository; empty where there is none."""
+    if run.code is None:
+        return ""
+    return f"commit {run.code.commit[:10]}{', with uncommitted changes: see code.diff' if run.code.dirty else ''}"
+
+
+def _sources(run: RunRecord) -> str:
+    shown = [f"`{name}` {digest[:8]}" for name, digest in list(run.sources.items())[:SOURCES]]
+    more = len(run.sources) - len(shown)
+    return ", ".join([*shown, *([f"{more} more in run.json"] if more else [])])
+
+
+def _hashes(digests: Mapping[int, str | None]) -> str:
+    """Hashes by seed, shortened; one for all where they are equal."""
+    found = {seed: f"`{digest[:12]}…`" for seed, digest in digests.items() if digest}
+    if len(found) > 1 and len(set(found.values())) == 1:
+        return f"every seed: {next(iter(found.values()))}"
+    return ", ".join(f"seed {seed}: {digest}" for seed, digest in found.items())
 
 
 def changed_text(notebook: Notebook, run: RunRecord) -> str:
@@ -148,6 +274,8 @@ def _metric_rows(
     names = [metric, *(name for name in FIRST if name in metrics and name != metric)]
     declared = metrics_of(env_name)
     doubles = {declared[name].source for name in names if name in declared} - set(declared)
+    if (total := metrics.get("cumulative_steps")) and total.values == metrics["agent_steps"].values:
+        doubles.add("cumulative_steps")  # a fresh start
     names += [name for name in metrics if name not in names and name not in doubles]
     return [
         {
@@ -173,12 +301,19 @@ def _verdict_line(run: RunRecord, verdict: Verdict | None) -> str:
     return f"**Verdict: {verdict.verdict}** against {verdict.against}: {effect}{span} ({verdict.method}).{confounds}"
 
 
-def _device(run: RunRecord, results: Any) -> str:
+def device_text(run: RunRecord, results: Sequence[ReplicateResult]) -> str:
+    """Where a run was trained, and what it took."""
     if not results:
         return f"never started on {run.host}"
-    first = results[0]
-    threads = f"{first.threads} thread{'s' if first.threads != 1 else ''}"
-    return f"{first.device or 'unknown device'} on {run.host}, {len(run.seeds)} replicates, {threads} each"
+    first, count = results[0], len(run.seeds)
+    parts = [
+        f"{first.device or 'unknown device'} on {run.host}",
+        f"{count} replicate{'s' if count > 1 else ''}",
+        f"{first.threads} thread{'s' if first.threads != 1 else ''} each",
+    ]
+    if peak := max(result.peak_memory_mib for result in results):
+        parts.append(f"{peak:,.0f} MiB of memory at most")
+    return ", ".join(parts)
 
 
 def _topology(config: Config) -> str:
@@ -210,16 +345,31 @@ def _arithmetic(config: Config, inventory: Inventory) -> dict[str, str]:
     return {"batch": batch, "divisibility": "; ".join(checks)}
 
 
-def _evaluation(results: Any, config: Config) -> str:
+def evaluation_text(run: RunRecord, results: Sequence[ReplicateResult]) -> str:
+    """What a run was scored on, and on how much of it."""
     passes = [evaluation for result in results for evaluation in result.evaluations if evaluation.actions == "sampled"]
     if not passes:
         return "none"
-    share = max(evaluation.unfinished_share for evaluation in passes)
-    return (
-        f"{config.autopilot['eval_slots']} environments × {config.autopilot['eval_steps']} steps after training,"
-        f" sampled actions; {min(e.episodes for e in passes):,} or more episodes a replicate; episodes cut off at the"
-        f" end weigh at most {100 * share:.1f} %"
-    )
+    task, episodes = run.task, f"{min(e.episodes for e in passes):,}"
+    counts = [evaluation.per_slot for evaluation in passes if evaluation.per_slot is not None]
+    if counts:
+        what = f"{_span(counts)} complete episode{'s' if max(counts) != 1 else ''} of each of {task.slots} agents"
+        wanted = f" ({task.episodes} were wanted within {task.steps:,} steps)" if min(counts) < task.episodes else ""
+        text = f"{what} after training, sampled actions{wanted}; {episodes} or more a replicate"
+    else:
+        share = max(evaluation.unfinished_share for evaluation in passes)
+        text = (
+            f"{task.slots} agents × {_span([e.steps or task.steps for e in passes])} steps after training, sampled"
+            f" actions; {episodes} or more episodes a replicate; episodes cut off at the end weigh at most"
+            f" {100 * share:.1f} %"
+        )
+    missing = len(run.seeds) - len(passes)
+    return f"{text}; {missing} of {len(run.seeds)} replicates not evaluated" if missing else text
+
+
+def _span(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _lineage(run: RunRecord) -> str:

@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Any
 
-from agent.report import changed_text, score_text
+from agent.report import changed_text, code_text, device_text, evaluation_text, facts, score_text
 from lab.environments import objective_of
 from lab.errors import Damaged
 from lab.files import read_lines, read_model
@@ -107,7 +107,9 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     )
     for key in head:
         if row[key] not in (None, ""):
-            _print(f"{key:10} {row[key]}")
+            _print(f"{key:13} {row[key]}")
+    for label, text in _details(notebook, run):
+        _print(f"{label:13} {text}")
     summary = notebook.summary(run.run_id)
     if summary:
         table = _table("metric", "mean", "low", "high", "n")
@@ -115,7 +117,28 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
             cells = (name, metric.mean, metric.low, metric.high, metric.n)
             table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
         _print(table)
-    _print(f"files      {notebook.workspace.run(run.run_id).dir}")
+    _print(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
+
+
+def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
+    """What else there is to know of a run: label and text, only where there is something to say."""
+    found: list[tuple[str, str]] = []
+    try:
+        results = notebook.results(run)
+    except Damaged as error:
+        found, results = [("damaged", str(error))], []
+    for line in facts(run, notebook.config(run.run_id), results):
+        label, _, text = line.partition(": ")
+        found.append((label.lower(), text))
+    if any(result.evaluations for result in results):
+        found.append(("evaluation", evaluation_text(run, results)))
+    if results:
+        found.append(("trained on", device_text(run, results)))
+    if run.code:
+        found.append(("code", code_text(run)))
+    if run.sources:
+        found.append(("sources", f"{len(run.sources)} file{'s' if len(run.sources) > 1 else ''}, hashed in run.json"))
+    return found
 
 
 def status(workspace: Workspace) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lab.errors import Damaged
+from lab.errors import Busy, Damaged
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -90,6 +90,38 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(value, dict):
                 yield value
+
+
+@contextmanager
+def owned(path: Path, what: str) -> Iterator[None]:
+    """Hold `path` for as long as something is worked on; the system gives it back however the process ends.
+
+    Raises:
+        Busy: another process holds it, with its pid.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Busy(f"{what}: process {file.read(20) or 'unknown'} is at it") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def is_owned(path: Path) -> bool:
+    """Some process holds it."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 @contextmanager

@@ -54,6 +54,8 @@ def resolve(notebook: "Notebook", config: Config, group: Group) -> Resume | None
 
 
 def _of_run(notebook: "Notebook", run: RunRecord, wanted: str, *, prefer: str) -> Resume:
+    if not run.state.ended:
+        raise _refused(wanted, f"is run {run.run_id}, which is {run.state}: its weights still change")
     if run.state in (RunState.FAILED, RunState.DIVERGED):
         raise _refused(wanted, f"is run {run.run_id}, which {run.state}: its weights are not to be trusted")
     workspace = notebook.workspace

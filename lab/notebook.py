@@ -20,7 +20,7 @@ from lab.config import Config, diff
 from lab.curves import compact
 from lab.environments import objective_of, task_of
 from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem
-from lab.files import append_line, locked, read_lines, read_model, write_atomic, write_json, write_model
+from lab.files import append_line, is_owned, locked, read_lines, read_model, write_atomic, write_json, write_model
 from lab.lineage import resolve
 from lab.paths import RunPaths, Workspace
 from lab.records import (
@@ -203,6 +203,10 @@ class Notebook:
         while not free_of_evaluation(config, range(first, first + count), shape):
             first += count
         return tuple(range(first, first + count))
+
+    def interrupted(self, run: RunRecord) -> bool:
+        """It says that it is being trained, but the process that did has gone."""
+        return run.state is RunState.RUNNING and not is_owned(self.workspace.run(run.run_id).owner)
 
     def update(self, run_id: str, **changes: Any) -> RunRecord:
         """Change fields of a run's record; a run that has ended never changes again."""

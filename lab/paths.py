@@ -133,6 +133,11 @@ class RunPaths:
         return self.dir / "plots"
 
     @property
+    def owner(self) -> Path:
+        """Held by the process that trains it; names its pid."""
+        return self.dir / ".owner"
+
+    @property
     def code_diff(self) -> Path:
         """What the user's repository had that was not committed."""
         return self.dir / "code.diff"

@@ -40,7 +40,7 @@ class PruningReport(Record):
     """How early stopping has done."""
 
     pruned: int
-    """Runs that were stopped."""
+    """Runs that were stopped; a run that ended by itself before it could be is not one of them."""
     spared: int
     """Runs that would have been, but were trained on as a check."""
     finished_spared: int
@@ -151,20 +151,22 @@ def pruning_report(runs_with_pruning: Sequence[tuple[RunRecord, Pruning]], noteb
     losses: list[bool] = []
     for run in spared:
         metric, direction = objective_of(run.objective, run.env_name)
-        finished = [other.run_id for other in notebook.runs(run.group) if other.state is RunState.FINISHED]
-        finals = {name: mean for name in finished if (mean := _mean(notebook.values(name, metric))) is not None}
+        finished = [other for other in notebook.runs(run.group) if other.state is RunState.FINISHED]
+        names |= {other.run_id for other in finished if other.pruning and other.pruning.spared}  # of earlier sessions
+        means = {other.run_id: _mean(notebook.values(other.run_id, metric)) for other in finished}
+        finals = {name: mean for name, mean in means.items() if mean is not None}
         others = [mean for name, mean in finals.items() if name not in names]
         if run.run_id in finals and others:
             final, median = finals[run.run_id], statistics.median(others)
             losses.append(final >= median if direction == "max" else final <= median)
-    pruned, rate = len(runs_with_pruning) - len(spared), sum(losses) / len(losses) if losses else None
+    pruned = sum(run.state is RunState.PRUNED for run, pruning in runs_with_pruning if not pruning.spared)
     return PruningReport(
         pruned=pruned,
         spared=len(spared),
         finished_spared=len(losses),
         false=sum(losses),
-        rate=rate,
-        text=_sentence(pruned, len(spared), losses),
+        rate=sum(losses) / len(losses) if losses else None,
+        text=_sentence(len(runs_with_pruning), pruned, len(spared), losses),
     )
 
 
@@ -292,9 +294,11 @@ def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _sentence(pruned: int, spared: int, losses: Sequence[bool]) -> str:
-    if not pruned and not spared:
+def _sentence(hopeless: int, pruned: int, spared: int, losses: Sequence[bool]) -> str:
+    if not hopeless:
         return "No run was found hopeless."
+    if not pruned and not spared:
+        return f"{hopeless} {'run' if hopeless == 1 else 'runs'} looked hopeless, but ended before being stopped."
     text = f"{pruned} {'run was' if pruned == 1 else 'runs were'} stopped early"
     if not spared:
         return f"{text} and none was spared as a check, so how often that was a mistake is not known."

@@ -106,7 +106,7 @@ class CodeState(Record):
     """SHA-256 of what differs from the commit (kept in `code.diff`); None when nothing does."""
 
 
-class Stopping(Record):
+class StopReason(Record):
     """Why a training is ended before its time, and what its run is called then."""
 
     state: Literal[RunState.KILLED, RunState.PRUNED]

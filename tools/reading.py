@@ -1,5 +1,6 @@
 """Tools that read the record. Runs are named by id, or as `current`, `parent` or `incumbent`."""
 
+import json
 import math
 import statistics
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from lab.stats import detectable
 from lab.text import plain
 from lab.validate import space_of
 from tools.context import ToolContext
-from tools.registry import ToolError
+from tools.registry import MAX_CHARS, ToolError
 
 LISTED = 8
 """Notes, or files, of one run that an answer names."""
@@ -75,14 +76,15 @@ def warm_start(run: RunRecord, results: Iterable[ReplicateResult]) -> dict[str, 
     steps = [(r.metrics["cumulative_steps"], r.metrics["agent_steps"]) for r in results
              if "cumulative_steps" in r.metrics]  # fmt: skip
     total, own = (round(statistics.fmean(counts)) for counts in zip(*steps, strict=True)) if steps else (None, None)
-    counted = bool(steps) and all(cumulative > trained for cumulative, trained in steps)
+    if not all(cumulative > trained for cumulative, trained in steps):
+        total = None
     return {
         "from_run": run.resume.run_id,
         "files": list(run.resume.files[:LISTED]),
         "files_in_all": len(run.resume.files),
-        "steps_before": total - own if counted and total is not None and own is not None else None,
+        "steps_before": None if total is None or own is None else total - own,
         "own_steps": own,
-        "cumulative_steps": total if counted else None,
+        "cumulative_steps": total,
     }
 
 
@@ -94,6 +96,9 @@ def list_runs(
     runs = ctx.notebook.runs(ctx.group)
     metric, direction = objective_of(ctx.group[1], ctx.group[0])
     noise, declared = ctx.notebook.noise(ctx.group), metrics_of(ctx.group[0])
+    rows = [_row(ctx, run, metric) for run in runs[-limit:]]
+    while len(json.dumps(rows)) > 0.9 * MAX_CHARS:
+        rows.pop(0)
     return {
         "objective": {
             "metric": metric,
@@ -103,8 +108,8 @@ def list_runs(
         "under_analysis": ctx.subject.run_id,
         "incumbent": ctx.notebook.incumbent(ctx.group),
         "noise_floor": _noise_floor(noise, len(ctx.subject.seeds)),
-        "runs": [_row(ctx, run, metric) for run in runs[-limit:]],
-        "left_out_older": max(0, len(runs) - limit),
+        "runs": rows,
+        "left_out_older": len(runs) - len(rows),
     }
 
 

@@ -131,7 +131,7 @@ def user_files(workspace: Path | None) -> dict[str, str]:
     found = {}
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
-        if path and workspace and Path(path).is_relative_to(workspace) and not _known(Path(path)):
+        if path and workspace and path.startswith(f"{workspace}/") and not _known(Path(path)):
             found[str(path)] = file_hash(Path(path))
     return found
 

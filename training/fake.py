@@ -14,7 +14,7 @@ from typing import Literal
 from lab.config import Config
 from lab.files import append_line, write_model
 from lab.paths import SeedPaths
-from lab.records import Evaluation, ReplicateResult, RunState, Stopping
+from lab.records import Evaluation, ReplicateResult, RunState, StopReason
 from training.protocol import Progress
 from training.runner import OnProgress, Plan, ShouldStop
 
@@ -53,7 +53,7 @@ class FakeRunner:
         """Nothing to end."""
 
     def _replicate(
-        self, plan: Plan, seed: int, on_progress: OnProgress, should_stop: Callable[[], Stopping | None]
+        self, plan: Plan, seed: int, on_progress: OnProgress, should_stop: Callable[[], StopReason | None]
     ) -> ReplicateResult:
         paths = plan.paths.seed(seed)
         paths.dir.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,8 @@ SECONDS = 2.5
 """That each topology is measured for."""
 PATIENCE = 90.0
 """Seconds after which one is given up."""
+INI_PATIENCE = 300.0
+"""The same for PufferLib's ini: one batch of its 524,288 steps with an LSTM takes a CPU half a minute or more."""
 BATCHES = 30
 """Fewer batches than this in a whole training leave little to learn from."""
 SIMILAR = 0.03
@@ -94,14 +96,15 @@ class Probe:
             "autopilot.threads": usable_cores(),
             "train.total_timesteps": 10**9,  # its batches are large; nothing is trained to the end here
         })  # fmt: skip
-        return self.measure(config, at_once=1)
+        return self.measure(config, at_once=1, patience=INI_PATIENCE)
 
-    def measure(self, config: Config, at_once: int | None = None) -> Measurement | None:
+    def measure(self, config: Config, at_once: int | None = None, patience: float = PATIENCE) -> Measurement | None:
         """How fast a config trains; None if it fails or takes too long.
 
         Args:
             config: valid here.
             at_once: replicates side by side; as many as the runner would train if None.
+            patience: seconds that it may take.
         """
         device = self.inventory.devices[0] if config.train["device"] == "auto" else str(config.train["device"])
         count = at_once or room_for(config, self.environment, device, self.runner.parallel)
@@ -112,7 +115,7 @@ class Probe:
         try:
             for worker in workers:
                 worker.send(job)
-            speeds = _speeds(workers)
+            speeds = _speeds(workers, patience)
         finally:
             for worker in workers:
                 worker.kill()
@@ -177,9 +180,9 @@ class Probe:
         return here.epochs < enough or memory_of(config, self.environment) > total / 2
 
 
-def _speeds(workers: list[Worker]) -> list[float] | None:
+def _speeds(workers: list[Worker], patience: float) -> list[float] | None:
     """What each worker measured; None if one failed or all took too long."""
-    deadline, found = time.monotonic() + PATIENCE, dict[int, float]()
+    deadline, found = time.monotonic() + patience, dict[int, float]()
     while len(found) < len(workers):
         waiting = [worker for index, worker in enumerate(workers) if index not in found]
         if time.monotonic() > deadline or not select.select(waiting, [], [], 1.0)[0]:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from lab.paths import cache_dir
-from lab.records import Stopping
+from lab.records import StopReason
 from training.protocol import EVENT, AnyJob, Ended, Progress, Ready, StopRequest
 
 # Replicates side by side fight over the cores when each takes all of them for its own.
@@ -106,7 +106,7 @@ class Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._connection.sendall(message.model_dump_json().encode() + b"\n")
 
-    def stop(self, why: Stopping) -> None:
+    def stop(self, why: StopReason) -> None:
         """Ask it to end after the present update."""
         self.send(StopRequest(why=why))
 

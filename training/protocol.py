@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lab.config import Config
-from lab.records import ReplicateResult, Stopping, Task, Variant
+from lab.records import ReplicateResult, StopReason, Task, Variant
 
 
 class Message(BaseModel):
@@ -72,7 +72,7 @@ class StopRequest(Message):
     """End the training after the present update."""
 
     kind: Literal["stop"] = "stop"
-    why: Stopping
+    why: StopReason
 
 
 AnyJob = TrainJob | InventoryJob | MeasureJob

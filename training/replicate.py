@@ -21,7 +21,7 @@ import psutil
 import torch
 
 from lab.paths import SeedPaths
-from lab.records import ReplicateResult, RunState, Stopping, now
+from lab.records import ReplicateResult, RunState, StopReason, now
 from lab.seeds import evaluation_spans, of_config
 from lab.summary import map_metrics
 from training import adapter, checkpoints
@@ -39,7 +39,7 @@ class EnvironmentDied(Exception):
 
 
 class _Stopped(Exception):
-    def __init__(self, why: Stopping) -> None:
+    def __init__(self, why: StopReason) -> None:
         self.why = why
 
 
@@ -47,7 +47,7 @@ OnLog = Callable[[dict[str, float], int], None]
 
 
 def train(
-    job: TrainJob, on_log: OnLog, on_progress: Callable[[Progress], None], stopping: Callable[[], Stopping | None]
+    job: TrainJob, on_log: OnLog, on_progress: Callable[[Progress], None], stopping: Callable[[], StopReason | None]
 ) -> ReplicateResult:
     """Train one replicate and evaluate it.
 
@@ -65,7 +65,7 @@ def train(
 class _Replicate:
     def __init__(
         self, job: TrainJob, on_log: OnLog, on_progress: Callable[[Progress], None],
-        stopping: Callable[[], Stopping | None],
+        stopping: Callable[[], StopReason | None],
     ) -> None:  # fmt: skip
         self.job, self.config = job, job.config
         self._on_log, self._on_progress, self._stopping = on_log, on_progress, stopping
@@ -327,20 +327,19 @@ def _sources(env: Any, policy: torch.nn.Module, workspace: str | None) -> dict[s
     root = Path(workspace) if workspace else None
     found = {str(Path(path).relative_to(root)): digest for path, digest in user_files(root).items() if root}
     seen = [env, getattr(env, "unwrapped", None), policy, getattr(policy, "policy", None)]
-    for kind in {base for thing in seen if thing is not None for base in type(thing).__mro__}:
-        module = sys.modules.get(kind.__module__)
-        top = kind.__module__.split(".")[0]
-        path = getattr(module, "__file__", None)
-        if path is None or top in ("torch", "builtins", "typing", "abc"):
+    for name in {base.__module__ for thing in seen if thing is not None for base in type(thing).__mro__}:
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if path is None or name.split(".")[0] in ("torch", "builtins", "typing", "abc"):
             continue
-        near = [Path(path), *_extensions(Path(path).parent)] if top == "pufferlib" else [Path(path)]
-        for file in near:
+        near = _extensions(Path(path).parent) if name.startswith("pufferlib.") else []
+        for file in (Path(path), *near):
             if root is None or not file.is_relative_to(root) or file.is_relative_to(sys.prefix):
-                found[f"{kind.__module__.rsplit('.', 1)[0]}/{file.name}"] = file_hash(file)
+                found[f"{name.rpartition('.')[0]}/{file.name}"] = file_hash(file)
     return found
 
 
 def _extensions(folder: Path) -> list[Path]:
-    """Compiled extensions that have been loaded from a folder."""
-    loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    return [Path(path) for path in loaded if path and path.endswith(".so") and Path(path).parent == folder]
+    """Compiled extensions that have been loaded from a folder; PufferLib's own one is known by its version."""
+    loaded = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+    found = [Path(path) for path in loaded if path.endswith(".so") and path.startswith(str(folder))]
+    return [path for path in found if path.parent == folder and not path.name.startswith("_C.")]

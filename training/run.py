@@ -14,12 +14,12 @@ from typing import TypeVar
 
 from lab.environments import objective_of
 from lab.errors import AutopilotError, TrainingFailed
-from lab.files import write_atomic
+from lab.files import owned, write_atomic
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.pruning import Watch, watch
-from lab.records import Pruning, ReplicateResult, RunRecord, RunState, Stopping, now
+from lab.records import Pruning, ReplicateResult, RunRecord, RunState, StopReason, now
 from lab.validate import check_config
 from training.protocol import Progress
 from training.runner import Plan, Runner
@@ -36,7 +36,7 @@ class Stopped(AutopilotError):
     """Somebody asked for the training to stop, and the run went back to the queue."""
 
 
-BY_USER = Stopping(state=RunState.KILLED, reason="stopped by the user")
+BY_USER = StopReason(state=RunState.KILLED, reason="stopped by the user")
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,24 @@ def train_run(
         options: pruning, mirrors, what becomes of a run that is stopped.
 
     Raises:
+        Busy: another process trains it.
         Stopped: on request; the run is queued again.
         InvalidInput: the config is not valid here.
         TrainingFailed: the disk is too full to begin, or the training could not be carried out; the run is queued.
     """
+    with owned(notebook.paths(run_id).owner, f"run {run_id} is being trained"):
+        return _train(notebook, runner, inventory, run_id, on_progress, should_stop, options)
+
+
+def _train(
+    notebook: Notebook,
+    runner: Runner,
+    inventory: Inventory,
+    run_id: str,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+    options: Options,
+) -> RunRecord:
     record, config = notebook.run(run_id), notebook.config(run_id)
     check_config(config, inventory)
     metric, direction = objective_of(record.objective, record.env_name)
@@ -149,7 +163,7 @@ class _Pruner:
         if self._watch is not None and progress.phase == "train":
             self._watch.saw(progress.seed, progress.steps, progress.score)
 
-    def stopping(self) -> Stopping | None:
+    def stopping(self) -> StopReason | None:
         found = self.pruning
         if found is None or found.spared:
             return None
@@ -157,7 +171,7 @@ class _Pruner:
             f"pruned: {found.score:.4g} at {found.steps:,} steps, where the median of {found.peers} runs is"
             f" {found.median:.4g}"
         )
-        return Stopping(state=RunState.PRUNED, reason=reason)
+        return StopReason(state=RunState.PRUNED, reason=reason)
 
 
 def _require_space(workspace: Workspace) -> None:

@@ -21,7 +21,7 @@ from lab.files import read_model, write_model
 from lab.inventory import Environment
 from lab.lineage import source_file
 from lab.paths import RunPaths, Workspace
-from lab.records import ReplicateResult, RunRecord, RunState, Stopping
+from lab.records import ReplicateResult, RunRecord, RunState, StopReason
 from training.machine import room_for
 from training.process import ForkServer, Worker, can_fork, start_worker
 from training.protocol import Ended, Progress, TrainJob
@@ -78,7 +78,7 @@ class Plan:
 
 
 OnProgress = Callable[[Progress], None]
-ShouldStop = Callable[[], Stopping | None]
+ShouldStop = Callable[[], StopReason | None]
 
 
 class Runner(Protocol):
@@ -113,7 +113,7 @@ class ProcessRunner:
         room = room_for(plan.config, plan.environment, plan.device, self.parallel)
         waiting, active = deque(plan.seeds), dict[int, _Replicate]()
         results: dict[int, ReplicateResult] = {}
-        why: Stopping | None = None
+        why: StopReason | None = None
         try:
             while active or (waiting and why is None):
                 while waiting and why is None and len(active) < room:
@@ -184,11 +184,11 @@ class _Replicate:
         gib = _limit(plan.config, "memory_limit")
         self._memory = gib * 2**30 if gib else None
         self._began = self._heard = self._weighed = time.monotonic()
-        self._asked: tuple[float, Stopping] | None = None
+        self._asked: tuple[float, StopReason] | None = None
         self._told: ReplicateResult | None = None
         worker.send(plan.job(seed))
 
-    def stop(self, why: Stopping) -> None:
+    def stop(self, why: StopReason) -> None:
         """Have it end after the present update."""
         self._asked = (time.monotonic(), why)
         self.worker.stop(why)

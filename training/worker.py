@@ -6,6 +6,7 @@ before it is needed. Either way it trains once and ends, its outcome is a file, 
 """
 
 import ctypes
+import gc
 import json
 import os
 import select
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from lab.files import write_model
 from lab.paths import SeedPaths
-from lab.records import ReplicateResult, Stopping
+from lab.records import ReplicateResult, StopReason
 from training.machine import installation
 from training.protocol import JOB, Ended, InventoryJob, MeasureJob, Message, Progress, Ready, StopRequest, TrainJob
 
@@ -44,7 +45,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints from here on, C code included, is log
     connection = socket.socket(fileno=handle)
 
-    from training import adapter  # torch and PufferLib: seconds
+    from training import adapter, replicate  # noqa: F401 - torch and PufferLib: seconds
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # PufferLib made it exit at once; stopping is the parent's decision
     if role != "look":
@@ -64,6 +65,7 @@ def serve(control: socket.socket) -> None:
     waker.setblocking(False)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # so that a child's end wakes us
+    gc.freeze()  # a collection in a child would touch, and so copy, every page that they share
     while True:
         readable, _, _ = select.select([control, woken], [], [])
         if woken in readable:
@@ -148,10 +150,10 @@ class _Requests:
 
     def __init__(self, lines: TextIO) -> None:
         self._lines = lines
-        self._why: Stopping | None = None
+        self._why: StopReason | None = None
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def stopping(self) -> Stopping | None:
+    def stopping(self) -> StopReason | None:
         """Why to end, once it was asked for."""
         return self._why
 
@@ -161,7 +163,9 @@ class _Requests:
         os._exit(1)
 
 
-def train(job: TrainJob, emit: Callable[[Progress], None], stopping: Callable[[], Stopping | None]) -> ReplicateResult:
+def train(
+    job: TrainJob, emit: Callable[[Progress], None], stopping: Callable[[], StopReason | None]
+) -> ReplicateResult:
     """Train one replicate into its folder."""
     from training import replicate
 

@@ -1,13 +1,17 @@
 """The session on the fake runner: what runs when, what waits for whom, what an interruption leaves behind."""
 
+import json
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.analysis import Analyst
+from agent.chat import ChatModel, Message, Reply
 from agent.live import LineView
 from agent.offline import OfflineResearcher
 from agent.session import Session, sole_session
@@ -26,7 +30,12 @@ Make = Callable[..., Session]
 
 @pytest.fixture
 def make_session(notebook: Notebook, inventory: Inventory) -> Make:
-    def make(runner: FakeRunner | None = None, record: SessionRecord | None = None, **fields: Any) -> Session:
+    def make(
+        runner: FakeRunner | None = None,
+        record: SessionRecord | None = None,
+        model: ChatModel | None = None,
+        **fields: Any,
+    ) -> Session:
         created = now()
         fresh = {
             "session_id": new_id(created), "env_name": ENV, "preset": "quick", "objective": "perf:max",
@@ -34,9 +43,8 @@ def make_session(notebook: Notebook, inventory: Inventory) -> Make:
         }  # fmt: skip
         record = record or SessionRecord.model_validate({**fresh, **fields})
         stop = threading.Event()
-        analyst = Analyst(
-            notebook, Proposals(notebook.workspace), inventory, OfflineResearcher(), record.session_id, stop.is_set
-        )
+        model, queue = model or OfflineResearcher(), Proposals(notebook.workspace)
+        analyst = Analyst(notebook, queue, inventory, model, record.session_id, stop.is_set)
         return Session(record, notebook, inventory, runner or FakeRunner(), analyst, LineView(), stop)
 
     return make
@@ -228,3 +236,115 @@ def test_a_stale_approval_is_dropped_not_run(make_session: Make, notebook: Noteb
     assert proposals.get(staged.proposal_id).state is ProposalState.SUPERSEDED
     assert "stale" in proposals.get(staged.proposal_id).decisions[-1].why
     assert notebook.runs()[-1].proposal != staged.proposal_id
+
+
+# --- pruning -----------------------------------------------------------------------------------------------------
+
+HOPELESS = {"train.learning_rate": 0.9}
+"""The fake runner's scores are next to nothing with it."""
+
+
+@dataclass
+class Reckless(OfflineResearcher):
+    """The offline researcher, but that some of its proposals are hopeless."""
+
+    when: Callable[[int], bool]
+    """Whether the proposal of this number is, from 1 on."""
+    proposed: int = 0
+
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
+        reply = super().complete(messages, tools)
+        calls = tuple(self._changed(call) for call in reply.message.tool_calls)
+        return reply.model_copy(update={"message": reply.message.model_copy(update={"tool_calls": calls})})
+
+    def _changed(self, call: Any) -> Any:
+        if call.name != "stage_proposal":
+            return call
+        self.proposed += 1
+        if not self.when(self.proposed):
+            return call
+        arguments = {**json.loads(call.arguments), "changes": HOPELESS}
+        return call.model_copy(update={"arguments": json.dumps(arguments)})
+
+
+def test_a_night_with_pruning_goes_on_past_hopeless_runs(
+    make_session: Make, notebook: Notebook, proposals: Proposals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.pruning.SPARED", 2**64)  # nobody, by chance
+    model = Reckless(when=lambda number: number >= 6 and number % 2 == 0)
+    record = make_session(model=model, prune=True, budgets=Budgets(max_runs=12)).run()
+    assert record.ended_because == "all 12 runs are done"
+    runs = notebook.runs()
+    hopeless = [run for run in runs if notebook.config(run.run_id).train["learning_rate"] == 0.9]
+    assert [runs.index(run) for run in hopeless] == [6, 8, 10]
+    verdicts = notebook.verdicts()
+    for run in hopeless:
+        assert (run.state, notebook.summary(run.run_id)) == (RunState.PRUNED, None)
+        assert run.run_id not in verdicts
+        assert run.pruning is not None
+        assert (run.pruning.steps, run.pruning.spared) == (500_000, False)
+        assert run.pruning.score < run.pruning.median
+        assert f"pruned: {run.pruning.score:.4g} at 500,000 steps" in (run.reason or "")
+        trained = [notebook.paths(run.run_id).seed(seed).metrics for seed in run.seeds]
+        assert all(path.exists() for path in trained)
+        report = notebook.paths(run.run_id).report.read_text()
+        assert "pruned at 500,000 steps, behind its peers" in report.splitlines()[0]
+        assert "the median of" in report
+        assert "Nothing was staged" not in report
+    assert all(notebook.paths(run.run_id).report.exists() for run in runs)
+    ended = [proposal.state for proposal in proposals.all()]
+    assert ended == [ProposalState.DONE] * 11 + [ProposalState.STAGED]
+    assert {run.state for run in runs} <= {RunState.FINISHED, RunState.PRUNED}
+
+
+def test_the_digest_tells_pruned_from_failed_and_counts_the_spared(
+    make_session: Make, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(spared: int, max_runs: int) -> str:
+        monkeypatch.setattr("lab.pruning.SPARED", spared)
+        session = make_session(model=model, prune=True, budgets=Budgets(max_runs=max_runs))
+        record = session.run()
+        return notebook.workspace.session(record.session_id).digest.read_text()
+
+    model = Reckless(when=lambda number: number in (6, 7))
+    text = digest(spared=2**64, max_runs=7)
+    stopped = [run for run in notebook.runs() if run.state is RunState.PRUNED]
+    assert notebook.runs()[-1] in stopped
+    count = f"{len(stopped)} {'was' if len(stopped) == 1 else 'were'}"
+    assert f"{7 - len(stopped)} of 7 runs finished, {count} pruned." in text
+    for run in stopped:
+        assert re.search(rf"\| {run.run_id} \|.*\| pruned at [\d,]+ steps: [\d.e-]+, the median of \d peers 0\.", text)
+    assert re.search(r"## Pruning\n\n\d runs? (was|were) stopped early and none was spared as a check", text)
+    assert "## Failures" not in text
+    assert "--prune" in text, "the command for another session like it"
+
+    text = digest(spared=1, max_runs=1)
+    spared = notebook.runs()[-1]
+    assert spared.pruning is not None
+    assert (spared.state, spared.pruning.spared) == (RunState.FINISHED, True)
+    assert "1 of 1 runs finished. " in text
+    assert "(n=2), spared by the pruner |" in text
+    assert "0 runs were stopped early and 1 spared as a check; 0 of the 1 spared that finished (0 %)" in text
+
+
+def test_failures_are_listed_and_pruning_is_not_mentioned_without_any(make_session: Make, notebook: Notebook) -> None:
+    record = make_session(FakeRunner(faults={3: "crash"}), prune=True, budgets=Budgets(max_runs=2)).run()
+    text = notebook.workspace.session(record.session_id).digest.read_text()
+    assert "1 of 2 runs finished. " in text
+    assert f"## Failures\n\n- {notebook.runs()[1].run_id}: failed, seed 3: ValueError: made up" in text
+    assert "## Pruning" not in text
+
+
+def test_the_command_for_another_session_has_all_that_this_one_was_given(
+    make_session: Make, notebook: Notebook
+) -> None:
+    record = make_session(
+        prune=True,
+        mirrors=("tensorboard",),
+        parallel=2,
+        budgets=Budgets(max_runs=1),
+        settings={"train.anneal_lr": False},
+    ).run()
+    command = notebook.workspace.session(record.session_id).digest.read_text().strip().splitlines()[-2]
+    assert "--parallel 2" in command
+    assert "--prune --tensorboard --set train.anneal_lr=false" in command

@@ -7,7 +7,7 @@ import pytest
 from lab.config import Config
 from lab.curves import run_curves
 from lab.errors import AutopilotError, InvalidInput, NotFound
-from lab.files import append_line, read_lines, read_model, write_atomic
+from lab.files import append_line, read_lines, read_model, write_atomic, write_model
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.records import RunRecord, RunState
@@ -147,3 +147,24 @@ def test_records_refuse_fields_they_do_not_know(make_run: RunMaker, notebook: No
     path.write_text(path.read_text().replace('"state"', '"color": "red", "state"'))
     with pytest.raises(AutopilotError, match="color"):
         read_model(path, RunRecord)
+
+
+def test_the_same_file_with_other_content_is_a_confound(make_run: RunMaker, notebook: Notebook) -> None:
+    first, second = make_run(), make_run({"train.learning_rate": 0.01})
+    for run, sources in ((first, {"mine.py": "aa", "policy.py": "11"}), (second, {"mine.py": "bb", "deep.py": "22"})):
+        path = notebook.paths(run.run_id).run
+        write_model(path, run.model_copy(update={"sources": sources}))
+    verdict = notebook.compare(second.run_id, first.run_id)
+    assert verdict.verdict == "inconclusive"
+    assert verdict.confounds == ("the code has changed: mine.py",)  # another policy is the change under test
+
+
+def test_runs_of_another_task_have_an_incumbent_of_their_own(
+    notebook: Notebook, make_run: RunMaker, config: Config
+) -> None:
+    first = make_run()
+    other = make_run({"env.report_interval": 2})
+    assert other.group != first.group
+    assert notebook.incumbent(other.group) == other.run_id
+    child = make_run({"env.report_interval": 3, "autopilot.eval_steps": 1}, parent=first.run_id)
+    assert child.task == first.task

@@ -379,7 +379,7 @@ def test_the_rate_is_unknown_until_a_spared_run_has_finished(
 ) -> None:
     make_run()
     failed = notebook.fail(ready("failed").run_id, RunState.FAILED, "made up")
-    stopped, training = (ready(name) for name in ("stopped", "training"))
+    stopped, training = notebook.fail(ready("stopped").run_id, RunState.PRUNED, "made up"), ready("training")
     one = pruning_report([(stopped, pruning(spared=False))], notebook)
     assert (one.pruned, one.spared, one.rate) == (1, 0, None)
     assert one.text.startswith("1 run was stopped early and none was spared")
@@ -404,7 +404,7 @@ def test_the_rate_is_the_share_of_spared_runs_no_worse_than_the_median(
         (finished(0.01), True),
         (finished(0.9), True),
         (finished(1.0), True),
-        (ready("stopped", objective=f"perf:{direction}"), False),
+        (notebook.fail(ready("stopped", objective=f"perf:{direction}").run_id, RunState.PRUNED, "made up"), False),
     ]
     found = pruning_report([(run, pruning(spared=spared)) for run, spared in marked], notebook)
     assert (found.pruned, found.spared, found.finished_spared, found.false) == (1, 3, 3, false)
@@ -418,6 +418,25 @@ def test_a_spared_run_at_the_median_counts_as_a_mistake(make_run: RunMaker, note
     found = pruning_report([(equal, pruning(spared=True))], notebook)
     assert notebook.values(equal.run_id, "perf") == notebook.values(other.run_id, "perf")
     assert (found.false, found.rate) == (1, 1.0)
+
+
+def test_a_hopeless_run_that_ended_by_itself_was_not_stopped(notebook: Notebook, ready: Ready) -> None:
+    failed = notebook.fail(ready("failed").run_id, RunState.FAILED, "made up")
+    found = pruning_report([(failed, pruning(spared=False))], notebook)
+    assert (found.pruned, found.spared, found.rate) == (0, 0, None)
+    assert found.text == "1 run looked hopeless, but ended before being stopped."
+
+
+def test_runs_spared_in_an_earlier_session_are_not_what_a_spared_one_is_measured_by(
+    make_run: RunMaker, notebook: Notebook
+) -> None:
+    good, poor = make_run({"train.learning_rate": 0.01}), make_run({"train.learning_rate": 0.1})
+    for _ in range(2):
+        earlier = make_run({"train.learning_rate": 0.9})
+        write_model(notebook.paths(earlier.run_id).run, earlier.model_copy(update={"pruning": pruning(spared=True)}))
+    found = pruning_report([(poor, pruning(spared=True))], notebook)
+    assert notebook.values(good.run_id, "perf") > notebook.values(poor.run_id, "perf")
+    assert (found.finished_spared, found.false) == (1, 0), "the two that scored less were spared themselves"
 
 
 def test_a_spared_run_without_others_to_compare_with_is_not_counted(make_run: RunMaker, notebook: Notebook) -> None:

@@ -19,6 +19,7 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.records import RunState, Variant
+from tests.conftest import Cli
 from tests.training.conftest import LONG, Train
 from training.process import ForkServer, Worker, start_worker
 from training.protocol import Progress, Ready
@@ -324,3 +325,33 @@ def interrupted(workspace: Workspace, times: int) -> "subprocess.CompletedProces
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def test_a_training_whose_parent_is_killed_is_told_from_one_that_goes_on_and_trained_again(
+    workspace: Workspace, notebook: Notebook, cli: Cli
+) -> None:
+    settings = ("--set", "train.total_timesteps=3000000", "--set", "autopilot.eval_steps=200")
+    autopilot = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root)]
+    command = [*autopilot, "train", "--json", "--seeds", "1", *settings]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not list(workspace.runs.glob("*/seeds/*/metrics.jsonl")):
+        assert process.poll() is None, process.communicate()
+        os.sched_yield()
+    workers = psutil.Process(process.pid).children(recursive=True)
+    (run,) = notebook.runs()
+    assert not notebook.interrupted(run)
+    busy = cli("resume", run.run_id)
+    assert busy.code == 1
+    assert f"is being trained: process {process.pid} is at it" in busy.err
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+    (run,) = notebook.runs()
+    assert run.state is RunState.RUNNING
+    assert notebook.interrupted(run)
+    again = cli("resume", run.run_id)
+    assert again.code == 0, again.err
+    (run,) = notebook.runs()
+    assert (run.state, run.attempt) == (RunState.FINISHED, 2)
+    assert "has ended (finished)" in cli("resume", run.run_id).err

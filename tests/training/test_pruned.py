@@ -1,0 +1,37 @@
+"""A hopeless run is ended early, by real training, and nothing of it is lost."""
+
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.records import RunState
+from tests.training.conftest import Train
+from training.run import Options
+
+STEPS = {"train.total_timesteps": 600_000, "autopilot.seeds": 1}
+
+
+def test_a_run_that_learns_nothing_beside_five_that_do_is_pruned(
+    train: Train, notebook: Notebook, workspace: Workspace
+) -> None:
+    peers = [train(STEPS) for _ in range(5)]
+    assert {run.state for run in peers} == {RunState.FINISHED}
+    hopeless = {**STEPS, "train.learning_rate": 1e-6}
+    found = train(hopeless, options=Options(prune=True), run_id="hopeless")
+    assert found.pruning is not None
+    assert found.pruning.score < found.pruning.median
+    assert found.pruning.peers == 5
+    if found.pruning.spared:
+        assert found.state is RunState.FINISHED
+    else:
+        assert found.state is RunState.PRUNED
+        assert "pruned: 0." in (found.reason or "")
+        assert "the median of 5 runs" in (found.reason or "")
+        assert notebook.summary(found.run_id) is None
+        assert workspace.run(found.run_id).seed(found.seeds[0]).weights("latest").exists()
+        assert found.run_id not in notebook.verdicts()
+
+
+def test_nothing_is_pruned_unless_asked_for(train: Train) -> None:
+    for _ in range(5):
+        train(STEPS)
+    found = train({**STEPS, "train.learning_rate": 1e-6})
+    assert (found.state, found.pruning) == (RunState.FINISHED, None)
