@@ -4,8 +4,9 @@ import re
 import shlex
 from datetime import timedelta
 
+from agent.facts import changed_text, interval_text, score_text
 from agent.prompts import render
-from agent.report import changed_text, interval_text, score_text, setting
+from agent.repro import setting
 from lab.environments import objective_of
 from lab.files import write_atomic
 from lab.notebook import Notebook, active_time

@@ -4,34 +4,36 @@ Config, metrics, comparisons, the derived batch, divisibility, lineage and the r
 words. A report is written once.
 """
 
-import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
+from agent.facts import (
+    changed_text,
+    code_text,
+    device_text,
+    evaluation_text,
+    facts,
+    hashes,
+    interval_text,
+    score_text,
+    sources_text,
+)
 from agent.prompts import render
+from agent.repro import preset_of, repro_commands
 from lab.config import Config, derive, diff
 from lab.curves import run_curves
-from lab.environments import PRESETS, metrics_of, objective_of, preset_config
-from lab.errors import Damaged, InvalidInput
-from lab.files import read_model, write_atomic
+from lab.environments import metrics_of, objective_of
+from lab.files import write_atomic
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.plots import Band, learning_curves
-from lab.presets import StoredPreset
-from lab.presets import preset as preset_named
-from lab.records import MetricSummary, Proposal, ReplicateResult, Resume, RunRecord, RunState, Verdict
-from lab.space import VARIANT_KEYS
+from lab.records import MetricSummary, Proposal, ReplicateResult, RunRecord, RunState, Verdict
 from lab.text import number, plain, short
 from tools.context import ReportDraft
-from tools.reading import early_ends_of, notes_of, warm_start
 
 FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
 TREND = 8
-SOURCES = 12
-"""Files whose hashes a report prints; all of them are in the run's record."""
 
 
 def write_report(
@@ -91,7 +93,7 @@ def _setup(
     notebook: Notebook, inventory: Inventory, run: RunRecord, results: Sequence[ReplicateResult]
 ) -> dict[str, Any]:
     """What was trained, where, from what, and how it was scored."""
-    config, (preset_name, preset) = notebook.config(run.run_id), _preset(notebook, inventory, run)
+    config, (preset_name, preset) = notebook.config(run.run_id), preset_of(notebook, inventory, run)
     parent = notebook.config(run.parent) if run.parent else preset
     return {
         "device": device_text(run, results),
@@ -114,143 +116,12 @@ def _repro(
         "eval_seed": next((result.eval_seed for result in results if result.eval_seed is not None), "none"),
         "versions": ", ".join(f"{name} {version}" for name, version in run.versions.items()),
         "code": code_text(run),
-        "sources": _sources(run),
-        "started_from": _hashes({result.seed: result.started_from for result in results}),
-        "weights": _hashes({result.seed: result.weights for result in results}),
+        "sources": sources_text(run),
+        "started_from": hashes({result.seed: result.started_from for result in results}),
+        "weights": hashes({result.seed: result.weights for result in results}),
         "commands": repro_commands(notebook, inventory, run),
         "on_a_timer": any(result.stopped_early for result in results),
     }
-
-
-def _preset(notebook: Notebook, inventory: Inventory, run: RunRecord) -> tuple[str, Config]:
-    """A run's preset as it is now; `quick` in the place of a measured one that is gone."""
-    environment = inventory.environment(run.env_name)
-    try:
-        return run.preset, preset_named(notebook.workspace, environment, run.preset)
-    except (InvalidInput, Damaged):
-        return PRESETS[0], preset_config(environment, PRESETS[0])
-
-
-def repro_commands(notebook: Notebook, inventory: Inventory, run: RunRecord) -> list[str]:
-    """What trains the same config on the same seeds, from the same weights.
-
-    Returns:
-        One command; or one for each seed, where the replicates went on from files that no single name stands for, such
-        as the best checkpoints of another run (a run's id stands for its last ones).
-    """
-    config = notebook.config(run.run_id)
-    name, preset = _preset(notebook, inventory, run)
-    changed = {key: new for key, (_, new) in diff(preset, config).items() if new is not None}
-    if name not in PRESETS:  # it may be measured again, and then say something else
-        measured = read_model(notebook.workspace.preset(name, run.env_name), StoredPreset).overrides
-        changed = {key: config.get(key) for key in measured if config.get(key) is not None} | changed
-    changed.pop("autopilot.seeds", None)
-    start = ["autopilot", "train", "--env", run.env_name, "--preset", name]
-    if objective_of(run.objective, run.env_name) != objective_of(None, run.env_name):
-        start += ["--objective", run.objective]
-    commands = []
-    for seed, count, weights in _trainings(run, config):
-        settings = {**changed, **weights, "train.seed": seed}
-        parts = [f"{key}={setting(value)}" for key, value in settings.items()]
-        commands.append(shlex.join([*start, "--seeds", str(count), *(x for part in parts for x in ("--set", part))]))
-    return commands
-
-
-def _trainings(run: RunRecord, config: Config) -> list[tuple[int, int, dict[str, str]]]:
-    """First seed, number of seeds and weights to go on from, of each command that it takes to repeat a run."""
-    if run.resume is None:
-        return [(run.seeds[0], len(run.seeds), {})]
-    files, key = run.resume.files, "autopilot.resume_from"
-    by_path = str(config.get(key)).endswith(".pt") or run.resume.run_id is None
-    if not by_path and all(PurePosixPath(file).name == "latest.pt" for file in files):
-        return [(run.seeds[0], len(run.seeds), {key: str(run.resume.run_id)})]
-    if len(set(files)) == 1:
-        return [(run.seeds[0], len(run.seeds), {key: files[0]})]
-    return [(seed, 1, {key: files[at % len(files)]}) for at, seed in enumerate(run.seeds)]
-
-
-def setting(value: Any) -> str:
-    """A value as `--set` reads it back: JSON, without quotes around a text that can't be taken for anything else."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    try:
-        json.loads(value.replace("_", ""))
-    except ValueError:
-        return value
-    return json.dumps(value)
-
-
-def facts(run: RunRecord, config: Config, results: Sequence[ReplicateResult]) -> list[str]:
-    """What is particular about a run, in lines such as `Warm start: …`; none where there is nothing to say."""
-    text = render(
-        "facts.md.j2",
-        run=run,
-        warm=warm_start(run, results),
-        origin=_origin(run.resume) if run.resume else "",
-        wanted=config.get("autopilot.resume_from"),
-        variants=run.variants,
-        names={kind: config.get(key) for kind, key in VARIANT_KEYS.items()},
-        early=early_ends_of(results),
-        notes=notes_of(results),
-    )
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _origin(resume: Resume) -> str:
-    """The weights of a warm start in words: `2025-…-k3f9 (best.pt of seeds 1, 2)`, or the file's path."""
-    seeds: dict[str, list[str]] = {}
-    for file in dict.fromkeys(resume.files):
-        match PurePosixPath(file).parts:
-            case (_, _, "seeds", seed, "checkpoints", name) if resume.run_id:
-                seeds.setdefault(name, []).append(seed)
-            case _:
-                return file
-    texts = [f"{name} of seed{'s' if len(of) > 1 else ''} {', '.join(of)}" for name, of in seeds.items()]
-    return f"{resume.run_id} ({', '.join(texts)})"
-
-
-def code_text(run: RunRecord) -> str:
-    """The state of the user's repository; empty where there is none."""
-    if run.code is None:
-        return ""
-    return f"commit {run.code.commit[:10]}{', with uncommitted changes: see code.diff' if run.code.dirty else ''}"
-
-
-def _sources(run: RunRecord) -> str:
-    shown = [f"`{name}` {digest[:8]}" for name, digest in list(run.sources.items())[:SOURCES]]
-    more = len(run.sources) - len(shown)
-    return ", ".join([*shown, *([f"{more} more in run.json"] if more else [])])
-
-
-def _hashes(digests: Mapping[int, str | None]) -> str:
-    """Hashes by seed, shortened; one for all where they are equal."""
-    found = {seed: f"`{digest[:12]}…`" for seed, digest in digests.items() if digest}
-    if len(found) > 1 and len(set(found.values())) == 1:
-        return f"every seed: {next(iter(found.values()))}"
-    return ", ".join(f"seed {seed}: {digest}" for seed, digest in found.items())
-
-
-def changed_text(notebook: Notebook, run: RunRecord) -> str:
-    """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`."""
-    if run.parent is None:
-        return "baseline" if run.arm == "baseline" else "preset"
-    changed = diff(notebook.config(run.parent), notebook.config(run.run_id))
-    return ", ".join(f"{key.split('.', 1)[-1]} {short(old)} → {short(new)}" for key, (old, new) in changed.items())
-
-
-def score_text(notebook: Notebook, run: RunRecord, metric: str) -> str:
-    """A run's score as people read it, or its state."""
-    summary = notebook.summary(run.run_id)
-    if summary is None or metric not in summary.metrics:
-        return run.state.value
-    return f"{summary.metrics[metric].mean:.4g} (n={summary.metrics[metric].n})"
-
-
-def interval_text(metric: MetricSummary) -> str:
-    """The 95 % interval of a mean."""
-    if metric.low is None or metric.high is None:
-        return "n = 1"
-    return "all equal" if metric.low == metric.high else f"{number(metric.low)} to {number(metric.high)}"
 
 
 def _others(notebook: Notebook, run: RunRecord, verdict: Verdict | None) -> list[tuple[str, str]]:
@@ -301,21 +172,6 @@ def _verdict_line(run: RunRecord, verdict: Verdict | None) -> str:
     return f"**Verdict: {verdict.verdict}** against {verdict.against}: {effect}{span} ({verdict.method}).{confounds}"
 
 
-def device_text(run: RunRecord, results: Sequence[ReplicateResult]) -> str:
-    """Where a run was trained, and what it took."""
-    if not results:
-        return f"never started on {run.host}"
-    first, count = results[0], len(run.seeds)
-    parts = [
-        f"{first.device or 'unknown device'} on {run.host}",
-        f"{count} replicate{'s' if count > 1 else ''}",
-        f"{first.threads} thread{'s' if first.threads != 1 else ''} each",
-    ]
-    if peak := max(result.peak_memory_mib for result in results):
-        parts.append(f"{peak:,.0f} MiB of memory at most")
-    return ", ".join(parts)
-
-
 def _topology(config: Config) -> str:
     vec = config.vec
     parts = [f"vec {vec['backend']} × {vec['num_envs']}"]
@@ -343,33 +199,6 @@ def _arithmetic(config: Config, inventory: Inventory) -> dict[str, str]:
         workers = int(config.vec.get("num_workers") or envs)
         checks.append(f"vec.num_envs % vec.num_workers = {envs} % {workers} = {envs % workers}")
     return {"batch": batch, "divisibility": "; ".join(checks)}
-
-
-def evaluation_text(run: RunRecord, results: Sequence[ReplicateResult]) -> str:
-    """What a run was scored on, and on how much of it."""
-    passes = [evaluation for result in results for evaluation in result.evaluations if evaluation.actions == "sampled"]
-    if not passes:
-        return "none"
-    task, episodes = run.task, f"{min(e.episodes for e in passes):,}"
-    counts = [evaluation.per_slot for evaluation in passes if evaluation.per_slot is not None]
-    if counts:
-        what = f"{_span(counts)} complete episode{'s' if max(counts) != 1 else ''} of each of {task.slots} agents"
-        wanted = f" ({task.episodes} were wanted within {task.steps:,} steps)" if min(counts) < task.episodes else ""
-        text = f"{what} after training, sampled actions{wanted}; {episodes} or more a replicate"
-    else:
-        share = max(evaluation.unfinished_share for evaluation in passes)
-        text = (
-            f"{task.slots} agents × {_span([e.steps or task.steps for e in passes])} steps after training, sampled"
-            f" actions; {episodes} or more episodes a replicate; episodes cut off at the end weigh at most"
-            f" {100 * share:.1f} %"
-        )
-    missing = len(run.seeds) - len(passes)
-    return f"{text}; {missing} of {len(run.seeds)} replicates not evaluated" if missing else text
-
-
-def _span(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _lineage(run: RunRecord) -> str:

@@ -318,12 +318,12 @@ class Session:
         return self.notebook.workspace.session(self.record.session_id)
 
     def _what(self, run: RunRecord) -> str:
-        from agent.report import changed_text
+        from agent.facts import changed_text
 
         return changed_text(self.notebook, run)
 
     def _result(self, run: RunRecord) -> str:
-        from agent.report import score_text
+        from agent.facts import score_text
         from lab.environments import objective_of
 
         metric, _ = objective_of(run.objective, run.env_name)

@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Any
 
-from agent.report import changed_text, code_text, device_text, evaluation_text, facts, score_text
+from agent.facts import changed_text, code_text, device_text, evaluation_text, facts, score_text
 from lab.environments import objective_of
 from lab.errors import Damaged
 from lab.files import read_lines, read_model
@@ -30,7 +30,7 @@ def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
     score = summary.metrics[metric].model_dump() if summary and metric in summary.metrics else None
     return {
         "run_id": run.run_id,
-        "state": run.state.value,
+        "state": "interrupted" if notebook.interrupted(run) else run.state.value,
         "env_name": run.env_name,
         "preset": run.preset,
         "objective": run.objective,

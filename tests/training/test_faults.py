@@ -350,6 +350,7 @@ def test_a_training_whose_parent_is_killed_is_told_from_one_that_goes_on_and_tra
     (run,) = notebook.runs()
     assert run.state is RunState.RUNNING
     assert notebook.interrupted(run)
+    assert cli("runs", "--json").json()[0]["state"] == "interrupted"
     again = cli("resume", run.run_id)
     assert again.code == 0, again.err
     (run,) = notebook.runs()
