@@ -138,13 +138,18 @@ def usable_cores() -> int:
 
 
 def memory_of(config: Config, environment: Environment) -> int:
-    """Bytes that one replicate is likely to use: torch and PufferLib, and the batch with its copies.
+    """Bytes that one replicate is likely to use for itself.
 
-    Measured on cartpole, drone and pong: 0.4 GiB before anything is built, then 3 to 4 times the observations and
-    about 100 bytes for each step of the batch.
+    An upper estimate over what was measured on cartpole, drone, pong and breakout, batches of 32 K to 262 K steps,
+    policies 128 and 512 wide: the batch with its copies, and the activations of a minibatch, several times as many in
+    an LSTM. Environments that hold more than their observations are not known of.
     """
-    steps = derive(config, environment.agents_per_env or 1).batch_size
-    return int(0.6 * 2**30) + steps * (4 * environment.observation_bytes + 400)
+    batch = derive(config, environment.agents_per_env or 1).batch_size
+    minibatch = min(
+        batch, int(config.train["minibatch_size"] or batch), int(config.train["max_minibatch_size"] or batch)
+    )
+    width = int(config.policy.get("hidden_size") or 128) * (100 if config.rnn["enabled"] else 25)
+    return int(0.4 * 2**30) + batch * (2 * environment.observation_bytes + 300) + minibatch * width
 
 
 def room_for(config: Config, environment: Environment, device: str, given: int | None) -> int:

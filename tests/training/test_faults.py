@@ -287,8 +287,11 @@ def test_a_worker_that_is_given_up_before_it_is_ready_ends_by_itself() -> None:
         server.close()
 
 
-def test_ctrl_c_once_ends_a_training_cleanly_and_keeps_its_weights(workspace: Workspace, notebook: Notebook) -> None:
-    found = interrupted(workspace, times=1)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_sigterm_once_ends_a_training_cleanly_and_keeps_its_weights(
+    workspace: Workspace, notebook: Notebook, number: signal.Signals
+) -> None:
+    found = interrupted(workspace, times=1, number=number)
     assert found.returncode == 1
     assert "ended as killed: seed 1: stopped by the user, after" in found.stderr
     (run,) = notebook.runs()
@@ -303,7 +306,9 @@ def test_ctrl_c_twice_ends_it_at_once(workspace: Workspace, notebook: Notebook) 
     assert (run.state, run.reason) == (RunState.KILLED, "stopped by the user, at once")
 
 
-def interrupted(workspace: Workspace, times: int) -> "subprocess.CompletedProcess[str]":
+def interrupted(
+    workspace: Workspace, times: int, number: signal.Signals = signal.SIGINT
+) -> "subprocess.CompletedProcess[str]":
     """`autopilot train` in the middle of a training, interrupted so many times."""
     command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root), "train", "--json",
                "--seeds", "1", "--set", "train.total_timesteps=500000000"]  # fmt: skip
@@ -317,7 +322,7 @@ def interrupted(workspace: Workspace, times: int) -> "subprocess.CompletedProces
         os.sched_yield()
     workers = psutil.Process(process.pid).children(recursive=True)
     for _ in range(times):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         if times > 1:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1)
