@@ -69,7 +69,9 @@ def hashes(digests: Mapping[int, str | None]) -> str:
 def changed_text(notebook: Notebook, run: RunRecord) -> str:
     """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`."""
     if run.parent is None:
-        return "baseline" if run.arm == "baseline" else "preset"
+        given = notebook.overrides(run.run_id)
+        settings = ", ".join(f"{key.split('.', 1)[-1]} = {short(value)}" for key, value in given.items())
+        return " with ".join(filter(None, ("baseline" if run.arm == "baseline" else "preset", settings)))
     changed = diff(notebook.config(run.parent), notebook.config(run.run_id))
     return ", ".join(f"{key.split('.', 1)[-1]} {short(old)} → {short(new)}" for key, (old, new) in changed.items())
 

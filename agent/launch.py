@@ -203,8 +203,11 @@ def model_named(name: str, base_url: str | None) -> ChatModel:
     return OpenAIChat(name, base_url)
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Stopping:
-    """Ctrl-C or SIGTERM once: the event is set, for a clean stop. A second time: KeyboardInterrupt, at once."""
+    """Ctrl-C, SIGTERM or a closed terminal once: the event is set, for a clean stop. Twice: KeyboardInterrupt, now."""
 
     def __enter__(self) -> threading.Event:
         event = threading.Event()
@@ -214,7 +217,7 @@ class Stopping:
                 raise KeyboardInterrupt
             event.set()
 
-        self._before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, handle) for number in STOPPING}
         return event
 
     def __exit__(self, *_: object) -> None:

@@ -186,10 +186,12 @@ def print_status(found: dict[str, Any]) -> None:
     _print(f"session    {session['session_id']} ({how})")
     _print(f"on         {session['env_name']}, {session['preset']}, {session['objective']}, model {session['model']}")
     _print(f"runs       {', '.join(f'{count} {state}' for state, count in found['runs'].items()) or 'none'}")
-    _print(f"budget     {session['budgets']}")
+    limits = [f"{value:g} {key.removeprefix('max_')}" for key, value in session["budgets"].items() if value is not None]
+    _print(f"budget     {', '.join(limits) or 'none'}")
     if found["last_event"]:
         event = {key: value for key, value in found["last_event"].items() if key not in ("time", "event") and value}
-        _print(f"last       {found['last_event']['event']} {event or ''} at {found['last_event']['time'][:19]} UTC")
+        told = " ".join(f"{key} {value}" for key, value in event.items())
+        _print(f"last       {found['last_event']['event']} {told} at {found['last_event']['time'][:19]} UTC")
     for proposal in found["waiting"]:
         changes = ", ".join(f"{key} = {value}" for key, value in proposal["overrides"].items())
         _print(f"{proposal['state']:10} {proposal['proposal_id']}: {changes}")

@@ -5,6 +5,7 @@ seed folder; the analysis writes report and transcript. A folder that can't be r
 """
 
 import contextlib
+import json
 import platform
 import shutil
 from collections.abc import Iterable, Iterator
@@ -104,6 +105,14 @@ class Notebook:
             return read_model(path, Config)
         except FileNotFoundError:
             raise Damaged(f"{path} is missing") from None
+
+    def overrides(self, run_id: str) -> dict[str, Any]:
+        """What was asked for on top of the parent's config, or of the preset; empty if that can't be read."""
+        try:
+            found = json.loads(self.paths(run_id).override.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def summary(self, run_id: str) -> TrainerSummary | None:
         """What came of a run; None unless it finished."""
@@ -241,8 +250,12 @@ class Notebook:
         if bad is None and len(results) < len(record.seeds):
             return self.fail(run_id, RunState.KILLED, "stopped by the user before every seed was trained", **more)
         if bad is None and not all(metric in result.metrics for result in results):
-            known = sorted({name for result in results for name in result.metrics})
-            reason = f"the environment logged no {metric!r} in the final evaluation (it logged {', '.join(known)})"
+            known = sorted({name for result in results for name in result.metrics} - {*COUNTS, "cumulative_steps"})
+            reason = f"the environment logged no {metric!r} in the final evaluation: "
+            if known:
+                reason += f"it logged {', '.join(known)}; choose one, as in --objective {known[0]}:max"
+            else:
+                reason += "no episode ended in it (autopilot.eval_steps makes it longer)"
             return self.fail(run_id, RunState.FAILED, reason, **more)
         if bad is not None:
             tail = log_tail(paths, bad.seed)

@@ -12,7 +12,7 @@ from lab.environments import PRESETS, preset_config
 from lab.errors import InvalidInput, Problem
 from lab.files import read_model, write_model
 from lab.inventory import Environment
-from lab.paths import Workspace, slug
+from lab.paths import ID, Workspace, slug
 from lab.records import Record
 
 
@@ -81,7 +81,10 @@ def preset(workspace: Workspace, environment: Environment, name: str) -> Config:
         return preset_config(environment, name)
     known = names(workspace, environment.name)
     if name not in known:
-        raise InvalidInput([Problem(key="preset", value=repr(name), rule="is unknown", valid=" | ".join(known))])
+        others = bool(list(workspace.presets.glob(f"{name}.*.json"))) if ID.fullmatch(name) else False
+        rule = f"was measured for another environment, not for {environment.name}" if others else "is unknown"
+        valid = f"{' | '.join(known)} ('autopilot probe' measures another)"
+        raise InvalidInput([Problem(key="preset", value=repr(name), rule=rule, valid=valid)])
     stored = read_model(workspace.preset(name, environment.name), StoredPreset)
     return preset_config(environment, stored.base).with_overrides(stored.overrides)
 

@@ -45,11 +45,20 @@ def derived(seed: int, copies: int, units: int, each: int = 1) -> tuple[Span, ..
     return tuple(dict.fromkeys(found))
 
 
+def first_seed(config: Config, seed: int) -> int:
+    """The seed of a replicate's first environment; its others count up from it.
+
+    Replicates have seeds that follow each other, so each takes as many as it has environments: with PufferLib's own
+    way the second one's would be the first one's but for one.
+    """
+    return seed * int(config.vec["num_envs"] or 1) % 2**30
+
+
 def of_config(config: Config, seed: int) -> tuple[Span, ...]:
     """`derived` for one replicate of a config."""
     copies = int(config.vec["num_envs"] or 1)
     workers = int(config.vec.get("num_workers") or copies) if config.vec["backend"] == "Multiprocessing" else copies
-    return derived(seed, copies, int(config.env.get("num_envs") or 1), max(1, copies // workers))
+    return derived(first_seed(config, seed), copies, int(config.env.get("num_envs") or 1), max(1, copies // workers))
 
 
 def evaluation_seed(copies: int, units: int) -> int:

@@ -32,6 +32,11 @@ def check_overrides(
     """
     environment = inventory.environment(base.env_name)
     problems = space_of(environment).problems(overrides, proposing=proposing)
+    config = base.with_overrides(overrides) if not problems else base
+    if "autopilot.resume_from" in overrides and config.autopilot.get("resume_mode") != "continue" and not problems:
+        rule, valid = "has no effect unless autopilot.resume_mode = continue", "set that too, or leave it out"
+        value = repr(overrides["autopilot.resume_from"])[:60]
+        return [Problem(key="autopilot.resume_from", value=value, rule=rule, valid=valid)]
     return problems or cross_checks(base.with_overrides(overrides), environment, inventory)
 
 

@@ -58,7 +58,8 @@ def _named(kind: str, named: object) -> dict[str, Variant]:
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
-            raise _refused(f"{key}.{field}" if field else key, first.get("input"), first["msg"].lower(),
+            rule = "is not module:callable" if field == "call" else first["msg"].lower()
+            raise _refused(f"{key}.{field}" if field else key, first.get("input"), rule,
                            'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
                            ) from error  # fmt: skip
     return found

@@ -35,6 +35,11 @@ GYMNASIUM = "gymnasium:"
 DEFAULT_POLICY = "Default"
 DEFAULT_RNN = "Recurrent"
 
+
+class Unusable(Exception):
+    """Something of the user's does not do what it has to; says what in one line."""
+
+
 Maker = Callable[..., Any]
 Reward = Callable[[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]
 
@@ -95,7 +100,9 @@ def maker_of(env_name: str) -> Maker:
     if ":" in env_name:
         return _users(load_object(env_name))
     found: Maker = pufferlib.ocean.environment.env_creator(env_name)
-    return found
+    if inspect.isclass(found):
+        return found
+    return lambda buf=None, seed=0, **arguments: _counted(found(buf=buf, **arguments), buf, seed)
 
 
 def load_object(name: str) -> Callable[..., Any]:
@@ -118,7 +125,7 @@ def arguments_of(env_name: str) -> dict[str, Any]:
         import gymnasium
 
         return {k: v for k, v in gymnasium.spec(env_name.removeprefix(GYMNASIUM)).kwargs.items() if k != "render_mode"}
-    target = load_object(env_name) if ":" in env_name else maker_of(env_name)
+    target = load_object(env_name) if ":" in env_name else pufferlib.ocean.environment.env_creator(env_name)
     return {
         key: None if parameter.default is inspect.Parameter.empty else parameter.default
         for key, parameter in inspect.signature(target).parameters.items() if key not in NOT_ARGUMENTS
@@ -126,7 +133,7 @@ def arguments_of(env_name: str) -> dict[str, Any]:
 
 
 def _emulated(make: Maker) -> Maker:
-    """A Gymnasium environment behind PufferLib's emulation, which logs return and length when an episode ends."""
+    """A Gymnasium environment behind PufferLib's emulation."""
 
     def create(buf: Any = None, seed: int = 0, **arguments: Any) -> Any:
         return _emulate(make(**arguments), buf, seed)
@@ -135,11 +142,57 @@ def _emulated(make: Maker) -> Maker:
 
 
 def _emulate(env: Any, buf: Any, seed: int) -> Any:
-    import gymnasium
+    from gymnasium import spaces
+    from gymnasium.wrappers.flatten_observation import FlattenObservation
 
-    if isinstance(env.action_space, gymnasium.spaces.Box):
+    if isinstance(env.action_space, spaces.Box):
         env = pufferlib.ClipAction(env)
-    return pufferlib.emulation.GymnasiumPufferEnv(env=pufferlib.EpisodeStats(env), buf=buf, seed=seed)
+    if isinstance(env.observation_space, (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Tuple)):
+        env = FlattenObservation(env)  # one-hot: PufferLib's policies take numbers in a box
+    return pufferlib.emulation.GymnasiumPufferEnv(env=Episodes(env), buf=buf, seed=seed)
+
+
+class Episodes:
+    """A Gymnasium environment that logs an episode when it ends, and nothing else.
+
+    In the place of PufferLib's EpisodeStats, of whose kind its logs are (return, length, and the sum of each number
+    that the environment reports), but a reset says nothing and the environment's own names can't collide with ours: so
+    logs and ends of episodes belong together one to one.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self.env, self.observation_space, self.action_space = env, env.observation_space, env.action_space
+        self._sums: dict[str, float] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.env, name)
+
+    def reset(self, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode."""
+        self._sums = {}
+        self._return, self._length = 0.0, 0
+        return self.env.reset(seed=seed)[0], {}
+
+    def step(self, action: Any) -> tuple[Any, ...]:
+        """One step; the log is empty until the last one."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._return += float(reward)
+        self._length += 1
+        for name, value in flat_items(info):
+            if isinstance(value, (bool, int, float, np.number)):
+                self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        log: dict[str, Any] = {}
+        if terminated or truncated:
+            log = {**self._sums, "episode_return": self._return, "episode_length": self._length}
+        return observation, reward, terminated, truncated, log
+
+
+def _counted(env: Any, buf: Any, seed: int) -> Any:
+    """An environment behind the emulation, with our log in the place of any other."""
+    if not isinstance(env, pufferlib.emulation.GymnasiumPufferEnv) or isinstance(env.env, Episodes):
+        return env
+    inner = env.env.env if isinstance(env.env, pufferlib.EpisodeStats) else env.env
+    return pufferlib.emulation.GymnasiumPufferEnv(env=Episodes(inner), buf=buf, seed=seed)
 
 
 def _users(target: Maker) -> Maker:
@@ -151,7 +204,7 @@ def _users(target: Maker) -> Maker:
         filled = {key: value for key, value in (("buf", buf), ("seed", seed)) if key in takes or anything}
         env = target(**filled, **arguments)
         if isinstance(env, (pufferlib.PufferEnv, pufferlib.emulation.GymnasiumPufferEnv)):
-            return env
+            return _counted(env, buf, seed)
         if hasattr(env, "step") and hasattr(env, "action_space"):
             return _emulate(env, buf, seed)
         raise TypeError(f"{target.__name__} made a {type(env).__name__}, neither a PufferEnv nor a Gymnasium one")
@@ -192,23 +245,44 @@ class Rewarded:
 
     def __init__(self, vecenv: Any, reward: Reward) -> None:
         self._vecenv, self._reward = vecenv, reward
+        # By agent: with several processes the agents that are received are not those that were sent to last.
         self._actions: NDArray[Any] | None = None
+        self._sent = np.zeros(vecenv.num_agents, dtype=bool)
+        self._shown: NDArray[Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._vecenv, name)
 
     def send(self, actions: NDArray[Any]) -> None:
-        """Step."""
-        self._actions = np.asarray(actions)
+        """Step the agents that were received last."""
+        actions = np.asarray(actions)
+        if self._actions is None:
+            self._actions = np.zeros((len(self._sent), *actions.shape[1:]), dtype=actions.dtype)
+        self._actions[self._shown] = actions.reshape(-1, *actions.shape[1:])
+        self._sent[self._shown] = True
         self._vecenv.send(actions)
 
     def recv(self) -> tuple[Any, ...]:
-        """What came of it."""
-        observations, rewards, terminals, *rest = self._vecenv.recv()
-        if self._actions is not None:
-            shaped = self._reward(observations, self._actions, rewards, terminals)
-            rewards = np.asarray(shaped, dtype=np.float32).reshape(rewards.shape)
-        return observations, rewards, terminals, *rest
+        """What came of it, with the user's reward for agents that have acted."""
+        observations, rewards, terminals, truncations, infos, agents, masks = self._vecenv.recv()
+        self._shown = np.asarray(agents).ravel()
+        if self._actions is not None and self._sent[self._shown].all():
+            shaped = np.asarray(
+                self._reward(observations, self._actions[self._shown], rewards, terminals), dtype=np.float32
+            )
+            if shaped.shape != rewards.shape:
+                raise Unusable(f"the reward variant returned shape {shaped.shape} for {len(rewards)} agents")
+            rewards = shaped
+        return observations, rewards, terminals, truncations, infos, agents, masks
+
+
+def space_problem(one: Any, other: Any) -> str | None:
+    """How the spaces of two environments differ, in words; None when a policy for one fits the other."""
+    for what in ("single_observation_space", "single_action_space"):
+        mine, theirs = getattr(one, what), getattr(other, what)
+        if mine != theirs:
+            return f"{what.removeprefix('single_').replace('_', ' ')} {mine} against {theirs}"
+    return None
 
 
 # --- policies ----------------------------------------------------------------------------------------------------
@@ -245,6 +319,11 @@ def make_policy(
     arguments = {key: value for key, value in config.policy.items() if key != "name"}
     if variant is not None:
         policy = variant(env)
+        wanted = ["hidden_size", "forward", "forward_eval"]
+        wanted += ["is_continuous", "encode_observations", "decode_actions"] if config.rnn["enabled"] else []
+        absent = [name for name in wanted if not hasattr(policy, name)]
+        if absent or not isinstance(policy, torch.nn.Module):
+            raise Unusable(f"the policy variant made a {type(policy).__name__} without {', '.join(absent)}")
     else:
         name = str(config.policy["name"])
         make = getattr(module, name) if hasattr(module, name) else getattr(pufferlib.models, name)

@@ -121,7 +121,7 @@ def load(path: Path, device: str) -> Loaded:
     try:
         weights = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise Unfit(f"checkpoint {path} can't be read: {' '.join(str(error).split())[:200]}") from error
+        raise Unfit(f"checkpoint {path} can't be read as plain weights ({type(error).__name__})") from error
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise Unfit(f"checkpoint {path} is not the weights of a policy")
     try:
@@ -129,8 +129,7 @@ def load(path: Path, device: str) -> Loaded:
     except FileNotFoundError:
         return Loaded(weights, None, f"{path.name} has no optimizer state beside it: its moments start anew")
     except Exception as error:  # noqa: BLE001 - as above
-        why = " ".join(str(error).split())[:200]
-        return Loaded(weights, None, f"the optimizer state of {path.name} can't be read: {why}")
+        return Loaded(weights, None, f"the optimizer state of {path.name} can't be read ({type(error).__name__})")
     wanted = {"optimizer", "optimizer_state_dict", "weights", "cumulative_steps"}
     if not isinstance(state, dict) or not wanted <= state.keys() or state["weights"] != weights_hash(weights):
         return Loaded(weights, None, f"the optimizer state beside {path.name} belongs to other weights")

@@ -48,6 +48,11 @@ class Evaluator:
         """The environments'."""
         return evaluation_seed(*self.shape)
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of each environment: the task's."""
+        return {**self.task.env, **({"num_envs": self.shape[1]} if self.scalable else {})}
+
     def run(self, policy: torch.nn.Module) -> tuple[Evaluation, ...]:
         """Both passes, from the same start.
 
@@ -59,9 +64,8 @@ class Evaluator:
 
     @torch.no_grad()
     def _pass(self, policy: Any, greedy: bool) -> Evaluation:
-        copies, units = self.shape
-        arguments = {**self.task.env, **({"num_envs": units} if self.scalable else {})}
-        vecenv = adapter.make_vecenv(self.maker, arguments, {"backend": "Serial", "num_envs": copies}, self.seed)
+        vec = {"backend": "Serial", "num_envs": self.shape[0]}
+        vecenv = adapter.make_vecenv(self.maker, self.arguments, vec, self.seed)
         try:
             torch.manual_seed(self.seed)
             play = _Play(self, vecenv, policy, greedy)
@@ -113,8 +117,7 @@ def _by_episodes(play: _Play, task: Task) -> Evaluation:
     logs: list[list[dict[str, float]]] = [[] for _ in range(play.agents)]
     while play.steps < task.steps and min(map(len, logs)) < task.episodes:
         ended, infos = play.step()
-        finished = [info for info in infos if "episode_length" in info]  # what a reset returns is here too
-        for slot, info in zip(ended, finished, strict=True):
+        for slot, info in zip(ended, infos, strict=True):  # `adapter.Episodes` logs an end, and nothing else
             logs[slot].append(_numbers(info))
     counted = min(task.episodes, *map(len, logs))
     kept = [log for slot in logs for log in slot[:counted]]
@@ -127,11 +130,15 @@ def _by_steps(play: _Play, task: Task) -> Evaluation:
     """What the environment logs over the task's steps, and more until unfinished episodes weigh little."""
     totals: dict[str, float] = {}
     weights: dict[str, float] = {}
+    ends = 0
     while True:
         for _ in range(task.steps):
-            for info in play.step()[1]:
+            ended, infos = play.step()
+            ends += ended.size
+            for info in infos:
                 _add(info, totals, weights)
-        episodes = int(weights.get("n", max(weights.values(), default=0)))
+        # One that logs no `n` may log several episodes at a time; some flag no ends. Neither counts too many.
+        episodes = max(int(weights.get("n", max(weights.values(), default=0))), ends if weights else 0)
         share = play.agents / (play.agents + episodes)
         if share < UNFINISHED or play.steps >= LONGEST * task.steps:
             break

@@ -71,6 +71,9 @@ class Origin(Protocol):
     def exit_code(self, pid: int | None, timeout: float) -> int | None:
         """How it ended, negative for a signal; None if that is not known within `timeout` seconds."""
 
+    def alive(self) -> bool:
+        """It has not ended."""
+
     def said(self) -> str:
         """The last line it printed before it had a log of its own."""
 
@@ -148,11 +151,17 @@ class Worker:
                 return
             yield from events
 
+    def orphaned(self) -> bool:
+        """It ended because the server that had forked it did."""
+        return isinstance(self._origin, ForkServer) and not self._origin.alive()
+
     def how_it_ended(self) -> str:
         """In words, such as `was killed by signal 9 (SIGKILL)`; waits a moment for the process to be gone."""
         code = self._origin.exit_code(self.pid, 5)
         if code is None:
             return "closed its output but did not end"
+        if self.orphaned():
+            return f"lost the process that forks workers (status {code})"
         if code < 0:
             name = signal.Signals(-code).name
             memory = ": often the system, out of memory" if -code == signal.SIGKILL else ""
@@ -189,6 +198,9 @@ class _Started:
     def __init__(self, launched: Launched) -> None:
         self._launched = launched
         self.said = launched.said
+
+    def alive(self) -> bool:
+        return self._launched.process.poll() is None
 
     def exit_code(self, pid: int | None, timeout: float) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -234,7 +246,7 @@ class ForkServer:
         return Worker(ours, self, threads)
 
     def exit_code(self, pid: int | None, timeout: float) -> int | None:
-        """See `Origin.exit_code`."""
+        """See `Origin.exit_code`; each is told once, since a process id comes again."""
         if pid is None:
             return self._launched.process.poll()
         deadline = time.monotonic() + timeout
@@ -242,7 +254,7 @@ class ForkServer:
             left = deadline - time.monotonic()
             if not self._listen(max(0.0, left)) and (left <= 0 or not self.alive()):
                 return self._launched.process.poll()
-        return self._codes[pid]
+        return self._codes.pop(pid)
 
     def end(self, pid: int | None) -> None:
         """See `Origin.end`."""

@@ -22,7 +22,7 @@ import torch
 
 from lab.paths import SeedPaths
 from lab.records import ReplicateResult, RunState, StopReason, now
-from lab.seeds import evaluation_spans, of_config
+from lab.seeds import evaluation_spans, first_seed, of_config
 from lab.summary import map_metrics
 from training import adapter, checkpoints
 from training.envs import devices, file_hash, user_files
@@ -90,7 +90,7 @@ class _Replicate:
         except _Stopped as stopped:
             return self._result(stopped.why.state, stopped.why.reason)
         except Exception as error:  # noqa: BLE001 - recorded: whatever an environment or policy raises is the outcome
-            plain = isinstance(error, (Diverged, EnvironmentDied, checkpoints.Unfit))
+            plain = isinstance(error, (Diverged, EnvironmentDied, checkpoints.Unfit, adapter.Unusable))
             with contextlib.suppress(OSError):  # the log may lie on the disk that is full
                 sys.stderr.write(f"{error}\n" if plain else traceback.format_exc())
             diverged = isinstance(error, Diverged) or (self.policy is not None and not _finite(self.policy))
@@ -123,7 +123,7 @@ class _Replicate:
                 int(config.autopilot.get("save_limit_mib") or 512), before, -1 if job.lower_is_better else 1,
             )  # fmt: skip
             trainer = adapter.Trainer(
-                config, vecenv, policy, seed=job.seed, device=self.device, on_log=self._log,
+                config, vecenv, policy, seed=first_seed(config, job.seed), device=self.device, on_log=self._log,
                 on_checkpoint=lambda trainer: keep.save(trainer, self._score_since()),
             )  # fmt: skip
             self._restore(trainer, loaded)
@@ -142,9 +142,22 @@ class _Replicate:
             arguments |= variant.arguments
             maker = adapter.maker_of(variant.call)
         self._reserve_evaluation_seeds()
-        vecenv = adapter.make_vecenv(maker, arguments, config.vec, job.seed)
+        vecenv = adapter.make_vecenv(maker, arguments, config.vec, first_seed(config, job.seed))
+        task_like = {key: value for key, value in arguments.items() if key != "num_envs"} == job.task.env
+        if variant is not None or not task_like:
+            self._require_the_tasks_spaces(vecenv)
         reward = self._variant("reward")
         return adapter.Rewarded(vecenv, reward()) if reward else vecenv
+
+    def _require_the_tasks_spaces(self, vecenv: Any) -> None:
+        """What is trained in must fit what is scored on; else the whole training would be for nothing."""
+        task = adapter.maker_of(self.config.env_name)(**self._evaluator().arguments)
+        try:
+            problem = adapter.space_problem(vecenv.driver_env, task)
+        finally:
+            task.close()
+        if problem:
+            raise adapter.Unusable(f"it trains on other spaces than the task's that it is scored on: {problem}")
 
     def _reserve_evaluation_seeds(self) -> None:
         """No environment may be trained on a seed of the evaluation; the parent saw to it, here it is certain."""
@@ -156,7 +169,10 @@ class _Replicate:
         variant = self.job.variants.get(kind)
         if variant is None:
             return None
-        make = adapter.load_object(variant.call)
+        try:
+            make = adapter.load_object(variant.call)
+        except (ImportError, AttributeError) as error:
+            raise adapter.Unusable(f"the {kind} variant {variant.call} can't be loaded: {error}") from error
         return lambda *positional: make(*positional, **variant.arguments)
 
     def _load(self, policy: torch.nn.Module) -> checkpoints.Loaded | None:

@@ -113,6 +113,7 @@ class ProcessRunner:
         room = room_for(plan.config, plan.environment, plan.device, self.parallel)
         waiting, active = deque(plan.seeds), dict[int, _Replicate]()
         results: dict[int, ReplicateResult] = {}
+        again: set[int] = set()
         why: StopReason | None = None
         try:
             while active or (waiting and why is None):
@@ -124,7 +125,11 @@ class ProcessRunner:
                     for replicate in active.values():
                         replicate.stop(why)
                 for seed, replicate in list(active.items()):
-                    if result := replicate.poll(on_progress):
+                    if replicate.lost and seed not in again:  # not its fault, and once is no pattern
+                        active.pop(seed).worker.kill()
+                        again.add(seed)
+                        waiting.appendleft(seed)
+                    elif result := replicate.poll(on_progress):
                         active.pop(seed).worker.kill()
                         results[seed] = result
         finally:
@@ -187,6 +192,11 @@ class _Replicate:
         self._asked: tuple[float, StopReason] | None = None
         self._told: ReplicateResult | None = None
         worker.send(plan.job(seed))
+
+    @property
+    def lost(self) -> bool:
+        """The server that forked its worker has ended, and the worker with it."""
+        return self.worker.orphaned()
 
     def stop(self, why: StopReason) -> None:
         """Have it end after the present update."""

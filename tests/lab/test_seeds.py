@@ -7,7 +7,17 @@ from lab.config import Config
 from lab.environments import preset_config
 from lab.inventory import Inventory
 from lab.notebook import Notebook
-from lab.seeds import BITS, TOP, Span, derived, evaluation_seed, evaluation_shape, evaluation_spans, free_of_evaluation
+from lab.seeds import (
+    BITS,
+    TOP,
+    Span,
+    derived,
+    evaluation_seed,
+    evaluation_shape,
+    evaluation_spans,
+    first_seed,
+    free_of_evaluation,
+)
 from lab.validate import check_overrides
 from tests.conftest import ENV
 
@@ -50,6 +60,14 @@ def test_usual_seeds_are_free_and_those_of_the_evaluation_are_refused(inventory:
     (problem,) = check_overrides(base, {"train.seed": clash}, inventory)
     assert "final evaluation" in problem.rule
     assert check_overrides(base, {"train.seed": clash - 2}, inventory) == []
+
+
+@given(st.integers(0, 10_000), st.integers(1, 256))
+def test_replicates_share_no_environment_seed(seed: int, copies: int) -> None:
+    config = Config(env_name="x", env={}, vec={"backend": "Serial", "num_envs": copies}, train={}, policy={}, rnn={},
+                    autopilot={})  # fmt: skip
+    one, two = (set(range(s, s + copies)) for s in (first_seed(config, seed), first_seed(config, seed + 1)))
+    assert not one & two
 
 
 def test_a_run_is_given_seeds_that_are_free(notebook: Notebook, config: Config) -> None:

@@ -162,6 +162,35 @@ def test_a_reward_of_the_users_is_what_the_trainer_sees(ask: Any) -> None:
     assert found == [[0.25] * 64, 64]
 
 
+def test_a_reward_sees_the_actions_of_the_agents_it_is_asked_about(ask: Any) -> None:
+    """With more processes than are received at a time, these are not the ones that were sent to last."""
+    found = ask("""
+        from training.adapter import maker_of
+        import gymnasium
+        class Echo(gymnasium.Env):
+            observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+            action_space = gymnasium.spaces.Discrete(50)
+            def reset(self, seed=None, options=None): return np.zeros(1, np.float32), {}
+            def step(self, action): return np.zeros(1, np.float32), float(action), False, False, {}
+        maker = adapter._emulated(Echo)
+        vec = {"backend": "Multiprocessing", "num_envs": 8, "num_workers": 2, "batch_size": 4}
+        inner = adapter.make_vecenv(maker, {}, vec, 1)
+        seen = []
+        def check(observations, actions, rewards, terminals):
+            seen.append(bool((actions.ravel() == rewards).all()))
+            return rewards * 2
+        vecenv = adapter.Rewarded(inner, check)
+        vecenv.async_reset(1)
+        draw = np.random.default_rng(0)
+        for _ in range(50):
+            vecenv.recv()
+            vecenv.send(draw.integers(0, 50, 4).astype(np.int32))
+        vecenv.close()
+        say([len(seen), all(seen)])
+    """)
+    assert found == [48, True]
+
+
 def test_every_name_of_a_policy_makes_one(ask: Any) -> None:
     found = ask("""
         vecenv = adapter.make_vecenv(adapter.maker_of("puffer_cartpole"), config.env, config.vec, 1)
@@ -170,7 +199,8 @@ def test_every_name_of_a_policy_makes_one(ask: Any) -> None:
             c = config.with_overrides({"policy.name": name, "rnn.enabled": lstm})
             kinds.append(type(adapter.make_policy(c, "ocean", vecenv, "cpu")).__name__)
         kinds.append(type(adapter.make_policy(
-            config, None, vecenv, "cpu", lambda env: torch.nn.Linear(4, 2))).__name__)
+            config, None, vecenv, "cpu", lambda env: type("Mine", (adapter.pufferlib.models.Default,), {})(env)))
+            .__name__)
         say(kinds)
     """)
-    assert found == ["Default", "Default", "LSTMWrapper", "Linear"]
+    assert found == ["Default", "Default", "LSTMWrapper", "Mine"]

@@ -14,6 +14,8 @@ from lab.variants import declared
 from tests.conftest import Cli
 from tests.training.conftest import Train
 from training.machine import load_inventory
+from training.run import train_run
+from training.runner import ProcessRunner
 
 MINE = """
     import gymnasium
@@ -54,6 +56,31 @@ MINE = """
 
     def bonus(scale=1.0):
         return lambda observations, actions, rewards, terminals: rewards * scale
+
+    class Stated(Corridor):
+        # says what collides with a log's own names, at a reset and in between
+        def reset(self, seed=None, options=None):
+            return super().reset(seed)[0], {"episode_length": 0}
+
+        def step(self, action):
+            return *super().step(action)[:4], {"episode_return": 7, "right": int(action), "note": "text"}
+
+    def emulated(buf=None, seed=0):
+        import pufferlib.emulation
+        return pufferlib.emulation.GymnasiumPufferEnv(env=Corridor(), buf=buf, seed=seed)
+
+    class Wider(Corridor):
+        action_space = gymnasium.spaces.Discrete(7)
+
+    class Endless(Corridor):
+        def step(self, action):
+            return *super().step(action)[:2], False, False, {}
+
+    def nothing(env):
+        return 7
+
+    def scalar():
+        return lambda observations, actions, rewards, terminals: 1.0
 
     class Short(Cartpole):
         def __init__(self, limit=3, **arguments):
@@ -96,6 +123,64 @@ def test_a_gymnasium_environment_of_the_users_with_its_lstm(train_env: Train, mo
     assert run.state is RunState.FINISHED, run.reason
     (result,) = notebook.results(run)
     assert 0 <= result.metrics["mean_reward"] <= 1
+
+
+@pytest.mark.parametrize("kind", ["Stated", "emulated"])
+def test_every_end_of_an_episode_is_counted_once(train_env: Train, module: Callable[..., str], notebook: Notebook,
+                                                 kind: str) -> None:  # fmt: skip
+    name = module(MINE)
+    run = train_env(f"{name}:{kind}")
+    assert run.state is RunState.FINISHED, run.reason
+    (result,) = notebook.results(run)
+    for evaluation in result.evaluations:
+        assert evaluation.per_slot == run.task.episodes
+        assert 0 <= evaluation.raw["episode_return"] <= 1
+        assert evaluation.raw["episode_length"] >= 4
+
+
+@pytest.mark.parametrize("env_name", ["gymnasium:Taxi-v3", "gymnasium:Blackjack-v1"])
+def test_discrete_observations_are_made_one_hot(train_env: Train, env_name: str) -> None:
+    run = train_env(env_name, {"autopilot.eval_steps": 2000, "autopilot.eval_episodes": 2})
+    assert run.state is RunState.FINISHED, run.reason
+
+
+def test_an_objective_that_can_not_be_had_says_what_can(train_env: Train, module: Callable[..., str]) -> None:
+    name = module(MINE)
+    endless = train_env(f"{name}:Endless", {"autopilot.eval_steps": 50})
+    assert "no episode ended in it (autopilot.eval_steps makes it longer)" in (endless.reason or "")
+    native = train_env(f"{name}:Native", {"env.num_envs": 64, "train.minibatch_size": 2048})
+    assert "choose one, as in --objective" in (native.reason or "")
+
+
+@pytest.mark.parametrize(("kind", "call", "said"), [
+    ("environment", "mine:Wider", "it trains on other spaces than the task's that it is scored on: action space"),
+    ("policy", "mine:nothing", "the policy variant made a int without hidden_size, forward, forward_eval"),
+    ("reward", "mine:scalar", "the reward variant returned shape () for"),
+    ("policy", "mine:absent", "the policy variant mine:absent can't be loaded"),
+])  # fmt: skip
+def test_a_variant_that_can_not_be_used_is_said_before_training(
+    train_env: Train, module: Callable[..., str], workspace: Workspace, notebook: Notebook, kind: str, call: str,
+    said: str,
+) -> None:  # fmt: skip
+    name = module(MINE)
+    workspace.settings.write_text(f'[variants.{kind}.odd]\ncall = "{call}"\n')
+    run = train_env(f"{name}:Corridor", {f"autopilot.{kind}_variant": "odd"})
+    assert run.state is RunState.FAILED
+    assert said in (run.reason or ""), run.reason
+    assert notebook.results(run)[0].train_seconds == 0
+
+
+def test_a_task_of_other_spaces_is_refused_before_training(train_env: Train, notebook: Notebook) -> None:
+    parent = train_env("puffer_cartpole", {"env.num_envs": 64, "train.minibatch_size": 2048})
+    config = notebook.config(parent.run_id).with_overrides({"env.continuous": True})
+    child = notebook.create(config, {}, preset="quick", objective="perf:max", arm="person", parent=parent.run_id)
+    inventory = load_inventory(["puffer_cartpole"], notebook.workspace)
+    runner = ProcessRunner()
+    try:
+        found = train_run(notebook, runner, inventory, child.run_id, lambda _: None)
+    finally:
+        runner.close()
+    assert "action space" in (found.reason or "")
 
 
 @pytest.mark.parametrize(("env_name", "why"), [
@@ -184,7 +269,7 @@ def test_variants_train_and_the_evaluation_stays_the_tasks(
 @pytest.mark.parametrize(("text", "rule"), [
     ("[variants.colour.red]\ncall = 'a:b'", "variants.colour"),
     ("[variants.policy.none]\ncall = 'a:b'", "not a name for a variant"),
-    ("[variants.policy.x]\ncall = 'no colon'", "variants.policy.x.call"),
+    ("[variants.policy.x]\ncall = 'no colon'", "variants.policy.x.call = .*is not module:callable"),
     ("[variants.policy.x]\ncall = 'a:b'\nsize = 3", "variants.policy.x.size"),
     ("[variants.policy.x]\ncall = 'a:b'\narguments = {a = [1]}", "variants.policy.x.arguments.a"),
 ])  # fmt: skip

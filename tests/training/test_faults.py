@@ -56,15 +56,22 @@ def test_a_worker_that_gets_a_sigterm(train: Train, real: ProcessRunner) -> None
     assert "SIGTERM" in (found.reason or "")
 
 
-def test_the_server_that_forks_is_killed(train: Train, real: ProcessRunner) -> None:
+@pytest.mark.parametrize(("times", "state"), [(1, RunState.FINISHED), (2, RunState.FAILED)])
+def test_the_server_that_forks_is_killed(train: Train, real: ProcessRunner, times: int, state: RunState) -> None:
+    killed: set[int] = set()
+
     def kill(progress: Progress) -> None:
         assert real._server is not None
-        if real._server.alive():
+        if real._server.alive() and len(killed) < times:
+            killed.add(real._server.pid)
             os.kill(real._server.pid, signal.SIGKILL)
 
-    found = train({**LONG, "autopilot.seeds": 1}, on_progress=kill)
-    assert found.state is RunState.FAILED
-    assert train({"autopilot.seeds": 1}).state is RunState.FINISHED  # another server is there
+    found = train({"autopilot.seeds": 1}, on_progress=kill)
+    assert len(killed) == times
+    assert found.state is state, found.reason  # once, and the replicate is begun anew
+    if state is RunState.FAILED:
+        assert "lost the process that forks workers" in (found.reason or "")
+    assert train({"autopilot.seeds": 1}).state is RunState.FINISHED
 
 
 @pytest.mark.parametrize("how", ["raises", "killed"])

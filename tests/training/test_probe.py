@@ -77,7 +77,7 @@ def test_the_command_keeps_a_preset_that_can_be_trained(cli: Cli, workspace: Wor
     assert trained.code == 0, trained.err
     assert trained.json()["preset"] == "mine"
     assert cli("train", "--preset", "other").err == (
-        "autopilot: preset = 'other': is unknown; valid: quick | full | mine\n"
+        "autopilot: preset = 'other': is unknown; valid: quick | full | mine ('autopilot probe' measures another)\n"
     )
 
 

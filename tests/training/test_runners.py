@@ -193,6 +193,8 @@ def test_a_child_goes_on_from_its_parents_weights(
 def test_a_warm_start_from_nothing_is_refused(queue: Queue, notebook: Notebook, tmp_path: Path) -> None:
     outside = tmp_path / "weights.pt"
     outside.write_bytes(b"")
+    with pytest.raises(InvalidInput, match="is no run"):
+        queue({"autopilot.resume_mode": "continue", "autopilot.resume_from": "no-such-run"})
     for wanted, rule in {
         "best": "there is none yet",
         "latest": "there is none yet",
