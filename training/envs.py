@@ -21,6 +21,7 @@ REFUSED = {
     "puffer_impulse_wars": "not built: it needs Box2D, which the package index does not have",
     "puffer_gpudrive": "its map data is not in the wheel",
     "puffer_nmmo3": "building it takes minutes on a CPU",
+    "puffer_spaces": "PufferLib's emulation can't hand its nested actions over when several are stepped (ValueError)",
 }
 
 OUR_PACKAGES = ("lab", "training", "tools", "agent", "review")

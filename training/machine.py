@@ -53,10 +53,12 @@ def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None
         InvalidInput: the variants that the workspace declares can't be read.
     """
     variants = declared(workspace) if workspace else {}
-    found = _known(set(build), workspace, timeout)
+    wanted = set(build)
+    found = _known(wanted, workspace, timeout)
     overlaid = {
         name: environment.model_copy(update={"variants": mine}) if (mine := _for(variants, name)) else environment
         for name, environment in found.environments.items()
+        if ":" not in name or name in wanted  # what other workspaces have is none of this one's business
     }
     return found.model_copy(update={"environments": overlaid})
 

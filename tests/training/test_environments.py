@@ -199,6 +199,12 @@ def test_what_can_not_be_made_is_refused_in_one_line(cli: Cli, module: Callable[
     assert list(workspace.runs.iterdir()) == []
 
 
+def test_what_other_workspaces_have_is_not_listed(module: Callable[..., str], workspace: Workspace) -> None:
+    name = f"{module(MINE)}:Corridor"
+    assert name in load_inventory([name], workspace).environments
+    assert name not in load_inventory(["puffer_cartpole"]).environments
+
+
 def test_a_users_environment_is_read_again_when_it_changed(module: Callable[..., str], workspace: Workspace) -> None:
     name = module("""
         from pufferlib.ocean.cartpole.cartpole import Cartpole

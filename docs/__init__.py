@@ -1,0 +1,1 @@
+"""The docs, and what makes parts of them from real runs."""

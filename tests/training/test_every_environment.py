@@ -1,0 +1,39 @@
+"""Every environment that is not refused is trained and scored for real, as the page about them says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.make_environments import GYMNASIUM, PAGE, smoke, usable
+from lab.inventory import Inventory
+from lab.paths import Workspace
+from lab.records import RunState
+from training.machine import load_inventory
+
+
+def known() -> list[str]:
+    """Read from the page, so that collecting the tests starts no worker; another test holds it to the inventory."""
+    return re.findall(r"^\| `([^`]+)` \| finished", PAGE.read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def everything() -> Inventory:
+    """All of them, built once."""
+    return load_inventory([*usable(load_inventory()), *GYMNASIUM])
+
+
+def test_the_page_names_each_environment_once(everything: Inventory) -> None:
+    named = re.findall(r"^\| `([^`]+)` \|", Path(PAGE).read_text(), re.MULTILINE)
+    ours = {name for name in everything.environments if not name.startswith("gymnasium:") and ":" not in name}
+    assert sorted(named) == sorted(ours | set(GYMNASIUM))
+
+
+QUICK = ("puffer_cartpole", "puffer_breakout", "puffer_drone", "puffer_squared", "puffer_tetris", "puffer_multiagent")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in known() if name in QUICK])
+def test_it_is_trained_and_scored(everything: Inventory, name: str, workspace: Workspace) -> None:
+    found = smoke(everything, name, workspace)
+    assert found.run.state is RunState.FINISHED, found.run.reason
