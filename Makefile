@@ -21,7 +21,7 @@ test: dev check  ## lint, types, and the fast tests
 	@$(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report=term
 
 test-slow: dev  ## the tests that take minutes
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow --durations 10
 
 check: dev  ## lint and types
 	@$(BIN)/python -m ruff check .

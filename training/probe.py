@@ -1,9 +1,10 @@
 """The probe: which topology trains a given policy fastest on this machine, and at no cost to the score.
 
 What may vary is what PuffeRL's result should not depend on: the vectorization backend, how many environments are
-stepped together, threads, how many replicates train side by side; the minibatch only downwards. So at equal steps
-there are never fewer optimizer updates than the start's, and enough batches for the policy to learn from. What is
-measured is what a night is made of: steps per second of all replicates together.
+stepped together, threads, how many replicates train side by side; and the minibatch, up to the larger of the start's
+and the ini's. So at equal steps there are never fewer optimizer updates than PufferLib itself would make, and enough
+batches for the policy to learn from. What is measured is what a night is made of: steps per second of all replicates
+together.
 """
 
 import select
@@ -137,19 +138,26 @@ class Probe:
         for threads in dict.fromkeys((1, usable_cores())):
             for factor in (1, 2, 4, 8, 0.5, 0.25):
                 yield {**self._agents(factor), "autopilot.threads": threads, "vec.backend": "Serial"}
-        yield from self._smaller_minibatches()
+        yield from self._minibatches(2.0)
+        yield from self._minibatches(0.5)
         for workers in dict.fromkeys((2, usable_cores())):
             yield from self._processes(workers)
 
-    def _smaller_minibatches(self) -> Iterator[dict[str, Any]]:
-        """Halves, for as long as that helps: smaller ones stay in the processor's caches."""
+    def _minibatches(self, factor: float) -> Iterator[dict[str, Any]]:
+        """Larger or smaller ones, for as long as that helps: fewer calls, or arrays that stay in the caches."""
         best = self.best().overrides
-        minibatch = int(best["train.minibatch_size"]) // 2
-        while minibatch >= int(self.start.train["bptt_horizon"] or 1):
+        minibatch = int(int(best["train.minibatch_size"]) * factor)
+        while int(self.start.train["bptt_horizon"] or 1) <= minibatch <= self.largest_minibatch:
             yield {**best, "train.minibatch_size": minibatch}
             if self.best().overrides["train.minibatch_size"] != minibatch:
                 return
-            minibatch //= 2
+            minibatch = int(minibatch * factor)
+
+    @property
+    def largest_minibatch(self) -> int:
+        """With a larger one there would be fewer updates than PufferLib's ini makes, or than the start does."""
+        base = base_config(self.environment)
+        return max(int(config.train["minibatch_size"] or 1) for config in (self.start, base))
 
     def _agents(self, factor: float) -> dict[str, Any]:
         """So many times the start's environments, with the start's minibatch where it fits."""

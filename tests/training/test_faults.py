@@ -26,6 +26,8 @@ from training.protocol import Progress, Ready
 from training.run import Options, train_run
 from training.runner import ProcessRunner
 
+pytestmark = pytest.mark.slow
+
 
 def training_processes(real: ProcessRunner) -> list[psutil.Process]:
     assert real._server is not None

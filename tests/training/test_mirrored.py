@@ -11,6 +11,8 @@ from tests.conftest import Cli
 from tests.training.conftest import Train
 from training.run import Options
 
+pytestmark = pytest.mark.slow
+
 
 def test_tensorboard_holds_what_the_live_record_held(train: Train, workspace: Workspace) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

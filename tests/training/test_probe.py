@@ -38,7 +38,7 @@ def test_it_measures_valid_topologies_that_learn_as_much(
         assert found.sps > 0
         assert check_overrides(start, found.overrides, inventory) == []
         there = start.with_overrides(found.overrides)
-        assert there.train["minibatch_size"] <= start.train["minibatch_size"]  # never fewer updates
+        assert there.train["minibatch_size"] <= 32_768  # the ini's: never fewer updates than it makes
         assert derive(there, 1).epochs >= BATCHES
         assert there.train["bptt_horizon"] == start.train["bptt_horizon"]
 

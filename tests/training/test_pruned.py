@@ -1,10 +1,14 @@
 """A hopeless run is ended early, by real training, and nothing of it is lost."""
 
+import pytest
+
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.records import RunState
 from tests.training.conftest import Train
 from training.run import Options
+
+pytestmark = pytest.mark.slow
 
 STEPS = {"train.total_timesteps": 600_000, "autopilot.seeds": 1}
 
