@@ -15,7 +15,7 @@ from lab.paths import Workspace
 
 CASES = {
     "puffer_cartpole with its LSTM": ("puffer_cartpole", ["rnn.enabled=true", "train.total_timesteps=1_000_000"]),
-    "puffer_drone without": ("puffer_drone", ["rnn.enabled=false", "train.total_timesteps=2_000_000"]),
+    "puffer_drone without": ("puffer_drone", ["rnn.enabled=false", "train.total_timesteps=8_000_000"]),
 }
 
 

@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from training import adapter
+from training import adapter, build
 from training.envs import devices
 from training.protocol import MeasureJob
 
@@ -23,9 +23,9 @@ def speed(job: MeasureJob) -> float:
     torch.manual_seed(0)
     device = str(config.train["device"])
     device = devices()[0] if device == "auto" else device
-    vecenv = adapter.make_vecenv(adapter.maker_of(config.env_name), config.env, config.vec, 0)
+    vecenv = build.environments(config, job.variants, 0)
     try:
-        policy = adapter.make_policy(config, job.package, vecenv, device)
+        policy = build.policy(config, job.package, vecenv, device, job.variants)
         trainer = adapter.Trainer(config, vecenv, policy, seed=0, device=device)
         began, steps = time.perf_counter(), 0
         _update(trainer, device)

@@ -8,6 +8,7 @@ together.
 """
 
 import select
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,8 +20,9 @@ from lab.errors import TrainingFailed
 from lab.inventory import Environment, Inventory
 from lab.presets import Measurement
 from lab.validate import check_overrides
+from lab.variants import chosen
 from training.machine import memory_of, room_for, usable_cores
-from training.process import Worker
+from training.process import Worker, start_worker
 from training.protocol import Ended, MeasureJob
 from training.runner import ProcessRunner
 
@@ -30,6 +32,7 @@ PATIENCE = 90.0
 """Seconds after which one is given up."""
 INI_PATIENCE = 300.0
 """The same for PufferLib's ini: one batch of its 524,288 steps with an LSTM takes a CPU half a minute or more."""
+INI_TIMES = 3
 BATCHES = 30
 """Fewer batches than this in a whole training leave little to learn from."""
 SIMILAR = 0.03
@@ -83,7 +86,9 @@ class Probe:
     def ini(self) -> Measurement | None:
         """PufferLib's own ini for this environment with the start's policy; None if that can't be measured.
 
-        As `puffer train` runs it: alone and on every core, but with no more processes than PufferLib allows here.
+        As `puffer train` runs it: alone, in a fresh process, on every core, but with no more processes than PufferLib
+        allows here. Its threads and its busy-waiting processes fight over the cores, so that its speed differs by a
+        factor of two or more from start to start: the median of three counts.
         """
         base = base_config(self.environment)
         workers = min(int(base.vec["num_envs"] or 1), self.inventory.cores)
@@ -97,37 +102,45 @@ class Probe:
             "autopilot.threads": usable_cores(),
             "train.total_timesteps": 10**9,  # its batches are large; nothing is trained to the end here
         })  # fmt: skip
-        return self.measure(config, at_once=1, patience=INI_PATIENCE)
+        found = [self._speeds([start_worker(usable_cores())], config, INI_PATIENCE) for _ in range(INI_TIMES)]
+        speeds = [speed for several in found for speed in several or ()]
+        return self._measurement(config, 1, statistics.median(speeds)) if speeds else None
 
-    def measure(self, config: Config, at_once: int | None = None, patience: float = PATIENCE) -> Measurement | None:
-        """How fast a config trains; None if it fails or takes too long.
+    def measure(self, config: Config) -> Measurement | None:
+        """How fast a config trains, with as many replicates side by side as the runner would train.
 
         Args:
             config: valid here.
-            at_once: replicates side by side; as many as the runner would train if None.
-            patience: seconds that it may take.
+
+        Returns:
+            None if it fails or takes too long.
         """
         device = self.inventory.devices[0] if config.train["device"] == "auto" else str(config.train["device"])
-        count = at_once or room_for(config, self.environment, device, self.runner.parallel)
-        job = MeasureJob(config=config, package=self.environment.ini["base"]["package"], seconds=SECONDS,
-                         workspace=self.workspace)  # fmt: skip
+        count = room_for(config, self.environment, device, self.runner.parallel)
         threads = int(config.autopilot["threads"] or 1)
-        workers = [self.runner.worker(threads, device) for _ in range(count)]
+        speeds = self._speeds([self.runner.worker(threads, device) for _ in range(count)], config, PATIENCE)
+        return None if speeds is None else self._measurement(config, count, sum(speeds))
+
+    def _speeds(self, workers: list[Worker], config: Config, patience: float) -> list[float] | None:
+        """What each worker measured, side by side; they are gone afterwards."""
+        variants = chosen(config, self.environment.variants)
+        job = MeasureJob(config=config, package=self.environment.ini["base"]["package"], seconds=SECONDS,
+                         workspace=self.workspace, variants=variants)  # fmt: skip
         try:
             for worker in workers:
                 worker.send(job)
-            speeds = _speeds(workers, patience)
+            return _gathered(workers, patience)
         finally:
             for worker in workers:
                 worker.kill()
-        if speeds is None:
-            return None
+
+    def _measurement(self, config: Config, at_once: int, sps: float) -> Measurement:
         return Measurement(
             overrides={key: config.get(key) for key in KEYS if config.get(key) is not None},
-            threads=threads,
-            at_once=count,
+            threads=int(config.autopilot["threads"] or 1),
+            at_once=at_once,
             batch_size=derive(config, self.environment.agents_per_env or 1).batch_size,
-            sps=sum(speeds),
+            sps=sps,
         )
 
     # --- what is tried -------------------------------------------------------------------------------------------
@@ -188,7 +201,7 @@ class Probe:
         return here.epochs < enough or memory_of(config, self.environment) > total / 2
 
 
-def _speeds(workers: list[Worker], patience: float) -> list[float] | None:
+def _gathered(workers: list[Worker], patience: float) -> list[float] | None:
     """What each worker measured; None if one failed or all took too long."""
     deadline, found = time.monotonic() + patience, dict[int, float]()
     while len(found) < len(workers):

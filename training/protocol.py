@@ -66,6 +66,7 @@ class MeasureJob(Message):
     seconds: float
     """At least so long, and at least one update."""
     workspace: str | None = None
+    variants: dict[str, Variant] = {}
 
 
 class StopRequest(Message):

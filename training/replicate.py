@@ -24,7 +24,7 @@ from lab.paths import SeedPaths
 from lab.records import ReplicateResult, RunState, StopReason, now
 from lab.seeds import evaluation_spans, first_seed, of_config
 from lab.summary import map_metrics
-from training import adapter, checkpoints
+from training import adapter, build, checkpoints
 from training.envs import devices, file_hash, user_files
 from training.evaluation import UNFINISHED, Evaluator
 from training.protocol import Progress, TrainJob
@@ -113,8 +113,7 @@ class _Replicate:
         vecenv = self._environments()
         watching = _Watching(vecenv)
         try:
-            variant = self._variant("policy")
-            policy = self.policy = adapter.make_policy(config, job.package, vecenv, self.device, variant)
+            policy = self.policy = build.policy(config, job.package, vecenv, self.device, job.variants)
             self.outcome["sources"] = _sources(vecenv.driver_env, policy, job.workspace)
             loaded = self._load(policy)
             before = loaded.steps if loaded else 0
@@ -135,19 +134,13 @@ class _Replicate:
 
     def _environments(self) -> Any:
         job, config = self.job, self.config
-        arguments = dict(config.env)
-        variant = job.variants.get("environment")
-        maker = adapter.maker_of(config.env_name)
-        if variant is not None:
-            arguments |= variant.arguments
-            maker = adapter.maker_of(variant.call)
         self._reserve_evaluation_seeds()
-        vecenv = adapter.make_vecenv(maker, arguments, config.vec, first_seed(config, job.seed))
+        vecenv = build.environments(config, job.variants, first_seed(config, job.seed))
+        arguments = build.environment_arguments(config, job.variants)
         task_like = {key: value for key, value in arguments.items() if key != "num_envs"} == job.task.env
-        if variant is not None or not task_like:
+        if "environment" in job.variants or not task_like:
             self._require_the_tasks_spaces(vecenv)
-        reward = self._variant("reward")
-        return adapter.Rewarded(vecenv, reward()) if reward else vecenv
+        return vecenv
 
     def _require_the_tasks_spaces(self, vecenv: Any) -> None:
         """What is trained in must fit what is scored on; else the whole training would be for nothing."""
@@ -164,16 +157,6 @@ class _Replicate:
         kept = evaluation_spans(*self._evaluator().shape)
         if any(span.meets(other) for span in of_config(self.config, self.job.seed) for other in kept):
             raise ValueError(f"seed {self.job.seed} makes environment seeds that the final evaluation uses")
-
-    def _variant(self, kind: str) -> Callable[..., Any] | None:
-        variant = self.job.variants.get(kind)
-        if variant is None:
-            return None
-        try:
-            make = adapter.load_object(variant.call)
-        except (ImportError, AttributeError) as error:
-            raise adapter.Unusable(f"the {kind} variant {variant.call} can't be loaded: {error}") from error
-        return lambda *positional: make(*positional, **variant.arguments)
 
     def _load(self, policy: torch.nn.Module) -> checkpoints.Loaded | None:
         if self.job.start_from is None:

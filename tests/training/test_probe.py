@@ -11,7 +11,7 @@ from lab.paths import Workspace
 from lab.presets import Measurement, StoredPreset, names, preset, topology
 from lab.validate import check_overrides
 from tests.conftest import ENV, Cli
-from training.machine import memory_of, room_for, usable_cores
+from training.machine import load_inventory, memory_of, room_for, usable_cores
 from training.probe import BATCHES, Probe
 from training.runner import ProcessRunner
 
@@ -49,6 +49,33 @@ def test_when_time_is_up_the_start_has_been_measured(config: Config, inventory: 
     best = probe.run(time.monotonic() - 1, lambda _: None)
     assert probe.measured == [best]
     assert best.at_once == room_for(config, inventory.environment(ENV), "cpu", None)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_what_the_user_declared_is_what_is_measured(
+    config: Config, workspace: Workspace, real: ProcessRunner, module: Callable[[str], str]
+) -> None:
+    name = module("""
+        import pathlib, pufferlib.models
+
+        def wide(env, path):
+            pathlib.Path(path).touch()
+            return pufferlib.models.Default(env, hidden_size=16)
+
+        def paid(path):
+            pathlib.Path(path).touch()
+            return lambda observations, actions, rewards, terminals: rewards
+    """)
+    seen = {kind: workspace.root / f"{kind} was built" for kind in ("policy", "reward")}
+    workspace.settings.write_text("".join(
+        f'[variants.{kind}.mine]\ncall = "{name}:{call}"\narguments = {{path = "{seen[kind]}"}}\n'
+        for kind, call in (("policy", "wide"), ("reward", "paid"))
+    ))  # fmt: skip
+    ours = load_inventory([ENV], workspace)
+    mine = config.with_overrides({"autopilot.policy_variant": "mine", "autopilot.reward_variant": "mine"})
+    found = Probe(mine, ours.environment(ENV), ours, real, str(workspace.root)).measure(mine)
+    assert found is not None
+    assert all(path.exists() for path in seen.values())
 
 
 @pytest.mark.slow
