@@ -47,17 +47,18 @@ class Analyst:
     session: str | None = None
     should_stop: Callable[[], bool] = lambda: False
 
-    def analyse(self, run: RunRecord, tokens_left: int | None = None) -> Outcome:
+    def analyse(self, run: RunRecord, tokens_left: int | None = None, steps_left: int | None = None) -> Outcome:
         """Report on a run (once) and stage a proposal.
 
         Args:
             run: it has ended.
             tokens_left: what the session may still use.
+            steps_left: agent steps that its time leaves; a longer training can't be proposed.
 
         Raises:
             Stopped: on request; nothing was staged or written.
         """
-        context = self._context(run, self.model.name)
+        context = self._context(run, self.model.name, steps_left)
         limits = Limits(tokens=tokens_left)
         tokens, fell_back, author = 0, None, self.model.name
         analysis = self._analysis(self.model, context, limits)
@@ -70,7 +71,7 @@ class Analyst:
                 str(error),
                 f"offline, after {self.model.name} gave up ({plain(str(error), 200)})",
             )
-            context = self._context(run, "offline")
+            context = self._context(run, "offline", steps_left)
             self._analysis(OfflineResearcher(), context, Limits()).run()
         tokens = analysis.tokens
         if context.proposal is not None:
@@ -80,7 +81,7 @@ class Analyst:
             write_report(self.notebook, self.inventory, run, context.report, context.proposal, author, reason)
         return Outcome(context.proposal, context.ended, tokens, fell_back)
 
-    def _context(self, run: RunRecord, arm: str) -> ToolContext:
+    def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
         return ToolContext(
             notebook=self.notebook,
             proposals=self.proposals,
@@ -88,6 +89,7 @@ class Analyst:
             subject=run,
             session=self.session,
             arm=arm,
+            steps_left=steps_left,
             report_wanted=not self.notebook.workspace.run(run.run_id).report.exists(),
         )
 

@@ -15,6 +15,7 @@ import typer
 from agent.options import (
     EnvOption,
     JsonOption,
+    MinEffectOption,
     ObjectiveOption,
     ParallelOption,
     PresetOption,
@@ -109,6 +110,7 @@ def start(
     prune: Annotated[
         bool, typer.Option("--prune", help="End runs early that look hopeless beside their peers.")
     ] = False,
+    min_effect: MinEffectOption = None,
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
@@ -138,6 +140,7 @@ def start(
         prune=prune,
         mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
         parallel=parallel,
+        min_effect=min_effect,
         budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens),
         created=created,
     )
@@ -202,20 +205,26 @@ def train(
     seeds: SeedsOption = None,
     settings: SetOption = None,
     run_id: Annotated[str | None, typer.Option(help="Name of the run; else a new one.")] = None,
+    control_of: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on from the weights that RUN went on from, unchanged.")
+    ] = None,
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train one config, without an agent."""
-    from agent.launch import Manner, prepare, train_once
+    from agent.launch import Manner, prepare, train_control, train_once
     from lab.notebook import Notebook
 
     workspace: Workspace = context.obj
-    inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
-    fields = {"preset": preset, "objective": goal, "run_id": run_id}
     mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
     manner = Manner(silent=as_json, parallel=parallel, mirrors=mirrors)
+    if control_of is not None:
+        _tell(Notebook(workspace), train_control(workspace, control_of, run_id, manner), as_json=as_json)
+        return
+    inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
+    fields = {"preset": preset, "objective": goal, "run_id": run_id}
     run = train_once(workspace, inventory, config, assignments(settings), manner, **fields)
     _tell(Notebook(workspace), run, as_json=as_json)
 
@@ -231,10 +240,27 @@ def _tell(notebook: "Notebook", run: "RunRecord", *, as_json: bool) -> None:
 
 
 @app.command()
+def confirm(
+    context: typer.Context,
+    run: str,
+    min_effect: MinEffectOption = None,
+    parallel: ParallelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a run and the incumbent on fresh seeds until it is clear whether it takes that place."""
+    from agent.launch import Manner, confirm_run
+    from agent.show import emit_json, print_confirmation
+
+    found = confirm_run(context.obj, run, min_effect, Manner(silent=as_json, parallel=parallel))
+    emit_json(found.model_dump(mode="json")) if as_json else print_confirmation(found)
+
+
+@app.command()
 def runs(
     context: typer.Context,
     env: Annotated[str | None, typer.Option("--env", help="Only this environment's.")] = None,
     limit: Annotated[int, typer.Option(parser=whole("limit"), metavar="N", help="How many, the latest.")] = 50,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the index again from the folders first.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """The runs of this workspace."""
@@ -242,8 +268,35 @@ def runs(
     from lab.notebook import Notebook
 
     notebook = Notebook(context.obj)
-    found = [run for run in notebook.runs() if env in (None, run.env_name)][-limit:]
+    if rebuild:
+        count = notebook.index.rebuild()
+        typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}", err=True)
+    found = notebook.latest(limit, env)
     emit_json([run_row(notebook, run) for run in found]) if as_json else runs_table(notebook, found)
+
+
+@app.command("import")
+def import_runs(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folders of runs, or one run's own.")],
+    objective: ObjectiveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in runs of another system, to be read and compared with; what is odd about them is flagged."""
+    from agent.show import emit_json
+    from lab.legacy import look, store
+
+    context.obj.require_writable()
+    found = look(folder, objective)
+    names = store(context.obj, found)
+    if as_json:
+        emit_json([{"run_id": run.record.run_id, "state": run.record.state.value, "flags": list(run.record.flags)}
+                   for run in found])  # fmt: skip
+        return
+    for run in found:
+        flags = f"; {len(run.record.flags)} flagged: 'autopilot show {run.record.run_id}'" if run.record.flags else ""
+        typer.echo(f"{run.record.run_id}: {run.record.env_name}, {run.record.state}{flags}")
+    typer.echo(f"imported {len(names)} run{'' if len(names) == 1 else 's'}")
 
 
 @app.command()

@@ -4,16 +4,17 @@ import re
 import shlex
 from datetime import timedelta
 
-from agent.facts import changed_text, interval_text, score_text
+from agent.facts import changed_text, difference_text, interval_text, score_text
 from agent.prompts import render
 from agent.repro import setting
 from lab.environments import objective_of
 from lab.files import write_atomic
+from lab.index import of_group
 from lab.notebook import Notebook, active_time
 from lab.plots import best_so_far
 from lab.proposals import Proposals
 from lab.pruning import pruning_report
-from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord, Verdict
+from lab.records import Confirmation, Group, ProposalState, RunRecord, RunState, SessionRecord, Verdict
 from lab.stats import detectable
 from lab.text import number, plain
 
@@ -23,11 +24,12 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     paths = notebook.workspace.session(session.session_id)
     group = session.group
     metric, direction = objective_of(session.objective, session.env_name)
-    runs = [run for run in notebook.runs(group) if run.session == session.session_id]
-    baseline = next((run for run in notebook.runs(group) if run.arm == "baseline" and _scored(notebook, run)), None)
-    best = notebook.best(run for run in notebook.runs(group) if run.state is RunState.FINISHED)
+    everything = [run for run in notebook.runs(group) if not run.legacy]
+    runs, own = [run for run in everything if run.session == session.session_id], _own(everything)
+    baseline = next((run for run in own if run.arm == "baseline" and _scored(notebook, run)), None)
+    best = notebook.best(run for run in own if run.state is RunState.FINISHED)
     scores = []
-    for run in runs:
+    for run in _own(runs):
         summary = notebook.summary(run.run_id)
         if summary and metric in summary.metrics:
             found = summary.metrics[metric]
@@ -41,6 +43,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         metric=metric,
         standing=_standing(notebook, metric, baseline, notebook.incumbent(group), best),
         comparison=_comparison(notebook, baseline, best, metric),
+        confirmations=[_confirmation(notebook, found) for found in _confirmations(notebook, group)],
         plot="plots/best_so_far.png" if drawn else None,
         runs=[_row(notebook, run, metric, verdicts) for run in runs],
         spent=_spent(session, runs),
@@ -52,6 +55,28 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         commands=_commands(session, proposals, runs),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
+
+
+def _own(runs: list[RunRecord]) -> list[RunRecord]:
+    """Those that are no fresh seeds of another one."""
+    return [run for run in runs if run.replicates_of is None]
+
+
+def _confirmations(notebook: Notebook, group: Group) -> list[Confirmation]:
+    """How each candidate of a group stands, in the order they were opened."""
+    last = {found.candidate: found for found in notebook.index.confirmations()}
+    mine = {row.run_id for row in notebook.index.rows(*of_group(group))}
+    return [found for found in last.values() if found.candidate in mine]
+
+
+def _confirmation(notebook: Notebook, found: Confirmation) -> str:
+    """One candidate in a line."""
+    changed = changed_text(notebook, notebook.run(found.candidate))
+    head = f"{found.candidate} ({changed}) against {found.incumbent}: "
+    if found.outcome == "opened":
+        return f"{head}under way, {found.why}."
+    effect = "" if found.effect is None else f", {found.metric} {difference_text(found.effect, found.low, found.high)}"
+    return f"{head}**{found.outcome}**, {found.why}{effect}."
 
 
 def _row(notebook: Notebook, run: RunRecord, metric: str, verdicts: dict[str, Verdict]) -> dict[str, str]:
@@ -111,7 +136,7 @@ def _standing(
     notebook: Notebook, metric: str, baseline: RunRecord | None, incumbent: str | None, best: RunRecord | None
 ) -> list[dict[str, str]]:
     roles: dict[str, list[str]] = {}
-    named = [("baseline", baseline.run_id if baseline else None), ("incumbent (by verdict)", incumbent)]
+    named = [("baseline", baseline.run_id if baseline else None), ("incumbent", incumbent)]
     for what, run_id in [*named, ("best mean", best.run_id if best else None)]:
         if run_id is not None:
             roles.setdefault(run_id, []).append(what)
@@ -148,12 +173,21 @@ def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord 
         floor += f": with {n} a side, four of five differences of {number(seen)} would be found." if seen else "."
     if best.run_id == baseline.run_id:
         return f"No run has a better mean than the baseline.{floor}"
+    crowned = next((c for c in reversed(_confirmations(notebook, best.group)) if c.outcome == "confirmed"), None)
+    fresh = ""
+    if crowned is not None and crowned.effect is not None:
+        what = difference_text(crowned.effect, crowned.low, crowned.high)
+        fresh = (
+            f"On {crowned.seeds} fresh seeds a side {crowned.candidate} differs from {crowned.incumbent} by"
+            f" {metric} {what}: **confirmed**, the incumbent. "
+        )
+    if crowned is not None and best.run_id == crowned.candidate:
+        return f"{fresh}{floor.strip()}"
     verdict = notebook.compare(best.run_id, baseline.run_id)
-    span = "" if verdict.low is None or verdict.high is None else f" [{verdict.low:+.4g}, {verdict.high:+.4g}]"
-    sure = "" if verdict.verdict == "better" else " The best of several means is flattered by chance: not yet a winner."
+    effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
     return (
-        f"Best mean against baseline: {metric} {verdict.effect:+.4g}{span}, **{verdict.verdict}** ({verdict.method})."
-        f"{sure}{floor}"
+        f"{fresh}Best mean against baseline: {metric} {effect}, **{verdict.verdict}** ({verdict.method}). The best of"
+        f" several means is flattered by chance: only fresh seeds tell.{floor}"
     )
 
 
@@ -205,6 +239,7 @@ def _again(session: SessionRecord) -> str:
         "hours": budgets.hours,
         "max-runs": budgets.max_runs,
         "max-tokens": budgets.max_tokens,
+        "min-effect": session.min_effect,
         "parallel": session.parallel,
     }
     parts = ["autopilot", "start"]

@@ -68,6 +68,8 @@ def hashes(digests: Mapping[int, str | None]) -> str:
 
 def changed_text(notebook: Notebook, run: RunRecord) -> str:
     """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`."""
+    if run.replicates_of is not None:
+        return f"fresh seeds of {run.replicates_of}"
     if run.parent is None:
         given = notebook.overrides(run.run_id)
         settings = ", ".join(f"{key.split('.', 1)[-1]} = {short(value)}" for key, value in given.items())
@@ -82,6 +84,12 @@ def score_text(notebook: Notebook, run: RunRecord, metric: str) -> str:
     if summary is None or metric not in summary.metrics:
         return run.state.value
     return f"{summary.metrics[metric].mean:.4g} (n={summary.metrics[metric].n})"
+
+
+def difference_text(effect: float, low: float | None, high: float | None) -> str:
+    """A difference with its 95 % interval, such as `+0.12 [+0.05, +0.19]`."""
+    span = "" if low is None or high is None else f" [{low:+.4g}, {high:+.4g}]"
+    return f"{effect:+.4g}{span}"
 
 
 def interval_text(metric: MetricSummary) -> str:

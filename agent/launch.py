@@ -12,18 +12,20 @@ from agent.chat import ChatModel
 from agent.live import SilentView, make_view
 from agent.offline import OfflineResearcher
 from agent.options import assignments
-from agent.session import Session
+from agent.session import Session, sole_session
 from agent.show import print_markdown
 from lab.config import Config
 from lab.environments import check_objective, objective_of
-from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound
+from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem
 from lab.files import read_model
+from lab.incumbency import Incumbency, Need, repeat
 from lab.inventory import Inventory
+from lab.limits import check_open
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.presets import preset as preset_named
 from lab.proposals import Proposals
-from lab.records import RunRecord, RunState, SessionRecord
+from lab.records import Confirmation, RunRecord, RunState, SessionRecord
 from lab.validate import check_config, check_overrides
 from lab.variants import chosen
 from training.machine import load_inventory
@@ -47,6 +49,7 @@ def prepare(
     metric, direction = objective_of(objective, env)
     check_objective(metric, env)
     inventory = load_inventory([env], workspace)
+    check_open(inventory.environment(env).limits, metric)
     base = preset_named(workspace, inventory.environment(env), preset)
     if seeds is not None:
         base = base.with_overrides({"autopilot.seeds": seeds})
@@ -117,6 +120,65 @@ def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, manner
     finally:
         runner.close()
         view.close()
+
+
+def train_control(workspace: Workspace, name: str, run_id: str | None, manner: Manner) -> RunRecord:
+    """Train what a warm start is compared with: the same weights, gone on from without a change.
+
+    Args:
+        workspace: where the run is.
+        name: the warm start.
+        run_id: the control's name; a new one if None.
+        manner: how it is trained and shown.
+
+    Raises:
+        InvalidInput: the run did not go on from another run's weights.
+    """
+    notebook = Notebook(workspace)
+    run = notebook.run(name)
+    if run.resume is None or run.resume.run_id is None:
+        rule, valid = "did not go on from another run's weights", "a warm start"
+        raise InvalidInput([Problem(key="control-of", value=repr(name), rule=rule, valid=valid)])
+    wanted = {key: notebook.config(name).get(key) for key in ("autopilot.resume_mode", "autopilot.resume_from")}
+    config = notebook.config(run.resume.run_id).with_overrides({**wanted, "autopilot.seeds": len(run.seeds)})
+    config = config.model_copy(update={"train": {k: v for k, v in config.train.items() if k != "seed"}})
+    inventory = load_inventory([run.env_name], workspace)
+    check_config(config, inventory)
+    made = notebook.create(
+        config, {}, preset=run.preset, objective=run.objective, arm="control", run_id=run_id, parent=run.resume.run_id,
+        task=run.task, variants=notebook.run(run.resume.run_id).variants, resume=run.resume,
+    )  # fmt: skip
+    return carry_out(workspace, inventory, made, manner)
+
+
+def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manner: Manner) -> Confirmation:
+    """Train fresh seeds of a run and of the incumbent until it is clear whether the run takes its place.
+
+    Args:
+        workspace: where they are.
+        name: the candidate.
+        min_effect: the smallest difference that matters; None derives it.
+        manner: how they are trained and shown.
+
+    Raises:
+        InvalidInput: it can't become incumbent.
+        Busy: a session runs here, which does this by itself.
+        AutopilotError: it was stopped; the same command goes on.
+    """
+    notebook = Notebook(workspace)
+    run = notebook.run(name)
+    inventory = load_inventory([run.env_name], workspace)
+    place = Incumbency(notebook, run.group, min_effect=min_effect)
+    with sole_session(workspace, f"confirm {name}"):
+        place.open(run)
+        while isinstance(found := place.step(), Need):
+            waiting = notebook.index.records("replicates_of = ? AND state IN ('queued', 'running')", (found.run,))
+            made = waiting[0] if waiting else repeat(notebook, found)
+            ended = carry_out(workspace, inventory, made, manner)
+            if ended.state is RunState.KILLED:
+                raise AutopilotError(f"stopped; 'autopilot confirm {name}' begins these seeds again")
+    assert found is not None  # noqa: S101 - one was under way
+    return found
 
 
 def run_to_resume(workspace: Workspace, name: str) -> RunRecord | None:

@@ -29,30 +29,24 @@ def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:
     return read
 
 
-def hours_of(text: Any) -> float:
-    """Read a budget of time."""
-    try:
-        value = float(str(text))
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 24 * 365:
-        valid = "such as 8 or 0.5"
-        raise InvalidInput([Problem(key="hours", value=repr(text), rule="must be a number above 0", valid=valid)])
-    return value
+def positive(key: str, high: float, valid: str) -> Callable[[Any], float]:
+    """A reader of numbers above 0 and up to `high`; `valid` is an example of one."""
+
+    def read(text: Any) -> float:
+        try:
+            value = float(str(text))
+        except ValueError:
+            value = 0.0
+        if not 0 < value <= high:
+            rule = "must be a number above 0"
+            raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=f"such as {valid}")])
+        return value
+
+    return read
 
 
-def minutes_of(text: Any) -> float:
-    """Read a budget of minutes."""
-    try:
-        value = float(str(text))
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 24 * 60:
-        rule, valid = "must be a number above 0", "such as 4 or 0.5"
-        raise InvalidInput([Problem(key="minutes", value=repr(text), rule=rule, valid=valid)])
-    return value
-
-
+hours_of = positive("hours", 24 * 365, "8 or 0.5")
+minutes_of = positive("minutes", 24 * 60, "4 or 0.5")
 EnvOption = Annotated[
     str, typer.Option("--env", help="PufferLib's name of it, gymnasium:ID, or your own as module:callable.")
 ]
@@ -71,6 +65,13 @@ ParallelOption = Annotated[
     int | None,
     typer.Option(parser=whole("parallel", 256), metavar="N", help="Replicates at once; else what there is room for."),
 ]
+MinEffectOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=positive("min-effect", 1e12, "0.02"), metavar="X",
+        help="The smallest difference that matters, in the objective's units; else half the noise floor.",
+    ),
+]  # fmt: skip
 TensorboardOption = Annotated[
     bool, typer.Option("--tensorboard", help="Write each replicate's metrics for TensorBoard too.")
 ]

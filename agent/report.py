@@ -12,6 +12,7 @@ from agent.facts import (
     changed_text,
     code_text,
     device_text,
+    difference_text,
     evaluation_text,
     facts,
     hashes,
@@ -29,6 +30,7 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.plots import Band, learning_curves
 from lab.records import MetricSummary, Proposal, ReplicateResult, RunRecord, RunState, Verdict
+from lab.sequential import SCREEN
 from lab.text import number, plain, short
 from tools.context import ReportDraft
 
@@ -166,10 +168,15 @@ def _verdict_line(run: RunRecord, verdict: Verdict | None) -> str:
         return f"**Verdict: none.** The run ended as {run.state} and has no score."
     if verdict.verdict == "first":
         return f"**Verdict: first of its kind.** It is the incumbent for {run.env_name}, {run.objective}, {run.preset}."
-    effect = f"{verdict.metric} {verdict.effect:+.4g}" if verdict.effect is not None else ""
-    span = "" if verdict.low is None or verdict.high is None else f" [{verdict.low:+.4g}, {verdict.high:+.4g}]"
+    effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
     confounds = f" Not like with like: {'; '.join(verdict.confounds)}." if verdict.confounds else ""
-    return f"**Verdict: {verdict.verdict}** against {verdict.against}: {effect}{span} ({verdict.method}).{confounds}"
+    what = f"{verdict.metric} {effect}".strip()
+    screen = ""
+    if verdict.screen is not None:
+        then = "a confirmation on fresh seeds follows" if verdict.screen <= SCREEN else "it does not become incumbent"
+        sign = "≤" if verdict.screen <= SCREEN else ">"
+        screen = f" Screen: p = {verdict.screen:.3g} {sign} {SCREEN:g} (exact permutation, one-sided), so {then}."
+    return f"**Verdict: {verdict.verdict}** against {verdict.against}: {what} ({verdict.method}).{confounds}{screen}"
 
 
 def _topology(config: Config) -> str:

@@ -19,8 +19,9 @@ from agent.digest import write_digest
 from lab.config import Config
 from lab.errors import Busy, InvalidInput
 from lab.files import append_line, write_model
+from lab.incumbency import Incumbency, Need, repeat
 from lab.inventory import Inventory
-from lab.notebook import Notebook
+from lab.notebook import Notebook, active_time
 from lab.paths import SessionPaths, Workspace
 from lab.presets import preset as preset_named
 from lab.proposals import Proposals, refuse_unfit
@@ -32,6 +33,8 @@ from training.runner import Runner
 
 POLL_SECONDS = 0.2
 FAILURES = 3
+BASELINE_SEEDS = 5
+"""Replicates of the baseline at the least: the noise floor and every screen rest on them."""
 
 
 class View(Protocol):
@@ -96,6 +99,9 @@ class Session:
 
     def __post_init__(self) -> None:
         self.proposals = Proposals(self.notebook.workspace)
+        self.incumbency = Incumbency(
+            self.notebook, self.group, self.record.session_id, self.record.budgets.max_runs, self.record.min_effect
+        )
         self._resumed = time.monotonic()
 
     # --- the loop ------------------------------------------------------------------------------------------------
@@ -127,11 +133,12 @@ class Session:
         run = self.unfinished() or self.begin()
         if run is not None:
             run = run if run.state.ended else self.train(run)
-            self.analyse(run)
+            if run.replicates_of is None:
+                self.analyse(run)
         elif (staged := self.proposals.staged(self.group)) is not None:
             self.decide(staged)
         else:
-            self.analyse(self.mine()[-1] if self.mine() else self.latest())
+            self.analyse(self.latest())
 
     def over(self) -> str | None:
         """Why the session is over, or None."""
@@ -154,6 +161,7 @@ class Session:
             and not any(scored[-FAILURES:]),
             f"the baseline ended without a score: {reason}": bool(mine)
             and mine[-1].arm == "baseline"
+            and mine[-1].replicates_of is None
             and not scored[-1],
         }
         return next((why for why, holds in endings.items() if holds), None)
@@ -167,28 +175,34 @@ class Session:
 
     def mine(self) -> list[RunRecord]:
         """This session's runs, oldest first."""
-        return [run for run in self.notebook.runs(self.group) if run.session == self.record.session_id]
+        return self.notebook.runs(self.group, session=self.record.session_id)
 
     def latest(self) -> RunRecord:
-        """The newest run of the group that has ended, whoever made it."""
-        return [run for run in self.notebook.runs(self.group) if run.state.ended][-1]
+        """The newest run to be analysed: this session's, else the newest of the group, whoever made it."""
+        ended = [run for run in self.notebook.runs(self.group) if run.state.ended and run.replicates_of is None]
+        return next((run for run in reversed(ended) if run.session == self.record.session_id), ended[-1])
 
     def unfinished(self) -> RunRecord | None:
         """A run of this session that is not trained or not reported on yet."""
         for run in self.mine():
-            if not run.state.ended or not self.notebook.workspace.run(run.run_id).report.exists():
+            reported = run.replicates_of or self.notebook.workspace.run(run.run_id).report.exists()
+            if not run.state.ended or not reported:
                 return run
         return None
 
     def begin(self) -> RunRecord | None:
-        """The next run, queued: the baseline first, then what was approved; None when nothing may run yet."""
+        """The next run, queued: the baseline, fresh seeds of a promising run, what was approved; None when none may."""
         if self.notebook.incumbent(self.group) is None:
-            return self._create(self.base_config(), dict(self.record.settings), arm="baseline")
+            several = max(self.record.seeds, BASELINE_SEEDS)
+            settings = dict(self.record.settings)
+            return self._create(self.base_config(), settings, arm="baseline", replicates=several)
+        if (fresh := self.confirm()) is not None:
+            return fresh
         proposal = self.proposals.head(self.group)
         if proposal is None:
             return None
         try:
-            refuse_unfit(proposal, self.notebook, self.inventory)
+            refuse_unfit(proposal, self.notebook, self.inventory, self.steps_left())
         except InvalidInput as error:
             self.proposals.decide(proposal.proposal_id, ProposalState.SUPERSEDED, "session", str(error))
             self.view.note(f"proposal {proposal.proposal_id} was dropped: {error}")
@@ -203,6 +217,18 @@ class Session:
         )
         self.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
         return run
+
+    def confirm(self) -> RunRecord | None:
+        """Fresh seeds, queued, for a run that may become incumbent; None when no run is promising."""
+        while (found := self.incumbency.step()) is not None:
+            if isinstance(found, Need):
+                run = repeat(self.notebook, found, self.record.session_id)
+                self._event("created", run=run.run_id, replicates_of=found.run)
+                return run
+            self._event(found.outcome, run=found.candidate, incumbent=found.incumbent, why=found.why)
+            became = "is the incumbent now" if found.outcome == "confirmed" else "does not become incumbent"
+            self.view.note(f"{found.candidate} {became}: {found.why}")
+        return None
 
     def train(self, run: RunRecord) -> RunRecord:
         """Train a queued run to its end."""
@@ -225,7 +251,7 @@ class Session:
         tokens_left = None
         if self.record.budgets.max_tokens is not None:
             tokens_left = self.record.budgets.max_tokens - self.record.tokens
-        outcome = self.analyst.analyse(run, tokens_left)
+        outcome = self.analyst.analyse(run, tokens_left, self.steps_left())
         self.record = self.record.model_copy(update={"tokens": self.record.tokens + outcome.tokens})
         staged = outcome.proposal.proposal_id if outcome.proposal else None
         self._event("analysed", run=run.run_id, staged=staged, fell_back=outcome.fell_back)
@@ -247,7 +273,7 @@ class Session:
                     ProposalState.APPROVED,
                     "policy auto",
                     "valid, and this session approves what is valid",
-                    check=lambda newest: refuse_unfit(newest, self.notebook, self.inventory),
+                    check=lambda newest: refuse_unfit(newest, self.notebook, self.inventory, self.steps_left()),
                 )
             except InvalidInput as error:
                 self.proposals.decide(proposal.proposal_id, ProposalState.SUPERSEDED, "policy auto", str(error))
@@ -273,6 +299,18 @@ class Session:
     def active_seconds(self) -> float:
         """Time spent so far, without the pauses between interruption and resume."""
         return self.record.active_seconds + time.monotonic() - self._resumed
+
+    def steps_left(self) -> int | None:
+        """Agent steps of all replicates together that the time left is good for, at the latest run's speed."""
+        if self.record.budgets.hours is None:
+            return None
+        finished = [run for run in self.mine() if run.state is RunState.FINISHED]
+        took = active_time(finished[-1]) if finished else None
+        if not took:
+            return None
+        steps = sum(self.notebook.values(finished[-1].run_id, "agent_steps"))
+        left = self.record.budgets.hours * 3600 - self.active_seconds()
+        return max(0, int(left * steps / took.total_seconds()))
 
     def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
         if "train.seed" not in self.record.settings:
@@ -329,5 +367,6 @@ class Session:
         metric, _ = objective_of(run.objective, run.env_name)
         if run.state is not RunState.FINISHED:
             return f"{run.state}: {run.reason}"
-        verdict = self.notebook.verdicts()[run.run_id].verdict
-        return f"{metric} {score_text(self.notebook, run, metric)}, {verdict}"
+        verdict = self.notebook.index.verdict(run.run_id)
+        standing = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
+        return f"{metric} {score_text(self.notebook, run, metric)}, {standing}"

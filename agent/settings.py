@@ -7,13 +7,13 @@ A table per command holds defaults for its options, by their long names:
     hours = 8
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lab.errors import InvalidInput, Problem
 from lab.paths import Workspace
+from lab.toml import settings
 
 
 def find_workspace(given: Path | None) -> Workspace:
@@ -43,15 +43,10 @@ def defaults(workspace: Workspace, commands: set[str]) -> dict[str, dict[str, An
     Raises:
         InvalidInput: the file can't be read, or has a table or value that is none.
     """
-    try:
-        tables = tomllib.loads(workspace.settings.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(f"{workspace.settings}: can't be read: {error}") from error
+    tables = settings(workspace)
     found: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
-        if name == "variants":  # `lab.variants` reads these
+        if name in ("variants", "space"):  # `lab.variants` and `lab.limits` read these
             continue
         if name not in commands or not isinstance(table, Mapping):
             valid = f"a table named after a command: {', '.join(sorted(commands))}"

@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Any
 
-from agent.facts import changed_text, code_text, device_text, evaluation_text, facts, score_text
+from agent.facts import changed_text, code_text, device_text, difference_text, evaluation_text, facts, score_text
 from lab.environments import objective_of
 from lab.errors import Damaged
 from lab.files import read_lines, read_model
@@ -13,7 +13,7 @@ from lab.inventory import Environment
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.proposals import Proposals
-from lab.records import Proposal, RunRecord, SessionRecord
+from lab.records import Confirmation, Proposal, RunRecord, SessionRecord
 from lab.text import plain
 from lab.validate import space_of
 
@@ -118,6 +118,14 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
             table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
         _print(table)
     _print(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
+
+
+def print_confirmation(found: Confirmation) -> None:
+    """Print what a confirmation came to."""
+    became = "is the incumbent now" if found.outcome == "confirmed" else f"does not take the place of {found.incumbent}"
+    _print(f"{found.candidate} {became}: {found.why}")
+    if found.effect is not None:
+        _print(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
 
 
 def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:

@@ -160,7 +160,7 @@ def base_config(environment: Environment) -> Config:
         policy={"name": ini["base"]["policy_name"], **ini.get("policy", {})},
         rnn={"enabled": rnn_name is not None, "name": rnn_name},  # its widths follow policy.hidden_size
         autopilot={
-            "seeds": 2, "threads": 1, "eval_slots": 64, "eval_steps": 4000, "eval_episodes": 8, "resume_mode": "fresh",
+            "seeds": 3, "threads": 1, "eval_slots": 64, "eval_steps": 4000, "eval_episodes": 8, "resume_mode": "fresh",
             "save_strategy": "latest", "save_limit_mib": 512, "stall_limit": 300.0,
             **{VARIANT_KEYS[kind].partition(".")[2]: "none" for kind, named in environment.variants.items() if named},
         },
@@ -183,7 +183,7 @@ def preset_config(environment: Environment, preset: str) -> Config:
     if environment.emulated:  # a step costs about 20 us: fewer episodes must do
         changes |= {"autopilot.eval_slots": 16, "autopilot.eval_steps": 20_000}
     if preset == "quick":
-        changes |= {"autopilot.seeds": 2, **_generic_quick(base, python=environment.emulated), **profile.quick}
+        changes |= {"autopilot.seeds": 3, **_generic_quick(base, python=environment.emulated), **profile.quick}
     else:
         longest = next(int(p.high or 0) for p in PARAMETERS if p.key == "train.total_timesteps")
         steps = min(int(base.train["total_timesteps"] or longest), longest)

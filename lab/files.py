@@ -70,8 +70,11 @@ def append_line(path: Path, value: Any) -> None:
     """Add one JSON line with a single write, so that readers and other writers never see half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(value, allow_nan=False, ensure_ascii=False) + "\n").encode()
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            line = b"\n" + line  # a crash cut the last one off: it must not take this one with it
         os.write(handle, line)
         os.fsync(handle)
     finally:

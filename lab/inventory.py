@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lab.errors import InvalidInput, Problem
-from lab.records import Variant
+from lab.records import Limit, Variant
 from lab.space import Scalar
 
 
@@ -33,6 +33,8 @@ class Environment(BaseModel):
     """Names that `policy.name` may have."""
     variants: dict[str, dict[str, Variant]] = {}
     """What the workspace declares for it: `environment`, `reward`, `policy` to name to variant."""
+    limits: dict[str, Limit] = {}
+    """What the workspace narrows, freezes or opens: dotted key to limit."""
     sources: dict[str, str] = {}
     """The user's files that it was read from, absolute, with their hashes; it is read again when one changed."""
     ini: dict[str, dict[str, Any]] = {}

@@ -6,13 +6,16 @@ What `best` and `latest` stand for changes through the night; the record names t
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.config import Config
-from lab.errors import InvalidInput, NotFound, Problem
+from lab.config import Config, diff
+from lab.errors import AutopilotError, InvalidInput, NotFound, Problem
 from lab.records import Group, Resume, RunRecord, RunState
+from lab.space import BOOKKEEPING
 
 if TYPE_CHECKING:
     from lab.notebook import Notebook
 
+ALLOWED = {"autopilot.resume_mode", "autopilot.resume_from", *BOOKKEEPING}
+"""What a control may change."""
 VALID = "latest | best | a run's id | the path of a .pt file in the workspace"
 
 
@@ -51,6 +54,30 @@ def resolve(notebook: "Notebook", config: Config, group: Group) -> Resume | None
     if run.env_name != config.env_name:
         raise _refused(wanted, f"is a run of {run.env_name}, not of {config.env_name}")
     return _of_run(notebook, run, wanted, prefer="latest")
+
+
+def control(notebook: "Notebook", run: RunRecord) -> RunRecord | None:
+    """The finished run that goes on from the same weights as this one and changes nothing; None if there is none.
+
+    Args:
+        notebook: whose runs are meant.
+        run: a warm start; any other has no control.
+    """
+    if run.resume is None or run.resume.run_id is None:
+        return None
+    try:
+        source = notebook.config(run.resume.run_id)
+    except AutopilotError:
+        return None
+    for other in notebook.runs(run.group):
+        same = other.resume is not None and other.resume.files == run.resume.files and other.run_id != run.run_id
+        if (
+            same
+            and other.state is RunState.FINISHED
+            and not diff(source, notebook.config(other.run_id)).keys() - ALLOWED
+        ):
+            return other
+    return None
 
 
 def _of_run(notebook: "Notebook", run: RunRecord, wanted: str, *, prefer: str) -> Resume:

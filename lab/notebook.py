@@ -8,26 +8,25 @@ import contextlib
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from lab.code import code_state
 from lab.config import Config, diff
 from lab.curves import compact
 from lab.environments import objective_of, task_of
 from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem
-from lab.files import append_line, is_owned, locked, read_lines, read_model, write_atomic, write_json, write_model
-from lab.lineage import resolve
+from lab.files import append_line, is_owned, locked, read_model, write_atomic, write_json, write_model
+from lab.index import Index, of_group
+from lab.lineage import control, resolve
 from lab.paths import RunPaths, Workspace
 from lab.records import (
     Group,
     Pruning,
     ReplicateResult,
+    Resume,
     RunRecord,
     RunState,
     Task,
@@ -38,8 +37,10 @@ from lab.records import (
     now,
 )
 from lab.seeds import free_of_evaluation
+from lab.sequential import screen_p
 from lab.stats import compare, noise_floor
 from lab.summary import summary_of
+from lab.text import short
 
 COUNTS = ("sps", "agent_steps", "epoch")
 
@@ -49,29 +50,36 @@ class Notebook:
     """All that is known about the runs of one workspace."""
 
     workspace: Workspace
-    damaged: dict[str, str] = field(default_factory=dict)
-    """Folder name to what is wrong with it, from the last listing."""
 
-    def runs(self, group: Group | None = None) -> list[RunRecord]:
-        """Every readable run, oldest first; those of one group if given."""
-        found = list(self._read_all())
-        return sorted(
-            (run for run in found if group is None or run.group == group),
-            key=lambda run: (run.created, run.run_id),
-        )
+    def __post_init__(self) -> None:
+        self.index = Index(self.workspace)
+        self._noticed: dict[str, str] = {}
 
-    def _read_all(self) -> Iterator[RunRecord]:
-        self.damaged.clear()
-        folders = self.workspace.runs.iterdir() if self.workspace.runs.is_dir() else iter(())
-        for folder in folders:
-            if not folder.is_dir() or folder.name == "sessions" or folder.name.startswith("."):
-                continue
-            try:
-                yield _readable(RunPaths(folder))
-            except FileNotFoundError as error:
-                self.damaged[folder.name] = f"{Path(error.filename).name} is missing"
-            except (Damaged, OSError) as error:
-                self.damaged[folder.name] = str(error)
+    @property
+    def damaged(self) -> dict[str, str]:
+        """Name of a folder or file to what is wrong with it."""
+        return {**self.index.damaged(), **self._noticed}
+
+    def notice(self, damaged: Mapping[str, str]) -> None:
+        """Remember what could not be read, to be reported with the rest: name of a run to what is wrong with it."""
+        self._noticed.update(damaged)
+
+    def runs(self, group: Group | None = None, *, session: str | None = None) -> list[RunRecord]:
+        """Every readable run, oldest first.
+
+        Args:
+            group: only those of it.
+            session: only those of it.
+        """
+        where, values = of_group(group) if group else ("1", ())
+        if session is not None:
+            where, values = f"{where} AND session = ?", (*values, session)
+        return self.index.records(where, values)
+
+    def latest(self, count: int, env_name: str | None = None) -> list[RunRecord]:
+        """The latest readable runs, oldest first; those of one environment if given."""
+        where, values = ("env_name = ?", (env_name,)) if env_name else ("1", ())
+        return self.index.records(where, values, newest=count)
 
     def paths(self, run_id: str) -> RunPaths:
         """Files of an existing run.
@@ -136,8 +144,11 @@ class Notebook:
         parent: str | None = None,
         proposal: str | None = None,
         session: str | None = None,
+        replicates: int | None = None,
+        replicates_of: str | None = None,
         task: Task | None = None,
         variants: dict[str, Variant] | None = None,
+        resume: Resume | None = None,
     ) -> RunRecord:
         """A new queued run, complete on disk or not there at all.
 
@@ -151,15 +162,18 @@ class Notebook:
             parent: the run that the overrides change.
             proposal: the proposal it carries out.
             session: the session that asked for it.
+            replicates: how many; as many as the config says if None.
+            replicates_of: the run whose config it repeats on fresh seeds.
             task: what it is scored on; its parent's if None, or the config's own where there is no parent.
             variants: the user's stand-ins that the config names.
+            resume: the very weights it goes on from; found by what the config says if None.
 
         Raises:
             InvalidInput: the name is taken, or there is nothing of what it should resume from.
         """
         created = now()
         task = task or (self.run(parent).task if parent else task_of(config))
-        resume = resolve(self, config, Group(config.env_name, objective, preset, task.key))
+        resume = resume or resolve(self, config, Group(config.env_name, objective, preset, task.key))
         code, changed_code = code_state(self.workspace.root)
         paths = self.workspace.run(run_id or new_id(created))
         with locked(self.workspace.runs / ".lock"):
@@ -177,7 +191,8 @@ class Notebook:
                 parent=parent,
                 proposal=proposal,
                 session=session,
-                seeds=self._seeds(config, task),
+                replicates_of=replicates_of,
+                seeds=self._seeds(config, task, replicates),
                 created=created,
                 host=platform.node(),
                 task=task,
@@ -197,17 +212,17 @@ class Notebook:
             work.dir.rename(paths.dir)
         return record
 
-    def _seeds(self, config: Config, task: Task) -> tuple[int, ...]:
+    def _seeds(self, config: Config, task: Task, replicates: int | None) -> tuple[int, ...]:
         """The person's seeds if they set one, else the next ones that no run of this environment has used.
 
         Fresh seeds for every run: with the same few for all, the best config would be the one that suits them.
         """
-        count = int(config.autopilot["seeds"] or 1)
+        count = replicates or int(config.autopilot["seeds"] or 1)
         first = config.train.get("seed")
         if isinstance(first, int):
             return tuple(range(first, first + count))
-        used = (seed for run in self._read_all() if run.env_name == config.env_name for seed in run.seeds)
-        first = max(used, default=0) + 1
+        query = "SELECT MAX(last_seed) FROM runs WHERE env_name = ? AND NOT legacy"
+        first = (self.index.ask(query, (config.env_name,))[0][0] or 0) + 1
         shape = (1, task.slots) if "num_envs" in config.env else (task.slots, 1)
         while not free_of_evaluation(config, range(first, first + count), shape):
             first += count
@@ -272,37 +287,34 @@ class Notebook:
 
     def verdicts(self) -> dict[str, Verdict]:
         """Run id to its verdict."""
-        found: dict[str, Verdict] = {}
-        for line in read_lines(self.workspace.verdicts):
-            try:
-                verdict = Verdict.model_validate(line)
-            except ValidationError:
-                self.damaged[self.workspace.verdicts.name] = "has a line that is no verdict"
-                continue
-            found.setdefault(verdict.run_id, verdict)  # the first one counts: a verdict is never taken back
-        return found
+        return self.index.verdicts()
 
-    def judge(self, run: RunRecord) -> Verdict:
-        """The verdict of a finished run against its group's incumbent, recorded once."""
-        known = self.verdicts()
-        if run.run_id in known:
-            return known[run.run_id]
-        incumbent = self.incumbent(run.group)
-        verdict = self.compare(run.run_id, incumbent) if incumbent else None
-        if verdict is None:
-            metric, _ = objective_of(run.objective, run.env_name)
+    def judge(self, run: RunRecord) -> Verdict | None:
+        """The verdict of a finished run, recorded once: against the incumbent of its group, or its control.
+
+        A run that goes on from a checkpoint is compared with a control that goes on from the same one unchanged, where
+        there is one. Fresh seeds of another run have no verdict of their own, nor have imported runs.
+        """
+        if run.replicates_of or run.legacy:
+            return None
+        if known := self.index.verdict(run.run_id):
+            return known
+        incumbent, like = self.incumbent(run.group), control(self, run)
+        against = like.run_id if like else incumbent
+        metric, direction = objective_of(run.objective, run.env_name)
+        if against is None:
             verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=metric)
+        else:
+            verdict = self.compare(run.run_id, against)
+            if not verdict.confounds and like is None:
+                new, old = self.values(run.run_id, metric), self.values(against, metric)
+                verdict = verdict.model_copy(update={"screen": screen_p(new, old, direction)})
         append_line(self.workspace.verdicts, verdict.model_dump(mode="json"))
         return verdict
 
     def incumbent(self, group: Group) -> str | None:
-        """The best run of a group so far, by verdict: the first one, replaced by each that was found better."""
-        best: str | None = None
-        mine = {run.run_id for run in self.runs(group)}
-        for verdict in sorted(self.verdicts().values(), key=lambda verdict: verdict.time):
-            if verdict.run_id in mine and verdict.verdict in ("first", "better"):
-                best = verdict.run_id
-        return best
+        """The best run of a group so far: the first one, replaced by each that fresh seeds confirmed to be better."""
+        return self.index.incumbent(group)
 
     def compare(self, run_id: str, against: str) -> Verdict:
         """Two finished runs in the first one's objective; inconclusive where they are not like with like.
@@ -317,7 +329,7 @@ class Notebook:
             if not values:
                 raise InvalidInput(f"run {name} has no {metric!r}: only a finished run has a score")
         result = compare(new, old, direction)
-        confounds = self._confounds(run_id, against)
+        confounds = self.confounds(run_id, against)
         return Verdict(
             time=now(),
             run_id=run_id,
@@ -336,16 +348,23 @@ class Notebook:
         summary = self.summary(run_id)
         return summary.metrics[metric].values if summary and metric in summary.metrics else ()
 
-    def _confounds(self, run_id: str, against: str) -> tuple[str, ...]:
+    def confounds(self, run_id: str, against: str) -> tuple[str, ...]:
+        """Why two runs are not like with like, in words; none where they are."""
         new, old = self.run(run_id), self.run(against)
-        steps = [self.config(name).train["total_timesteps"] for name in (against, run_id)]
+        steps = [self.config(name).train.get("total_timesteps") for name in (against, run_id)]
         found = []
+        if new.legacy or old.legacy:
+            found.append("imported from another system: not scored as ours are")
         if steps[0] != steps[1]:
-            found.append(f"trained for {steps[1]:,} steps against {steps[0]:,}")
+            found.append(f"trained for {short(steps[1])} steps against {short(steps[0])}")
         for metric, what in (("cumulative_steps", "warm-started: trained"), ("agent_steps", "ended early: trained")):
             counts = [next(iter(self.values(name, metric)), None) for name in (against, run_id)]
             if not found and counts[0] is not None and counts[1] is not None and not _alike(counts[0], counts[1]):
                 found.append(f"{what} for {counts[1]:,.0f} steps in all against {counts[0]:,.0f}")
+        if new.resume and found and not (old.resume and old.resume.files == new.resume.files):
+            found.append(
+                f"no control goes on from the same weights ('autopilot train --control-of {run_id}' trains one)"
+            )
         if new.task != old.task:
             found.append("the final evaluations differ")
         if new.versions and old.versions and new.versions != old.versions:
@@ -359,8 +378,8 @@ class Notebook:
 
     def noise(self, group: Group) -> tuple[float, int] | None:
         """The noise floor of a group: pooled replicate standard deviation, and its degrees of freedom."""
-        metric, _ = objective_of(group[1], group[0])
-        return noise_floor([self.values(run.run_id, metric) for run in self.runs(group)])
+        where, values = of_group(group)
+        return noise_floor([row.values for row in self.index.rows(f"{where} AND n > 1 AND NOT legacy", values)])
 
     def best(self, runs: Iterable[RunRecord]) -> RunRecord | None:
         """The finished run with the best mean, whatever the verdicts say."""
@@ -372,15 +391,6 @@ class Notebook:
                 mean = summary.metrics[metric].mean
                 scored.append((mean if direction == "max" else -mean, run))
         return max(scored, key=lambda pair: pair[0])[1] if scored else None
-
-
-def _readable(paths: RunPaths) -> RunRecord:
-    """A run's record, if all that belongs to it can be read; a finished run without its summary can't."""
-    record = read_model(paths.run, RunRecord)
-    read_model(paths.config, Config)
-    if record.state is RunState.FINISHED:
-        read_model(paths.summary, TrainerSummary)
-    return record
 
 
 def _alike(one: float, other: float) -> bool:

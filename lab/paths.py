@@ -143,6 +143,11 @@ class RunPaths:
         return self.dir / "code.diff"
 
     @property
+    def imported(self) -> Path:
+        """Folder of the files that an imported run came with."""
+        return self.dir / "imported"
+
+    @property
     def seeds(self) -> Path:
         """Folder of the replicates."""
         return self.dir / "seeds"
@@ -234,8 +239,18 @@ class Workspace:
 
     @property
     def verdicts(self) -> Path:
-        """Every verdict, one JSON line each, only ever added; the incumbents follow from it."""
+        """Every verdict, one JSON line each, only ever added."""
         return self.runs / "verdicts.jsonl"
+
+    @property
+    def confirmations(self) -> Path:
+        """What became of candidates for the place of the incumbent, one JSON line each, only ever added."""
+        return self.runs / "confirmations.jsonl"
+
+    @property
+    def index(self) -> Path:
+        """SQLite over all runs; can be made again from the folders at any time."""
+        return self.runs / "index.sqlite"
 
     @property
     def session_lock(self) -> Path:

@@ -170,8 +170,14 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposa
     )
 
 
-def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> None:
+def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory, steps_left: int | None = None) -> None:
     """Refuse a proposal that is stale or does not validate any more.
+
+    Args:
+        proposal: about to be approved or to run.
+        notebook: where its parent is.
+        inventory: what is valid here.
+        steps_left: that the session's time leaves; None without a limit.
 
     Raises:
         InvalidInput: with what is wrong.
@@ -189,7 +195,8 @@ def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory) -
             f"proposal {proposal.proposal_id} is stale: the config of its parent {proposal.parent} is no longer the one"
             " it was made for"
         )
-    if problems := check_overrides(base, proposal.overrides, inventory, proposing=proposal.arm != "person"):
+    proposing = proposal.arm != "person"
+    if problems := check_overrides(base, proposal.overrides, inventory, proposing=proposing, steps_left=steps_left):
         raise InvalidInput(problems)
     if not diff(base, base.with_overrides(proposal.overrides)):
         raise InvalidInput(f"proposal {proposal.proposal_id} changes nothing against its parent {proposal.parent}")

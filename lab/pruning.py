@@ -191,7 +191,7 @@ def _peers(notebook: Notebook, run: RunRecord, config: Config) -> tuple[Peer, ..
         final = _mean(notebook.values(other.run_id, metric))
         if final is not None:
             found.append(Peer(final, scores))
-    notebook.damaged.update(unreadable)
+    notebook.notice(unreadable)
     return tuple(found)
 
 

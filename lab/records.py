@@ -89,6 +89,18 @@ class Variant(Record):
     """The one environment that it is for; None for any."""
 
 
+class Limit(Record):
+    """What the user says of one key in `[space]` of `autopilot.toml`."""
+
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[bool | int | float | str, ...] = ()
+    frozen: bool = False
+    """No proposal may change it."""
+    open: bool = False
+    """Proposals may change it although it is the task's."""
+
+
 class Resume(Record):
     """Where a warm start takes its weights from, resolved when the run is made."""
 
@@ -143,6 +155,10 @@ class RunRecord(Record):
     parent: str | None = None
     proposal: str | None = None
     session: str | None = None
+    replicates_of: str | None = None
+    """The run whose config it repeats on fresh seeds, to confirm it."""
+    legacy: bool = False
+    """Imported from elsewhere: to be read and compared with, never judged, never the incumbent."""
     seeds: tuple[int, ...]
     created: datetime
     started: datetime | None = None
@@ -165,6 +181,8 @@ class RunRecord(Record):
     """Hash of each file that environment and policy are made of, compiled extensions included."""
     pruning: Pruning | None = None
     """What the pruner found, if it found the run hopeless."""
+    flags: tuple[str, ...] = ()
+    """What is odd about an imported run: values outside today's search space, files that could not be read."""
 
     @property
     def group(self) -> Group:
@@ -252,7 +270,7 @@ class Verdict(Record):
     time: datetime
     run_id: str
     against: str | None
-    """The incumbent then; None for the first run of a group, which becomes the incumbent."""
+    """The incumbent then, or the control of a warm start; None for the first run of a group, its first incumbent."""
     verdict: Literal["better", "worse", "inconclusive", "first"]
     metric: str
     effect: float | None = None
@@ -262,6 +280,35 @@ class Verdict(Record):
     method: str = ""
     confounds: tuple[str, ...] = ()
     """Why the comparison is not like with like; then it is inconclusive."""
+    screen: float | None = None
+    """One-sided p-value of being better, by exact permutation; small enough, a confirmation on fresh seeds follows."""
+
+
+class Confirmation(Record):
+    """One line of `runs/confirmations.jsonl`: a candidate on its way to the place of the incumbent."""
+
+    time: datetime
+    candidate: str
+    incumbent: str
+    session: str | None = None
+    outcome: Literal["opened", "confirmed", "dropped"]
+    why: str
+    level: float
+    """One-sided, over all looks; laid down when it was opened, as are `min_effect`, `group` and `looks`."""
+    min_effect: float
+    """The smallest difference that matters, in the metric's units."""
+    group: int
+    """Fresh seeds a side before each look."""
+    looks: int
+    metric: str
+    seeds: int = 0
+    """Fresh seeds a side that it took."""
+    effect: float | None = None
+    """Candidate minus incumbent on the fresh seeds: the difference to quote."""
+    low: float | None = None
+    high: float | None = None
+    runs: tuple[str, ...] = ()
+    """Those that trained the candidate's fresh seeds."""
 
 
 class Prediction(Record):
@@ -362,6 +409,8 @@ class SessionRecord(Record):
     mirrors: tuple[Literal["tensorboard", "wandb"], ...] = ()
     parallel: int | None = None
     """Replicates at once; None derives it."""
+    min_effect: float | None = None
+    """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
     budgets: Budgets
     created: datetime
     active_seconds: float = 0.0

@@ -5,7 +5,10 @@ docs. A key is *settable* by a person; it is also *proposable* (by a model or a 
 for seeds, pick the hardware or change the task.
 """
 
+import hashlib
+import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -185,6 +188,53 @@ PARAMETERS: tuple[Parameter, ...] = (
 VARIANT_KEYS = {kind: f"autopilot.{kind}_variant" for kind in ("environment", "reward", "policy")}
 # What the final evaluation is like: the task's, so a proposal can't change it.
 TASK_KEYS = ("autopilot.eval_slots", "autopilot.eval_steps", "autopilot.eval_episodes")
+
+
+# Without an effect on what is learnt: seeds, bookkeeping, limits. Two configs that differ in these only are the same.
+BOOKKEEPING = frozenset((
+    "train.seed", "train.device", "train.checkpoint_interval", "autopilot.seeds", "autopilot.threads",
+    "autopilot.save_strategy", "autopilot.save_limit_mib", "autopilot.time_limit", "autopilot.stall_limit",
+    "autopilot.memory_limit", *TASK_KEYS,
+))  # fmt: skip
+_MEASURED = tuple(p for p in PARAMETERS if p.kind in (int, float) and not p.choices and p.key not in BOOKKEEPING)
+NEAR = 0.02
+"""Two values closer than this share of the larger one are the same idea; of 1 - x for what piles up at 1."""
+
+
+def _what_counts(flat: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if key not in BOOKKEEPING and value is not None}
+
+
+def identity(env_name: str, flat: Mapping[str, Any]) -> str:
+    """A short hash of a config's effect on what is learnt; equal for configs that differ in bookkeeping only.
+
+    Args:
+        env_name: the environment.
+        flat: dotted key to value, as `Config.flat` gives it.
+    """
+    return _hash([env_name, _what_counts(flat)])
+
+
+def kinship(env_name: str, flat: Mapping[str, Any]) -> tuple[str, bytes]:
+    """What configs have to share to be neighbours, and where this one stands among them.
+
+    Args:
+        env_name: the environment.
+        flat: dotted key to value.
+
+    Returns:
+        A hash of everything that is no number of the table, and the numbers (float64, NaN where one is not set).
+    """
+    numbers = {p.key: float(flat[p.key]) for p in _MEASURED if isinstance(flat.get(p.key), (int, float))}
+    others = {key: value for key, value in _what_counts(flat).items() if key not in numbers}
+    place = [numbers.get(p.key, math.nan) for p in _MEASURED]
+    place = [1 - x if p.scale is Scale.LOGIT else x for p, x in zip(_MEASURED, place, strict=True)]
+    return _hash([env_name, others]), struct.pack(f"{len(place)}d", *place)
+
+
+def _hash(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Space(Mapping[str, Parameter]):

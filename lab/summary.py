@@ -1,11 +1,12 @@
 """What a run's replicates add up to: the common metrics, each with mean, interval and n."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lab.config import Config
 from lab.environments import metrics_of
 from lab.records import ReplicateResult, RunRecord, TrainerSummary, now
-from lab.stats import summarize
+from lab.stats import Bounds, summarize
 
 
 def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]) -> TrainerSummary:
@@ -23,10 +24,8 @@ def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]
     for name in names:
         values = [result.metrics[name] for result in results]
         low, high = (0.0, 1.0) if name in rates else declared[name].bounds if name in declared else (None, None)
-        outside = any((low is not None and value < low) or (high is not None and value > high) for value in values)
-        what = "a rate, but outside 0 to 1" if name in rates else f"between {low} and {high}, but outside"
-        flag = f"declared as {what}" if outside else None
-        metrics[name] = summarize(values, flag, bounds=(None, None) if outside else (low, high))
+        flag = oddity(values, (low, high))
+        metrics[name] = summarize(values, flag, bounds=(None, None) if flag else (low, high))
     return TrainerSummary(
         timestamp=now(),
         run_id=record.run_id,
@@ -36,6 +35,14 @@ def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]
         metrics=metrics,
         greedy=_greedy(results, record.env_name),
     )
+
+
+def oddity(values: Sequence[float], bounds: Bounds) -> str | None:
+    """What to flag a metric with whose values are not all between its declared bounds; None where they are."""
+    low, high = bounds
+    outside = any((low is not None and value < low) or (high is not None and value > high) for value in values)
+    what = "a rate, but outside 0 to 1" if bounds == (0.0, 1.0) else f"between {low} and {high}, but outside"
+    return f"declared as {what}" if outside else None
 
 
 def _greedy(results: list[ReplicateResult], env_name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from lab.config import Config, derive
 from lab.errors import InvalidInput, Problem
 from lab.inventory import Environment, Inventory
+from lab.limits import narrowed
 from lab.seeds import evaluation_shape, free_of_evaluation
 from lab.space import Space, space_for
 
@@ -16,11 +17,32 @@ from lab.space import Space, space_for
 def space_of(environment: Environment) -> Space:
     """The search space of an environment."""
     names = {kind: tuple(declared) for kind, declared in environment.variants.items() if declared}
-    return space_for(environment.constructor, environment.policies, names)
+    space = space_for(environment.constructor, environment.policies, names)
+    return narrowed(space, environment.limits) if environment.limits else space
+
+
+def memory_of(config: Config, environment: Environment) -> int:
+    """Bytes that one replicate is likely to use for itself.
+
+    An upper estimate over what was measured on cartpole, drone, pong and breakout, batches of 32 K to 262 K steps,
+    policies 128 and 512 wide: the batch with its copies, and the activations of a minibatch, several times as many in
+    an LSTM. Environments that hold more than their observations are not known of.
+    """
+    batch = derive(config, environment.agents_per_env or 1).batch_size
+    minibatch = min(
+        batch, int(config.train["minibatch_size"] or batch), int(config.train["max_minibatch_size"] or batch)
+    )
+    width = int(config.policy.get("hidden_size") or 128) * (100 if config.rnn["enabled"] else 25)
+    return int(0.4 * 2**30) + batch * (2 * environment.observation_bytes + 300) + minibatch * width
 
 
 def check_overrides(
-    base: Config, overrides: Mapping[str, Any], inventory: Inventory, *, proposing: bool = False
+    base: Config,
+    overrides: Mapping[str, Any],
+    inventory: Inventory,
+    *,
+    proposing: bool = False,
+    steps_left: int | None = None,
 ) -> list[Problem]:
     """Everything wrong with a base config once some keys are set.
 
@@ -29,6 +51,7 @@ def check_overrides(
         overrides: dotted key to new value.
         inventory: what this machine has.
         proposing: the overrides come from a model or a sampler, not from a person.
+        steps_left: agent steps of all replicates together that the session's time leaves; None without a limit.
     """
     environment = inventory.environment(base.env_name)
     problems = space_of(environment).problems(overrides, proposing=proposing)
@@ -37,7 +60,18 @@ def check_overrides(
         rule, valid = "has no effect unless autopilot.resume_mode = continue", "set that too, or leave it out"
         value = repr(overrides["autopilot.resume_from"])[:60]
         return [Problem(key="autopilot.resume_from", value=value, rule=rule, valid=valid)]
-    return problems or cross_checks(base.with_overrides(overrides), environment, inventory)
+    if problems:
+        return problems
+    too_long = _beyond(config, steps_left) if "train.total_timesteps" in overrides else []
+    return [*too_long, *cross_checks(config, environment, inventory)]
+
+
+def _beyond(config: Config, steps_left: int | None) -> list[Problem]:
+    seeds = int(config.autopilot["seeds"] or 1)
+    if steps_left is None or int(config.train["total_timesteps"] or 0) * seeds <= steps_left:
+        return []
+    rule = f"with {seeds} replicates takes more than the {steps_left:,} steps that the session's time leaves"
+    return [_problem(config, "train.total_timesteps", rule, max(1_000, steps_left // seeds))]
 
 
 def check_config(config: Config, inventory: Inventory) -> None:
@@ -62,51 +96,75 @@ def cross_checks(config: Config, environment: Environment, inventory: Inventory)
 
     Source: pufferlib 3.0.0, `pufferl.PuffeRL.__init__` and `vector.Multiprocessing.__init__`.
     """
+    found = _minibatches(config)
+    if environment.agents_per_env is not None:
+        found += [*_batch(config, environment), *_memory(config, environment, inventory), *_seeds(config, environment)]
+    if config.vec["backend"] == "Multiprocessing":
+        found += _multiprocessing(config, inventory)
+    if config.autopilot.get("resume_mode") == "continue" and not config.autopilot.get("resume_from"):
+        valid = "latest | best | a run's id | a .pt file's path"
+        found.append(_problem(config, "autopilot.resume_from", "is needed to continue", valid))
+    if str(config.train["device"]) not in ("auto", *inventory.devices):
+        valid = " | ".join(("auto", *inventory.devices))
+        found.append(_problem(config, "train.device", "is not on this machine", valid))
+    return found
+
+
+def _problem(config: Config, key: str, rule: str, valid: object) -> Problem:
+    return Problem(key=key, value=str(config.get(key)), rule=rule, valid=str(valid))
+
+
+def _minibatches(config: Config) -> list[Problem]:
+    """Whole segments in each, and whole pieces of them where one is split."""
     found: list[Problem] = []
-
-    def problem(key: str, rule: str, valid: object) -> None:
-        found.append(Problem(key=key, value=str(config.get(key)), rule=rule, valid=str(valid)))
-
-    derived = derive(config, environment.agents_per_env or 1)
     horizon, minibatch = int(config.train["bptt_horizon"] or 1), int(config.train["minibatch_size"] or 1)
     largest = int(config.train["max_minibatch_size"] or 1)
     if minibatch % horizon:
-        problem(
-            "train.minibatch_size",
-            f"must be a multiple of train.bptt_horizon = {horizon}",
-            _multiple(minibatch, horizon),
-        )
+        rule = f"must be a multiple of train.bptt_horizon = {horizon}"
+        found.append(_problem(config, "train.minibatch_size", rule, _multiple(minibatch, horizon)))
     if minibatch > largest and minibatch % largest:
         rule = f"above train.max_minibatch_size = {largest} it must be a multiple of it"
-        problem("train.minibatch_size", rule, _multiple(minibatch, largest))
+        found.append(_problem(config, "train.minibatch_size", rule, _multiple(minibatch, largest)))
     if largest < minibatch and largest % horizon:
         rule = f"when it splits the minibatch it must be a multiple of train.bptt_horizon = {horizon}"
-        problem("train.max_minibatch_size", rule, _multiple(largest, horizon))
-    if environment.agents_per_env is not None:
-        if derived.batch_size < minibatch:
-            rule = f"must be at most the batch, {derived.agents} agents x {horizon} steps = {derived.batch_size}"
-            problem("train.minibatch_size", rule, derived.batch_size)
-        if int(config.train["total_timesteps"] or 0) < derived.batch_size:
-            problem(
-                "train.total_timesteps",
-                f"must hold at least one batch of {derived.batch_size}",
-                derived.batch_size,
-            )
-    if config.vec["backend"] == "Multiprocessing":
-        found += _multiprocessing(config, inventory)
-    seed = config.train.get("seed")
-    if isinstance(seed, int) and environment.agents_per_env is not None:
-        slots = int(config.autopilot["eval_slots"] or 1)
-        shape = evaluation_shape(slots, environment.agents_per_env, scalable="num_envs" in environment.constructor)
-        if not free_of_evaluation(config, range(seed, seed + int(config.autopilot["seeds"] or 1)), shape):
-            rule = "seeds environments that the final evaluation uses"
-            problem("train.seed", rule, "another, such as 1")
-    if config.autopilot.get("resume_mode") == "continue" and not config.autopilot.get("resume_from"):
-        problem("autopilot.resume_from", "is needed to continue", "latest | best | a run's id | a .pt file's path")
-    device = str(config.train["device"])
-    if device not in ("auto", *inventory.devices):
-        problem("train.device", "is not on this machine", " | ".join(("auto", *inventory.devices)))
+        found.append(_problem(config, "train.max_minibatch_size", rule, _multiple(largest, horizon)))
     return found
+
+
+def _batch(config: Config, environment: Environment) -> list[Problem]:
+    """The batch, derived from agents and horizon, holds a minibatch; the training holds a batch."""
+    found: list[Problem] = []
+    derived = derive(config, environment.agents_per_env or 1)
+    if derived.batch_size < int(config.train["minibatch_size"] or 1):
+        rule = (
+            f"must be at most the batch, {derived.agents} agents x {config.train['bptt_horizon']} steps ="
+            f" {derived.batch_size}"
+        )
+        found.append(_problem(config, "train.minibatch_size", rule, derived.batch_size))
+    if int(config.train["total_timesteps"] or 0) < derived.batch_size:
+        rule = f"must hold at least one batch of {derived.batch_size}"
+        found.append(_problem(config, "train.total_timesteps", rule, derived.batch_size))
+    return found
+
+
+def _memory(config: Config, environment: Environment, inventory: Inventory) -> list[Problem]:
+    needed, there = memory_of(config, environment) / 2**30, inventory.memory_gib
+    if needed <= there or str(config.train["device"]) not in ("auto", "cpu"):
+        return []
+    rule = f"makes a batch that needs about {needed:,.0f} GiB of memory, and this machine has {there:g}"
+    key = "env.num_envs" if "num_envs" in environment.constructor else "vec.num_envs"
+    return [_problem(config, key, rule, max(1, int(int(config.get(key) or 1) * there / needed)))]
+
+
+def _seeds(config: Config, environment: Environment) -> list[Problem]:
+    seed = config.train.get("seed")
+    if not isinstance(seed, int):
+        return []
+    slots = int(config.autopilot["eval_slots"] or 1)
+    shape = evaluation_shape(slots, environment.agents_per_env or 1, scalable="num_envs" in environment.constructor)
+    if free_of_evaluation(config, range(seed, seed + int(config.autopilot["seeds"] or 1)), shape):
+        return []
+    return [_problem(config, "train.seed", "seeds environments that the final evaluation uses", "another, such as 1")]
 
 
 def _multiprocessing(config: Config, inventory: Inventory) -> list[Problem]:

@@ -8,7 +8,6 @@ Each name becomes a value of `autopilot.policy_variant`, so that a proposal can 
 An environment or a reward of the user's is for training only: the final evaluation stays the task's.
 """
 
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from lab.errors import InvalidInput, Problem
 from lab.paths import Workspace
 from lab.records import Variant
 from lab.space import VARIANT_KEYS
+from lab.toml import settings
 
 Variants = dict[str, dict[str, Variant]]
 """`environment`, `reward`, `policy` to name to what it stands for."""
@@ -32,12 +32,7 @@ def declared(workspace: Workspace) -> Variants:
     Raises:
         InvalidInput: a variant is not written as it has to be.
     """
-    try:
-        tables = tomllib.loads(workspace.settings.read_text(encoding="utf-8")).get("variants", {})
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(f"{workspace.settings}: can't be read: {error}") from error
+    tables = settings(workspace).get("variants", {})
     if not isinstance(tables, Mapping):
         raise _refused("variants", tables, "is not a table", "[variants.policy.NAME]")
     return {str(kind): _named(str(kind), named) for kind, named in tables.items()}

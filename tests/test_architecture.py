@@ -21,6 +21,7 @@ CHILD_PROCESSES = {
     "training/checkpoints.py",
     "training/envs.py",
     "training/evaluation.py",
+    "training/build.py",
     "training/measure.py",
     "training/replicate.py",
 }

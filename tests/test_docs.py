@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import make_space
 from lab.space import PARAMETERS, VARIANT_KEYS
 from tests.conftest import Cli
 from tools.catalog import TOOLS
@@ -25,7 +26,9 @@ def _without_workspace(words: list[str]) -> list[str]:
 
 
 def test_the_readmes_commands_and_flags_exist(cli: Cli) -> None:
-    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "training.md").read_text()
+    text = (ROOT / "README.md").read_text() + "".join(
+        (ROOT / "docs" / name).read_text() for name in ("training.md", "statistics.md")
+    )
     table = [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in text.splitlines() if row.startswith("| `")]
     items = [item.removeprefix("autopilot ") for row in table for item in row]
     named = [shlex.split(item) for item in items if re.match(r"[a-z]+( |$)", item)]
@@ -53,6 +56,10 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith("http") and "examples" not in page.parts:
             assert (page.parent / target).exists(), target
+
+
+def test_the_page_about_the_space_is_the_table() -> None:
+    assert make_space.PAGE.read_text() == make_space.page()
 
 
 def test_examples_point_to_their_pictures() -> None:

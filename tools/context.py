@@ -31,6 +31,8 @@ class ToolContext:
     session: str | None
     arm: str
     """Who analyses: `offline` or a model's name."""
+    steps_left: int | None = None
+    """Agent steps, of all replicates together, that the session's time leaves; None without a limit."""
     report_wanted: bool = True
     """False when the run has its report already and only a proposal is missing."""
     report: ReportDraft | None = None

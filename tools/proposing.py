@@ -65,7 +65,7 @@ def suggest_configs(
 def check_config(ctx: ToolContext, changes: Changes, parent: RunName = "incumbent") -> dict[str, Any]:
     """Whether a config would be valid, without staging it: every problem with its nearest valid value, or the batch."""
     base = ctx.notebook.config(ctx.resolve(parent))
-    problems = check_overrides(base, changes, ctx.inventory, proposing=True)
+    problems = check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left)
     if problems:
         return {"valid": False, "problems": [problem.model_dump() for problem in problems]}
     config = base.with_overrides(changes)
@@ -99,7 +99,7 @@ def stage_proposal(
     """
     parent_id = ctx.resolve(parent)
     base = ctx.notebook.config(parent_id)
-    if problems := check_overrides(base, changes, ctx.inventory, proposing=True):
+    if problems := check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left):
         raise InvalidInput(problems)
     if not diff(base, base.with_overrides(changes)):
         raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")

@@ -169,7 +169,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     """One run: state, lineage, complete config, derived batch, metrics with interval and n, verdict, what to know."""
     record = ctx.notebook.run(ctx.resolve(run))
     config = ctx.notebook.config(record.run_id)
-    environment = ctx.inventory.environment(config.env_name)
+    agents = 1.0 if record.legacy else ctx.inventory.environment(config.env_name).agents_per_env or 1.0
     summary = ctx.notebook.summary(record.run_id)
     verdict = ctx.notebook.verdicts().get(record.run_id)
     took = active_time(record)
@@ -190,7 +190,8 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
         },
         "config": config.flat(),
         "changed_from_parent": _changes(ctx, record),
-        "derived": derive(config, environment.agents_per_env or 1).model_dump(),
+        "derived": None if record.legacy else derive(config, agents).model_dump(),
+        "flags": [plain(flag, 200) for flag in record.flags[:LISTED]],
         "metrics": {name: summary_of(metric) for name, metric in summary.metrics.items()} if summary else {},
         "greedy": {name: summary_of(metric) for name, metric in summary.greedy.items()} if summary else {},
         "verdict": verdict.model_dump(mode="json", exclude={"time"}) if verdict else None,

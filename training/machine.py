@@ -12,11 +12,13 @@ from pathlib import Path
 
 import psutil
 
-from lab.config import Config, derive
+from lab.config import Config
 from lab.errors import Damaged, TrainingFailed
 from lab.files import read_model, write_model
 from lab.inventory import Environment, Inventory
+from lab.limits import declared as declared_limits
 from lab.paths import Workspace, cache_dir
+from lab.validate import memory_of
 from lab.variants import Variants, declared
 from training.process import start_worker
 from training.protocol import Ended, InventoryJob
@@ -52,11 +54,11 @@ def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None
         TrainingFailed: no worker could make it.
         InvalidInput: the variants that the workspace declares can't be read.
     """
-    variants = declared(workspace) if workspace else {}
+    variants, limits = (declared(workspace), declared_limits(workspace)) if workspace else ({}, {})
     wanted = set(build)
     found = _known(wanted, workspace, timeout)
     overlaid = {
-        name: environment.model_copy(update={"variants": mine}) if (mine := _for(variants, name)) else environment
+        name: environment.model_copy(update={"variants": _for(variants, name), "limits": limits})
         for name, environment in found.environments.items()
         if ":" not in name or name in wanted  # what other workspaces have is none of this one's business
     }
@@ -137,21 +139,6 @@ def _ask(build: list[str], workspace: Workspace | None, timeout: float) -> Inven
 def usable_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def memory_of(config: Config, environment: Environment) -> int:
-    """Bytes that one replicate is likely to use for itself.
-
-    An upper estimate over what was measured on cartpole, drone, pong and breakout, batches of 32 K to 262 K steps,
-    policies 128 and 512 wide: the batch with its copies, and the activations of a minibatch, several times as many in
-    an LSTM. Environments that hold more than their observations are not known of.
-    """
-    batch = derive(config, environment.agents_per_env or 1).batch_size
-    minibatch = min(
-        batch, int(config.train["minibatch_size"] or batch), int(config.train["max_minibatch_size"] or batch)
-    )
-    width = int(config.policy.get("hidden_size") or 128) * (100 if config.rnn["enabled"] else 25)
-    return int(0.4 * 2**30) + batch * (2 * environment.observation_bytes + 300) + minibatch * width
 
 
 def room_for(config: Config, environment: Environment, device: str, given: int | None) -> int:

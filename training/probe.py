@@ -19,9 +19,9 @@ from lab.environments import base_config
 from lab.errors import TrainingFailed
 from lab.inventory import Environment, Inventory
 from lab.presets import Measurement
-from lab.validate import check_overrides
+from lab.validate import check_overrides, memory_of
 from lab.variants import chosen
-from training.machine import memory_of, room_for, usable_cores
+from training.machine import room_for, usable_cores
 from training.process import Worker, start_worker
 from training.protocol import Ended, MeasureJob
 from training.runner import ProcessRunner

@@ -1,6 +1,7 @@
 """The session on the fake runner: what runs when, what waits for whom, what an interruption leaves behind."""
 
 import json
+import random
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -81,7 +82,7 @@ def test_a_night_baseline_first_then_what_was_staged(
 def test_every_run_has_its_own_seeds(make_session: Make, notebook: Notebook) -> None:
     make_session().run()
     seeds = [seed for run in notebook.runs() for seed in run.seeds]
-    assert len(seeds) == len(set(seeds)) == 8
+    assert len(seeds) == len(set(seeds)) == 5 + 3 * 2  # the baseline has more
 
 
 def test_a_second_session_goes_on_from_the_first(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
@@ -91,6 +92,57 @@ def test_a_second_session_goes_on_from_the_first(make_session: Make, notebook: N
     runs = notebook.runs()
     assert [run.arm for run in runs] == ["baseline", "offline", "offline", "offline"]
     assert runs[2].proposal == waiting.proposal_id
+
+
+class Planted(FakeRunner):
+    """Everything is as good as the baseline, but for one value of a key that nobody tries otherwise."""
+
+    def _score(self, plan: Any, seed: int) -> float:
+        planted = plan.config.train["vf_coef"] == 3.21
+        return (0.9 if planted else 0.4) + random.Random(seed).gauss(0, 0.02)  # noqa: S311 - made up
+
+
+def stage_planted(session: Session) -> str:
+    """A person's proposal with that value."""
+    proposals, parent = session.proposals, session.mine()[0]
+    proposal = proposals.all()[-1]
+    planted = proposal.model_copy(update={
+        "proposal_id": "planted", "arm": "person", "overrides": {"train.vf_coef": 3.21}, "parent": parent.run_id,
+    })  # fmt: skip
+    proposals.stage(planted)
+    return planted.proposal_id
+
+
+def test_an_improvement_becomes_incumbent_on_fresh_seeds(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session.run()
+    assert notebook.incumbent(session.group) == session.mine()[0].run_id
+    stage_planted(session)
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=4))
+    record = night.run()
+    first, *others = night.mine()
+    assert first.proposal == "planted"
+    assert [run.replicates_of for run in others[:2]] == [first.run_id, session.mine()[0].run_id]
+    assert [len(run.seeds) for run in others[:2]] == [5, 5]
+    assert notebook.incumbent(night.group) == first.run_id
+    assert not any(notebook.paths(run.run_id).report.exists() for run in others[:2])
+    report = notebook.paths(first.run_id).report.read_text()
+    assert (
+        "Screen: p = 0.0179 ≤ 0.1 (exact permutation, one-sided), so a confirmation on fresh seeds follows." in report
+    )
+    digest = notebook.workspace.session(record.session_id).digest.read_text()
+    assert f"On 5 fresh seeds a side {first.run_id} differs from" in digest
+    assert f"{first.run_id} (vf_coef" in digest
+    assert "**confirmed**, better at the level" in digest
+    assert {"opened", "confirmed"} == {found.outcome for found in notebook.index.confirmations()}
+    assert "confirmed" in events(night)
+
+
+def test_without_an_improvement_the_baseline_stays(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=8))
+    session.run()
+    assert notebook.incumbent(session.group) == session.mine()[0].run_id
+    assert "confirmed" not in events(session)
 
 
 class Interrupter(FakeRunner):
@@ -218,7 +270,7 @@ def test_a_failed_baseline_ends_the_session(make_session: Make, notebook: Notebo
 
 
 def test_three_failures_in_a_row_end_the_session(make_session: Make, notebook: Notebook) -> None:
-    faults = dict.fromkeys(range(3, 20), "nan")
+    faults = dict.fromkeys(range(6, 30), "nan")
     record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=9)).run()
     assert "3 runs in a row" in (record.ended_because or "")
     assert [run.state for run in notebook.runs()] == [RunState.FINISHED] + [RunState.DIVERGED] * 3
@@ -328,10 +380,10 @@ def test_the_digest_tells_pruned_from_failed_and_counts_the_spared(
 
 
 def test_failures_are_listed_and_pruning_is_not_mentioned_without_any(make_session: Make, notebook: Notebook) -> None:
-    record = make_session(FakeRunner(faults={3: "crash"}), prune=True, budgets=Budgets(max_runs=2)).run()
+    record = make_session(FakeRunner(faults={6: "crash"}), prune=True, budgets=Budgets(max_runs=2)).run()
     text = notebook.workspace.session(record.session_id).digest.read_text()
     assert "1 of 2 runs finished. " in text
-    assert f"## Failures\n\n- {notebook.runs()[1].run_id}: failed, seed 3: ValueError: made up" in text
+    assert f"## Failures\n\n- {notebook.runs()[1].run_id}: failed, seed 6: ValueError: made up" in text
     assert "## Pruning" not in text
 
 

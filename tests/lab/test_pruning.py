@@ -51,6 +51,7 @@ def rescored(notebook: Notebook, run: RunRecord, objective: str) -> RunRecord:
     write_model(paths.summary, summary.model_copy(update={"metrics": metrics}))
     run = run.model_copy(update={"objective": objective})
     write_model(paths.run, run)
+    notebook.index.rebuild()  # an ended run is not expected to change
     return run
 
 

@@ -59,7 +59,7 @@ def test_usual_seeds_are_free_and_those_of_the_evaluation_are_refused(inventory:
     base = preset_config(inventory.environment(ENV), "quick")
     (problem,) = check_overrides(base, {"train.seed": clash}, inventory)
     assert "final evaluation" in problem.rule
-    assert check_overrides(base, {"train.seed": clash - 2}, inventory) == []
+    assert check_overrides(base, {"train.seed": clash - 3}, inventory) == []
 
 
 @given(st.integers(0, 10_000), st.integers(1, 256))

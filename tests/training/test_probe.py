@@ -9,9 +9,9 @@ from lab.config import Config, derive
 from lab.inventory import Inventory
 from lab.paths import Workspace
 from lab.presets import Measurement, StoredPreset, names, preset, topology
-from lab.validate import check_overrides
+from lab.validate import check_overrides, memory_of
 from tests.conftest import ENV, Cli
-from training.machine import load_inventory, memory_of, room_for, usable_cores
+from training.machine import load_inventory, room_for, usable_cores
 from training.probe import BATCHES, Probe
 from training.runner import ProcessRunner
 

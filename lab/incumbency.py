@@ -1,0 +1,203 @@
+"""From a promising run to the incumbent: what has to be trained on fresh seeds, and what came of it.
+
+Everything follows from the record: a run's verdict has the p-value of its screen; `runs/confirmations.jsonl` says which
+confirmation was opened, with its level and the smallest effect that matters laid down before its first seed, and how it
+ended; runs with `replicates_of` are the fresh seeds. So a confirmation goes on after any interruption where it was.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lab.environments import objective_of
+from lab.errors import InvalidInput
+from lab.files import append_line
+from lab.index import OF_GROUP
+from lab.notebook import Notebook
+from lab.records import Confirmation, Group, RunRecord, RunState, now
+from lab.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look
+
+MATTERS = 0.5
+"""The smallest effect that matters where nobody says another: half the standard deviation between replicates."""
+RETRIES = 2
+"""Runs of the incumbent's fresh seeds that may fail before a confirmation is given up."""
+
+
+class Need(NamedTuple):
+    """Fresh seeds that a confirmation waits for."""
+
+    run: str
+    """Whose config is repeated."""
+    seeds: int
+
+
+@dataclass
+class Incumbency:
+    """Who is incumbent of one group, and who may become it."""
+
+    notebook: Notebook
+    group: Group
+    session: str | None = None
+    """Its error budget is what is spent; None: that of everything outside sessions."""
+    candidates: int | None = None
+    """Runs that the session may screen; None for the usual number."""
+    min_effect: float | None = None
+    """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
+
+    def step(self) -> Need | Confirmation | None:
+        """What to do: train fresh seeds, or take note that a confirmation ended; None when nothing is promising."""
+        current = self.current() or self._open_next()
+        return None if current is None else self._advance(current)
+
+    def current(self) -> Confirmation | None:
+        """The confirmation under way."""
+        last = {found.candidate: found for found in self._all()}
+        return next((found for found in last.values() if found.outcome == "opened"), None)
+
+    def open(self, run: RunRecord) -> Confirmation:
+        """Begin a confirmation, whatever the screen said of the run.
+
+        Raises:
+            InvalidInput: the run can't become incumbent, or another confirmation is under way.
+        """
+        incumbent = self.notebook.incumbent(self.group)
+        if incumbent is None or run.run_id == incumbent:
+            raise InvalidInput(f"run {run.run_id} is the incumbent: there is nothing to confirm it against")
+        if run.state is not RunState.FINISHED or run.replicates_of or run.legacy:
+            what = (
+                "imported" if run.legacy else f"a replicate of {run.replicates_of}" if run.replicates_of else run.state
+            )
+            raise InvalidInput(f"run {run.run_id} is {what}: only a finished run of its own can become incumbent")
+        if run.resume is not None:
+            raise InvalidInput(f"run {run.run_id} went on from other weights: only a fresh start can become incumbent")
+        if current := self.current():
+            if current.candidate == run.run_id:
+                return current
+            rule = "is under way: 'autopilot confirm' ends it first"
+            raise InvalidInput(f"the confirmation of {current.candidate} {rule}")
+        ended = next((c for c in self._all() if c.candidate == run.run_id and c.outcome != "opened"), None)
+        if ended is not None:
+            rule = "and gets no second confirmation"
+            raise InvalidInput(f"run {run.run_id} was {ended.outcome} against {ended.incumbent} {rule}")
+        screened, allowed = self._screened(), self.candidates or CANDIDATES
+        if run.run_id in screened[allowed:]:
+            rule = "the error budget that was laid out for them is used up"
+            raise InvalidInput(f"{allowed} runs have been screened before run {run.run_id}: {rule}")
+        verdict = self.notebook.index.verdict(run.run_id)
+        passed = verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
+        level = level_for(self.candidates) * (1 if passed else SCREEN)  # without the screen its share is on the test
+        metric, _ = objective_of(self.group.objective, self.group.env_name)
+        return self._record(Confirmation(
+            time=now(), candidate=run.run_id, incumbent=incumbent, session=self.session, outcome="opened",
+            why=f"{GROUP * len(SPENDING)} fresh seeds a side at most", level=level,
+            min_effect=self._matters(), group=GROUP, looks=len(SPENDING), metric=metric,
+        ))  # fmt: skip
+
+    def fresh(self, run_id: str) -> list[RunRecord]:
+        """The ended runs that repeated a config on fresh seeds and had no part in choosing it, in order."""
+        chosen_by = {run for c in self._all() if c.candidate == run_id and c.outcome == "confirmed" for run in c.runs}
+        runs = self.notebook.index.records("replicates_of = ?", (run_id,))
+        lost = (RunState.QUEUED, RunState.RUNNING, RunState.KILLED)  # what a person stopped says nothing
+        return [run for run in runs if run.run_id not in chosen_by and run.state not in lost]
+
+    # --- one confirmation ----------------------------------------------------------------------------------------
+
+    def _advance(self, current: Confirmation) -> Need | Confirmation:
+        new, old = self.fresh(current.candidate), self.fresh(current.incumbent)
+        if failed := next((run for run in new if run.state is not RunState.FINISHED), None):
+            return self._end(current, "dropped", f"a fresh seed ended as {failed.state}: {failed.reason}", new)
+        broken = [run for run in old if run.state is not RunState.FINISHED]
+        if len(broken) > RETRIES:
+            return self._end(current, "dropped", f"the incumbent's fresh seeds failed: {broken[-1].reason}", new)
+        sound = [run for run in old if run.state is RunState.FINISHED]
+        mine, theirs = self._values(new, current.metric), self._values(sound, current.metric)
+        plan = Plan(current.level, current.min_effect, current.group)
+        _, direction = objective_of(self.group.objective, self.group.env_name)
+        found: Look | None = None
+        for target in range(plan.group, plan.cap + 1, plan.group):
+            for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
+                if len(values) < target:
+                    return Need(run, target - len(values))
+            found = look(mine[:target], theirs[:target], plan, direction)
+            if found.decision != "continue":
+                break
+        assert found is not None  # noqa: S101 - there is a look at least
+        if found.decision == "confirmed" and (why := self._unlike(new, sound)):
+            return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new, found)
+        return self._end(current, "confirmed" if found.decision == "confirmed" else "dropped", found.why, new, found)
+
+    def _end(
+        self, current: Confirmation, outcome: str, why: str, runs: list[RunRecord], found: Look | None = None
+    ) -> Confirmation:
+        numbers = {"seeds": found.seeds, "effect": found.effect, "low": found.low, "high": found.high} if found else {}
+        names = tuple(run.run_id for run in runs)
+        changes = {"time": now(), "outcome": outcome, "why": why[:500], "runs": names, **numbers}
+        return self._record(Confirmation.model_validate({**current.model_dump(), **changes}))
+
+    def _unlike(self, new: list[RunRecord], old: list[RunRecord]) -> str | None:
+        confounds = [self.notebook.confounds(one.run_id, other.run_id) for one, other in itertools.product(new, old)]
+        return next((found[0] for found in confounds if found), None)
+
+    def _values(self, runs: list[RunRecord], metric: str) -> list[float]:
+        return [value for run in runs for value in self.notebook.values(run.run_id, metric)]
+
+    # --- which runs ----------------------------------------------------------------------------------------------
+
+    def _open_next(self) -> Confirmation | None:
+        """Open the confirmation of the first run that came through the screen and has had none."""
+        had = {found.candidate for found in self._all()}
+        incumbent = self.notebook.incumbent(self.group)
+        for run_id in self._screened():
+            verdict = self.notebook.index.verdict(run_id)
+            passed = verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
+            if passed and run_id not in had and verdict is not None and verdict.against == incumbent:
+                try:
+                    return self.open(self.notebook.run(run_id))
+                except InvalidInput:
+                    continue
+        return None
+
+    def _screened(self) -> list[str]:
+        """This session's runs that were screened, in order."""
+        where = "session = ?" if self.session else "session IS NULL"
+        query = (
+            f"SELECT runs.run_id FROM runs JOIN verdicts ON verdicts.run_id = runs.run_id WHERE {where}"  # noqa: S608
+            f" AND json_extract(line, '$.screen') IS NOT NULL AND {OF_GROUP} ORDER BY time"
+        )
+        values = [*([self.session] if self.session else []), *self.group]
+        return [run for (run,) in self.notebook.index.ask(query, values)]
+
+    def _matters(self) -> float:
+        if self.min_effect is not None:
+            return self.min_effect
+        noise = self.notebook.noise(self.group)
+        return MATTERS * noise[0] if noise else 0.0
+
+    def _all(self) -> list[Confirmation]:
+        """Of this group, in order."""
+        found = self.notebook.index.confirmations()
+        where = f"run_id IN (SELECT candidate FROM confirmations) AND {OF_GROUP}"  # noqa: S608
+        mine = {run.run_id for run in self.notebook.index.records(where, tuple(self.group))}
+        return [one for one in found if one.candidate in mine]
+
+    def _record(self, found: Confirmation) -> Confirmation:
+        append_line(self.notebook.workspace.confirmations, found.model_dump(mode="json"))
+        return found
+
+
+def repeat(notebook: Notebook, need: Need, session: str | None = None) -> RunRecord:
+    """Queue the fresh seeds that a confirmation waits for.
+
+    Args:
+        notebook: where.
+        need: whose config, and how many seeds.
+        session: that asks for it.
+    """
+    original = notebook.run(need.run)
+    config = notebook.config(need.run)
+    config = config.model_copy(update={"train": {k: v for k, v in config.train.items() if k != "seed"}})
+    return notebook.create(
+        config, notebook.overrides(need.run), preset=original.preset, objective=original.objective, arm=original.arm,
+        parent=original.parent, session=session, replicates=need.seeds, replicates_of=need.run, task=original.task,
+        variants=original.variants, resume=original.resume,
+    )  # fmt: skip

@@ -1,0 +1,229 @@
+"""Who becomes incumbent: a screen on a run's first replicates, then fresh seeds on both sides, group by group.
+
+Keeping whatever scored best crowns a false winner in most nights. Here a candidate has to come through two exact
+permutation tests (Fisher 1935; Phipson & Smyth 2010), which hold whatever the noise looks like:
+
+1. *the screen*: is it better than the incumbent, at the level `SCREEN`, on the replicates that both have anyway?
+2. *the confirmation*: groups of fresh seeds for both, and after each group a look: crowned, dropped, or another group.
+   The looks share one level by alpha spending (Lan & DeMets 1983), their boundaries come from the permutations within
+   the groups, as in AdaStop (Mathieu et al., arXiv 2306.10882).
+
+Both are passed by chance with probability at most `SCREEN` times the confirmation's level, since their seeds are
+different ones. The level is chosen so that over all candidates of a night these add up to `NIGHT` (`level_for`), so a
+night of equal configs has a false incumbent in at most 5 of 100 cases; `benchmarks/nights.py` shows it.
+
+What the fresh seeds say is the estimate to quote; a winner's first replicates are flattered by having been chosen
+(Patterson et al., JMLR 25, 2024).
+"""
+
+import itertools
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NIGHT = 0.05
+"""Probability of a false incumbent in a night of equal configs, at most."""
+SCREEN = 0.10
+"""Level of the screen, one-sided: of equal configs one in ten goes on to a confirmation."""
+CANDIDATES = 50
+"""Runs that a night is laid out for where nobody says how many it will have."""
+GROUP = 5
+"""Fresh seeds a side before each look: perfectly separated, five against five have p = 1/252."""
+SPENDING = (0.5, 0.75, 1.0)
+"""Shares of the level that are used up after each look; as many looks as entries."""
+EXACT = 20_000
+"""Splits that are all looked at; of more, as many are drawn."""
+ROWS = 40
+"""Permutations drawn for each of the 252 splits of the first group."""
+HOPELESS = 0.9
+"""A confirmation ends when the effect is below the smallest that matters with this confidence."""
+
+Direction = Literal["max", "min"]
+
+
+def level_for(candidates: int | None) -> float:
+    """The one-sided level of each confirmation of a night.
+
+    Args:
+        candidates: how many runs the night may screen; None if nobody said.
+    """
+    return NIGHT / (SCREEN * max(1, candidates or CANDIDATES))
+
+
+def screen_p(new: Sequence[float], old: Sequence[float], direction: Direction) -> float:
+    """The one-sided p-value of `new` being better than `old`, by exact permutation of the mean.
+
+    Of more than `EXACT` splits as many are drawn, the observed one among them, which keeps the level (Phipson & Smyth
+    2010).
+
+    Args:
+        new: one value per replicate of the run in question, at least one.
+        old: the same of the incumbent.
+        direction: whether more or less is good.
+
+    Returns:
+        Above 0 and at most 1; 1 where a side has no value.
+    """
+    import numpy as np
+
+    if not new or not old:
+        return 1.0
+    values = np.concatenate([np.asarray(new, float), np.asarray(old, float)]) * (1 if direction == "max" else -1)
+    n, total = len(new), len(new) + len(old)
+    if math.comb(total, n) <= EXACT:
+        sums = values[_splits(total, n)].sum(axis=1)
+    else:
+        draw = np.random.default_rng(_seed(values))
+        order = np.argsort(draw.random((EXACT, total)), axis=1)[:, :n]
+        order[0] = np.arange(n)
+        sums = values[order].sum(axis=1)
+    return float(np.mean(sums >= values[:n].sum() - _slack(values)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A confirmation, laid down before its first seed is trained."""
+
+    level: float
+    """One-sided, over all looks."""
+    min_effect: float
+    """The smallest difference that matters, in the objective's units, 0 or more."""
+    group: int = GROUP
+    spending: tuple[float, ...] = SPENDING
+
+    @property
+    def cap(self) -> int:
+        """Fresh seeds a side at the most."""
+        return self.group * len(self.spending)
+
+
+class Look(NamedTuple):
+    """Where a confirmation stands."""
+
+    decision: Literal["continue", "confirmed", "dropped"]
+    why: str
+    effect: float
+    """Difference of the means of the fresh seeds, new minus old, in the metric's own units."""
+    low: float
+    high: float
+    """95 % t-interval of it (Welch 1947). It takes no account of the looks."""
+    seeds: int
+    """Fresh seeds a side."""
+
+
+def look(new: Sequence[float], old: Sequence[float], plan: Plan, direction: Direction) -> Look:
+    """What a confirmation comes to with the seeds it has so far, all of its complete groups.
+
+    Args:
+        new: fresh replicates of the candidate in the order they were trained, one group at least.
+        old: those of the incumbent.
+        plan: as it was laid down.
+        direction: whether more or less is good.
+    """
+    import numpy as np
+
+    done = min(len(new), len(old)) // plan.group
+    count = done * plan.group
+    sign = 1.0 if direction == "max" else -1.0
+    a, b = (np.asarray(side[:count], float) * sign for side in (new, old))
+    effect, half = float(a.mean() - b.mean()), _half_width(a, b, 0.95)
+    found = (sign * effect, min(sign * (effect - half), sign * (effect + half)),
+             max(sign * (effect - half), sign * (effect + half)), count)  # fmt: skip
+    crossed = _crossed(a.reshape(done, -1), b.reshape(done, -1), plan)
+    what = f"{count} fresh seeds a side"
+    if crossed and effect >= plan.min_effect:
+        return Look("confirmed", f"better at the level {plan.level:.3g} after {what}", *found)
+    if effect + _half_width(a, b, 2 * HOPELESS - 1) < plan.min_effect:
+        why = f"with {HOPELESS:.0%} confidence below the smallest effect that matters ({plan.min_effect:.4g})"
+        return Look("dropped", f"{why} after {what}", *found)
+    if done >= len(plan.spending):
+        return Look("dropped", f"not shown to be better within {what}", *found)
+    return Look("continue", f"undecided after {what}", *found)
+
+
+def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan) -> bool:
+    """Whether the sum crosses the boundary of a group-sequential permutation test, now or at an earlier look.
+
+    Permutations are drawn within groups: the first group's splits are all there, each with `ROWS` draws for the groups
+    that follow, the observed one among them. At each look the permutations with the largest sums are rejected, as many
+    as the level spent so far allows; the observed one crosses when it is among them.
+
+    Args:
+        new: looks × group.
+        old: the same of the other side.
+        plan: levels.
+    """
+    import numpy as np
+
+    both = np.concatenate([new, old], axis=1)
+    splits = _splits(both.shape[1], plan.group)
+    draw = np.random.default_rng(_seed(both.ravel()))
+    chosen = np.repeat(np.arange(len(splits)), ROWS)
+    alive = np.ones(len(chosen), bool)
+    sums = np.zeros(len(chosen))
+    used = 0
+    for number, values in enumerate(both):
+        if number:
+            chosen = draw.integers(len(splits), size=len(alive))
+            chosen[0] = 0  # row 0 is what was observed: split 0 takes the first half
+        sums = sums + values[splits].sum(axis=1)[chosen]
+        allowed = math.floor(plan.level * plan.spending[number] * len(alive)) - used
+        rejected = alive & _largest(sums, alive, allowed, _slack(both))
+        if rejected[0]:
+            return True
+        used += int(rejected.sum())
+        alive &= ~rejected
+    return False
+
+
+def _largest(
+    sums: "NDArray[np.float64]", alive: "NDArray[np.bool_]", allowed: int, slack: float
+) -> "NDArray[np.bool_]":
+    """The largest sums of those alive, at most as many as allowed; of equal ones all or none."""
+    import numpy as np
+
+    among = np.sort(sums[alive])[::-1]
+    if allowed <= 0:
+        return np.zeros(len(sums), bool)
+    if allowed >= len(among):
+        return np.ones(len(sums), bool)
+    above: NDArray[np.bool_] = sums > among[allowed] + slack
+    return above
+
+
+def _half_width(a: "NDArray[np.float64]", b: "NDArray[np.float64]", confidence: float) -> float:
+    """Half of Welch's two-sided interval of a difference of means; 0 without any spread."""
+    from scipy.stats import t
+
+    one, two = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+    if one + two == 0:
+        return 0.0
+    freedom = (one + two) ** 2 / (one**2 / (len(a) - 1) + two**2 / (len(b) - 1))
+    return float(t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(one + two)
+
+
+@cache
+def _splits(total: int, n: int) -> "NDArray[np.intp]":
+    """Every way to choose n of total, the first n first."""
+    import numpy as np
+
+    return np.array(list(itertools.combinations(range(total), n)), dtype=np.intp)
+
+
+def _seed(values: "NDArray[np.float64]") -> int:
+    """The same values, the same draws: a decision can be checked."""
+    return zlib.crc32(values.tobytes())
+
+
+def _slack(values: "NDArray[np.float64]") -> float:
+    """Sums of the same values in another order differ by rounding."""
+    import numpy as np
+
+    return 1e-9 * float(np.abs(values).sum()) if values.size else 0.0
