@@ -58,12 +58,42 @@ def read_model(path: Path, kind: type[Model]) -> Model:
         FileNotFoundError: there is none.
         Damaged: it is not such a record.
     """
+    content = path.read_bytes()
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(content)
     except ValidationError as error:
+        if (older := _upgraded(path, content, kind)) is not None:
+            return older
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Damaged(f"{path}: {where or 'file'}: {first['msg']}") from error
+
+
+def _upgraded(path: Path, content: bytes, kind: type[Model]) -> Model | None:
+    """A record that an older version wrote, in today's form; the file stays as it is. None if it is none.
+
+    A model that has changed has `UPGRADES`: a version to what makes the next one of a record of it.
+
+    Raises:
+        Damaged: a newer version wrote it.
+    """
+    field = kind.model_fields.get("schema_version")
+    try:
+        raw = json.loads(content)
+        version = raw["schema_version"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if field is None or not isinstance(version, int) or version == field.default:
+        return None
+    if version > field.default:
+        raise Damaged(f"{path}: has schema {version}, this version reads up to {field.default}: a newer one wrote it")
+    upgrades = getattr(kind, "UPGRADES", {})
+    try:
+        while version < field.default:
+            raw, version = {**upgrades[version](raw), "schema_version": version + 1}, version + 1
+        return kind.model_validate_json(json.dumps(raw))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def append_line(path: Path, value: Any) -> None:

@@ -16,6 +16,7 @@ import os
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,10 +33,10 @@ from lab.paths import RunPaths, Workspace
 from lab.records import Confirmation, Group, RunRecord, RunState, TrainerSummary, Verdict
 from lab.space import identity, kinship
 
-VERSION = 1
-"""Of the tables; another one is thrown away and made again."""
 SETTLED = 0.1
 """Seconds after which a folder's time stamp is believed: a second change within one tick of the clock leaves it."""
+MAPPED = 2**27
+"""Bytes of the file that are read without copying them."""
 BUSY = 10.0
 """Seconds that a process waits for another one's writing."""
 
@@ -46,18 +47,24 @@ CREATE TABLE runs (
     env_name TEXT, objective TEXT, preset TEXT, task TEXT, state TEXT, arm TEXT, parent TEXT, proposal TEXT,
     session TEXT, replicates_of TEXT, legacy INTEGER, created REAL, finished REAL, last_seed INTEGER,
     goodness REAL, score REAL, low REAL, high REAL, n INTEGER, score_values TEXT,
-    fingerprint TEXT, kin TEXT, place BLOB, config TEXT, record TEXT
+    fingerprint TEXT, kin TEXT
 );
+CREATE TABLE texts (run_id TEXT PRIMARY KEY, config TEXT, record TEXT) WITHOUT ROWID;
+CREATE TABLE places (run_id TEXT PRIMARY KEY, kin TEXT, fingerprint TEXT, place BLOB);
+CREATE INDEX by_kin ON places (kin);
 CREATE INDEX by_time ON runs (created, run_id);
 CREATE INDEX by_group ON runs (env_name, objective, preset, task, created);
-CREATE INDEX by_score ON runs (env_name, objective, preset, task, goodness);
+CREATE INDEX by_score ON runs (env_name, objective, preset, task, goodness, legacy);
+CREATE INDEX by_end ON runs (
+    env_name, objective, preset, task, finished, run_id, replicates_of, goodness, score
+);
 CREATE INDEX by_parent ON runs (parent);
 CREATE INDEX by_original ON runs (replicates_of);
 CREATE INDEX by_session ON runs (session);
 CREATE INDEX by_fingerprint ON runs (fingerprint);
-CREATE INDEX by_kin ON runs (kin);
 CREATE INDEX unsettled ON runs (settled) WHERE settled = 0;
 CREATE TABLE verdicts (run_id TEXT PRIMARY KEY, time TEXT, verdict TEXT, line TEXT);
+CREATE INDEX firsts ON verdicts (time) WHERE verdict = 'first';
 CREATE TABLE confirmations (
     number INTEGER PRIMARY KEY, time TEXT, candidate TEXT, incumbent TEXT, outcome TEXT, line TEXT
 );
@@ -67,6 +74,8 @@ CREATE TABLE importance (
     PRIMARY KEY (env_name, objective, preset, task)
 );
 """
+VERSION = zlib.crc32(TABLES.encode()) % 2**31
+"""Of the tables; an index with others is thrown away and made again."""
 Answer = TypeVar("Answer")
 OF_GROUP = "env_name = ? AND objective = ? AND preset = ? AND task = ?"
 
@@ -137,8 +146,8 @@ class Index:
             newest: how many at most, the latest ones; -1 for all.
         """
         query = (
-            f"SELECT run_id, record FROM runs WHERE damaged IS NULL AND ({where})"  # noqa: S608
-            " ORDER BY created DESC, run_id DESC LIMIT ?"
+            f"SELECT runs.run_id, record FROM runs JOIN texts USING (run_id) WHERE damaged IS NULL AND ({where})"  # noqa: S608
+            " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
         )
         found = self.trust(
             lambda base: base.execute(query, (*values, newest)).fetchall(), lambda rows: (row[0] for row in rows)
@@ -180,11 +189,11 @@ class Index:
     def incumbent(self, group: Group) -> str | None:
         """The run that was confirmed last, else the first one of the group."""
         crowned = (
-            f"SELECT candidate FROM confirmations JOIN runs ON run_id = candidate WHERE outcome = 'confirmed'"  # noqa: S608
+            f"SELECT candidate FROM confirmations CROSS JOIN runs ON run_id = candidate WHERE outcome = 'confirmed'"  # noqa: S608
             f" AND damaged IS NULL AND {OF_GROUP} ORDER BY number DESC LIMIT 1"
         )
         first = (
-            f"SELECT runs.run_id FROM verdicts JOIN runs ON runs.run_id = verdicts.run_id WHERE verdict = 'first'"  # noqa: S608
+            f"SELECT runs.run_id FROM verdicts CROSS JOIN runs ON runs.run_id = verdicts.run_id WHERE verdict = 'first'"  # noqa: S608
             f" AND damaged IS NULL AND {OF_GROUP} ORDER BY time LIMIT 1"
         )
         found = self.ask(crowned, tuple(group)) or self.ask(first, tuple(group))
@@ -216,14 +225,14 @@ class Index:
         with self._base() as base:
             found = [_read(self.workspace.run(name)) for name in self._folders()]
             with _writing(base):
-                for table in ("runs", "verdicts", "confirmations", "importance", "meta"):
+                for table in ("runs", "texts", "places", "verdicts", "confirmations", "importance", "meta"):
                     base.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
                 _store(base, found)
             self._sync(base)
             return len(found)
 
     def _sync(self, base: sqlite3.Connection) -> None:
-        stamp, changed = self._stamp(), list[tuple[Any, ...]]()
+        stamp, changed = self._stamp(), list[Read]()
         gone: set[str] = set()
         known = dict(base.execute("SELECT key, value FROM meta"))
         if stamp is None or known.get("stamp") != stamp:
@@ -239,7 +248,8 @@ class Index:
         if not (changed or gone or added or (stamp is not None and known.get("stamp") != stamp)):
             return
         with _writing(base):
-            base.executemany("DELETE FROM runs WHERE run_id = ?", [(name,) for name in gone])
+            for table in ("runs", "texts", "places"):
+                base.executemany(f"DELETE FROM {table} WHERE run_id = ?", [(name,) for name in gone])  # noqa: S608
             _store(base, changed)
             for tail in added:
                 tail.store(base)
@@ -338,6 +348,7 @@ def _inode(path: Path) -> int | None:
 def _prepared(base: sqlite3.Connection) -> sqlite3.Connection:
     base.execute("PRAGMA journal_mode = WAL")
     base.execute("PRAGMA synchronous = NORMAL")  # it can be made again; the folders are flushed
+    base.execute(f"PRAGMA mmap_size = {MAPPED}")
     if base.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return base
     with _writing(base):
@@ -376,7 +387,16 @@ def _signature(paths: RunPaths) -> str:
     return " ".join(found)
 
 
-def _read(paths: RunPaths) -> tuple[Any, ...]:
+class Read(NamedTuple):
+    """What one folder says."""
+
+    row: tuple[Any, ...]
+    config: str | None = None
+    record: str | None = None
+    place: bytes | None = None
+
+
+def _read(paths: RunPaths) -> Read:
     """One folder's row; a folder that can't be read has a row that says so."""
     signature = _signature(paths)
     try:
@@ -388,28 +408,31 @@ def _read(paths: RunPaths) -> tuple[Any, ...]:
         why = str(error)
     else:
         return _row(paths.dir.name, signature, record, config, summary)
-    return (paths.dir.name, signature, 0, why, *[None] * 25)
+    return Read((paths.dir.name, signature, 0, why, *[None] * 22))
 
 
-def _row(
-    name: str, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None
-) -> tuple[Any, ...]:
+def _row(name: str, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
     metric, direction = objective_of(record.objective, record.env_name)
     found = summary.metrics.get(metric) if summary else None
     goodness = None if found is None else found.mean if direction == "max" else -found.mean
     kin, place = kinship(config.env_name, config.flat())
-    return (
+    row = (
         name, signature, int(record.state.ended), None, *record.group, record.state.value, record.arm, record.parent,
         record.proposal, record.session, record.replicates_of, int(record.legacy), record.created.timestamp(),
         record.finished.timestamp() if record.finished else None, max(record.seeds, default=None), goodness,
         found.mean if found else None, found.low if found else None, found.high if found else None,
         found.n if found else None, json.dumps(list(found.values) if found else []),
-        identity(config.env_name, config.flat()), kin, place, config.model_dump_json(), record.model_dump_json(),
+        identity(config.env_name, config.flat()), kin,
     )  # fmt: skip
+    return Read(row, config.model_dump_json(), record.model_dump_json(), place)
 
 
-def _store(base: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-    base.executemany(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 29)})", rows)  # noqa: S608 - marks only
+def _store(base: sqlite3.Connection, found: Iterable[Read]) -> None:
+    for one in found:
+        name, *_, fingerprint, kin = one.row
+        base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 26)})", one.row)  # noqa: S608 - marks only
+        base.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, one.config, one.record))
+        base.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (name, kin, fingerprint, one.place))
 
 
 class _Tail:

@@ -22,6 +22,8 @@ FEWEST = 10
 """Runs below which no importance is worked out: it would be noise."""
 GREW = 1.1
 """Times as many runs as it was worked out from, and an importance is worked out again."""
+SHOWN = 200
+"""Runs that are named as having tried a config, at most."""
 DEEP = 1_000
 """Ancestors that a lineage goes back."""
 
@@ -112,7 +114,7 @@ class Questions:
         Raises:
             NotFound: there is no such run, or it can't be read.
         """
-        found = self.index.ask("SELECT config FROM runs WHERE run_id = ? AND damaged IS NULL", (run_id,))
+        found = self.index.ask("SELECT config FROM texts WHERE run_id = ? AND config IS NOT NULL", (run_id,))
         if not found:
             raise NotFound(f"run {run_id!r} is not in {self.index.workspace.root}: 'autopilot runs' lists what is")
         return Config.model_validate_json(found[0][0])
@@ -128,8 +130,8 @@ class Questions:
         kin, place = kinship(config.env_name, config.flat())
         where, values = of_group(group)
         near = self.index.ask(
-            f"SELECT run_id, place, fingerprint FROM runs WHERE {where} AND kin = ? AND damaged IS NULL AND {OWN}",  # noqa: S608
-            (*values, kin),
+            "SELECT run_id, place, fingerprint FROM places WHERE kin = ?",
+            (kin,),
         )
         if not near:
             return []
@@ -138,11 +140,10 @@ class Questions:
         apart = np.abs(theirs - mine) > NEAR * np.maximum(np.abs(theirs), np.abs(mine))
         unlike = apart | (np.isnan(theirs) != np.isnan(mine))
         exact = identity(config.env_name, config.flat())
-        same = [
-            (print_ != exact, name) for (name, _, print_), no in zip(near, unlike.any(axis=1), strict=True) if not no
-        ]
-        names = [name for _, name in sorted(same)][:50]
-        found = {row.run_id: row for row in self.index.rows(f"runs.run_id IN ({','.join('?' * len(names))})", names)}
+        alike = [one for one, no in zip(near, unlike.any(axis=1), strict=True) if not no]
+        names = [name for _, name in sorted((found != exact, name) for name, _, found in alike)][:SHOWN]
+        ours = f"runs.run_id IN ({','.join('?' * len(names))}) AND {where} AND {OWN}"
+        found = {row.run_id: row for row in self.index.rows(ours, (*names, *values))}
         return [found[name] for name in names if name in found]
 
     def trend(self, group: Group, count: int) -> Trend:
@@ -191,7 +192,8 @@ class Questions:
         """
         where, values = of_group(group)
         found = self.index.ask(
-            f"SELECT goodness, config FROM runs WHERE {where} AND goodness IS NOT NULL AND NOT legacy",  # noqa: S608
+            f"SELECT goodness, config FROM runs JOIN texts USING (run_id) WHERE {where}"  # noqa: S608
+            " AND goodness IS NOT NULL AND NOT legacy",
             values,
         )
         if len(found) < FEWEST:

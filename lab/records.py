@@ -6,9 +6,10 @@ Files are the truth. What training wrote freezes when the run ends; verdicts and
 import hashlib
 import json
 import secrets
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +25,10 @@ def new_id(at: datetime) -> str:
     """A name that sorts by time and does not collide, such as `2025-09-20T162635Z-k3f9`."""
     alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
     return f"{at:%Y-%m-%dT%H%M%SZ}-{''.join(secrets.choice(alphabet) for _ in range(4))}"
+
+
+Upgrades = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
+"""A schema's version to what makes the next one of a record of it."""
 
 
 class Record(BaseModel):
@@ -143,7 +148,10 @@ class Pruning(Record):
 class RunRecord(Record):
     """`run.json`."""
 
-    schema_version: Literal[1] = SCHEMA
+    # 2: `replicates_of`, `legacy`, `flags`. Before them every run was one of its own, trained here.
+    UPGRADES: ClassVar[Upgrades] = {1: lambda old: {**old, "replicates_of": None, "legacy": False, "flags": []}}
+
+    schema_version: Literal[2] = 2
     run_id: str
     state: RunState = RunState.QUEUED
     env_name: str

@@ -73,7 +73,7 @@ def screen_p(new: Sequence[float], old: Sequence[float], direction: Direction) -
     """
     import numpy as np
 
-    if not new or not old:
+    if not len(new) or not len(old):
         return 1.0
     values = np.concatenate([np.asarray(new, float), np.asarray(old, float)]) * (1 if direction == "max" else -1)
     n, total = len(new), len(new) + len(old)

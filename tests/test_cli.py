@@ -212,7 +212,14 @@ class Terminal:
 
 def test_the_progress_bar_shows_steps_sps_score_and_eta(workspace: Workspace) -> None:
     terminal = Terminal(
-        workspace, "train", "--set", "train.total_timesteps=800000", "--set", "autopilot.eval_steps=200"
+        workspace,
+        "train",
+        "--seeds",
+        "2",
+        "--set",
+        "train.total_timesteps=800000",
+        "--set",
+        "autopilot.eval_steps=200",
     )
     screen = terminal.wait_for(r"M/1\.60M  \d+K SPS in all  perf 0\.\d+  ETA \d:\d\d")
     assert "%" in screen

@@ -126,6 +126,8 @@ def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
     verdict = ctx.notebook.verdicts().get(run.run_id)
     row: dict[str, Any] = {"run": run.run_id, "state": run.state, "arm": run.arm, "parent": run.parent}
     row["changed_from_parent"] = _changes(ctx, run)
+    if run.replicates_of:
+        row["fresh_seeds_of"] = run.replicates_of
     if summary and metric in summary.metrics:
         row[metric] = summary_of(summary.metrics[metric])
     if verdict:

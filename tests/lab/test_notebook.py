@@ -1,12 +1,13 @@
 """Runs on disk: whole or not there, frozen once ended, readable when damaged."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from lab.config import Config
 from lab.curves import run_curves
-from lab.errors import AutopilotError, InvalidInput, NotFound
+from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound
 from lab.files import append_line, read_lines, read_model, write_atomic, write_model
 from lab.notebook import Notebook
 from lab.paths import Workspace
@@ -168,3 +169,23 @@ def test_runs_of_another_task_have_an_incumbent_of_their_own(
     assert notebook.incumbent(other.group) == other.run_id
     child = make_run({"env.report_interval": 3, "autopilot.eval_steps": 1}, parent=first.run_id)
     assert child.task == first.task
+
+
+def test_a_record_of_an_older_version_is_read_and_one_of_a_newer_refused(
+    make_run: RunMaker, notebook: Notebook
+) -> None:
+    run = make_run()
+    path = notebook.paths(run.run_id).run
+    now_written = json.loads(path.read_text())
+    older = {key: value for key, value in now_written.items() if key not in ("replicates_of", "legacy", "flags")}
+    path.write_text(json.dumps({**older, "schema_version": 1}))
+    assert notebook.run(run.run_id) == run
+    assert json.loads(path.read_text())["schema_version"] == 1  # to read is not to write
+    assert [row.run_id for row in notebook.index.rows()] == [run.run_id]
+    path.write_text(json.dumps({**now_written, "schema_version": 99, "tomorrow": 1}))
+    with pytest.raises(Damaged, match="has schema 99, this version reads up to 2: a newer one wrote it"):
+        notebook.run(run.run_id)
+    assert "schema 99" in notebook.damaged[run.run_id]
+    path.write_text(json.dumps({**older, "schema_version": 0}))
+    with pytest.raises(Damaged, match="schema_version"):
+        notebook.run(run.run_id)
