@@ -59,7 +59,7 @@ def write_report(
         nothing_staged: why nothing was.
     """
     paths = notebook.workspace.run(run.run_id)
-    summary, verdict = notebook.summary(run.run_id), notebook.verdicts().get(run.run_id)
+    summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
     metric, _ = objective_of(run.objective, run.env_name)
     others = _others(notebook, run, verdict)
     results = notebook.results(run)
@@ -236,11 +236,9 @@ def _train_line(config: Config) -> str:
 
 
 def _trend(notebook: Notebook, run: RunRecord, metric: str) -> list[dict[str, str]]:
-    verdicts = notebook.verdicts()
-    earlier = [other for other in notebook.runs(run.group) if other.created <= run.created and other.state.ended]
     rows = []
-    for other in earlier[-TREND:]:
-        verdict = verdicts.get(other.run_id)
+    for other in notebook.before(run, TREND):
+        verdict = notebook.verdict(other.run_id)
         bold = "**" if other.run_id == run.run_id else ""
         rows.append(
             {

@@ -367,6 +367,6 @@ class Session:
         metric, _ = objective_of(run.objective, run.env_name)
         if run.state is not RunState.FINISHED:
             return f"{run.state}: {run.reason}"
-        verdict = self.notebook.index.verdict(run.run_id)
+        verdict = self.notebook.verdict(run.run_id)
         standing = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
         return f"{metric} {score_text(self.notebook, run, metric)}, {standing}"

@@ -26,7 +26,7 @@ def emit_json(value: Any) -> None:
 def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
     """One line of `autopilot runs`."""
     metric, _ = objective_of(run.objective, run.env_name)
-    summary, verdict = notebook.summary(run.run_id), notebook.verdicts().get(run.run_id)
+    summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
     score = summary.metrics[metric].model_dump() if summary and metric in summary.metrics else None
     return {
         "run_id": run.run_id,

@@ -83,7 +83,7 @@ class Incumbency:
         if run.run_id in screened[allowed:]:
             rule = "the error budget that was laid out for them is used up"
             raise InvalidInput(f"{allowed} runs have been screened before run {run.run_id}: {rule}")
-        verdict = self.notebook.index.verdict(run.run_id)
+        verdict = self.notebook.verdict(run.run_id)
         passed = verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
         level = level_for(self.candidates) * (1 if passed else SCREEN)  # without the screen its share is on the test
         metric, _ = objective_of(self.group.objective, self.group.env_name)
@@ -148,7 +148,7 @@ class Incumbency:
         had = {found.candidate for found in self._all()}
         incumbent = self.notebook.incumbent(self.group)
         for run_id in self._screened():
-            verdict = self.notebook.index.verdict(run_id)
+            verdict = self.notebook.verdict(run_id)
             passed = verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
             if passed and run_id not in had and verdict is not None and verdict.against == incumbent:
                 try:

@@ -10,7 +10,6 @@ WAL: any number of processes read while one writes, and each of them may bring t
 written (a read-only disk, a full one) it is kept in memory instead.
 """
 
-import contextlib
 import json
 import os
 import sqlite3
@@ -27,9 +26,9 @@ from pydantic import ValidationError
 
 from lab.config import Config
 from lab.environments import objective_of
-from lab.errors import Damaged, InvalidInput
+from lab.errors import Damaged
 from lab.files import read_model
-from lab.paths import RunPaths, Workspace
+from lab.paths import RunPaths, Workspace, is_id
 from lab.records import Confirmation, Group, RunRecord, RunState, TrainerSummary, Verdict
 from lab.space import identity, kinship
 
@@ -279,12 +278,11 @@ class Index:
     def _folders(self) -> Iterator[str]:
         if not self.workspace.runs.is_dir():
             return
+        others = self.workspace.sessions.name
         with os.scandir(self.workspace.runs) as entries:
             for entry in entries:
-                if entry.name != self.workspace.sessions.name and not entry.name.startswith(".") and entry.is_dir():
-                    with contextlib.suppress(InvalidInput):  # a name that none of ours has
-                        self.workspace.run(entry.name)
-                        yield entry.name
+                if is_id(entry.name) and entry.name != others and entry.is_dir():
+                    yield entry.name
 
     # --- connections ---------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from lab.config import SECTIONS, Config
 from lab.environments import metrics_of, objective_of
 from lab.errors import InvalidInput, Problem
 from lab.files import locked, write_atomic, write_json, write_model
-from lab.paths import ID, RunPaths, Workspace
+from lab.paths import RunPaths, Workspace, is_id
 from lab.records import MetricSummary, RunRecord, RunState, TrainerSummary
 from lab.space import PARAMETERS, space_for
 from lab.summary import oddity
@@ -65,7 +65,7 @@ def look(folder: Path, objective: str | None = None) -> list[Found]:
     places = [folder] if _is_run(folder) else sorted(place for place in folder.iterdir() if _is_run(place))
     if not places:
         raise _refused(folder, "has no run in it", f"a folder with {', '.join(FILES[:2])} or {FILES[5]}")
-    if odd := next((place.name for place in places if not ID.fullmatch(place.name) or ".." in place.name), None):
+    if odd := next((place.name for place in places if not is_id(place.name)), None):
         raise _refused(odd, "can't be a run's name", "letters, digits, '.', '_' and '-', 80 at most")
     return [_run(place, {other.name for other in places}, objective) for place in places]
 

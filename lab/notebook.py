@@ -81,6 +81,12 @@ class Notebook:
         where, values = ("env_name = ?", (env_name,)) if env_name else ("1", ())
         return self.index.records(where, values, newest=count)
 
+    def before(self, run: RunRecord, count: int) -> list[RunRecord]:
+        """The latest ended runs of a run's group up to itself, oldest first, fresh seeds of others left out."""
+        where, values = of_group(run.group)
+        where = f"{where} AND created <= ? AND settled AND replicates_of IS NULL"
+        return self.index.records(where, (*values, run.created.timestamp()), newest=count)
+
     def paths(self, run_id: str) -> RunPaths:
         """Files of an existing run.
 
@@ -289,6 +295,10 @@ class Notebook:
         """Run id to its verdict."""
         return self.index.verdicts()
 
+    def verdict(self, run_id: str) -> Verdict | None:
+        """One run's; None while it has none."""
+        return self.index.verdict(run_id)
+
     def judge(self, run: RunRecord) -> Verdict | None:
         """The verdict of a finished run, recorded once: against the incumbent of its group, or its control.
 
@@ -297,7 +307,7 @@ class Notebook:
         """
         if run.replicates_of or run.legacy:
             return None
-        if known := self.index.verdict(run.run_id):
+        if known := self.verdict(run.run_id):
             return known
         incumbent, like = self.incumbent(run.group), control(self, run)
         against = like.run_id if like else incumbent

@@ -29,13 +29,18 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def is_id(name: str) -> bool:
+    """It can be the name of a run, a session or a proposal."""
+    return ID.fullmatch(name) is not None and ".." not in name
+
+
 def checked(kind: str, name: str) -> str:
     """`name`, if it can be a folder of ours.
 
     Raises:
         NotFound: it can't.
     """
-    if not ID.fullmatch(name) or ".." in name:
+    if not is_id(name):
         raise NotFound(f"{kind} {name[:80]!r} is not in this workspace: an id has letters, digits, '.', '_' and '-'")
     return name
 

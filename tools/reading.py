@@ -123,7 +123,7 @@ def _noise_floor(noise: tuple[float, int] | None, n: int) -> dict[str, Any] | No
 
 def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
     summary = ctx.notebook.summary(run.run_id)
-    verdict = ctx.notebook.verdicts().get(run.run_id)
+    verdict = ctx.notebook.verdict(run.run_id)
     row: dict[str, Any] = {"run": run.run_id, "state": run.state, "arm": run.arm, "parent": run.parent}
     row["changed_from_parent"] = _changes(ctx, run)
     if run.replicates_of:
@@ -173,7 +173,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     config = ctx.notebook.config(record.run_id)
     agents = 1.0 if record.legacy else ctx.inventory.environment(config.env_name).agents_per_env or 1.0
     summary = ctx.notebook.summary(record.run_id)
-    verdict = ctx.notebook.verdicts().get(record.run_id)
+    verdict = ctx.notebook.verdict(record.run_id)
     took = active_time(record)
     start, said = _account(ctx, record)
     return {
