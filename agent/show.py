@@ -13,9 +13,13 @@ from lab.inventory import Environment
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.proposals import Proposals
+from lab.questions import Questions
 from lab.records import Confirmation, Proposal, RunRecord, SessionRecord
 from lab.text import plain
 from lab.validate import space_of
+
+LINE = 6
+"""Relatives that are named."""
 
 
 def emit_json(value: Any) -> None:
@@ -131,6 +135,15 @@ def print_confirmation(found: Confirmation) -> None:
 def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
     """What else there is to know of a run: label and text, only where there is something to say."""
     found: list[tuple[str, str]] = []
+    questions = Questions(notebook.index)
+    if len(above := questions.lineage(run.run_id)) > 2:
+        found.append(
+            ("lineage", " ← ".join(row.run_id for row in above[:LINE]) + (" ← …" if len(above) > LINE else ""))
+        )
+    if children := questions.children(run.run_id):
+        more = f" and {len(children) - LINE} more" if len(children) > LINE else ""
+        found.append(("children", ", ".join(row.run_id for row in children[:LINE]) + more))
+    found += [("flag", flag) for flag in run.flags]
     try:
         results = notebook.results(run)
     except Damaged as error:

@@ -60,38 +60,37 @@ class Incumbency:
         Raises:
             InvalidInput: the run can't become incumbent, or another confirmation is under way.
         """
-        incumbent = self.notebook.incumbent(self.group)
+        incumbent, current = self.notebook.incumbent(self.group), self.current()
+        if current and current.candidate == run.run_id:
+            return current
         if incumbent is None or run.run_id == incumbent:
             raise InvalidInput(f"run {run.run_id} is the incumbent: there is nothing to confirm it against")
-        if run.state is not RunState.FINISHED or run.replicates_of or run.legacy:
-            what = (
-                "imported" if run.legacy else f"a replicate of {run.replicates_of}" if run.replicates_of else run.state
-            )
-            raise InvalidInput(f"run {run.run_id} is {what}: only a finished run of its own can become incumbent")
-        if run.resume is not None:
-            raise InvalidInput(f"run {run.run_id} went on from other weights: only a fresh start can become incumbent")
-        if current := self.current():
-            if current.candidate == run.run_id:
-                return current
+        if why := self._unfit(run, incumbent):
+            raise InvalidInput(f"run {run.run_id} {why}")
+        if current:
             rule = "is under way: 'autopilot confirm' ends it first"
             raise InvalidInput(f"the confirmation of {current.candidate} {rule}")
-        ended = next((c for c in self._all() if c.candidate == run.run_id and c.outcome != "opened"), None)
-        if ended is not None:
-            rule = "and gets no second confirmation"
-            raise InvalidInput(f"run {run.run_id} was {ended.outcome} against {ended.incumbent} {rule}")
-        screened, allowed = self._screened(), self.candidates or CANDIDATES
-        if run.run_id in screened[allowed:]:
-            rule = "the error budget that was laid out for them is used up"
-            raise InvalidInput(f"{allowed} runs have been screened before run {run.run_id}: {rule}")
-        verdict = self.notebook.verdict(run.run_id)
-        passed = verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
-        level = level_for(self.candidates) * (1 if passed else SCREEN)  # without the screen its share is on the test
         metric, _ = objective_of(self.group.objective, self.group.env_name)
         return self._record(Confirmation(
             time=now(), candidate=run.run_id, incumbent=incumbent, session=self.session, outcome="opened",
-            why=f"{GROUP * len(SPENDING)} fresh seeds a side at most", level=level,
+            why=f"{GROUP * len(SPENDING)} fresh seeds a side at most", level=self._level(run),
             min_effect=self._matters(), group=GROUP, looks=len(SPENDING), metric=metric,
         ))  # fmt: skip
+
+    def _unfit(self, run: RunRecord, incumbent: str) -> str | None:
+        """Why a run can't become incumbent, whatever its score; None when it can."""
+        if run.legacy or run.replicates_of or run.state is not RunState.FINISHED:
+            what = f"a replicate of {run.replicates_of}" if run.replicates_of else run.state
+            return f"is {'imported' if run.legacy else what}: only a finished run of its own can become incumbent"
+        if run.resume is not None:
+            return "went on from other weights: only a fresh start can become incumbent"
+        ended = next((c for c in self._all() if c.candidate == run.run_id and c.outcome != "opened"), None)
+        if ended is not None:
+            return f"was {ended.outcome} against {ended.incumbent} and gets no second confirmation"
+        mine, theirs = (self.notebook.config(name).train["total_timesteps"] for name in (run.run_id, incumbent))
+        if mine != theirs:
+            return f"trains for {mine:,} steps and the incumbent for {theirs:,}: only equal lengths can be compared"
+        return None
 
     def fresh(self, run_id: str) -> list[RunRecord]:
         """The ended runs that repeated a config on fresh seeds and had no part in choosing it, in order."""
@@ -166,6 +165,24 @@ class Incumbency:
         )
         values = [*([self.session] if self.session else []), *self.group]
         return [run for (run,) in self.notebook.index.ask(query, values)]
+
+    def _level(self, run: RunRecord) -> float:
+        """What the run may use of the error budget: its share of the session's, or of all that ran outside sessions.
+
+        Raises:
+            InvalidInput: as many runs as it was laid out for have been screened before.
+        """
+        screened = self._screened()
+        number = screened.index(run.run_id) + 1 if run.run_id in screened else len(screened)
+        allowed = self.candidates or CANDIDATES
+        if self.session is None:  # nobody said how many there would be: later ones get less
+            allowed = max(allowed, number)
+        if number > allowed:
+            rule = "the error budget that was laid out for them is used up"
+            raise InvalidInput(f"{allowed} runs have been screened before run {run.run_id}: {rule}")
+        verdict = self.notebook.verdict(run.run_id)
+        passed = verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
+        return level_for(allowed) * (1 if passed else SCREEN)  # without the screen its share is on the test
 
     def _matters(self) -> float:
         if self.min_effect is not None:

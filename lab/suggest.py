@@ -18,6 +18,7 @@ from lab.config import Config
 from lab.environments import objective_of
 from lab.inventory import Environment, Inventory
 from lab.notebook import Notebook
+from lab.questions import Questions
 from lab.records import Group, RunRecord
 from lab.space import Parameter, Scale
 from lab.validate import check_overrides, space_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 STARTUP_TRIALS = 4
 """Runs before TPE models them; fewer say nothing."""
 SAME = 0.02
-"""Two values closer than this share of a key's range are the same idea."""
+"""A value that is closer to the parent's than this share of the key's range changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Candidate:
     changes: dict[str, Any]
     """Valid overrides of the parent's config."""
     tried: str | None
-    """A run that had all but this config already."""
+    """A run that had this config already, or one too close to tell."""
 
 
 def suggest(
@@ -135,6 +136,7 @@ def suggest(
     study = _study(notebook, group, runs, configs, dims)
     ranks = {key: rank for rank, key in enumerate(key for key in space_of(environment) if key in dims)}
     found: list[Candidate] = []
+    questions = Questions(notebook.index)
     for attempt in range(8 * count):
         if len(found) == count:
             break
@@ -149,7 +151,7 @@ def suggest(
         if any(_close(dims, base, changes, other) for other in avoid):
             continue
         config = base.with_overrides(changes)
-        tried = next((name for name, other in configs.items() if _same(dims, config, other)), None)
+        tried = next((row.run_id for row in questions.tried(config, group)), None)
         found.append(Candidate(changes, tried))
     return found
 
@@ -215,10 +217,6 @@ def _draw(
 
 def _moved(dim: Dimension, one: float, other: float) -> bool:
     return abs(dim.place(one) - dim.place(other)) > SAME
-
-
-def _same(dims: Mapping[str, Dimension], one: Config, other: Config) -> bool:
-    return not any(_moved(dim, float(one.get(key)), float(other.get(key))) for key, dim in dims.items())
 
 
 def _close(dims: Mapping[str, Dimension], base: Config, changes: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

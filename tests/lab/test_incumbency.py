@@ -157,9 +157,11 @@ def test_who_can_not_become_incumbent(make_run: RunMaker, notebook: Notebook, fr
     base = make_run({"autopilot.seeds": 5})
     failed = make_run(GOOD, parent=base.run_id, fault="crash")
     warm = make_run({"autopilot.resume_mode": "continue", "autopilot.resume_from": base.run_id}, parent=base.run_id)
+    longer = make_run({"train.total_timesteps": 4_000_000}, parent=base.run_id)
     place = Incumbency(notebook, base.group)
     replicate = fresh(Need(base.run_id, 2))
     for run, why in ((base, "is the incumbent"), (failed, "is failed"), (warm, "went on from other weights"),
+                     (longer, "only equal lengths can be compared"),
                      (replicate, f"is a replicate of {base.run_id}")):  # fmt: skip
         with pytest.raises(InvalidInput, match=why):
             place.open(run)

@@ -200,18 +200,19 @@ def together(workspace: Workspace, tmp_path: Path, config: str, *, writers: int,
     assert {row.run_id for row in index.rows()} == written
 
 
-def test_writers_and_readers_at_once_lose_nothing(workspace: Workspace, tmp_path: Path, notebook: Notebook,
-                                                  make_run: RunMaker) -> None:  # fmt: skip
+@pytest.fixture
+def written(workspace: Workspace, notebook: Notebook, make_run: RunMaker) -> str:
+    """A config to write runs of, in a workspace that is empty again."""
     config = notebook.config(make_run().run_id).model_dump_json()
     shutil.rmtree(workspace.runs)
     workspace.create()
-    together(workspace, tmp_path, config, writers=2, readers=3, seconds=3)
+    return config
+
+
+def test_writers_and_readers_at_once_lose_nothing(workspace: Workspace, tmp_path: Path, written: str) -> None:
+    together(workspace, tmp_path, written, writers=2, readers=3, seconds=3)
 
 
 @pytest.mark.slow
-def test_two_writers_and_twenty_readers_for_a_minute(workspace: Workspace, tmp_path: Path, notebook: Notebook,
-                                                     make_run: RunMaker) -> None:  # fmt: skip
-    config = notebook.config(make_run().run_id).model_dump_json()
-    shutil.rmtree(workspace.runs)
-    workspace.create()
-    together(workspace, tmp_path, config, writers=2, readers=20, seconds=60)
+def test_two_writers_and_twenty_readers_for_a_minute(workspace: Workspace, tmp_path: Path, written: str) -> None:
+    together(workspace, tmp_path, written, writers=2, readers=20, seconds=60)
