@@ -63,7 +63,11 @@ class Incumbency:
         incumbent, current = self.notebook.incumbent(self.group), self.current()
         if current and current.candidate == run.run_id:
             return current
-        if incumbent is None or run.run_id == incumbent:
+        if incumbent is None:
+            raise InvalidInput(
+                f"there is no incumbent yet to confirm {run.run_id} against: the first run to finish is it"
+            )
+        if run.run_id == incumbent:
             raise InvalidInput(f"run {run.run_id} is the incumbent: there is nothing to confirm it against")
         if why := self._unfit(run, incumbent):
             raise InvalidInput(f"run {run.run_id} {why}")

@@ -21,6 +21,7 @@ from lab.errors import InvalidInput, Problem
 from lab.files import locked, write_atomic, write_json, write_model
 from lab.paths import RunPaths, Workspace, is_id
 from lab.records import MetricSummary, RunRecord, RunState, TrainerSummary
+from lab.space import LARGEST as TOO_LARGE
 from lab.space import PARAMETERS, space_for
 from lab.summary import oddity
 from lab.text import plain
@@ -29,6 +30,8 @@ FILES = ("config.json", "override.json", "config_diff.json", "run.json", "summar
          "notes.txt", "model_path.txt")  # fmt: skip
 LARGEST = 5_000_000
 """Bytes of one of them; a larger one is left where it is, and said."""
+DEEP = 20
+"""Levels of a nested value that are kept."""
 PRESET = "imported"
 ALIASES = {"entropy_coef": "ent_coef", "lr": "learning_rate"}
 """Other names of keys of `train`."""
@@ -124,7 +127,7 @@ def _run(place: Path, beside: set[str], objective: str | None) -> Found:
     at = _time(told.get("timestamp"), about.get("timestamp"), about.get("created"), place)
     scored = metric in metrics
     parent = about.get("parent") or about.get("parent_run_id")
-    if parent is not None and parent not in beside:
+    if parent is not None and (not isinstance(parent, str) or parent not in beside or parent == place.name):
         flags.append(f"its parent {plain(str(parent), 100)} was not imported")
         parent = None
     record = RunRecord(
@@ -157,13 +160,33 @@ def _text(path: Path, flags: list[str]) -> str | None:
 
 def _mapping(name: str, text: str, flags: list[str]) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = _storable(json.loads(text))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         flags.append(f"{name} is not a JSON object: nothing was taken from it")
         return {}
-    return {str(key): value for key, value in found.items()}
+    return found
+
+
+def _storable(value: Any, depth: int = 0) -> Any:
+    """The same in what our files can hold: a number that JSON has no word for becomes its text, as does a huge one."""
+    if isinstance(value, (list, dict)) and depth >= DEEP:
+        return "(nested more deeply than is kept)"
+    if isinstance(value, dict):
+        return {plain(_text_of(key), 200): _storable(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_storable(inner, depth + 1) for inner in value]
+    if isinstance(value, str):
+        return _text_of(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return str(value)[:40] if isinstance(value, int) and abs(value) >= TOO_LARGE else value
+
+
+def _text_of(value: str) -> str:
+    """Without halves of characters, which no file can hold."""
+    return value.encode(errors="replace").decode()
 
 
 def _of(found: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:

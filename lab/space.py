@@ -88,14 +88,17 @@ class Parameter:
         return schema
 
     def _has_type(self, value: object) -> bool:
-        """A bool is not a number, a string is not a number, NaN and infinity are not numbers."""
+        """A bool is no number, a string is no number, NaN and infinity are none; nor is what 64 bits can't hold."""
+        if isinstance(value, int) and not isinstance(value, bool) and self.kind in (int, float):
+            return abs(value) < LARGEST
         if self.kind is float:
-            return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            return isinstance(value, float) and math.isfinite(value)
         if self.kind is int:
-            return isinstance(value, int) and not isinstance(value, bool)
+            return False
         return isinstance(value, self.kind)
 
 
+LARGEST = 2**63
 _ARTICLE = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 _JSON_TYPE = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -225,7 +228,7 @@ def kinship(env_name: str, flat: Mapping[str, Any]) -> tuple[str, bytes]:
     Returns:
         A hash of everything that is no number of the table, and the numbers (float64, NaN where one is not set).
     """
-    numbers = {p.key: float(flat[p.key]) for p in _MEASURED if isinstance(flat.get(p.key), (int, float))}
+    numbers = {p.key: float(value) for p in _MEASURED if p._has_type(value := flat.get(p.key)) and value is not None}
     others = {key: value for key, value in _what_counts(flat).items() if key not in numbers}
     place = [numbers.get(p.key, math.nan) for p in _MEASURED]
     place = [1 - x if p.scale is Scale.LOGIT else x for p, x in zip(_MEASURED, place, strict=True)]

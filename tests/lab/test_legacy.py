@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lab.legacy import look, store
+from agent.show import run_row, show_run
+from lab.legacy import FILES, look, store
 from lab.notebook import Notebook
 from lab.paths import Workspace
+from lab.questions import Questions
 from lab.records import RunState
 from tests.conftest import Cli, tree
 
@@ -141,3 +145,45 @@ def test_hostile_files_stay_outside(tmp_path: Path, workspace: Workspace) -> Non
     nested = "[" * 100_000
     write(tmp_path / "old" / "two", config__json=nested)
     assert look(tmp_path / "old")[1].record.state is RunState.FAILED
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.integers(10**300, 10**310) | st.floats() | st.text(max_size=8)
+    | st.sampled_from(["\ud800", "\x1b[31m", "2025-09-20T16:40:00Z", "a" * 500]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["train", "env", "vec", "metrics", "perf", "parent", "timestamp", "env_name",
+                                       "learning_rate", "seed", "gamma", "created"]) | st.text(max_size=5), inner,
+                      max_size=5),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(files=st.dictionaries(st.sampled_from(FILES), anything, min_size=1, max_size=4))
+def test_whatever_is_in_the_files_it_becomes_a_run_that_can_be_read(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, Any]
+) -> None:
+    root = tmp_path_factory.mktemp("import")
+    (root / "old" / "one").mkdir(parents=True)
+    for name, content in files.items():
+        (root / "old" / "one" / name).write_text(json.dumps(content))
+    workspace = Workspace(root / "workspace")
+    assert store(workspace, look(root / "old")) == ["one"]
+    notebook = Notebook(workspace)
+    (run,) = notebook.runs()
+    assert notebook.damaged == {}
+    assert run.legacy
+    run_row(notebook, run)
+    show_run(notebook, run)
+    assert Questions(notebook.index).lineage("one")[0].run_id == "one"
+
+
+def test_nesting_and_numbers_beyond_measure(tmp_path: Path, workspace: Workspace, notebook: Notebook) -> None:
+    deep = '{"env": ' + '{"a": ' * 500 + "1" + "}" * 501
+    write(tmp_path / "old" / "deep", config__json=deep, trainer_summary__json={"metrics": {"perf": 0.5}})
+    write(tmp_path / "old" / "huge", config__json={"train": {"gamma": 10**400, "seed": 10**30}},
+          trainer_summary__json='{"metrics": {"perf": 0.5, "score": 1' + "0" * 400 + "}}")  # fmt: skip
+    store(workspace, look(tmp_path / "old"))
+    assert notebook.damaged == {}
+    assert [run.state for run in notebook.runs()] == [RunState.FINISHED] * 2
+    assert "train.gamma = '1000" in " ".join(notebook.run("huge").flags)
