@@ -221,6 +221,9 @@ def train(
     mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
     manner = Manner(silent=as_json, parallel=parallel, mirrors=mirrors)
     if control_of is not None:
+        if settings or seeds is not None:
+            rule, valid = "changes nothing of the run that it is a control of", "no --set and no --seeds"
+            raise InvalidInput([Problem(key="control-of", value=control_of, rule=rule, valid=valid)])
         _tell(Notebook(workspace), train_control(workspace, control_of, run_id, manner), as_json=as_json)
         return
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)

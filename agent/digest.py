@@ -4,17 +4,17 @@ import re
 import shlex
 from datetime import timedelta
 
+from agent.candidates import candidates, on_fresh_seeds
 from agent.facts import changed_text, difference_text, interval_text, score_text
 from agent.prompts import render
 from agent.repro import setting
 from lab.environments import objective_of
 from lab.files import write_atomic
-from lab.index import of_group
 from lab.notebook import Notebook, active_time
 from lab.plots import best_so_far
 from lab.proposals import Proposals
 from lab.pruning import pruning_report
-from lab.records import Confirmation, Group, ProposalState, RunRecord, RunState, SessionRecord, Verdict
+from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord, Verdict
 from lab.stats import detectable
 from lab.text import number, plain
 
@@ -42,8 +42,8 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         headline=_headline(session, runs),
         metric=metric,
         standing=_standing(notebook, metric, baseline, notebook.incumbent(group), best),
-        comparison=_comparison(notebook, baseline, best, metric),
-        confirmations=[_confirmation(notebook, found) for found in _confirmations(notebook, group)],
+        comparison=_comparison(notebook, baseline, best, metric, session.seeds),
+        confirmations=candidates(notebook, group, own),
         plot="plots/best_so_far.png" if drawn else None,
         runs=[_row(notebook, run, metric, verdicts) for run in runs],
         spent=_spent(session, runs),
@@ -60,23 +60,6 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
 def _own(runs: list[RunRecord]) -> list[RunRecord]:
     """Those that are no fresh seeds of another one."""
     return [run for run in runs if run.replicates_of is None]
-
-
-def _confirmations(notebook: Notebook, group: Group) -> list[Confirmation]:
-    """How each candidate of a group stands, in the order they were opened."""
-    last = {found.candidate: found for found in notebook.index.confirmations()}
-    mine = {row.run_id for row in notebook.index.rows(*of_group(group))}
-    return [found for found in last.values() if found.candidate in mine]
-
-
-def _confirmation(notebook: Notebook, found: Confirmation) -> str:
-    """One candidate in a line."""
-    changed = changed_text(notebook, notebook.run(found.candidate))
-    head = f"{found.candidate} ({changed}) against {found.incumbent}: "
-    if found.outcome == "opened":
-        return f"{head}under way, {found.why}."
-    effect = "" if found.effect is None else f", {found.metric} {difference_text(found.effect, found.low, found.high)}"
-    return f"{head}**{found.outcome}**, {found.why}{effect}."
 
 
 def _row(notebook: Notebook, run: RunRecord, metric: str, verdicts: dict[str, Verdict]) -> dict[str, str]:
@@ -158,37 +141,30 @@ def _standing(
     return rows
 
 
-def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord | None, metric: str) -> str:
+def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord | None, metric: str, seeds: int) -> str:
     if baseline is None or best is None:
         return "No run has a score yet."
     noise = notebook.noise(baseline.group)
     floor = ""
     if noise is not None:
-        n = len(baseline.seeds)
-        seen = detectable(noise[0], n)
+        seen = detectable(noise[0], seeds)
         floor = (
             f" Replicates of one config differ by a standard deviation of {number(noise[0])} ({noise[1]} degrees of"
             f" freedom{', a rough guess' if noise[1] < 5 else ''})"
         )
-        floor += f": with {n} a side, four of five differences of {number(seen)} would be found." if seen else "."
+        floor += f": with {seeds} a side, four of five differences of {number(seen)} would be found." if seen else "."
+    fresh, told = on_fresh_seeds(notebook, best)
     if best.run_id == baseline.run_id:
-        return f"No run has a better mean than the baseline.{floor}"
-    crowned = next((c for c in reversed(_confirmations(notebook, best.group)) if c.outcome == "confirmed"), None)
-    fresh = ""
-    if crowned is not None and crowned.effect is not None:
-        what = difference_text(crowned.effect, crowned.low, crowned.high)
-        fresh = (
-            f"On {crowned.seeds} fresh seeds a side {crowned.candidate} differs from {crowned.incumbent} by"
-            f" {metric} {what}: **confirmed**, the incumbent. "
-        )
-    if crowned is not None and best.run_id == crowned.candidate:
-        return f"{fresh}{floor.strip()}"
+        return " ".join([*fresh, f"No run has a better mean than the baseline.{floor}"])
+    if told:
+        return " ".join(fresh) + floor
     verdict = notebook.compare(best.run_id, baseline.run_id)
     effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
-    return (
-        f"{fresh}Best mean against baseline: {metric} {effect}, **{verdict.verdict}** ({verdict.method}). The best of"
-        f" several means is flattered by chance: only fresh seeds tell.{floor}"
+    mean = (
+        f"Best mean against baseline: {metric} {effect}, **{verdict.verdict}** ({verdict.method}). The best of"
+        f" several means is flattered by chance: only fresh seeds tell."
     )
+    return " ".join([*fresh, mean]) + floor
 
 
 def _spent(session: SessionRecord, runs: list[RunRecord]) -> str:
@@ -213,8 +189,8 @@ def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord
     group = session.group
     staged = proposals.staged(group)
     commands = ["autopilot runs"]
-    if runs:
-        commands.append(f"autopilot report {runs[-1].run_id}")
+    if own := _own(runs):
+        commands.append(f"autopilot report {own[-1].run_id}")
     if staged:
         commands += [
             f"autopilot approve {staged.proposal_id}",

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from agent.prompts import render
-from lab.config import Config, diff
+from lab.config import Config
 from lab.notebook import Notebook
-from lab.records import MetricSummary, ReplicateResult, Resume, RunRecord
+from lab.records import MetricSummary, ReplicateResult, Resume, RunRecord, Verdict
+from lab.sequential import SCREEN
 from lab.space import VARIANT_KEYS
 from lab.text import number, short
 from tools.reading import early_ends_of, notes_of, warm_start
@@ -74,7 +75,7 @@ def changed_text(notebook: Notebook, run: RunRecord) -> str:
         given = notebook.overrides(run.run_id)
         settings = ", ".join(f"{key.split('.', 1)[-1]} = {short(value)}" for key, value in given.items())
         return " with ".join(filter(None, ("baseline" if run.arm == "baseline" else "preset", settings)))
-    changed = diff(notebook.config(run.parent), notebook.config(run.run_id))
+    changed = notebook.changes(run.run_id)
     return ", ".join(f"{key.split('.', 1)[-1]} {short(old)} → {short(new)}" for key, (old, new) in changed.items())
 
 
@@ -90,6 +91,23 @@ def difference_text(effect: float, low: float | None, high: float | None) -> str
     """A difference with its 95 % interval, such as `+0.12 [+0.05, +0.19]`."""
     span = "" if low is None or high is None else f" [{low:+.4g}, {high:+.4g}]"
     return f"{effect:+.4g}{span}"
+
+
+def verdict_text(run: RunRecord, verdict: Verdict | None) -> str:
+    """A run's verdict in a line of Markdown: against whom, by how much, how that was found, and what follows."""
+    if verdict is None:
+        return f"**Verdict: none.** The run ended as {run.state} and has no score."
+    if verdict.verdict == "first":
+        return f"**Verdict: first of its kind.** It is the incumbent for {run.env_name}, {run.objective}, {run.preset}."
+    effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
+    confounds = f" Not like with like: {'; '.join(verdict.confounds)}." if verdict.confounds else ""
+    what = f"{verdict.metric} {effect}".strip()
+    screen = ""
+    if verdict.screen is not None:
+        then = "fresh seeds are to confirm it" if verdict.screen <= SCREEN else "it does not become incumbent"
+        sign = "≤" if verdict.screen <= SCREEN else ">"
+        screen = f" Screen: p = {verdict.screen:.3g} {sign} {SCREEN:g} (exact permutation, one-sided), so {then}."
+    return f"**Verdict: {verdict.verdict}** against {verdict.against}: {what} ({verdict.method}).{confounds}{screen}"
 
 
 def interval_text(metric: MetricSummary) -> str:

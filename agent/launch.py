@@ -134,6 +134,7 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, manner: M
     Raises:
         InvalidInput: the run did not go on from another run's weights.
     """
+    workspace.require_writable()
     notebook = Notebook(workspace)
     run = notebook.run(name)
     if run.resume is None or run.resume.run_id is None:
@@ -165,19 +166,24 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manne
         Busy: a session runs here, which does this by itself.
         AutopilotError: it was stopped; the same command goes on.
     """
+    workspace.require_writable()
     notebook = Notebook(workspace)
     run = notebook.run(name)
     inventory = load_inventory([run.env_name], workspace)
     place = Incumbency(notebook, run.group, min_effect=min_effect)
     with sole_session(workspace, f"confirm {name}"):
-        place.open(run)
+        opened = place.open(run)
+        if min_effect is not None and opened.min_effect != min_effect:
+            rule = f"{opened.min_effect:.6g} was laid down when the confirmation was opened"
+            raise InvalidInput([Problem(key="min-effect", value=f"{min_effect:g}", rule=rule, valid="leave it out")])
         while isinstance(found := place.step(), Need):
             waiting = notebook.index.records("replicates_of = ? AND state IN ('queued', 'running')", (found.run,))
             made = waiting[0] if waiting else repeat(notebook, found)
             ended = carry_out(workspace, inventory, made, manner)
             if ended.state is RunState.KILLED:
                 raise AutopilotError(f"stopped; 'autopilot confirm {name}' begins these seeds again")
-    assert found is not None  # noqa: S101 - one was under way
+    if found is None:
+        raise AutopilotError(f"the confirmation of {name} can't go on: its records can't be read ('autopilot runs')")
     return found
 
 

@@ -12,13 +12,13 @@ from agent.facts import (
     changed_text,
     code_text,
     device_text,
-    difference_text,
     evaluation_text,
     facts,
     hashes,
     interval_text,
     score_text,
     sources_text,
+    verdict_text,
 )
 from agent.prompts import render
 from agent.repro import preset_of, repro_commands
@@ -30,7 +30,6 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.plots import Band, learning_curves
 from lab.records import MetricSummary, Proposal, ReplicateResult, RunRecord, RunState, Verdict
-from lab.sequential import SCREEN
 from lab.text import number, plain, short
 from tools.context import ReportDraft
 
@@ -68,7 +67,7 @@ def write_report(
         "report.md.j2",
         run=run,
         title=_inline(draft.title),
-        verdict_line=_verdict_line(run, verdict),
+        verdict_line=verdict_text(run, verdict),
         **_setup(notebook, inventory, run, results),
         metric=metric,
         metrics=_metric_rows(run.env_name, metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others])
@@ -96,7 +95,7 @@ def _setup(
 ) -> dict[str, Any]:
     """What was trained, where, from what, and how it was scored."""
     config, (preset_name, preset) = notebook.config(run.run_id), preset_of(notebook, inventory, run)
-    parent = notebook.config(run.parent) if run.parent else preset
+    parent = notebook.config(str(run.parent)) if notebook.readable(run.parent) else preset
     return {
         "device": device_text(run, results),
         "topology": _topology(config),
@@ -133,7 +132,7 @@ def _others(notebook: Notebook, run: RunRecord, verdict: Verdict | None) -> list
         found.append(("incumbent", verdict.against))
     elif verdict and verdict.against:
         found = [("parent (incumbent)", run.parent)]
-    return [(name, run_id) for name, run_id in found if run_id and notebook.summary(run_id)]
+    return [(name, run) for name, run in found if run and notebook.readable(run) and notebook.summary(run)]
 
 
 def _means(notebook: Notebook, run_id: str) -> dict[str, float]:
@@ -161,22 +160,6 @@ def _metric_rows(
         }
         for name in names
     ]
-
-
-def _verdict_line(run: RunRecord, verdict: Verdict | None) -> str:
-    if verdict is None:
-        return f"**Verdict: none.** The run ended as {run.state} and has no score."
-    if verdict.verdict == "first":
-        return f"**Verdict: first of its kind.** It is the incumbent for {run.env_name}, {run.objective}, {run.preset}."
-    effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
-    confounds = f" Not like with like: {'; '.join(verdict.confounds)}." if verdict.confounds else ""
-    what = f"{verdict.metric} {effect}".strip()
-    screen = ""
-    if verdict.screen is not None:
-        then = "a confirmation on fresh seeds follows" if verdict.screen <= SCREEN else "it does not become incumbent"
-        sign = "≤" if verdict.screen <= SCREEN else ">"
-        screen = f" Screen: p = {verdict.screen:.3g} {sign} {SCREEN:g} (exact permutation, one-sided), so {then}."
-    return f"**Verdict: {verdict.verdict}** against {verdict.against}: {what} ({verdict.method}).{confounds}{screen}"
 
 
 def _topology(config: Config) -> str:

@@ -25,7 +25,7 @@ from lab.notebook import Notebook, active_time
 from lab.paths import SessionPaths, Workspace
 from lab.presets import preset as preset_named
 from lab.proposals import Proposals, refuse_unfit
-from lab.records import Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, now
+from lab.records import Confirmation, Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, now
 from lab.variants import chosen
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
@@ -119,6 +119,7 @@ class Session:
                 self._reconcile()
                 while (why := self.over()) is None:
                     self.step()
+                self.note_confirmation(self.incumbency.settle())
                 self._end(why)
             except Stopped:
                 self._event("interrupted")
@@ -225,10 +226,15 @@ class Session:
                 run = repeat(self.notebook, found, self.record.session_id)
                 self._event("created", run=run.run_id, replicates_of=found.run)
                 return run
+            self.note_confirmation(found)
+        return None
+
+    def note_confirmation(self, found: Confirmation | None) -> None:
+        """Say how a confirmation ended."""
+        if found is not None:
             self._event(found.outcome, run=found.candidate, incumbent=found.incumbent, why=found.why)
             became = "is the incumbent now" if found.outcome == "confirmed" else "does not become incumbent"
             self.view.note(f"{found.candidate} {became}: {found.why}")
-        return None
 
     def train(self, run: RunRecord) -> RunRecord:
         """Train a queued run to its end."""

@@ -5,13 +5,22 @@ import re
 import sys
 from typing import Any
 
-from agent.facts import changed_text, code_text, device_text, difference_text, evaluation_text, facts, score_text
+from agent.facts import (
+    changed_text,
+    code_text,
+    device_text,
+    difference_text,
+    evaluation_text,
+    facts,
+    score_text,
+    verdict_text,
+)
 from lab.environments import objective_of
 from lab.errors import Damaged
 from lab.files import read_lines, read_model
 from lab.inventory import Environment
 from lab.notebook import Notebook
-from lab.paths import Workspace
+from lab.paths import Workspace, is_id
 from lab.proposals import Proposals
 from lab.questions import Questions
 from lab.records import Confirmation, Proposal, RunRecord, SessionRecord
@@ -106,7 +115,6 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
         "session",
         "seeds",
         "changed",
-        "verdict",
         "reason",
     )
     for key in head:
@@ -128,6 +136,7 @@ def print_confirmation(found: Confirmation) -> None:
     """Print what a confirmation came to."""
     became = "is the incumbent now" if found.outcome == "confirmed" else f"does not take the place of {found.incumbent}"
     _print(f"{found.candidate} {became}: {found.why}")
+    _print(f"laid down beforehand: level {found.level:.3g}, smallest effect that matters {found.min_effect:.4g}")
     if found.effect is not None:
         _print(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
 
@@ -144,6 +153,8 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
         more = f" and {len(children) - LINE} more" if len(children) > LINE else ""
         found.append(("children", ", ".join(row.run_id for row in children[:LINE]) + more))
     found += [("flag", flag) for flag in run.flags]
+    if verdict := notebook.verdict(run.run_id):
+        found.append(("verdict", verdict_text(run, verdict).replace("**", "")))
     try:
         results = notebook.results(run)
     except Damaged as error:
@@ -176,7 +187,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
     sessions = sorted(path.name for path in workspace.sessions.iterdir()) if workspace.sessions.is_dir() else []
     name = holder.get("session") if holder else (sessions[-1] if sessions else None)
     found: dict[str, Any] = {"running": holder, "session": None, "last_event": None}
-    if name:
+    if name and is_id(name):  # else 'autopilot confirm' is at work
         paths = workspace.session(name)
         try:
             found["session"] = read_model(paths.session, SessionRecord).model_dump(mode="json")
@@ -193,13 +204,15 @@ def status(workspace: Workspace) -> dict[str, Any]:
 def print_status(found: dict[str, Any]) -> None:
     """Print what `status` found."""
     session = found["session"]
+    holder = found["running"]
     if "damaged" in found:
         _print(found["damaged"])
+    elif session is None and holder:
+        _print(f"'autopilot {holder['session']}' is running: process {holder['pid']}, since {holder['since']}")
     elif session is None:
         _print("no session yet: 'autopilot start' begins one")
     if session is None:
         return
-    holder = found["running"]
     if holder:
         how = f"running: process {holder['pid']}, since {holder['since']}"
     else:

@@ -60,17 +60,19 @@ class Incumbency:
         Raises:
             InvalidInput: the run can't become incumbent, or another confirmation is under way.
         """
+        if why := self._unfit(run):
+            raise InvalidInput(f"run {run.run_id} {why}")
         incumbent, current = self.notebook.incumbent(self.group), self.current()
         if current and current.candidate == run.run_id:
             return current
         if incumbent is None:
-            raise InvalidInput(
-                f"there is no incumbent yet to confirm {run.run_id} against: the first run to finish is it"
-            )
+            raise InvalidInput(f"there is no incumbent to confirm {run.run_id} against: the first run to finish is it")
         if run.run_id == incumbent:
             raise InvalidInput(f"run {run.run_id} is the incumbent: there is nothing to confirm it against")
-        if why := self._unfit(run, incumbent):
-            raise InvalidInput(f"run {run.run_id} {why}")
+        mine, theirs = (self.notebook.config(name).train["total_timesteps"] for name in (run.run_id, incumbent))
+        if mine != theirs:
+            rule = "only equal lengths can be compared"
+            raise InvalidInput(f"run {run.run_id} trains for {mine:,} steps and the incumbent for {theirs:,}: {rule}")
         if current:
             rule = "is under way: 'autopilot confirm' ends it first"
             raise InvalidInput(f"the confirmation of {current.candidate} {rule}")
@@ -81,7 +83,13 @@ class Incumbency:
             min_effect=self._matters(), group=GROUP, looks=len(SPENDING), metric=metric,
         ))  # fmt: skip
 
-    def _unfit(self, run: RunRecord, incumbent: str) -> str | None:
+    def settle(self) -> Confirmation | None:
+        """Take note that the confirmation under way has ended, if the seeds that are there decide it."""
+        current = self.current()
+        found = self._advance(current) if current else None
+        return found if isinstance(found, Confirmation) else None
+
+    def _unfit(self, run: RunRecord) -> str | None:
         """Why a run can't become incumbent, whatever its score; None when it can."""
         if run.legacy or run.replicates_of or run.state is not RunState.FINISHED:
             what = f"a replicate of {run.replicates_of}" if run.replicates_of else run.state
@@ -91,9 +99,6 @@ class Incumbency:
         ended = next((c for c in self._all() if c.candidate == run.run_id and c.outcome != "opened"), None)
         if ended is not None:
             return f"was {ended.outcome} against {ended.incumbent} and gets no second confirmation"
-        mine, theirs = (self.notebook.config(name).train["total_timesteps"] for name in (run.run_id, incumbent))
-        if mine != theirs:
-            return f"trains for {mine:,} steps and the incumbent for {theirs:,}: only equal lengths can be compared"
         return None
 
     def fresh(self, run_id: str) -> list[RunRecord]:
@@ -121,12 +126,12 @@ class Incumbency:
             for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
                 if len(values) < target:
                     return Need(run, target - len(values))
+            if why := self._unlike(new, sound):
+                return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new)
             found = look(mine[:target], theirs[:target], plan, direction)
             if found.decision != "continue":
                 break
         assert found is not None  # noqa: S101 - there is a look at least
-        if found.decision == "confirmed" and (why := self._unlike(new, sound)):
-            return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new, found)
         return self._end(current, "confirmed" if found.decision == "confirmed" else "dropped", found.why, new, found)
 
     def _end(
@@ -185,7 +190,8 @@ class Incumbency:
             rule = "the error budget that was laid out for them is used up"
             raise InvalidInput(f"{allowed} runs have been screened before run {run.run_id}: {rule}")
         verdict = self.notebook.verdict(run.run_id)
-        passed = verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
+        ours = verdict is not None and verdict.against == self.notebook.incumbent(self.group)
+        passed = ours and verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
         return level_for(allowed) * (1 if passed else SCREEN)  # without the screen its share is on the test
 
     def _matters(self) -> float:

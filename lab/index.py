@@ -189,11 +189,11 @@ class Index:
         """The run that was confirmed last, else the first one of the group."""
         crowned = (
             f"SELECT candidate FROM confirmations CROSS JOIN runs ON run_id = candidate WHERE outcome = 'confirmed'"  # noqa: S608
-            f" AND damaged IS NULL AND {OF_GROUP} ORDER BY number DESC LIMIT 1"
+            f" AND {OF_GROUP} ORDER BY number DESC LIMIT 1"
         )
         first = (
             f"SELECT runs.run_id FROM verdicts CROSS JOIN runs ON runs.run_id = verdicts.run_id WHERE verdict = 'first'"  # noqa: S608
-            f" AND damaged IS NULL AND {OF_GROUP} ORDER BY time LIMIT 1"
+            f" AND {OF_GROUP} ORDER BY time LIMIT 1"
         )
         found = self.ask(crowned, tuple(group)) or self.ask(first, tuple(group))
         return str(found[0][0]) if found else None
@@ -278,10 +278,9 @@ class Index:
     def _folders(self) -> Iterator[str]:
         if not self.workspace.runs.is_dir():
             return
-        others = self.workspace.sessions.name
         with os.scandir(self.workspace.runs) as entries:
             for entry in entries:
-                if is_id(entry.name) and entry.name != others and entry.is_dir():
+                if is_id(entry.name) and entry.is_dir():
                     yield entry.name
 
     # --- connections ---------------------------------------------------------------------------------------------
@@ -405,7 +404,9 @@ def _read(paths: RunPaths) -> Read:
     except (Damaged, OSError) as error:
         why = str(error)
     else:
-        return _row(paths.dir.name, signature, record, config, summary)
+        if record.run_id == paths.dir.name:
+            return _row(paths.dir.name, signature, record, config, summary)
+        why = f"run.json is that of run {record.run_id}"
     return Read((paths.dir.name, signature, 0, why, *[None] * 22))
 
 
@@ -427,7 +428,12 @@ def _row(name: str, signature: str, record: RunRecord, config: Config, summary: 
 
 def _store(base: sqlite3.Connection, found: Iterable[Read]) -> None:
     for one in found:
-        name, *_, fingerprint, kin = one.row
+        name, signature, _, damaged, *_, fingerprint, kin = one.row
+        if damaged is not None and base.execute("SELECT 1 FROM runs WHERE run_id = ?", (name,)).fetchone():
+            # What it said before still counts for who is incumbent and which seeds are used.
+            base.execute("UPDATE runs SET signature = ?, settled = 0, damaged = ? WHERE run_id = ?",
+                         (signature, damaged, name))  # fmt: skip
+            continue
         base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 26)})", one.row)  # noqa: S608 - marks only
         base.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, one.config, one.record))
         base.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (name, kin, fingerprint, one.place))

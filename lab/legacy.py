@@ -32,6 +32,8 @@ LARGEST = 5_000_000
 """Bytes of one of them; a larger one is left where it is, and said."""
 DEEP = 20
 """Levels of a nested value that are kept."""
+FLAGS = 100
+"""Of a run, at most."""
 PRESET = "imported"
 ALIASES = {"entropy_coef": "ent_coef", "lr": "learning_rate"}
 """Other names of keys of `train`."""
@@ -134,7 +136,7 @@ def _run(place: Path, beside: set[str], objective: str | None) -> Found:
         run_id=place.name, state=RunState.FINISHED if scored else RunState.FAILED, env_name=config.env_name,
         preset=PRESET, objective=f"{metric}:{direction}", arm=PRESET, parent=parent, legacy=True,
         seeds=(_seed(config),), created=at, finished=at, reason=None if scored else f"imported without a {metric!r}",
-        flags=tuple(flags[:100]),
+        flags=(*flags[:FLAGS], *([f"{len(flags) - FLAGS} more"] if len(flags) > FLAGS else [])),
     )  # fmt: skip
     summary = TrainerSummary(timestamp=at, run_id=place.name, train=config.train, env=config.env, vec=config.vec,
                              metrics=metrics) if scored else None  # fmt: skip
@@ -228,7 +230,9 @@ def _metrics(found: object, env_name: str, flags: list[str]) -> dict[str, Metric
     """One value each, so without an interval; what can't be what it is called is flagged."""
     metrics: dict[str, MetricSummary] = {}
     declared = metrics_of(env_name)
-    for name, value in found.items() if isinstance(found, dict) else ():
+    for given, told in found.items() if isinstance(found, dict) else ():
+        name = " ".join(plain(given, 60).split())
+        value = told.get("mean") if isinstance(told, dict) else told  # as our own summaries have it
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             flags.append(f"metric {plain(str(name), 60)} = {plain(str(value), 40)}: not a finite number, left out")
             continue
@@ -236,7 +240,7 @@ def _metrics(found: object, env_name: str, flags: list[str]) -> dict[str, Metric
         flag = oddity([number], declared[name].bounds if name in declared else (None, None))
         if flag:
             flags.append(f"metric {name} = {number:g}: {flag}")
-        metrics[str(name)] = MetricSummary(mean=number, low=None, high=None, n=1, values=(number,), flag=flag)
+        metrics[name] = MetricSummary(mean=number, low=None, high=None, n=1, values=(number,), flag=flag)
     return metrics
 
 

@@ -11,6 +11,7 @@ another task; what is scored stays the session's task, and an objective that cou
 whoever may change the rewards may make them up.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -87,7 +88,8 @@ def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
             raise _refused(f"{key}.{name}", mine, f"would widen {parameter.key}, {parameter.range}", f"{theirs:g}")
     low = parameter.low if limit.low is None else limit.low
     high = parameter.high if limit.high is None else limit.high
-    if low is not None and high is not None and low > high:
+    whole = parameter.kind is int and low is not None and high is not None and math.ceil(low) > math.floor(high)
+    if low is not None and high is not None and (low > high or whole):
         raise _refused(key, f"{low:g} to {high:g}", "leaves no value", "low at most high")
     if limit.open and not parameter.key.startswith("env."):
         raise _refused(f"{key}.open", "true", "is not a key of the task", "a key that begins with env.")
@@ -100,6 +102,8 @@ def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
 def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
     if not limit.choices:
         return parameter.choices
+    if limit.low is not None or limit.high is not None:
+        raise _refused(f"{key}.choices", list(limit.choices), "stands beside low or high", "one or the other")
     if bad := next((choice for choice in limit.choices if parameter.problem(choice) is not None), None):
         raise _refused(f"{key}.choices", bad, f"is no value of {parameter.key}", parameter.range)
     return tuple(limit.choices)

@@ -128,6 +128,25 @@ class Notebook:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def changes(self, run_id: str) -> dict[str, list[Any]]:
+        """What differed from the parent's config when the run was made, key to [old, new]; empty if there is none.
+
+        From the run's own record: its parent may be gone.
+        """
+        try:
+            found = json.loads(self.paths(run_id).config_diff.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        pairs = found.items() if isinstance(found, dict) else ()
+        return {key: pair for key, pair in pairs if isinstance(pair, list) and len(pair) == 2}
+
+    def readable(self, run_id: str | None) -> bool:
+        """There is such a run and its config can be read."""
+        try:
+            return run_id is not None and bool(self.config(run_id))
+        except AutopilotError:
+            return False
+
     def summary(self, run_id: str) -> TrainerSummary | None:
         """What came of a run; None unless it finished."""
         path = self.paths(run_id).summary
@@ -183,8 +202,8 @@ class Notebook:
         code, changed_code = code_state(self.workspace.root)
         paths = self.workspace.run(run_id or new_id(created))
         with locked(self.workspace.runs / ".lock"):
-            if paths.dir.exists():
-                rule = "is taken: a run is never overwritten"
+            if paths.dir.exists() or self.verdict(paths.dir.name):
+                rule = "is taken: a run is never overwritten, and one that was deleted keeps its verdict"
                 raise InvalidInput(
                     [Problem(key="run-id", value=repr(run_id), rule=rule, valid="another name, or none")]
                 )
@@ -210,7 +229,7 @@ class Notebook:
             shutil.rmtree(work.dir, ignore_errors=True)
             write_model(work.config, config)
             write_json(work.override, overrides)
-            changed = diff(self.config(parent), config) if parent else {}
+            changed = diff(self.config(str(parent)), config) if self.readable(parent) else {}
             write_json(work.config_diff, {key: list(values) for key, values in changed.items()})
             if changed_code:
                 write_atomic(work.code_diff, changed_code)

@@ -29,9 +29,13 @@ def _exists(path: Path) -> bool:
         return False
 
 
+OURS = re.compile(r"sessions|README\.md|.*\.(jsonl|lock|sqlite|sqlite-wal|sqlite-shm)")
+"""What lies beside the runs' folders."""
+
+
 def is_id(name: str) -> bool:
     """It can be the name of a run, a session or a proposal."""
-    return ID.fullmatch(name) is not None and ".." not in name
+    return ID.fullmatch(name) is not None and ".." not in name and not OURS.fullmatch(name)
 
 
 def checked(kind: str, name: str) -> str:
@@ -301,8 +305,8 @@ class Workspace:
         Raises:
             NotFound: `run_id` can't be a run's name.
         """
-        if run_id == self.sessions.name:
-            raise NotFound(f"run {run_id!r}: the name is reserved for the folder of the sessions")
+        if OURS.fullmatch(run_id):
+            raise NotFound(f"run {run_id!r}: the name is reserved for a file of the workspace")
         return RunPaths(self.runs / checked("run", run_id))
 
     def session(self, session_id: str) -> SessionPaths:

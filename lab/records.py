@@ -97,9 +97,11 @@ class Variant(Record):
 class Limit(Record):
     """What the user says of one key in `[space]` of `autopilot.toml`."""
 
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
     low: float | None = None
     high: float | None = None
-    choices: tuple[bool | int | float | str, ...] = ()
+    choices: tuple[bool | int | float | str, ...] = Field(default=(), strict=False)
     frozen: bool = False
     """No proposal may change it."""
     open: bool = False

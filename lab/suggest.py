@@ -130,7 +130,7 @@ def suggest(
     base = notebook.config(parent)
     environment = inventory.environment(group[0])
     dims = dimensions(environment, [base, *configs.values()])
-    proposed = [key for run in runs for key in _changed(notebook, run)] + [key for item in avoid for key in item]
+    proposed = [key for run in runs for key in notebook.changes(run.run_id)] + [key for item in avoid for key in item]
     used = Counter(proposed)
     draw = random.Random(zlib.crc32(f"{group}|{len(runs)}|{len(avoid)}|{base.fingerprint()}".encode()))  # noqa: S311 - repeatable
     study = _study(notebook, group, runs, configs, dims)
@@ -154,14 +154,6 @@ def suggest(
         tried = next((row.run_id for row in questions.tried(config, group)), None)
         found.append(Candidate(changes, tried))
     return found
-
-
-def _changed(notebook: Notebook, run: RunRecord) -> list[str]:
-    if run.parent is None:
-        return []
-    from lab.config import diff
-
-    return list(diff(notebook.config(run.parent), notebook.config(run.run_id)))
 
 
 def _study(

@@ -228,7 +228,7 @@ def test_the_progress_bar_shows_steps_sps_score_and_eta(workspace: Workspace) ->
 
 def test_ctrl_c_then_resume(workspace: Workspace, cli: Cli) -> None:
     arguments = ["start", "--max-runs", "2", "--approve", "auto", "--seeds", "1", "--set", "autopilot.eval_steps=200"]
-    terminal = Terminal(workspace, *arguments, "--set", "train.total_timesteps=1500000")
+    terminal = Terminal(workspace, *arguments, "--set", "train.total_timesteps=700000")
     terminal.wait_for(r"run 1/2 baseline")
     terminal.wait_for(r"K SPS")
     terminal.process.send_signal(signal.SIGINT)

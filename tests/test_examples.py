@@ -35,7 +35,7 @@ def test_an_environment_of_ones_own_is_learnt_with_its_variants(cli: Cli, tmp_pa
 def test_its_settings_start_a_session(cli: Cli, tmp_path: Path) -> None:
     place = tmp_path / "corridor"
     shutil.copytree(ROOT / "examples" / "corridor", place)
-    short = ("--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=500")
+    short = ("--set", "train.total_timesteps=32768", "--set", "autopilot.eval_steps=300")
     done = cli("start", "--max-runs", "2", "--seeds", "1", *short, at=place)
     assert done.code == 0, done.err
     runs = Notebook(Workspace(place)).runs()

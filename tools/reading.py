@@ -161,10 +161,7 @@ def _account(ctx: ToolContext, run: RunRecord) -> tuple[dict[str, Any] | None, d
 
 
 def _changes(ctx: ToolContext, run: RunRecord) -> dict[str, list[Any]]:
-    if run.parent is None:
-        return {}
-    changed = diff(ctx.notebook.config(run.parent), ctx.notebook.config(run.run_id))
-    return {key: list(values) for key, values in changed.items()}
+    return ctx.notebook.changes(run.run_id)
 
 
 def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:

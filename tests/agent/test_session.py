@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from agent.chat import ChatModel, Message, Reply
 from agent.live import LineView
 from agent.offline import OfflineResearcher
 from agent.session import Session, sole_session
+from agent.show import runs_table
 from lab.errors import Busy
 from lab.files import read_lines, read_model
 from lab.inventory import Inventory
@@ -127,15 +129,49 @@ def test_an_improvement_becomes_incumbent_on_fresh_seeds(make_session: Make, not
     assert notebook.incumbent(night.group) == first.run_id
     assert not any(notebook.paths(run.run_id).report.exists() for run in others[:2])
     report = notebook.paths(first.run_id).report.read_text()
-    assert (
-        "Screen: p = 0.0179 ≤ 0.1 (exact permutation, one-sided), so a confirmation on fresh seeds follows." in report
-    )
+    assert "Screen: p = 0.0179 ≤ 0.1 (exact permutation, one-sided), so fresh seeds are to confirm it." in report
     digest = notebook.workspace.session(record.session_id).digest.read_text()
     assert f"On 5 fresh seeds a side {first.run_id} differs from" in digest
     assert f"{first.run_id} (vf_coef" in digest
     assert "**confirmed**, better at the level" in digest
     assert {"opened", "confirmed"} == {found.outcome for found in notebook.index.confirmations()}
     assert "confirmed" in events(night)
+
+
+def test_the_last_fresh_seeds_are_judged_before_the_night_ends(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session.run()
+    stage_planted(session)
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=3))
+    record = night.run()
+    assert record.ended_because == "all 3 runs are done"
+    assert notebook.incumbent(night.group) == night.mine()[0].run_id
+
+
+def test_where_the_night_ends_before_the_fresh_seeds_the_digest_says_so(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session.run()
+    stage_planted(session)
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=1))
+    record = night.run()
+    (run,) = night.mine()
+    digest = notebook.workspace.session(record.session_id).digest.read_text()
+    assert f"(p = 0.0179) and has had no fresh seeds yet: autopilot confirm {run.run_id}" in digest
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=1))
+    record = night.run()
+    digest = notebook.workspace.session(record.session_id).digest.read_text()
+    assert f"autopilot report {run.run_id}" not in digest
+    assert notebook.incumbent(night.group) == session.mine()[0].run_id
+
+
+def test_a_parent_that_is_gone_stops_nothing(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(budgets=Budgets(max_runs=3))
+    session.run()
+    shutil.rmtree(notebook.paths(session.mine()[0].run_id).dir)
+    assert len(notebook.runs()) == 2
+    runs_table(notebook, notebook.runs())
+    again = make_session(budgets=Budgets(max_runs=2))
+    assert again.run().ended_because == "all 2 runs are done"
 
 
 def test_without_an_improvement_the_baseline_stays(make_session: Make, notebook: Notebook) -> None:

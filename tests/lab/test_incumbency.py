@@ -1,5 +1,6 @@
 """From a promising run to the incumbent, on made-up runs: what is trained, what is written, and what is refused."""
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -181,3 +182,61 @@ def test_a_warm_start_is_compared_with_its_control(make_run: RunMaker, notebook:
     assert (verdict.against, verdict.confounds) == (control.run_id, ())
     assert verdict.verdict == "better"
     assert verdict.screen is None  # trained for longer than the incumbent: it is no candidate for its place
+
+
+def test_a_screen_against_another_incumbent_counts_for_nothing(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    other = make_run({"train.learning_rate": 0.004}, parent=base.run_id)
+    better = make_run(GOOD, parent=base.run_id)
+    place = Incumbency(notebook, base.group)
+    place.open(better)
+    carried_through(place, fresh)
+    assert notebook.incumbent(base.group) == better.run_id
+    assert place.step() is None
+    assert place.open(other).level == pytest.approx(0.05 / 50)
+
+
+def test_a_damaged_incumbent_keeps_its_place(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    carried_through(Incumbency(notebook, base.group), fresh)
+    path = notebook.paths(better.run_id).config
+    content = path.read_bytes()
+    path.unlink()
+    assert [run.run_id for run in notebook.runs(base.group)].count(better.run_id) == 0
+    assert better.run_id in notebook.damaged
+    assert notebook.incumbent(base.group) == better.run_id
+    path.write_bytes(content)
+    assert notebook.incumbent(base.group) == better.run_id
+    assert notebook.damaged == {}
+
+
+def test_what_the_seeds_at_hand_decide_is_noted_without_training_more(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    place = Incumbency(notebook, base.group)
+    assert place.settle() is None
+    for _ in range(2):
+        assert place.settle() is None
+        need = place.step()
+        assert isinstance(need, Need)
+        fresh(need)
+    found = place.settle()
+    assert found is not None
+    assert (found.outcome, notebook.incumbent(base.group)) == ("confirmed", better.run_id)
+
+
+def test_a_name_that_was_judged_is_not_given_again(make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run(run_id="mine")
+    shutil.rmtree(notebook.paths(run.run_id).dir)
+    with pytest.raises(InvalidInput, match="one that was deleted keeps its verdict"):
+        make_run(run_id="mine")
+    for name in ("verdicts.jsonl", "index.sqlite", "session.lock", "README.md", "sessions"):
+        with pytest.raises(InvalidInput, match="reserved"):
+            make_run(run_id=name)
