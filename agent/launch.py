@@ -247,6 +247,8 @@ def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecor
         runner.warm(device=inventory.devices[0])
         session: Session = Session(record, notebook, inventory, runner, analyst, view, stopping)
         view.note(_greeting(record))
+        if record.seeds < 2:
+            view.note("with one seed a run can never come through the screen, so none can become incumbent: --seeds 3")
         try:
             record = session.run()
         finally:

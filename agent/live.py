@@ -211,6 +211,8 @@ class MeasurementTable:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        if not self._console.is_terminal:  # where nothing can be drawn over, the last row ends without a line break
+            self._console.print()
 
     def add(self, what: str, found: Measurement, ini: Measurement | None) -> None:
         """One more row.

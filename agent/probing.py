@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.config import Config
 from lab.environments import PRESETS, objective_of
-from lab.errors import InvalidInput, Problem
+from lab.errors import AutopilotError, InvalidInput, Problem
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
@@ -48,9 +48,10 @@ class Probing:
 
         Args:
             check_score: train start and result at equal steps, on as many seeds each, and compare.
-            stopping: polled by the trainings of that comparison.
+            stopping: polled; once true nothing more is done, and nothing is kept.
 
         Raises:
+            AutopilotError: it was stopped.
             InvalidInput: the name is that of a preset that always exists.
         """
         if self.name in PRESETS:
@@ -66,8 +67,9 @@ class Probing:
             ini = probe.ini()
             if ini is not None:
                 self.show("PufferLib's ini", ini, None)
-            probe.run(deadline, lambda found: self.show("", found, ini))
-            best = probe.best()
+            self._require_going_on(stopping)
+            best = probe.run(deadline, lambda found: self.show("", found, ini), stopping)
+            self._require_going_on(stopping)
             record = StoredPreset(
                 name=self.name,
                 env_name=self.config.env_name,
@@ -87,6 +89,11 @@ class Probing:
             return record
         finally:
             runner.close()
+
+    @staticmethod
+    def _require_going_on(stopping: Callable[[], bool]) -> None:
+        if stopping():
+            raise AutopilotError("stopped: no preset was kept")
 
     def _checked(
         self, record: StoredPreset, probe: Probe, runner: ProcessRunner, stopping: Callable[[], bool]

@@ -126,7 +126,7 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     if summary:
         table = _table("metric", "mean", "low", "high", "n")
         for name, metric in summary.metrics.items():
-            cells = (name, metric.mean, metric.low, metric.high, metric.n)
+            cells = (plain(name, 60), metric.mean, metric.low, metric.high, metric.n)
             table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
         _print(table)
     _print(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")

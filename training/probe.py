@@ -53,18 +53,24 @@ class Probe:
     """Where the user's modules may lie."""
     measured: list[Measurement] = field(default_factory=list)
 
-    def run(self, deadline: float, on_measured: Callable[[Measurement], None]) -> Measurement:
+    def run(
+        self,
+        deadline: float,
+        on_measured: Callable[[Measurement], None],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Measurement:
         """Measure topologies until none is left or time is up.
 
         Args:
             deadline: by `time.monotonic`; the topology in hand is still finished.
             on_measured: called with each as it was measured.
+            stopping: polled; once true no more are measured.
 
         Raises:
             TrainingFailed: not even the start could be measured.
         """
         for overrides in self._candidates():
-            if self.measured and time.monotonic() > deadline:
+            if stopping() or (self.measured and time.monotonic() > deadline):
                 break
             config = self.start.with_overrides(overrides)
             if check_overrides(self.start, overrides, self.inventory) or self._learns_less(config):

@@ -1,8 +1,14 @@
 """The probe measures for real, keeps what it found, and never at the cost of learning."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.config import Config, derive
@@ -135,3 +141,20 @@ def test_how_many_at_once(config: Config, inventory: Inventory, monkeypatch: pyt
     huge = config.with_overrides({"env.num_envs": 2**20, "train.bptt_horizon": 512})
     assert memory_of(huge, environment) > 100 * 2**30
     assert room(huge) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("inventory")  # known, so that the first process seen is one that measures
+def test_a_probe_that_is_stopped_keeps_nothing(workspace: Workspace) -> None:
+    command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root), "probe",
+               "--set", "train.total_timesteps=400000"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (children := psutil.Process(process.pid).children(recursive=True)):
+        assert process.poll() is None
+        os.sched_yield()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (1, "autopilot: stopped: no preset was kept\n")
+    assert not workspace.presets.exists()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
