@@ -14,7 +14,7 @@ install:  ## create .venv with what a session needs
 dev:
 	@$(PYTHON) install/install.py --dev
 
-demo: install  ## an agent trains four real policies, reports on each and stages the next (about a minute)
+demo: install  ## an agent trains four real policies, reports on each and stages the next (a minute or two)
 	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 4 --model offline --approve auto
 
 test: dev check  ## lint, types, and the fast tests
