@@ -202,7 +202,9 @@ class Notebook:
         code, changed_code = code_state(self.workspace.root)
         paths = self.workspace.run(run_id or new_id(created))
         with locked(self.workspace.runs / ".lock"):
-            if paths.dir.exists() or self.verdict(paths.dir.name):
+            while run_id is None and self._is_taken(paths):  # two in one second may draw the same
+                paths = self.workspace.run(new_id(created))
+            if self._is_taken(paths):
                 rule = "is taken: a run is never overwritten, and one that was deleted keeps its verdict"
                 raise InvalidInput(
                     [Problem(key="run-id", value=repr(run_id), rule=rule, valid="another name, or none")]
@@ -236,6 +238,9 @@ class Notebook:
             write_model(work.run, record)
             work.dir.rename(paths.dir)
         return record
+
+    def _is_taken(self, paths: RunPaths) -> bool:
+        return paths.dir.exists() or self.verdict(paths.dir.name) is not None
 
     def _seeds(self, config: Config, task: Task, replicates: int | None) -> tuple[int, ...]:
         """The person's seeds if they set one, else the next ones that no run of this environment has used.

@@ -190,3 +190,11 @@ def test_a_record_of_an_older_version_is_read_and_one_of_a_newer_refused(
     path.write_text(json.dumps({**older, "schema_version": 0}))
     with pytest.raises(Damaged, match="schema_version"):
         notebook.run(run.run_id)
+
+
+def test_a_name_drawn_twice_is_drawn_again(
+    make_run: RunMaker, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter(["one", "one", "one", "two"])
+    monkeypatch.setattr("lab.notebook.new_id", lambda at: next(names))
+    assert [make_run().run_id, make_run().run_id] == ["one", "two"]
