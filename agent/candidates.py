@@ -3,10 +3,9 @@
 import statistics
 
 from agent.facts import changed_text, difference_text
-from lab.index import of_group
 from lab.notebook import Notebook
 from lab.records import Confirmation, Group, RunRecord
-from lab.sequential import SCREEN
+from lab.sequential import passes
 from lab.text import number
 
 
@@ -30,9 +29,7 @@ def on_fresh_seeds(notebook: Notebook, best: RunRecord) -> tuple[list[str], bool
 
 def confirmations(notebook: Notebook, group: Group) -> list[Confirmation]:
     """How each candidate of a group stands, in the order they were opened."""
-    last = {found.candidate: found for found in notebook.index.confirmations()}
-    mine = {row.run_id for row in notebook.index.rows(*of_group(group))}
-    return [found for found in last.values() if found.candidate in mine]
+    return list({found.candidate: found for found in notebook.index.confirmations(group=group)}.values())
 
 
 def _confirmation(notebook: Notebook, found: Confirmation) -> str:
@@ -61,7 +58,7 @@ def _promising(notebook: Notebook, runs: list[RunRecord]) -> list[str]:
     lines = []
     for run in runs:
         verdict = notebook.verdict(run.run_id)
-        if verdict and verdict.screen is not None and verdict.screen <= SCREEN and run.run_id not in had:
+        if verdict and verdict.screen is not None and passes(verdict.screen) and run.run_id not in had:
             what = f"{run.run_id} ({changed_text(notebook, run)}) came through the screen (p = {verdict.screen:.3g})"
             lines.append(f"{what} and has had no fresh seeds yet: autopilot confirm {run.run_id}")
     return lines

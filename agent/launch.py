@@ -142,7 +142,7 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, manner: M
         raise InvalidInput([Problem(key="control-of", value=repr(name), rule=rule, valid=valid)])
     wanted = {key: notebook.config(name).get(key) for key in ("autopilot.resume_mode", "autopilot.resume_from")}
     config = notebook.config(run.resume.run_id).with_overrides({**wanted, "autopilot.seeds": len(run.seeds)})
-    config = config.model_copy(update={"train": {k: v for k, v in config.train.items() if k != "seed"}})
+    config = config.without_seed()
     inventory = load_inventory([run.env_name], workspace)
     check_config(config, inventory)
     made = notebook.create(

@@ -320,7 +320,7 @@ class Session:
 
     def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
         if "train.seed" not in self.record.settings:
-            config = Config(**{**dict(config), "train": {k: v for k, v in config.train.items() if k != "seed"}})
+            config = config.without_seed()
         run = self.notebook.create(
             config,
             overrides,

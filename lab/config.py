@@ -48,6 +48,10 @@ class Config(BaseModel):
             sections[section][name] = value
         return Config(env_name=self.env_name, **sections)
 
+    def without_seed(self) -> "Config":
+        """This config for a run that is to have fresh seeds."""
+        return self.model_copy(update={"train": {key: value for key, value in self.train.items() if key != "seed"}})
+
     def fingerprint(self) -> str:
         """A short hash; equal configs have equal ones."""
         text = json.dumps([self.env_name, self.flat()], sort_keys=True)

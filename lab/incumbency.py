@@ -15,7 +15,7 @@ from lab.files import append_line
 from lab.index import OF_GROUP
 from lab.notebook import Notebook
 from lab.records import Confirmation, Group, RunRecord, RunState, now
-from lab.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look
+from lab.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look, passes
 
 MATTERS = 0.5
 """The smallest effect that matters where nobody says another: half the standard deviation between replicates."""
@@ -157,8 +157,7 @@ class Incumbency:
         incumbent = self.notebook.incumbent(self.group)
         for run_id in self._screened():
             verdict = self.notebook.verdict(run_id)
-            passed = verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
-            if passed and run_id not in had and verdict is not None and verdict.against == incumbent:
+            if verdict and passes(verdict.screen) and run_id not in had and verdict.against == incumbent:
                 try:
                     return self.open(self.notebook.run(run_id))
                 except InvalidInput:
@@ -190,8 +189,8 @@ class Incumbency:
             rule = "the error budget that was laid out for them is used up"
             raise InvalidInput(f"{allowed} runs have been screened before run {run.run_id}: {rule}")
         verdict = self.notebook.verdict(run.run_id)
-        ours = verdict is not None and verdict.against == self.notebook.incumbent(self.group)
-        passed = ours and verdict is not None and verdict.screen is not None and verdict.screen <= SCREEN
+        incumbent = self.notebook.incumbent(self.group)
+        passed = verdict is not None and verdict.against == incumbent and passes(verdict.screen)
         return level_for(allowed) * (1 if passed else SCREEN)  # without the screen its share is on the test
 
     def _matters(self) -> float:
@@ -202,10 +201,7 @@ class Incumbency:
 
     def _all(self) -> list[Confirmation]:
         """Of this group, in order."""
-        found = self.notebook.index.confirmations()
-        where = f"run_id IN (SELECT candidate FROM confirmations) AND {OF_GROUP}"  # noqa: S608
-        mine = {run.run_id for run in self.notebook.index.records(where, tuple(self.group))}
-        return [one for one in found if one.candidate in mine]
+        return self.notebook.index.confirmations(group=self.group)
 
     def _record(self, found: Confirmation) -> Confirmation:
         append_line(self.notebook.workspace.confirmations, found.model_dump(mode="json"))
@@ -221,8 +217,7 @@ def repeat(notebook: Notebook, need: Need, session: str | None = None) -> RunRec
         session: that asks for it.
     """
     original = notebook.run(need.run)
-    config = notebook.config(need.run)
-    config = config.model_copy(update={"train": {k: v for k, v in config.train.items() if k != "seed"}})
+    config = notebook.config(need.run).without_seed()
     return notebook.create(
         config, notebook.overrides(need.run), preset=original.preset, objective=original.objective, arm=original.arm,
         parent=original.parent, session=session, replicates=need.seeds, replicates_of=need.run, task=original.task,

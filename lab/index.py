@@ -1,6 +1,6 @@
 """The index: what every run's folder says, in one SQLite file, so that no question opens ten thousand folders.
 
-The folders are the truth and the index can be deleted at any time. `Index.sync` brings it up to date before each
+The folders are the truth and the index can be deleted at any time. `Index` brings it up to date before each
 question, and looks only where something can have changed: the folder of the runs tells by its own time stamp that runs
 came or went, runs that have not ended (and damaged ones) are looked at each time, verdicts are read on from where they
 were read to. An ended run never changes by our hand; `Index.trust` looks once more at the files behind what is answered
@@ -60,7 +60,6 @@ CREATE INDEX by_end ON runs (
 CREATE INDEX by_parent ON runs (parent);
 CREATE INDEX by_original ON runs (replicates_of);
 CREATE INDEX by_session ON runs (session);
-CREATE INDEX by_fingerprint ON runs (fingerprint);
 CREATE INDEX unsettled ON runs (settled) WHERE settled = 0;
 CREATE TABLE verdicts (run_id TEXT PRIMARY KEY, time TEXT, verdict TEXT, line TEXT);
 CREATE INDEX firsts ON verdicts (time) WHERE verdict = 'first';
@@ -179,9 +178,12 @@ class Index:
         found = self.ask("SELECT line FROM verdicts WHERE run_id = ?", (run_id,))
         return Verdict.model_validate_json(found[0][0]) if found else None
 
-    def confirmations(self, candidate: str | None = None) -> list[Confirmation]:
-        """What became of candidates for the place of the incumbent, in order; those of one run if given."""
+    def confirmations(self, candidate: str | None = None, *, group: Group | None = None) -> list[Confirmation]:
+        """What became of candidates for the place of the incumbent, in order; those of one run or group if given."""
         where, values = ("candidate = ?", (candidate,)) if candidate else ("1", ())
+        if group is not None:
+            mine = f"SELECT run_id FROM runs WHERE damaged IS NULL AND {OF_GROUP}"  # noqa: S608
+            where, values = f"{where} AND candidate IN ({mine})", (*values, *group)
         query = f"SELECT line FROM confirmations WHERE {where} ORDER BY number"  # noqa: S608
         return [Confirmation.model_validate_json(line) for (line,) in self.ask(query, values)]
 
@@ -213,11 +215,6 @@ class Index:
             if self._mend(base, list(named(found))):
                 found = ask(base)
             return found
-
-    def sync(self) -> None:
-        """Bring the index up to date."""
-        with self._base() as base:
-            self._sync(base)
 
     def rebuild(self) -> int:
         """Make it again from the folders; how many runs it holds then, damaged ones included."""

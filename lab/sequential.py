@@ -87,6 +87,11 @@ def screen_p(new: Sequence[float], old: Sequence[float], direction: Direction) -
     return float(np.mean(sums >= values[:n].sum() - _slack(values)))
 
 
+def passes(p: float | None) -> bool:
+    """Whether a run came through the screen; None where it was not screened."""
+    return p is not None and p <= SCREEN
+
+
 @dataclass(frozen=True)
 class Plan:
     """A confirmation, laid down before its first seed is trained."""
