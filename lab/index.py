@@ -15,65 +15,21 @@ import os
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import ValidationError
-
-from lab.config import Config
-from lab.environments import objective_of
 from lab.errors import Damaged
-from lab.files import read_model
-from lab.paths import RunPaths, Workspace, is_id
-from lab.records import Confirmation, Group, RunRecord, RunState, TrainerSummary, Verdict
-from lab.space import identity, kinship
+from lab.paths import Workspace, is_id
+from lab.records import Confirmation, Group, RunRecord, Verdict
+from lab.tables import Read, Tail, prepared, read, signed, store, writing
 
 SETTLED = 0.1
 """Seconds after which a folder's time stamp is believed: a second change within one tick of the clock leaves it."""
-MAPPED = 2**27
-"""Bytes of the file that are read without copying them."""
 BUSY = 10.0
 """Seconds that a process waits for another one's writing."""
 
-TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE runs (
-    run_id TEXT PRIMARY KEY, signature TEXT NOT NULL, settled INTEGER NOT NULL, damaged TEXT,
-    env_name TEXT, objective TEXT, preset TEXT, task TEXT, state TEXT, arm TEXT, parent TEXT, proposal TEXT,
-    session TEXT, replicates_of TEXT, legacy INTEGER, created REAL, finished REAL, last_seed INTEGER,
-    goodness REAL, score REAL, low REAL, high REAL, n INTEGER, score_values TEXT,
-    fingerprint TEXT, kin TEXT
-);
-CREATE TABLE texts (run_id TEXT PRIMARY KEY, config TEXT, record TEXT) WITHOUT ROWID;
-CREATE TABLE places (run_id TEXT PRIMARY KEY, kin TEXT, fingerprint TEXT, place BLOB);
-CREATE INDEX by_kin ON places (kin);
-CREATE INDEX by_time ON runs (created, run_id);
-CREATE INDEX by_group ON runs (env_name, objective, preset, task, created);
-CREATE INDEX by_score ON runs (env_name, objective, preset, task, goodness, legacy);
-CREATE INDEX by_end ON runs (
-    env_name, objective, preset, task, finished, run_id, replicates_of, goodness, score
-);
-CREATE INDEX by_parent ON runs (parent);
-CREATE INDEX by_original ON runs (replicates_of);
-CREATE INDEX by_session ON runs (session);
-CREATE INDEX unsettled ON runs (settled) WHERE settled = 0;
-CREATE TABLE verdicts (run_id TEXT PRIMARY KEY, time TEXT, verdict TEXT, line TEXT);
-CREATE INDEX firsts ON verdicts (time) WHERE verdict = 'first';
-CREATE TABLE confirmations (
-    number INTEGER PRIMARY KEY, time TEXT, candidate TEXT, incumbent TEXT, outcome TEXT, line TEXT
-);
-CREATE INDEX by_candidate ON confirmations (candidate);
-CREATE TABLE importance (
-    env_name TEXT, objective TEXT, preset TEXT, task TEXT, runs INTEGER, computed REAL, shares TEXT,
-    PRIMARY KEY (env_name, objective, preset, task)
-);
-"""
-VERSION = zlib.crc32(TABLES.encode()) % 2**31
-"""Of the tables; an index with others is thrown away and made again."""
 Answer = TypeVar("Answer")
 OF_GROUP = "env_name = ? AND objective = ? AND preset = ? AND task = ?"
 
@@ -154,14 +110,21 @@ class Index:
 
     def ask(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Rows of the tables above, brought up to date first."""
-        with self._base() as base:
+
+        def work(base: sqlite3.Connection) -> list[Any]:
             self._sync(base)
             return base.execute(query, values).fetchall()
 
+        return self._on(work)
+
     def keep(self, statement: str, values: Sequence[Any]) -> None:
         """Store something worked out from the rows."""
-        with self._base() as base, _writing(base):
-            base.execute(statement, values)
+
+        def work(base: sqlite3.Connection) -> None:
+            with writing(base):
+                base.execute(statement, values)
+
+        self._on(work)
 
     def damaged(self) -> dict[str, str]:
         """Name of a folder or file to what is wrong with it."""
@@ -209,44 +172,51 @@ class Index:
             ask: takes a connection, returns the answer.
             named: takes the answer, returns the runs in it.
         """
-        with self._base() as base:
+
+        def work(base: sqlite3.Connection) -> Answer:
             self._sync(base)
             found = ask(base)
             if self._mend(base, list(named(found))):
                 found = ask(base)
             return found
 
+        return self._on(work)
+
     def rebuild(self) -> int:
         """Make it again from the folders; how many runs it holds then, damaged ones included."""
-        with self._base() as base:
-            found = [_read(self.workspace.run(name)) for name in self._folders()]
-            with _writing(base):
+
+        def work(base: sqlite3.Connection) -> int:
+            found = [read(self.workspace.run(name)) for name in self._folders()]
+            with writing(base):
                 for table in ("runs", "texts", "places", "verdicts", "confirmations", "importance", "meta"):
                     base.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
-                _store(base, found)
+                store(base, found)
             self._sync(base)
             return len(found)
+
+        return self._on(work)
 
     def _sync(self, base: sqlite3.Connection) -> None:
         stamp, changed = self._stamp(), list[Read]()
         gone: set[str] = set()
         known = dict(base.execute("SELECT key, value FROM meta"))
         if stamp is None or known.get("stamp") != stamp:
-            here = set(self._folders())
+            # In this order: a run that another process adds in between is new twice, not gone.
             there = {name for (name,) in base.execute("SELECT run_id FROM runs")}
+            here = set(self._folders())
             gone = there - here
-            changed += [_read(self.workspace.run(name)) for name in sorted(here - there)]
+            changed += [read(self.workspace.run(name)) for name in sorted(here - there)]
         for name, signature in base.execute("SELECT run_id, signature FROM runs WHERE settled = 0").fetchall():
-            if name not in gone and _signature(self.workspace.run(name)) != signature:
-                changed.append(_read(self.workspace.run(name)))
-        added = [tail for tail in (_Tail(self.workspace.verdicts, known), _Tail(self.workspace.confirmations, known))
+            if name not in gone and signed(self.workspace.run(name)) != signature:
+                changed.append(read(self.workspace.run(name)))
+        added = [tail for tail in (Tail(self.workspace.verdicts, known), Tail(self.workspace.confirmations, known))
                  if tail.grew]  # fmt: skip
         if not (changed or gone or added or (stamp is not None and known.get("stamp") != stamp)):
             return
-        with _writing(base):
+        with writing(base):
             for table in ("runs", "texts", "places"):
                 base.executemany(f"DELETE FROM {table} WHERE run_id = ?", [(name,) for name in gone])  # noqa: S608
-            _store(base, changed)
+            store(base, changed)
             for tail in added:
                 tail.store(base)
             if stamp is not None:
@@ -258,10 +228,10 @@ class Index:
         query = f"SELECT run_id, signature FROM runs WHERE run_id IN ({marks})"  # noqa: S608 - marks only
         pairs = base.execute(query, names).fetchall() if len(names) < 30_000 else base.execute(
             "SELECT run_id, signature FROM runs").fetchall()  # fmt: skip
-        changed = [name for name, signature in pairs if _signature(self.workspace.run(name)) != signature]
+        changed = [name for name, signature in pairs if signed(self.workspace.run(name)) != signature]
         if changed:
-            with _writing(base):
-                _store(base, [_read(self.workspace.run(name)) for name in changed])
+            with writing(base):
+                store(base, [read(self.workspace.run(name)) for name in changed])
         return bool(changed)
 
     def _stamp(self) -> str | None:
@@ -282,25 +252,24 @@ class Index:
 
     # --- connections ---------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _base(self) -> Iterator[sqlite3.Connection]:
-        """This thread's connection; a file that is no such database is thrown away."""
-        base: sqlite3.Connection | None = getattr(self._local, "base", None)
-        if base is None or not self._is_mine(base):
-            self._local.base = base = self._open()
-        try:
-            yield base
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise
-            base.close()
-            self._local.base = None
-            if isinstance(error, sqlite3.OperationalError):  # a full or read-only disk
-                raise Damaged(f"{self.workspace.index}: {error}") from error
-            self._discard()
-            raise Damaged(
-                f"{self.workspace.index} was damaged ({error}) and has been thrown away: try again"
-            ) from error
+    def _on(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """What `work` makes of this thread's connection; a file that is no such database is made again, once."""
+        for again in (True, False):
+            base: sqlite3.Connection | None = getattr(self._local, "base", None)
+            if base is None or not self._is_mine(base):
+                self._local.base = base = self._open()
+            try:
+                return work(base)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                    raise
+                base.close()
+                self._local.base = None
+                # An operational one: the disk is full or read-only, which another file would not mend.
+                if isinstance(error, sqlite3.OperationalError) or not again:
+                    raise Damaged(f"{self.workspace.index}: {error}") from error
+                self._discard()
+        raise AssertionError("unreachable")
 
     def _is_mine(self, base: sqlite3.Connection) -> bool:
         """The file it was opened on is still the one there; in memory, there still is no folder for one."""
@@ -316,7 +285,7 @@ class Index:
         self._local.inode, self._local.in_vain = None, False
         for _ in range(2 if self._possible() else 0):
             try:
-                base = _prepared(sqlite3.connect(self.workspace.index, timeout=BUSY, isolation_level=None))
+                base = prepared(sqlite3.connect(self.workspace.index, timeout=BUSY, isolation_level=None))
             except sqlite3.OperationalError:  # locked for long, or the disk is full
                 break
             except sqlite3.DatabaseError:  # no database: made again
@@ -325,7 +294,7 @@ class Index:
                 self._local.inode = _inode(self.workspace.index)
                 return base
         self._local.in_vain = self._possible()
-        return _prepared(sqlite3.connect(":memory:", isolation_level=None))
+        return prepared(sqlite3.connect(":memory:", isolation_level=None))
 
     def _discard(self) -> None:
         for ending in ("", "-wal", "-shm"):
@@ -337,154 +306,6 @@ def _inode(path: Path) -> int | None:
         return path.stat().st_ino
     except FileNotFoundError:
         return None
-
-
-def _prepared(base: sqlite3.Connection) -> sqlite3.Connection:
-    base.execute("PRAGMA journal_mode = WAL")
-    base.execute("PRAGMA synchronous = NORMAL")  # it can be made again; the folders are flushed
-    base.execute(f"PRAGMA mmap_size = {MAPPED}")
-    if base.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-        return base
-    with _writing(base):
-        if base.execute("PRAGMA user_version").fetchone()[0] != VERSION:  # another process may have been quicker
-            for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                base.execute(f"DROP TABLE {name}")
-            for statement in TABLES.split(";"):
-                base.execute(statement)
-            base.execute(f"PRAGMA user_version = {VERSION}")
-    return base
-
-
-@contextmanager
-def _writing(base: sqlite3.Connection) -> Iterator[None]:
-    base.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        base.execute("ROLLBACK")
-        raise
-    base.execute("COMMIT")
-
-
-# --- folders -----------------------------------------------------------------------------------------------------
-
-
-def _signature(paths: RunPaths) -> str:
-    """Changes whenever one of the files behind a row does; they are replaced, never written in place."""
-    found = []
-    for path in (paths.run, paths.config, paths.summary):
-        try:
-            stat = os.stat(path)  # noqa: PTH116 - called ten thousand times
-            found.append(f"{stat.st_mtime_ns}.{stat.st_ino}.{stat.st_size}")
-        except OSError:
-            found.append("-")
-    return " ".join(found)
-
-
-class Read(NamedTuple):
-    """What one folder says."""
-
-    row: tuple[Any, ...]
-    config: str | None = None
-    record: str | None = None
-    place: bytes | None = None
-
-
-def _read(paths: RunPaths) -> Read:
-    """One folder's row; a folder that can't be read has a row that says so."""
-    signature = _signature(paths)
-    try:
-        record, config = read_model(paths.run, RunRecord), read_model(paths.config, Config)
-        summary = read_model(paths.summary, TrainerSummary) if record.state is RunState.FINISHED else None
-    except FileNotFoundError as error:
-        why = f"{Path(error.filename).name} is missing"
-    except (Damaged, OSError) as error:
-        why = str(error)
-    else:
-        if record.run_id == paths.dir.name:
-            return _row(paths.dir.name, signature, record, config, summary)
-        why = f"run.json is that of run {record.run_id}"
-    return Read((paths.dir.name, signature, 0, why, *[None] * 22))
-
-
-def _row(name: str, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
-    metric, direction = objective_of(record.objective, record.env_name)
-    found = summary.metrics.get(metric) if summary else None
-    goodness = None if found is None else found.mean if direction == "max" else -found.mean
-    kin, place = kinship(config.env_name, config.flat())
-    row = (
-        name, signature, int(record.state.ended), None, *record.group, record.state.value, record.arm, record.parent,
-        record.proposal, record.session, record.replicates_of, int(record.legacy), record.created.timestamp(),
-        record.finished.timestamp() if record.finished else None, max(record.seeds, default=None), goodness,
-        found.mean if found else None, found.low if found else None, found.high if found else None,
-        found.n if found else None, json.dumps(list(found.values) if found else []),
-        identity(config.env_name, config.flat()), kin,
-    )  # fmt: skip
-    return Read(row, config.model_dump_json(), record.model_dump_json(), place)
-
-
-def _store(base: sqlite3.Connection, found: Iterable[Read]) -> None:
-    for one in found:
-        name, signature, _, damaged, *_, fingerprint, kin = one.row
-        if damaged is not None and base.execute("SELECT 1 FROM runs WHERE run_id = ?", (name,)).fetchone():
-            # What it said before still counts for who is incumbent and which seeds are used.
-            base.execute("UPDATE runs SET signature = ?, settled = 0, damaged = ? WHERE run_id = ?",
-                         (signature, damaged, name))  # fmt: skip
-            continue
-        base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 26)})", one.row)  # noqa: S608 - marks only
-        base.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, one.config, one.record))
-        base.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (name, kin, fingerprint, one.place))
-
-
-class _Tail:
-    """What has been added to a line file since it was read last."""
-
-    def __init__(self, path: Path, known: dict[str, str]) -> None:
-        self._path, self._key = path, path.name
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            size = 0
-        self._from = int(known.get(self._key, "0"))
-        self._anew = size < self._from
-        self.grew = size != self._from
-
-    def store(self, base: sqlite3.Connection) -> None:
-        """Take it in; a line that is not whole yet is left for the next time."""
-        table = self._path.stem
-        if self._anew:
-            base.execute(f"DELETE FROM {table}")  # noqa: S608 - our own name
-            base.execute("DELETE FROM meta WHERE key = ?", (f"damaged {self._key}",))
-            self._from = 0
-        # Asked again under the lock: another process may have read on in the meantime.
-        known = base.execute("SELECT value FROM meta WHERE key = ?", (self._key,)).fetchone()
-        start = self._from if self._anew or known is None else int(known[0])
-        try:
-            with self._path.open("rb") as file:
-                file.seek(start)
-                text = file.read()
-        except FileNotFoundError:
-            text = b""
-        whole = text[: text.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            try:
-                self._take(base, line)
-            except ValidationError:
-                why = f"has a line that is no {table.rstrip('s')}"
-                base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"damaged {self._key}", why))
-        base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (self._key, str(start + len(whole))))
-
-    def _take(self, base: sqlite3.Connection, line: bytes) -> None:
-        if self._path.stem == "verdicts":
-            verdict = Verdict.model_validate_json(line)
-            values = (verdict.run_id, verdict.time.isoformat(), verdict.verdict, verdict.model_dump_json())
-            base.execute("INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?)", values)
-        else:
-            found = Confirmation.model_validate_json(line)
-            base.execute(
-                "INSERT INTO confirmations (time, candidate, incumbent, outcome, line) VALUES (?, ?, ?, ?, ?)",
-                (found.time.isoformat(), found.candidate, found.incumbent, found.outcome, found.model_dump_json()),
-            )
 
 
 def of_group(group: Group) -> tuple[str, tuple[str, ...]]:

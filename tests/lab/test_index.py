@@ -1,12 +1,15 @@
 """The index says what the folders say, whatever happened to either; it can be thrown away at any time."""
 
+import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +89,44 @@ def test_an_index_that_is_gone_or_broken_is_made_again(make_run: RunMaker, works
         base.close()
     assert Index(workspace).rows() == before
     assert before[0].run_id == run.run_id
+
+
+def test_pages_that_are_overwritten_cost_no_answer(make_run: RunMaker, workspace: Workspace) -> None:
+    run = make_run()
+    index = Index(workspace)
+    before = index.rows()
+    index.ask("PRAGMA wal_checkpoint(TRUNCATE)")
+    for extra in ("-wal", "-shm"):
+        path = workspace.index.with_name(workspace.index.name + extra)
+        path.unlink(missing_ok=True)
+    with workspace.index.open("r+b") as file:  # the header says a database, the pages say nothing
+        file.seek(100)
+        file.write(b"\xa5" * (workspace.index.stat().st_size - 100))
+    assert Index(workspace).rows() == before
+    assert before[0].run_id == run.run_id
+
+
+def test_a_run_that_comes_while_another_process_looks_is_not_taken_for_a_gone_one(
+    make_run: RunMaker, notebook: Notebook, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_run()
+    reader, other = Index(workspace), Notebook(workspace)
+    assert len(reader.rows()) == 1
+    config, scandir, come = notebook.config(first.run_id), os.scandir, list[str]()
+
+    def listing(path: Path) -> Any:
+        found = scandir(path)  # what is there now; then somebody adds a run, and the index has it at once
+        if not come:
+            come.append("")
+            names = list(found)
+            come[0] = other.create(config, {}, preset="quick", objective="perf:max", arm="person").run_id
+            assert len(other.runs()) == 2
+            return contextlib.nullcontext(names)
+        return found
+
+    os.utime(workspace.runs)  # so that there is something to look for
+    monkeypatch.setattr(os, "scandir", listing)
+    assert [row.run_id for row in reader.rows()] == [first.run_id, *come]
 
 
 def test_rebuilding_gives_the_same(make_run: RunMaker, workspace: Workspace, cli: Cli) -> None:
