@@ -225,6 +225,7 @@ def train(
             rule, valid = "changes nothing of the run that it is a control of", "no --set and no --seeds"
             raise InvalidInput([Problem(key="control-of", value=control_of, rule=rule, valid=valid)])
         _tell(Notebook(workspace), train_control(workspace, control_of, run_id, manner), as_json=as_json)
+        typer.echo(f"'autopilot compare {control_of}' compares the two", err=True)
         return
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     fields = {"preset": preset, "objective": goal, "run_id": run_id}
@@ -322,6 +323,25 @@ def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
         )
     else:
         show_run(notebook, record)
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    run: str,
+    against: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Its control or the incumbent if not given.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Two runs: the verdict with its interval, whether they are like with like, what changed, their metrics."""
+    from agent.show import emit_json, print_comparison
+    from lab.notebook import Notebook
+    from tools.reading import comparison
+
+    notebook = Notebook(context.obj)
+    found = comparison(notebook, run, against or notebook.rival(run))
+    emit_json(found) if as_json else print_comparison(found)
 
 
 @app.command()

@@ -24,7 +24,7 @@ from lab.paths import Workspace, is_id
 from lab.proposals import Proposals
 from lab.questions import Questions
 from lab.records import Confirmation, Proposal, RunRecord, SessionRecord
-from lab.text import plain
+from lab.text import plain, short
 from lab.validate import space_of
 
 LINE = 6
@@ -130,6 +130,23 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
             table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
         _print(table)
     _print(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
+
+
+def print_comparison(found: dict[str, Any]) -> None:
+    """Print what `tools.reading.comparison` says of two runs."""
+    from rich.text import Text
+
+    effect = "" if found["effect"] is None else difference_text(found["effect"], found["low"], found["high"])
+    _print(f"{found['run_id']} against {found['against']}")
+    _print(f"{'verdict':13} {found['verdict']}: {found['metric']} {effect} ({found['method']})")
+    for confound in found["confounds"]:
+        _print(f"{'confounded':13} {confound}")
+    changed = [f"{key} {short(old)} → {short(new)}" for key, (old, new) in found["changed"].items()]
+    _print(f"{'changed':13} {', '.join(changed) or 'nothing but the seeds'}")
+    table = _table("metric", "run", "against")
+    for name, means in found["means"].items():
+        table.add_row(*(Text(cell) for cell in (plain(name, 60), short(means["run"]), short(means["against"]))))
+    _print(table)
 
 
 def print_confirmation(found: Confirmation) -> None:

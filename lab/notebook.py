@@ -333,8 +333,8 @@ class Notebook:
             return None
         if known := self.verdict(run.run_id):
             return known
-        incumbent, like = self.incumbent(run.group), control(self, run)
-        against = like.run_id if like else incumbent
+        like = control(self, run)
+        against = like.run_id if like else self.incumbent(run.group)
         metric, direction = objective_of(run.objective, run.env_name)
         if against is None:
             verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=metric)
@@ -349,6 +349,22 @@ class Notebook:
     def incumbent(self, group: Group) -> str | None:
         """The best run of a group so far: the first one, replaced by each that fresh seeds confirmed to be better."""
         return self.index.incumbent(group)
+
+    def rival(self, run_id: str) -> str:
+        """Whom a run is to be compared with: the control of a warm start where there is one, else the incumbent.
+
+        Raises:
+            InvalidInput: there is none but itself.
+        """
+        run = self.run(run_id)
+        like = control(self, run)
+        found = like.run_id if like else self.incumbent(run.group)
+        if found is None or found == run_id:
+            rule = "is the incumbent itself" if found else "has no incumbent to be compared with"
+            raise InvalidInput(
+                [Problem(key="run", value=run_id, rule=rule, valid="two runs: 'autopilot runs' lists them")]
+            )
+        return found
 
     def compare(self, run_id: str, against: str) -> Verdict:
         """Two finished runs in the first one's objective; inconclusive where they are not like with like.

@@ -152,6 +152,7 @@ def test_train_for_real(cli: Cli, workspace: Workspace) -> None:
     assert shown["summary"]["metrics"]["perf"]["mean"] == listed[0]["score"]["mean"]
 
 
+@pytest.mark.slow
 def test_the_repro_command_gives_the_same_weights(cli: Cli, workspace: Workspace) -> None:
     assert (
         cli(
@@ -168,6 +169,25 @@ def test_the_repro_command_gives_the_same_weights(cli: Cli, workspace: Workspace
     again = notebook.runs()[-1]
     assert [r.weights for r in notebook.results(again)] == [r.weights for r in notebook.results(run)]
     assert again.seeds == run.seeds
+
+
+def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
+    first = make_run()
+    second = make_run({"train.learning_rate": 0.01}, parent=first.run_id)
+    told = cli("compare", second.run_id)
+    assert told.code == 0, told.err
+    assert told.out.startswith(f"{second.run_id} against {first.run_id}\n")
+    assert re.search(r"verdict +(better|worse|inconclusive): perf [+-]0\.\d+ \[[+-].*\] \(Welch", told.out)
+    assert re.search(r"changed +train\.learning_rate \S+ → 0\.01", told.out)
+    assert re.search(r"(?m)^perf +0\.\d+ +0\.\d+$", told.out)
+    back = cli("compare", first.run_id, second.run_id, "--json").json()
+    assert back["effect"] == -cli("compare", second.run_id, first.run_id, "--json").json()["effect"]
+    failed = make_run({"train.gamma": 0.9}, parent=first.run_id, fault="crash")
+    for arguments, why in (((first.run_id,), "is the incumbent itself"), ((failed.run_id,), "has no 'perf'"),
+                           (("nothing",), "run 'nothing' is not in")):  # fmt: skip
+        refused = cli("compare", *arguments)
+        assert (refused.code, one_line(refused.err)) == (2, True)
+        assert why in refused.err
 
 
 class Terminal:
@@ -226,6 +246,7 @@ def test_the_progress_bar_shows_steps_sps_score_and_eta(workspace: Workspace) ->
     assert terminal.process.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_then_resume(workspace: Workspace, cli: Cli) -> None:
     arguments = ["start", "--max-runs", "2", "--approve", "auto", "--seeds", "1", "--set", "autopilot.eval_steps=200"]
     terminal = Terminal(workspace, *arguments, "--set", "train.total_timesteps=700000")
@@ -245,6 +266,7 @@ def test_ctrl_c_then_resume(workspace: Workspace, cli: Cli) -> None:
     assert cli("resume").code == 2
 
 
+@pytest.mark.slow
 def test_manual_approval_from_another_terminal(workspace: Workspace, cli: Cli) -> None:
     arguments = ["start", "--max-runs", "2", "--approve", "manual", "--seeds", "1", *SHORT]
     terminal = Terminal(workspace, *arguments)

@@ -3,12 +3,15 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from lab.curves import run_curves
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.records import RunState
 from tests.conftest import Cli
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 CORRIDOR = ("--env", "corridor:Corridor", "--objective", "success_rate:max", "--seeds", "1")
 

@@ -13,7 +13,7 @@ from lab.config import derive, diff
 from lab.curves import Curve, run_curves
 from lab.environments import metrics_of, objective_of
 from lab.errors import Damaged
-from lab.notebook import active_time
+from lab.notebook import Notebook, active_time
 from lab.proposals import Proposals
 from lab.records import MetricSummary, ProposalState, ReplicateResult, RunRecord
 from lab.stats import detectable
@@ -125,7 +125,7 @@ def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
     summary = ctx.notebook.summary(run.run_id)
     verdict = ctx.notebook.verdict(run.run_id)
     row: dict[str, Any] = {"run": run.run_id, "state": run.state, "arm": run.arm, "parent": run.parent}
-    row["changed_from_parent"] = _changes(ctx, run)
+    row["changed_from_parent"] = ctx.notebook.changes(run.run_id)
     if run.replicates_of:
         row["fresh_seeds_of"] = run.replicates_of
     if summary and metric in summary.metrics:
@@ -160,10 +160,6 @@ def _account(ctx: ToolContext, run: RunRecord) -> tuple[dict[str, Any] | None, d
     return warm_start(run, results), said
 
 
-def _changes(ctx: ToolContext, run: RunRecord) -> dict[str, list[Any]]:
-    return ctx.notebook.changes(run.run_id)
-
-
 def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     """One run: state, lineage, complete config, derived batch, metrics with interval and n, verdict, what to know."""
     record = ctx.notebook.run(ctx.resolve(run))
@@ -188,7 +184,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
             for key, texts in said.items()
         },
         "config": config.flat(),
-        "changed_from_parent": _changes(ctx, record),
+        "changed_from_parent": ctx.notebook.changes(record.run_id),
         "derived": None if record.legacy else derive(config, agents).model_dump(),
         "flags": [plain(flag, 200) for flag in record.flags[:LISTED]],
         "metrics": {name: summary_of(metric) for name, metric in summary.metrics.items()} if summary else {},
@@ -271,10 +267,19 @@ def compare_runs(ctx: ToolContext, run: RunName = "current", against: RunName = 
     one, other = ctx.resolve(run), ctx.resolve(against)
     if one == other:
         raise ToolError(f"{run!r} and {against!r} are the same run, {one}")
-    verdict = ctx.notebook.compare(one, other)
-    new, old = ctx.notebook.summary(one), ctx.notebook.summary(other)
+    return comparison(ctx.notebook, one, other)
+
+
+def comparison(notebook: Notebook, one: str, other: str) -> dict[str, Any]:
+    """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have.
+
+    Raises:
+        InvalidInput: one of them has no score.
+    """
+    verdict = notebook.compare(one, other)
+    new, old = notebook.summary(one), notebook.summary(other)
     shared = [name for name in new.metrics if old and name in old.metrics] if new else []
-    changed = diff(ctx.notebook.config(other), ctx.notebook.config(one))
+    changed = diff(notebook.config(other), notebook.config(one))
     return {
         **verdict.model_dump(mode="json", exclude={"time"}),
         "changed": {key: list(values) for key, values in changed.items()},

@@ -11,7 +11,7 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.records import Confirmation, RunRecord, RunState
 from lab.sequential import SCREEN
-from tests.conftest import RunMaker
+from tests.conftest import Cli, RunMaker
 from training.fake import FakeRunner
 from training.run import train_run
 
@@ -169,7 +169,7 @@ def test_who_can_not_become_incumbent(make_run: RunMaker, notebook: Notebook, fr
     assert notebook.index.confirmations() == []
 
 
-def test_a_warm_start_is_compared_with_its_control(make_run: RunMaker, notebook: Notebook) -> None:
+def test_a_warm_start_is_compared_with_its_control(make_run: RunMaker, notebook: Notebook, cli: Cli) -> None:
     base = make_run({**BAD, "autopilot.seeds": 3})
     warm = {"autopilot.resume_mode": "continue", "autopilot.resume_from": base.run_id}
     alone = make_run({**warm, **GOOD}, parent=base.run_id)
@@ -177,6 +177,8 @@ def test_a_warm_start_is_compared_with_its_control(make_run: RunMaker, notebook:
     assert (verdict.against, verdict.verdict, verdict.screen) == (base.run_id, "inconclusive", None)
     assert any(f"autopilot train --control-of {alone.run_id}" in why for why in verdict.confounds)
     control = make_run(warm, parent=base.run_id)
+    found = cli("compare", alone.run_id, "--json").json()  # its verdict stays; the control came later
+    assert (found["against"], found["verdict"], found["confounds"]) == (control.run_id, "better", [])
     child = make_run({**warm, **GOOD}, parent=base.run_id)
     verdict = notebook.verdicts()[child.run_id]
     assert (verdict.against, verdict.confounds) == (control.run_id, ())

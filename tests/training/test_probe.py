@@ -29,6 +29,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quickly")
+@pytest.mark.slow
 def test_it_measures_valid_topologies_that_learn_as_much(
     config: Config, inventory: Inventory, real: ProcessRunner
 ) -> None:
