@@ -257,6 +257,8 @@ def print_space(environment: Environment) -> None:
         who = "proposable" if parameter.proposable else "person only"
         table.add_row(*(Text(cell) for cell in (key, parameter.range, parameter.scale.value, who, parameter.doc)))
     _print(table)
+    if elsewhere := sorted(set(environment.limits) - set(space_of(environment))):
+        _print(f"[space] in autopilot.toml limits no key of this environment with {', '.join(elsewhere)}")
 
 
 def print_markdown(text: str) -> None:

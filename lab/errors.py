@@ -43,6 +43,18 @@ class InvalidInput(AutopilotError):
         super().__init__(problems if isinstance(problems, str) else " | ".join(str(p) for p in problems))
 
 
+def refused(key: str, value: object, rule: str, valid: str) -> InvalidInput:
+    """One problem, to be raised.
+
+    Args:
+        key: dotted name of the field.
+        value: what was given; its first sixty characters are shown.
+        rule: what is wrong with it.
+        valid: what would be valid.
+    """
+    return InvalidInput([Problem(key=key, value=repr(value)[:60], rule=rule, valid=valid)])
+
+
 class NotFound(InvalidInput):
     """A run, proposal or session of that name is not in this workspace."""
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lab.errors import InvalidInput, Problem
+from lab.errors import refused
 from lab.paths import Workspace
 from lab.records import Limit
 from lab.space import Parameter, Space
@@ -36,7 +36,7 @@ def declared(workspace: Workspace) -> dict[str, Limit]:
     """
     table = settings(workspace).get("space", {})
     if not isinstance(table, Mapping):
-        raise _refused("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
+        raise refused("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
     found = {}
     for key, value in _flat(table).items():
         try:
@@ -45,7 +45,7 @@ def declared(workspace: Workspace) -> dict[str, Limit]:
             first = error.errors()[0]
             where = ".".join(["space", key, *map(str, first["loc"])])
             valid = "low, high, choices, frozen = true, open = true"
-            raise _refused(where, first.get("input"), first["msg"].lower(), valid) from error
+            raise refused(where, first.get("input"), first["msg"].lower(), valid) from error
     return found
 
 
@@ -61,7 +61,7 @@ def narrowed(space: Space, limits: Mapping[str, Limit]) -> Space:
     """
     known = [key for key in limits if key in space or not key.startswith("env.")]
     if unknown := next((key for key in known if key not in space), None):
-        raise _refused(f"space.{unknown}", "", "is not a key of the config", "see 'autopilot doctor --space'")
+        raise refused(f"space.{unknown}", "", "is not a key of the config", "see 'autopilot doctor --space'")
     return Space([_limited(parameter, limits.get(key)) for key, parameter in space.items()])
 
 
@@ -74,7 +74,7 @@ def check_open(limits: Mapping[str, Limit], metric: str) -> None:
     opened = sorted(key for key, limit in limits.items() if limit.open)
     if opened and metric in REWARDS:
         rule = f"counts rewards, which proposals may change: {', '.join(opened)} open in autopilot.toml"
-        raise _refused("objective", metric, rule, "another metric, such as success_rate:max, or close the key")
+        raise refused("objective", metric, rule, "another metric, such as success_rate:max, or close the key")
 
 
 def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
@@ -83,16 +83,16 @@ def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
     key = f"space.{parameter.key}"
     for name, mine, theirs, side in (("low", limit.low, parameter.low, -1), ("high", limit.high, parameter.high, 1)):
         if mine is not None and parameter.kind not in (int, float):
-            raise _refused(f"{key}.{name}", mine, f"{parameter.key} is no number", "choices = [...]")
+            raise refused(f"{key}.{name}", mine, f"{parameter.key} is no number", "choices = [...]")
         if mine is not None and theirs is not None and side * mine > side * theirs:
-            raise _refused(f"{key}.{name}", mine, f"would widen {parameter.key}, {parameter.range}", f"{theirs:g}")
+            raise refused(f"{key}.{name}", mine, f"would widen {parameter.key}, {parameter.range}", f"{theirs:g}")
     low = parameter.low if limit.low is None else limit.low
     high = parameter.high if limit.high is None else limit.high
     whole = parameter.kind is int and low is not None and high is not None and math.ceil(low) > math.floor(high)
     if low is not None and high is not None and (low > high or whole):
-        raise _refused(key, f"{low:g} to {high:g}", "leaves no value", "low at most high")
+        raise refused(key, f"{low:g} to {high:g}", "leaves no value", "low at most high")
     if limit.open and not parameter.key.startswith("env."):
-        raise _refused(f"{key}.open", "true", "is not a key of the task", "a key that begins with env.")
+        raise refused(f"{key}.open", "true", "is not a key of the task", "a key that begins with env.")
     return replace(
         parameter, low=low, high=high, choices=_choices(parameter, limit, key),
         proposable=(parameter.proposable or limit.open) and not limit.frozen,
@@ -103,9 +103,9 @@ def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
     if not limit.choices:
         return parameter.choices
     if limit.low is not None or limit.high is not None:
-        raise _refused(f"{key}.choices", list(limit.choices), "stands beside low or high", "one or the other")
+        raise refused(f"{key}.choices", list(limit.choices), "stands beside low or high", "one or the other")
     if bad := next((choice for choice in limit.choices if parameter.problem(choice) is not None), None):
-        raise _refused(f"{key}.choices", bad, f"is no value of {parameter.key}", parameter.range)
+        raise refused(f"{key}.choices", bad, f"is no value of {parameter.key}", parameter.range)
     return tuple(limit.choices)
 
 
@@ -119,7 +119,3 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[key] = value
     return found
-
-
-def _refused(key: str, value: object, rule: str, valid: str) -> InvalidInput:
-    return InvalidInput([Problem(key=key, value=repr(value)[:60], rule=rule, valid=valid)])

@@ -17,7 +17,7 @@ from lab.code import code_state
 from lab.config import Config, diff
 from lab.curves import compact
 from lab.environments import objective_of, task_of
-from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem
+from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem, refused
 from lab.files import append_line, is_owned, locked, read_model, write_atomic, write_json, write_model
 from lab.index import Index, of_group
 from lab.lineage import control, resolve
@@ -361,9 +361,7 @@ class Notebook:
         found = like.run_id if like else self.incumbent(run.group)
         if found is None or found == run_id:
             rule = "is the incumbent itself" if found else "has no incumbent to be compared with"
-            raise InvalidInput(
-                [Problem(key="run", value=run_id, rule=rule, valid="two runs: 'autopilot runs' lists them")]
-            )
+            raise refused("run", run_id, rule, "two runs: 'autopilot runs' lists them")
         return found
 
     def compare(self, run_id: str, against: str) -> Verdict:

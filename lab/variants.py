@@ -9,12 +9,11 @@ An environment or a reward of the user's is for training only: the final evaluat
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import ValidationError
 
 from lab.config import Config
-from lab.errors import InvalidInput, Problem
+from lab.errors import refused
 from lab.paths import Workspace
 from lab.records import Variant
 from lab.space import VARIANT_KEYS
@@ -34,7 +33,7 @@ def declared(workspace: Workspace) -> Variants:
     """
     tables = settings(workspace).get("variants", {})
     if not isinstance(tables, Mapping):
-        raise _refused("variants", tables, "is not a table", "[variants.policy.NAME]")
+        raise refused("variants", tables, "is not a table", "[variants.policy.NAME]")
     return {str(kind): _named(str(kind), named) for kind, named in tables.items()}
 
 
@@ -42,19 +41,19 @@ def _named(kind: str, named: object) -> dict[str, Variant]:
     import re
 
     if kind not in VARIANT_KEYS or not isinstance(named, Mapping):
-        raise _refused(f"variants.{kind}", named, "is not a kind of variant", " | ".join(VARIANT_KEYS))
+        raise refused(f"variants.{kind}", named, "is not a kind of variant", " | ".join(VARIANT_KEYS))
     found = {}
     for name, table in named.items():
         key = f"variants.{kind}.{name}"
         if not re.fullmatch(NAME, name) or name == "none":
-            raise _refused(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
+            raise refused(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
         try:
             found[name] = Variant.model_validate(table)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             rule = "is not module:callable" if field == "call" else first["msg"].lower()
-            raise _refused(f"{key}.{field}" if field else key, first.get("input"), rule,
+            raise refused(f"{key}.{field}" if field else key, first.get("input"), rule,
                            'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
                            ) from error  # fmt: skip
     return found
@@ -69,7 +68,3 @@ def chosen(config: Config, variants: Mapping[str, Mapping[str, Variant]]) -> dic
     """
     picked = {kind: str(config.autopilot.get(key.partition(".")[2]) or "none") for kind, key in VARIANT_KEYS.items()}
     return {kind: variants[kind][name] for kind, name in picked.items() if name != "none"}
-
-
-def _refused(key: str, value: Any, rule: str, valid: str) -> InvalidInput:
-    return InvalidInput([Problem(key=key, value=repr(value)[:60], rule=rule, valid=valid)])

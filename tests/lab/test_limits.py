@@ -41,6 +41,13 @@ def test_a_range_is_narrowed_for_everyone_and_a_frozen_key_closed_to_proposals(
     assert check_overrides(config, {"env.continuous": True}, load_inventory([ENV]), proposing=True) != []
 
 
+def test_a_limit_of_no_key_here_is_said(workspace: Workspace, cli: Cli) -> None:
+    workspace.settings.write_text(TEXT)
+    told = cli("doctor", "--space", ENV)
+    assert told.code == 0, told.err
+    assert "limits no key of this environment with env.of_another_environment" in told.out
+
+
 def test_an_open_task_is_refused_with_an_objective_that_counts_rewards(workspace: Workspace, cli: Cli) -> None:
     workspace.settings.write_text(TEXT)
     check_open(declared(workspace), "success_rate")
