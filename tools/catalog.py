@@ -4,20 +4,17 @@ from tools import proposing, reading, reporting
 from tools.registry import Tool, make_tool
 
 TOOLS: list[Tool] = [
-    make_tool(function)
-    for function in (
-        reading.list_runs,
-        reading.read_run,
-        reading.read_metrics,
-        reading.read_log,
-        reading.compare_runs,
-        reading.list_proposals,
-        reading.read_report,
-        reading.search_space,
-        proposing.suggest_configs,
-        proposing.check_config,
-        proposing.stage_proposal,
-        proposing.end_search,
-        reporting.write_report,
-    )
+    make_tool(reading.list_runs),
+    make_tool(reading.read_run),
+    make_tool(reading.read_metrics),
+    make_tool(reading.read_log),
+    make_tool(reading.compare_runs),
+    make_tool(reading.list_proposals),
+    make_tool(reading.read_report),
+    make_tool(reading.search_space),
+    make_tool(proposing.suggest_configs),
+    make_tool(proposing.check_config, changes=proposing.changes_schema),
+    make_tool(proposing.stage_proposal, changes=proposing.changes_schema),
+    make_tool(proposing.end_search),
+    make_tool(reporting.write_report),
 ]

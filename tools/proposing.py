@@ -10,7 +10,7 @@ from lab.errors import InvalidInput
 from lab.records import Decision, Prediction, Proposal, ProposalState, new_id, now
 from lab.suggest import suggest
 from lab.text import plain
-from lab.validate import check_overrides
+from lab.validate import check_overrides, space_of
 from tools.context import ToolContext
 from tools.reading import RunName, rejected_overrides, rounded
 from tools.registry import ToolError
@@ -22,6 +22,19 @@ Changes = Annotated[
         max_length=12,
     ),
 ]
+
+
+def changes_schema(ctx: ToolContext) -> dict[str, Any]:
+    """The schema of `changes`: every key that may be proposed here, with type and range from the search space."""
+    space = space_of(ctx.inventory.environment(ctx.group.env_name))
+    return {
+        "type": "object",
+        "description": "Dotted key to new value; only what changes.",
+        "properties": {key: parameter.schema() for key, parameter in space.items() if parameter.proposable},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 12,
+    }
 
 
 class Expectation(BaseModel):

@@ -6,8 +6,8 @@ nothing in between. Every answer is JSON of bounded size.
 
 import inspect
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -40,28 +40,36 @@ class Tool:
     description: str
     arguments: type[BaseModel]
     function: Callable[..., Any]
+    depending: Mapping[str, Callable[[ToolContext], dict[str, Any]]] = field(default_factory=dict)
+    """Argument to what makes its schema, where that depends on the run in question."""
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, context: ToolContext) -> dict[str, Any]:
         """As the chat completions API wants it."""
         parameters = self.arguments.model_json_schema()
+        parameters["properties"] |= {name: make(context) for name, make in self.depending.items()}
         parameters.pop("title", None)
-        for field in parameters.get("properties", {}).values():
-            field.pop("title", None)
+        for argument in parameters["properties"].values():
+            argument.pop("title", None)
         return {
             "type": "function",
             "function": {"name": self.name, "description": self.description, "parameters": parameters},
         }
 
 
-def make_tool(function: Callable[..., Any]) -> Tool:
-    """A tool from a function whose first parameter is the `ToolContext`."""
+def make_tool(function: Callable[..., Any], **depending: Callable[[ToolContext], dict[str, Any]]) -> Tool:
+    """A tool from a function whose first parameter is the `ToolContext`.
+
+    Args:
+        function: its other parameters, their annotations and its docstring are what a model sees.
+        depending: parameter to what makes its schema for a context, in place of its annotation's.
+    """
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (parameter.annotation, default)
     config = ConfigDict(extra="forbid", strict=True)
     arguments = create_model(f"{function.__name__}_arguments", __config__=config, **fields)
-    return Tool(function.__name__, inspect.cleandoc(function.__doc__ or ""), arguments, function)
+    return Tool(function.__name__, inspect.cleandoc(function.__doc__ or ""), arguments, function, depending)
 
 
 class Toolbox:
@@ -73,7 +81,7 @@ class Toolbox:
 
     def schemas(self) -> list[dict[str, Any]]:
         """All tools, for the request."""
-        return [tool.schema() for tool in self._tools.values()]
+        return [tool.schema(self._context) for tool in self._tools.values()]
 
     def call(self, name: str, arguments: str) -> Answer:
         """Do what a model asked for.

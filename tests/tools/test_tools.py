@@ -11,7 +11,8 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.records import ProposalState, RunRecord
-from tests.conftest import RunMaker, tree
+from lab.validate import space_of
+from tests.conftest import ENV, RunMaker, tree
 from tools.catalog import TOOLS
 from tools.context import ToolContext
 from tools.registry import MAX_CHARS, Toolbox
@@ -49,13 +50,24 @@ def bench(make_run: RunMaker, notebook: Notebook, inventory: Inventory) -> Bench
     return Bench(notebook, inventory, make_run({"train.learning_rate": 0.01}, parent=baseline.run_id))
 
 
-def test_schemas_are_what_the_api_wants() -> None:
+def test_schemas_are_what_the_api_wants(bench: Bench) -> None:
     for tool in TOOLS:
-        schema = tool.schema()["function"]
+        schema = tool.schema(bench.context)["function"]
         assert schema["description"]
         assert schema["parameters"]["type"] == "object"
         assert schema["parameters"]["additionalProperties"] is False
         json.dumps(schema)
+
+
+def test_a_model_sees_the_keys_and_ranges_that_are_valid_here(bench: Bench, inventory: Inventory) -> None:
+    seen = {schema["function"]["name"]: schema["function"]["parameters"] for schema in bench.toolbox.schemas()}
+    keys = seen["stage_proposal"]["properties"]["changes"]["properties"]
+    space = space_of(inventory.environment(ENV))
+    assert set(keys) == {key for key, parameter in space.items() if parameter.proposable}
+    assert (keys["train.gamma"]["minimum"], keys["train.gamma"]["maximum"]) == (0, 0.999999)
+    assert keys["train.optimizer"]["enum"] == ["muon", "adam"]
+    assert seen["check_config"]["properties"]["changes"]["properties"] == keys
+    assert "train.seed" not in keys
 
 
 def test_no_tool_approves_or_leaves_the_workspace() -> None:
