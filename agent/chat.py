@@ -15,6 +15,10 @@ class ModelError(AutopilotError):
     """The model can't be asked: the endpoint refuses, is gone, or answers nonsense. Says what to do."""
 
 
+class TooLong(ModelError):
+    """The conversation is longer than the model's context; a shorter one may do."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,11 +60,19 @@ class Usage(_Part):
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the input: what the endpoint had seen before."""
+    reasoning_tokens: int = 0
+    """Of the output: what the model thought and did not say."""
 
     @property
     def total(self) -> int:
-        """Both."""
+        """Input and output."""
         return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        mine, theirs = self.model_dump(), other.model_dump()
+        return Usage(**{key: mine[key] + theirs[key] for key in mine})
 
 
 class Reply(_Part):
@@ -68,6 +80,8 @@ class Reply(_Part):
 
     message: Message
     usage: Usage = Usage()
+    finish: Literal["stop", "length", "refusal"] = "stop"
+    """`length`: it was cut off at a limit of tokens, so that a call in it may be half a call."""
 
 
 class ChatModel(Protocol):
@@ -85,5 +99,6 @@ class ChatModel(Protocol):
             tools: schemas of what may be called.
 
         Raises:
+            TooLong: the conversation does not fit the model's context.
             ModelError: there is no reply to be had.
         """

@@ -24,6 +24,7 @@ from agent.options import (
     TensorboardOption,
     WandbOption,
     assignments,
+    dollars_of,
     hours_of,
     minutes_of,
     mirrors_of,
@@ -105,6 +106,9 @@ def start(
     max_tokens: Annotated[
         int | None, typer.Option(parser=whole("max-tokens"), metavar="N", help="Budget of the model's tokens.")
     ] = None,
+    max_dollars: Annotated[
+        float | None, typer.Option(parser=dollars_of, metavar="X", help="Budget of money, at the model's price.")
+    ] = None,
     seeds: SeedsOption = None,
     settings: SetOption = None,
     prune: Annotated[
@@ -141,7 +145,7 @@ def start(
         mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
         parallel=parallel,
         min_effect=min_effect,
-        budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens),
+        budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens, max_dollars=max_dollars),
         created=created,
     )
     run_session(workspace, inventory, record)

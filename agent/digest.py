@@ -169,8 +169,10 @@ def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord 
 
 def _spent(session: SessionRecord, runs: list[RunRecord]) -> str:
     trained = sum((took for run in runs if (took := active_time(run))), timedelta())
-    parts = [f"{_clock(session.active_seconds)} in all, {_clock(trained.total_seconds())} of it training"]
-    parts.append(f"{session.tokens:,} tokens of {session.model}" if session.tokens else "no tokens")
+    spent = session.spent
+    parts = [f"{_clock(spent.seconds)} in all, {_clock(trained.total_seconds())} of it training"]
+    dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
+    parts.append(f"{spent.tokens:,} tokens of {session.model}{dollars}" if spent.tokens else "no tokens")
     return "; ".join(parts) + "."
 
 
@@ -215,6 +217,7 @@ def _again(session: SessionRecord) -> str:
         "hours": budgets.hours,
         "max-runs": budgets.max_runs,
         "max-tokens": budgets.max_tokens,
+        "max-dollars": budgets.max_dollars,
         "min-effect": session.min_effect,
         "parallel": session.parallel,
     }

@@ -8,15 +8,17 @@ from types import FrameType
 from typing import Any, Literal
 
 from agent.analysis import Analyst
+from agent.budget import price_of
 from agent.chat import ChatModel
 from agent.live import SilentView, make_view
+from agent.model_settings import ModelSettings, model_settings
 from agent.offline import OfflineResearcher
 from agent.options import assignments
 from agent.session import Session, sole_session
 from agent.show import print_markdown
 from lab.config import Config
 from lab.environments import check_objective, objective_of
-from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem
+from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem, refused
 from lab.files import read_model
 from lab.incumbency import Incumbency, Need, repeat
 from lab.inventory import Inventory
@@ -238,14 +240,19 @@ def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecor
         Busy: another session runs in this workspace.
         AutopilotError: it ended without a finished run.
     """
-    model = model_named(record.model, record.base_url)
+    asked, price = model_settings(workspace), price_of(workspace, record.model)
+    if record.budgets.max_dollars is not None and record.model != "offline" and price is None:
+        rule, valid = f"needs the price of {record.model}", f'[prices."{record.model}"] in autopilot.toml'
+        raise refused("max-dollars", record.budgets.max_dollars, rule, valid)
+    stopping = threading.Event()
+    model = model_named(record.model, record.base_url, asked, stopping)
     workspace.create()
     notebook, view = Notebook(workspace), make_view()
-    with Stopping() as stopping:
+    with Stopping(stopping):
         analyst = Analyst(notebook, Proposals(workspace), inventory, model, record.session_id, stopping.is_set)
         runner = ProcessRunner(record.parallel)
         runner.warm(device=inventory.devices[0])
-        session: Session = Session(record, notebook, inventory, runner, analyst, view, stopping)
+        session = Session(record, notebook, inventory, runner, analyst, view, stopping, price, asked.turns)
         view.note(_greeting(record))
         if record.seeds < 2:
             view.note("with one seed a run can never come through the screen, so none can become incumbent: --seeds 3")
@@ -260,8 +267,14 @@ def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecor
         raise AutopilotError(f"session {record.session_id} ended without a finished run: {record.ended_because}")
 
 
-def model_named(name: str, base_url: str | None) -> ChatModel:
+def model_named(name: str, base_url: str | None, asked: ModelSettings, stopping: threading.Event) -> ChatModel:
     """The model of that name: the offline researcher, or one at an OpenAI-compatible endpoint.
+
+    Args:
+        name: `offline`, or as the endpoint calls it.
+        base_url: the endpoint; None for OPENAI_BASE_URL.
+        asked: how it is asked.
+        stopping: ends its waiting when it is set.
 
     Raises:
         InvalidInput: no key is set for it.
@@ -270,7 +283,7 @@ def model_named(name: str, base_url: str | None) -> ChatModel:
         return OfflineResearcher()
     from agent.openai_chat import OpenAIChat
 
-    return OpenAIChat(name, base_url)
+    return OpenAIChat(name, base_url, asked, stopping=stopping)
 
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -279,8 +292,12 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Stopping:
     """Ctrl-C, SIGTERM or a closed terminal once: the event is set, for a clean stop. Twice: KeyboardInterrupt, now."""
 
+    def __init__(self, event: threading.Event | None = None) -> None:
+        """Set this one, or a new one."""
+        self._event = event or threading.Event()
+
     def __enter__(self) -> threading.Event:
-        event = threading.Event()
+        event = self._event
 
         def handle(number: int, frame: FrameType | None) -> None:
             if event.is_set():
@@ -298,7 +315,8 @@ class Stopping:
 def _greeting(record: SessionRecord) -> str:
     limits = [f"{record.budgets.hours:g} h" if record.budgets.hours else "",
               f"{record.budgets.max_runs} runs" if record.budgets.max_runs else "",
-              f"{record.budgets.max_tokens:,} tokens" if record.budgets.max_tokens else ""]  # fmt: skip
+              f"{record.budgets.max_tokens:,} tokens" if record.budgets.max_tokens else "",
+              f"${record.budgets.max_dollars:g}" if record.budgets.max_dollars else ""]  # fmt: skip
     return (
         f"session {record.session_id}: {record.env_name}, {record.preset}, {record.objective}, model {record.model},"
         f" approval {record.approve}, budget {', '.join(filter(None, limits)) or 'none (Ctrl-C ends it)'}"

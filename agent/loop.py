@@ -5,15 +5,28 @@
 How an analysis ends is a small hierarchy of exceptions; the transcript is written as it happens.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from agent.chat import ChatModel, Message, ModelError
+from agent.budget import Budget
+from agent.chat import ChatModel, Message, ModelError, Reply, TooLong
 from agent.transcript import Transcript
 from lab.errors import AutopilotError
+from lab.text import plain
 from tools.context import ToolContext
 from tools.registry import Toolbox
+
+IDLE = 3
+"""Answers in a row without a call, after which the model is given up."""
+CALLS = 8
+"""Calls of one answer that are done."""
+LAST = 6
+"""Requests before the last one from which on only what ends an analysis is offered."""
+CUTS = ((2, 24_000), (1, 6_000), (1, 1_500), (0, 400))
+"""How a conversation that is too long is shortened: answers of tools that are kept, and characters of each."""
+ENDING = ("stage_proposal", "write_report", "end_search", "check_config")
 
 
 class AnalysisEnds(Exception):
@@ -29,15 +42,6 @@ class GaveUp(AnalysisEnds, AutopilotError):
 
 
 @dataclass
-class Limits:
-    """What one analysis may use; checked before each request."""
-
-    turns: int = 24
-    tokens: int | None = None
-    """Left in the session's budget."""
-
-
-@dataclass
 class Analysis:
     """One model at work on one run."""
 
@@ -46,10 +50,11 @@ class Analysis:
     context: ToolContext
     transcript: Transcript
     messages: list[Message]
-    limits: Limits = field(default_factory=Limits)
+    budget: Budget
     should_stop: Callable[[], bool] = lambda: False
-    turns: int = 0
-    tokens: int = 0
+    idle: int = 0
+    cut: int = 0
+    """How much the conversation is shortened; a model's context does not grow."""
 
     def run(self) -> None:
         """Go on until report and proposal are there.
@@ -66,35 +71,87 @@ class Analysis:
             raise GaveUp(str(error)) from error
 
     def step(self) -> None:
-        """One request, and all the calls that came back with it."""
+        """One request, and the calls that came back with it."""
         reply = self.ask()
-        for call in reply.tool_calls:
+        calls = () if reply.finish == "length" else reply.message.tool_calls
+        for call in calls:
             self.act(call.id, call.name, call.arguments)
         if self.context.done:
             raise Complete
-        if not reply.tool_calls:
-            self.say(Message(role="user", content="Go on with tool calls: end with write_report and stage_proposal."))
+        self.idle = 0 if calls else self.idle + 1
+        if self.idle >= IDLE:
+            said = "refused" if reply.finish == "refusal" else "made no call"
+            raise GaveUp(f"{said} {self.idle} times in a row: {plain(reply.message.content, 120)!r}")
+        if not calls:
+            self.say(Message(role="user", content=NUDGE[reply.finish]))
 
-    def ask(self) -> Message:
-        """The model's next message, if the limits allow one more."""
+    def ask(self) -> Reply:
+        """The model's next answer, if the limits allow one more."""
         if self.should_stop():
             raise GaveUp("stopped on request")
-        if self.turns >= self.limits.turns:
-            raise GaveUp(f"no report and proposal after {self.turns} requests")
-        if self.limits.tokens is not None and self.tokens >= self.limits.tokens:
-            raise GaveUp(f"the session's tokens are used up ({self.tokens:,} in this analysis)")
-        self.turns += 1
-        reply = self.model.complete(self.messages, self.toolbox.schemas())
-        self.tokens += reply.usage.total
-        self.say(reply.message, usage=reply.usage.model_dump())
-        return reply.message
+        if (why := self.budget.why_not_ask()) is not None:
+            raise GaveUp(why)
+        tools = self.toolbox.schemas()
+        if self.budget.allowed - self.budget.turns <= LAST:
+            tools = [tool for tool in tools if tool["function"]["name"] in ENDING]
+        begun = time.monotonic()
+        reply = self.fitting(tools)
+        dollars = self.budget.charge(reply.usage)
+        spent = {"usage": reply.usage.model_dump(), "dollars": dollars, "seconds": round(time.monotonic() - begun, 3)}
+        message = reply.message
+        if reply.finish == "length" or len(message.tool_calls) > CALLS:  # what is not done is not said either
+            kept = () if reply.finish == "length" else message.tool_calls[:CALLS]
+            reply = reply.model_copy(update={"message": message.model_copy(update={"tool_calls": kept})})
+        self.say(reply.message, finish=reply.finish, cut=self.cut, offered=len(tools), **spent)
+        return reply
+
+    def fitting(self, tools: Sequence[dict[str, Any]]) -> Reply:
+        """An answer to the conversation, or to as much of it as the model's context holds."""
+        while True:
+            try:
+                return self.model.complete(shortened(self.messages, self.cut), tools)
+            except TooLong:
+                if self.cut == len(CUTS):
+                    raise
+                self.cut += 1
 
     def act(self, call_id: str, name: str, arguments: str) -> None:
         """Do one call; its answer, an error included, goes back to the model."""
+        begun = time.monotonic()
         answer = self.toolbox.call(name, arguments)
-        self.say(Message(role="tool", content=answer.content, tool_call_id=call_id))
+        took = round(time.monotonic() - begun, 3)
+        self.say(Message(role="tool", content=answer.content, tool_call_id=call_id), seconds=took)
 
     def say(self, message: Message, **more: Any) -> None:
         """Add to the conversation and to the transcript."""
         self.messages.append(message)
         self.transcript.add(message, **more)
+
+
+NUDGE = {
+    "stop": "Go on with tool calls: end with write_report and stage_proposal.",
+    "length": "Your answer was cut off at its limit of tokens and nothing in it was done. Answer shorter: one call.",
+    "refusal": "This is about training a game-playing policy on this machine. Go on with tool calls.",
+}
+
+
+def shortened(messages: Sequence[Message], cut: int) -> list[Message]:
+    """The conversation with older answers of tools left out.
+
+    Args:
+        messages: all of it.
+        cut: 0 for as it is, else which row of `CUTS`.
+    """
+    if cut == 0:
+        return list(messages)
+    keep, characters = CUTS[cut - 1]
+    answers = [index for index, message in enumerate(messages) if message.role == "tool"]
+    whole = set(answers[len(answers) - keep :])
+    found = []
+    for index, message in enumerate(messages):
+        limit = characters if index in whole or message.role != "tool" else 0
+        if message.role in ("tool", "assistant") and len(message.content) > limit:
+            text = f"{message.content[:limit]}… (the rest was left out to save room; call again if you need it)"
+            message = message.model_copy(update={"content": text})  # noqa: PLW2901 - the shorter one in its place
+        found.append(message)
+    return found

@@ -1,44 +1,91 @@
 """An OpenAI-compatible endpoint, by the `openai` package with tenacity around it.
 
 Passing faults (time-outs, cut connections, 408, 409, 429, 5xx) are tried again with growing, jittered pauses; what
-can't get better by waiting (400, 401, 403, 404) is said at once, with what to fix.
+can't get better by waiting (400, 401, 403, 404) is said at once, with what to fix. Whether the endpoint calls tools or
+only keeps to a schema is found out with the first request.
 """
 
+import email.utils
+import json
+import re
+import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
 
 import openai
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
-from agent.chat import Message, ModelError, Reply, ToolCall, Usage
+from agent.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
+from agent.model_settings import ModelSettings
+from agent.structured import answer_format, call_in, conversation
+from agent.transcript import redacted
 from lab.errors import InvalidInput, Problem
 
-ATTEMPTS = 6
 PASSING = (408, 409, 429)
+LONGEST_PAUSE = 300.0
+"""Seconds; an endpoint that asks for more is asked earlier."""
 REMEDY = {
-    400: "it does not accept the request: does this model know tool calls?",
+    400: "it does not accept the request",
     401: "set OPENAI_API_KEY to a valid key",
     403: "this key may not use this model",
     404: "check --model and OPENAI_BASE_URL",
 }
+TOO_LONG = re.compile(
+    r"context.{0,30}(length|size|window)|too long|too many tokens|maximum.{0,30}tokens", re.IGNORECASE
+)
+TEXT = 100_000
+"""Characters of an answer that are kept."""
+READY = {
+    "type": "object",
+    "properties": {"ok": {"type": "boolean"}},
+    "required": ["ok"],
+    "additionalProperties": False,
+}
+PING: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "ready", "description": "Say that you are ready.", "parameters": READY},
+}
+GREETING = [
+    {"role": "system", "content": "You work through tool calls."},
+    {"role": "user", "content": "Call the tool `ready` with ok = true."},
+]
 
 
 def passing(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     if isinstance(error, openai.APIStatusError):
         return error.status_code in PASSING or error.status_code >= 500
-    return isinstance(error, openai.APIConnectionError)  # time-outs are a kind of it
+    return isinstance(error, (openai.APIConnectionError, TimeoutError))
 
 
 def pause(state: RetryCallState) -> float:
     """Seconds until the next try: what the server asks for (`Retry-After`), else exponential with jitter."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, openai.APIStatusError):
-        asked = error.response.headers.get("retry-after", "")
-        if asked.replace(".", "", 1).isdigit():
-            return min(float(asked), 300.0)
+        asked = _retry_after(error.response.headers.get("retry-after", ""))
+        if asked is not None:
+            return min(asked, LONGEST_PAUSE)
     return wait_random_exponential(multiplier=1, max=60)(state)
+
+
+def _retry_after(header: str) -> float | None:
+    """Seconds, given as such or as a date (RFC 9110, section 10.2.3)."""
+    if re.fullmatch(r"\d+(\.\d+)?", header):
+        return float(header)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except (ValueError, TypeError, IndexError):
+        return None
 
 
 class OpenAIChat:
@@ -48,35 +95,38 @@ class OpenAIChat:
         self,
         model: str,
         base_url: str | None = None,
+        asked: ModelSettings | None = None,
         *,
-        timeout: float = 120,
-        attempts: int = ATTEMPTS,
-        sleep: Callable[[float], None] = time.sleep,
+        stopping: threading.Event | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Connect lazily; `OPENAI_API_KEY` and `OPENAI_BASE_URL` mean what they mean everywhere.
 
         Args:
             model: its name at the endpoint.
             base_url: the endpoint, over `OPENAI_BASE_URL`.
-            timeout: seconds for one try.
-            attempts: how often to try in all.
-            sleep: how to wait between them.
+            asked: how it is asked.
+            stopping: ends waiting and trying again when it is set.
+            sleep: how to wait between tries; else until `stopping` is set.
 
         Raises:
             InvalidInput: no key is set.
         """
+        self._asked = asked or ModelSettings()
+        stopping = stopping or threading.Event()
         try:
-            self._client = openai.OpenAI(base_url=base_url, timeout=timeout, max_retries=0)
+            self._client = openai.OpenAI(base_url=base_url, timeout=self._asked.timeout, max_retries=0)
         except openai.OpenAIError:
             rule = "is needed for this model (any text will do for a local endpoint)"
             problem = Problem(key="OPENAI_API_KEY", value="not set", rule=rule, valid="a key, or --model offline")
             raise InvalidInput([problem]) from None
         self._model = model
+        self._calling = None if self._asked.calling == "auto" else self._asked.calling
         self._retrying = Retrying(
             retry=retry_if_exception(passing),
             wait=pause,
-            stop=stop_after_attempt(attempts),
-            sleep=sleep,
+            stop=stop_after_attempt(self._asked.attempts) | stop_when_event_set(stopping),
+            sleep=sleep or sleep_using_event(stopping),
             reraise=True,
         )
 
@@ -87,42 +137,132 @@ class OpenAIChat:
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         """See `ChatModel.complete`."""
-        request: dict[str, Any] = {
-            "model": self._model, "messages": [message.wire() for message in messages], "tools": list(tools),
-        }  # fmt: skip
+        spent = Usage()
+        if self._calling is None:
+            self._calling, spent = self._find_out()
+        if self._calling == "tools":
+            reply = self._ask([message.wire() for message in messages], tools=list(tools))
+        else:
+            reply = self._ask(conversation(messages, tools), response_format=answer_format(tools))
+            call = call_in(reply.message.content, len(messages)) if reply.finish == "stop" else None
+            if call is not None:
+                reply = reply.model_copy(update={"message": Message(role="assistant", tool_calls=(call,))})
+        return reply.model_copy(update={"usage": reply.usage + spent})
+
+    def _find_out(self) -> tuple[Literal["tools", "response_format"], Usage]:
+        """How this endpoint's model calls tools: it is asked to call one, in either way."""
+        spent = Usage()
+        tries: list[tuple[Literal["tools", "response_format"], dict[str, Any]]] = [
+            ("tools", {"tools": [PING]}),
+            ("tools", {"tools": [PING], "tool_choice": "required"}),
+            ("response_format", {"response_format": answer_format([PING])}),
+        ]
+        for calling, more in tries:
+            try:
+                reply = self._ask(GREETING, **more)
+            except Refused as error:
+                if error.status not in (400, 404, 422, 501):
+                    raise
+                last: ModelError = error
+                continue
+            spent += reply.usage
+            called = reply.message.tool_calls if calling == "tools" else [call_in(reply.message.content, 0)]
+            if any(call is not None and call.name == "ready" for call in called):
+                return calling, spent
+            last = ModelError(f"{self._model} neither calls tools nor keeps to a JSON schema: it can't do this work")
+        raise last
+
+    def _ask(self, messages: list[dict[str, Any]], **more: Any) -> Reply:
+        request = {"model": self._model, "messages": messages, **self._asked.sent(), **more}
         try:
-            completion = self._retrying(self._client.chat.completions.create, **request)
+            completion = self._retrying(self._within, request)
         except openai.APIStatusError as error:
+            if error.status_code in (400, 413, 422) and TOO_LONG.search(str(error)):
+                raise TooLong(f"the conversation does not fit the model's context ({_first_line(error)})") from error
             remedy = REMEDY.get(error.status_code, "it did not get better by waiting")
-            raise ModelError(f"the endpoint answered {error.status_code}: {remedy} ({_first_line(error)})") from error
-        except openai.OpenAIError as error:
+            raise Refused(
+                f"the endpoint answered {error.status_code}: {remedy} ({_first_line(error)})", error.status_code
+            ) from error
+        except (openai.OpenAIError, TimeoutError) as error:
             raise ModelError(f"the endpoint could not be reached: {_first_line(error)}") from error
-        except ValueError as error:  # a body that is no JSON, or not of the API's shape
+        except (ValueError, RecursionError) as error:  # a body that is no JSON, or not of the API's shape
             raise ModelError(f"the endpoint's answer can't be read: {_first_line(error)}") from error
         try:
             return _reply(completion)
         except (AttributeError, TypeError, ValueError) as error:
             raise ModelError(f"the endpoint's answer is not of the API's shape: {_first_line(error)}") from error
 
+    def _within(self, request: dict[str, Any]) -> Any:
+        """One try, given up when its time is over: a time-out of the socket counts from each byte that drips in."""
+        done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+        def attempt() -> None:
+            try:
+                done.put((self._client.chat.completions.create(**request), None))
+            except BaseException as error:  # noqa: BLE001 - handed to the one who waits
+                done.put((None, error))
+
+        threading.Thread(target=attempt, daemon=True).start()
+        try:
+            completion, error = done.get(timeout=self._asked.timeout)
+        except Empty:
+            raise TimeoutError(f"no answer within {self._asked.timeout:g} s") from None
+        if error is not None:
+            raise error
+        return completion
+
+
+class Refused(ModelError):
+    """The endpoint answered with a status that says no."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
 
 def _reply(completion: Any) -> Reply:
     if not getattr(completion, "choices", None):
         raise ModelError("the endpoint answered without any choice")
-    message = completion.choices[0].message
+    choice = completion.choices[0]
+    message = choice.message
     calls = tuple(
-        ToolCall(id=call.id or f"call_{index}", name=call.function.name, arguments=call.function.arguments or "{}")
+        ToolCall(id=call.id or f"call_{index}", name=call.function.name, arguments=_text(call.function.arguments))
         for index, call in enumerate(message.tool_calls or ())
         if getattr(call, "function", None)
     )
-    usage = completion.usage
-    used = (
-        Usage(input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0) if usage else Usage()
-    )
-    text = message.content or getattr(message, "refusal", None) or ""
+    refusal = getattr(message, "refusal", None)
+    refused_it = bool(refusal) or choice.finish_reason == "content_filter"
+    text = message.content or refusal or ""
     if isinstance(text, list):  # some servers answer in parts
         text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
-    return Reply(message=Message(role="assistant", content=text, tool_calls=calls), usage=used)
+    return Reply(
+        message=Message(role="assistant", content=text[:TEXT], tool_calls=calls),
+        usage=_usage(completion.usage),
+        finish="length" if choice.finish_reason == "length" else "refusal" if refused_it else "stop",
+    )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+def _text(arguments: Any) -> str:
+    """A call's arguments; some servers send the object itself."""
+    return arguments if isinstance(arguments, str) and arguments else json.dumps(arguments or {})
+
+
+def _usage(used: Any) -> Usage:
+    """What the endpoint counted; nothing where it does not count."""
+    if not used:
+        return Usage()
+    return Usage(
+        input_tokens=_count(used, "prompt_tokens"),
+        output_tokens=_count(used, "completion_tokens"),
+        cached_tokens=_count(getattr(used, "prompt_tokens_details", None), "cached_tokens"),
+        reasoning_tokens=_count(getattr(used, "completion_tokens_details", None), "reasoning_tokens"),
+    )
+
+
+def _count(of: Any, name: str) -> int:
+    return max(0, int(getattr(of, name, 0) or 0))
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, without the key: some endpoints quote it when they refuse it."""
+    return redacted((str(error).splitlines() or [type(error).__name__])[0])[:300]

@@ -47,6 +47,7 @@ def positive(key: str, high: float, valid: str) -> Callable[[Any], float]:
 
 hours_of = positive("hours", 24 * 365, "8 or 0.5")
 minutes_of = positive("minutes", 24 * 60, "4 or 0.5")
+dollars_of = positive("max-dollars", 1e6, "5 or 0.5")
 EnvOption = Annotated[
     str, typer.Option("--env", help="PufferLib's name of it, gymnasium:ID, or your own as module:callable.")
 ]

@@ -8,13 +8,13 @@ import fcntl
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agent.analysis import Analyst
+from agent.budget import TURNS, Budget, Price
 from agent.digest import write_digest
 from lab.config import Config
 from lab.errors import Busy, InvalidInput
@@ -25,7 +25,7 @@ from lab.notebook import Notebook, active_time
 from lab.paths import SessionPaths, Workspace
 from lab.presets import preset as preset_named
 from lab.proposals import Proposals, refuse_unfit
-from lab.records import Confirmation, Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, now
+from lab.records import Confirmation, Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
 from lab.variants import chosen
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
@@ -96,13 +96,18 @@ class Session:
     view: View
     stop: threading.Event = field(default_factory=threading.Event)
     """Set by a signal: give up what is going on, keep it for later, return."""
+    price: Price | None = None
+    """Of the model; None where it is not known."""
+    turns: int = TURNS
+    """Requests that one analysis may take."""
 
     def __post_init__(self) -> None:
         self.proposals = Proposals(self.notebook.workspace)
         self.incumbency = Incumbency(
             self.notebook, self.group, self.record.session_id, self.record.budgets.max_runs, self.record.min_effect
         )
-        self._resumed = time.monotonic()
+        record = self.record
+        self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -154,10 +159,6 @@ class Session:
         reason = mine[-1].reason if mine else None
         endings = {
             f"all {budgets.max_runs} runs are done": budgets.max_runs is not None and len(mine) >= budgets.max_runs,
-            f"the {budgets.hours} hours are over": budgets.hours is not None
-            and self.active_seconds() >= budgets.hours * 3600,
-            f"the {budgets.max_tokens} tokens are used up": budgets.max_tokens is not None
-            and self.record.tokens >= budgets.max_tokens,
             f"{FAILURES} runs in a row ended without a score: {reason}": len(mine) >= FAILURES
             and not any(scored[-FAILURES:]),
             f"the baseline ended without a score: {reason}": bool(mine)
@@ -165,7 +166,7 @@ class Session:
             and mine[-1].replicates_of is None
             and not scored[-1],
         }
-        return next((why for why, holds in endings.items() if holds), None)
+        return next((why for why, holds in endings.items() if holds), None) or self.budget.why_over()
 
     # --- its parts -----------------------------------------------------------------------------------------------
 
@@ -254,11 +255,7 @@ class Session:
     def analyse(self, run: RunRecord) -> None:
         """Have a run reported on and the next config staged; the next workers warm up meanwhile."""
         self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
-        tokens_left = None
-        if self.record.budgets.max_tokens is not None:
-            tokens_left = self.record.budgets.max_tokens - self.record.tokens
-        outcome = self.analyst.analyse(run, tokens_left, self.steps_left())
-        self.record = self.record.model_copy(update={"tokens": self.record.tokens + outcome.tokens})
+        outcome = self.analyst.analyse(run, self.budget, self.steps_left())
         staged = outcome.proposal.proposal_id if outcome.proposal else None
         self._event("analysed", run=run.run_id, staged=staged, fell_back=outcome.fell_back)
         if outcome.fell_back:
@@ -302,10 +299,6 @@ class Session:
         preset = preset_named(self.notebook.workspace, environment, self.record.preset)
         return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
 
-    def active_seconds(self) -> float:
-        """Time spent so far, without the pauses between interruption and resume."""
-        return self.record.active_seconds + time.monotonic() - self._resumed
-
     def steps_left(self) -> int | None:
         """Agent steps of all replicates together that the time left is good for, at the latest run's speed."""
         if self.record.budgets.hours is None:
@@ -315,7 +308,7 @@ class Session:
         if not took:
             return None
         steps = sum(self.notebook.values(finished[-1].run_id, "agent_steps"))
-        left = self.record.budgets.hours * 3600 - self.active_seconds()
+        left = self.record.budgets.hours * 3600 - self.budget.seconds
         return max(0, int(left * steps / took.total_seconds()))
 
     def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
@@ -350,8 +343,10 @@ class Session:
         self._event("ended", why=why)
 
     def _save(self) -> None:
-        self.record = self.record.model_copy(update={"active_seconds": self.active_seconds()})
-        self._resumed = time.monotonic()
+        self.budget.checkpoint()
+
+    def _spent(self, spent: Spent) -> None:
+        self.record = self.record.model_copy(update={"spent": spent})
         write_model(self._paths.session, self.record)
 
     def _event(self, what: str, **more: Any) -> None:

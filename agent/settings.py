@@ -15,6 +15,9 @@ from lab.errors import InvalidInput, Problem
 from lab.paths import Workspace
 from lab.toml import settings
 
+ELSEWHERE = ("variants", "space", "model", "prices")
+"""Tables that `lab.variants`, `lab.limits`, `agent.model_settings` and `agent.budget` read."""
+
 
 def find_workspace(given: Path | None) -> Workspace:
     """The folder that runs and proposals lie in.
@@ -46,7 +49,7 @@ def defaults(workspace: Workspace, commands: set[str]) -> dict[str, dict[str, An
     tables = settings(workspace)
     found: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
-        if name in ("variants", "space"):  # `lab.variants` and `lab.limits` read these
+        if name in ELSEWHERE:
             continue
         if name not in commands or not isinstance(table, Mapping):
             valid = f"a table named after a command: {', '.join(sorted(commands))}"

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ def redacted(text: str) -> str:
 class Transcript:
     """One analysis, on its way to disk."""
 
-    def __init__(self, path: Path, *, model: str, tools: list[str], opening: list[Message]) -> None:
-        """Start with who is asked and what it is told first."""
+    def __init__(self, path: Path, *, model: str, tools: Sequence[dict[str, Any]], opening: Sequence[Message]) -> None:
+        """Start with who is asked, what it may call, and what it is told first."""
         self._path = path
         header = {"time": now().isoformat(), "kind": "analysis", "model": model, "tools": tools}
         append_line(path, header)
@@ -32,7 +33,14 @@ class Transcript:
             self.add(message)
 
     def add(self, message: Message, **more: Any) -> None:
-        """Append one message."""
+        """Append one message.
+
+        Args:
+            message: what was said.
+            more: what else there is to know of it: tokens, dollars, seconds, how the conversation was shortened.
+        """
         body = message.model_dump(exclude_defaults=True)
         body["content"] = redacted(message.content)
+        if message.tool_calls:
+            body["tool_calls"] = [{**call, "arguments": redacted(call["arguments"])} for call in body["tool_calls"]]
         append_line(self._path, {"time": now().isoformat(), "kind": "message", **body, **more})

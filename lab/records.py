@@ -396,12 +396,30 @@ class Budgets(Record):
     hours: float | None = Field(default=None, gt=0)
     max_runs: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
+    max_dollars: float | None = Field(default=None, gt=0)
+
+
+class Spent(Record):
+    """What a session has used."""
+
+    tokens: int = 0
+    dollars: float = 0.0
+    """0 where the model's price is not known."""
+    seconds: float = 0.0
+    """Without the pauses between interruption and resume."""
+
+
+def _spent(old: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in old.items() if key not in ("tokens", "active_seconds")}
+    return {**kept, "spent": {"tokens": old.get("tokens", 0), "seconds": old.get("active_seconds", 0.0)}}
 
 
 class SessionRecord(Record):
     """`runs/sessions/<id>/session.json`."""
 
-    schema_version: Literal[1] = SCHEMA
+    UPGRADES: ClassVar[Upgrades] = {1: _spent}
+
+    schema_version: Literal[2] = 2
     session_id: str
     env_name: str
     preset: str
@@ -423,9 +441,7 @@ class SessionRecord(Record):
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
     budgets: Budgets
     created: datetime
-    active_seconds: float = 0.0
-    """Time spent so far, without the pauses between interruption and resume."""
-    tokens: int = 0
+    spent: Spent = Spent()
     ended: datetime | None = None
     ended_because: str | None = None
 

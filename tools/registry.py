@@ -1,7 +1,6 @@
 """Tools as typed functions: the signature and the docstring are the schema that a model sees.
 
-A tool's error is either told to the model (`ToolError` and the notebook's own `InvalidInput`) or fatal; there is
-nothing in between. Every answer is JSON of bounded size.
+Whatever goes wrong in a tool is told to the model, and stands in the transcript. Every answer is JSON of bounded size.
 """
 
 import inspect
@@ -12,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from lab.errors import AutopilotError, InvalidInput
+from lab.errors import AutopilotError
 from tools.context import ToolContext
 
 MAX_CHARS = 24_000
@@ -101,8 +100,10 @@ class Toolbox:
         except ValidationError as error:
             wrong = [f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}" for item in error.errors()[:5]]
             return _refusal("; ".join(wrong))
-        except (ToolError, InvalidInput) as error:
+        except AutopilotError as error:
             return _refusal(str(error))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours in one tool must not end a night
+            return _refusal(f"the tool itself failed: {type(error).__name__}: {error}")
         content = json.dumps(result, ensure_ascii=False, default=_plain)
         if len(content) > MAX_CHARS:
             content = json.dumps({"cut": content[:MAX_CHARS], "left_out_characters": len(content) - MAX_CHARS})

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 from agent.analysis import Analyst
-from agent.chat import Message, ModelError, Reply, ToolCall, Usage
+from agent.budget import Budget, Price
+from agent.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
 from agent.offline import OfflineResearcher
 from agent.scripted import ScriptedModel
 from lab.files import read_lines
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import ProposalState
+from lab.records import Budgets, ProposalState, Spent
 from tests.conftest import RunMaker
 from tests.tools.test_tools import PROPOSAL
+from tools.catalog import TOOLS
+from tools.registry import Toolbox
 
 REPORT = {
     "title": "Entropy up",
@@ -55,13 +58,12 @@ def test_a_model_that_does_its_work(
     )
     outcome = worker.analyse(run)
     assert outcome.fell_back is None
-    assert outcome.tokens == 30
+    assert "Analysis: scripted; 3 requests, 30 tokens\n" in notebook.paths(run.run_id).report.read_text()
     (staged,) = proposals.all()
     assert (staged.state, staged.arm, staged.parent, staged.overrides) == (
         ProposalState.STAGED, "scripted", run.run_id, {"train.ent_coef": 0.02})  # fmt: skip
     report = notebook.paths(run.run_id).report.read_text()
     assert "Entropy up" in report
-    assert "Analysis: scripted" in report
     seen = worker.model.seen[1]  # type: ignore[attr-defined]
     assert [message.role for message in seen] == ["system", "user", "assistant", "tool", "tool"]
     assert json.loads(seen[3].content)["under_analysis"] == run.run_id
@@ -85,7 +87,8 @@ def test_errors_go_back_to_the_model(analyst: AnalystMaker, make_run: RunMaker) 
     ("steps", "why"),
     [
         ([], "script is over"),
-        ([text("I like turtles.")] * 40, "after 24 requests"),
+        ([text("I like turtles.")] * 40, "made no call 3 times in a row: 'I like turtles.'"),
+        ([calls(("list_runs", {}), tokens=1)] * 40, "after 24 requests"),
         ([calls(("list_runs", {}), tokens=900)] * 3, "tokens are used up"),
     ],
 )
@@ -93,7 +96,7 @@ def test_the_offline_researcher_finishes_what_a_model_does_not(
     analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook, proposals: Proposals, steps: list[Reply], why: str
 ) -> None:
     run = make_run()
-    outcome = analyst(*steps).analyse(run, tokens_left=1000)
+    outcome = analyst(*steps).analyse(run, Budget(Budgets(max_tokens=1000)))
     assert why in (outcome.fell_back or "")
     assert proposals.all()[0].arm == "offline"
     assert "offline, after scripted gave up" in notebook.paths(run.run_id).report.read_text()
@@ -243,3 +246,118 @@ class TestOffline:
 def test_a_scripted_model_that_is_asked_too_often_says_so() -> None:
     with pytest.raises(ModelError, match="script is over"):
         ScriptedModel([]).complete([], [])
+
+
+def finished(*wanted: tuple[str, dict[str, Any]], finish: str) -> Reply:
+    return calls(*wanted).model_copy(update={"finish": finish})
+
+
+DONE = calls(("stage_proposal", PROPOSAL), ("write_report", REPORT))
+
+
+def test_a_call_that_was_cut_off_is_not_done(analyst: AnalystMaker, make_run: RunMaker, proposals: Proposals) -> None:
+    cut_off = finished(("end_search", {"reason": "Half of a reason that was"}), finish="length")
+    worker = analyst(cut_off, DONE)
+    outcome = worker.analyse(make_run())
+    assert (outcome.fell_back, outcome.ended) == (None, None)
+    assert len(proposals.all()) == 1
+    last = worker.model.seen[1][-2:]  # type: ignore[attr-defined]
+    assert last[0].tool_calls == ()
+    assert "cut off" in last[1].content
+
+
+@pytest.mark.parametrize("finish", ["refusal", "length", "stop"])
+def test_a_model_that_makes_no_call_is_given_up_soon(analyst: AnalystMaker, make_run: RunMaker, finish: str) -> None:
+    answer = Reply(message=Message(role="assistant", content="No."), finish=finish)  # type: ignore[arg-type]
+    worker = analyst(*[answer] * 9)
+    assert f"{'refused' if finish == 'refusal' else 'made no call'} 3 times in a row: 'No.'" in (
+        worker.analyse(make_run()).fell_back or ""
+    )
+    assert len(worker.model.seen) == 3  # type: ignore[attr-defined]
+
+
+def test_a_flood_of_calls_is_cut(analyst: AnalystMaker, make_run: RunMaker) -> None:
+    worker = analyst(calls(*[("list_proposals", {})] * 500), DONE)
+    assert worker.analyse(make_run()).fell_back is None
+    roles = [message.role for message in worker.model.seen[1]]  # type: ignore[attr-defined]
+    assert roles == ["system", "user", "assistant", *["tool"] * 8]
+    assert len(worker.model.seen[1][2].tool_calls) == 8  # type: ignore[attr-defined]
+
+
+class Narrow(ScriptedModel):
+    """A model with little room."""
+
+    room = 9000
+
+    def complete(self, messages: Any, tools: Any) -> Reply:
+        """Only what fits."""
+        if sum(len(message.content) for message in messages) > self.room:
+            raise TooLong("the conversation does not fit the model's context")
+        return super().complete(messages, tools)
+
+
+def test_a_conversation_that_does_not_fit_is_shortened(
+    notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
+) -> None:
+    model = Narrow([calls(("search_space", {}))] * 3 + [calls(("read_run", {})), DONE])
+    worker = Analyst(notebook, proposals, inventory, model)
+    assert worker.analyse(make_run()).fell_back is None
+    answers = [message.content for message in model.seen[-1] if message.role == "tool"]
+    assert [text.startswith("… (the rest was left out") for text in answers] == [True, True, True, False]
+    assert model.seen[-1][0] == model.seen[0][0]  # what it is told first stays
+    model = Narrow([])
+    model.room = 100
+    assert "does not fit" in (Analyst(notebook, proposals, inventory, model).analyse(make_run()).fell_back or "")
+
+
+def test_towards_the_end_only_what_ends_it_is_offered(
+    notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
+) -> None:
+    offered: list[set[str]] = []
+
+    class Watching(ScriptedModel):
+        def complete(self, messages: Any, tools: Any) -> Reply:
+            offered.append({tool["function"]["name"] for tool in tools})
+            return super().complete(messages, tools)
+
+    Analyst(notebook, proposals, inventory, Watching([calls(("list_runs", {}))] * 30)).analyse(make_run())
+    assert len(offered) == 24
+    assert all("list_runs" in names for names in offered[:18])
+    assert all(names == {"stage_proposal", "write_report", "end_search", "check_config"} for names in offered[18:])
+
+
+def test_limits_hold_before_each_request_and_are_saved_after_it(
+    analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook
+) -> None:
+    saved: list[Spent] = []
+    now = iter(range(0, 100_000, 100))
+    price = Price(input=1000, output=0)
+    limits = {"max_tokens": 25, "max_dollars": 0.025, "hours": 0.2}
+    for name, value in limits.items():
+        saved.clear()
+        budget = Budget(Budgets(**{name: value}), Spent(seconds=300), price, saved.append,
+                        clock=lambda: float(next(now)))  # type: ignore[arg-type]  # fmt: skip
+        worker = analyst(*[calls(("list_runs", {}))] * 24)
+        outcome = worker.analyse(run := make_run(), budget)
+        why = {"max_tokens": "the 25 tokens are used up", "max_dollars": "the $0.025 are spent",
+               "hours": "the 0.2 hours are over"}[name]  # fmt: skip
+        assert outcome.fell_back == why
+        asked = len(worker.model.seen)  # type: ignore[attr-defined]
+        assert asked == (3 if name != "hours" else 2)
+        assert saved[-1].tokens == 10 * asked
+        assert saved[-1].dollars == pytest.approx(0.01 * asked)
+        assert [spent.seconds for spent in saved] == sorted(spent.seconds for spent in saved)
+        assert f"{10 * asked} tokens, $0.0{asked}00" in notebook.paths(run.run_id).report.read_text()
+        again = Budget(budget.limits, saved[-1], clock=lambda: 0.0)  # as after a restart
+        assert again.why_over() == (why if name != "hours" else None)
+
+
+def test_a_tool_that_fails_inside_ends_nothing(
+    analyst: AnalystMaker, make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notebook, "noise", lambda *_: 1 / 0)
+    worker = analyst(calls(("list_runs", {})))
+    context = worker._context(make_run(), "scripted", None)
+    answer = Toolbox(TOOLS, context).call("list_runs", "{}")
+    assert not answer.ok
+    assert "the tool itself failed: ZeroDivisionError" in answer.content

@@ -1,0 +1,130 @@
+"""What a night may use, in one object that is asked before each request and told after each.
+
+Turns, tokens, dollars, time. What was spent is saved as it is spent, so a restart goes on from there.
+"""
+
+import re
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from agent.chat import Usage
+from lab.errors import refused
+from lab.paths import Workspace
+from lab.records import Budgets, Record, Spent
+from lab.toml import settings
+
+TURNS = 24
+"""Requests that one analysis may take."""
+
+
+class Price(Record):
+    """US dollars for a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached: float | None = Field(default=None, ge=0)
+    """For input that the endpoint had seen before; as `input` where it has no price of its own."""
+
+    def of(self, usage: Usage) -> float:
+        """What a request costs, in dollars; tokens of reasoning are part of the output."""
+        cached = self.input if self.cached is None else self.cached
+        fresh = usage.input_tokens - usage.cached_tokens
+        return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1e6
+
+
+def price_of(workspace: Workspace, model: str) -> Price | None:
+    """What a model costs by `[prices]` in autopilot.toml, else by the table that comes with the program.
+
+    Args:
+        workspace: whose autopilot.toml is read.
+        model: as the endpoint calls it; a date at its end is passed over.
+
+    Returns:
+        None where neither names it.
+
+    Raises:
+        InvalidInput: the table is not written as it has to be.
+    """
+    shipped = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
+    own = settings(workspace).get("prices", {})
+    if not isinstance(own, dict):
+        raise refused("prices", own, "is not a table", '[prices."my-model"] with input = 1 and output = 4')
+    for table in (own, shipped):
+        for name in (model, re.sub(r"-20\d\d-?\d\d-?\d\d$", "", model)):
+            if name in table:
+                try:
+                    return Price.model_validate(table[name])
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    where = ".".join(["prices", name, *map(str, first["loc"])])
+                    raise refused(
+                        where, first.get("input"), first["msg"].lower(), "dollars, as in input = 1.25"
+                    ) from None
+    return None
+
+
+@dataclass
+class Budget:
+    """One session's; or, without limits, that of an analysis that nobody pays for."""
+
+    limits: Budgets = field(default_factory=Budgets)
+    spent: Spent = field(default_factory=Spent)
+    """Until the last save; `seconds` has the time since."""
+    price: Price | None = None
+    save: Callable[[Spent], None] = lambda _: None
+    """Called after each change of `spent`."""
+    allowed: int = TURNS
+    """Requests that one analysis may take."""
+    turns: int = 0
+    """Those of the present one."""
+    clock: Callable[[], float] = time.monotonic
+    _since: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._since = self.clock()
+
+    @property
+    def seconds(self) -> float:
+        """Time that the session has worked, without the pauses between interruption and resume."""
+        return self.spent.seconds + self.clock() - self._since
+
+    def why_over(self) -> str | None:
+        """Why nothing more may be asked or trained tonight; None while there is something left of everything."""
+        limits, spent = self.limits, self.spent
+        endings = {
+            f"the {limits.hours} hours are over": limits.hours is not None and self.seconds >= limits.hours * 3600,
+            f"the {limits.max_tokens} tokens are used up": limits.max_tokens is not None
+            and spent.tokens >= limits.max_tokens,
+            f"the ${limits.max_dollars} are spent": limits.max_dollars is not None
+            and spent.dollars >= limits.max_dollars,
+        }
+        return next((why for why, holds in endings.items() if holds), None)
+
+    def why_not_ask(self) -> str | None:
+        """Why the present analysis may not make another request; None while it may."""
+        if self.turns >= self.allowed:
+            return f"no report and proposal after {self.turns} requests"
+        return self.why_over()
+
+    def charge(self, usage: Usage) -> float | None:
+        """Take a request into account; its dollars, None where the price is not known."""
+        self.turns += 1
+        dollars = self.price.of(usage) if self.price else None
+        self._add(tokens=usage.total, dollars=dollars or 0.0)
+        return dollars
+
+    def checkpoint(self) -> None:
+        """Save the time that has passed."""
+        self._add()
+
+    def _add(self, tokens: int = 0, dollars: float = 0.0) -> None:
+        before, now = self.spent, self.clock()
+        self.spent = Spent(tokens=before.tokens + tokens, dollars=before.dollars + dollars,
+                           seconds=before.seconds + now - self._since)  # fmt: skip
+        self._since = now
+        self.save(self.spent)

@@ -1,0 +1,51 @@
+"""`[model]` in autopilot.toml: how an endpoint is asked."""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from lab.errors import refused
+from lab.paths import Workspace
+from lab.records import Record
+from lab.toml import settings
+
+
+class ModelSettings(Record):
+    """`[model]` in autopilot.toml: how the endpoint is asked. What is not set is not sent."""
+
+    calling: Literal["auto", "tools", "response_format"] = "auto"
+    """How the model calls tools; auto finds it out."""
+    turns: int = Field(default=24, ge=4, le=200)
+    """Requests that one analysis may take."""
+    timeout: float = Field(default=180.0, ge=1, le=3600)
+    """Seconds for one try, from the first byte sent to the last one received."""
+    attempts: int = Field(default=6, ge=1, le=50)
+    """How often a request is tried in all."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = None
+    reasoning_effort: str | None = None
+    max_tokens: int | None = Field(default=None, ge=64)
+    """Of an answer, as older endpoints call it."""
+    max_completion_tokens: int | None = Field(default=None, ge=64)
+    """Of an answer with what the model thinks, as newer ones call it."""
+
+    def sent(self) -> dict[str, Any]:
+        """What goes into each request."""
+        ours = {"calling", "turns", "timeout", "attempts"}
+        return self.model_dump(exclude=ours, exclude_none=True)
+
+
+def model_settings(workspace: Workspace) -> ModelSettings:
+    """Those of a workspace.
+
+    Raises:
+        InvalidInput: the table is not written as it has to be.
+    """
+    table = settings(workspace).get("model", {})
+    try:
+        return ModelSettings.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["model", *map(str, first["loc"])])
+        raise refused(where, first.get("input"), first["msg"].lower(), ", ".join(ModelSettings.model_fields)) from None
