@@ -119,6 +119,21 @@ class Questions:
             raise NotFound(f"run {run_id!r} is not in {self.index.workspace.root}: 'autopilot runs' lists what is")
         return Config.model_validate_json(found[0][0])
 
+    def configs(self, group: Group, newest: int = -1) -> dict[str, Config]:
+        """The configs of a group's readable runs, newest first.
+
+        Args:
+            group: whose.
+            newest: how many at most; -1 for all.
+        """
+        where, values = of_group(group)
+        query = (
+            f"SELECT runs.run_id, config FROM runs JOIN texts USING (run_id) WHERE {where} AND damaged IS NULL"  # noqa: S608
+            " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
+        )
+        found = self.index.ask(query, (*values, newest))
+        return {run: Config.model_construct(**json.loads(text)) for run, text in found}
+
     def tried(self, config: Config, group: Group) -> list[Row]:
         """Runs of a group that trained this config, or one that differs too little to tell, exact ones first.
 

@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lab.config import Config
+from lab.config import Config, diff
 from lab.environments import objective_of
+from lab.index import Row, of_group
 from lab.inventory import Environment, Inventory
 from lab.notebook import Notebook
 from lab.questions import Questions
-from lab.records import Group, RunRecord
+from lab.records import Group, RunState
 from lab.space import Parameter, Scale
 from lab.validate import check_overrides, space_of
 
@@ -125,18 +126,20 @@ def suggest(
         count: how many to look for; fewer when valid ones are hard to find.
         avoid: overrides that were rejected; a candidate close to one of them is left out.
     """
-    runs = [run for run in notebook.runs(group) if run.state.ended]
-    configs = {run.run_id: notebook.config(run.run_id) for run in runs}
+    questions = Questions(notebook.index)
+    where, values = of_group(group)
+    rows = [row for row in notebook.index.rows(where, values) if RunState(row.state).ended]
+    every = questions.configs(group)
+    configs = {row.run_id: every[row.run_id] for row in rows}
     base = notebook.config(parent)
     environment = inventory.environment(group[0])
     dims = dimensions(environment, [base, *configs.values()])
-    proposed = [key for run in runs for key in notebook.changes(run.run_id)] + [key for item in avoid for key in item]
-    used = Counter(proposed)
-    draw = random.Random(zlib.crc32(f"{group}|{len(runs)}|{len(avoid)}|{base.fingerprint()}".encode()))  # noqa: S311 - repeatable
-    study = _study(notebook, group, runs, configs, dims)
+    changed = [key for row in rows if row.parent in every for key in diff(every[row.parent], every[row.run_id])]
+    used = Counter(changed + [key for item in avoid for key in item])
+    draw = random.Random(zlib.crc32(f"{group}|{len(rows)}|{len(avoid)}|{base.fingerprint()}".encode()))  # noqa: S311 - repeatable
+    study = _study(group, rows, configs, dims)
     ranks = {key: rank for rank, key in enumerate(key for key in space_of(environment) if key in dims)}
     found: list[Candidate] = []
-    questions = Questions(notebook.index)
     for attempt in range(8 * count):
         if len(found) == count:
             break
@@ -157,9 +160,8 @@ def suggest(
 
 
 def _study(
-    notebook: Notebook,
     group: Group,
-    runs: Sequence[RunRecord],
+    rows: Sequence[Row],
     configs: Mapping[str, Config],
     dims: Mapping[str, Dimension],
 ) -> "Study":
@@ -167,18 +169,17 @@ def _study(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    metric, direction = objective_of(group[1], group[0])
+    _, direction = objective_of(group[1], group[0])
     study = optuna.create_study(direction="maximize" if direction == "max" else "minimize")
-    scores = {run.run_id: values for run in runs if (values := notebook.values(run.run_id, metric))}
-    means = {run_id: math.fsum(values) / len(values) for run_id, values in scores.items()}
+    means = {row.run_id: row.score for row in rows if row.score is not None}
     if not means:
         return study
     worst = min(means.values()) if direction == "max" else max(means.values())
     distributions = {key: dim.distribution() for key, dim in dims.items()}
-    for run in runs:
-        params = {key: _number(dim, configs[run.run_id]) for key, dim in dims.items()}
+    for row in rows:
+        params = {key: _number(dim, configs[row.run_id]) for key, dim in dims.items()}
         study.add_trial(
-            optuna.trial.create_trial(params=params, distributions=distributions, value=means.get(run.run_id, worst))
+            optuna.trial.create_trial(params=params, distributions=distributions, value=means.get(row.run_id, worst))
         )
     return study
 

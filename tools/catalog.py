@@ -1,6 +1,6 @@
 """Every tool there is."""
 
-from tools import proposing, reading, reporting
+from tools import proposing, querying, reading, reporting
 from tools.registry import Tool, make_tool
 
 TOOLS: list[Tool] = [
@@ -9,6 +9,9 @@ TOOLS: list[Tool] = [
     make_tool(reading.read_metrics),
     make_tool(reading.read_log),
     make_tool(reading.compare_runs),
+    make_tool(querying.query_metrics),
+    make_tool(querying.parameter_importance),
+    make_tool(querying.search_so_far),
     make_tool(reading.list_proposals),
     make_tool(reading.read_report),
     make_tool(reading.search_space),

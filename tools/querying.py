@@ -1,0 +1,140 @@
+"""Tools that ask of many runs at once: SQL over their metrics, which parameters matter, what was tried."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from lab.index import of_group
+from lab.questions import FEWEST, Questions
+from lab.text import plain
+from tools.context import ToolContext
+from tools.reading import rounded
+from tools.registry import ToolError
+from tools.sandbox import Query
+
+RUNS = 2_000
+"""The latest runs of the group that a query sees."""
+REPLICATES = 400
+"""The latest replicates whose metrics it sees."""
+ROWS = 100
+SECONDS = 10
+COLUMNS = {
+    "run": "VARCHAR", "created": "DOUBLE", "state": "VARCHAR", "arm": "VARCHAR", "parent": "VARCHAR",
+    "replicates_of": "VARCHAR", "score": "DOUBLE", "low": "DOUBLE", "high": "DOUBLE", "n": "INTEGER",
+    "verdict": "VARCHAR",
+}  # fmt: skip
+
+
+def query_metrics(
+    ctx: ToolContext,
+    sql: Annotated[
+        str,
+        Field(min_length=8, max_length=4000, description="One SELECT, such as SELECT run, max(\"environment/perf\")"
+              " FROM metrics GROUP BY run."),
+    ],
+) -> dict[str, Any]:  # fmt: skip
+    """SQL (DuckDB) over this group's runs, read-only: tables metrics, runs, params.
+
+    metrics(run, seed, agent_steps, one column for each logged name, quoted as in "losses/entropy"); runs(run, created,
+    state, arm, parent, replicates_of, score, low, high, n, verdict); params(run, key, value). At most 100 rows come
+    back: aggregate.
+    """
+    where, values = of_group(ctx.group)
+    rows = ctx.notebook.index.rows(where, values, order="created DESC, runs.run_id DESC", limit=RUNS)
+    runs = [
+        {"run": row.run_id, "created": row.created, "state": row.state, "arm": row.arm, "parent": row.parent,
+         "replicates_of": row.replicates_of, "score": row.score, "low": row.low, "high": row.high, "n": row.n,
+         "verdict": row.verdict}
+        for row in rows
+    ]  # fmt: skip
+    params = [
+        {"run": run, "key": key, "value": str(value)}
+        for run, config in Questions(ctx.notebook.index).configs(ctx.group, RUNS).items()
+        for key, value in config.flat().items() if value is not None
+    ]  # fmt: skip
+    query = Query(
+        sql=sql,
+        files=_files(ctx, [row.run_id for row in rows]),
+        tables={
+            "runs": (COLUMNS, runs),
+            "params": ({"run": "VARCHAR", "key": "VARCHAR", "value": "VARCHAR"}, params),
+        },
+        limit=ROWS,
+        seconds=SECONDS,
+    )
+    found = _ask(query)
+    if "error" in found:
+        raise ToolError(plain(str(found["error"]), 1500))
+    return {
+        **found,
+        "rows": [[plain(cell, 300) if isinstance(cell, str) else cell for cell in row] for row in found["rows"]],
+        "metrics_of_replicates": len(query.files),
+        "left_out": "older replicates" if len(query.files) == REPLICATES else None,
+    }
+
+
+def _files(ctx: ToolContext, names: list[str]) -> list[tuple[str, int, str]]:
+    found: list[tuple[str, int, str]] = []
+    for name in names:
+        for seed in ctx.notebook.run(name).seeds if len(found) < REPLICATES else ():
+            paths = ctx.notebook.workspace.run(name).seed(seed)
+            lines = paths.metrics_live.exists() and paths.metrics_live.stat().st_size
+            path = paths.metrics if paths.metrics.exists() else paths.metrics_live if lines else None
+            if path is not None:
+                found.append((name, seed, str(path.resolve())))
+    return found[:REPLICATES]
+
+
+def _ask(query: Query) -> dict[str, Any]:
+    """The answer of a process that has nothing of ours: no key in its environment, no network, no other files."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "tools.sandbox"],
+            input=query.model_dump_json(), capture_output=True, text=True, timeout=2 * SECONDS, cwd=root, check=False,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(root), "HOME": "/nonexistent"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"the query took longer than {2 * SECONDS} s and was ended: aggregate less at once") from None
+    if done.returncode != 0:
+        what = "took too long" if done.returncode in (-9, -24) else "ended with an error"
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        raise ToolError(f"the query {what} and was ended: aggregate less at once ({plain(last, 200)})")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def parameter_importance(ctx: ToolContext) -> dict[str, Any]:
+    """Which parameters the differences between this group's runs go with (PED-ANOVA), largest share first.
+
+    It says where scores differed, not which way; with few runs it is a hint.
+    """
+    questions = Questions(ctx.notebook.index)
+    known = questions.importance(ctx.group) or questions.refresh(ctx.group)
+    if known is None:
+        raise ToolError(f"fewer than {FEWEST} runs of this group have a score: that would be noise")
+    return {
+        "shares": {key: rounded(share) for key, share in known.shares.items()},
+        "runs_behind_it": known.runs,
+        "method": "PED-ANOVA: how much the best tenth's values differ from all",
+    }
+
+
+def search_so_far(
+    ctx: ToolContext, count: Annotated[int, Field(ge=1, le=20, description="How many of each.")] = 5
+) -> dict[str, Any]:
+    """The best scores of this group (flattered by having been picked), how the best grew, and the recent trend."""
+    questions = Questions(ctx.notebook.index)
+    trend = questions.trend(ctx.group, 20)
+    return {
+        "best": [{"run": row.run_id, "score": rounded(row.score), "n": row.n, "verdict": row.verdict}
+                 for row in questions.best(ctx.group, count)],
+        "best_so_far": [{"run": best.run_id, "score": rounded(best.score)}
+                        for best in questions.best_so_far(ctx.group)[-count:]],
+        "trend": {"over_runs": len(trend.rows), "slope_per_run": rounded(trend.slope),
+                  "low": rounded(trend.low), "high": rounded(trend.high)},
+    }  # fmt: skip
