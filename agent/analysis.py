@@ -4,23 +4,25 @@ When the model does not get there, the offline researcher finishes the iteration
 never lost.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from agent.budget import Budget
 from agent.chat import ChatModel, Message
 from agent.loop import Analysis, GaveUp
 from agent.offline import OfflineResearcher
 from agent.prompts import render
-from agent.report import write_report
+from agent.report import report_text, write_report
 from agent.transcript import Transcript
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import Proposal, ProposalState, RunRecord, Spent
+from lab.records import Proposal, ProposalState, RunRecord
 from lab.text import plain
 from tools.catalog import TOOLS
-from tools.context import ToolContext
+from tools.context import ReportDraft, ToolContext
 from tools.registry import Toolbox
 from training.run import Stopped
 
@@ -61,22 +63,22 @@ class Analyst:
         context = self._context(run, self.model.name, steps_left)
         budget = budget or Budget()
         before, budget.turns = budget.spent, 0
-        fell_back, author = None, self.model.name
+        fell_back = None
         try:
             self._analysis(self.model, context, budget).run()
         except GaveUp as error:
             if self.should_stop():
                 raise Stopped("stopped on request") from error
             fell_back = str(error)
-            author = f"offline, after {self.model.name} gave up ({plain(fell_back, 200)})"
             context = self._context(run, "offline", steps_left)
             self._analysis(OfflineResearcher(), context, Budget()).run()
-        author += _cost(before, budget)
+        dollars = budget.spent.dollars - before.dollars if budget.price else None
+        cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
         if context.proposal is not None:
             self.proposals.stage(context.proposal)
         if context.report is not None:
-            reason = context.ended or "the analysis ended without a valid proposal."
-            write_report(self.notebook, self.inventory, run, context.report, context.proposal, author, reason)
+            author = author_text(self.model.name, fell_back) + cost
+            write_report(self.notebook, run, finished_report(self.inventory, context, context.report, author))
         return Outcome(context.proposal, context.ended, fell_back)
 
     def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
@@ -88,31 +90,33 @@ class Analyst:
             session=self.session,
             arm=arm,
             steps_left=steps_left,
+            incumbent=self.notebook.incumbent(run.group),
             report_wanted=not self.notebook.workspace.run(run.run_id).report.exists(),
         )
 
     def _analysis(self, model: ChatModel, context: ToolContext, budget: Budget) -> Analysis:
         toolbox = Toolbox(TOOLS, context)
-        opening = [
-            Message(role="system", content=render("system.md.j2")),
-            Message(role="user", content=render("iteration.md.j2", **self._situation(context))),
-        ]
+        situation = self._situation(context)
+        opening = opening_of(situation)
         path = self.notebook.workspace.run(context.subject.run_id).transcript
-        transcript = Transcript(path, model=model.name, tools=toolbox.schemas(), opening=opening)
+        about = {"session": self.session, "steps_left": context.steps_left, "turns": budget.allowed}
+        transcript = Transcript(
+            path, model=model.name, tools=toolbox.schemas(), opening=opening, situation=situation, **about
+        )
         return Analysis(model, toolbox, context, transcript, opening, budget, self.should_stop)
 
-    def _situation(self, context: ToolContext) -> dict[str, object]:
+    def _situation(self, context: ToolContext) -> dict[str, Any]:
         run = context.subject
         mine = [proposal for proposal in self.proposals.all() if proposal.group == run.group]
         rejected = [proposal for proposal in reversed(mine) if proposal.state is ProposalState.REJECTED]
-        return {
+        situation = {
             "env_name": run.env_name,
             "preset": run.preset,
             "objective": run.objective,
             "run_id": run.run_id,
             "state": run.state,
             "arm": run.arm,
-            "incumbent": self.notebook.incumbent(run.group),
+            "incumbent": context.incumbent,
             "noise": self.notebook.noise(run.group),
             "rejected": [
                 {"overrides": proposal.overrides, "why": plain(proposal.decisions[-1].why, 300)}
@@ -120,12 +124,31 @@ class Analyst:
             ],
             "report_wanted": context.report_wanted,
         }
+        return dict(json.loads(json.dumps(situation)))  # as the transcript will have it
 
 
-def _cost(before: Spent, budget: Budget) -> str:
-    """What an analysis took, in words; nothing where no model was paid for."""
-    tokens = budget.spent.tokens - before.tokens
+def opening_of(situation: dict[str, Any]) -> list[Message]:
+    """What a model is told first."""
+    return [
+        Message(role="system", content=render("system.md.j2")),
+        Message(role="user", content=render("iteration.md.j2", **situation)),
+    ]
+
+
+def finished_report(inventory: Inventory, context: ToolContext, draft: ReportDraft, author: str) -> str:
+    """The report of an analysis that is complete."""
+    reason = context.ended or "the analysis ended without a valid proposal."
+    return report_text(context.notebook, inventory, context.subject, draft, context.proposal, author, reason)
+
+
+def author_text(model: str, fell_back: str | None) -> str:
+    """Who wrote a report, and why it was not the model if it was not."""
+    return model if fell_back is None else f"offline, after {model} gave up ({plain(fell_back, 200)})"
+
+
+def cost_text(requests: int, tokens: int, dollars: float | None) -> str:
+    """What an analysis took; nothing where no model was paid for."""
     if not tokens:
         return ""
-    dollars = f", ${budget.spent.dollars - before.dollars:.4f}" if budget.price else ""
-    return f"; {budget.turns} request{'' if budget.turns == 1 else 's'}, {tokens:,} tokens{dollars}"
+    price = "" if dollars is None else f", ${dollars:.4f}"
+    return f"; {requests} request{'' if requests == 1 else 's'}, {tokens:,} tokens{price}"

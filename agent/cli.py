@@ -361,6 +361,30 @@ def report(context: typer.Context, run: str) -> None:
     print_markdown(path.read_text(encoding="utf-8"))
 
 
+@app.command()
+def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
+    """Analyse a run again from its transcript, without a model or a network, and compare what comes out."""
+    from dataclasses import asdict
+
+    from agent.replay import replay as again
+    from agent.show import emit_json
+    from lab.notebook import Notebook
+    from training.machine import load_inventory
+
+    notebook = Notebook(context.obj)
+    found = again(notebook, load_inventory([notebook.run(run).env_name], context.obj), run)
+    if as_json:
+        emit_json(asdict(found))
+    else:
+        for difference in found.differences:
+            typer.echo(f"{difference.what} differs:\n{plain(difference.diff, 4000)}\n")
+        typer.echo(f"replayed {found.requests} requests, {found.reports} reports, {found.proposals} proposals")
+    if found.differences:
+        raise AutopilotError(f"replay of {run}: {', '.join(item.what for item in found.differences)} differ")
+    if not as_json:
+        typer.echo("everything came out as it was")
+
+
 # --- proposals ---------------------------------------------------------------------------------------------------
 
 

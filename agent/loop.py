@@ -66,8 +66,9 @@ class Analysis:
             while True:
                 self.step()
         except Complete:
-            return
-        except ModelError as error:
+            self.transcript.end(None)
+        except (GaveUp, ModelError) as error:
+            self.transcript.end(str(error))
             raise GaveUp(str(error)) from error
 
     def step(self) -> None:

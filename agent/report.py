@@ -35,9 +35,23 @@ from tools.context import ReportDraft
 
 FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
 TREND = 8
+PLOT = "plots/learning_curves.png"
 
 
-def write_report(
+def write_report(notebook: Notebook, run: RunRecord, text: str) -> None:
+    """Write a run's report, with its plot beside it.
+
+    Args:
+        notebook: where the run lies.
+        run: the run, ended.
+        text: as `report_text` has it.
+    """
+    source, bands = _curves(notebook, run)
+    learning_curves(notebook.workspace.run(run.run_id).dir / PLOT, bands, f"{source} while training")
+    write_atomic(notebook.workspace.run(run.run_id).report, text)
+
+
+def report_text(
     notebook: Notebook,
     inventory: Inventory,
     run: RunRecord,
@@ -45,8 +59,8 @@ def write_report(
     proposal: Proposal | None,
     author: str,
     nothing_staged: str = "the analysis ended without a valid proposal.",
-) -> None:
-    """Write a run's report and its plot.
+) -> str:
+    """A run's report. It says the same whenever it is made: what it is compared with is in its verdict.
 
     Args:
         notebook: where the run lies.
@@ -57,12 +71,11 @@ def write_report(
         author: who wrote the prose.
         nothing_staged: why nothing was.
     """
-    paths = notebook.workspace.run(run.run_id)
     summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
     metric, _ = objective_of(run.objective, run.env_name)
     others = _others(notebook, run, verdict)
     results = notebook.results(run)
-    plot = _plot(notebook, run, metric, others) if summary or run.state is RunState.PRUNED else None
+    _, bands = _curves(notebook, run)
     text = render(
         "report.md.j2",
         run=run,
@@ -74,7 +87,7 @@ def write_report(
         if summary
         else [],
         others=[name for name, _ in others],
-        plot=plot,
+        plot=PLOT if any(band.curves for band in bands) else None,
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
         observations=[_inline(line) for line in draft.observations],
@@ -87,7 +100,7 @@ def write_report(
         author=author,
         **_repro(notebook, inventory, run, results),
     )
-    write_atomic(paths.report, re.sub(r"\n{3,}", "\n\n", text))
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def _setup(
@@ -241,17 +254,19 @@ def _proposed(notebook: Notebook, proposal: Proposal | None) -> list[tuple[str, 
     return [(key, base.get(key), value) for key, value in proposal.overrides.items()]
 
 
-def _plot(notebook: Notebook, run: RunRecord, metric: str, others: list[tuple[str, str]]) -> str | None:
+def _curves(notebook: Notebook, run: RunRecord) -> tuple[str, list[Band]]:
+    """The objective's name in the log; its curves, the run's first, then of what that is compared with."""
+    metric, _ = objective_of(run.objective, run.env_name)
     declared = metrics_of(run.env_name).get(metric)
-    source = f"environment/{declared.source if declared else metric}"
-    bands = []
+    source, bands = declared.source if declared else metric, list[Band]()
+    if notebook.summary(run.run_id) is None and run.state is not RunState.PRUNED:
+        return source, bands
+    others = _others(notebook, run, notebook.verdict(run.run_id))
     for label, run_id in [("this run", run.run_id), *others]:
-        record = notebook.run(run_id)
-        curves = run_curves(notebook.workspace.run(run_id), record.seeds)
-        bands.append(Band(label, [seed[source] for seed in curves.values() if source in seed]))
-    path = notebook.workspace.run(run.run_id).plots / "learning_curves.png"
-    drawn = learning_curves(path, bands, f"{source.split('/', 1)[1]} while training")
-    return f"plots/{path.name}" if drawn else None
+        curves = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
+        name = f"environment/{source}"
+        bands.append(Band(label, [seed[name] for seed in curves.values() if name in seed]))
+    return source, bands
 
 
 def _inline(text: str) -> str:

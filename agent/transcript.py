@@ -24,13 +24,26 @@ def redacted(text: str) -> str:
 class Transcript:
     """One analysis, on its way to disk."""
 
-    def __init__(self, path: Path, *, model: str, tools: Sequence[dict[str, Any]], opening: Sequence[Message]) -> None:
-        """Start with who is asked, what it may call, and what it is told first."""
+    def __init__(
+        self, path: Path, *, model: str, tools: Sequence[dict[str, Any]], opening: Sequence[Message], **about: Any
+    ) -> None:
+        """Start with who is asked, what it may call, and what it is told first.
+
+        Args:
+            path: of the file.
+            model: its name.
+            tools: their schemas.
+            opening: the first messages.
+            about: what they were made from.
+        """
         self._path = path
-        header = {"time": now().isoformat(), "kind": "analysis", "model": model, "tools": tools}
-        append_line(path, header)
+        append_line(path, {"time": now().isoformat(), "kind": "analysis", "model": model, **about, "tools": tools})
         for message in opening:
             self.add(message)
+
+    def end(self, why: str | None) -> None:
+        """The analysis is over: it is complete, or the model was given up for this reason."""
+        append_line(self._path, {"time": now().isoformat(), "kind": "end", "gave_up": why and redacted(why)})
 
     def add(self, message: Message, **more: Any) -> None:
         """Append one message.

@@ -114,7 +114,7 @@ def cli(workspace: Workspace) -> Cli:
             *arguments,
         ]
         done = subprocess.run(
-            command, capture_output=True, text=True, env={**os.environ, **environment}, check=False, timeout=240
+            command, capture_output=True, text=True, env={**os.environ, **environment}, check=False, timeout=900
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 

@@ -1,12 +1,14 @@
 """What the tools of one analysis share: the run in question, the records, and the drafts that end the analysis."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from lab.errors import NotFound
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import Group, Proposal, RunRecord
+from lab.records import Group, Proposal, RunRecord, new_id, now
 
 
 @dataclass
@@ -17,6 +19,11 @@ class ReportDraft:
     observations: list[str]
     theory: str
     next_step: str
+
+
+def _fresh() -> tuple[datetime, str]:
+    created = now()
+    return created, new_id(created)
 
 
 @dataclass
@@ -33,6 +40,10 @@ class ToolContext:
     """Who analyses: `offline` or a model's name."""
     steps_left: int | None = None
     """Agent steps, of all replicates together, that the session's time leaves; None without a limit."""
+    incumbent: str | None = None
+    """Of the group, as the analysis began."""
+    names: Iterator[tuple[datetime, str]] = field(default_factory=lambda: iter(_fresh, None))
+    """When the next proposal is made, and its name."""
     report_wanted: bool = True
     """False when the run has its report already and only a proposal is missing."""
     report: ReportDraft | None = None
@@ -66,8 +77,7 @@ class ToolContext:
                 raise NotFound("the run under analysis has no parent: it is a baseline")
             return self.subject.parent
         if run == "incumbent":
-            incumbent = self.notebook.incumbent(self.group)
-            if incumbent is None:
+            if self.incumbent is None:
                 raise NotFound("there is no incumbent yet: no run of this group has finished")
-            return incumbent
+            return self.incumbent
         return self.notebook.run(run).run_id

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lab.config import derive, diff
 from lab.environments import objective_of
 from lab.errors import InvalidInput
-from lab.records import Decision, Prediction, Proposal, ProposalState, new_id, now
+from lab.records import Decision, Prediction, Proposal, ProposalState
 from lab.suggest import suggest
 from lab.text import plain
 from lab.validate import check_overrides, space_of
@@ -122,9 +122,9 @@ def stage_proposal(
     for expected in predictions:
         if expected.low > expected.high:
             raise ToolError(f"prediction of {expected.metric!r}: low {expected.low} is above high {expected.high}")
-    created = now()
+    created, name = next(ctx.names)
     ctx.proposal = Proposal(
-        proposal_id=new_id(created),
+        proposal_id=name,
         created=created,
         env_name=ctx.group[0],
         objective=ctx.group[1],
@@ -144,6 +144,7 @@ def stage_proposal(
     environment = ctx.inventory.environment(config.env_name)
     return {
         "proposal": ctx.proposal.proposal_id,
+        "created": created.isoformat(),
         "valid": True,
         "derived": derive(config, environment.agents_per_env or 1).model_dump(),
         "predictions": [

@@ -106,7 +106,7 @@ def list_runs(
             "rate": metric in declared and declared[metric].rate,
         },
         "under_analysis": ctx.subject.run_id,
-        "incumbent": ctx.notebook.incumbent(ctx.group),
+        "incumbent": ctx.incumbent,
         "noise_floor": _noise_floor(noise, len(ctx.subject.seeds)),
         "runs": rows,
         "left_out_older": len(runs) - len(rows),

@@ -157,7 +157,7 @@ def test_the_transcript_holds_everything_but_the_key(
     assert "sk-abcdef" not in raw
     lines = list(read_lines(notebook.paths(run.run_id).transcript))
     assert [line.get("role", line["kind"]) for line in lines] == [
-        "analysis", "system", "user", "assistant", "user", "assistant", "tool", "tool"]  # fmt: skip
+        "analysis", "system", "user", "assistant", "user", "assistant", "tool", "tool", "end"]  # fmt: skip
 
 
 class TestOffline:

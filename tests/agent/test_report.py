@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.options import assignments
-from agent.report import write_report
+from agent.report import report_text, write_report
 from lab.config import Config
 from lab.files import write_model
 from lab.inventory import Inventory
@@ -64,7 +64,7 @@ class Desk:
         return self.run({**wanted, **more.pop("overrides", {})}, **more)
 
     def report(self, run: RunRecord) -> str:
-        write_report(self.notebook, self.inventory, run, DRAFT, None, "scripted")
+        write_report(self.notebook, run, report_text(self.notebook, self.inventory, run, DRAFT, None, "scripted"))
         return self.notebook.paths(run.run_id).report.read_text()
 
     def fact(self, run: RunRecord, label: str) -> list[str]:

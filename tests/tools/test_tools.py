@@ -22,7 +22,10 @@ class Bench:
     """A toolbox and the context behind it."""
 
     def __init__(self, notebook: Notebook, inventory: Inventory, subject: RunRecord) -> None:
-        self.context = ToolContext(notebook, Proposals(notebook.workspace), inventory, subject, None, "scripted")
+        self.context = ToolContext(
+            notebook, Proposals(notebook.workspace), inventory, subject, None, "scripted",
+            incumbent=notebook.incumbent(subject.group),
+        )  # fmt: skip
         self.toolbox = Toolbox(TOOLS, self.context)
 
     def __call__(self, tool: str, **arguments: Any) -> dict[str, Any]:

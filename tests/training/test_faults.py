@@ -335,7 +335,7 @@ def interrupted(
         if times > 1:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(1)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
     return subprocess.CompletedProcess(command, process.returncode, out, err)

@@ -154,7 +154,7 @@ def test_a_probe_that_is_stopped_keeps_nothing(workspace: Workspace) -> None:
         assert process.poll() is None
         os.sched_yield()
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=400)
     assert (process.returncode, err) == (1, "autopilot: stopped: no preset was kept\n")
     assert not workspace.presets.exists()
     _, alive = psutil.wait_procs(children, timeout=10)
