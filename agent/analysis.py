@@ -4,22 +4,20 @@ When the model does not get there, the offline researcher finishes the iteration
 never lost.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from agent.budget import Budget
-from agent.chat import ChatModel, Message
+from agent.chat import ChatModel
 from agent.loop import Analysis, GaveUp
 from agent.offline import OfflineResearcher
-from agent.prompts import render
 from agent.report import report_text, write_report
+from agent.situation import opening_of, situation_of
 from agent.transcript import Transcript
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import Proposal, ProposalState, RunRecord
+from lab.records import Proposal, RunRecord
 from lab.text import plain
 from tools.catalog import TOOLS
 from tools.context import ReportDraft, ToolContext
@@ -96,7 +94,7 @@ class Analyst:
 
     def _analysis(self, model: ChatModel, context: ToolContext, budget: Budget) -> Analysis:
         toolbox = Toolbox(TOOLS, context)
-        situation = self._situation(context)
+        situation = situation_of(context)
         opening = opening_of(situation)
         path = self.notebook.workspace.run(context.subject.run_id).transcript
         about = {"session": self.session, "steps_left": context.steps_left, "turns": budget.allowed}
@@ -104,35 +102,6 @@ class Analyst:
             path, model=model.name, tools=toolbox.schemas(), opening=opening, situation=situation, **about
         )
         return Analysis(model, toolbox, context, transcript, opening, budget, self.should_stop)
-
-    def _situation(self, context: ToolContext) -> dict[str, Any]:
-        run = context.subject
-        mine = [proposal for proposal in self.proposals.all() if proposal.group == run.group]
-        rejected = [proposal for proposal in reversed(mine) if proposal.state is ProposalState.REJECTED]
-        situation = {
-            "env_name": run.env_name,
-            "preset": run.preset,
-            "objective": run.objective,
-            "run_id": run.run_id,
-            "state": run.state,
-            "arm": run.arm,
-            "incumbent": context.incumbent,
-            "noise": self.notebook.noise(run.group),
-            "rejected": [
-                {"overrides": proposal.overrides, "why": plain(proposal.decisions[-1].why, 300)}
-                for proposal in rejected[:5]
-            ],
-            "report_wanted": context.report_wanted,
-        }
-        return dict(json.loads(json.dumps(situation)))  # as the transcript will have it
-
-
-def opening_of(situation: dict[str, Any]) -> list[Message]:
-    """What a model is told first."""
-    return [
-        Message(role="system", content=render("system.md.j2")),
-        Message(role="user", content=render("iteration.md.j2", **situation)),
-    ]
 
 
 def finished_report(inventory: Inventory, context: ToolContext, draft: ReportDraft, author: str) -> str:

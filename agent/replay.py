@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.analysis import author_text, cost_text, finished_report, opening_of
+from agent.analysis import author_text, cost_text, finished_report
 from agent.budget import Budget
 from agent.chat import Message, ModelError, Reply, Usage
 from agent.loop import ENDING, Analysis, GaveUp
+from agent.situation import opening_of
 from agent.transcript import Transcript
 from lab.errors import NotFound
 from lab.files import read_lines

@@ -239,6 +239,9 @@ def print_status(found: dict[str, Any]) -> None:
     _print(f"runs       {', '.join(f'{count} {state}' for state, count in found['runs'].items()) or 'none'}")
     limits = [f"{value:g} {key.removeprefix('max_')}" for key, value in session["budgets"].items() if value is not None]
     _print(f"budget     {', '.join(limits) or 'none'}")
+    spent = session["spent"]
+    dollars = f", ${spent['dollars']:.2f}" if spent["dollars"] else ""
+    _print(f"spent      {spent['seconds'] / 3600:.2f} h, {spent['tokens']:,} tokens{dollars}")
     if found["last_event"]:
         event = {key: value for key, value in found["last_event"].items() if key not in ("time", "event") and value}
         told = " ".join(f"{key} {value}" for key, value in event.items())

@@ -79,13 +79,16 @@ def build_pufferlib() -> Path:
     return next(cache.glob("pufferlib-*.whl"))
 
 
-def install(dev: bool) -> None:
-    """Bring `.venv` up to date; returns at once when it already is."""
-    locks = [ROOT / "requirements.lock", *([ROOT / "requirements-dev.lock"] if dev else [])]
+def install(*more: str) -> None:
+    """Bring `.venv` up to date; returns at once when it already is.
+
+    Args:
+        more: `dev` for what the tests need, `llm` for a language model on this machine.
+    """
+    locks = [ROOT / "requirements.lock", *(ROOT / f"requirements-{name}.lock" for name in more)]
     inputs = [*locks, ROOT / "pyproject.toml", SHIM / "sitecustomize.py", Path(__file__)]
     wanted = digest(str(ROOT).encode(), *(path.read_bytes() for path in inputs))
-    stamps = {mode: VENV / f".installed-{mode}" for mode in ("run", "dev")}
-    stamp = stamps["dev" if dev else "run"]
+    stamp = VENV / f".installed-{'-'.join(more) or 'run'}"
     if stamp.exists() and stamp.read_text() == wanted and PYTHON.exists():
         return
     require_toolchain()
@@ -107,4 +110,6 @@ def install(dev: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Create or update .venv.")
     parser.add_argument("--dev", action="store_true", help="also what the tests need")
-    install(parser.parse_args().dev)
+    parser.add_argument("--llm", action="store_true", help="also a small language model that runs on this machine")
+    wanted = parser.parse_args()
+    install(*[name for name in ("dev", "llm") if getattr(wanted, name)])

@@ -43,8 +43,14 @@ def without_torch(lock: str) -> str:
     )
 
 
+def only(lock: str, names: list[str]) -> str:
+    """The blocks of these packages: what they ask for beyond themselves is not needed here."""
+    blocks = re.split(r"^(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", lock, flags=re.MULTILINE), flags=re.MULTILINE)
+    return "".join(block.rstrip() + "\n" for block in blocks if block.partition("==")[0] in names)
+
+
 def main() -> None:
-    """Write requirements.lock and requirements-dev.lock."""
+    """Write requirements.lock, requirements-dev.lock and requirements-llm.lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     ours = [name for name in project["dependencies"] if not name.startswith("pufferlib")]
     with tempfile.TemporaryDirectory() as folder:
@@ -57,8 +63,12 @@ def main() -> None:
         (work / "locked.txt").write_text(locked)
         dev.write_text("\n".join([*project["optional-dependencies"]["dev"], "-c locked.txt"]) + "\n")
         locked_dev = without_torch(resolve(work / "venv/bin", dev))
+        llm = work / "llm.in"
+        llm.write_text("\n".join(local_llm := project["optional-dependencies"]["local-llm"]) + "\n")
+        locked_llm = only(resolve(work / "venv/bin", llm), local_llm)
     (ROOT / "requirements.lock").write_text(NOTE + locked)
     (ROOT / "requirements-dev.lock").write_text(NOTE + locked_dev)
+    (ROOT / "requirements-llm.lock").write_text(NOTE + locked_llm)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.budget import price_of
+from agent.model_settings import model_settings
 from docs import make_space
+from lab.paths import Workspace
 from lab.space import PARAMETERS, VARIANT_KEYS
 from tests.conftest import Cli
 from tools.catalog import TOOLS
@@ -45,10 +48,13 @@ def test_the_readmes_commands_and_flags_exist(cli: Cli) -> None:
                 assert argument in helps[command], f"autopilot {command} has no {argument}"
 
 
-def test_the_example_settings_are_accepted(cli: Cli, tmp_path: Path) -> None:
-    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (tmp_path / "autopilot.toml").write_text(block)
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
+def test_the_example_settings_are_accepted(cli: Cli, tmp_path: Path, page: str) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    (tmp_path / "autopilot.toml").write_text("\n".join(blocks))
     assert cli("start", "--preset", "no such preset", at=tmp_path).err.startswith("autopilot: preset = ")
+    assert model_settings(Workspace(tmp_path))
+    assert (price_of(Workspace(tmp_path), "my-model") is not None) == (page == "docs/models.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -70,7 +76,7 @@ def test_examples_point_to_their_pictures() -> None:
 
 def test_the_readme_counts_right() -> None:
     text = (ROOT / "README.md").read_text()
-    words = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
+    words = {16: "sixteen", 17: "seventeen", 18: "eighteen", 19: "nineteen", 20: "twenty"}
     assert f"gets {words[len(TOOLS)]} tools" in text
 
 

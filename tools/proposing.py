@@ -1,12 +1,15 @@
 """Tools that lead to the next config: suggestions, a check without consequences, and the proposal itself."""
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lab.config import derive, diff
+from lab.config import Config, derive, diff
 from lab.environments import objective_of
 from lab.errors import InvalidInput
+from lab.lessons import Lesson, direction, lessons
 from lab.records import Decision, Prediction, Proposal, ProposalState
 from lab.suggest import suggest
 from lab.text import plain
@@ -37,6 +40,10 @@ def changes_schema(ctx: ToolContext) -> dict[str, Any]:
     }
 
 
+METRICS = 20
+"""Names of metrics that a schema lists."""
+
+
 class Expectation(BaseModel):
     """What the proposal should bring about."""
 
@@ -49,13 +56,28 @@ class Expectation(BaseModel):
     coverage: Annotated[float, Field(gt=0, lt=1, description="How often such an interval should hold.")] = 0.8
 
 
+def predictions_schema(ctx: ToolContext) -> dict[str, Any]:
+    """The schema of `predictions`: of metrics that a run of this group has, the objective first."""
+    objective, _ = objective_of(ctx.group.objective, ctx.group.env_name)
+    summary = ctx.notebook.summary(ctx.subject.run_id)
+    names = list(dict.fromkeys([objective, *(summary.metrics if summary else ())]))[:METRICS]
+    item = Expectation.model_json_schema()
+    item["properties"]["metric"] = {"enum": names, "description": f"{objective} at least once: it is the objective."}
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": 5}
+
+
 def suggest_configs(
     ctx: ToolContext,
     parent: RunName = "incumbent",
     count: Annotated[int, Field(ge=1, le=12, description="How many candidates.")] = 5,
 ) -> dict[str, Any]:
-    """Candidates from an Optuna sampler fed with the finished runs; each changes one or two keys of the parent."""
+    """Candidates from an Optuna sampler fed with the finished runs; each changes one or two keys of the parent.
+
+    expected_gain is what moving these keys these ways has led to so far (see lessons_learnt), in the objective's units;
+    null where one of them has never been moved alone that way.
+    """
     run_id = ctx.resolve(parent)
+    known = {(lesson.key, lesson.direction): lesson for lesson in lessons(ctx.notebook.index, ctx.group, 1000)}
     avoid = rejected_overrides(ctx.proposals, ctx)
     found = suggest(ctx.notebook, ctx.inventory, ctx.group, run_id, count, avoid)
     base = ctx.notebook.config(run_id)
@@ -69,10 +91,24 @@ def suggest_configs(
                 "changes": candidate.changes,
                 "from": {key: base.get(key) for key in candidate.changes},
                 "tried_by_run": candidate.tried,
+                "expected_gain": _expected(known, base, candidate.changes),
             }
             for candidate in found
         ],
     }
+
+
+def _expected(
+    known: Mapping[tuple[str, str], Lesson], base: Config, changes: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The lessons of these changes added up, as if keys did not act on each other."""
+    found = [known.get((key, direction(base.get(key), value))) for key, value in changes.items()]
+    mine = [lesson for lesson in found if lesson is not None]
+    if not mine or len(mine) < len(found):
+        return None
+    effect, half = sum(lesson.effect for lesson in mine), math.hypot(*((o.high - o.low) / 2 for o in mine))
+    runs = sum(len(lesson.agreeing) + len(lesson.opposed) for lesson in mine)
+    return {"mean": rounded(effect), "low": rounded(effect - half), "high": rounded(effect + half), "runs": runs}
 
 
 def check_config(ctx: ToolContext, changes: Changes, parent: RunName = "incumbent") -> dict[str, Any]:

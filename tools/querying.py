@@ -9,10 +9,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lab.index import of_group
+from lab.lessons import lessons
 from lab.questions import FEWEST, Questions
 from lab.text import plain
 from tools.context import ToolContext
-from tools.reading import rounded
+from tools.reading import LISTED, rounded
 from tools.registry import ToolError
 from tools.sandbox import Query
 
@@ -122,6 +123,30 @@ def parameter_importance(ctx: ToolContext) -> dict[str, Any]:
         "runs_behind_it": known.runs,
         "method": "PED-ANOVA: how much the best tenth's values differ from all",
     }
+
+
+def lessons_learnt(
+    ctx: ToolContext,
+    key: Annotated[str | None, Field(max_length=80, description="Only this key's, such as 'train.gamma'.")] = None,
+    count: Annotated[int, Field(ge=1, le=40, description="How many, the clearest first.")] = 12,
+) -> dict[str, Any]:
+    """What changing one thing has led to, from all runs that changed just that: effect, interval, runs for and against.
+
+    What hurts stays here, so that it is not tried again unknowingly.
+    """
+    found = [lesson for lesson in lessons(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]
+    return {
+        "lessons": [
+            {
+                "key": lesson.key, "moved": lesson.direction, "meaning": lesson.meaning,
+                "effect": rounded(lesson.effect), "low": rounded(lesson.low), "high": rounded(lesson.high),
+                "runs_for": lesson.agreeing[:LISTED], "runs_against": lesson.opposed[:LISTED],
+                "runs_in_all": len(lesson.agreeing) + len(lesson.opposed),
+            }
+            for lesson in found[:count]
+        ],
+        "left_out": max(0, len(found) - count),
+    }  # fmt: skip
 
 
 def search_so_far(

@@ -87,7 +87,7 @@ def test_a_changed_prompt_tool_or_template_is_a_difference(
             .replace("## Theory", "## Why")
         )
 
-    monkeypatch.setattr("agent.analysis.render", changed)
+    monkeypatch.setattr("agent.situation.render", changed)
     (difference,) = replay(notebook, inventory, run.run_id).differences
     assert difference.what == "conversation"
     assert "the better half" in difference.diff

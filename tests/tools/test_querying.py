@@ -132,3 +132,23 @@ def test_importance_and_the_search_so_far(bench: Bench, make_run: RunMaker, note
     assert scores == sorted(scores)
     assert so_far["trend"]["over_runs"] == 12
     assert so_far["best"][0]["score"] == scores[-1]
+
+
+def test_lessons_and_what_a_candidate_may_gain(bench: Bench, make_run: RunMaker, notebook: Notebook) -> None:
+    base = notebook.runs()[0].run_id
+    for rate in (0.0001, 0.0002):
+        make_run({"train.learning_rate": rate}, parent=base)
+    found = bench("lessons_learnt", key="train.learning_rate")
+    moved = {lesson["moved"]: lesson for lesson in found["lessons"]}
+    assert moved["down"]["meaning"] == "hurts"
+    assert len(moved["down"]["runs_for"]) == 2
+    assert found["left_out"] == 0
+    assert bench("lessons_learnt", key="train.gamma")["lessons"] == []
+    candidates = bench("suggest_configs", parent=base, count=12)["candidates"]
+    for candidate in candidates:
+        gain, keys = candidate["expected_gain"], list(candidate["changes"])
+        if keys == ["train.learning_rate"] and candidate["changes"][keys[0]] < candidate["from"][keys[0]]:
+            assert gain["mean"] == pytest.approx(moved["down"]["effect"], rel=1e-4)
+            assert gain["runs"] == 2
+        elif "train.learning_rate" not in keys:
+            assert gain is None

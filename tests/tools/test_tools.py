@@ -69,6 +69,9 @@ def test_a_model_sees_the_keys_and_ranges_that_are_valid_here(bench: Bench, inve
     assert set(keys) == {key for key, parameter in space.items() if parameter.proposable}
     assert (keys["train.gamma"]["minimum"], keys["train.gamma"]["maximum"]) == (0, 0.999999)
     assert keys["train.optimizer"]["enum"] == ["muon", "adam"]
+    metrics = seen["stage_proposal"]["properties"]["predictions"]["items"]["properties"]["metric"]["enum"]
+    assert metrics[0] == "perf"
+    assert "agent_steps" in metrics
     assert seen["check_config"]["properties"]["changes"]["properties"] == keys
     assert "train.seed" not in keys
 

@@ -1,0 +1,1 @@
+"""The commands, one function each: their parameters are the options, their docstrings the help."""

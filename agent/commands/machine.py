@@ -1,0 +1,82 @@
+"""The machine: its fastest topology, its state. Slow imports happen where they are needed."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.options import (
+    EnvOption,
+    JsonOption,
+    PresetOption,
+    SetOption,
+    assignments,
+    minutes_of,
+)
+from lab.errors import AutopilotError
+from lab.paths import Workspace
+
+if TYPE_CHECKING:
+    pass
+
+
+def probe(
+    context: typer.Context,
+    env: EnvOption = "puffer_cartpole",
+    preset: PresetOption = "quick",
+    settings: SetOption = None,
+    minutes: Annotated[
+        float, typer.Option(parser=minutes_of, metavar="M", help="Time for measuring; the check of scores is extra.")
+    ] = 4.0,
+    save_as: Annotated[str, typer.Option(help="Name of the preset that it becomes.")] = "probed",
+    check_score: Annotated[
+        bool, typer.Option("--check-score/--no-check-score", help="Train both topologies and compare their scores.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the fastest topology for this machine and keep it as a preset."""
+    from agent.launch import Stopping, prepare
+    from agent.live import MeasurementTable, print_preset
+    from agent.probing import Probing
+    from agent.show import emit_json
+
+    workspace: Workspace = context.obj
+    inventory, config, _ = prepare(workspace, env, preset, None, None, settings)
+    table = MeasurementTable(silent=as_json)
+    given = assignments(settings)
+    with Stopping() as stopping, table:
+        probing = Probing(workspace, inventory, config, preset, save_as, given, minutes, table.add, table.note)
+        found = probing.run(check_score=check_score, stopping=stopping.is_set)
+    emit_json(found.model_dump(mode="json")) if as_json else print_preset(workspace, found)
+
+
+def doctor(
+    context: typer.Context,
+    space: Annotated[str | None, typer.Option(metavar="ENV", help="Print the search space of an environment.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What is installed, which device is used, what can be trained, whether a model is configured."""
+    from agent.doctor import as_json as report_json
+    from agent.doctor import examine
+    from agent.show import emit_json, print_space
+
+    if space is not None:
+        from training.machine import load_inventory
+
+        print_space(load_inventory([space], context.obj).environment(space))
+        return
+    checks, inventory = examine(context.obj)
+    if as_json:
+        emit_json(report_json(checks, inventory))
+    else:
+        for check in checks:
+            typer.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name:13} {check.found}")
+        if inventory is not None:
+            usable = [name for name, found in inventory.environments.items() if found.refused is None]
+            typer.echo(f"\ncan be trained: {', '.join(usable)}")
+            typer.echo("refused:")
+            for name, found in inventory.environments.items():
+                if found.refused is not None:
+                    typer.echo(f"  {name}: {found.refused}")
+    bad = [f"{check.name}: {check.remedy}" for check in checks if not check.ok]
+    if bad:
+        raise AutopilotError("; ".join(bad))

@@ -1,0 +1,80 @@
+"""What a model is told at the start of an analysis, composed each time from the record.
+
+It does not grow with the history: the latest runs, the clearest lessons, the newest rejections, so many and no more.
+The rest is for the tools. Nothing is remembered between analyses, so a restart loses nothing.
+"""
+
+import json
+from typing import Any
+
+from agent.chat import Message
+from agent.facts import changed_text, score_text
+from agent.prompts import render
+from lab.environments import objective_of
+from lab.index import OF_GROUP
+from lab.lessons import Lesson, lessons
+from lab.notebook import Notebook
+from lab.records import Proposal, ProposalState, RunRecord
+from lab.text import plain
+from tools.context import ToolContext
+
+RUNS = 8
+LESSONS = 8
+PROPOSALS = 5
+
+
+def situation_of(context: ToolContext) -> dict[str, Any]:
+    """Everything that the first messages are made of, as JSON has it.
+
+    Args:
+        context: of the analysis that begins.
+    """
+    run, notebook = context.subject, context.notebook
+    mine = [proposal for proposal in context.proposals.all() if proposal.group == run.group]
+    rejected = [proposal for proposal in reversed(mine) if proposal.state is ProposalState.REJECTED]
+    waiting = [p for p in mine if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
+    found = {
+        "env_name": run.env_name,
+        "preset": run.preset,
+        "objective": run.objective,
+        "run_id": run.run_id,
+        "state": run.state,
+        "arm": run.arm,
+        "incumbent": context.incumbent,
+        "noise": notebook.noise(run.group),
+        "predicted": _predicted(notebook, run, next((p for p in mine if p.proposal_id == run.proposal), None)),
+        "runs": [_line(notebook, other) for other in notebook.before(run, RUNS)],
+        "runs_in_all": notebook.index.ask(f"SELECT COUNT(*) FROM runs WHERE {OF_GROUP}", tuple(run.group))[0][0],  # noqa: S608
+        "lessons": [_counted(lesson) for lesson in lessons(notebook.index, run.group, LESSONS)],
+        "waiting": [{"overrides": p.overrides, "parent": p.parent} for p in waiting[-PROPOSALS:]],
+        "rejected": [{"overrides": p.overrides, "why": plain(p.decisions[-1].why, 300)} for p in rejected[:PROPOSALS]],
+        "report_wanted": context.report_wanted,
+    }
+    return dict(json.loads(json.dumps(found)))
+
+
+def opening_of(situation: dict[str, Any]) -> list[Message]:
+    """The first messages."""
+    return [
+        Message(role="system", content=render("system.md.j2")),
+        Message(role="user", content=render("iteration.md.j2", **situation)),
+    ]
+
+
+def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
+    metric, _ = objective_of(run.objective, run.env_name)
+    verdict = notebook.verdict(run.run_id)
+    changed = plain(changed_text(notebook, run), 200) if notebook.readable(run.parent) or run.parent is None else "?"
+    score = f"{metric} {score_text(notebook, run, metric)}" if notebook.summary(run.run_id) else run.state.value
+    return {"run": run.run_id, "changed": changed, "score": score, "verdict": verdict.verdict if verdict else None}
+
+
+def _predicted(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[dict[str, Any]]:
+    summary = notebook.summary(run.run_id)
+    came = {name: metric.mean for name, metric in summary.metrics.items()} if summary else {}
+    return [{**p.model_dump(), "metric": plain(p.metric, 60), "came": came.get(p.metric)}
+            for p in (proposal.predictions if proposal else ())]  # fmt: skip
+
+
+def _counted(lesson: Lesson) -> dict[str, Any]:
+    return {**lesson._asdict(), "agreeing": len(lesson.agreeing), "opposed": len(lesson.opposed)}

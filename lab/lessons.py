@@ -1,0 +1,87 @@
+"""Lessons: what changing one thing has led to, over all runs of a group that changed just that.
+
+Recomputed from the record each time, so a lesson can be outweighed by later runs and is never anybody's memory. Several
+runs that moved one key the same way are taken together by inverse-variance weights (a fixed-effect meta-analysis,
+Borenstein et al. 2009, chapter 11), each with the group's noise floor as the spread of its replicates.
+"""
+
+import math
+from collections import defaultdict
+from typing import Any, Literal, NamedTuple
+
+from lab.config import diff
+from lab.environments import objective_of
+from lab.index import Index, Row, of_group
+from lab.questions import OWN, Questions
+from lab.records import Group
+from lab.space import BOOKKEEPING
+from lab.stats import CONFIDENCE, noise_floor
+
+
+class Lesson(NamedTuple):
+    """One key, moved one way."""
+
+    key: str
+    direction: str
+    """`up`, `down`, or the new value of what is no number."""
+    effect: float
+    """Change of the objective's mean, in its own units."""
+    low: float
+    high: float
+    """95 % interval."""
+    meaning: Literal["helps", "hurts", "unclear"]
+    agreeing: tuple[str, ...]
+    """Runs whose own effect has the same sign."""
+    opposed: tuple[str, ...]
+
+
+def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
+    """The clearest lessons of a group first; none while it has no noise floor.
+
+    Args:
+        index: of the workspace.
+        group: whose runs are looked at. Imported runs, fresh seeds, warm starts and runs of another length than their
+            parent's teach nothing here.
+        limit: how many at most.
+    """
+    where, values = of_group(group)
+    rows = {row.run_id: row for row in index.rows(f"{where} AND score IS NOT NULL AND NOT legacy AND {OWN}", values)}
+    noise = noise_floor([row.values for row in rows.values()])
+    if noise is None or noise[0] == 0:
+        return []
+    configs = Questions(index).configs(group)
+    found: dict[tuple[str, str], list[tuple[Row, Row]]] = defaultdict(list)
+    for row in rows.values():
+        parent = rows.get(row.parent or "")
+        if parent is None or configs[row.run_id].autopilot.get("resume_mode") == "continue":
+            continue
+        changed = diff(configs[parent.run_id], configs[row.run_id])
+        keys = [key for key in changed if key not in BOOKKEEPING and key != "train.seed"]
+        if len(keys) == 1 and keys[0] != "train.total_timesteps":
+            found[keys[0], direction(*changed[keys[0]])].append((row, parent))
+    _, aim = objective_of(group.objective, group.env_name)
+    made = [_lesson(*what, pairs, noise, 1 if aim == "max" else -1) for what, pairs in found.items()]
+    return sorted(made, key=lambda lesson: -abs(lesson.effect) / (lesson.high - lesson.low))[:limit]
+
+
+def _lesson(key: str, direction: str, pairs: list[tuple[Row, Row]], noise: tuple[float, int], sign: int) -> Lesson:
+    from scipy.stats import t
+
+    sd, freedom = noise
+    effects = [(row.run_id, (row.score or 0.0) - (parent.score or 0.0)) for row, parent in pairs]
+    weights = [1 / (sd**2 * (1 / (row.n or 1) + 1 / (parent.n or 1))) for row, parent in pairs]
+    effect = math.fsum(w * e for w, (_, e) in zip(weights, effects, strict=True)) / math.fsum(weights)
+    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) / math.sqrt(math.fsum(weights))
+    low, high = effect - half, effect + half
+    meaning: Literal["helps", "hurts", "unclear"] = "unclear"
+    if low > 0 or high < 0:
+        meaning = "helps" if sign * effect > 0 else "hurts"
+    agreeing = tuple(run for run, own in effects if own * effect > 0)
+    opposed = tuple(run for run, own in effects if own * effect <= 0)
+    return Lesson(key, direction, effect, low, high, meaning, agreeing, opposed)
+
+
+def direction(old: Any, new: Any) -> str:
+    """How a key was moved, as `Lesson.direction` has it."""
+    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (old, new))
+    return ("up" if new > old else "down") if numbers else f"→ {str(new)[:60]}"
