@@ -7,7 +7,7 @@ How an analysis ends is a small hierarchy of exceptions; the transcript is writt
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent.budget import Budget
@@ -23,10 +23,11 @@ IDLE = 3
 CALLS = 8
 """Calls of one answer that are done."""
 LAST = 6
-"""Requests before the last one from which on only what ends an analysis is offered."""
+"""Requests that are left when only what the analysis still owes is offered, with a check of the config."""
+OWED = 3
+"""And when not even that check is."""
 CUTS = ((2, 24_000), (1, 6_000), (1, 1_500), (0, 400))
 """How a conversation that is too long is shortened: answers of tools that are kept, and characters of each."""
-ENDING = ("stage_proposal", "write_report", "end_search", "check_config")
 
 
 class AnalysisEnds(Exception):
@@ -52,6 +53,10 @@ class Analysis:
     messages: list[Message]
     budget: Budget
     should_stop: Callable[[], bool] = lambda: False
+    made: set[tuple[str, str]] = field(default_factory=set)
+    """Calls so far, each with its arguments."""
+    repeated: set[str] = field(default_factory=set)
+    """Tools that the last answer called as they had been called before; they are not offered next."""
     idle: int = 0
     cut: int = 0
     """How much the conversation is shortened; a model's context does not grow."""
@@ -92,9 +97,7 @@ class Analysis:
             raise GaveUp("stopped on request")
         if (why := self.budget.why_not_ask()) is not None:
             raise GaveUp(why)
-        tools = self.toolbox.schemas()
-        if self.budget.allowed - self.budget.turns <= LAST:
-            tools = [tool for tool in tools if tool["function"]["name"] in ENDING]
+        tools = self.offered()
         begun = time.monotonic()
         reply = self.fitting(tools)
         dollars = self.budget.charge(reply.usage)
@@ -104,7 +107,21 @@ class Analysis:
             kept = () if reply.finish == "length" else message.tool_calls[:CALLS]
             reply = reply.model_copy(update={"message": message.model_copy(update={"tool_calls": kept})})
         self.say(reply.message, finish=reply.finish, cut=self.cut, offered=len(tools), **spent)
+        self.repeated = {call.name for call in reply.message.tool_calls if (call.name, call.arguments) in self.made}
+        self.made |= {(call.name, call.arguments) for call in reply.message.tool_calls}
         return reply
+
+    def offered(self) -> list[dict[str, Any]]:
+        """The tools of the next request: towards the end what is owed, and never one that was just called in vain."""
+        tools, left = self.toolbox.schemas(), self.budget.allowed - self.budget.turns
+        owed = {"write_report"} if self.context.report is None and self.context.report_wanted else set[str]()
+        if self.context.proposal is None and self.context.ended is None:
+            owed |= {"stage_proposal"}
+        if left <= LAST:
+            names = owed | ({"check_config"} if left > OWED else set())
+            tools = [tool for tool in tools if tool["function"]["name"] in names]
+        fresh = [tool for tool in tools if tool["function"]["name"] not in self.repeated - owed]
+        return fresh or tools
 
     def fitting(self, tools: Sequence[dict[str, Any]]) -> Reply:
         """An answer to the conversation, or to as much of it as the model's context holds."""

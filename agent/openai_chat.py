@@ -121,6 +121,7 @@ class OpenAIChat:
             problem = Problem(key="OPENAI_API_KEY", value="not set", rule=rule, valid="a key, or --model offline")
             raise InvalidInput([problem]) from None
         self._model = model
+        self._listed: list[dict[str, Any]] = []
         self._calling = None if self._asked.calling == "auto" else self._asked.calling
         self._retrying = Retrying(
             retry=retry_if_exception(passing),
@@ -143,8 +144,11 @@ class OpenAIChat:
         if self._calling == "tools":
             reply = self._ask([message.wire() for message in messages], tools=list(tools))
         else:
-            reply = self._ask(conversation(messages, tools), response_format=answer_format(tools))
-            call = call_in(reply.message.content, len(messages)) if reply.finish == "stop" else None
+            # The list of tools stays as it was while fewer are offered: a server keeps what it has read so far.
+            if not all(tool in self._listed for tool in tools):
+                self._listed = list(tools)
+            reply = self._ask(conversation(messages, self._listed), response_format=answer_format(tools))
+            call = call_in(reply.message.content, len(messages), tools) if reply.finish == "stop" else None
             if call is not None:
                 reply = reply.model_copy(update={"message": Message(role="assistant", tool_calls=(call,))})
         return reply.model_copy(update={"usage": reply.usage + spent})
@@ -166,7 +170,7 @@ class OpenAIChat:
                 last: ModelError = error
                 continue
             spent += reply.usage
-            called = reply.message.tool_calls if calling == "tools" else [call_in(reply.message.content, 0)]
+            called = reply.message.tool_calls if calling == "tools" else [call_in(reply.message.content, 0, [PING])]
             if any(call is not None and call.name == "ready" for call in called):
                 return calling, spent
             last = ModelError(f"{self._model} neither calls tools nor keeps to a JSON schema: it can't do this work")

@@ -116,7 +116,11 @@ def _setup(
         "evaluation": evaluation_text(run, results),
         "lineage": _lineage(run),
         "facts": [_inline(line) for line in facts(run, config, results)],
-        "changes": [(key, old, new) for key, (old, new) in diff(parent, config).items()],
+        "changes": [
+            (key, old, len(run.seeds) if key == "autopilot.seeds" else new)  # a baseline has more than was asked for
+            for key, (old, new) in diff(parent, config).items()
+            if key != "autopilot.seeds" or old != len(run.seeds)
+        ],
         "parent_name": run.parent or f"preset {preset_name}",
         "train_line": _train_line(config),
     }

@@ -52,7 +52,7 @@ def defaults(workspace: Workspace, commands: set[str]) -> dict[str, dict[str, An
         if name in ELSEWHERE:
             continue
         if name not in commands or not isinstance(table, Mapping):
-            valid = f"a table named after a command: {', '.join(sorted(commands))}"
+            valid = f"a table named after a command, {', '.join(sorted(commands))}, or {', '.join(ELSEWHERE)}"
             raise InvalidInput(
                 [Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)]
             )

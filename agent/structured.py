@@ -10,8 +10,15 @@ from typing import Any
 
 from agent.chat import Message, ToolCall
 
-LONGEST = 400
+LONGEST = 240
 """Characters of a text in an answer, at most: a small model that may ramble does, until its limit cuts the JSON off."""
+MOST = 3
+"""Items of a list, for the same reason."""
+MANY = 8
+"""Optional properties of an object above which it is asked for as a list of objects with one property each.
+
+A server's grammar has a rule for each order and choice of them, and a token takes seconds with thirty.
+"""
 RULES = """Answer with one JSON object and nothing else, one call at a time:
 {"call": {"tool": "<name>", "arguments": {…}}}
 What the tool answers comes with the next message. The tools:"""
@@ -66,18 +73,36 @@ def conversation(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -
     return found
 
 
-def call_in(text: str, number: int) -> ToolCall | None:
+def call_in(text: str, number: int, tools: Sequence[dict[str, Any]]) -> ToolCall | None:
     """The call that an answer holds; None where it holds none.
 
     Args:
         text: the answer.
         number: of the message in its conversation; makes the call's id.
+        tools: that it had the choice of.
     """
     try:
         call = json.loads(text)["call"]
-        return ToolCall(id=f"call_{number}", name=str(call["tool"]), arguments=json.dumps(call["arguments"]))
+        name, arguments = str(call["tool"]), call["arguments"]
+        schema: dict[str, Any] = next(
+            (tool["function"]["parameters"] for tool in tools if tool["function"]["name"] == name), {}
+        )
+        if isinstance(arguments, dict):
+            arguments = {key: _joined(value, schema.get("properties", {}).get(key)) for key, value in arguments.items()}
+        return ToolCall(id=f"call_{number}", name=name, arguments=json.dumps(arguments))
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _joined(value: Any, schema: Mapping[str, Any] | None) -> Any:
+    """An object again, where it was asked for as a list of objects with one property each."""
+    if schema and _is_wide(schema) and isinstance(value, list) and all(isinstance(part, dict) for part in value):
+        return {key: inner for part in value for key, inner in part.items()}
+    return value
+
+
+def _is_wide(schema: Mapping[str, Any]) -> bool:
+    return len(schema.get("properties", {})) > MANY and not schema.get("required")
 
 
 def _call(call: ToolCall) -> str:
@@ -112,5 +137,11 @@ def _inlined(schema: Any, defined: Mapping[str, Any]) -> Any:
     kept = {key: value for key, value in schema.items() if key not in ("$defs", "title", "default", "description")}
     if "maxLength" in kept:
         kept["maxLength"] = min(kept["maxLength"], LONGEST)
+    if "maxItems" in kept:
+        kept["maxItems"] = max(min(kept["maxItems"], MOST), kept.get("minItems", 0))
     named = {name: _inlined(value, defined) for name, value in kept.pop("properties", {}).items()}
+    if _is_wide(schema):
+        one = [{"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
+               for name, value in named.items()]  # fmt: skip
+        return {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": MOST}
     return {key: _inlined(value, defined) for key, value in kept.items()} | ({"properties": named} if named else {})

@@ -9,6 +9,7 @@ metrics that can't be what they are called are kept and flagged: an import never
 import json
 import math
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -123,7 +124,7 @@ def _run(place: Path, beside: set[str], objective: str | None) -> Found:
     told = {**parsed.get("summary.json", {}), **parsed.get("trainer_summary.json", {})}
     about = parsed.get("run.json", {})
     config = _config({**_of(told, SECTIONS), **parsed.get("config.json", {})}, {**about, **told}, flags)
-    metrics = _metrics(told.get("metrics", {}), config.env_name, flags)
+    metrics = _metrics(_told_metrics(told, flags), config.env_name, flags)
     goal = objective or _objective(config.env_name, metrics)
     metric, direction = objective_of(goal, config.env_name)
     at = _time(told.get("timestamp"), about.get("timestamp"), about.get("created"), place)
@@ -149,8 +150,10 @@ def _run(place: Path, beside: set[str], objective: str | None) -> Found:
 
 def _text(path: Path, flags: list[str]) -> str | None:
     try:
-        if path.is_symlink() or path.stat().st_size > LARGEST:
-            flags.append(f"{path.name} is {'a link' if path.is_symlink() else 'too large'}: it was left where it is")
+        kind = path.lstat()
+        what = "a link" if stat.S_ISLNK(kind.st_mode) else "no plain file" if not stat.S_ISREG(kind.st_mode) else ""
+        if what or kind.st_size > LARGEST:
+            flags.append(f"{path.name} is {what or 'too large'}: it was left where it is")
             return None
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -202,6 +205,12 @@ def _config(found: Mapping[str, Any], about: Mapping[str, Any], flags: list[str]
         section, _, name = key.partition(".")
         if key in sections and isinstance(value, dict):
             sections[key] |= value
+        elif key in sections and not (key == "env" and isinstance(value, str)):
+            flags.append(f"{key} = {plain(str(value), 40)}: not a table, left out")
+        elif key == "env_name" and not isinstance(value, str):
+            flags.append(f"env_name = {plain(str(value), 40)}: not a name, left out")
+        elif not name and key not in (*SECTIONS, "env_name"):
+            flags.append(f"{plain(str(key), 60)} = {plain(str(value), 40)}: no part of a config, left out")
         elif name and section in sections:
             sections[section][name] = value
     train = {ALIASES.get(key, key): value for key, value in sections["train"].items()}
@@ -224,6 +233,22 @@ def _config(found: Mapping[str, Any], about: Mapping[str, Any], flags: list[str]
 
 def _scalar(value: object) -> bool:
     return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
+
+
+KNOWN = {"timestamp", "run_id", "env_name", "config", "metrics", *SECTIONS}
+"""Keys of a summary that are no metrics."""
+
+
+def _told_metrics(told: Mapping[str, Any], flags: list[str]) -> dict[str, Any]:
+    """A summary's metrics, or, where it has no table of them, its own numbers."""
+    if isinstance(told.get("metrics"), dict):
+        return dict(told["metrics"])
+    if "metrics" in told:
+        flags.append(f"metrics = {plain(str(told['metrics']), 40)}: not a table")
+    flat = {key: value for key, value in told.items() if key not in KNOWN and not isinstance(value, (dict, list))}
+    if flat:
+        flags.append("the summary has no table 'metrics': its numbers were taken for metrics")
+    return flat
 
 
 def _metrics(found: object, env_name: str, flags: list[str]) -> dict[str, MetricSummary]:

@@ -39,6 +39,8 @@ def declared(workspace: Workspace) -> dict[str, Limit]:
         raise refused("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
     found = {}
     for key, value in _flat(table).items():
+        if isinstance(value, Mapping) and value.get("choices") == []:
+            raise refused(f"space.{key}.choices", [], "leaves no value", "at least one")
         try:
             found[key] = Limit.model_validate(value)
         except ValidationError as error:

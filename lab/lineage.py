@@ -63,21 +63,23 @@ def control(notebook: "Notebook", run: RunRecord) -> RunRecord | None:
         notebook: whose runs are meant.
         run: a warm start; any other has no control.
     """
-    if run.resume is None or run.resume.run_id is None:
-        return None
-    try:
-        source = notebook.config(run.resume.run_id)
-    except AutopilotError:
+    if run.resume is None:
         return None
     for other in notebook.runs(run.group):
         same = other.resume is not None and other.resume.files == run.resume.files and other.run_id != run.run_id
-        if (
-            same
-            and other.state is RunState.FINISHED
-            and not diff(source, notebook.config(other.run_id)).keys() - ALLOWED
-        ):
+        if same and other.state is RunState.FINISHED and is_control(notebook, other):
             return other
     return None
+
+
+def is_control(notebook: "Notebook", run: RunRecord) -> bool:
+    """It goes on from another run's weights and changes nothing of that run's config."""
+    if run.resume is None or run.resume.run_id is None:
+        return False
+    try:
+        return not diff(notebook.config(run.resume.run_id), notebook.config(run.run_id)).keys() - ALLOWED
+    except AutopilotError:
+        return False
 
 
 def _of_run(notebook: "Notebook", run: RunRecord, wanted: str, *, prefer: str) -> Resume:

@@ -20,7 +20,7 @@ from lab.environments import objective_of, task_of
 from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem, refused
 from lab.files import append_line, is_owned, locked, read_model, write_atomic, write_json, write_model
 from lab.index import Index, of_group
-from lab.lineage import control, resolve
+from lab.lineage import control, is_control, resolve
 from lab.paths import RunPaths, Workspace
 from lab.records import (
     Group,
@@ -409,7 +409,8 @@ class Notebook:
             counts = [next(iter(self.values(name, metric)), None) for name in (against, run_id)]
             if not found and counts[0] is not None and counts[1] is not None and not _alike(counts[0], counts[1]):
                 found.append(f"{what} for {counts[1]:,.0f} steps in all against {counts[0]:,.0f}")
-        if new.resume and found and not (old.resume and old.resume.files == new.resume.files):
+        alone = new.resume is not None and not is_control(self, new)
+        if alone and new.resume and found and not (old.resume and old.resume.files == new.resume.files):
             found.append(
                 f"no control goes on from the same weights ('autopilot train --control-of {run_id}' trains one)"
             )

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.config import diff
-from lab.errors import Damaged, InvalidInput, NotFound
+from lab.errors import Damaged, InvalidInput, NotFound, refused
 from lab.files import locked, read_model, write_json, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.records import Decision, Group, Proposal, ProposalState, new_id, now
+from lab.space import TASK_KEYS
 from lab.validate import check_overrides
 
 S = ProposalState
@@ -195,6 +196,9 @@ def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory, s
             f"proposal {proposal.proposal_id} is stale: the config of its parent {proposal.parent} is no longer the one"
             " it was made for"
         )
+    if frozen := sorted(key for key in proposal.overrides if key in TASK_KEYS):
+        rule = "is part of what runs are scored on, which is frozen when a session starts"
+        raise refused(frozen[0], proposal.overrides[frozen[0]], rule, "leave it out, or start a session with it")
     proposing = proposal.arm != "person"
     if problems := check_overrides(base, proposal.overrides, inventory, proposing=proposing, steps_left=steps_left):
         raise InvalidInput(problems)

@@ -296,6 +296,7 @@ def space_for(
     constructor: Mapping[str, Scalar],
     policies: Sequence[str] = (),
     variants: Mapping[str, Sequence[str]] | None = None,
+    recurrent: Sequence[str] = (),
 ) -> Space:
     """The space of an environment.
 
@@ -306,11 +307,10 @@ def space_for(
         constructor: the arguments that its constructor takes, name to default.
         policies: names that `policy.name` may have; any if none are known.
         variants: kind (`environment`, `reward`, `policy`) to the names that the user declared.
+        recurrent: names that `rnn.name` may have; any if none are known.
     """
-    parameters = [
-        replace(p, scale=Scale.CHOICE, choices=tuple(policies)) if policies and p.key == "policy.name" else p
-        for p in PARAMETERS
-    ]
+    chosen = {"policy.name": tuple(policies), "rnn.name": tuple(recurrent)}
+    parameters = [replace(p, scale=Scale.CHOICE, choices=chosen[p.key]) if chosen.get(p.key) else p for p in PARAMETERS]
     for what, names in (variants or {}).items():
         doc = f"Your own {what} to train with, declared in autopilot.toml; none: the usual one."
         parameters.append(Parameter(VARIANT_KEYS[what], str, None, None, Scale.CHOICE, ("none", *names), doc=doc))

@@ -17,7 +17,8 @@ from lab.space import Space, space_for
 def space_of(environment: Environment) -> Space:
     """The search space of an environment."""
     names = {kind: tuple(declared) for kind, declared in environment.variants.items() if declared}
-    space = space_for(environment.constructor, environment.policies, names)
+    recurrent = (str(environment.ini.get("base", {}).get("rnn_name") or "Recurrent"),)  # PufferLib's usual one
+    space = space_for(environment.constructor, environment.policies, names, recurrent)
     return narrowed(space, environment.limits) if environment.limits else space
 
 

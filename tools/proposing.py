@@ -63,6 +63,7 @@ def predictions_schema(ctx: ToolContext) -> dict[str, Any]:
     names = list(dict.fromkeys([objective, *(summary.metrics if summary else ())]))[:METRICS]
     item = Expectation.model_json_schema()
     item["properties"]["metric"] = {"enum": names, "description": f"{objective} at least once: it is the objective."}
+    item["properties"]["coverage"] = {"enum": [0.5, 0.8, 0.9, 0.95], "description": "How often it should hold."}
     return {"type": "array", "items": item, "minItems": 1, "maxItems": 5}
 
 

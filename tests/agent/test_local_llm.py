@@ -38,9 +38,9 @@ sys.stdin.read()
 """
 SETTINGS = """
 [model]
-turns = 16
+turns = 9
 timeout = 300
-max_tokens = 700
+max_tokens = 800
 temperature = 0.6
 seed = 7
 """

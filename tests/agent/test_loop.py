@@ -320,10 +320,15 @@ def test_towards_the_end_only_what_ends_it_is_offered(
             offered.append({tool["function"]["name"] for tool in tools})
             return super().complete(messages, tools)
 
-    Analyst(notebook, proposals, inventory, Watching([calls(("list_runs", {}))] * 30)).analyse(make_run())
+    steps = [calls(("list_runs", {"limit": 1 + n})) for n in range(20)]
+    steps[10] = steps[9]  # the same once more
+    staged = calls(("stage_proposal", PROPOSAL))
+    Analyst(notebook, proposals, inventory, Watching([*steps, staged, *steps])).analyse(make_run())
     assert len(offered) == 24
-    assert all("list_runs" in names for names in offered[:18])
-    assert all(names == {"stage_proposal", "write_report", "end_search", "check_config"} for names in offered[18:])
+    assert ["list_runs" in names for names in offered[:18]] == [n != 11 for n in range(18)]
+    assert all({"query_metrics", "end_search", "write_report"} <= names for names in offered[:18])
+    assert offered[18:21] == [{"stage_proposal", "write_report", "check_config"}] * 3
+    assert offered[21:] == [{"write_report"}] * 3
 
 
 def test_limits_hold_before_each_request_and_are_saved_after_it(

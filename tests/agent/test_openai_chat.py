@@ -381,7 +381,7 @@ def test_a_model_that_can_do_neither_is_said(endpoint: Endpoint, connect: Callab
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["call", "tool", "arguments"]), inner),
     max_leaves=8).map(json.dumps))  # fmt: skip
 def test_any_text_is_a_call_or_none(text: str) -> None:
-    found = call_in(text, 1)
+    found = call_in(text, 1, TOOLS)
     if found is not None:
         assert isinstance(json.loads(text)["call"], dict)
 
@@ -398,8 +398,14 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
     report = kinds["write_report"]
     assert set(report["required"]) == {"title", "observations", "theory", "next_step"}
     assert set(report["properties"]) == set(report["required"])  # an argument may be called 'title'
-    assert report["properties"]["theory"]["maxLength"] == 400
-    assert kinds["stage_proposal"]["properties"]["changes"]["properties"]["train.gamma"]["maximum"] == 0.999999
+    assert report["properties"]["theory"]["maxLength"] == 240
+    one = {next(iter(kind["properties"])): kind for kind in
+           kinds["stage_proposal"]["properties"]["changes"]["items"]["anyOf"]}  # fmt: skip
+    assert one["train.gamma"]["properties"]["train.gamma"]["maximum"] == 0.999999
+    said = {"call": {"tool": "check_config", "arguments": {"changes": [{"train.gamma": 0.9}, {"train.ent_coef": 0.1}]}}}
+    call = call_in(json.dumps(said), 1, Toolbox(catalog.TOOLS, context).schemas())
+    assert call is not None
+    assert json.loads(call.arguments) == {"changes": {"train.gamma": 0.9, "train.ent_coef": 0.1}}
     assert kinds["stage_proposal"]["properties"]["predictions"]["items"]["properties"]["direction"]["enum"]
 
 
