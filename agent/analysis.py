@@ -99,7 +99,7 @@ class Analyst:
         path = self.notebook.workspace.run(context.subject.run_id).transcript
         about = {"session": self.session, "steps_left": context.steps_left, "turns": budget.allowed}
         transcript = Transcript(
-            path, model=model.name, tools=toolbox.schemas(), opening=opening, situation=situation, **about
+            path, model=model.name, tools=toolbox.schemas, opening=opening, situation=situation, **about
         )
         return Analysis(model, toolbox, context, transcript, opening, budget, self.should_stop)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from agent.chat import Usage
-from lab.errors import refused
+from lab.errors import refused, refused_as
 from lab.paths import Workspace
 from lab.records import Budgets, Record, Spent
 from lab.toml import settings
@@ -60,11 +60,7 @@ def price_of(workspace: Workspace, model: str) -> Price | None:
                 try:
                     return Price.model_validate(table[name])
                 except ValidationError as error:
-                    first = error.errors()[0]
-                    where = ".".join(["prices", name, *map(str, first["loc"])])
-                    raise refused(
-                        where, first.get("input"), first["msg"].lower(), "dollars, as in input = 1.25"
-                    ) from None
+                    raise refused_as(f"prices.{name}", error, "dollars, as in input = 1.25") from None
     return None
 
 

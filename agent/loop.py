@@ -113,7 +113,7 @@ class Analysis:
 
     def offered(self) -> list[dict[str, Any]]:
         """The tools of the next request: towards the end what is owed, and never one that was just called in vain."""
-        tools, left = self.toolbox.schemas(), self.budget.allowed - self.budget.turns
+        tools, left = self.toolbox.schemas, self.budget.allowed - self.budget.turns
         owed = {"write_report"} if self.context.report is None and self.context.report_wanted else set[str]()
         if self.context.proposal is None and self.context.ended is None:
             owed |= {"stage_proposal"}

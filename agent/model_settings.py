@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from lab.errors import refused
+from agent.budget import TURNS
+from lab.errors import refused_as
 from lab.paths import Workspace
 from lab.records import Record
 from lab.toml import settings
@@ -15,7 +16,7 @@ class ModelSettings(Record):
 
     calling: Literal["auto", "tools", "response_format"] = "auto"
     """How the model calls tools; auto finds it out."""
-    turns: int = Field(default=24, ge=4, le=200)
+    turns: int = Field(default=TURNS, ge=4, le=200)
     """Requests that one analysis may take."""
     timeout: float = Field(default=180.0, ge=1, le=3600)
     """Seconds for one try, from the first byte sent to the last one received."""
@@ -46,6 +47,4 @@ def model_settings(workspace: Workspace) -> ModelSettings:
     try:
         return ModelSettings.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["model", *map(str, first["loc"])])
-        raise refused(where, first.get("input"), first["msg"].lower(), ", ".join(ModelSettings.model_fields)) from None
+        raise refused_as("model", error, ", ".join(ModelSettings.model_fields)) from None

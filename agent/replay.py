@@ -120,7 +120,7 @@ class _Again:
             before: the analysis before it, which this one finished if the model was given up there.
         """
         toolbox = _Recorded(self.context, [line["content"] for line in self.said if line["role"] == "tool"])
-        self._compare("tools", self.head["tools"], toolbox.schemas())
+        self._compare("tools", self.head["tools"], toolbox.schemas)
         opening = opening_of(self.head["situation"])
         model = _Recording(self.head["model"], self._asked, self.gave_up)
         budget = Budget(allowed=self.head["turns"])

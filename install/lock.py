@@ -35,18 +35,21 @@ def resolve(bin_dir: Path, source: Path) -> str:
     return target.read_text()
 
 
+def blocks(lock: str) -> list[str]:
+    """The lock's requirements: a name at the start of a line, hashes below it."""
+    return re.split(r"^(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", lock, flags=re.MULTILINE), flags=re.MULTILINE)
+
+
 def without_torch(lock: str) -> str:
-    """The lock's requirement blocks (a name at the start of a line, hashes below it) that are locked by content."""
-    blocks = re.split(r"^(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", lock, flags=re.MULTILINE), flags=re.MULTILINE)
+    """The requirements that are locked by content."""
     return "".join(
-        sorted(block.rstrip() + "\n" for block in blocks if block.strip() and not BY_VERSION_ALONE.match(block))
+        sorted(block.rstrip() + "\n" for block in blocks(lock) if block.strip() and not BY_VERSION_ALONE.match(block))
     )
 
 
 def only(lock: str, names: list[str]) -> str:
     """The blocks of these packages: what they ask for beyond themselves is not needed here."""
-    blocks = re.split(r"^(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", lock, flags=re.MULTILINE), flags=re.MULTILINE)
-    return "".join(block.rstrip() + "\n" for block in blocks if block.partition("==")[0] in names)
+    return "".join(block.rstrip() + "\n" for block in blocks(lock) if block.partition("==")[0] in names)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ nothing was changed on disk; any other `AutopilotError` means that something fai
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Problem(BaseModel):
@@ -53,6 +53,18 @@ def refused(key: str, value: object, rule: str, valid: str) -> InvalidInput:
         valid: what would be valid.
     """
     return InvalidInput([Problem(key=key, value=repr(value)[:60], rule=rule, valid=valid)])
+
+
+def refused_as(key: str, error: ValidationError, valid: str) -> InvalidInput:
+    """The first thing that pydantic found wrong with a table, to be raised.
+
+    Args:
+        key: dotted name of the table.
+        error: what pydantic raised.
+        valid: what would be valid.
+    """
+    first = error.errors()[0]
+    return refused(".".join([key, *map(str, first["loc"])]), first.get("input"), first["msg"].lower(), valid)
 
 
 class NotFound(InvalidInput):

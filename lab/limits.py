@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lab.errors import refused
+from lab.errors import refused, refused_as
 from lab.paths import Workspace
 from lab.records import Limit
 from lab.space import Parameter, Space
@@ -44,10 +44,7 @@ def declared(workspace: Workspace) -> dict[str, Limit]:
         try:
             found[key] = Limit.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(["space", key, *map(str, first["loc"])])
-            valid = "low, high, choices, frozen = true, open = true"
-            raise refused(where, first.get("input"), first["msg"].lower(), valid) from error
+            raise refused_as(f"space.{key}", error, "low, high, choices, frozen = true, open = true") from error
     return found
 
 

@@ -59,7 +59,7 @@ def query_metrics(
     ]  # fmt: skip
     query = Query(
         sql=sql,
-        files=_files(ctx, [row.run_id for row in rows]),
+        files=_files(ctx),
         tables={
             "runs": (COLUMNS, runs),
             "params": ({"run": "VARCHAR", "key": "VARCHAR", "value": "VARCHAR"}, params),
@@ -78,15 +78,16 @@ def query_metrics(
     }
 
 
-def _files(ctx: ToolContext, names: list[str]) -> list[tuple[str, int, str]]:
+def _files(ctx: ToolContext) -> list[tuple[str, int, str]]:
     found: list[tuple[str, int, str]] = []
-    for name in names:
-        for seed in ctx.notebook.run(name).seeds if len(found) < REPLICATES else ():
-            paths = ctx.notebook.workspace.run(name).seed(seed)
+    where, values = of_group(ctx.group)
+    for run in reversed(ctx.notebook.index.records(where, values, newest=REPLICATES)):
+        for seed in run.seeds if len(found) < REPLICATES else ():
+            paths = ctx.notebook.workspace.run(run.run_id).seed(seed)
             lines = paths.metrics_live.exists() and paths.metrics_live.stat().st_size
             path = paths.metrics if paths.metrics.exists() else paths.metrics_live if lines else None
             if path is not None:
-                found.append((name, seed, str(path.resolve())))
+                found.append((run.run_id, seed, str(path.resolve())))
     return found[:REPLICATES]
 
 

@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -78,8 +79,9 @@ class Toolbox:
         self._tools = {tool.name: tool for tool in tools}
         self._context = context
 
+    @cached_property
     def schemas(self) -> list[dict[str, Any]]:
-        """All tools, for the request."""
+        """All tools, for the request; made once, since each request of an analysis has the same."""
         return [tool.schema(self._context) for tool in self._tools.values()]
 
     def call(self, name: str, arguments: str) -> Answer:

@@ -1,6 +1,6 @@
 """The machine: its fastest topology, its state. Slow imports happen where they are needed."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from agent.options import (
 )
 from lab.errors import AutopilotError
 from lab.paths import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 
 def probe(

@@ -1,6 +1,6 @@
 """Proposals: list, approve, reject, edit. Slow imports happen where they are needed."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from agent.options import (
 )
 from lab.errors import InvalidInput, Problem
 from lab.text import plain
-
-if TYPE_CHECKING:
-    pass
 
 
 def proposals(

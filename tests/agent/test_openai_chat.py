@@ -388,7 +388,7 @@ def test_any_text_is_a_call_or_none(text: str) -> None:
 
 def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, notebook: Notebook) -> None:
     context = ToolContext(notebook, Proposals(notebook.workspace), inventory, make_run(), None, "scripted")
-    schema = answer_format(Toolbox(catalog.TOOLS, context).schemas())["json_schema"]["schema"]
+    schema = answer_format(Toolbox(catalog.TOOLS, context).schemas)["json_schema"]["schema"]
     text = json.dumps(schema)
     assert "$ref" not in text
     assert "$defs" not in text
@@ -403,7 +403,7 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
            kinds["stage_proposal"]["properties"]["changes"]["items"]["anyOf"]}  # fmt: skip
     assert one["train.gamma"]["properties"]["train.gamma"]["maximum"] == 0.999999
     said = {"call": {"tool": "check_config", "arguments": {"changes": [{"train.gamma": 0.9}, {"train.ent_coef": 0.1}]}}}
-    call = call_in(json.dumps(said), 1, Toolbox(catalog.TOOLS, context).schemas())
+    call = call_in(json.dumps(said), 1, Toolbox(catalog.TOOLS, context).schemas)
     assert call is not None
     assert json.loads(call.arguments) == {"changes": {"train.gamma": 0.9, "train.ent_coef": 0.1}}
     assert kinds["stage_proposal"]["properties"]["predictions"]["items"]["properties"]["direction"]["enum"]

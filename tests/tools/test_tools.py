@@ -63,7 +63,7 @@ def test_schemas_are_what_the_api_wants(bench: Bench) -> None:
 
 
 def test_a_model_sees_the_keys_and_ranges_that_are_valid_here(bench: Bench, inventory: Inventory) -> None:
-    seen = {schema["function"]["name"]: schema["function"]["parameters"] for schema in bench.toolbox.schemas()}
+    seen = {schema["function"]["name"]: schema["function"]["parameters"] for schema in bench.toolbox.schemas}
     keys = seen["stage_proposal"]["properties"]["changes"]["properties"]
     space = space_of(inventory.environment(ENV))
     assert set(keys) == {key for key, parameter in space.items() if parameter.proposable}
