@@ -119,7 +119,7 @@ def _conclusion(known: _Known) -> Calls:
             "parent": facts["parent"],
             "changes": facts["changes"],
             "theory": prose["idea"],
-            "predictions": [facts["prediction"]],
+            "expected": facts["prediction"],
         }
         calls.append(("stage_proposal", proposal))
     else:
@@ -188,13 +188,12 @@ def _prediction(objective: dict[str, Any], rows: list[dict[str, Any]], base: dic
     spread between configs in place of sd where that is larger. Its calibration is for the scores to show.
     """
     metric = objective["metric"]
-    direction = "same"
     if base is None:
-        return {"metric": metric, "direction": direction, "low": 0.0, "high": 1.0, "coverage": COVERAGE}
+        return {"direction": "same", "low": 0.0, "high": 1.0, "coverage": COVERAGE}
     z = 1.2816  # the 90th percentile of the normal distribution: 80 % between it and its mirror image
     sd = noise["replicate_sd"] if noise else 0.1 * abs(base["mean"])
     half = z * max(sd * math.sqrt(2 / base["n"]), spread([row[metric]["mean"] for row in rows]))
     low, high = base["mean"] - half, base["mean"] + half
-    if objective["rate"]:
+    if objective["rate"] and 0 <= base["mean"] <= 1:
         low, high = max(0.0, low), min(1.0, high)
-    return {"metric": metric, "direction": direction, "low": low, "high": high, "coverage": COVERAGE}
+    return {"direction": "same", "low": low, "high": high, "coverage": COVERAGE}

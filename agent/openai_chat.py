@@ -158,7 +158,6 @@ class OpenAIChat:
         spent = Usage()
         tries: list[tuple[Literal["tools", "response_format"], dict[str, Any]]] = [
             ("tools", {"tools": [PING]}),
-            ("tools", {"tools": [PING], "tool_choice": "required"}),
             ("response_format", {"response_format": answer_format([PING])}),
         ]
         for calling, more in tries:

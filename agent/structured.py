@@ -5,6 +5,7 @@ Many self-hosted models have no template for tools, but their server holds an an
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ MANY = 8
 
 A server's grammar has a rule for each order and choice of them, and a token takes seconds with thirty.
 """
+SHARE = r"0\.[0-9]{1,6}|1"
+"""A number from 0 to 1, as text: the grammars of servers hold whole numbers to their bounds, and text to a pattern."""
 RULES = """Answer with one JSON object and nothing else, one call at a time:
 {"call": {"tool": "<name>", "arguments": {…}}}
 What the tool answers comes with the next message. The tools:"""
@@ -33,7 +36,10 @@ def answer_format(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
     calls = [
         {
             "type": "object",
-            "properties": {"tool": {"const": tool["function"]["name"]}, "arguments": _plain(tool["function"])},
+            "properties": {
+                "tool": {"const": tool["function"]["name"]},
+                "arguments": _narrowed(_inlined(tool["function"]["parameters"])),
+            },
             "required": ["tool", "arguments"],
             "additionalProperties": False,
         }
@@ -85,20 +91,28 @@ def call_in(text: str, number: int, tools: Sequence[dict[str, Any]]) -> ToolCall
         call = json.loads(text)["call"]
         name, arguments = str(call["tool"]), call["arguments"]
         schema: dict[str, Any] = next(
-            (tool["function"]["parameters"] for tool in tools if tool["function"]["name"] == name), {}
+            (_inlined(tool["function"]["parameters"]) for tool in tools if tool["function"]["name"] == name), {}
         )
-        if isinstance(arguments, dict):
-            arguments = {key: _joined(value, schema.get("properties", {}).get(key)) for key, value in arguments.items()}
+        arguments = _read(arguments, schema)
         return ToolCall(id=f"call_{number}", name=name, arguments=json.dumps(arguments))
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
-def _joined(value: Any, schema: Mapping[str, Any] | None) -> Any:
-    """An object again, where it was asked for as a list of objects with one property each."""
-    if schema and _is_wide(schema) and isinstance(value, list) and all(isinstance(part, dict) for part in value):
-        return {key: inner for part in value for key, inner in part.items()}
-    return value
+def _read(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A value as the tool takes it, from how `_narrowed` had it asked for."""
+    if isinstance(value, list) and _is_wide(schema) and all(isinstance(part, dict) for part in value):
+        value = {key: inner for part in value for key, inner in part.items()}
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        return {key: _read(inner, known.get(key, {})) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_read(inner, schema.get("items", {})) for inner in value]
+    return float(value) if isinstance(value, str) and _is_share(schema) and re.fullmatch(SHARE, value) else value
+
+
+def _is_share(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") == "number" and schema.get("minimum", -1) >= 0 and schema.get("maximum", 2) <= 1
 
 
 def _is_wide(schema: Mapping[str, Any]) -> bool:
@@ -120,28 +134,41 @@ def _signature(function: Mapping[str, Any]) -> str:
     return f"{function['name']}({', '.join(names)}): {function.get('description', '').split(chr(10))[0]}"
 
 
-def _plain(function: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a function's arguments without references, descriptions and long texts."""
-    parameters = function["parameters"]
-    found: dict[str, Any] = _inlined(parameters, parameters.get("$defs", {}))
-    return found
-
-
-def _inlined(schema: Any, defined: Mapping[str, Any]) -> Any:
+def _inlined(schema: Any, defined: Mapping[str, Any] | None = None) -> Any:
+    """A schema without references and descriptions."""
     if isinstance(schema, list):
         return [_inlined(item, defined) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
+    defined = schema.get("$defs", {}) if defined is None else defined
     if "$ref" in schema:
         return _inlined(defined[schema["$ref"].rpartition("/")[2]], defined)
     kept = {key: value for key, value in schema.items() if key not in ("$defs", "title", "default", "description")}
-    if "maxLength" in kept:
-        kept["maxLength"] = min(kept["maxLength"], LONGEST)
-    if "maxItems" in kept:
-        kept["maxItems"] = max(min(kept["maxItems"], MOST), kept.get("minItems", 0))
     named = {name: _inlined(value, defined) for name, value in kept.pop("properties", {}).items()}
+    return {key: _inlined(value, defined) for key, value in kept.items()} | ({"properties": named} if named else {})
+
+
+def _narrowed(schema: Any) -> Any:
+    """A schema that leaves a small model little room to ramble and to be wrong in.
+
+    Where there are examples, such as the names of a proposal's parent, nothing else can be said.
+    """
+    if isinstance(schema, list):
+        return [_narrowed(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    named = {name: _narrowed(value) for name, value in schema.get("properties", {}).items()}
     if _is_wide(schema):
         one = [{"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
                for name, value in named.items()]  # fmt: skip
         return {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": MOST}
-    return {key: _inlined(value, defined) for key, value in kept.items()} | ({"properties": named} if named else {})
+    if _is_share(schema):
+        return {"type": "string", "pattern": f"^({SHARE})$"}
+    if "examples" in schema:
+        return {"enum": schema["examples"]}
+    kept = {key: _narrowed(value) for key, value in schema.items() if key != "properties"}
+    if "maxLength" in kept:
+        kept["maxLength"] = min(kept["maxLength"], LONGEST)
+    if "maxItems" in kept:
+        kept["maxItems"] = max(min(kept["maxItems"], MOST), kept.get("minItems", 0))
+    return kept | ({"properties": named} if named else {})

@@ -18,7 +18,12 @@ TOOLS: list[Tool] = [
     make_tool(reading.search_space),
     make_tool(proposing.suggest_configs),
     make_tool(proposing.check_config, changes=proposing.changes_schema),
-    make_tool(proposing.stage_proposal, changes=proposing.changes_schema, predictions=proposing.predictions_schema),
+    make_tool(
+        proposing.stage_proposal,
+        changes=proposing.changes_schema,
+        expected=proposing.expected_schema,
+        also_expected=proposing.also_expected_schema,
+    ),
     make_tool(proposing.end_search),
     make_tool(reporting.write_report),
 ]

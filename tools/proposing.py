@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.config import Config, derive, diff
-from lab.environments import objective_of
+from lab.environments import Metric, metrics_of, objective_of
 from lab.errors import InvalidInput
 from lab.lessons import Lesson, direction, lessons
 from lab.records import Decision, Prediction, Proposal, ProposalState
@@ -15,7 +15,7 @@ from lab.suggest import suggest
 from lab.text import plain
 from lab.validate import check_overrides, space_of
 from tools.context import ToolContext
-from tools.reading import RunName, rejected_overrides, rounded
+from tools.reading import rejected_overrides, rounded
 from tools.registry import ToolError
 
 Changes = Annotated[
@@ -23,6 +23,15 @@ Changes = Annotated[
     Field(
         description="Dotted key to new value, such as {'train.ent_coef': 0.01}; only what changes.",
         max_length=12,
+    ),
+]
+
+ParentName = Annotated[
+    str,
+    Field(
+        max_length=80,
+        description="Whose config is changed: a run id, or 'current', 'parent' or 'incumbent'.",
+        examples=["incumbent", "current", "parent"],
     ),
 ]
 
@@ -44,32 +53,67 @@ METRICS = 20
 """Names of metrics that a schema lists."""
 
 
-class Expectation(BaseModel):
-    """What the proposal should bring about."""
+class Forecast(BaseModel):
+    """Where the objective will come to lie."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    metric: Annotated[str, Field(max_length=60, description="Such as 'perf'.")]
     direction: Literal["up", "down", "same"]
     low: Annotated[float, Field(description="Lower end of the interval for the run's mean.")]
     high: Annotated[float, Field(description="Upper end.")]
     coverage: Annotated[float, Field(gt=0, lt=1, description="How often such an interval should hold.")] = 0.8
 
 
-def predictions_schema(ctx: ToolContext) -> dict[str, Any]:
-    """The schema of `predictions`: of metrics that a run of this group has, the objective first."""
+class Expectation(Forecast):
+    """Where another metric will."""
+
+    metric: Annotated[str, Field(max_length=60, description="Such as 'episode_length'.")]
+
+
+COVERAGES = [0.5, 0.8, 0.9, 0.95]
+
+
+def expected_schema(ctx: ToolContext) -> dict[str, Any]:
+    """The schema of `expected`: of the objective, by its name, within what it can be."""
+    name, _ = objective_of(ctx.group.objective, ctx.group.env_name)
+    low, high = _bounds(ctx, name)
+    bounds = {key: value for key, value in (("minimum", low), ("maximum", high)) if math.isfinite(value)}
+    schema = _forecast(Forecast)
+    schema["description"] = f"Where {name}, the objective, will come to lie: an interval that you would bet on."
+    for end in ("low", "high"):
+        schema["properties"][end] |= bounds
+    return schema
+
+
+def also_expected_schema(ctx: ToolContext) -> dict[str, Any]:
+    """The schema of `also_expected`: of the other metrics that a run of this group has."""
     objective, _ = objective_of(ctx.group.objective, ctx.group.env_name)
     summary = ctx.notebook.summary(ctx.subject.run_id)
-    names = list(dict.fromkeys([objective, *(summary.metrics if summary else ())]))[:METRICS]
-    item = Expectation.model_json_schema()
-    item["properties"]["metric"] = {"enum": names, "description": f"{objective} at least once: it is the objective."}
-    item["properties"]["coverage"] = {"enum": [0.5, 0.8, 0.9, 0.95], "description": "How often it should hold."}
-    return {"type": "array", "items": item, "minItems": 1, "maxItems": 5}
+    names = [name for name in (summary.metrics if summary else ()) if name != objective][:METRICS]
+    item = _forecast(Expectation)
+    item["properties"]["metric"] = {"enum": names or ["score"]}
+    return {"type": "array", "items": item, "maxItems": 4}
+
+
+def _bounds(ctx: ToolContext, metric: str) -> tuple[float, float]:
+    """What a metric can be; anything, where a run has gone beyond what is declared of it."""
+    low, high = metrics_of(ctx.group.env_name).get(metric, Metric(metric)).bounds
+    for run in {ctx.subject.run_id, ctx.incumbent}:
+        summary = ctx.notebook.summary(run) if run else None
+        if summary and metric in summary.metrics and summary.metrics[metric].flag:
+            low = high = None
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def _forecast(of: type[Forecast]) -> dict[str, Any]:
+    schema = of.model_json_schema()
+    schema["properties"]["coverage"] = {"enum": COVERAGES, "description": "How often it should hold."}
+    return schema
 
 
 def suggest_configs(
     ctx: ToolContext,
-    parent: RunName = "incumbent",
+    parent: ParentName = "incumbent",
     count: Annotated[int, Field(ge=1, le=12, description="How many candidates.")] = 5,
 ) -> dict[str, Any]:
     """Candidates from an Optuna sampler fed with the finished runs; each changes one or two keys of the parent.
@@ -112,7 +156,7 @@ def _expected(
     return {"mean": rounded(effect), "low": rounded(effect - half), "high": rounded(effect + half), "runs": runs}
 
 
-def check_config(ctx: ToolContext, changes: Changes, parent: RunName = "incumbent") -> dict[str, Any]:
+def check_config(ctx: ToolContext, changes: Changes, parent: ParentName = "incumbent") -> dict[str, Any]:
     """Whether a config would be valid, without staging it: every problem with its nearest valid value, or the batch."""
     base = ctx.notebook.config(ctx.resolve(parent))
     problems = check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left)
@@ -140,8 +184,9 @@ def stage_proposal(
     ctx: ToolContext,
     changes: Changes,
     theory: Annotated[str, Field(min_length=20, max_length=4000, description="Why this should help.")],
-    predictions: Annotated[list[Expectation], Field(min_length=1, max_length=5)],
-    parent: RunName = "incumbent",
+    expected: Forecast,
+    also_expected: Annotated[list[Expectation], Field(max_length=4)] = [],  # noqa: B006 - never changed
+    parent: ParentName = "incumbent",
 ) -> dict[str, Any]:
     """Propose the next run: changes to a parent's config, the theory behind them, and what will happen.
 
@@ -153,19 +198,22 @@ def stage_proposal(
         raise InvalidInput(problems)
     if not diff(base, base.with_overrides(changes)):
         raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")
-    metric, _ = objective_of(ctx.group[1], ctx.group[0])
-    if metric not in (expected.metric for expected in predictions):
-        raise ToolError(f"predict the objective, {metric!r}, at least")
-    for expected in predictions:
-        if expected.low > expected.high:
-            raise ToolError(f"prediction of {expected.metric!r}: low {expected.low} is above high {expected.high}")
+    metric, _ = objective_of(ctx.group.objective, ctx.group.env_name)
+    predictions = [Prediction(metric=metric, **expected.model_dump())]
+    predictions += [Prediction.model_validate(other.model_dump()) for other in also_expected]
+    for prediction in predictions:
+        if prediction.low > prediction.high:
+            raise ToolError(f"{prediction.metric!r}: low {prediction.low} is above high {prediction.high}")
+        least, most = _bounds(ctx, prediction.metric)
+        if prediction.low < least or prediction.high > most:
+            raise ToolError(f"{prediction.metric!r} lies between {least:g} and {most:g}: predict it within that")
     created, name = next(ctx.names)
     ctx.proposal = Proposal(
         proposal_id=name,
         created=created,
-        env_name=ctx.group[0],
-        objective=ctx.group[1],
-        preset=ctx.group[2],
+        env_name=ctx.group.env_name,
+        objective=ctx.group.objective,
+        preset=ctx.group.preset,
         task=ctx.group.task,
         parent=parent_id,
         parent_config=base.fingerprint(),
@@ -174,7 +222,7 @@ def stage_proposal(
         arm=ctx.arm,
         overrides=changes,
         theory=plain(theory, 4000),
-        predictions=tuple(Prediction.model_validate(expected.model_dump()) for expected in predictions),
+        predictions=tuple(predictions),
         decisions=(Decision(time=created, state=ProposalState.STAGED, who=ctx.arm),),
     )
     config = base.with_overrides(changes)

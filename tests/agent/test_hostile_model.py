@@ -48,20 +48,20 @@ JSON = st.recursive(
     max_leaves=12,
 )
 CHANGES = st.dictionaries(KEYS, NUMBERS | st.booleans() | ODD, max_size=4)
-PREDICTION = st.fixed_dictionaries({
-    "metric": st.sampled_from(["perf", "nothing"]), "direction": st.sampled_from(["up", "sideways"]), "low": NUMBERS,
+EXPECTED = st.fixed_dictionaries({
+    "direction": st.sampled_from(["up", "sideways"]), "low": NUMBERS,
     "high": NUMBERS, "coverage": st.sampled_from([0.8, 0, 1, -3]),
 })  # fmt: skip
 ARGUMENTS = st.fixed_dictionaries({}, optional={
     "run": ODD, "against": ODD, "parent": ODD, "changes": CHANGES | JSON, "limit": NUMBERS, "count": NUMBERS,
     "lines": NUMBERS, "seed": NUMBERS, "points": NUMBERS, "containing": ODD, "metrics": st.lists(ODD, max_size=9),
     "sql": ODD, "theory": ODD | st.just("It should help, as far as anyone can tell."), "reason": ODD, "title": ODD,
-    "observations": st.lists(ODD, max_size=3), "next_step": ODD, "predictions": st.lists(PREDICTION, max_size=3) | JSON,
-    "key": ODD,
+    "observations": st.lists(ODD, max_size=3), "next_step": ODD, "expected": EXPECTED | JSON,
+    "also_expected": st.lists(EXPECTED, max_size=3) | JSON, "key": ODD,
 })  # fmt: skip
 PROPOSALS = st.fixed_dictionaries({
     "changes": CHANGES, "theory": st.just("It should help, as far as anyone can tell."),
-    "predictions": st.lists(PREDICTION, min_size=1, max_size=2),
+    "expected": EXPECTED,
 })  # fmt: skip
 CALL = st.builds(
     lambda name, arguments: (name, arguments if isinstance(arguments, str) else json.dumps(arguments)),

@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -362,7 +363,7 @@ def test_an_endpoint_that_refuses_tools_is_asked_through_a_schema(
     endpoint: Endpoint, connect: Callable[..., OpenAIChat]
 ) -> None:
     no = (400, {}, {"error": {"message": "tools are not supported"}})
-    endpoint.answers = [no, no, (200, {}, through_a_schema)]
+    endpoint.answers = [no, (200, {}, through_a_schema)]
     assert connect("auto").complete(ASK, TOOLS).message.tool_calls
 
 
@@ -401,12 +402,18 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
     assert report["properties"]["theory"]["maxLength"] == 240
     one = {next(iter(kind["properties"])): kind for kind in
            kinds["stage_proposal"]["properties"]["changes"]["items"]["anyOf"]}  # fmt: skip
-    assert one["train.gamma"]["properties"]["train.gamma"]["maximum"] == 0.999999
-    said = {"call": {"tool": "check_config", "arguments": {"changes": [{"train.gamma": 0.9}, {"train.ent_coef": 0.1}]}}}
+    assert one["env.num_envs"]["properties"]["env.num_envs"]["minimum"] == 1
+    share = re.compile(one["train.gamma"]["properties"]["train.gamma"]["pattern"])  # see agent.structured.SHARE
+    assert all(share.search(text) for text in ("0.95", "0.000001", "1"))
+    assert not any(share.search(text) for text in ("1.5", "-0.1", "0", "0.95 or so", "1e-3"))
+    assert kinds["stage_proposal"]["properties"]["parent"] == {"enum": ["incumbent", "current", "parent"]}
+    said = {
+        "call": {"tool": "check_config", "arguments": {"changes": [{"train.gamma": "0.9"}, {"train.ent_coef": 0.1}]}}
+    }
     call = call_in(json.dumps(said), 1, Toolbox(catalog.TOOLS, context).schemas)
     assert call is not None
     assert json.loads(call.arguments) == {"changes": {"train.gamma": 0.9, "train.ent_coef": 0.1}}
-    assert kinds["stage_proposal"]["properties"]["predictions"]["items"]["properties"]["direction"]["enum"]
+    assert kinds["stage_proposal"]["properties"]["also_expected"]["items"]["properties"]["direction"]["enum"]
 
 
 @pytest.mark.parametrize(("text", "said"), [

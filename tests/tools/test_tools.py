@@ -39,11 +39,11 @@ class Bench:
         return str(json.loads(answer.content)["error"])
 
 
-PREDICTION = {"metric": "perf", "direction": "up", "low": 0.5, "high": 0.9, "coverage": 0.8}
+EXPECTED = {"direction": "up", "low": 0.5, "high": 0.9, "coverage": 0.8}
 PROPOSAL: dict[str, Any] = {
     "changes": {"train.ent_coef": 0.02},
     "theory": "More exploration should help here.",
-    "predictions": [PREDICTION],
+    "expected": EXPECTED,
 }
 
 
@@ -69,8 +69,10 @@ def test_a_model_sees_the_keys_and_ranges_that_are_valid_here(bench: Bench, inve
     assert set(keys) == {key for key, parameter in space.items() if parameter.proposable}
     assert (keys["train.gamma"]["minimum"], keys["train.gamma"]["maximum"]) == (0, 0.999999)
     assert keys["train.optimizer"]["enum"] == ["muon", "adam"]
-    metrics = seen["stage_proposal"]["properties"]["predictions"]["items"]["properties"]["metric"]["enum"]
-    assert metrics[0] == "perf"
+    low = seen["stage_proposal"]["properties"]["expected"]["properties"]["low"]
+    assert (low["minimum"], low["maximum"]) == (0, 1)  # the objective, perf, is a share
+    metrics = seen["stage_proposal"]["properties"]["also_expected"]["items"]["properties"]["metric"]["enum"]
+    assert "perf" not in metrics
     assert "agent_steps" in metrics
     assert seen["check_config"]["properties"]["changes"]["properties"] == keys
     assert "train.seed" not in keys
@@ -175,11 +177,18 @@ def test_an_invalid_proposal_is_not_staged(bench: Bench, changes: dict[str, Any]
     assert bench.context.proposal is None
 
 
-def test_a_proposal_must_predict_the_objective(bench: Bench) -> None:
-    wrong = {**PREDICTION, "metric": "score"}
-    assert "perf" in bench.refused("stage_proposal", **{**PROPOSAL, "predictions": [wrong]})
-    upside_down = {**PREDICTION, "low": 0.9, "high": 0.1}
-    assert "above" in bench.refused("stage_proposal", **{**PROPOSAL, "predictions": [upside_down]})
+def test_a_proposal_predicts_the_objective(bench: Bench) -> None:
+    without = {key: value for key, value in PROPOSAL.items() if key != "expected"}
+    assert "expected" in bench.refused("stage_proposal", **without)
+    for where in (
+        {"expected": {**EXPECTED, "low": 0.95}},
+        {"also_expected": [{"metric": "score", **EXPECTED, "low": 2}]},
+    ):
+        assert "above" in bench.refused("stage_proposal", **{**PROPOSAL, **where})
+    assert bench.context.proposal is None
+    bench("stage_proposal", **PROPOSAL, also_expected=[{"metric": "score", **EXPECTED}])
+    assert bench.context.proposal is not None
+    assert [prediction.metric for prediction in bench.context.proposal.predictions] == ["perf", "score"]
 
 
 def test_staging_waits_for_the_end_of_the_analysis(bench: Bench, proposals: Proposals) -> None:
