@@ -31,7 +31,7 @@ ParentName = Annotated[
     Field(
         max_length=80,
         description="Whose config is changed: a run id, or 'current', 'parent' or 'incumbent'.",
-        examples=["incumbent", "current", "parent"],
+        examples=["incumbent", "current"],
     ),
 ]
 

@@ -38,11 +38,10 @@ sys.stdin.read()
 """
 SETTINGS = """
 [model]
-turns = 9
+turns = 8
 timeout = 300
-max_tokens = 800
-temperature = 0.6
-seed = 7
+max_tokens = 600
+temperature = 0.8
 """
 
 

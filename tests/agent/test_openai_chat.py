@@ -406,7 +406,7 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
     share = re.compile(one["train.gamma"]["properties"]["train.gamma"]["pattern"])  # see agent.structured.SHARE
     assert all(share.search(text) for text in ("0.95", "0.000001", "1"))
     assert not any(share.search(text) for text in ("1.5", "-0.1", "0", "0.95 or so", "1e-3"))
-    assert kinds["stage_proposal"]["properties"]["parent"] == {"enum": ["incumbent", "current", "parent"]}
+    assert kinds["stage_proposal"]["properties"]["parent"] == {"enum": ["incumbent", "current"]}
     said = {
         "call": {"tool": "check_config", "arguments": {"changes": [{"train.gamma": "0.9"}, {"train.ent_coef": 0.1}]}}
     }
