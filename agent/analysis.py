@@ -14,6 +14,7 @@ from agent.offline import OfflineResearcher
 from agent.report import report_text, write_report
 from agent.situation import opening_of, situation_of
 from agent.transcript import Transcript
+from lab.claims.checking import Checked
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
@@ -22,6 +23,7 @@ from lab.text import plain
 from tools.catalog import TOOLS
 from tools.context import ReportDraft, ToolContext
 from tools.registry import Toolbox
+from tools.reporting import checked_draft
 from training.run import Stopped
 
 
@@ -75,8 +77,9 @@ class Analyst:
         if context.proposal is not None:
             self.proposals.stage(context.proposal)
         if context.report is not None:
-            author = author_text(self.model.name, fell_back) + cost
-            write_report(self.notebook, run, finished_report(self.inventory, context, context.report, author))
+            author, checked = author_text(self.model.name, fell_back) + cost, checked_draft(context, context.report)
+            text = finished_report(self.inventory, context, context.report, checked, author)
+            write_report(self.notebook, run, text, checked)
         return Outcome(context.proposal, context.ended, fell_back)
 
     def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
@@ -89,6 +92,7 @@ class Analyst:
             arm=arm,
             steps_left=steps_left,
             incumbent=self.notebook.incumbent(run.group),
+            noise=self.notebook.noise(run.group),
             report_wanted=not self.notebook.workspace.run(run.run_id).report.exists(),
         )
 
@@ -104,10 +108,12 @@ class Analyst:
         return Analysis(model, toolbox, context, transcript, opening, budget, self.should_stop)
 
 
-def finished_report(inventory: Inventory, context: ToolContext, draft: ReportDraft, author: str) -> str:
+def finished_report(
+    inventory: Inventory, context: ToolContext, draft: ReportDraft, checked: Checked, author: str
+) -> str:
     """The report of an analysis that is complete."""
     reason = context.ended or "the analysis ended without a valid proposal."
-    return report_text(context.notebook, inventory, context.subject, draft, context.proposal, author, reason)
+    return report_text(context.notebook, inventory, context.subject, draft, checked, context.proposal, author, reason)
 
 
 def author_text(model: str, fell_back: str | None) -> str:

@@ -33,7 +33,7 @@ class Price(Record):
     def of(self, usage: Usage) -> float:
         """What a request costs, in dollars; tokens of reasoning are part of the output."""
         cached = self.input if self.cached is None else self.cached
-        fresh = usage.input_tokens - usage.cached_tokens
+        fresh = max(0, usage.input_tokens - usage.cached_tokens)
         return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1e6
 
 
@@ -88,6 +88,10 @@ class Budget:
     def seconds(self) -> float:
         """Time that the session has worked, without the pauses between interruption and resume."""
         return self.spent.seconds + self.clock() - self._since
+
+    def left(self) -> float | None:
+        """Seconds until the session's hours are over; None without a limit."""
+        return None if self.limits.hours is None else max(0.0, self.limits.hours * 3600 - self.seconds)
 
     def why_over(self) -> str | None:
         """Why nothing more may be asked or trained tonight; None while there is something left of everything."""

@@ -14,6 +14,9 @@ from lab.errors import AutopilotError
 class ModelError(AutopilotError):
     """The model can't be asked: the endpoint refuses, is gone, or answers nonsense. Says what to do."""
 
+    spent: "Usage | None" = None
+    """Tokens that were used up in vain."""
+
 
 class TooLong(ModelError):
     """The conversation is longer than the model's context; a shorter one may do."""

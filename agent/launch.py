@@ -1,8 +1,11 @@
 """What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
 
+import os
+import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal
@@ -245,7 +248,10 @@ def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecor
         rule, valid = f"needs the price of {record.model}", f'[prices."{record.model}"] in autopilot.toml'
         raise refused("max-dollars", record.budgets.max_dollars, rule, valid)
     stopping = threading.Event()
-    model = model_named(record.model, record.base_url, asked, stopping)
+    sessions: list[Session] = []
+    model = model_named(
+        record.model, record.base_url, asked, stopping, lambda: sessions[0].budget.left() if sessions else None
+    )
     workspace.create()
     notebook, view = Notebook(workspace), make_view()
     with Stopping(stopping):
@@ -253,6 +259,7 @@ def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecor
         runner = ProcessRunner(record.parallel)
         runner.warm(device=inventory.devices[0])
         session = Session(record, notebook, inventory, runner, analyst, view, stopping, price, asked.turns)
+        sessions.append(session)
         view.note(_greeting(record))
         if record.seeds < 2:
             view.note("with one seed a run can never come through the screen, so none can become incumbent: --seeds 3")
@@ -267,7 +274,13 @@ def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecor
         raise AutopilotError(f"session {record.session_id} ended without a finished run: {record.ended_because}")
 
 
-def model_named(name: str, base_url: str | None, asked: ModelSettings, stopping: threading.Event) -> ChatModel:
+def model_named(
+    name: str,
+    base_url: str | None,
+    asked: ModelSettings,
+    stopping: threading.Event,
+    left: Callable[[], float | None] = lambda: None,
+) -> ChatModel:
     """The model of that name: the offline researcher, or one at an OpenAI-compatible endpoint.
 
     Args:
@@ -275,15 +288,25 @@ def model_named(name: str, base_url: str | None, asked: ModelSettings, stopping:
         base_url: the endpoint; None for OPENAI_BASE_URL.
         asked: how it is asked.
         stopping: ends its waiting when it is set.
+        left: seconds that the session has left; None without a limit.
 
     Raises:
-        InvalidInput: no key is set for it.
+        InvalidInput: no key is set for it, or the address holds a password.
     """
     if name == "offline":
         return OfflineResearcher()
     from agent.openai_chat import OpenAIChat
 
-    return OpenAIChat(name, base_url, asked, stopping=stopping)
+    place = base_url or os.environ.get("OPENAI_BASE_URL", "")
+    if "@" in place.partition("//")[2].partition("/")[0]:
+        rule = "has a user or a password in it, which would stand in files"
+        raise refused("base-url", redacted_address(place), rule, "the address alone, and the key in OPENAI_API_KEY")
+    return OpenAIChat(name, base_url, asked, stopping=stopping, left=left)
+
+
+def redacted_address(address: str) -> str:
+    """An address without what stands before its host."""
+    return re.sub(r"//[^/@]*@", "//…@", address)
 
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -58,6 +58,8 @@ class Analysis:
     repeated: set[str] = field(default_factory=set)
     """Tools that the last answer called as they had been called before; they are not offered next."""
     idle: int = 0
+    dropped: int = 0
+    """Calls of the last answer that were not done."""
     cut: int = 0
     """How much the conversation is shortened; a model's context does not grow."""
 
@@ -73,6 +75,9 @@ class Analysis:
         except Complete:
             self.transcript.end(None)
         except (GaveUp, ModelError) as error:
+            if self.context.settled:  # only a better report was still wanted
+                self.transcript.end(None)
+                return
             self.transcript.end(str(error))
             raise GaveUp(str(error)) from error
 
@@ -86,10 +91,12 @@ class Analysis:
             raise Complete
         self.idle = 0 if calls else self.idle + 1
         if self.idle >= IDLE:
-            said = "refused" if reply.finish == "refusal" else "made no call"
-            raise GaveUp(f"{said} {self.idle} times in a row: {plain(reply.message.content, 120)!r}")
+            said = plain(reply.message.content, 120)
+            raise GaveUp(f"{GIVEN_UP[reply.finish]} {self.idle} times in a row{f': {said!r}' if said else ''}")
         if not calls:
             self.say(Message(role="user", content=NUDGE[reply.finish]))
+        elif self.dropped:
+            self.say(Message(role="user", content=f"Only the first {CALLS} calls were done, {self.dropped} were not."))
 
     def ask(self) -> Reply:
         """The model's next answer, if the limits allow one more."""
@@ -99,12 +106,18 @@ class Analysis:
             raise GaveUp(why)
         tools = self.offered()
         begun = time.monotonic()
-        reply = self.fitting(tools)
+        try:
+            reply = self.fitting(tools)
+        except ModelError as error:
+            if error.spent is not None:
+                self.budget.charge(error.spent)
+            raise
         dollars = self.budget.charge(reply.usage)
         spent = {"usage": reply.usage.model_dump(), "dollars": dollars, "seconds": round(time.monotonic() - begun, 3)}
-        message = reply.message
+        message, self.dropped = reply.message, 0
         if reply.finish == "length" or len(message.tool_calls) > CALLS:  # what is not done is not said either
             kept = () if reply.finish == "length" else message.tool_calls[:CALLS]
+            self.dropped = len(message.tool_calls) - len(kept)
             reply = reply.model_copy(update={"message": message.model_copy(update={"tool_calls": kept})})
         self.say(reply.message, finish=reply.finish, cut=self.cut, offered=len(tools), **spent)
         self.repeated = {call.name for call in reply.message.tool_calls if (call.name, call.arguments) in self.made}
@@ -117,6 +130,8 @@ class Analysis:
         owed = {"write_report"} if self.context.report is None and self.context.report_wanted else set[str]()
         if self.context.proposal is None and self.context.ended is None:
             owed |= {"stage_proposal"}
+        if not owed and self.context.to_correct:
+            owed = {"write_report"}
         if left <= LAST:
             names = owed | ({"check_config"} if left > OWED else set())
             tools = [tool for tool in tools if tool["function"]["name"] in names]
@@ -146,6 +161,11 @@ class Analysis:
         self.transcript.add(message, **more)
 
 
+GIVEN_UP = {
+    "stop": "made no call",
+    "length": "was cut off at its limit of tokens (see max_tokens in autopilot.toml)",
+    "refusal": "refused",
+}
 NUDGE = {
     "stop": "Go on with tool calls: end with write_report and stage_proposal.",
     "length": "Your answer was cut off at its limit of tokens and nothing in it was done. Answer shorter: one call.",

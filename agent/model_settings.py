@@ -22,7 +22,7 @@ class ModelSettings(Record):
     """Seconds for one try, from the first byte sent to the last one received."""
     attempts: int = Field(default=6, ge=1, le=50)
     """How often a request is tried in all."""
-    temperature: float | None = Field(default=None, ge=0, le=2)
+    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = None
     reasoning_effort: str | None = None

@@ -24,6 +24,7 @@ from tenacity import (
     stop_when_event_set,
     wait_random_exponential,
 )
+from tenacity.stop import stop_base
 
 from agent.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
 from agent.model_settings import ModelSettings
@@ -44,7 +45,11 @@ TOO_LONG = re.compile(
     r"context.{0,30}(length|size|window)|too long|too many tokens|maximum.{0,30}tokens", re.IGNORECASE
 )
 TEXT = 100_000
-"""Characters of an answer that are kept."""
+"""Characters of an answer, or of a call's arguments, that are kept."""
+MOST_TOKENS = 100_000_000
+"""More than this in one answer is a mistake of who counts."""
+PER_TOKEN = 4
+"""Characters, where an endpoint does not count."""
 READY = {
     "type": "object",
     "properties": {"ok": {"type": "boolean"}},
@@ -64,8 +69,13 @@ GREETING = [
 def passing(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     if isinstance(error, openai.APIStatusError):
-        return error.status_code in PASSING or error.status_code >= 500
+        return (error.status_code in PASSING or error.status_code >= 500) and not _broke(error)
     return isinstance(error, (openai.APIConnectionError, TimeoutError))
+
+
+def _broke(error: openai.APIStatusError) -> bool:
+    """A 429 that no waiting mends."""
+    return "insufficient_quota" in f"{error.code} {error}"
 
 
 def pause(state: RetryCallState) -> float:
@@ -98,6 +108,7 @@ class OpenAIChat:
         asked: ModelSettings | None = None,
         *,
         stopping: threading.Event | None = None,
+        left: Callable[[], float | None] = lambda: None,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Connect lazily; `OPENAI_API_KEY` and `OPENAI_BASE_URL` mean what they mean everywhere.
@@ -107,6 +118,7 @@ class OpenAIChat:
             base_url: the endpoint, over `OPENAI_BASE_URL`.
             asked: how it is asked.
             stopping: ends waiting and trying again when it is set.
+            left: seconds that a request may still take, waiting included; None for as long as it takes.
             sleep: how to wait between tries; else until `stopping` is set.
 
         Raises:
@@ -114,6 +126,8 @@ class OpenAIChat:
         """
         self._asked = asked or ModelSettings()
         stopping = stopping or threading.Event()
+        self._stopping = stopping
+        self._left = left
         try:
             self._client = openai.OpenAI(base_url=base_url, timeout=self._asked.timeout, max_retries=0)
         except openai.OpenAIError:
@@ -123,10 +137,14 @@ class OpenAIChat:
         self._model = model
         self._listed: list[dict[str, Any]] = []
         self._calling = None if self._asked.calling == "auto" else self._asked.calling
+        self._useless: ModelError | None = None
+        """Why the model can't do this work at all, once that is known."""
+        self._down = False
+        """The last request was given up; until one succeeds the next are tried once each."""
         self._retrying = Retrying(
             retry=retry_if_exception(passing),
             wait=pause,
-            stop=stop_after_attempt(self._asked.attempts) | stop_when_event_set(stopping),
+            stop=_InVain(self, stop_after_attempt(self._asked.attempts) | stop_when_event_set(stopping)),
             sleep=sleep or sleep_using_event(stopping),
             reraise=True,
         )
@@ -139,6 +157,8 @@ class OpenAIChat:
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         """See `ChatModel.complete`."""
         spent = Usage()
+        if self._useless is not None:
+            raise ModelError(str(self._useless))
         if self._calling is None:
             self._calling, spent = self._find_out()
         if self._calling == "tools":
@@ -173,7 +193,15 @@ class OpenAIChat:
             if any(call is not None and call.name == "ready" for call in called):
                 return calling, spent
             last = ModelError(f"{self._model} neither calls tools nor keeps to a JSON schema: it can't do this work")
+        if not isinstance(last, Refused):
+            self._useless = last
+        last.spent = spent
         raise last
+
+    def in_vain(self, state: RetryCallState) -> bool:
+        """Trying again would come too late, or has just been tried for long enough."""
+        left = self._left()
+        return self._down or (left is not None and state.upcoming_sleep >= left)
 
     def _ask(self, messages: list[dict[str, Any]], **more: Any) -> Reply:
         request = {"model": self._model, "messages": messages, **self._asked.sent(), **more}
@@ -182,21 +210,37 @@ class OpenAIChat:
         except openai.APIStatusError as error:
             if error.status_code in (400, 413, 422) and TOO_LONG.search(str(error)):
                 raise TooLong(f"the conversation does not fit the model's context ({_first_line(error)})") from error
+            self._down = passing(error)
             remedy = REMEDY.get(error.status_code, "it did not get better by waiting")
+            if _broke(error):
+                remedy = "the account has no credit left"
             raise Refused(
                 f"the endpoint answered {error.status_code}: {remedy} ({_first_line(error)})", error.status_code
             ) from error
         except (openai.OpenAIError, TimeoutError) as error:
+            self._down = True
             raise ModelError(f"the endpoint could not be reached: {_first_line(error)}") from error
+        except Stopped:
+            raise ModelError("stopped on request") from None
         except (ValueError, RecursionError) as error:  # a body that is no JSON, or not of the API's shape
             raise ModelError(f"the endpoint's answer can't be read: {_first_line(error)}") from error
+        self._down = False
+        spent = _usage(getattr(completion, "usage", None))
         try:
-            return _reply(completion)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ModelError(f"the endpoint's answer is not of the API's shape: {_first_line(error)}") from error
+            reply = _reply(completion)
+        except Exception as error:
+            said = f"the endpoint's answer is not of the API's shape: {type(error).__name__}: {_first_line(error)}"
+            failed = error if isinstance(error, ModelError) else ModelError(said)
+            failed.spent = spent
+            raise failed from error
+        if spent == Usage():
+            spent = _estimated(request, reply)
+        return reply.model_copy(update={"usage": spent})
 
     def _within(self, request: dict[str, Any]) -> Any:
         """One try, given up when its time is over: a time-out of the socket counts from each byte that drips in."""
+        if self._stopping.is_set():
+            raise Stopped
         done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
         def attempt() -> None:
@@ -207,12 +251,29 @@ class OpenAIChat:
 
         threading.Thread(target=attempt, daemon=True).start()
         try:
-            completion, error = done.get(timeout=self._asked.timeout)
+            left = self._left()
+            patience = self._asked.timeout if left is None else min(self._asked.timeout, max(left, 0.001))
+            completion, error = done.get(timeout=patience)
         except Empty:
-            raise TimeoutError(f"no answer within {self._asked.timeout:g} s") from None
+            raise TimeoutError(f"no answer within {patience:.3g} s") from None
         if error is not None:
             raise error
         return completion
+
+
+class _InVain(stop_base):
+    """Ends trying when it is over, or when it would be in vain."""
+
+    def __init__(self, chat: OpenAIChat, others: stop_base) -> None:
+        self._chat, self._others = chat, others
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """See tenacity."""
+        return self._others(retry_state) or self._chat.in_vain(retry_state)
+
+
+class Stopped(Exception):
+    """Somebody wants it to end."""
 
 
 class Refused(ModelError):
@@ -224,12 +285,18 @@ class Refused(ModelError):
 
 
 def _reply(completion: Any) -> Reply:
+    if isinstance(completion, str):
+        raise ModelError("what answered is no chat completions API: check OPENAI_BASE_URL (it often ends in /v1)")
     if not getattr(completion, "choices", None):
         raise ModelError("the endpoint answered without any choice")
     choice = completion.choices[0]
     message = choice.message
     calls = tuple(
-        ToolCall(id=call.id or f"call_{index}", name=call.function.name, arguments=_text(call.function.arguments))
+        ToolCall(
+            id=str(call.id or f"call_{index}"),
+            name=str(call.function.name or ""),
+            arguments=_arguments(call.function.arguments),
+        )
         for index, call in enumerate(message.tool_calls or ())
         if getattr(call, "function", None)
     )
@@ -239,31 +306,48 @@ def _reply(completion: Any) -> Reply:
     if isinstance(text, list):  # some servers answer in parts
         text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
     return Reply(
-        message=Message(role="assistant", content=text[:TEXT], tool_calls=calls),
-        usage=_usage(completion.usage),
+        message=Message(role="assistant", content=redacted(text[:TEXT]), tool_calls=calls),
         finish="length" if choice.finish_reason == "length" else "refusal" if refused_it else "stop",
     )
 
 
-def _text(arguments: Any) -> str:
-    """A call's arguments; some servers send the object itself."""
-    return arguments if isinstance(arguments, str) and arguments else json.dumps(arguments or {})
+def _arguments(given: Any) -> str:
+    """A call's arguments, bounded and without keys; some servers send the object itself."""
+    text = given if isinstance(given, str) and given else json.dumps(given or {})
+    text = text[:TEXT]
+    try:
+        spelt_out = json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return redacted(text)
+    clean = redacted(spelt_out)
+    return clean if clean != spelt_out else text
 
 
 def _usage(used: Any) -> Usage:
     """What the endpoint counted; nothing where it does not count."""
     if not used:
         return Usage()
+    read = _count(used, "prompt_tokens")
     return Usage(
-        input_tokens=_count(used, "prompt_tokens"),
+        input_tokens=read,
         output_tokens=_count(used, "completion_tokens"),
-        cached_tokens=_count(getattr(used, "prompt_tokens_details", None), "cached_tokens"),
+        cached_tokens=min(read, _count(getattr(used, "prompt_tokens_details", None), "cached_tokens")),
         reasoning_tokens=_count(getattr(used, "completion_tokens_details", None), "reasoning_tokens"),
     )
 
 
+def _estimated(request: dict[str, Any], reply: Reply) -> Usage:
+    """Tokens of an endpoint that does not count them: a limit on them must hold all the same."""
+    read = len(json.dumps([request["messages"], request.get("tools"), request.get("response_format")]))
+    said = len(reply.message.content) + sum(len(call.arguments) for call in reply.message.tool_calls)
+    return Usage(input_tokens=read // PER_TOKEN, output_tokens=1 + said // PER_TOKEN)
+
+
 def _count(of: Any, name: str) -> int:
-    return max(0, int(getattr(of, name, 0) or 0))
+    try:
+        return min(MOST_TOKENS, max(0, int(getattr(of, name, 0) or 0)))
+    except (ValueError, TypeError, OverflowError):
+        return 0
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from agent.analysis import author_text, cost_text, finished_report
@@ -17,7 +18,7 @@ from agent.chat import Message, ModelError, Reply, Usage
 from agent.loop import Analysis, GaveUp
 from agent.situation import opening_of
 from agent.transcript import Transcript
-from lab.errors import NotFound
+from lab.errors import Damaged, NotFound
 from lab.files import read_lines
 from lab.inventory import Inventory
 from lab.notebook import Notebook
@@ -26,6 +27,7 @@ from lab.records import Proposal
 from tools.catalog import TOOLS
 from tools.context import ToolContext
 from tools.registry import Answer, Toolbox
+from tools.reporting import checked_draft
 
 Line = dict[str, Any]
 DOING = ("stage_proposal", "write_report", "end_search")
@@ -61,28 +63,40 @@ def replay(notebook: Notebook, inventory: Inventory, run_id: str) -> Replay:
     """
     path = notebook.paths(run_id).transcript
     recorded = [
-        lines for lines in _analyses(read_lines(path) if path.exists() else iter(())) if "situation" in lines[0]
+        lines for lines in _analyses(read_lines(path) if path.exists() else iter(())) if lines[0].get("situation")
     ]
-    ended = [lines for lines in recorded if lines[-1]["kind"] == "end"]
+    ended = [lines for lines in recorded if lines[-1].get("kind") == "end"]
     if not ended:
         raise NotFound(
-            f"run {run_id!r} has no analysis to replay: only a session, of this version or a later one, makes one"
+            f"run {run_id!r} has no analysis to replay: none that a session began and ended is in {path.name}"
         )
-    again = [_Again(notebook, inventory, run_id, lines) for lines in ended]
-    for before, analysis in zip([None, *again], again, strict=False):
-        analysis.carry_out(before)
+    try:
+        again = [_Again(notebook, inventory, run_id, lines) for lines in ended]
+        for before, analysis in zip([None, *again], again, strict=False):
+            analysis.carry_out(before)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # pydantic's is a ValueError
+        raise Damaged(f"{path}: is no transcript as the program writes it ({type(error).__name__}: {error})") from error
+    differences = [difference for analysis in again for difference in analysis.differences]
+    if unread := _unread(path):
+        differences.append(Difference("transcript", f"{unread} of its lines can't be read"))
     return Replay(
         sum(analysis.requests for analysis in again),
         sum(analysis.reported for analysis in again),
         sum(analysis.context.proposal is not None for analysis in again),
-        tuple(difference for analysis in again for difference in analysis.differences),
+        tuple(differences),
     )
+
+
+def _unread(path: Path) -> int:
+    """Lines that are there and no record."""
+    written = sum(bool(line.strip()) for line in path.read_bytes().splitlines())
+    return written - sum(1 for _ in read_lines(path))
 
 
 def _analyses(lines: Iterator[Line]) -> Iterator[list[Line]]:
     found: list[Line] = []
     for line in lines:
-        if line["kind"] == "analysis" and found:
+        if line.get("kind") == "analysis" and found:
             yield found
             found = []
         found.append(line)
@@ -95,7 +109,7 @@ class _Again:
 
     def __init__(self, notebook: Notebook, inventory: Inventory, run_id: str, lines: Sequence[Line]) -> None:
         self.head, self.gave_up = lines[0], lines[-1]["gave_up"]
-        self.said = [line for line in lines if line["kind"] == "message"]
+        self.said = [line for line in lines if line.get("kind") == "message"]
         self.differences: list[Difference] = []
         self.reported = False
         self._inventory = inventory
@@ -104,7 +118,7 @@ class _Again:
             notebook=notebook, proposals=Proposals(notebook.workspace), inventory=inventory,
             subject=notebook.run(run_id), session=self.head["session"], arm=self.head["model"],
             steps_left=self.head["steps_left"], incumbent=situation["incumbent"], names=_names(self.said),
-            report_wanted=situation["report_wanted"],
+            report_wanted=situation["report_wanted"], noise=tuple(situation["noise"]) if situation["noise"] else None,
         )  # fmt: skip
         self._asked = [line for line in self.said if "usage" in line]
 
@@ -156,7 +170,7 @@ class _Again:
         if draft is None or not path.exists():
             return
         self.reported = True
-        text = finished_report(self._inventory, self.context, draft, author)
+        text = finished_report(self._inventory, self.context, draft, checked_draft(self.context, draft), author)
         self._compare("report", path.read_text(encoding="utf-8"), text)
 
     def _compare(self, what: str, recorded: Any, made: Any) -> None:
@@ -193,7 +207,10 @@ class _Recorded(Toolbox):
     def call(self, name: str, arguments: str) -> Answer:
         """The next recorded answer."""
         recorded = next(self._answers, '{"error": "the transcript ends here"}')
-        return super().call(name, arguments) if name in DOING else Answer(True, recorded)
+        if name in DOING:
+            return super().call(name, arguments)
+        self._context.answers[name] = json.loads(recorded)
+        return Answer(True, recorded)
 
 
 class _Nowhere(Transcript):

@@ -20,12 +20,14 @@ from agent.facts import (
     sources_text,
     verdict_text,
 )
+from agent.marking import marked, told_of
 from agent.prompts import render
 from agent.repro import preset_of, repro_commands
+from lab.claims.checking import Checked
 from lab.config import Config, derive, diff
 from lab.curves import run_curves
 from lab.environments import metrics_of, objective_of
-from lab.files import write_atomic
+from lab.files import write_atomic, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.plots import Band, learning_curves
@@ -38,14 +40,16 @@ TREND = 8
 PLOT = "plots/learning_curves.png"
 
 
-def write_report(notebook: Notebook, run: RunRecord, text: str) -> None:
-    """Write a run's report, with its plot beside it.
+def write_report(notebook: Notebook, run: RunRecord, text: str, checked: Checked) -> None:
+    """Write a run's report, with its claims and its plot beside it.
 
     Args:
         notebook: where the run lies.
         run: the run, ended.
         text: as `report_text` has it.
+        checked: the prose's claims.
     """
+    write_model(notebook.workspace.run(run.run_id).claims, checked)
     source, bands = _curves(notebook, run)
     learning_curves(notebook.workspace.run(run.run_id).dir / PLOT, bands, f"{source} while training")
     write_atomic(notebook.workspace.run(run.run_id).report, text)
@@ -56,6 +60,7 @@ def report_text(
     inventory: Inventory,
     run: RunRecord,
     draft: ReportDraft,
+    checked: Checked,
     proposal: Proposal | None,
     author: str,
     nothing_staged: str = "the analysis ended without a valid proposal.",
@@ -67,6 +72,7 @@ def report_text(
         inventory: for the batch arithmetic.
         run: the run, ended.
         draft: the model's part.
+        checked: what checking it came to.
         proposal: what was staged, if anything.
         author: who wrote the prose.
         nothing_staged: why nothing was.
@@ -76,10 +82,12 @@ def report_text(
     others = _others(notebook, run, verdict)
     results = notebook.results(run)
     _, bands = _curves(notebook, run)
+    prose = {section: marked(text, section, checked) for section, text in draft.sections.items()}
     text = render(
         "report.md.j2",
         run=run,
-        title=_inline(draft.title),
+        title=_inline(prose["title"]),
+        **told_of(checked),
         verdict_line=verdict_text(run, verdict),
         **_setup(notebook, inventory, run, results),
         metric=metric,
@@ -90,10 +98,10 @@ def report_text(
         plot=PLOT if any(band.curves for band in bands) else None,
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
-        observations=[_inline(line) for line in draft.observations],
+        observations=[_inline(line) for line in prose["observations"].split("\n")],
         trend=_trend(notebook, run, metric),
-        theory=_block(draft.theory),
-        next_step=_block(draft.next_step),
+        theory=_block(prose["theory"]),
+        next_step=_block(prose["next_step"]),
         proposal=proposal,
         proposed=_proposed(notebook, proposal),
         nothing_staged=nothing_staged,
@@ -275,9 +283,22 @@ def _curves(notebook: Notebook, run: RunRecord) -> tuple[str, list[Band]]:
 
 def _inline(text: str) -> str:
     """A model's text on one line: no heading, table or line break of its own."""
-    return " ".join(text.replace("|", "/").split()).lstrip("#>-* ")
+    return re.sub(r"^(?:(?:#{1,6}|[>*+-]|\d+[.)])\s+)+", "", " ".join(_harmless(text).replace("|", "/").split()))
 
 
 def _block(text: str) -> str:
     """A model's paragraphs: its headings become bold, so that they can't pass for the program's sections."""
-    return re.sub(r"^\s{0,3}#{1,6}\s*(.+?)\s*#*$", r"**\1**", text.strip(), flags=re.MULTILINE)
+    lines = []
+    for line in _harmless(text).strip().splitlines():
+        if re.fullmatch(r"[\s>]*[=-]{2,}\s*", line):  # would make a heading of the line above
+            continue
+        lead, words = re.fullmatch(r"((?:\s|>|[*+-]\s|\d+[.)]\s)*)(.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]
+        heading = re.fullmatch(r"#{1,6}\s*(.+?)\s*#*", words)
+        lines.append(f"{lead}**{heading.group(1)}**" if heading else line.replace("|", "/"))
+    return "\n".join(lines)
+
+
+def _harmless(text: str) -> str:
+    """Markdown without HTML, pictures from elsewhere, and fences, which could swallow what follows."""
+    text = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text).replace("![", "[")
+    return re.sub(r"^(\s*)(`{3,}|~{3,})", r"\1", text, flags=re.MULTILINE)

@@ -41,7 +41,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "state": run.state,
         "arm": run.arm,
         "incumbent": context.incumbent,
-        "noise": notebook.noise(run.group),
+        "noise": context.noise,
         "predicted": _predicted(notebook, run, next((p for p in mine if p.proposal_id == run.proposal), None)),
         "runs": [_line(notebook, other) for other in notebook.before(run, RUNS)],
         "runs_in_all": notebook.index.ask(f"SELECT COUNT(*) FROM runs WHERE {OF_GROUP}", tuple(run.group))[0][0],  # noqa: S608

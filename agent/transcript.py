@@ -10,7 +10,7 @@ from agent.chat import Message
 from lab.files import append_line
 from lab.records import now
 
-_KEY = re.compile(r"\b(sk|key|tok)-[A-Za-z0-9_-]{12,}")
+_KEY = re.compile(r"\bsk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{16,}")
 
 
 def redacted(text: str) -> str:

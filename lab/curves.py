@@ -1,5 +1,6 @@
 """Learning curves: what training logged, read back from Parquet after the run or JSON lines while it trains."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from glob import escape
@@ -46,6 +47,55 @@ def read_seed(paths: SeedPaths) -> dict[str, Curve]:
 def run_curves(paths: RunPaths, seeds: tuple[int, ...]) -> dict[int, dict[str, Curve]]:
     """Seed to metric to curve."""
     return {seed: read_seed(paths.seed(seed)) for seed in seeds}
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The highest or lowest point of a curve."""
+
+    value: float
+    step: float
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A curve in a few numbers."""
+
+    first: float
+    last: float
+    max: Extreme
+    min: Extreme
+    quarter_means: tuple[float, ...]
+    """Of each quarter of the steps, the first one first."""
+
+
+def mean_curve(curves: Sequence[Curve]) -> tuple[Array, Array]:
+    """The mean over replicates on a common grid of 101 steps: they log on a timer, each at other steps.
+
+    Args:
+        curves: one for each replicate, at least one.
+    """
+    last = min(float(curve.steps[-1]) for curve in curves)
+    first = max(float(curve.steps[0]) for curve in curves)
+    grid = np.linspace(first, last, 101)
+    return grid, np.mean([np.interp(grid, curve.steps, curve.values) for curve in curves], axis=0)
+
+
+def outline(steps: Array, values: Array) -> Outline:
+    """First, last, extremes and quarters of a curve.
+
+    Args:
+        steps: ascending; shape (points,).
+        values: shape (points,).
+    """
+    peak, trough = int(values.argmax()), int(values.argmin())
+    return Outline(
+        first=float(values[0]),
+        last=float(values[-1]),
+        max=Extreme(float(values[peak]), float(steps[peak])),
+        min=Extreme(float(values[trough]), float(steps[trough])),
+        quarter_means=tuple(float(part.mean()) for part in np.array_split(values, 4)),
+    )
 
 
 def compact(paths: SeedPaths) -> None:

@@ -64,7 +64,10 @@ def refused_as(key: str, error: ValidationError, valid: str) -> InvalidInput:
         valid: what would be valid.
     """
     first = error.errors()[0]
-    return refused(".".join([key, *map(str, first["loc"])]), first.get("input"), first["msg"].lower(), valid)
+    name = ".".join([key, *map(str, first["loc"])])
+    telling = any(word in name.lower() for word in ("key", "token", "secret", "password"))
+    secret = telling and first["type"] == "extra_forbidden"
+    return refused(name, "…" if secret else first.get("input"), first["msg"].lower(), valid)
 
 
 class NotFound(InvalidInput):

@@ -127,6 +127,11 @@ class RunPaths:
         return self.dir / "trainer_summary.json"
 
     @property
+    def claims(self) -> Path:
+        """What checking the report's prose came to."""
+        return self.dir / "claims.json"
+
+    @property
     def report(self) -> Path:
         """The run report."""
         return self.dir / "report.md"

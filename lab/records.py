@@ -326,8 +326,8 @@ class Prediction(Record):
 
     metric: str
     direction: Literal["up", "down", "same"]
-    low: float
-    high: float
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
     coverage: float = Field(gt=0, lt=1)
     """How often such an interval is meant to hold."""
 

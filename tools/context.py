@@ -3,7 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from typing import Any
 
+from lab.claims.gathering import known_of
+from lab.claims.known import Known
 from lab.errors import NotFound
 from lab.inventory import Inventory
 from lab.notebook import Notebook
@@ -19,6 +23,22 @@ class ReportDraft:
     observations: list[str]
     theory: str
     next_step: str
+    cited: dict[str, float] = field(default_factory=dict)
+    """Numbers that it took from the record by reference, by their paths."""
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """Section to text, as claims are looked for in it."""
+        return {
+            "title": self.title,
+            "observations": "\n".join(self.observations),
+            "theory": self.theory,
+            "next_step": self.next_step,
+        }
+
+
+REWORKS = 2
+"""How often a report whose figures contradict the record goes back to its author."""
 
 
 def _fresh() -> tuple[datetime, str]:
@@ -42,11 +62,19 @@ class ToolContext:
     """Agent steps, of all replicates together, that the session's time leaves; None without a limit."""
     incumbent: str | None = None
     """Of the group, as the analysis began."""
+    noise: tuple[float, int] | None = None
+    """Standard deviation of the group's replicates and its degrees of freedom, as the analysis began."""
     names: Iterator[tuple[datetime, str]] = field(default_factory=lambda: iter(_fresh, None))
     """When the next proposal is made, and its name."""
     report_wanted: bool = True
     """False when the run has its report already and only a proposal is missing."""
+    answers: dict[str, Any] = field(default_factory=dict)
+    """Tool to its latest answer, for a report to refer to."""
     report: ReportDraft | None = None
+    contradicted: int = 0
+    """Claims of the report that the record contradicts."""
+    reworks: int = 0
+    """Times that the report was sent back for it."""
     proposal: Proposal | None = None
     """Validated and ready; staged when the analysis ends."""
     ended: str | None = None
@@ -58,11 +86,34 @@ class ToolContext:
         return self.subject.group
 
     @property
-    def done(self) -> bool:
-        """Everything the analysis owes is there."""
+    def to_correct(self) -> bool:
+        """The report is there, but contradicts the record, and may be written once more."""
+        return self.report is not None and self.contradicted > 0 and self.reworks <= REWORKS
+
+    @property
+    def settled(self) -> bool:
+        """Everything the analysis owes is there, if need be with a report that could be better."""
         return (self.proposal is not None or self.ended is not None) and (
             self.report is not None or not self.report_wanted
         )
+
+    @property
+    def done(self) -> bool:
+        """Everything the analysis owes is there."""
+        return self.settled and not self.to_correct
+
+    @cached_property
+    def known(self) -> Known:
+        """The record that the report's figures are checked against; the proposal is not in it yet."""
+        return self._known(None)
+
+    def known_with(self, proposal: Proposal | None) -> Known:
+        """The same with what is staged."""
+        return self.known if proposal is None else self._known(proposal)
+
+    def _known(self, proposal: Proposal | None) -> Known:
+        agents = self.inventory.environment(self.subject.env_name).agents_per_env or 1
+        return known_of(self.notebook, self.subject, agents, self.incumbent, self.noise, proposal)
 
     def resolve(self, run: str) -> str:
         """A run's id from what a model calls it: an id, or `current`, `parent` or `incumbent`.

@@ -59,8 +59,8 @@ class Forecast(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     direction: Literal["up", "down", "same"]
-    low: Annotated[float, Field(description="Lower end of the interval for the run's mean.")]
-    high: Annotated[float, Field(description="Upper end.")]
+    low: Annotated[float, Field(allow_inf_nan=False, description="Lower end of the interval for the run's mean.")]
+    high: Annotated[float, Field(allow_inf_nan=False, description="Upper end.")]
     coverage: Annotated[float, Field(gt=0, lt=1, description="How often such an interval should hold.")] = 0.8
 
 
@@ -87,12 +87,16 @@ def expected_schema(ctx: ToolContext) -> dict[str, Any]:
 
 def also_expected_schema(ctx: ToolContext) -> dict[str, Any]:
     """The schema of `also_expected`: of the other metrics that a run of this group has."""
+    item = _forecast(Expectation)
+    item["properties"]["metric"] = {"enum": _others(ctx)}
+    return {"type": "array", "items": item, "maxItems": 4}
+
+
+def _others(ctx: ToolContext) -> list[str]:
+    """Metrics of the run beside the objective."""
     objective, _ = objective_of(ctx.group.objective, ctx.group.env_name)
     summary = ctx.notebook.summary(ctx.subject.run_id)
-    names = [name for name in (summary.metrics if summary else ()) if name != objective][:METRICS]
-    item = _forecast(Expectation)
-    item["properties"]["metric"] = {"enum": names or ["score"]}
-    return {"type": "array", "items": item, "maxItems": 4}
+    return [name for name in (summary.metrics if summary else ()) if name != objective][:METRICS] or ["score"]
 
 
 def _bounds(ctx: ToolContext, metric: str) -> tuple[float, float]:
@@ -176,6 +180,8 @@ def end_search(
     reason: Annotated[str, Field(min_length=10, max_length=1000, description="Why nothing is worth another run.")],
 ) -> dict[str, Any]:
     """Propose nothing and end the session: only when no further run could teach anything."""
+    if ctx.proposal is not None:
+        raise ToolError(f"{ctx.proposal.proposal_id} is staged already: it is to be trained, so the search goes on")
     ctx.ended = " ".join(plain(reason, 1000).split())
     return {"ended": True, "still_owed": "write_report" if ctx.report_wanted and ctx.report is None else None}
 
@@ -192,6 +198,8 @@ def stage_proposal(
 
     It is validated at once and staged when the analysis ends; approving it is somebody else's decision.
     """
+    if ctx.ended is not None:
+        raise ToolError("the search was ended already; there is nothing to propose")
     parent_id = ctx.resolve(parent)
     base = ctx.notebook.config(parent_id)
     if problems := check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left):
@@ -199,6 +207,8 @@ def stage_proposal(
     if not diff(base, base.with_overrides(changes)):
         raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")
     metric, _ = objective_of(ctx.group.objective, ctx.group.env_name)
+    if unknown := [other.metric for other in also_expected if other.metric not in _others(ctx)]:
+        raise ToolError(f"also_expected: no metric {plain(unknown[0], 60)!r}; there are {', '.join(_others(ctx))}")
     predictions = [Prediction(metric=metric, **expected.model_dump())]
     predictions += [Prediction.model_validate(other.model_dump()) for other in also_expected]
     for prediction in predictions:

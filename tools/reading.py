@@ -3,14 +3,14 @@
 import json
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from lab.config import derive, diff
-from lab.curves import Curve, run_curves
+from lab.curves import Curve, mean_curve, outline, run_curves
 from lab.environments import metrics_of, objective_of
 from lab.errors import Damaged
 from lab.notebook import Notebook, active_time
@@ -212,25 +212,21 @@ def read_metrics(
     if not metrics:
         return {"run": record.run_id, "names": names}
     found = {name: [seed[name] for seed in curves.values() if name in seed] for name in metrics}
-    return {"run": record.run_id, "curves": {name: _curve(list(c), points) for name, c in found.items()}}
+    return {"run": record.run_id, "curves": {name: _curve(c, points) for name, c in found.items()}}
 
 
-def _curve(curves: list[Curve], points: int) -> dict[str, Any]:
-    """Replicates on a common grid of steps: they log on a timer, each at other steps."""
-    last = min(float(curve.steps[-1]) for curve in curves)
-    first = max(float(curve.steps[0]) for curve in curves)
-    grid = np.linspace(first, last, 101)
-    mean = np.mean([np.interp(grid, curve.steps, curve.values) for curve in curves], axis=0)
-    peak, trough = int(mean.argmax()), int(mean.argmin())
-    shown = np.linspace(0, 100, points).astype(int)
+def _curve(curves: Sequence[Curve], points: int) -> dict[str, Any]:
+    grid, mean = mean_curve(curves)
+    told = outline(grid, mean)
+    shown = np.linspace(0, len(grid) - 1, points).astype(int)
     return {
         "replicates": len(curves),
         "logged_points": [len(curve.steps) for curve in curves],
-        "quarter_means": [rounded(float(part.mean())) for part in np.array_split(mean, 4)],
-        "first": rounded(float(mean[0])),
-        "last": rounded(float(mean[-1])),
-        "max": {"value": rounded(float(mean[peak])), "step": round(grid[peak])},
-        "min": {"value": rounded(float(mean[trough])), "step": round(grid[trough])},
+        "quarter_means": [rounded(value) for value in told.quarter_means],
+        "first": rounded(told.first),
+        "last": rounded(told.last),
+        "max": {"value": rounded(told.max.value), "step": round(told.max.step)},
+        "min": {"value": rounded(told.min.value), "step": round(told.min.step)},
         "points": [[round(grid[i]), rounded(float(mean[i]))] for i in shown],
     }
 

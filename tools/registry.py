@@ -107,7 +107,9 @@ class Toolbox:
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one tool must not end a night
             return _refusal(f"the tool itself failed: {type(error).__name__}: {error}")
         content = json.dumps(result, ensure_ascii=False, default=_plain)
-        if len(content) > MAX_CHARS:
+        if len(content) <= MAX_CHARS:
+            self._context.answers[name] = json.loads(content)
+        else:
             content = json.dumps({"cut": content[:MAX_CHARS], "left_out_characters": len(content) - MAX_CHARS})
         return Answer(True, content)
 

@@ -4,9 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from lab.claims.checking import MARKS, Checked, check
+from lab.claims.citing import cited
 from lab.text import plain
-from tools.context import ReportDraft, ToolContext
+from tools.context import REWORKS, ReportDraft, ToolContext
 from tools.registry import ToolError
+
+TOLD = 8
+"""Contradictions, and marked causes, that an answer names."""
 
 
 def write_report(
@@ -19,13 +24,52 @@ def write_report(
     theory: Annotated[str, Field(min_length=20, max_length=4000, description="Why it came out like this.")],
     next_step: Annotated[str, Field(min_length=10, max_length=2000, description="What to try next and what for.")],
 ) -> dict[str, Any]:
-    """Write your part of the run's report; config, metrics, comparisons and the command are added from the record."""
+    """Write your part of the run's report; config, metrics, comparisons and the command are added from the record.
+
+    Cite figures by reference and they are right: {{ run.metrics.perf }}, {{ parent.config.train.ent_coef }},
+    {{ incumbent.metrics.perf.low }}, {{ run.curves.losses/entropy.last }}, {{ compare_runs.effect }} (a tool's latest
+    answer). What you write in digits is checked against the record, and what contradicts it is marked in the report.
+    """
     if not ctx.report_wanted:
         raise ToolError(f"run {ctx.subject.run_id} has its report already; only a proposal is wanted")
-    ctx.report = ReportDraft(
-        title=" ".join(plain(title, 200).split()),
-        observations=[" ".join(plain(line, 600).split()) for line in observations],
-        theory=plain(theory, 4000),
-        next_step=plain(next_step, 2000),
+    numbers: dict[str, float] = {}
+
+    def filled(text: str, longest: int) -> str:
+        return plain(cited(text, ctx.known, ctx.answers, numbers) if "{{" in text else text, longest)
+
+    draft = ReportDraft(
+        title=" ".join(filled(title, 240).split()),
+        observations=[" ".join(filled(line, 800).split()) for line in observations],
+        theory=filled(theory, 4800),
+        next_step=filled(next_step, 2400),
+        cited=numbers,
     )
-    return {"written": True, "still_owed": "stage_proposal" if ctx.proposal is None else None}
+    checked = checked_draft(ctx, draft)
+    ctx.report, ctx.contradicted = draft, checked.count("contradicted")
+    ctx.reworks += ctx.contradicted > 0
+    answer: dict[str, Any] = {
+        "written": True,
+        "claims": {status: checked.count(status) for status in ("verified", "contradicted", "unsupported")},
+        "still_owed": "stage_proposal" if ctx.proposal is None and ctx.ended is None else None,
+    }
+    if ctx.contradicted:
+        wrong = [claim for claim in checked.claims if claim.status == "contradicted"]
+        answer["contradicted"] = [{"text": c.quote, "in": c.section, "record": c.evidence} for c in wrong[:TOLD]]
+        left = REWORKS + 1 - ctx.reworks
+        answer["so"] = f"write the report again with these put right ({left} more)" if left else "they stay, marked"
+    doubtful = [cause for cause in checked.causes if cause.marks]
+    if doubtful:
+        answer["causes_in_doubt"] = [
+            {"text": plain(cause.quote, 160), "since": [MARKS[mark] for mark in cause.marks]}
+            for cause in doubtful[:TOLD]
+        ]
+    return answer
+
+
+def checked_draft(ctx: ToolContext, draft: ReportDraft) -> Checked:
+    """The draft's claims. Its next step is checked once there is a proposal that it can be about."""
+    known = ctx.known if ctx.proposal is None else ctx.known_with(ctx.proposal)
+    sections = draft.sections
+    if ctx.proposal is None and ctx.ended is None:
+        del sections["next_step"]
+    return check(known.model_copy(update={"told": {**known.told, **draft.cited}}), sections)

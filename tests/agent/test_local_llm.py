@@ -38,9 +38,9 @@ sys.stdin.read()
 """
 SETTINGS = """
 [model]
-turns = 8
+turns = 7
 timeout = 300
-max_tokens = 600
+max_tokens = 500
 temperature = 0.8
 """
 

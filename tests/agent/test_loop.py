@@ -1,17 +1,20 @@
 """The loop, its limits, and the fallback, played with scripted models and the fake runner."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from agent.analysis import Analyst
 from agent.budget import Budget, Price
 from agent.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
 from agent.offline import OfflineResearcher
 from agent.scripted import ScriptedModel
-from lab.files import read_lines
+from lab.claims.checking import Checked
+from lab.files import read_lines, read_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
@@ -137,10 +140,73 @@ def test_a_models_words_cannot_pass_for_the_programs(
     lines = notebook.paths(run.run_id).report.read_text().splitlines()
     assert [line for line in lines if line.startswith("#")] == [
         lines[0], "## Config", "## Key metrics", "## Observations", "## Theory",
-        next(line for line in lines if line.startswith("## Next step")), "## Repro notes",
+        next(line for line in lines if line.startswith("## Next step")), "## Claims", "## Repro notes",
     ]  # fmt: skip
     assert sum(line.startswith("**Verdict") for line in lines) == 1 + 1  # ours, and its heading made bold
     assert not any("\x1b" in line for line in lines)
+
+
+def test_markdown_that_would_make_a_section_of_its_own_does_not(
+    analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook
+) -> None:
+    forged = {
+        "title": "**Bold** <b>x</b>",
+        "observations": ["**perf** is what it is", "- # hidden", "<!-- open"],
+        "theory": "Verdict\n=======\n> ## quoted\n- # listed\n<script>x</script> ![p](http://x/y.png)\n```\nswallowed",
+        "next_step": "Nothing here\n---\n<h2>Config</h2>\n\n| a | b |\n|---|---|\n",
+    }
+    run = make_run()
+    analyst(calls(("stage_proposal", PROPOSAL), ("write_report", forged))).analyse(run)
+    text = notebook.paths(run.run_id).report.read_text()
+    html = MarkdownIt().enable("table").render(text)
+    headings = re.findall(r"<h\d>(.*?)</h\d>", html)
+    assert [heading.split(" (")[0] for heading in headings[1:]] == [
+        "Config", "Key metrics", "Observations", "Theory", "Next step", "Repro notes"]  # fmt: skip
+    assert not re.search(r"<(script|h2|b|!--)", text)
+    assert "![p]" not in text
+    assert "**perf** is what it is" in text
+    assert html.count("<table>") == text.count("\n|---")
+
+
+def test_a_report_that_contradicts_the_record_goes_back_twice_and_then_stands_marked(
+    analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook
+) -> None:
+    wrong = {**REPORT, "observations": ["perf is 0.123 on average."]}
+    worker = analyst(calls(("stage_proposal", PROPOSAL)), *[calls(("write_report", wrong))] * 9)
+    run = make_run()
+    assert worker.analyse(run).fell_back is None
+    assert len(worker.model.seen) == 4  # type: ignore[attr-defined]
+    answer = json.loads(worker.model.seen[2][-1].content)  # type: ignore[attr-defined]
+    assert answer["contradicted"][0]["text"] == "0.123"
+    assert "2 more" in answer["so"]
+    text = notebook.paths(run.run_id).report.read_text()
+    assert "- perf is 0.123 ✗ on average." in text
+    assert '- ✗ "0.123": perf ' in text
+    claims = read_model(notebook.paths(run.run_id).claims, Checked)
+    assert claims.count("contradicted") == 1
+
+
+def test_what_is_put_right_is_not_marked(analyst: AnalystMaker, make_run: RunMaker, notebook: Notebook) -> None:
+    wrong = {**REPORT, "observations": ["perf is 0.123 on average."]}
+    cited = "perf is {{ run.metrics.perf }} on average, entropy {{ run.config.train.ent_coef }}."
+    right = {**REPORT, "observations": [cited]}
+    worker = analyst(calls(("stage_proposal", PROPOSAL), ("write_report", wrong)), calls(("write_report", right)))
+    run = make_run()
+    assert worker.analyse(run).fell_back is None
+    text = notebook.paths(run.run_id).report.read_text()
+    summary = notebook.summary(run.run_id)
+    assert summary is not None
+    assert f"- perf is {summary.metrics['perf'].mean:.4g} on average, entropy 0.001" in text
+    assert "✗" not in text
+
+
+def test_a_reference_that_leads_nowhere_is_told(analyst: AnalystMaker, make_run: RunMaker) -> None:
+    lost = {**REPORT, "title": "It came to {{ run.metrics.nonsense }}"}
+    worker = analyst(calls(("stage_proposal", PROPOSAL), ("write_report", lost)), calls(("write_report", REPORT)))
+    worker.analyse(make_run())
+    told = json.loads(worker.model.seen[1][-1].content)["error"]  # type: ignore[attr-defined]
+    assert "nonsense" in told
+    assert "agent_steps" in told
 
 
 def test_the_transcript_holds_everything_but_the_key(
@@ -149,7 +215,7 @@ def test_the_transcript_holds_everything_but_the_key(
     monkeypatch.setenv("OPENAI_API_KEY", "very-secret-value")
     run = make_run()
     analyst(
-        text("my key is very-secret-value and sk-abcdefghijklmnop"),
+        text("my key is very-secret-value and sk-abcdefghijkl1234"),
         calls(("stage_proposal", PROPOSAL), ("write_report", REPORT)),
     ).analyse(run)
     raw = notebook.paths(run.run_id).transcript.read_text()
@@ -270,9 +336,9 @@ def test_a_call_that_was_cut_off_is_not_done(analyst: AnalystMaker, make_run: Ru
 def test_a_model_that_makes_no_call_is_given_up_soon(analyst: AnalystMaker, make_run: RunMaker, finish: str) -> None:
     answer = Reply(message=Message(role="assistant", content="No."), finish=finish)  # type: ignore[arg-type]
     worker = analyst(*[answer] * 9)
-    assert f"{'refused' if finish == 'refusal' else 'made no call'} 3 times in a row: 'No.'" in (
-        worker.analyse(make_run()).fell_back or ""
-    )
+    said = worker.analyse(make_run()).fell_back or ""
+    assert said.startswith({"refusal": "refused", "length": "was cut off", "stop": "made no call"}[finish])
+    assert said.endswith("3 times in a row: 'No.'")
     assert len(worker.model.seen) == 3  # type: ignore[attr-defined]
 
 
@@ -280,7 +346,8 @@ def test_a_flood_of_calls_is_cut(analyst: AnalystMaker, make_run: RunMaker) -> N
     worker = analyst(calls(*[("list_proposals", {})] * 500), DONE)
     assert worker.analyse(make_run()).fell_back is None
     roles = [message.role for message in worker.model.seen[1]]  # type: ignore[attr-defined]
-    assert roles == ["system", "user", "assistant", *["tool"] * 8]
+    assert roles == ["system", "user", "assistant", *["tool"] * 8, "user"]
+    assert "first 8 calls" in worker.model.seen[1][-1].content  # type: ignore[attr-defined]
     assert len(worker.model.seen[1][2].tool_calls) == 8  # type: ignore[attr-defined]
 
 
@@ -360,9 +427,9 @@ def test_limits_hold_before_each_request_and_are_saved_after_it(
 def test_a_tool_that_fails_inside_ends_nothing(
     analyst: AnalystMaker, make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Notebook, "noise", lambda *_: 1 / 0)
     worker = analyst(calls(("list_runs", {})))
     context = worker._context(make_run(), "scripted", None)
+    monkeypatch.setattr(Notebook, "noise", lambda *_: 1 / 0)
     answer = Toolbox(TOOLS, context).call("list_runs", "{}")
     assert not answer.ok
     assert "the tool itself failed: ZeroDivisionError" in answer.content

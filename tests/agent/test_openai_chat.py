@@ -201,14 +201,102 @@ def test_an_answer_without_a_choice(
 
 @pytest.mark.parametrize(
     "choice",
-    [{"index": 0}, {"index": 0, "message": None}, {"index": 0, "message": {"role": "assistant", "content": 7}},
-     {"index": 0, "message": {"role": "assistant", "tool_calls": [
-         {"id": "c", "type": "function", "function": {"name": None, "arguments": "{}"}}]}}],
+    [{"index": 0}, {"index": 0, "message": None}, {"index": 0, "message": {"role": "assistant", "content": 7}}],
 )  # fmt: skip
 def test_an_answer_of_another_shape(endpoint: Endpoint, connect: Callable[..., OpenAIChat], choice: Any) -> None:
     endpoint.answers = [(200, {}, {**completion(), "choices": [choice]})]
     with pytest.raises(ModelError, match="shape"):
         connect().complete(ASK, TOOLS)
+
+
+def test_choices_that_are_no_list(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
+    endpoint.answers = [(200, {}, {**completion(), "choices": {"a": 1}})]
+    with pytest.raises(ModelError, match="shape") as caught:
+        connect().complete(ASK, TOOLS)
+    assert caught.value.spent == Usage(input_tokens=11, output_tokens=7)  # paid for all the same
+
+
+def test_a_call_without_a_name_costs_that_call_alone(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
+    (good,) = calling("list_runs")
+    nameless = {"id": "c", "type": "function", "function": {"name": None, "arguments": "{}"}}
+    endpoint.answers = [(200, {}, completion(None, [good, nameless]))]
+    assert [call.name for call in connect().complete(ASK, TOOLS).message.tool_calls] == ["list_runs", ""]
+
+
+@pytest.mark.parametrize(
+    "counted", [{"prompt_tokens": "many"}, {"prompt_tokens": 10**400}, {"completion_tokens": None}]
+)
+def test_counts_that_are_none_cost_no_answer(
+    endpoint: Endpoint, connect: Callable[..., OpenAIChat], counted: dict[str, Any]
+) -> None:
+    body = completion()
+    endpoint.answers = [(200, {}, {**body, "usage": {**body["usage"], **counted}})]
+    assert 0 < connect().complete(ASK, TOOLS).usage.total <= 200_000_000
+
+
+def test_more_tokens_from_the_cache_than_were_read_are_not_believed(
+    endpoint: Endpoint, connect: Callable[..., OpenAIChat]
+) -> None:
+    endpoint.answers = [(200, {}, completion(prompt_tokens_details={"cached_tokens": 5000}))]
+    usage = connect().complete(ASK, TOOLS).usage
+    assert usage.cached_tokens == usage.input_tokens == 11
+
+
+def test_an_answer_that_quotes_the_key_comes_without_it(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in "test-key-0123456789")
+    (call,) = calling("list_runs")
+    call["function"]["arguments"] = f'{{"a": "{escaped}"}}'
+    endpoint.answers = [(200, {}, completion("you use test-key-0123456789", [call]))]
+    message = connect().complete(ASK, TOOLS).message
+    assert message.content == "you use [key]"
+    assert json.loads(message.tool_calls[0].arguments) == {"a": "[key]"}
+
+
+def test_arguments_are_bounded(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
+    endpoint.answers = [(200, {}, completion(None, calling("list_runs", sql="x" * 2_000_000)))]
+    assert len(connect().complete(ASK, TOOLS).message.tool_calls[0].arguments) == 100_000
+
+
+def test_a_page_instead_of_an_api_is_said(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
+    endpoint.answers = [(200, {"Content-Type": "text/html"}, b"<html>welcome</html>")]
+    with pytest.raises(ModelError, match="OPENAI_BASE_URL"):
+        connect().complete(ASK, TOOLS)
+
+
+def test_no_waiting_past_the_end_of_the_night(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    endpoint.answers = [(429, {"Retry-After": "100"}, {"error": {"message": "slow"}})]
+    slept: list[float] = []
+    model = OpenAIChat("m", endpoint.url, ModelSettings(calling="tools"), left=lambda: 20.0, sleep=slept.append)
+    with pytest.raises(ModelError, match="429"):
+        model.complete(ASK, TOOLS)
+    assert (slept, len(endpoint.requests)) == ([], 1)
+
+
+def test_an_endpoint_that_is_down_is_tried_once_until_it_is_back(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    down = (503, {}, {"error": {"message": "down"}})
+    endpoint.answers = [down]
+    asked = ModelSettings(calling="tools", attempts=3)
+    model = OpenAIChat("m", endpoint.url, asked, sleep=lambda _: None)
+    for requests in (3, 4, 5):
+        with pytest.raises(ModelError, match="503"):
+            model.complete(ASK, TOOLS)
+        assert len(endpoint.requests) == requests
+    endpoint.answers = [down] * 5 + [(200, {}, completion()), down]
+    model.complete(ASK, TOOLS)
+    with pytest.raises(ModelError, match="503"):
+        model.complete(ASK, TOOLS)
+    assert len(endpoint.requests) == 9
+
+
+def test_an_account_without_credit_is_not_asked_again(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
+    endpoint.answers = [(429, {}, {"error": {"message": "no", "code": "insufficient_quota"}})]
+    with pytest.raises(ModelError, match="no credit"):
+        connect().complete(ASK, TOOLS)
+    assert len(endpoint.requests) == 1
 
 
 def test_an_answer_that_is_no_json(endpoint: Endpoint, connect: Callable[..., OpenAIChat]) -> None:
@@ -285,7 +373,8 @@ def test_what_reasoning_and_a_cache_count(endpoint: Endpoint, connect: Callable[
         input_tokens=11, output_tokens=7, cached_tokens=8, reasoning_tokens=5
     )
     assert model.complete(ASK, TOOLS).usage == Usage(input_tokens=11, output_tokens=7)
-    assert model.complete(ASK, TOOLS).usage == Usage()
+    estimated = model.complete(ASK, TOOLS).usage  # who does not count is counted for: a limit must hold
+    assert estimated.input_tokens > 10 < estimated.total
     sent = endpoint.requests[0]
     assert (sent["reasoning_effort"], sent["max_completion_tokens"]) == ("low", 2000)
     assert not {"temperature", "top_p", "max_tokens", "timeout", "attempts", "turns"} & sent.keys()

@@ -12,6 +12,7 @@ import pytest
 
 from agent.options import assignments
 from agent.report import report_text, write_report
+from lab.claims.checking import Checked
 from lab.config import Config
 from lab.files import write_model
 from lab.inventory import Inventory
@@ -64,7 +65,12 @@ class Desk:
         return self.run({**wanted, **more.pop("overrides", {})}, **more)
 
     def report(self, run: RunRecord) -> str:
-        write_report(self.notebook, run, report_text(self.notebook, self.inventory, run, DRAFT, None, "scripted"))
+        write_report(
+            self.notebook,
+            run,
+            report_text(self.notebook, self.inventory, run, DRAFT, Checked(), None, "scripted"),
+            Checked(),
+        )
         return self.notebook.paths(run.run_id).report.read_text()
 
     def fact(self, run: RunRecord, label: str) -> list[str]:

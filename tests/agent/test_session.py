@@ -18,6 +18,7 @@ from agent.live import LineView
 from agent.offline import OfflineResearcher
 from agent.session import Session, sole_session
 from agent.show import runs_table
+from lab.claims.checking import Checked
 from lab.errors import Busy
 from lab.files import read_lines, read_model
 from lab.inventory import Inventory
@@ -342,6 +343,8 @@ class Reckless(OfflineResearcher):
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         reply = super().complete(messages, tools)
+        again = any(call.name == "stage_proposal" for message in messages for call in message.tool_calls)
+        self.proposed -= again  # a report that went back, since it does not fit the hopeless proposal
         calls = tuple(self._changed(call) for call in reply.message.tool_calls)
         return reply.model_copy(update={"message": reply.message.model_copy(update={"tool_calls": calls})})
 
@@ -353,6 +356,18 @@ class Reckless(OfflineResearcher):
             return call
         arguments = {**json.loads(call.arguments), "changes": HOPELESS}
         return call.model_copy(update={"arguments": json.dumps(arguments)})
+
+
+def test_what_the_offline_researcher_writes_is_true(make_session: Make, notebook: Notebook) -> None:
+    make_session(prune=True, budgets=Budgets(max_runs=14)).run()
+    found = 0
+    for run in notebook.runs():
+        if notebook.paths(run.run_id).claims.exists():
+            checked = read_model(notebook.paths(run.run_id).claims, Checked)
+            assert checked.failed == ()
+            assert [c for c in checked.claims if c.status == "contradicted"] == []
+            found += checked.count("verified")
+    assert found > 100
 
 
 def test_a_night_with_pruning_goes_on_past_hopeless_runs(

@@ -182,13 +182,26 @@ def test_a_proposal_predicts_the_objective(bench: Bench) -> None:
     assert "expected" in bench.refused("stage_proposal", **without)
     for where in (
         {"expected": {**EXPECTED, "low": 0.95}},
-        {"also_expected": [{"metric": "score", **EXPECTED, "low": 2}]},
+        {"also_expected": [{"metric": "sps", **EXPECTED, "low": 2}]},
     ):
         assert "above" in bench.refused("stage_proposal", **{**PROPOSAL, **where})
+    assert "metric" in bench.refused("stage_proposal", **PROPOSAL, also_expected=[{**EXPECTED, "metric": "## Verdict"}])
+    for odd in ("NaN", "Infinity", "-Infinity"):
+        text = json.dumps({**PROPOSAL, "expected": {**EXPECTED, "high": 0.123}}).replace("0.123", odd)
+        assert not bench.toolbox.call("stage_proposal", text).ok
+    assert "between 0 and 1" in bench.refused("stage_proposal", **{**PROPOSAL, "expected": {**EXPECTED, "high": 1.5}})
     assert bench.context.proposal is None
-    bench("stage_proposal", **PROPOSAL, also_expected=[{"metric": "score", **EXPECTED}])
+    bench("stage_proposal", **PROPOSAL, also_expected=[{"metric": "sps", **EXPECTED}])
     assert bench.context.proposal is not None
-    assert [prediction.metric for prediction in bench.context.proposal.predictions] == ["perf", "score"]
+    assert [prediction.metric for prediction in bench.context.proposal.predictions] == ["perf", "sps"]
+
+
+def test_a_proposal_and_the_end_of_the_search_exclude_each_other(bench: Bench) -> None:
+    bench("stage_proposal", **PROPOSAL)
+    assert "staged already" in bench.refused("end_search", reason="Nothing is left to be learnt here.")
+    bench.context.proposal = None
+    bench("end_search", reason="Nothing is left to be learnt here.")
+    assert "ended already" in bench.refused("stage_proposal", **PROPOSAL)
 
 
 def test_staging_waits_for_the_end_of_the_analysis(bench: Bench, proposals: Proposals) -> None:

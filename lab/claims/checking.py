@@ -1,0 +1,149 @@
+"""A text checked: its claims with their status and evidence, and the causes that the record does not bear out."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from lab.claims import differences, figures, pairs, ranks, values, verbal
+from lab.claims.known import Known
+from lab.claims.reading import Sentence, Status
+from lab.claims.tokens import Reader
+from lab.claims.words import CAUSES
+
+RULES: tuple[Callable[[Sentence], None], ...] = (
+    figures.zeros,
+    figures.equations,
+    verbal.alterations,
+    figures.intervals,
+    pairs.changes,
+    pairs.origins,
+    figures.thresholds,
+    differences.relatives,
+    differences.gaps,
+    differences.ratios,
+    values.numbers,
+    verbal.comparisons,
+    verbal.sames,
+    verbal.verdicts,
+    ranks.ranks,
+    verbal.directions,
+)
+"""The kinds of claims, in the order in which they take their words: the more particular before the general."""
+Mark = Literal["several_changes", "warm_start", "steps_differ", "inconclusive"]
+MARKS: Mapping[str, str] = {
+    "several_changes": "more than one key was changed",
+    "warm_start": "the run went on from another's weights",
+    "steps_differ": "it has another number of steps behind it than its parent",
+    "inconclusive": "the verdict is inconclusive",
+}
+
+
+class Claim(BaseModel):
+    """One statement that the record can speak to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    section: str
+    quote: str
+    start: int
+    """Place in the section's text, in characters."""
+    end: int
+    status: Status
+    evidence: str
+
+
+class Cause(BaseModel):
+    """A statement of why something came about, with what speaks against it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    section: str
+    quote: str
+    marks: tuple[Mark, ...]
+
+
+class Checked(BaseModel):
+    """What checking a text came to; `claims.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    claims: tuple[Claim, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    failed: tuple[str, ...] = ()
+    """Rules that broke on a sentence: mistakes of the program, not of the text."""
+
+    def count(self, status: Status) -> int:
+        """Claims of one status."""
+        return sum(claim.status == status for claim in self.claims)
+
+
+def check(known: Known, sections: Mapping[str, str]) -> Checked:
+    """Check every section's text.
+
+    Args:
+        known: the record.
+        sections: name (title, observations, theory, next_step) to prose.
+    """
+    reader, claims, causes, failed = Reader(known), list[Claim](), list[Cause](), list[str]()
+    for section, text in sections.items():
+        carried, named = None, set[str]()
+        for start, end in sentences(text):
+            piece = text[start:end]
+            sentence = Sentence(known, section, piece, reader.tokens(piece), carried, named)
+            for rule in RULES:
+                try:
+                    rule(sentence)
+                except Exception as error:  # noqa: BLE001 - a mistake of ours in one rule must not cost a night's report
+                    failed.append(f"{rule.__name__}: {type(error).__name__}: {error}")
+            spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
+            told = [f for f in sentence.found if not any(a <= f.start and f.end <= b for a, b in spans)]
+            claims += [
+                Claim(section=section, quote=piece[f.start : f.end], start=start + f.start, end=start + f.end,
+                      status=f.status, evidence=f.evidence)
+                for f in sorted(told, key=lambda f: f.start)
+            ]  # fmt: skip
+            quantities = [token.value for token in sentence.tokens if token.code == "Q"]
+            carried = quantities[0] if quantities else carried
+            named = named | {key.partition(":")[2] for quantity in quantities for key in quantity.keys}
+            if CAUSES.search(piece) and _of_an_outcome(sentence):
+                causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
+    return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
+
+
+def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
+    """What keeps a sentence's cause from being told from others."""
+    sentence.look(len(sentence.tokens))
+    run = sentence.subject
+    parent, found = known.get(run.parent), list[Mark]()
+    named = {key.partition(":")[2] for token in sentence.tokens if token.code == "Q" for key in token.value.keys}
+    all_of_them = re.search(r"\b(both|all)( the| these| two| of the)* (changes|keys|of them)", sentence.text.lower())
+    if len(run.changed) > 1 and not set(run.changed) <= named and not all_of_them:
+        found.append("several_changes")
+    if run.warm_start:
+        found.append("warm_start")
+    if parent and run.steps and parent.steps and abs(run.steps - parent.steps) > 0.02 * parent.steps:
+        found.append("steps_differ")
+    against = sentence.reference
+    if against.run_id in run.verdicts and run.verdicts[against.run_id].verdict == "inconclusive":
+        found.append("inconclusive")
+    return tuple(found)
+
+
+def _of_an_outcome(sentence: Sentence) -> bool:
+    """It speaks of a run or of something measured, not of the method in general."""
+    measured = any(t.code == "Q" and t.value.section in ("metric", "curve") for t in sentence.tokens)
+    return measured or "R" in sentence.codes or "N" in sentence.codes
+
+
+SENTENCE = re.compile(
+    r"[^\n]+?(?:;(?=\s)|(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)(?<!\bapprox)(?<!\bca)[.!?](?=\s+[A-Z`*\"“(\d~-]|\s*$)|(?=\n)|$)"
+)
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Places of the sentences of a text."""
+    for found in SENTENCE.finditer(text):
+        if found.group().strip():
+            yield found.span()

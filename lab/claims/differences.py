@@ -1,0 +1,177 @@
+"""How far apart two values are: `up 22 %`, `by 0.087`, `halved`."""
+
+import math
+import re
+
+from lab.claims.reading import Sentence, fits
+from lab.claims.tokens import Number
+from lab.claims.words import LOWER_IS_BETTER, Quantity
+
+CLOSE = 0.05
+"""How far off a ratio said in a word (half, twice, a third) may be."""
+
+
+def relatives(s: Sentence) -> None:
+    """`up 22 %`, `6.7 % higher than the parent's`, `by 0.087`, `5.5 percentage points`, `3x faster`."""
+    for index, token in enumerate(s.tokens):
+        if token.code != "N" or index in s.used:
+            continue
+        s.look(index)
+        number = s.number(index)
+        before = s.codes[max(0, index - 3) : index]
+        after = s.codes[index + 1 : index + 3]
+        led = re.search(r"([udbg])[wmQy]{0,2}$", before) or re.search(r"(y)$", before)
+        trailed = re.match(r"Q?([ud])", after)
+        shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
+        beside = re.match(r"[wQ]?[at]", after)
+        plus = number.signed and number.value > 0
+        if not (led or trailed or shared or plus or (number.signed and (number.percent or beside)) or number.times):
+            continue
+        if not (number.percent or number.points or number.times or plus) and not (
+            re.search("y$", before) or beside or (trailed and not number.word)
+        ):
+            continue
+        if not (led or trailed or shared or number.times) and _is_value(s, index, number):
+            continue  # `explains -3 % of the variance`
+        _relative(s, index, number, led, trailed, shared is not None)
+
+
+def _relative(s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None,
+              shared: bool) -> None:  # fmt: skip
+    quantity = s.quantity(index)
+    code = next((found.group(1) for found in (trailed, led) if found and found.group(1) != "y"), None)
+    if code is None:
+        around = [c for c in s.codes[:index] if c in "udbg"]
+        code = around[-1] if around else None
+    first = index - len(led.group(0)) if led else index
+    last = index + 1 if trailed else index
+    sign = {"u": 1, "d": -1, "b": 1, "g": -1}.get(code or "", 0)
+    if number.signed:
+        sign = 1 if number.value > 0 else -1
+    beaten = re.search(r"[bg][w]?Ry$", s.codes[:index]) is not None
+    if beaten or quantity is None or (quantity.section == "count" and number.signed):
+        quantity = s.objective
+    bases = compared(s, quantity, index)
+    if quantity.foreign or not bases:
+        s.judge(first, last, None, "nothing in the record to take it from")
+        return
+    said = Number(abs(number.value), number.step, number.approximate)
+    results, told = [], list[str]()
+    for new, old, what in bases:
+        worth = _worth(number, new, old)
+        if quantity.keys and code in ("b", "g") and LOWER_IS_BETTER.search(quantity.keys[0]):
+            worth = -worth
+        direction = not sign or shared or number.times or (worth > 0) == (sign > 0)
+        results.append(said.fits(abs(worth)) and direction)
+        if number.times and old and code == "d":
+            results.append(said.fits(old / new) if new else False)
+        told.append(f"{what}: {old:.6g} to {new:.6g}, {worth:+.4g}{' %' if number.percent else ''}")
+    s.judge(first, last, any(results), "; ".join(told[:2]))
+
+
+def _is_value(s: Sentence, index: int, number: Number) -> bool:
+    quantity = s.quantity(index)
+    found = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
+    return any(fits(number, value) for value, _ in found)
+
+
+def _worth(number: Number, new: float, old: float) -> float:
+    """The difference in the number's unit: %, percentage points, times, or that of the quantity."""
+    if number.percent:
+        return 100 * (new - old) / abs(old) if old else math.inf
+    if number.points:
+        return 100 * (new - old)
+    if number.times:
+        return new / old if old else math.inf
+    return new - old
+
+
+def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[float, float, str]]:
+    """New and old value of what a relative number is about."""
+    if quantity is None:
+        return []
+    aspects = s.aspects(index) - {"first"}
+    if {"greedy", "sampled"} & {token.value for token in s.tokens if token.code == "p"}:
+        sampled = s.subject.metrics
+        return [
+            (value, sampled[name].mean, f"greedy {name}") for name, value in s.subject.greedy.items() if name in sampled
+        ]
+    if quantity.keys and quantity.keys[0] == "verdict:effect":
+        return [(v.effect, 0.0, f"effect against {a}") for a, v in s.subject.verdicts.items() if v.effect is not None]
+    reference = s.reference_at(index)
+    found: list[tuple[float, float, str]] = []
+    for single in [Quantity((key,)) for key in quantity.keys]:
+        new, old = s.one(single, s.subject, aspects), s.one(single, reference, aspects)
+        if new is not None and old is not None and not (found and single.section == "curve"):
+            found.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
+    if any(token.code == "p" and token.value == "first" for token in s.tokens):
+        curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
+        found += [(curve.last, curve.first, f"{key} from first to last") for key, curve in curves if curve]
+    return found
+
+
+GAP = re.compile(
+    r"(?:\b|d\()(gap|gain|difference|effect|\u03b4|delta|deficit|advantage|margin|drop|loss of|lead|apart|spread)\b"
+)
+
+
+def gaps(s: Sentence) -> None:
+    """`far below the 0.055 gap to the incumbent`, `a gain of 0.079`, `effect -0.055`."""
+    for place in [i for i, code in enumerate(s.codes) if code == "N" and i not in s.used]:
+        near = s.text[s.tokens[max(0, place - 4)].start : s.tokens[min(len(s.tokens) - 1, place + 1)].end].lower()
+        if not GAP.search(near):
+            continue
+        s.look(place)
+        number = s.number(place)
+        effects = [(v.effect, a) for a, v in s.subject.verdicts.items() if v.effect is not None]
+        quantity = s.quantity(place)
+        base = compared(s, quantity, place) if quantity and quantity.section == "metric" else []
+        values = [(value, f"effect against {against}: {value:.6g}") for value, against in effects]
+        values += [(new - old, f"{what}: {new - old:+.6g}") for new, old, what in base]
+        if re.search(r"apart|spread", near) and quantity:
+            values = _spread(s, (*quantity.keys, *s.objective.keys)) or values
+        if not values:
+            s.judge(place, place, None, "no such difference in the record")
+            continue
+        signed = number.signed or "effect" in near
+        unit = number.scaled(0.01) if number.percent or number.points else number
+        true = any(unit.fits(value) if signed else Number(abs(unit.value), unit.step, unit.approximate).fits(abs(value))
+                   for value, _ in values)  # fmt: skip
+        s.judge(place, place, true, "; ".join(what for _, what in values[:2]))
+
+
+def _spread(s: Sentence, keys: tuple[str, ...]) -> list[tuple[float, str]]:
+    """How far apart the replicates of a metric lie."""
+    metrics = [(name, m) for name, m in s.subject.metrics.items() if f"metric:{name}" in keys]
+    return [
+        (max(m.values) - min(m.values), f"from the lowest to the highest replicate of {name}") for name, m in metrics
+    ]
+
+
+def ratios(s: Sentence) -> None:
+    """`halved`, `doubled`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
+    for index, token in enumerate(s.tokens):
+        if token.code != "h" or index in s.used:
+            continue
+        s.look(index)
+        ratio, kind = token.value
+        quantity = s.quantity(index)
+        after = re.match(r"w?([ud])", s.codes[index + 1 :])
+        before = re.search(r"([ud])[wy]?w?$", s.codes[:index])
+        bases = compared(s, quantity, index)
+        if quantity is None or not bases:
+            continue
+        bound = re.search(r"([ud])tw?$", s.codes[:index])
+        if bound and bases:
+            true = any(old and ((new / old > ratio) == (bound.group(1) == "u")) for new, old, _ in bases)
+            s.judge(index - len(bound.group()), index, true, "; ".join(what for _, _, what in bases[:2]))
+            continue
+        last = index + (after.end() if after else 0)
+        first = index - (before.end() - before.start() if before else 0)
+        code = after.group(1) if after else before.group(1) if before else None
+        wanted = ratio
+        if kind == "share":
+            wanted = 1 + ratio if code == "u" else 1 - ratio if code == "d" else ratio
+        true = any(old and abs(new / old - wanted) <= CLOSE * wanted for new, old, _ in bases)
+        told = "; ".join(f"{what}: {old:.6g} to {new:.6g}" for new, old, what in bases[:2])
+        s.judge(first, last, true, told)

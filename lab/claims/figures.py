@@ -1,0 +1,156 @@
+"""Equations, intervals and bounds."""
+
+import operator
+import re
+from collections.abc import Callable
+
+from lab.claims.known import KnownRun
+from lab.claims.reading import Sentence, fits
+from lab.claims.tokens import Number, as_number, real
+from lab.claims.words import FUTURE, LATER
+
+OPERATORS: dict[str, Callable[[float, float], float]] = {
+    "x": operator.mul, "×": operator.mul, "·": operator.mul, "*": operator.mul, "/": operator.truediv,
+    "÷": operator.truediv, "%": operator.mod, "+": operator.add, "-": operator.sub,
+}  # fmt: skip
+
+
+def equations(s: Sentence) -> None:
+    """`4 x 8 x 56 x 16 = 28,672`: does it come out so; and is the result that of the record, if it names one."""
+    for first, _ in s.matches("E"):
+        text = str(s.tokens[first].value).replace(" ", "").lower()
+        left, _, right = re.sub(r"==|is|gives|makes", "=", text).rpartition("=")
+        parts = re.split(r"([x×·*/÷%+-])", left)
+        try:
+            result = _evaluated(parts)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            continue
+        said = Number(as_number(right), 10.0 ** -len(right.partition(".")[2]))
+        s.judge(first, first, said.fits(result), f"{left} = {result:.10g}")
+
+
+def _evaluated(parts: list[str]) -> float:
+    """Numbers and operators, points before strokes."""
+    terms, signs = [as_number(parts[0])], [1.0]
+    for sign, text in zip(parts[1::2], parts[2::2], strict=True):
+        if sign in "+-":
+            terms.append(as_number(text))
+            signs.append(-1.0 if sign == "-" else 1.0)
+        else:
+            terms[-1] = OPERATORS[sign](terms[-1], as_number(text))
+    return sum(sign * term for sign, term in zip(signs, terms, strict=True))
+
+
+def intervals(s: Sentence) -> None:
+    """`[0.71, 0.75]`, `0.71-0.75`, `between 0.71 and 0.75`: of a metric, its replicates, an effect, a prediction."""
+    for pattern, ends in (
+        (r"\[N,N\]", (1, 3)),
+        (r"mN&N", (1, 3)),
+        (r"\(N,N\)", (1, 3)),
+        (r"N-N", (0, 2)),
+        (r"NoN", (0, 2)),
+    ):
+        for first, last in s.matches(pattern):
+            one, other = s.number(first + ends[0]), s.number(first + ends[1])
+            if pattern == "NoN" and first > 0 and s.codes[first - 1] == "f":
+                continue
+            if other.percent and not one.percent:
+                one = Number(one.value, one.step, percent=True)
+            if s.section == "next_step" and LATER.search(s.text) and not FUTURE.search(s.text):
+                s.used.update(range(first, last + 1))
+                continue
+            start, end = (first, last) if pattern[0] in r"\[" else (first + ends[0], first + ends[1])
+            _interval(s, start, end, first + ends[0], one, other)
+
+
+def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other: Number) -> None:
+    quantity, run = s.quantity(place), s.owner(place)
+    if end + 1 < len(s.codes) and s.codes[end + 1] == "R":
+        run = s.run_of(s.tokens[end + 1])
+    if quantity and quantity.section == "count":  # `its replicates lie between`: of what is spoken of
+        quantity = next((t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.objective)
+    ahead = s.known.proposal is not None and (s.section == "next_step" or FUTURE.search(s.text) is not None)
+    pairs: list[tuple[float | None, float | None, str]] = []
+    directions: list[tuple[int, bool]] = []
+    names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
+    if not ahead:
+        pairs += _recorded(s, run, names)
+    if ahead and s.known.proposal:
+        for p in s.known.proposal.predictions:
+            if not names or p.metric in names:
+                pairs.insert(0, (p.low, p.high, f"predicted of {p.metric}"))
+                led = max(0, start - 4)
+                directions += [(i, s.codes[i] == p.direction[0]) for i in range(led, start) if s.codes[i] in "ud"]
+    known = [(low, high, what) for low, high, what in pairs if low is not None and high is not None]
+    hit = next((p for p in known if fits(one, p[0]) and fits(other, p[1])), None)
+    told = "; ".join(f"{what}: {low:.6g} to {high:.6g}" for low, high, what in known[:2])
+    for arrow, right in directions:
+        s.judge(arrow, arrow, right, told)
+    if known:
+        s.judge(start, end, hit is not None, told)
+    else:
+        s.judge(start, end, None, "no such interval in the record")
+
+
+def _recorded(s: Sentence, run: KnownRun, names: list[str]) -> list[tuple[float | None, float | None, str]]:
+    """Intervals of a run: of its metrics, over its replicates, over runs alike, of its effects."""
+    pairs: list[tuple[float | None, float | None, str]] = []
+    for name in names:
+        if metric := run.metrics.get(name):
+            pairs.append((metric.low, metric.high, f"95 % interval of {name} in {run.run_id}"))
+            pairs.append((min(metric.values), max(metric.values), f"replicates of {name} in {run.run_id}"))
+        among = [m.mean for other in s.alike(run) if (m := other.metrics.get(name))]
+        pairs += [(a, b, f"{name} of runs alike") for a in among for b in among if a != b]
+        among = [float(other.config[name]) for other in s.alike(run) if real(other.config.get(name))]
+        pairs += [(min(among), max(among), f"{name} of runs alike")] if len(set(among)) > 1 else []
+    pairs += [(v.low, v.high, f"effect against {against}") for against, v in run.verdicts.items()]
+    if run is s.known.run:
+        pairs += [
+            (p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if p.metric in names or not names
+        ]
+    return pairs
+
+
+def thresholds(s: Sentence) -> None:
+    """`finished above 0.73`, `never exceeded 0.02`."""
+    for first, last in s.matches(r"x?[up d]{0,2}[ud]N|x[wu]{1,2}N"):
+        word, number = s.word(last - 1), s.number(last)
+        if word not in {"above", "below", "exceeded", "exceeds", "exceed", "under", "over"}:
+            continue
+        if number.percent and re.match(r"\s*(?:higher|lower|more|less)", s.text[s.tokens[last].end :]):
+            continue
+        quantity, up = s.quantity(last), word not in {"below", "under"}
+        if quantity is None or quantity.section == "count":
+            quantity = next(
+                (t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.carried or s.objective
+            )
+        every = re.search(r"\b(all|each|every)\b", s.text) is not None
+        bound = number.value / (100 if number.percent else 1)
+        values = [value for value, _ in s.values(quantity, s.subject, s.aspects(last) | {"max" if up else "min"})] or [
+            value for value, _ in s.values(quantity, s.subject, set())]  # fmt: skip
+        if every:
+            values = [
+                v for k in quantity.keys if (m := s.subject.metrics.get(k.partition(":")[2])) for v in m.values
+            ] or values
+        if not values:
+            s.judge(first, last, None, "no such value in the record")
+            continue
+        true = all((value > bound) == up for value in values)
+        if "x" in s.codes[first:last]:
+            true = not any((value > bound) == up for value in values)
+        lead = first if "x" in s.codes[first:last] else last - 1
+        s.judge(lead, last, true, ", ".join(f"{value:.6g}" for value in values[:5]))
+
+
+def zeros(s: Sentence) -> None:
+    """`an interval that includes zero`."""
+    pattern = r"\b(includes?|contains?|spans?|covers?|straddles?|crosses|excludes?)\s+(?:zero|0)\b"
+    for found in re.finditer(pattern, s.text, re.IGNORECASE):
+        inside = [i for i, token in enumerate(s.tokens) if token.start >= found.start() and token.end <= found.end()]
+        ends = [(v.low, v.high) for v in s.subject.verdicts.values() if v.low is not None and v.high is not None]
+        true = (
+            any(low <= 0 <= high for low, high in ends) != found.group(1).lower().startswith("exclude")
+            if ends
+            else None
+        )
+        s.judge(inside[0], inside[-1], true, "; ".join(f"{low:.6g} to {high:.6g}" for low, high in ends))

@@ -1,0 +1,128 @@
+"""An old value and a new one: `0.12 -> 0.06`, `down from 9.38`, `above the parent's 0.61`."""
+
+import re
+
+from lab.claims.known import KnownRun
+from lab.claims.reading import Sentence, fits
+from lab.claims.tokens import Number, real
+from lab.claims.values import elsewhere, plans
+from lab.claims.words import Quantity
+
+
+def changes(s: Sentence) -> None:
+    """`0.12 -> 0.06`, `from 0.12 to 0.06`: the parent's value and the run's, or a curve's start and end."""
+    for first, last in s.matches(r"f[Rw]{0,2}N[wQ,p]{0,4}oN|N>N|N[wQ]?>[wQ]?N"):
+        ends = [i for i in range(first, last + 1) if s.codes[i] == "N"]
+        old, new = s.number(ends[0]), s.number(ends[-1])
+        quantity = s.quantity(first)
+        pairs = _pairs(s, quantity)
+        for other in [t.value for t in s.tokens[:first] if t.code == "Q" and t.value.section == "config"]:
+            pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
+        true: bool | None = None
+        if pairs:
+            true = any(fits(old, a) and fits(new, b) for a, b, _ in pairs)
+        s.judge(
+            first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
+        )
+
+
+def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, str]]:
+    if quantity is None:
+        return []
+    found = []
+    reference, parent = s.reference, s.known.get(s.subject.parent)
+    proposal = s.known.proposal
+    extra = (
+        ("config:train.ent_coef",) if "curve:losses/entropy" in quantity.keys else ()
+    )  # `reduce entropy: 0.1 -> 0.05`
+    for key in (*quantity.keys, *extra):
+        section, _, name = key.partition(":")
+        if proposal and section == "config" and name in proposal.overrides and s.section == "next_step":
+            base = s.known.get(proposal.parent)
+            if base and real(base.config.get(name)) and real(proposal.overrides[name]):
+                found.append((float(base.config[name]), float(proposal.overrides[name]), f"proposed {name}"))
+        for other in [run for run in (reference, parent) if run]:
+            single = Quantity((key,))
+            for aspects in ({"last"}, {"max"}, {"greedy"}):
+                old, new = s.values(single, other, aspects), s.values(single, s.subject, aspects)
+                if old and new:
+                    found.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
+        if section == "curve" and (curve := s.subject.curves.get(name)):
+            found.append((curve.first, curve.last, f"{name}, first and last"))
+            found.append((curve.first, curve.max.value, f"{name}, first and highest"))
+            found.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
+            found.append((curve.max.value, curve.last, f"{name}, highest and last"))
+    return found
+
+
+def origins(s: Sentence) -> None:
+    """`down from 1.096`, `up vs prior 126.67K`, `above the parent's 0.61`, `down to 0.4`: a value and a direction."""
+    for first, last in s.matches(r"[ud]w?(?:f|a|t)[Rwf]{0,2}N|[ud][w]?RN|[ud]w?t[wR]{0,3}N|[ud]oN"):
+        number = s.number(last)
+        if number.percent and re.search("%", s.text) and s.quantity(first) is None:
+            continue
+        quantity = s.quantity(first)
+        if quantity is None or quantity.foreign:
+            s.judge(first, last, None, "nothing in the record has that name")
+            continue
+        aspects = s.aspects(last)
+        up = s.codes[first] == "u"
+        if "t" in s.codes[first:last] and "R" not in s.codes[first:last]:  # `more than two replicates`: a bound
+            values = [] if quantity.section == "count" else s.values(quantity, s.subject, aspects)
+            bound = number.value / (100 if number.percent else 1)
+            if values:
+                s.judge(first, last, any((value > bound) == up for value, _ in values), values[0][1])
+            s.used.add(last)
+            continue
+        named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == "R"), None)
+        now = s.one(quantity, s.subject, aspects)
+        if s.codes[last - 1] == "o":
+            _to(s, first, last, quantity, number, up)
+            continue
+        others = _older(s, quantity, named, aspects)
+        if not others or now is None:
+            s.judge(first, last, None, "nothing in the record to compare it with")
+            continue
+        told = "; ".join([f"now {now:.6g}", *(what for _, what in others[:2])])
+        hit = [value for value, _ in others if fits(number, value)]
+        rising = any((now > value) == up for value in hit or [others[0][0]])
+        if rising and hit:
+            s.judge(first, last, True, told)
+            continue
+        s.judge(first, last - 1, rising, told)
+        s.judge(last, last, bool(hit), told)
+
+
+def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set[str]) -> list[tuple[float, str]]:
+    """What a value may have come from."""
+    found = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
+    if named is None:
+        for key in quantity.keys:
+            section, _, name = key.partition(":")
+            if section == "curve" and (curve := s.subject.curves.get(name)):
+                found += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
+        for run in s.known.finished:
+            if run.run_id != s.subject.run_id and any(s.codes[i] == "R" for i in range(len(s.codes))):
+                found += s.values(quantity, run, aspects) if run == s.reference else []
+    return found
+
+
+def _to(s: Sentence, first: int, last: int, quantity: Quantity, number: Number, up: bool) -> None:
+    if s.section == "next_step":
+        plans(s, last, quantity, number, first)
+        return
+    now = s.values(quantity, s.owner(last), s.aspects(last) | {"last"})
+    before = s.one(quantity, s.reference, {"last"})
+    if not now:
+        s.judge(first, last, None, "no such value in the record")
+        return
+    within = [c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))]
+    rising = (before is not None and (now[0][0] > before) == up) or any((c.last > c.first) == up for c in within)
+    if (
+        not any(fits(number, value) for value, _ in now)
+        and not s.adjacent(last)
+        and (hit := elsewhere(s, last, number))
+    ):
+        s.judge(first, last, True, hit)
+        return
+    s.judge(first, last, any(fits(number, value) for value, _ in now) and (rising or before is None), now[0][1])

@@ -1,0 +1,65 @@
+"""The best, the second, the lowest of the last five."""
+
+import re
+
+from lab.claims.reading import Sentence
+from lab.claims.words import LOWER_IS_BETTER, SMALLER, Quantity
+
+
+def ranks(s: Sentence) -> None:
+    """`the highest throughput of all runs`, `third best`, `ranks second in perf`, `lowest of the last five`."""
+    pattern = re.compile(
+        r"(?:(?P<ord>second|third|fourth|fifth|sixth)[ -])?(?P<word>most (?:low|high)|best|highest|lowest|most|fewest"
+        r"|longest|shortest|worst|largest|smallest|fastest|slowest)\b"
+        r"(?P<rest>[^,.;]*?\b(?:of|in|among|over|across) (?:all|the|these|our|this)"
+        r"(?: of)?(?: the)?(?: last)?\s?(?P<n>two|three|four|five|six|seven|eight|\d+)?\s?(?:finished )?"
+        r"(?:runs?|history|session|night|record)?|[^,.;]*?\bso far|[^,.;]*?\bruns?\b|[^,.;]*?\bever)?",
+        re.IGNORECASE,
+    )
+    for found in pattern.finditer(s.text):
+        if not found["ord"] and not found["rest"] and not re.search(r"\bnew $|\bis the $", s.text[: found.start()]):
+            continue
+        _rank(s, found.start(), found.end(), found["word"].lower(), found["ord"], found["n"])
+    for found in re.finditer(
+        r"rank(?:s|ed)? (?P<ord>first|second|third|fourth|fifth|last)(?: in \w+)?", s.text, re.IGNORECASE
+    ):
+        _rank(s, found.start(), found.end(), "best", found["ord"], None)
+    for found in re.finditer(r"behind only the (?:incumbent|parent|baseline)", s.text, re.IGNORECASE):
+        _rank(s, found.start(), found.end(), "best", "second", None)
+
+
+def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:
+    inside = [i for i, token in enumerate(s.tokens) if token.start >= start and token.end <= end]
+    if not inside or any(i in s.used for i in inside if s.codes[i] not in "NRw"):
+        return
+    s.look(inside[0])
+    quantity = next((s.tokens[i].value for i in inside if s.codes[i] == "Q"), None)
+    name, _, direction = s.known.objective.partition(":")
+    if quantity is None and word in ("longest", "shortest"):
+        quantity = Quantity(("metric:episode_length",))
+    near = s.quantity(inside[0])
+    if quantity is None and near is not None and near.section in ("metric", "curve"):
+        quantity = near
+    quantity = quantity or Quantity((f"metric:{name}",))
+    low = word in SMALLER or word == "most low"
+    if word in ("best", "worst"):
+        lower_better = bool(LOWER_IS_BETTER.search(quantity.keys[0])) or (
+            quantity.keys[0] == f"metric:{name}" and direction == "min"
+        )
+        low = lower_better == (word == "best")
+    runs = s.known.finished
+    if last:
+        count = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8}.get(last.lower()) or int(
+            last
+        )
+        runs = runs[-count:] if "last" in s.text[start:end].lower() else runs
+    aspects = {"last"} if quantity.section == "curve" else set[str]()
+    values = {run.run_id: value for run in runs if (value := s.one(quantity, run, aspects)) is not None}
+    mine = values.get(s.subject.run_id)
+    if mine is None or len(values) < 2:
+        s.judge(inside[0], inside[-1], None, "nothing in the record to rank")
+        return
+    place = 1 + sum((value < mine) if low else (value > mine) for value in values.values())
+    wanted = {None: 1, "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "last": len(values)}[
+        ordinal.lower() if ordinal else None]  # fmt: skip
+    s.judge(inside[0], inside[-1], place == wanted, f"place {place} of {len(values)} by {quantity.keys[0]}")

@@ -1,0 +1,285 @@
+"""Prose cut into tokens: numbers with what their digits imply, quantities, runs, and the words between them."""
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from lab.claims.known import Known
+from lab.claims.words import (
+    ASPECTS,
+    CODES,
+    ORDINALS,
+    PARENT_IF_LAST,
+    RATIOS,
+    ROLES,
+    UNITS,
+    WORDS,
+    Quantity,
+    vocabulary,
+)
+
+SAME_LENGTH = str.maketrans({
+    "\u2212": "-", "\u2013": "-", "\u2011": "-",  # minus, en dash, hyphen that does not break
+    "\u2014": ";",  # an em dash begins another clause
+    "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
+    "\u00a0": " ", "\u202f": " ", "\t": " ", "`": " ", "*": " ", "\u2248": "~",
+})  # fmt: skip
+"""Other ways to write the same, one character for one, so that places stay."""
+MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "": 1.0}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as written."""
+
+    value: float
+    step: float
+    """One unit of its last digit."""
+    approximate: bool = False
+    percent: bool = False
+    points: bool = False
+    """Percentage points."""
+    times: bool = False
+    signed: bool = False
+    unit: bool = False
+    """It has a unit that no record has."""
+    word: bool = False
+
+    def fits(self, value: float) -> bool:
+        """Whether `value`, rounded as this number is, could be written so."""
+        slack = self.step / 2
+        if self.approximate:
+            slack = max(self.step, 0.05 * abs(value))
+        return abs(value - self.value) <= slack * 1.01 + 1e-12 * abs(value)
+
+    def scaled(self, factor: float) -> "Number":
+        """The same in another unit."""
+        return Number(self.value * factor, self.step * factor, self.approximate, self.percent, signed=self.signed)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of the text."""
+
+    code: str
+    """One letter; see `words.CODES`, and N number, Q quantity, R run, p aspect, h ratio, n ordinal."""
+    start: int
+    end: int
+    value: Any = None
+
+
+NUMBER = re.compile(
+    r"(?P<about>(?:~|about |around |roughly |approximately |approx\.? |circa |nearly |almost |some )\s*)?"
+    r"(?P<sign>(?<![\w.)\]])[+-])?"
+    r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?P<exponent>e[+-]?\d+)?"
+    r"(?:(?P<magnitude>[KMkB](?![\w])|[ ](?:[KM]|million|thousand)(?![\w]))"
+    r"|\s?(?P<percent>%|percent\b|per cent\b)|(?P<points>\s?%?[ -]?(?:percentage[ -])?points?\b|\s?pp\b))?"
+    r"(?P<times>\s?(?:x|×)(?![\w])(?!\s?\d)|\s?times\b|-?fold\b)?"
+    rf"(?P<unit>\s?{UNITS}(?![\w/%]))?",
+    re.IGNORECASE,
+)  # fmt: skip
+TERM = r"\d[\d,.]*"
+EQUATION = re.compile(
+    rf"(?<![\w.]){TERM}(?:\s?[x×·*/÷%+-]\s?{TERM})+\s?(?:==?\s?-?\d(?:[\d,.]*\d)?|(?:is|gives|makes)\s?-?\d[\d,.]*\d)",
+    re.IGNORECASE,
+)
+RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(?:-[a-z0-9]{4})?")
+BY_VALUE = re.compile(
+    r"@\s?(?P<key>[a-z][a-z_ ]*?[ =]?)?(?P<number>\d*\.?\d+(?:e-?\d+)?)(?P<m>[KM])?|"
+    r"(?:the |a )?(?P<number2>\d*\.\d+(?:e-?\d+)?|\d+(?:\.\d+)?[KM])(?: steps?|-step)? (?:run|one|config)\b|"
+    r"(?:the |a )?(?P<key3>[a-z_]+(?: [a-z_]+)?)[ =](?P<number3>\d*\.\d+(?:e-?\d+)?) run\b",
+    re.IGNORECASE,
+)
+HEADED = re.compile(
+    r"^\s*[-*•]\W*(?:(?P<number>\d*\.\d+(?:e-?\d+)?) (?P<key>[a-z_]+(?: [a-z_]+)?)"
+    r"|(?P<key2>[a-z_]+(?: [a-z_]+)?)[ =](?P<number2>\d*\.\d+(?:e-?\d+)?))(?: \([^)]*\))?:",
+    re.IGNORECASE,
+)
+"""A bullet about the runs with a value: `0.01 ent_coef: …`."""
+DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:]+Z?)?|v\d+(?:\.\d+)+|\d+(?:\.\d+){2,}")
+COVERAGE = re.compile(r"95 ?%(?= (?:confidence|interval|CI|conf))|95 ?% ?(?:CI\b|interval)", re.IGNORECASE)
+WORD = re.compile(r"[A-Za-z0-9]+")
+NAMES = (("R", RUN_ID), ("w", DATE), ("w", COVERAGE), ("E", EQUATION))
+ARROWS = {"->": ">", "→": ">", "⟶": ">", "⇒": ">", "↑": "u", "↗": "u", "↓": "d", "↘": "d"}
+ARROW = re.compile("|".join(ARROWS))
+NAMED = re.compile(r"\brun\s+(?P<name>[a-z0-9]{4,8})\b(?<=[\w])", re.IGNORECASE)
+
+
+@cache
+def _coded() -> list[tuple[str, Any, re.Pattern[str]]]:
+    """Kinds of words in the order they are tried; the longest match counts."""
+    found: list[tuple[str, Any, re.Pattern[str]]] = []
+    for aspect, pattern in ASPECTS.items():
+        found.append(("p", aspect, _whole(pattern)))
+    for pattern, ratio in RATIOS.items():
+        found.append(("h", ratio, _whole(pattern)))
+    for pattern, role in ROLES.items():
+        found.append(("R", role, _whole(pattern)))
+    found.append(("R", "parent", re.compile(rf"(?:{PARENT_IF_LAST})(?=\s*(?:$|[.,;:)]))", re.IGNORECASE)))
+    found += [(code, None, _whole(pattern)) for code, pattern in CODES.items()]
+    return found
+
+
+def _whole(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{pattern})(?![\w])", re.IGNORECASE)
+
+
+def _merged(tokens: list[Token]) -> list[Token]:
+    """`the incumbent c5np`, `the 0.01 run (m7rv)`: one run, named twice."""
+    found: list[Token] = []
+    for token in tokens:
+        if token.code == "R" and found and found[-1].code == "R":
+            known = token.value if not isinstance(token.value, str) or token.value not in OWN_ROLES else found[-1].value
+            found[-1] = Token("R", found[-1].start, token.end, known)
+        elif token.code == ")" and len(found) > 2 and [t.code for t in found[-3:]] == ["R", "(", "R"]:
+            found[-3:] = [Token("R", found[-3].start, token.end, found[-1].value)]
+        else:
+            found.append(token)
+    return found
+
+
+OWN_ROLES = ("parent", "incumbent", "baseline", "run", "failed", "best")
+
+
+class Reader:
+    """Cuts text into tokens, with the names of one record."""
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+        self.quantities = vocabulary(known)
+        self.short = {run.run_id.rpartition("-")[2]: run.run_id for run in known.runs if "-" in run.run_id}
+
+    def tokens(self, sentence: str) -> list[Token]:
+        """Tokens of one sentence, in order."""
+        text, found, place = sentence.translate(SAME_LENGTH), list[Token](), 0
+        if headed := HEADED.match(text):
+            number = _number(NUMBER.match(headed["number"] or headed["number2"]))
+            runs = self._by_value(headed["key"] or headed["key2"], number)
+            if runs:
+                begin = min(i for i in (headed.start("number"), headed.start("key2")) if i >= 0)
+                place = max(headed.end("key"), headed.end("number2"))
+                found.append(Token("R", begin, place, runs))
+        while place < len(text):
+            token = self._next(text, place)
+            if token is None:
+                place += 1
+                continue
+            found.append(token)
+            place = token.end
+        return _merged(found)
+
+    def _next(self, text: str, at: int) -> Token | None:
+        if text[at].isspace():
+            return None
+        if arrow := ARROW.match(text, at):
+            return Token(ARROWS[arrow.group()], at, arrow.end())
+        inside = at > 0 and (text[at - 1].isalnum() or text[at - 1] == "_")
+        named = None if inside else self._name(text, at) or self._number(text, at)
+        if named is not None or (text[at].isalnum() and not inside):
+            return named or self._word(text, at)
+        return Token(text[at], at, at + 1) if text[at] in ",;.:()[]-=/|" else None
+
+    def _name(self, text: str, at: int) -> Token | None:
+        """Ids, runs by value, equations, and what is no number though it has digits."""
+        for code, pattern in NAMES:
+            if found := pattern.match(text, at):
+                return Token(code, at, found.end(), found.group())
+        if (found := BY_VALUE.match(text, at)) and (runs := self._alike(found)):
+            return Token("R", at, found.end(), runs)
+        if (found := WORD.match(text, at)) and found.group().lower() in self.short:
+            return Token("R", at, found.end(), self.short[found.group().lower()])
+        if (found := NAMED.match(text, at)) and re.search(r"\d", found["name"]) and re.search("[a-z]", found["name"]):
+            return Token("R", at, found.end(), self.short.get(found["name"].lower(), "?"))
+        return None
+
+    def _alike(self, found: re.Match[str]) -> tuple[str, ...]:
+        """Runs that have the value which a match of `BY_VALUE` names."""
+        key = (found["key"] or found["key3"] or "").strip(" =")
+        number = _number(NUMBER.match(found["number"] or found["number2"] or found["number3"]))
+        return self._by_value(key, number.scaled(MAGNITUDES[(found["m"] or "").lower()]) if number else None)
+
+    def _by_value(self, key: str, number: Number | None) -> tuple[str, ...]:
+        """Runs whose config has this value, of this key or of any that was ever changed."""
+        if number is None:
+            return ()
+        quantity = self.quantity(key, 0) if key else None
+        keys = {k.partition(":")[2] for k in quantity[0].keys} if quantity else {
+            key for run in self.known.runs for key in run.changed}  # fmt: skip
+        return tuple(
+            run.run_id
+            for run in reversed(self.known.runs)
+            if any(
+                real(v := run.config.get(key)) and math.isclose(float(v or 0), number.value, rel_tol=0.02)
+                for key in keys
+            )
+        )
+
+    def _number(self, text: str, at: int) -> Token | None:
+        found = NUMBER.match(text, at)
+        if found is None:
+            return None
+        end = found.end()
+        if end < len(text) and (text[end].isalpha() or text[end] == "_") and not found["unit"]:
+            return None  # a name that begins with a digit
+        number = _number(found)
+        while end > at and text[end - 1].isspace():
+            end -= 1
+        return Token("N", at, end, number)
+
+    def _word(self, text: str, at: int) -> Token | None:
+        quantity = self.quantity(text, at)
+        best: Token | None = Token("Q", at, quantity[1], quantity[0]) if quantity else None
+        for code, value, pattern in _coded():
+            found = pattern.match(text, at)
+            if found and (best is None or found.end() > best.end):
+                best = Token(code, at, found.end(), value)
+        if best is None:
+            found = re.compile(r"\w+").match(text, at)
+            return Token("w", at, found.end()) if found else None
+        word = text[best.start : best.end].lower()
+        if word in WORDS and best.code == "w":
+            return Token("N", at, best.end, Number(float(WORDS[word]), 1.0, word=True))
+        if word in ORDINALS and best.code == "w":
+            return Token("n", at, best.end, ORDINALS[word])
+        return best
+
+    def quantity(self, text: str, at: int) -> tuple[Quantity, int] | None:
+        """The longest name of a quantity here, and where it ends."""
+        best: tuple[Quantity, int] | None = None
+        for pattern, quantity in self.quantities:
+            found = pattern.match(text, at)
+            if found and found.end() > at and (best is None or found.end() > best[1]):
+                best = quantity, found.end()
+        return best
+
+
+def _number(found: re.Match[str] | None) -> Number | None:
+    if found is None:
+        return None
+    digits = found["digits"].replace(",", "")
+    magnitude = MAGNITUDES[{"million": "m", "thousand": "k"}.get(m := (found["magnitude"] or "").strip().lower(), m)]
+    exponent = 10.0 ** int((found["exponent"] or "e0")[1:])
+    decimals = len(digits.partition(".")[2])
+    value = float(digits) * exponent * magnitude
+    return Number(
+        value=-value if found["sign"] == "-" else value,
+        step=10.0**-decimals * exponent * magnitude,
+        approximate=bool(found["about"]),
+        percent=bool(found["percent"]) and not found["points"],
+        points=bool(found["points"]),
+        times=bool(found["times"]),
+        signed=bool(found["sign"]),
+        unit=bool(found["unit"]),
+    )
+
+
+def real(value: object) -> bool:
+    """A number, and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def as_number(text: str) -> float:
+    """A number of an equation."""
+    return float(text.replace(",", "").rstrip("."))

@@ -1,0 +1,175 @@
+"""A number of a quantity: of a run, of the next config, of a prediction."""
+
+import re
+
+from lab.claims.differences import compared
+from lab.claims.reading import Sentence, fits
+from lab.claims.tokens import Number, real
+from lab.claims.words import FUTURE, GENERAL, LATER, Quantity
+
+
+def numbers(s: Sentence) -> None:
+    """What is left: a number of a quantity of a run."""
+    lists = _lists(s)
+    for index, token in enumerate(s.tokens):
+        if token.code != "N" or index in s.used:
+            continue
+        s.look(index)
+        number = s.number(index)
+        quantity = s.quantity(index)
+        if _no_claim(s, index, number, quantity):
+            continue
+        if number.unit or (quantity is not None and quantity.foreign) or s.word(index - 1) == "seed":
+            s.judge(index, index, None, "nothing in the record has that name")
+            continue
+        if quantity is None:
+            hit = elsewhere(s, index, number)
+            s.judge(index, index, True if hit else None, hit or "it is not said what it is of")
+            continue
+        position = re.search(r"\bsteps?\s*$", s.text[: token.start].lower().rstrip("~ ")) and "p" in s.codes[:index]
+        if position:
+            _position(s, index, number)
+            continue
+        if s.section == "next_step":
+            plans(s, index, quantity, number)
+            continue
+        if index in lists:
+            _listed(s, index, lists[index], quantity, number)
+            continue
+        _of_a_run(s, index, number, quantity)
+
+
+def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> None:
+    values = [v for run in s.alike(s.owner(index)) for v in s.values(quantity, run, s.aspects(index))]
+    if number.percent and all(abs(value) > 1 for value, _ in values):
+        values = []
+    if not values:
+        hit = elsewhere(s, index, number) if number.percent else None
+        s.judge(index, index, True if hit else None, hit or "nothing in the record says it")
+        return
+    true = any(fits(number, value) for value, _ in values)
+    if number.signed and not true:  # `perf 0.98 (-0.02)`
+        true = any(fits(number, new - old) for new, old, _ in compared(s, quantity, index))
+    hit = None if true or s.adjacent(index) else elsewhere(s, index, number)
+    false = False if s.attached(index) else None
+    s.judge(index, index, true or hit is not None or false, hit or "; ".join(what for _, what in values[:2]))
+
+
+COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
+
+
+def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None) -> bool:
+    """How many runs lie behind something; `one` as a pronoun; what holds of the method in general."""
+    token = s.tokens[index]
+    position = (
+        quantity is not None
+        and "steps:all" in quantity.keys
+        and re.search(r"\b(at|after|around|near|until|within|first)\s+(step\s+)?$", s.text[: token.start].lower())
+    )
+    if position and not any(fits(number, value) for value in s.known.told.values()):
+        return True
+    if COUNTED.match(s.text, token.end) and not number.percent:
+        return True
+    if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in ("Q", "k"):
+        return True
+    counting = quantity is not None and quantity.section in ("count", "config", "derived", "noise")
+    far = index + 2 < len(s.codes) and "Q" not in s.codes[index + 1 : index + 3]
+    if number.word and (not counting or far):
+        return True
+    return GENERAL.search(s.text[: token.start]) is not None and s.section in ("theory", "next_step")
+
+
+def elsewhere(s: Sentence, index: int, number: Number) -> str | None:
+    """What the number says of another quantity of the sentence, or of the objective, if it fits one."""
+    others = [token.value for token in s.tokens if token.code == "Q"]
+    runs = s.alike(s.owner(index)) + ([s.subject] if s.codes[index - 1 : index] == "(" else [])
+    for quantity in [*others, s.objective]:
+        for run in runs:
+            for value, what in s.values(quantity, run, s.aspects(index)):
+                if fits(number, value):
+                    return what
+    return None
+
+
+def _position(s: Sentence, index: int, number: Number) -> None:
+    """The step of a curve's extreme."""
+    quantity = next((s.tokens[i].value for i in range(index, -1, -1)
+                     if s.codes[i] == "Q" and "steps:all" not in s.tokens[i].value.keys), None)  # fmt: skip
+    curves = [c for k in (quantity.keys if quantity else ()) if (c := s.subject.curves.get(k.partition(":")[2]))]
+    steps = [extreme.step for curve in curves for extreme in (curve.max, curve.min)]
+    true = any(number.fits(step) for step in steps) if steps else None
+    s.judge(index, index, true, f"extremes at steps {', '.join(f'{step:,.0f}' for step in steps)}")
+
+
+def _lists(s: Sentence) -> dict[int, int]:
+    """Places in lists of four numbers that quarters are given as, or of as many as there are replicates."""
+    found: dict[int, int] = {}
+    for match in re.finditer(r"N(?:[,/]N)+(?:,?&N)?|N&N|N(?:/N)+", s.codes):
+        places = [i for i in range(match.start(), match.end()) if s.codes[i] == "N"]
+        if len(places) >= 3:
+            found |= {place: position for position, place in enumerate(places)}
+    return found
+
+
+def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: Number) -> None:
+    owner, values, sure = s.owner(index), list[float](), False
+    if quantity.section == "count":
+        quantity = next((t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.objective)
+        sure = True
+    for key in quantity.keys:
+        name = key.partition(":")[2]
+        if any(token.code == "p" and token.value == "quarter" for token in s.tokens):
+            sure = True
+            values += [
+                c.quarter_means[position] for c in [owner.curves.get(name)] if c and position < len(c.quarter_means)
+            ]
+        elif metric := owner.metrics.get(name):
+            replicates = any(token.code == "Q" and "count:replicates" in token.value.keys for token in s.tokens)
+            values += metric.values if replicates else [metric.mean]
+            sure = sure or replicates
+    if not values:
+        values = [value for value, _ in s.values(quantity, owner, s.aspects(index))]
+        sure = s.attached(index)
+    true: bool | None = any(fits(number, value) for value in values) if values else None
+    s.judge(
+        index, index, None if true is False and not sure else true, ", ".join(f"{value:.6g}" for value in values[:4])
+    )
+
+
+def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: int | None = None) -> None:
+    """A value of the next config, or of a prediction."""
+    proposal = s.known.proposal
+    owner = s.owner(index)
+    base = s.known.get(proposal.parent) if proposal else None
+    values: list[tuple[float, str]] = []
+    extra = (
+        ("config:train.ent_coef",) if "curve:losses/entropy" in quantity.keys else ()
+    )  # `reduce entropy: 0.1 -> 0.05`
+    for key in (*quantity.keys, *extra):
+        section, _, name = key.partition(":")
+        if proposal and section == "config" and real(proposal.overrides.get(name)):
+            values.append((float(proposal.overrides[name]), f"proposed {name} {proposal.overrides[name]}"))
+        elif section == "proposal" and proposal:
+            values += [(p.coverage, f"coverage {p.coverage}") for p in proposal.predictions]
+        elif proposal and section == "metric":
+            for p in proposal.predictions:
+                if p.metric == name:
+                    values += [(p.low, f"predicted from {p.low:.6g}"), (p.high, f"to {p.high:.6g}")]
+    decided = bool(values)
+    to = first is not None or re.search(r"o$", s.codes[:index]) is not None
+    if number.percent and proposal:
+        values += [(p.coverage, f"coverage {p.coverage}") for p in proposal.predictions]
+    told = re.search(r"\b(from|was|were|now|current|currently|too|instead of|ran|had)\b", s.text) is not None
+    if not (decided and to and quantity.section == "config"):
+        plain = s.known.run if told or quantity.section != "config" else None
+        for run in filter(None, (owner if "R" in s.codes else None, base, plain)):
+            values += s.values(quantity, run, s.aspects(index))
+    start = first if first is not None else index
+    if any(fits(number, value) for value, _ in values):
+        s.judge(start if first is None else index, index, True, values[0][1])
+        return
+    if LATER.search(s.text[: s.tokens[index].start]) and not FUTURE.search(s.text):
+        s.used.add(index)  # an idea beyond what was staged
+        return
+    s.judge(start if first is None else index, index, False if values else None,
+            "; ".join(what for _, what in values[:2]) or "nothing of it in the record")  # fmt: skip

@@ -1,0 +1,192 @@
+"""Statements without a number: comparisons, verdicts, what was changed."""
+
+import math
+import re
+
+from lab.claims.known import KnownRun
+from lab.claims.reading import NOBODY, Sentence
+from lab.claims.tokens import real
+from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
+
+ALL_ELSE = re.compile(
+    r"(?:everything|all|other things?|nothing)(?: else)?(?: (?:is|was|were|stayed|are|thing is))* "
+    r"(?:identical|the same|same|unchanged|equal|changed)",
+    re.IGNORECASE,
+)
+VERBS = {"lowered", "raised", "increased", "reduced", "decreased", "cut", "rose", "fell", "dropped"}
+
+
+def comparisons(s: Sentence) -> None:
+    """`higher than its parent`, `below the incumbent`, `unchanged`, `fell below the parent's`, without a number."""
+    if s.section == "next_step" and FUTURE.search(s.text):
+        return
+    for first, last in s.matches(
+        r"[ud]Q[w]?R?[w]?[at]w?R|[ud][wd]?t[w]{0,2}[RQp]|[ud]{1,2}w{0,2}R|[ud]t?w?R|[ud]$|[ud](?=[,.;&])|[ud]aR"
+    ):
+        if any(i in s.used for i in range(first, last + 1)) or re.match(r"[:=]?N", s.codes[last + 1 :]):
+            continue
+        quantity = s.quantity(first)
+        named = next((s.run_of(s.tokens[i]) for i in range(last, first - 1, -1) if s.codes[i] == "R"), None)
+        reference = named or s.reference
+        if quantity is None or quantity.foreign or reference is NOBODY:
+            continue
+        bare = "R" not in s.codes[first : last + 1]
+        if (
+            bare
+            and s.word(first) in {"up", "down", "more", "less", "cut", "extra", "higher", "lower", "longer", "deeper"}
+            and not (re.search(r"\bit (?:is|was)\b", s.text.lower()))
+        ):
+            continue
+        new, old = s.one(quantity, s.subject, s.aspects(first)), s.one(quantity, reference, s.aspects(first))
+        if new is None or old is None:
+            continue
+        up = s.codes[last if s.codes[last] in "ud" and s.codes[first] in "ud" else first] == "u"
+        start = first
+        if first > 0 and s.codes[first - 1] == "Q" and bare:
+            start = first - 1
+        s.judge(start, last, (new > old) == up and new != old, f"{old:.6g} in {reference.run_id}, {new:.6g} now")
+
+
+def sames(s: Sentence) -> None:
+    """`the same as before`, `unchanged`."""
+    for first, last in s.matches(r"e(?:w{0,2}[tw]?R)?"):
+        if any(i in s.used for i in range(first, last + 1)) or re.match(r"[w]?N", s.codes[last + 1 :]):
+            continue
+        if "R" not in s.codes[first : last + 1] and s.word(first) != "unchanged":
+            continue
+        quantity = s.quantity(first)
+        new, old = s.one(quantity, s.subject, s.aspects(first)), s.one(quantity, s.reference, s.aspects(first))
+        if new is None or old is None:
+            continue
+        s.judge(first, last, math.isclose(new, old, rel_tol=0.01), f"{old:.6g} before, {new:.6g} now")
+
+
+def verdicts(s: Sentence) -> None:
+    """`better than the incumbent`, `a significant improvement`, `inconclusive`, `the incumbent beaten`."""
+    for first, last in s.matches(r"[bg]wR[at]w?R"):
+        s.subject, other = s.run_of(s.tokens[first + 2]), s.tokens[last]
+        came = s.subject.verdicts.get(s.run_of(other).run_id)
+        wanted = {"b": "better", "g": "worse"}[s.codes[first]]
+        s.judge(first, last, came.verdict == wanted if came else None, f"verdict: {came.verdict if came else 'none'}")
+    for first, last in [*s.matches(r"[bg](?:[ta][w]{0,2}[Rp]|w?R)"), *s.matches(r"R[w]{0,2}b|i|b|g")]:
+        if any(i in s.used for i in range(first, last + 1)):
+            continue
+        codes = s.codes[first : last + 1]
+        code = next(c for c in codes if c in "bgi")
+        if "p" in codes:
+            _against_sampled(s, first, last, code)
+            continue
+        word = next(s.word(i) for i in range(first, last + 1) if s.codes[i] == code)
+        firm = re.search(
+            r"\b(significant(ly)?|clear(ly)?|solid|definite(ly)?)\s*$", s.text[: s.tokens[first].start].lower()
+        )
+        if "R" not in codes and code != "i" and not firm:
+            continue
+        reference = next((s.run_of(s.tokens[i]) for i in range(first, last + 1) if s.codes[i] == "R"), None)
+        if reference is s.subject:
+            continue
+        near = s.quantity(first)
+        spoken = "Q" in s.codes[:first] or s.text.lstrip()[:1].islower()
+        if near and near.section == "metric" and s.objective.keys[0] not in near.keys and "R" in codes and spoken:
+            _in_a_metric(s, first, last, code, near, reference or s.reference)
+            continue
+        known = s.subject.verdicts
+        against = reference.run_id if reference else next(iter(known), None)
+        said = {"b": "better", "g": "worse", "i": "inconclusive"}[code]
+        start = first
+        if firm:
+            start -= len(re.findall(r"\w+", firm.group(0)))
+        start = max(start, 0)
+        if against and against in known:
+            s.judge(start, last, known[against].verdict == said, f"verdict against {against}: {known[against].verdict}")
+        else:
+            _without_verdict(s, start, last, said, reference, word)
+
+
+def _without_verdict(s: Sentence, start: int, last: int, said: str, reference: KnownRun | None, word: str) -> None:
+    """No verdict is on record: only the means can speak, and only against."""
+    name, _, direction = s.known.objective.partition(":")
+    new, old = s.subject.metrics.get(name), reference.metrics.get(name) if reference else None
+    if not new or not old or said == "inconclusive":
+        s.judge(start, last, None, "no verdict of it is on record")
+        return
+    better = (new.mean > old.mean) == (direction != "min")
+    wrong = better != (said == "better")
+    s.judge(
+        start,
+        last,
+        False if wrong else None,
+        f"{name} {old.mean:.6g} and {new.mean:.6g}; no verdict is on record ({word})",
+    )
+
+
+def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quantity, reference: KnownRun) -> None:
+    """`slightly better than prior`, said of a metric that is not the objective: its mean decides."""
+    new, old = s.one(quantity, s.subject, set()), s.one(quantity, reference, set())
+    if new is None or old is None:
+        return
+    better = (new < old) if LOWER_IS_BETTER.search(quantity.keys[0]) else (new > old)
+    s.judge(first, last, better == (code == "b") and new != old, f"{quantity.keys[0]}: {old:.6g} to {new:.6g}")
+
+
+def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
+    name, _, direction = s.known.objective.partition(":")
+    greedy, metric = s.subject.greedy.get(name), s.subject.metrics.get(name)
+    if greedy is None or metric is None:
+        return
+    of_greedy = not any(s.codes[i] == "p" and s.tokens[i].value == "greedy" for i in range(first, last + 1))
+    better = ((greedy > metric.mean) == (direction != "min")) == of_greedy
+    s.judge(first, last, better == (code == "b"), f"greedy {name} {greedy:.6g}, sampled {metric.mean:.6g}")
+
+
+def alterations(s: Sentence) -> None:
+    """`no overrides`, `only the learning rate was changed`, `two keys were changed`, `everything else is identical`."""
+    proposed = s.section == "next_step" and s.known.proposal is not None
+    changed = set(s.known.proposal.overrides) if proposed and s.known.proposal else set(s.subject.changed)
+    told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
+    only: bool | None = None
+    for first, last in s.matches(r"z[w]{0,2}Q(?:[w]{0,2}v)?|vzw?Q|z(?:[w]{0,1})v[w]{0,2}Q|zk[w]{0,2}Q"):
+        quantity = next(s.tokens[i].value for i in range(first, last + 1) if s.codes[i] == "Q")
+        if "v" not in s.codes[max(0, first - 2) : last + 1] or quantity.section != "config":
+            continue
+        only = {key.partition(":")[2] for key in quantity.keys} >= changed and len(changed) == 1
+        start = first - 1 if first and s.codes[first - 1] == "v" and "v" not in s.codes[first : last + 1] else first
+        s.judge(start + 1 if s.codes[start] == "v" and s.codes[start + 1] == "z" else start, last, only, told)
+    for first, last in s.matches(r"x[w]{0,1}k|x[w]{0,2}v"):
+        s.judge(first, last, not changed, told)
+    for first, last in s.matches(r"[Nn]?z?N[w]?k(?:[w]{0,3}v)?|vzNk|vNk|Nk"):
+        place = next(i for i in range(first, last + 1) if s.codes[i] == "N")
+        number = s.number(place)
+        if number.percent or number.step != 1 or number.value > 20:
+            continue
+        s.judge(first, last, number.value == len(changed), told)
+    for found in ALL_ELSE.finditer(s.text):
+        inside = [i for i, token in enumerate(s.tokens) if token.start >= found.start() and token.end <= found.end()]
+        if not inside or ("nothing" in found.group().lower()) != (
+            "changed" in found.group().lower().replace("unchanged", "")
+        ):
+            continue
+        named = s.named | {key.partition(":")[2] for token in s.tokens if token.code == "Q" for key in token.value.keys}
+        s.judge(inside[0], inside[-1], only if only is not None else changed <= named, told)
+
+
+def directions(s: Sentence) -> None:
+    """`Policy entropy went up instead of down`, `learning rate was lowered`."""
+    for first, last in s.matches(r"Qw{0,2}[ud]w{0,2}[ud]?"):
+        if any(i in s.used for i in range(first + 1, last + 1)) or re.match(r"[w]?[NRQto]", s.codes[last + 1 :]):
+            continue
+        quantity = s._value(first)
+        place = next(i for i in range(first + 1, last + 1) if s.codes[i] in "ud")
+        up = s.codes[place] == "u"
+        curve = next((c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))), None)
+        if quantity.section == "curve" and curve and re.search(r"while training|during training", s.text):
+            s.judge(place, last, (curve.last > curve.first) == up, f"first {curve.first:.6g}, last {curve.last:.6g}")
+        elif quantity.section == "config" and s.word(place) in VERBS:
+            key = quantity.keys[0].partition(":")[2]
+            values = s.subject.changed.get(key)
+            true = (
+                bool(values) and all(real(v) for v in values or ()) and (values[1] > values[0]) == up
+                if values
+                else False
+            )
+            s.judge(first, last, true, f"{key}: {values[0]} to {values[1]}" if values else f"{key} was not changed")

@@ -1,0 +1,234 @@
+"""The vocabulary of run reports: what they speak of, and how.
+
+A quantity is named by keys into the record, each with where it lies: `metric:perf`, `curve:losses/entropy`,
+`config:train.ent_coef`, `derived:batch_size`, `noise:sd`. A word for a thing that no record has is foreign.
+"""
+
+import re
+from dataclasses import dataclass
+
+from lab.claims.known import Known
+
+FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a number may be of."""
+
+    keys: tuple[str, ...]
+
+    @property
+    def foreign(self) -> bool:
+        """No record has it."""
+        return not self.keys
+
+    @property
+    def section(self) -> str:
+        """Where it lies: metric, curve, config, derived, noise, count."""
+        return self.keys[0].partition(":")[0] if self.keys else FOREIGN
+
+
+def _(*keys: str) -> Quantity:
+    return Quantity(keys)
+
+
+SPOKEN: list[tuple[str, Quantity]] = [
+    (r"perf(ormance)?", _("metric:perf", "curve:environment/perf")),
+    (r"(mean )?(episode |episodic )?(reward|return)s?", _(
+        "metric:mean_reward", "metric:episode_return", "curve:environment/episode_return")),
+    (r"episode lengths?|episodes (lasted|last|were)|episodes", _("metric:episode_length")),
+    (r"succe(ss(es)?|eds?|eded)( ?rates?)?|sr", _("metric:success_rate")),
+    (r"collisions?( ?rate)?|crash(es|ed|ing)?( rate)?|collid(es?|ed|ing)|coll\.?", _("metric:collision_rate")),
+    (r"off[ -]?road([ -]?rate)?", _("metric:offroad_rate")),
+    (r"sps|throughput|(agent )?steps per second|training speed|speed of training", _("metric:sps", "curve:SPS")),
+    (r"(agent|env|environment|training|total)? ?(time)?steps( of training)?|(step )?budget", _(
+        "metric:agent_steps", "config:train.total_timesteps", "steps:all")),
+    (r"epochs?", _("metric:epoch", "derived:epochs")),
+    (r"upd(ate)?[ _-]?ep(ochs?)?|passes( over)?", _("config:train.update_epochs")),
+    (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size")),
+    (r"mini-?batches|minibatch(?! ?size)|minibatches per (update|epoch|batch)", _("derived:minibatches")),
+    (r"mini-?batch[ _]size", _("config:train.minibatch_size")),
+    (r"segments?", _("derived:segments")),
+    (r"agents?", _("derived:agents")),
+    (r"(vec |vector )?workers?", _("config:vec.num_workers")),
+    (r"vec(tori[sz]ed)? env(ironment)?s?", _("config:vec.num_envs")),
+    (r"env(ironment)?s|copies", _("config:vec.num_envs", "config:env.num_envs", "derived:agents")),
+    (r"bptt([ _]horizon)?|horizon", _("config:train.bptt_horizon")),
+    (r"lr|learning[ _-]?rates?|step size", _("config:train.learning_rate")),
+    (r"ent(ropy)?[ _]?coef(ficient)?s?|ent|entropy (bonus(es)?|regulari[sz](ation|er)|weight|term)", _(
+        "config:train.ent_coef")),
+    (r"(policy |final )?entropy|H(?=[ :=])", _("curve:losses/entropy")),
+    (r"gamma|discount(ing)?( factor)?|\u03b3", _("config:train.gamma")),
+    (r"(gae[ _-]?)?lambda|gae|\u03bb", _("config:train.gae_lambda")),
+    (r"clip(ping)?([ _](coef(ficient)?|range|ratio|threshold))?", _("config:train.clip_coef")),
+    (r"clip[ _]?frac(tion)?s?", _("curve:losses/clipfrac")),
+    (r"vf[ _]coef|value([ _-]function)? (loss )?(coef(ficient)?|weight)", _("config:train.vf_coef")),
+    (r"value([ _-]function)?[ _]loss", _("curve:losses/value_loss")),
+    (r"policy[ _]loss", _("curve:losses/policy_loss")),
+    (r"explained[ _]variance|value fit|explains|variance of the returns", _("curve:losses/explained_variance")),
+    (r"(approx(imate)?[ _])?kl([ _-]divergence)?", _("curve:losses/approx_kl")),
+    (r"grad(ient)?[ _]norms?", _("curve:losses/grad_norm")),
+    (r"hidden[ _](size|units|width)|network width", _("config:policy.hidden_size")),
+    (r"replicates?|seeds?", _("count:replicates")),
+    (r"degrees of freedom|dof", _("noise:dof")),
+    (r"(replicate |seed )?noise( floor)?( between replicates)?|sd|standard deviation|std|\u03c3", _("noise:sd")),
+    (r"effect( size)?", _("verdict:effect")),
+    (r"coverage", _("proposal:coverage")),
+    (r"(finished|completed) runs", _("count:finished")),
+    (r"(gpu|cpu|vram|ram|disk|host)([ _]?(memory|load|util\w*|usage|time))?|memory|util\w*|wall[ -]?clock( time)?|power"
+     r"( draw)?|temperature|load|median|max_grad_norm|standard errors?|checkpoint size|loss spikes?", Quantity(())),
+]  # fmt: skip
+"""Pattern to quantity; the longest match counts."""
+
+ROLES: dict[str, str] = {
+    r"(the )?(previous|prior|preceding|last but one) (run|config(uration)?|one|attempt|value)('s)?|prior|previously"
+    r"|parents?('s)?( run| config(uration)?)?|ancestor|prev\.?": "parent",
+    r"(the )?(incumbent|champion|current best|inc)('s)?( run)?": "incumbent",
+    r"(the )?baseline('s)?( run)?": "baseline",
+    r"(this|the current|our|current|present) run('s)?": "run",
+    r"(the )?best (prior|previous|earlier|past|known) (run|config(uration)?|one)('s)?": "best",
+    r"(the )?(diverged|failed|crashed|pruned|killed) (run|one|attempt)('s)?": "failed",
+}
+PARENT_IF_LAST = r"before|earlier"
+"""`0.58 before`, `the same as before`; not `before it crashed`."""
+
+STRANGE = re.compile(
+    r"\bhuman|\bwiki\b|\bdiscord|\bpaper|\bliterature|\bnot part of this|\bleaderboard|\bforum|\bblog|\bcolleague"
+    r"|\bpublished|\bbenchmark (?:site|page)|\bother team|\bsomebody|\bsomeone",
+    re.IGNORECASE,
+)
+"""A sentence about something that is in no record."""
+LATER = re.compile(
+    r"\b(later|eventually|ideas?|sweep|explore|could|might|may|consider|alternatively|perhaps"
+    r"|if (?:that|it|this)|otherwise)\b",
+    re.IGNORECASE,
+)
+"""An idea beyond what was staged."""
+FUTURE = re.compile(r"\b(expect|predict|anticipat|forecast|should|will|would|aim|target|hope)\w*", re.IGNORECASE)
+GENERAL = re.compile(r"\b(usual|typical|general|common|often|by default|in practice|rule of thumb)\w*", re.IGNORECASE)
+"""About the method, not about a run."""
+CAUSES = re.compile(
+    r"\b(because|due to|thanks to|owing to|drove|drives|driven by|led|leads to|caused|causing|prevented|hurt|hurts"
+    r"|(?:is|are|be) why|as a result of|resulted in|responsible for|credit|helped|explains|explained by"
+    r"|makes? the difference)\b|[⇒⇐]|=>|<=",
+    re.IGNORECASE,
+)
+
+CODES: dict[str, str] = {
+    "u": r"r[oi]se[sn]?|rising|increase[sd]?|increasing|climb(s|ed|ing)?|grew|grow(n|s|th)?|gain(s|ed)?|up|higher|more"
+         r"|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|exceed(s|ed)?|jump(s|ed)?|ahead of"
+         r"|went up|deeper|wider|add(s|ed)|rebound(s|ed)?|extra",
+    "d": r"f[ae]ll(s|en)?|drop(s|ped)?|decrease[sd]?|decreasing|decline[sd]?|down|lower(ed|s|ing)?|below|less|fewer"
+         r"|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker|short of|under"
+         r"|behind|went down|shallower|narrower|gave up|sank|slipped|dip(s|ped)?",
+    "b": r"better|improve(s|d|ment|ments)?|improving|beat(s|en|ing)?|outperform(s|ed|ing)?|surpass(es|ed)?|won|wins",
+    "g": r"worse|worsened|regress(ed|es|ion)|degrad(ed|es|ation)|underperform(s|ed)?|loses to|lost to",
+    "i": r"inconclusive|(statistically )?indistinguishable|not distinguishable|within (the )?noise|no significant \w+"
+         r"|undecided|a draw|a tie|a coin toss|a toss[- ]up|a wash|can ?not be decided?|could not be decided",
+    "e": r"same|unchanged|identical|equal(s|ly)?|constant|stayed|flat|unch\.?",
+    "t": r"than",
+    "a": r"against|versus|vs\.?|compared? (to|with)|relative to|over|from the",
+    "f": r"from",
+    "o": r"to|until",
+    "y": r"by",
+    "&": r"and",
+    "m": r"between|in|within|inside",
+    "s": r"best|highest|lowest|most|fewest|longest|shortest|worst|largest|smallest|fastest|slowest|record|least|top",
+    "x": r"no|not|never|none|without|nothing|neither|isn't|wasn't|didn't|n't",
+    "z": r"only|solely|just|alone|nothing but|single",
+    "k": r"keys?|overrides?|changes?|(hyper)?parameters?|settings?|knobs?|things?|values",
+    "v": r"changed|modified|altered|differs?|changing|touched|moved",
+    "w": r"[^\W\d_]+(['\u2019][a-z]+)?",
+}  # fmt: skip
+"""One letter for each kind of word that a pattern of `lab.claims.reading` asks for."""
+
+ASPECTS: dict[str, str] = {
+    "max": r"peak(s|ed|ing)?|max(imum|imal)?|high point|highest point|topped out",
+    "min": r"min(imum|imal)?|trough|bottomed( out)?|low point",
+    "first": r"start(s|ed|ing)?( value)?|initial(ly)?|beg(an|inning|in)|at first|opening",
+    "last": r"end(s|ed|ing)?|final(ly)?|finish(es|ed)?|settled|at the end|closing|last value",
+    "quarter": r"(first|second|third|last|fourth)[- ]quarter|quarters?( means?)?",
+    "while": r"while training|during training|training curve|in training",
+    "greedy": r"greed(y|ily)( (policy|score|evaluation|mean|eval|actions?))?|likeliest actions?|argmax",
+    "sampled": r"sampl(ed|ing)( (policy|score|mean|one|evaluation))?|stochastic( policy)?",
+}
+RATIOS: dict[str, tuple[float, str]] = {
+    r"halv(ed|es|ing)|half( as (many|much|high|large))?|(by |cut )?in half|by half|half of": (0.5, "times"),
+    r"doubl(ed|es|ing|e)|twice( as (many|much|high|large|fast))?|twofold": (2.0, "times"),
+    r"tripl(ed|es|ing|e)|three times|threefold|thrice": (3.0, "times"),
+    r"quadrupl(ed|es|ing|e)|four times|fourfold": (4.0, "times"),
+    r"(one|a) third": (1 / 3, "share"),
+    r"two thirds": (2 / 3, "share"),
+    r"(one|a) quarter": (0.25, "share"),
+    r"(one|a) fifth": (0.2, "share"),
+    r"(one|a) tenth": (0.1, "share"),
+    r"an order of magnitude|tenfold|ten times": (10.0, "times"),
+}
+WORDS = {word: value for value, word in enumerate(
+    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+)}  # fmt: skip
+ORDINALS = {word: value + 1 for value, word in enumerate(
+    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"])}  # fmt: skip
+LOWER_IS_BETTER = re.compile(r"collision|crash|offroad|fail|error|loss|termination")
+SMALLER = {"lowest", "fewest", "shortest", "smallest", "slowest", "least"}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FILLERS = _words("""
+    of at was is were are had has have reached value values scored got ended ends the a an its it with about on
+    average averaged came comes stands lies now s mean final finally settled only just used gives around near
+    roughly as run reading level number count size equals use uses using sat sits training time ran runs hit hits
+    landed lands stayed there still set that
+""")
+"""May stand between a quantity or a run and its number."""
+SMALL = _words("""
+    in on for with and or but while which who after before under than as by per this these they we i you he she
+    here so because although again still also too very much already not no if when where there then only even both
+    each all respectively overall steps step went go come came get got goes be been being may might can could would
+    should did do does say says show shows gave give gives take takes took make makes made end up rest via since
+    until thus between among our like its their his her my your us them me out off once twice else whereas though
+    instead further first second third last one
+""")
+"""May stand between a quantity and its number without changing what it is of."""
+UNITS = (
+    r"(?:[GMKT]i?B|bytes|min(?:utes?)?|s|secs?|seconds?|h|hours?|ms|µs|us|W|watts?|°C|Hz|fps|games|days?|weeks?|dollars"
+    r"|cents|lines|commits)"
+)
+"""Of numbers that are of nothing in the record."""
+
+
+def vocabulary(known: Known) -> list[tuple[re.Pattern[str], Quantity]]:
+    """Patterns for all that this record names, the spoken names first."""
+    name = known.objective.partition(":")[0]
+    scored = _("metric:score", f"metric:{name}", "curve:environment/score", f"curve:environment/{name}")
+    found = [("scor(es?|ed|ing)", scored), *SPOKEN]
+    parts: dict[str, list[str]] = {}
+    for key, value in known.run.config.items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            parts.setdefault(key.partition(".")[0], []).append(f"config:{key}")
+    found += [(section, _(*keys)) for section, keys in parts.items() if section in ("vec", "env")]
+    found.append(("concurrency|topology", _(*parts.get("vec", ()), *parts.get("env", ()))))
+    for run in known.runs:
+        for name in run.metrics:
+            found.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
+            if name.endswith("_rate"):
+                found.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
+        found += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in run.curves]
+        found += [(re.escape(name), _(f"curve:{name}")) for name in run.curves]
+        for key in run.config:
+            found.append((re.escape(key), _(f"config:{key}")))
+            found.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
+        found += [(_loose(name), _(f"derived:{name}")) for name in run.derived]
+    unique: dict[str, Quantity] = {}
+    for pattern, quantity in found:
+        unique.setdefault(pattern, quantity)
+    return [(re.compile(rf"(?:{pattern})(?![\w])", re.IGNORECASE), quantity) for pattern, quantity in unique.items()]
+
+
+def _loose(name: str) -> str:
+    """A name with blanks, hyphens or underscores between its words."""
+    return "[ _-]?".join(re.escape(part) for part in re.split(r"[_\s]", name))
