@@ -15,6 +15,7 @@ from agent.facts import (
     score_text,
     verdict_text,
 )
+from lab.claims.checking import MARKS, Checked
 from lab.environments import objective_of
 from lab.errors import Damaged
 from lab.files import read_lines, read_model
@@ -147,6 +148,22 @@ def print_comparison(found: dict[str, Any]) -> None:
     for name, means in found["means"].items():
         table.add_row(*(Text(cell) for cell in (plain(name, 60), short(means["run"]), short(means["against"]))))
     _print(table)
+
+
+def print_checked(found: Checked) -> None:
+    """The claims of a report, those that are wrong first, then the causes in doubt."""
+    order = {"contradicted": 0, "unsupported": 1, "verified": 2}
+    table = _table("", "section", "claim", "the record")
+    for claim in sorted(found.claims, key=lambda claim: order[claim.status]):
+        sign = {"verified": "✓", "contradicted": "✗", "unsupported": "?"}[claim.status]
+        table.add_row(sign, claim.section, plain(claim.quote, 80), plain(claim.evidence, 160))
+    _print(table)
+    for cause in found.causes:
+        if cause.marks:
+            why = "; ".join(MARKS[mark] for mark in cause.marks)
+            sys.stdout.write(f'\na cause that can\'t be told from others: "{plain(cause.quote, 200)}": {why}\n')
+    counts = ", ".join(f"{found.count(status)} {status}" for status in ("verified", "contradicted", "unsupported"))
+    sys.stdout.write(f"\n{counts}\n")
 
 
 def print_confirmation(found: Confirmation) -> None:

@@ -183,6 +183,25 @@ def report(context: typer.Context, run: str) -> None:
     print_markdown(path.read_text(encoding="utf-8"))
 
 
+def check(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run whose report is checked, or a file.")],
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN", help="The run that a file is about; else the first it names.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check what a report says against the record: figures, comparisons, arithmetic, causes."""
+    from agent.checking import check_report
+    from agent.show import emit_json, print_checked
+    from lab.notebook import Notebook
+
+    found = check_report(Notebook(context.obj), what, run)
+    emit_json(found.model_dump(mode="json")) if as_json else print_checked(found)
+    if wrong := found.count("contradicted"):
+        raise AutopilotError(f"the record contradicts {wrong} of {len(found.claims)} claims")
+
+
 def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     """Analyse a run again from its transcript, without a model or a network, and compare what comes out."""
     from dataclasses import asdict

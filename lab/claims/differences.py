@@ -118,7 +118,9 @@ GAP = re.compile(
 def gaps(s: Sentence) -> None:
     """`far below the 0.055 gap to the incumbent`, `a gain of 0.079`, `effect -0.055`."""
     for place in [i for i, code in enumerate(s.codes) if code == "N" and i not in s.used]:
-        near = s.text[s.tokens[max(0, place - 4)].start : s.tokens[min(len(s.tokens) - 1, place + 1)].end].lower()
+        end = s.tokens[min(len(s.tokens) - 1, place + 1)].end
+        near, far = (s.text[s.tokens[max(0, place - back)].start : end].lower() for back in (2, 4))
+        near = far if re.search(r"\b(difference|effect)\b", far) else near
         if not GAP.search(near):
             continue
         s.look(place)
@@ -155,6 +157,8 @@ def ratios(s: Sentence) -> None:
             continue
         s.look(index)
         ratio, kind = token.value
+        if s.word(index) in {"twice", "thrice"} and not re.match(r"\s+(?:the|that|its|as|what)\b", s.text[token.end :]):
+            continue  # `traversed twice`
         quantity = s.quantity(index)
         after = re.match(r"w?([ud])", s.codes[index + 1 :])
         before = re.search(r"([ud])[wy]?w?$", s.codes[:index])

@@ -52,7 +52,7 @@ def intervals(s: Sentence) -> None:
     ):
         for first, last in s.matches(pattern):
             one, other = s.number(first + ends[0]), s.number(first + ends[1])
-            if pattern == "NoN" and first > 0 and s.codes[first - 1] == "f":
+            if pattern == "NoN" and first > 0 and s.codes[first - 1] in "fy":
                 continue
             if other.percent and not one.percent:
                 one = Number(one.value, one.step, percent=True)

@@ -53,7 +53,7 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
             last
         )
         runs = runs[-count:] if "last" in s.text[start:end].lower() else runs
-    aspects = {"last"} if quantity.section == "curve" else set[str]()
+    aspects = s.aspects(inside[0]) or ({"last"} if quantity.section == "curve" else set[str]())
     values = {run.run_id: value for run in runs if (value := s.one(quantity, run, aspects)) is not None}
     mine = values.get(s.subject.run_id)
     if mine is None or len(values) < 2:

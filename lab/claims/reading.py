@@ -168,7 +168,7 @@ class Sentence:
             if self.codes[i] == ";" or (self.codes[i] in ",&" and found) or (self.codes[i] == "N" and not compared):
                 break
         after = index + 1
-        while after < len(self.codes) and self.codes[after] in "wpm" and after <= index + 3:
+        while after < len(self.codes) and self.codes[after] in "wpmR" and after <= index + 3:
             if self.codes[after] == "p" and not re.match(r"[wp]*N", self.codes[after + 1 :]):
                 found.add(str(self.tokens[after].value))
             after += 1
@@ -194,7 +194,7 @@ class Sentence:
             for i in range(index - 1, -1, -1):
                 if self.codes[i] == "|" and "w" in self.codes[i:index]:
                     return None  # another cell, of something else
-                if self.codes[i] == "Q":
+                if self.codes[i] == "Q" and self._possible(i, index):
                     return self._value(i)
             clause = re.match(r"[^;.Q]*Q", self.codes[index + 1 :])
             place = index + clause.end() if clause else None
@@ -205,7 +205,7 @@ class Sentence:
         left = index - 1
         while left >= 0 and (self.codes[left] in "=:(op~m" or (self.codes[left] == "w" and self.word(left) in FILLERS)):
             left -= 1
-        if left >= 0 and self.codes[left] == "Q":
+        if left >= 0 and self.codes[left] == "Q" and self._possible(left, index):
             return left
         if re.match(r"[mw]Q", self.codes[index + 1 :]) and self.word(index + 1) in {"in", "of"}:
             return index + 2
@@ -213,6 +213,19 @@ class Sentence:
         if right < len(self.codes) and self.codes[right] in "wz" and self.word(right) not in {"and", "in", "for", "at"}:
             right += 1
         return right if self.codes[right : right + 1] == "Q" and not self._taken(right) else None
+
+    def _possible(self, place: int, index: int) -> bool:
+        """Not what is counted in whole numbers, for a number with a fraction."""
+        token, quantity = self.tokens[index], self._value(place)
+        if token.code != "N" or token.value.step >= 1 or token.value.percent or not quantity.keys:
+            return True
+        return any(not self._whole(key) for key in quantity.keys)
+
+    def _whole(self, key: str) -> bool:
+        section, _, name = key.partition(":")
+        value = self.known.run.config.get(name)
+        whole = section == "config" and isinstance(value, int) and not isinstance(value, bool)
+        return whole or section in ("count", "derived")
 
     def _taken(self, index: int) -> bool:
         """The quantity belongs to a number that follows it."""
@@ -228,14 +241,12 @@ class Sentence:
 
     def attached(self, index: int) -> bool:
         """Nothing but small words between the number and its quantity: it may be called false."""
-        if self.adjacent(index):
-            return True
-        after = index + 1
-        if after < len(self.codes) and self.codes[after] == "w" and self.word(after) not in SMALL:
+        led, follows = re.search(r"[hud]w?o$", self.codes[:index]), re.match(r"[wm]w?R", self.codes[index + 1 :])
+        if self.adjacent(index) or self._at_aspect(index) or led or follows:
+            return True  # `ended at 0.65`; `halving to 0.06`; `12.7 % in the baseline`
+        if self.codes[index + 1 : index + 2] == "w" and self.word(index + 1) not in SMALL:
             return False
         before = index - 1
-        if self._at_aspect(index) or re.match(r"[wm]w?R", self.codes[index + 1 :]):
-            return True  # `ended at 0.65`; `12.7 % in the baseline`
         while before >= 0 and self.codes[before] != "Q":
             word = self.word(before)
             if self.codes[before] == "w" and word not in FILLERS | SMALL and not re.search("(ing|ed|ly)$", word):

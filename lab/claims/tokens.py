@@ -51,7 +51,8 @@ class Number:
         """Whether `value`, rounded as this number is, could be written so."""
         slack = self.step / 2
         if self.approximate:
-            slack = max(self.step, 0.05 * abs(value))
+            digits = len(f"{abs(self.value) / self.step:.0f}") if self.step else 1
+            slack = max(self.step, (0.05 if digits < 4 else 0.01) * abs(value))
         return abs(value - self.value) <= slack * 1.01 + 1e-12 * abs(value)
 
     def scaled(self, factor: float) -> "Number":
@@ -89,7 +90,8 @@ RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(?:-[a-z0-9]{4})?")
 BY_VALUE = re.compile(
     r"@\s?(?P<key>[a-z][a-z_ ]*?[ =]?)?(?P<number>\d*\.?\d+(?:e-?\d+)?)(?P<m>[KM])?|"
     r"(?:the |a )?(?P<number2>\d*\.\d+(?:e-?\d+)?|\d+(?:\.\d+)?[KM])(?: steps?|-step)? (?:run|one|config)\b|"
-    r"(?:the |a )?(?P<key3>[a-z_]+(?: [a-z_]+)?)[ =](?P<number3>\d*\.\d+(?:e-?\d+)?) run\b",
+    r"(?:the |a )?(?P<key3>[a-z_]+(?: [a-z_]+)?)[ =-](?P<number3>\d*\.?\d+(?:e-?\d+)?) (?:run|one)\b|"
+    r"(?:the |a )?(?P<number4>\d*\.\d+(?:e-?\d+)?)[ -](?P<key4>[a-z_]+(?:[ -][a-z_]+)?) (?:run|one)\b",
     re.IGNORECASE,
 )
 HEADED = re.compile(
@@ -196,8 +198,10 @@ class Reader:
 
     def _alike(self, found: re.Match[str]) -> tuple[str, ...]:
         """Runs that have the value which a match of `BY_VALUE` names."""
-        key = (found["key"] or found["key3"] or "").strip(" =")
-        number = _number(NUMBER.match(found["number"] or found["number2"] or found["number3"]))
+        key = (found["key"] or found["key3"] or found["key4"] or "").strip(" =").replace("-", " ")
+        number = _number(NUMBER.match(found["number"] or found["number2"] or found["number3"] or found["number4"]))
+        if (found["key3"] or found["key4"]) and number and self.quantity(key, 0):
+            return self._by_value(key, number) or ("?",)
         return self._by_value(key, number.scaled(MAGNITUDES[(found["m"] or "").lower()]) if number else None)
 
     def _by_value(self, key: str, number: Number | None) -> tuple[str, ...]:
@@ -260,7 +264,7 @@ def _number(found: re.Match[str] | None) -> Number | None:
         return None
     digits = found["digits"].replace(",", "")
     magnitude = MAGNITUDES[{"million": "m", "thousand": "k"}.get(m := (found["magnitude"] or "").strip().lower(), m)]
-    exponent = 10.0 ** int((found["exponent"] or "e0")[1:])
+    exponent = 10.0 ** max(-300, min(300, int((found["exponent"] or "e0")[1:])))
     decimals = len(digits.partition(".")[2])
     value = float(digits) * exponent * magnitude
     return Number(

@@ -9,7 +9,8 @@ from lab.claims.tokens import real
 from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
 
 ALL_ELSE = re.compile(
-    r"(?:everything|all|other things?|nothing)(?: else)?(?: (?:is|was|were|stayed|are|thing is))* "
+    r"(?:everything|all else|all(?= (?:is|are|was|were))|other things?|nothing)(?: else)?"
+    r"(?: (?:is|was|were|stayed|are|thing is))* "
     r"(?:identical|the same|same|unchanged|equal|changed)",
     re.IGNORECASE,
 )
@@ -26,6 +27,8 @@ def comparisons(s: Sentence) -> None:
         if any(i in s.used for i in range(first, last + 1)) or re.match(r"[:=]?N", s.codes[last + 1 :]):
             continue
         quantity = s.quantity(first)
+        if s.word(first) in {"slower", "faster"}:
+            quantity = Quantity(("metric:sps",))
         named = next((s.run_of(s.tokens[i]) for i in range(last, first - 1, -1) if s.codes[i] == "R"), None)
         reference = named or s.reference
         if quantity is None or quantity.foreign or reference is NOBODY:
