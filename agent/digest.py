@@ -10,13 +10,18 @@ from agent.prompts import render
 from agent.repro import setting
 from lab.environments import objective_of
 from lab.files import write_atomic
+from lab.lessons import lessons
 from lab.notebook import Notebook, active_time
 from lab.plots import best_so_far
+from lab.predictions import ENOUGH, scored_predictions, standings
 from lab.proposals import Proposals
 from lab.pruning import pruning_report
 from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord, Verdict
 from lab.stats import detectable
 from lab.text import number, plain
+
+LESSONS = 6
+"""That a digest tells, the clearest first."""
 
 
 def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
@@ -46,6 +51,9 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         confirmations=candidates(notebook, group, own),
         plot="plots/best_so_far.png" if drawn else None,
         runs=[_row(notebook, run, metric, verdicts) for run in runs],
+        lessons=lessons(notebook.index, group, LESSONS),
+        predictions=standings([one for one in scored_predictions(notebook.workspace) if one.group == group], metric),
+        enough=ENOUGH,
         spent=_spent(session, runs),
         pruning=_pruning(notebook, runs),
         failures=[

@@ -26,11 +26,13 @@ from agent.repro import preset_of, repro_commands
 from lab.claims.checking import Checked
 from lab.config import Config, derive, diff
 from lab.curves import run_curves
+from lab.diagnosis import diagnosis_of
 from lab.environments import metrics_of, objective_of
 from lab.files import write_atomic, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.plots import Band, learning_curves
+from lab.predictions import scored_predictions
 from lab.records import MetricSummary, Proposal, ReplicateResult, RunRecord, RunState, Verdict
 from lab.text import number, plain, short
 from tools.context import ReportDraft
@@ -98,6 +100,8 @@ def report_text(
         plot=PLOT if any(band.curves for band in bands) else None,
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
+        predicted=[one.text for one in scored_predictions(notebook.workspace) if one.run_id == run.run_id],
+        diagnosis=diagnosis_of(notebook, run, _agents(inventory, run)),
         observations=[_inline(line) for line in prose["observations"].split("\n")],
         trend=_trend(notebook, run, metric),
         theory=_block(prose["theory"]),
@@ -109,6 +113,10 @@ def report_text(
         **_repro(notebook, inventory, run, results),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _agents(inventory: Inventory, run: RunRecord) -> float:
+    return inventory.environment(run.env_name).agents_per_env or 1
 
 
 def _setup(

@@ -14,6 +14,7 @@ from lab.environments import objective_of
 from lab.index import OF_GROUP
 from lab.lessons import Lesson, lessons
 from lab.notebook import Notebook
+from lab.predictions import scored_predictions, standings
 from lab.records import Proposal, ProposalState, RunRecord
 from lab.text import plain
 from tools.context import ToolContext
@@ -43,6 +44,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "incumbent": context.incumbent,
         "noise": context.noise,
         "predicted": _predicted(notebook, run, next((p for p in mine if p.proposal_id == run.proposal), None)),
+        "foretold": _foretold(context),
         "runs": [_line(notebook, other) for other in notebook.before(run, RUNS)],
         "runs_in_all": notebook.index.ask(f"SELECT COUNT(*) FROM runs WHERE {OF_GROUP}", tuple(run.group))[0][0],  # noqa: S608
         "lessons": [_counted(lesson) for lesson in lessons(notebook.index, run.group, LESSONS)],
@@ -70,10 +72,24 @@ def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
 
 
 def _predicted(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[dict[str, Any]]:
-    summary = notebook.summary(run.run_id)
-    came = {name: metric.mean for name, metric in summary.metrics.items()} if summary else {}
-    return [{**p.model_dump(), "metric": plain(p.metric, 60), "came": came.get(p.metric)}
-            for p in (proposal.predictions if proposal else ())]  # fmt: skip
+    scored = {one.metric: one for one in scored_predictions(notebook.workspace) if one.run_id == run.run_id}
+    summary, found = notebook.summary(run.run_id), []
+    for p in proposal.predictions if proposal else ():
+        one, metric = scored.get(p.metric), summary.metrics.get(p.metric) if summary else None
+        came: dict[str, Any] = {"came": metric.mean if metric else None}
+        came |= {"score": one.score, "reference": one.reference} if one else {}
+        found.append({**p.model_dump(), "metric": plain(p.metric, 60), **came})
+    return found
+
+
+def _foretold(context: ToolContext) -> str | None:
+    """How the one who analyses has predicted so far, in this group of runs."""
+    group = context.group
+    mine = [
+        one for one in scored_predictions(context.notebook.workspace) if one.arm == context.arm and one.group == group
+    ]
+    found = standings(mine, objective_of(group.objective, group.env_name)[0])
+    return found[0].text if found else None
 
 
 def _counted(lesson: Lesson) -> dict[str, Any]:

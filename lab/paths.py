@@ -257,6 +257,11 @@ class Workspace:
         return self.runs / "verdicts.jsonl"
 
     @property
+    def predictions(self) -> Path:
+        """What proposals predicted, each with what came of it."""
+        return self.runs / "predictions.jsonl"
+
+    @property
     def confirmations(self) -> Path:
         """What became of candidates for the place of the incumbent, one JSON line each, only ever added."""
         return self.runs / "confirmations.jsonl"

@@ -4,6 +4,7 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from lab.config import derive, diff
 from lab.curves import Curve, mean_curve, outline, run_curves
+from lab.diagnosis import diagnosis_of
 from lab.environments import metrics_of, objective_of
 from lab.errors import Damaged
 from lab.notebook import Notebook, active_time
@@ -190,6 +192,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
         "metrics": {name: summary_of(metric) for name, metric in summary.metrics.items()} if summary else {},
         "greedy": {name: summary_of(metric) for name, metric in summary.greedy.items()} if summary else {},
         "verdict": verdict.model_dump(mode="json", exclude={"time"}) if verdict else None,
+        "diagnosis": [asdict(finding) for finding in diagnosis_of(ctx.notebook, record, agents)],
         "seconds": rounded(took.total_seconds()) if took else None,
     }
 

@@ -111,7 +111,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float) -> Know
         parent=run.parent,
         changed={key: values for key, values in changed.items() if key != "autopilot.seeds"},
         config=config.flat(),
-        derived=derive(config, agents_per_env).model_dump(),
+        derived={} if run.legacy else derive(config, agents_per_env).model_dump(),
         metrics=summary.metrics if summary else {},
         greedy={name: metric.mean for name, metric in summary.greedy.items()} if summary else {},
         curves={name: outline(*mean_curve(found)) for name, found in curves.items()},

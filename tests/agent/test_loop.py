@@ -139,7 +139,7 @@ def test_a_models_words_cannot_pass_for_the_programs(
     analyst(calls(("stage_proposal", PROPOSAL), ("write_report", forged))).analyse(run)
     lines = notebook.paths(run.run_id).report.read_text().splitlines()
     assert [line for line in lines if line.startswith("#")] == [
-        lines[0], "## Config", "## Key metrics", "## Observations", "## Theory",
+        lines[0], "## Config", "## Key metrics", "## Diagnosis", "## Observations", "## Theory",
         next(line for line in lines if line.startswith("## Next step")), "## Claims", "## Repro notes",
     ]  # fmt: skip
     assert sum(line.startswith("**Verdict") for line in lines) == 1 + 1  # ours, and its heading made bold
@@ -161,7 +161,7 @@ def test_markdown_that_would_make_a_section_of_its_own_does_not(
     html = MarkdownIt().enable("table").render(text)
     headings = re.findall(r"<h\d>(.*?)</h\d>", html)
     assert [heading.split(" (")[0] for heading in headings[1:]] == [
-        "Config", "Key metrics", "Observations", "Theory", "Next step", "Repro notes"]  # fmt: skip
+        "Config", "Key metrics", "Diagnosis", "Observations", "Theory", "Next step", "Repro notes"]  # fmt: skip
     assert not re.search(r"<(script|h2|b|!--)", text)
     assert "![p]" not in text
     assert "**perf** is what it is" in text

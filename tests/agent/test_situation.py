@@ -22,7 +22,9 @@ SNAPSHOTS = Path(__file__).resolve().parent.parent / "data" / "prompts"
 FULL: dict[str, Any] = {
     "env_name": "puffer_cartpole", "preset": "quick", "objective": "perf:max", "run_id": "2026-01-02T030405Z-aaaa",
     "state": "finished", "arm": "gpt-5", "incumbent": "2026-01-02T020000Z-bbbb", "noise": [0.0213, 8],
-    "predicted": [{"metric": "perf", "low": 0.9, "high": 0.98, "coverage": 0.8, "came": 0.871},
+    "foretold": "3 predictions, 2 within the interval; skill against 'no change, give or take the noise' -0.12",
+    "predicted": [{"metric": "perf", "low": 0.9, "high": 0.98, "coverage": 0.8, "came": 0.871, "score": 0.37,
+                   "reference": 0.11},
                   {"metric": "nonsense", "low": 1.0, "high": 2.0, "coverage": 0.5, "came": None}],
     "runs": [{"run": "2026-01-02T020000Z-bbbb", "changed": "baseline", "score": "perf 0.9 (n=5)", "verdict": "first"},
              {"run": "2026-01-02T030405Z-aaaa", "changed": "gamma 0.95 → 0.9", "score": "perf 0.871 (n=3)",
@@ -37,8 +39,8 @@ FULL: dict[str, Any] = {
     "report_wanted": True,
 }  # fmt: skip
 BARE: dict[str, Any] = {
-    **FULL, "arm": "", "incumbent": None, "noise": None, "predicted": [], "runs": [], "lessons": [], "waiting": [],
-    "rejected": [], "report_wanted": False,
+    **FULL, "arm": "", "incumbent": None, "noise": None, "foretold": None, "predicted": [], "runs": [], "lessons": [],
+    "waiting": [], "rejected": [], "report_wanted": False,
 }  # fmt: skip
 
 
