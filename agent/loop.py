@@ -134,7 +134,7 @@ class Analysis:
             owed = {"write_report"}
         if left <= LAST:
             names = owed | ({"check_config"} if left > OWED else set())
-            tools = [tool for tool in tools if tool["function"]["name"] in names]
+            tools = [without(tool, self.context.refused) for tool in tools if tool["function"]["name"] in names]
         fresh = [tool for tool in tools if tool["function"]["name"] not in self.repeated - owed]
         return fresh or tools
 
@@ -171,6 +171,23 @@ NUDGE = {
     "length": "Your answer was cut off at its limit of tokens and nothing in it was done. Answer shorter: one call.",
     "refusal": "This is about training a game-playing policy on this machine. Go on with tool calls.",
 }
+
+
+def without(tool: dict[str, Any], refused: set[str]) -> dict[str, Any]:
+    """A tool's schema without the keys that were refused before: a small model says the same again.
+
+    Args:
+        tool: as for the API's `tools`.
+        refused: dotted keys.
+    """
+    parameters = tool["function"]["parameters"]
+    keys = parameters["properties"].get("changes", {}).get("properties", {})
+    kept = {key: schema for key, schema in keys.items() if key not in refused}
+    if not kept or len(kept) == len(keys):
+        return tool
+    changes = {**parameters["properties"]["changes"], "properties": kept}
+    narrowed = {**parameters, "properties": {**parameters["properties"], "changes": changes}}
+    return {**tool, "function": {**tool["function"], "parameters": narrowed}}
 
 
 def shortened(messages: Sequence[Message], cut: int) -> list[Message]:

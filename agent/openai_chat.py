@@ -165,7 +165,8 @@ class OpenAIChat:
             reply = self._ask([message.wire() for message in messages], tools=list(tools))
         else:
             # The list of tools stays as it was while fewer are offered: a server keeps what it has read so far.
-            if not all(tool in self._listed for tool in tools):
+            listed = {tool["function"]["name"] for tool in self._listed}
+            if not all(tool["function"]["name"] in listed for tool in tools):
                 self._listed = list(tools)
             reply = self._ask(conversation(messages, self._listed), response_format=answer_format(tools))
             call = call_in(reply.message.content, len(messages), tools) if reply.finish == "stop" else None

@@ -68,6 +68,8 @@ class ToolContext:
     """When the next proposal is made, and its name."""
     report_wanted: bool = True
     """False when the run has its report already and only a proposal is missing."""
+    refused: set[str] = field(default_factory=set)
+    """Keys whose new values were not valid; towards the end they are not offered again."""
     answers: dict[str, Any] = field(default_factory=dict)
     """Tool to its latest answer, for a report to refer to."""
     report: ReportDraft | None = None

@@ -165,6 +165,7 @@ def check_config(ctx: ToolContext, changes: Changes, parent: ParentName = "incum
     base = ctx.notebook.config(ctx.resolve(parent))
     problems = check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left)
     if problems:
+        ctx.refused |= set(changes)
         return {"valid": False, "problems": [problem.model_dump() for problem in problems]}
     config = base.with_overrides(changes)
     environment = ctx.inventory.environment(config.env_name)
@@ -203,8 +204,10 @@ def stage_proposal(
     parent_id = ctx.resolve(parent)
     base = ctx.notebook.config(parent_id)
     if problems := check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left):
+        ctx.refused |= set(changes)
         raise InvalidInput(problems)
     if not diff(base, base.with_overrides(changes)):
+        ctx.refused |= set(changes)
         raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")
     metric, _ = objective_of(ctx.group.objective, ctx.group.env_name)
     if unknown := [other.metric for other in also_expected if other.metric not in _others(ctx)]:

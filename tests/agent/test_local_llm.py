@@ -38,7 +38,7 @@ sys.stdin.read()
 """
 SETTINGS = """
 [model]
-turns = 7
+turns = 8
 timeout = 300
 max_tokens = 500
 temperature = 0.8

@@ -377,25 +377,43 @@ def test_a_conversation_that_does_not_fit_is_shortened(
     assert "does not fit" in (Analyst(notebook, proposals, inventory, model).analyse(make_run()).fell_back or "")
 
 
+class Watching(ScriptedModel):
+    """A script that remembers what it was offered."""
+
+    def __init__(self, steps: list[Reply]) -> None:
+        super().__init__(steps)
+        self.offered: list[dict[str, Any]] = []
+
+    def complete(self, messages: Any, tools: Any) -> Reply:
+        self.offered.append({tool["function"]["name"]: tool["function"]["parameters"]["properties"] for tool in tools})
+        return super().complete(messages, tools)
+
+
 def test_towards_the_end_only_what_ends_it_is_offered(
     notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
 ) -> None:
-    offered: list[set[str]] = []
-
-    class Watching(ScriptedModel):
-        def complete(self, messages: Any, tools: Any) -> Reply:
-            offered.append({tool["function"]["name"] for tool in tools})
-            return super().complete(messages, tools)
-
     steps = [calls(("list_runs", {"limit": 1 + n})) for n in range(20)]
     steps[10] = steps[9]  # the same once more
-    staged = calls(("stage_proposal", PROPOSAL))
-    Analyst(notebook, proposals, inventory, Watching([*steps, staged, *steps])).analyse(make_run())
+    model = Watching([*steps, calls(("stage_proposal", PROPOSAL)), *steps])
+    Analyst(notebook, proposals, inventory, model).analyse(make_run())
+    offered = [set(schemas) for schemas in model.offered]
     assert len(offered) == 24
     assert ["list_runs" in names for names in offered[:18]] == [n != 11 for n in range(18)]
     assert all({"query_metrics", "end_search", "write_report"} <= names for names in offered[:18])
     assert offered[18:21] == [{"stage_proposal", "write_report", "check_config"}] * 3
     assert offered[21:] == [{"write_report"}] * 3
+
+
+def test_towards_the_end_what_was_refused_is_not_offered_again(
+    notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
+) -> None:
+    bad = calls(("check_config", {"changes": {"train.gamma": 7}}))
+    worse = calls(("stage_proposal", {**PROPOSAL, "changes": {"train.ent_coef": -1}}))
+    model = Watching([bad, worse, *[calls(("list_runs", {"limit": n})) for n in range(1, 23)]])
+    Analyst(notebook, proposals, inventory, model).analyse(make_run())
+    keys = [set(schemas["stage_proposal"]["changes"]["properties"]) for schemas in model.offered]
+    assert {"train.gamma", "train.ent_coef"} <= keys[0] == keys[17]
+    assert keys[18] == keys[23] == keys[0] - {"train.gamma", "train.ent_coef"}
 
 
 def test_limits_hold_before_each_request_and_are_saved_after_it(
