@@ -28,7 +28,7 @@ from tenacity.stop import stop_base
 
 from agent.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
 from agent.model_settings import ModelSettings
-from agent.structured import answer_format, call_in, conversation
+from agent.structured import LONGEST, TEXTS, answer_format, call_in, conversation
 from agent.transcript import redacted
 from lab.errors import InvalidInput, Problem
 
@@ -168,11 +168,18 @@ class OpenAIChat:
             listed = {tool["function"]["name"] for tool in self._listed}
             if not all(tool["function"]["name"] in listed for tool in tools):
                 self._listed = list(tools)
-            reply = self._ask(conversation(messages, self._listed), response_format=answer_format(tools))
+            reply = self._ask(
+                conversation(messages, self._listed), response_format=answer_format(tools, self._longest())
+            )
             call = call_in(reply.message.content, len(messages), tools) if reply.finish == "stop" else None
             if call is not None:
                 reply = reply.model_copy(update={"message": Message(role="assistant", tool_calls=(call,))})
         return reply.model_copy(update={"usage": reply.usage + spent})
+
+    def _longest(self) -> int:
+        """Characters of a text that fit an answer's limit even at one token each."""
+        limit = self._asked.max_tokens or self._asked.max_completion_tokens
+        return LONGEST if limit is None else min(LONGEST, limit // TEXTS)
 
     def _find_out(self) -> tuple[Literal["tools", "response_format"], Usage]:
         """How this endpoint's model calls tools: it is asked to call one, in either way."""

@@ -13,6 +13,8 @@ from agent.chat import Message, ToolCall
 
 LONGEST = 240
 """Characters of a text in an answer, at most: a small model that may ramble does, until its limit cuts the JSON off."""
+TEXTS = 6
+"""That the longest answer, a report, has with lists of `MOST`."""
 MOST = 3
 """Items of a list, for the same reason."""
 MANY = 8
@@ -27,18 +29,19 @@ RULES = """Answer with one JSON object and nothing else, one call at a time:
 What the tool answers comes with the next message. The tools:"""
 
 
-def answer_format(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def answer_format(tools: Sequence[dict[str, Any]], longest: int = LONGEST) -> dict[str, Any]:
     """`response_format` for an answer that is a call of one of these tools.
 
     Args:
         tools: as for the API's `tools`.
+        longest: characters of a text in the answer, at most.
     """
     calls = [
         {
             "type": "object",
             "properties": {
                 "tool": {"const": tool["function"]["name"]},
-                "arguments": _narrowed(_inlined(tool["function"]["parameters"])),
+                "arguments": _narrowed(_inlined(tool["function"]["parameters"]), longest),
             },
             "required": ["tool", "arguments"],
             "additionalProperties": False,
@@ -148,16 +151,16 @@ def _inlined(schema: Any, defined: Mapping[str, Any] | None = None) -> Any:
     return {key: _inlined(value, defined) for key, value in kept.items()} | ({"properties": named} if named else {})
 
 
-def _narrowed(schema: Any) -> Any:
+def _narrowed(schema: Any, longest: int) -> Any:
     """A schema that leaves a small model little room to ramble and to be wrong in.
 
     Where there are examples, such as the names of a proposal's parent, nothing else can be said.
     """
     if isinstance(schema, list):
-        return [_narrowed(item) for item in schema]
+        return [_narrowed(item, longest) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    named = {name: _narrowed(value) for name, value in schema.get("properties", {}).items()}
+    named = {name: _narrowed(value, longest) for name, value in schema.get("properties", {}).items()}
     if _is_wide(schema):
         one = [{"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
                for name, value in named.items()]  # fmt: skip
@@ -166,9 +169,9 @@ def _narrowed(schema: Any) -> Any:
         return {"type": "string", "pattern": f"^({SHARE})$"}
     if "examples" in schema:
         return {"enum": schema["examples"]}
-    kept = {key: _narrowed(value) for key, value in schema.items() if key != "properties"}
+    kept = {key: _narrowed(value, longest) for key, value in schema.items() if key != "properties"}
     if "maxLength" in kept:
-        kept["maxLength"] = min(kept["maxLength"], LONGEST)
+        kept["maxLength"] = max(min(kept["maxLength"], longest), kept.get("minLength", 0))
     if "maxItems" in kept:
         kept["maxItems"] = max(min(kept["maxItems"], MOST), kept.get("minItems", 0))
     return kept | ({"properties": named} if named else {})

@@ -40,7 +40,7 @@ SETTINGS = """
 [model]
 turns = 8
 timeout = 300
-max_tokens = 500
+max_tokens = 600
 temperature = 0.8
 """
 
