@@ -16,6 +16,7 @@ from agent.transcript import Transcript
 from lab.errors import AutopilotError
 from lab.text import plain
 from tools.context import ToolContext
+from tools.proposing import candidates
 from tools.registry import Toolbox
 
 IDLE = 3
@@ -135,6 +136,8 @@ class Analysis:
         if left <= LAST:
             names = owed | ({"check_config"} if left > OWED else set())
             tools = [without(tool, self.context.refused) for tool in tools if tool["function"]["name"] in names]
+        if left <= OWED and "stage_proposal" in owed:
+            tools = [choosing(tool, candidates(self.context)) for tool in tools]
         fresh = [tool for tool in tools if tool["function"]["name"] not in self.repeated - owed]
         return fresh or tools
 
@@ -187,6 +190,21 @@ def without(tool: dict[str, Any], refused: set[str]) -> dict[str, Any]:
         return tool
     changes = {**parameters["properties"]["changes"], "properties": kept}
     narrowed = {**parameters, "properties": {**parameters["properties"], "changes": changes}}
+    return {**tool, "function": {**tool["function"], "parameters": narrowed}}
+
+
+def choosing(tool: dict[str, Any], changes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A tool's schema with the sampler's candidates for `changes`, for a model that has found none by itself.
+
+    Args:
+        tool: as for the API's `tools`.
+        changes: of the candidates; nothing is narrowed where there are none.
+    """
+    parameters = tool["function"]["parameters"]
+    if not changes or "changes" not in parameters["properties"]:
+        return tool
+    few = {"enum": list(changes), "description": "One of the sampler's candidates."}
+    narrowed = {**parameters, "properties": {**parameters["properties"], "changes": few}}
     return {**tool, "function": {**tool["function"], "parameters": narrowed}}
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lab.config import Config, derive, diff
 from lab.environments import Metric, metrics_of, objective_of
-from lab.errors import InvalidInput
+from lab.errors import AutopilotError, InvalidInput
 from lab.lessons import Lesson, direction, lessons
 from lab.records import Decision, Prediction, Proposal, ProposalState
 from lab.suggest import suggest
@@ -145,6 +145,15 @@ def suggest_configs(
             for candidate in found
         ],
     }
+
+
+def candidates(ctx: ToolContext, count: int = 6) -> list[dict[str, Any]]:
+    """Changes that the sampler would try next on the incumbent, or on the run itself; none where it has none."""
+    try:
+        found = suggest_configs(ctx, "incumbent" if ctx.incumbent else "current", count)["candidates"]
+    except AutopilotError:
+        return []
+    return [candidate["changes"] for candidate in found]
 
 
 def _expected(

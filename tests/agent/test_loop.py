@@ -411,9 +411,13 @@ def test_towards_the_end_what_was_refused_is_not_offered_again(
     worse = calls(("stage_proposal", {**PROPOSAL, "changes": {"train.ent_coef": -1}}))
     model = Watching([bad, worse, *[calls(("list_runs", {"limit": n})) for n in range(1, 23)]])
     Analyst(notebook, proposals, inventory, model).analyse(make_run())
-    keys = [set(schemas["stage_proposal"]["changes"]["properties"]) for schemas in model.offered]
+    changes = [schemas["stage_proposal"]["changes"] for schemas in model.offered]
+    keys = [set(schema["properties"]) for schema in changes[:21]]
     assert {"train.gamma", "train.ent_coef"} <= keys[0] == keys[17]
-    assert keys[18] == keys[23] == keys[0] - {"train.gamma", "train.ent_coef"}
+    assert keys[18] == keys[20] == keys[0] - {"train.gamma", "train.ent_coef"}
+    for schema in changes[21:]:  # at last the sampler's candidates alone
+        assert schema["enum"]
+        assert all(set(candidate) <= keys[0] for candidate in schema["enum"])
 
 
 def test_limits_hold_before_each_request_and_are_saved_after_it(
