@@ -15,7 +15,6 @@ from agent.report import report_text, write_report
 from agent.situation import opening_of, situation_of
 from agent.transcript import Transcript
 from lab.claims.checking import Checked
-from lab.errors import AutopilotError
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.predictions import score_predictions
@@ -62,7 +61,7 @@ class Analyst:
         Raises:
             Stopped: on request; nothing was staged or written.
         """
-        score_predictions(self.notebook, run, self._origin(run))
+        score_predictions(self.notebook, run, self.proposals.origin(run))
         context = self._context(run, self.model.name, steps_left)
         budget = budget or Budget()
         before, budget.turns = budget.spent, 0
@@ -84,13 +83,6 @@ class Analyst:
             text = finished_report(self.inventory, context, context.report, checked, author)
             write_report(self.notebook, run, text, checked)
         return Outcome(context.proposal, context.ended, fell_back)
-
-    def _origin(self, run: RunRecord) -> Proposal | None:
-        """The proposal that a run came from, if it is still there."""
-        try:
-            return self.proposals.get(run.proposal) if run.proposal else None
-        except AutopilotError:
-            return None
 
     def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
         return ToolContext(

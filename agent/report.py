@@ -100,7 +100,7 @@ def report_text(
         plot=PLOT if any(band.curves for band in bands) else None,
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
-        predicted=[one.text for one in scored_predictions(notebook.workspace) if one.run_id == run.run_id],
+        predicted=[one.text for one in scored_predictions(notebook.workspace, run.run_id)],
         diagnosis=diagnosis_of(notebook, run, _agents(inventory, run)),
         observations=[_inline(line) for line in prose["observations"].split("\n")],
         trend=_trend(notebook, run, metric),

@@ -72,7 +72,7 @@ def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
 
 
 def _predicted(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[dict[str, Any]]:
-    scored = {one.metric: one for one in scored_predictions(notebook.workspace) if one.run_id == run.run_id}
+    scored = {one.metric: one for one in scored_predictions(notebook.workspace, run.run_id)}
     summary, found = notebook.summary(run.run_id), []
     for p in proposal.predictions if proposal else ():
         one, metric = scored.get(p.metric), summary.metrics.get(p.metric) if summary else None

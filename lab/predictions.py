@@ -86,7 +86,7 @@ def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | N
         run: the run, ended.
         proposal: the one it came from, if it came from one.
     """
-    known = [scored for scored in scored_predictions(notebook.workspace) if scored.run_id == run.run_id]
+    known = scored_predictions(notebook.workspace, run.run_id)
     summary = notebook.summary(run.run_id)
     parent = notebook.summary(str(run.parent)) if notebook.readable(run.parent) else None
     if known or proposal is None or summary is None or parent is None:
@@ -125,15 +125,15 @@ def _no_change(prediction: Prediction, old: MetricSummary, new: MetricSummary, s
     return interval_score(old.mean - half, old.mean + half, prediction.coverage, new.mean)
 
 
-def scored_predictions(workspace: Workspace) -> list[Scored]:
-    """All that were scored, oldest first; a damaged line is passed over."""
+def scored_predictions(workspace: Workspace, run_id: str | None = None) -> list[Scored]:
+    """All that were scored, or one run's, oldest first; a damaged line is passed over."""
     found = []
     for line in read_lines(workspace.predictions) if workspace.predictions.exists() else ():
         try:
             found.append(Scored.model_validate(line))
         except ValidationError:
             continue
-    return found
+    return [one for one in found if run_id in (None, one.run_id)]
 
 
 @dataclass(frozen=True)

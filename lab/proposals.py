@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.config import diff
-from lab.errors import Damaged, InvalidInput, NotFound, refused
+from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
 from lab.files import locked, read_model, write_json, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
-from lab.records import Decision, Group, Proposal, ProposalState, new_id, now
+from lab.records import Decision, Group, Proposal, ProposalState, RunRecord, new_id, now
 from lab.space import TASK_KEYS
 from lab.validate import check_overrides
 
@@ -64,6 +64,13 @@ class Proposals:
             raise NotFound(
                 f"proposal {proposal_id!r} is not in {self.workspace.root}: see 'autopilot proposals'"
             ) from None
+
+    def origin(self, run: RunRecord) -> Proposal | None:
+        """The proposal that a run came from, if it came from one that can still be read."""
+        try:
+            return self.get(run.proposal) if run.proposal else None
+        except AutopilotError:
+            return None
 
     def stage(self, proposal: Proposal) -> None:
         """Add a proposal; the ones of its group that were still waiting give way to it."""

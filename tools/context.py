@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from lab.claims.gathering import known_of
+from lab.claims.gathering import known_of, proposed_of
 from lab.claims.known import Known
 from lab.errors import NotFound
 from lab.inventory import Inventory
@@ -111,7 +111,11 @@ class ToolContext:
 
     def known_with(self, proposal: Proposal | None) -> Known:
         """The same with what is staged."""
-        return self.known if proposal is None else self._known(proposal)
+        if proposal is None:
+            return self.known
+        if self.known.get(proposal.parent) is None:
+            return self._known(proposal)
+        return self.known.model_copy(update={"proposal": proposed_of(proposal)})
 
     def _known(self, proposal: Proposal | None) -> Known:
         agents = self.inventory.environment(self.subject.env_name).agents_per_env or 1

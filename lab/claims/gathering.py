@@ -3,13 +3,13 @@
 import math
 import statistics
 
-from lab.claims.known import Forecast, Judgement, Known, KnownRun, Noise, Proposed, WarmStart
+from lab.claims.known import Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.config import derive, diff
 from lab.curves import Curve, mean_curve, outline, run_curves
 from lab.errors import AutopilotError
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import Proposal, RunRecord
+from lab.records import Proposal, RunRecord, Verdict
 from lab.stats import detectable
 
 QUOTED = 12
@@ -46,7 +46,7 @@ def known_of(
     }
     mine = known_run(notebook, run, agents_per_env)
     verdicts = {**_compared(notebook, mine, [name for name in (run.parent, against) if name]), **mine.verdicts}
-    predicted = _predicted(notebook, run)
+    origin = Proposals(notebook.workspace).origin(run)
     return Known(
         env_name=run.env_name,
         objective=run.objective,
@@ -54,7 +54,7 @@ def known_of(
         others=others,
         incumbent=against,
         noise=Noise(replicate_sd=noise[0], degrees_of_freedom=noise[1]) if noise else None,
-        predicted=predicted,
+        predicted=origin.predictions if origin else (),
         proposal=proposed_of(proposal) if proposal else None,
         told=_told(notebook, run, mine, noise),
         quoted=tuple(line for line in (run.reason, *run.log_tail) if line and len(line) >= QUOTED),
@@ -98,12 +98,6 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float) -> Know
     for seed in run_curves(notebook.workspace.run(run.run_id), run.seeds).values():
         for name, curve in seed.items():
             curves.setdefault(name, []).append(curve)
-    verdict = notebook.verdict(run.run_id)
-    judged = {}
-    if verdict and verdict.against and verdict.verdict != "first":
-        judged[verdict.against] = Judgement(
-            verdict=verdict.verdict, effect=verdict.effect, low=verdict.low, high=verdict.high
-        )
     return KnownRun(
         run_id=run.run_id,
         state=run.state.value,
@@ -115,7 +109,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float) -> Know
         metrics=summary.metrics if summary else {},
         greedy={name: metric.mean for name, metric in summary.greedy.items()} if summary else {},
         curves={name: outline(*mean_curve(found)) for name, found in curves.items()},
-        verdicts=judged,
+        verdicts=_judged(notebook.verdict(run.run_id)),
         warm_start=_warm_start(notebook, run),
     )
 
@@ -133,28 +127,24 @@ def _warm_start(notebook: Notebook, run: RunRecord) -> WarmStart | None:
 
 def _compared(notebook: Notebook, run: KnownRun, others: list[str]) -> dict[str, Judgement]:
     """Verdicts against parent and incumbent, where there is a score on both sides."""
-    found = {}
+    found: dict[str, Judgement] = {}
     for other in others:
         try:
-            verdict = notebook.compare(run.run_id, other)
+            found |= _judged(notebook.compare(run.run_id, other))
         except AutopilotError:
             continue
-        if other != run.run_id and verdict.verdict != "first":
-            found[other] = Judgement(verdict=verdict.verdict, effect=verdict.effect, low=verdict.low, high=verdict.high)
+    found.pop(run.run_id, None)
     return found
 
 
-def _predicted(notebook: Notebook, run: RunRecord) -> tuple[Forecast, ...]:
-    if run.proposal is None:
-        return ()
-    try:
-        proposal = Proposals(notebook.workspace).get(run.proposal)
-    except AutopilotError:
-        return ()
-    return tuple(Forecast(**prediction.model_dump()) for prediction in proposal.predictions)
+def _judged(verdict: Verdict | None) -> dict[str, Judgement]:
+    """A verdict by whom it is against; nothing for the first of a group."""
+    if verdict is None or verdict.against is None or verdict.verdict == "first":
+        return {}
+    told = Judgement(verdict=verdict.verdict, effect=verdict.effect, low=verdict.low, high=verdict.high)
+    return {verdict.against: told}
 
 
 def proposed_of(proposal: Proposal) -> Proposed:
     """A proposal as far as a report may speak of it."""
-    predictions = tuple(Forecast(**prediction.model_dump()) for prediction in proposal.predictions)
-    return Proposed(parent=proposal.parent, overrides=proposal.overrides, predictions=predictions)
+    return Proposed(parent=proposal.parent, overrides=proposal.overrides, predictions=proposal.predictions)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.curves import Outline
-from lab.records import MetricSummary
+from lab.records import MetricSummary, Prediction
 
 Changed = Mapping[str, tuple[Any, Any]]
 
@@ -61,22 +61,12 @@ class KnownRun(Fact):
         return own.mean + (self.warm_start.steps_behind or 0 if self.warm_start else 0)
 
 
-class Forecast(Fact):
-    """A prediction of the next run."""
-
-    metric: str
-    direction: Literal["up", "down", "same"]
-    low: float
-    high: float
-    coverage: float
-
-
 class Proposed(Fact):
     """What was staged."""
 
     parent: str
     overrides: Mapping[str, Any]
-    predictions: tuple[Forecast, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
 
 
 class Noise(Fact):
@@ -99,7 +89,7 @@ class Known(Fact):
     incumbent: str | None = None
     """Whom it was compared with."""
     noise: Noise | None = None
-    predicted: tuple[Forecast, ...] = ()
+    predicted: tuple[Prediction, ...] = ()
     """What the proposal that the run came from had said of it."""
     proposal: Proposed | None = None
     told: Mapping[str, float] = Field(default_factory=dict)

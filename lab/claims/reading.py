@@ -15,7 +15,6 @@ from lab.claims.words import FILLERS, SMALL, STRANGE, Quantity
 from lab.curves import Outline
 
 Status = Literal["verified", "contradicted", "unsupported"]
-PLACES = ("title", "observations", "theory", "next_step")
 
 
 NOBODY = KnownRun(run_id="?", state="unknown")

@@ -164,12 +164,11 @@ def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: in
         plain = s.known.run if told or quantity.section != "config" else None
         for run in filter(None, (owner if "R" in s.codes else None, base, plain)):
             values += s.values(quantity, run, s.aspects(index))
-    start = first if first is not None else index
     if any(fits(number, value) for value, _ in values):
-        s.judge(start if first is None else index, index, True, values[0][1])
+        s.judge(index, index, True, values[0][1])
         return
     if LATER.search(s.text[: s.tokens[index].start]) and not FUTURE.search(s.text):
         s.used.add(index)  # an idea beyond what was staged
         return
-    s.judge(start if first is None else index, index, False if values else None,
+    s.judge(index, index, False if values else None,
             "; ".join(what for _, what in values[:2]) or "nothing of it in the record")  # fmt: skip
