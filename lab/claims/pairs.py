@@ -32,10 +32,7 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
     found = []
     reference, parent = s.reference, s.known.get(s.subject.parent)
     proposal = s.known.proposal
-    extra = (
-        ("config:train.ent_coef",) if "curve:losses/entropy" in quantity.keys else ()
-    )  # `reduce entropy: 0.1 -> 0.05`
-    for key in (*quantity.keys, *extra):
+    for key in quantity.settable:
         section, _, name = key.partition(":")
         if proposal and section == "config" and name in proposal.overrides and s.section == "next_step":
             base = s.known.get(proposal.parent)

@@ -182,10 +182,17 @@ class Sentence:
 
     def _at_aspect(self, index: int) -> bool:
         """`ended at 0.65`."""
-        before = index - 1
-        while before >= 0 and self.codes[before] == "w" and self.word(before) in FILLERS:
-            before -= 1
+        before = self._before(index, "")
         return before >= 0 and self.codes[before] == "p"
+
+    def _before(self, index: int, passed: str = "=:(op~m") -> int:
+        """The token before one, small words and what else is passed over left out; -1 where there is none."""
+        before = index - 1
+        while before >= 0 and (
+            self.codes[before] in passed or (self.codes[before] == "w" and self.word(before) in FILLERS)
+        ):
+            before -= 1
+        return before
 
     def _nearest(self, index: int) -> Quantity | None:
         place = self._beside(index)
@@ -201,9 +208,7 @@ class Sentence:
 
     def _beside(self, index: int) -> int | None:
         """Where the quantity stands that a number is of beyond doubt."""
-        left = index - 1
-        while left >= 0 and (self.codes[left] in "=:(op~m" or (self.codes[left] == "w" and self.word(left) in FILLERS)):
-            left -= 1
+        left = self._before(index)
         if left >= 0 and self.codes[left] == "Q" and self._possible(left, index):
             return left
         if re.match(r"[mw]Q", self.codes[index + 1 :]) and self.word(index + 1) in {"in", "of"}:
@@ -233,9 +238,7 @@ class Sentence:
 
     def adjacent(self, index: int) -> bool:
         """The quantity stands right beside the number: there is no doubt what it is of."""
-        left = index - 1
-        while left >= 0 and (self.codes[left] in "=:(op~m" or (self.codes[left] == "w" and self.word(left) in FILLERS)):
-            left -= 1
+        left = self._before(index)
         return (left >= 0 and self.codes[left] == "Q") or self.codes[index + 1 : index + 2] == "Q"
 
     def attached(self, index: int) -> bool:

@@ -142,10 +142,7 @@ def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: in
     owner = s.owner(index)
     base = s.known.get(proposal.parent) if proposal else None
     values: list[tuple[float, str]] = []
-    extra = (
-        ("config:train.ent_coef",) if "curve:losses/entropy" in quantity.keys else ()
-    )  # `reduce entropy: 0.1 -> 0.05`
-    for key in (*quantity.keys, *extra):
+    for key in quantity.settable:
         section, _, name = key.partition(":")
         if proposal and section == "config" and real(proposal.overrides.get(name)):
             values.append((float(proposal.overrides[name]), f"proposed {name} {proposal.overrides[name]}"))

@@ -24,6 +24,11 @@ class Quantity:
         return not self.keys
 
     @property
+    def settable(self) -> tuple[str, ...]:
+        """Its keys with what is meant by one that is set: `reduce entropy: 0.1 -> 0.05` is about the coefficient."""
+        return (*self.keys, "config:train.ent_coef") if "curve:losses/entropy" in self.keys else self.keys
+
+    @property
     def section(self) -> str:
         """Where it lies: metric, curve, config, derived, noise, count."""
         return self.keys[0].partition(":")[0] if self.keys else FOREIGN
