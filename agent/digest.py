@@ -16,7 +16,7 @@ from lab.plots import best_so_far
 from lab.predictions import ENOUGH, scored_predictions, standings
 from lab.proposals import Proposals
 from lab.pruning import pruning_report
-from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord, Verdict
+from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord
 from lab.stats import detectable
 from lab.text import number, plain
 
@@ -40,7 +40,6 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
             found = summary.metrics[metric]
             scores.append((run.run_id, found.mean, found.low, found.high))
     drawn = best_so_far(paths.plots / "best_so_far.png", scores, metric, max if direction == "max" else min)
-    verdicts = notebook.verdicts()
     text = render(
         "digest.md.j2",
         session=session,
@@ -50,7 +49,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         comparison=_comparison(notebook, baseline, best, metric, session.seeds),
         confirmations=candidates(notebook, group, own),
         plot="plots/best_so_far.png" if drawn else None,
-        runs=[_row(notebook, run, metric, verdicts) for run in runs],
+        runs=[_row(notebook, run, metric) for run in runs],
         lessons=lessons(notebook.index, group, LESSONS),
         predictions=standings([one for one in scored_predictions(notebook.workspace) if one.group == group], metric),
         enough=ENOUGH,
@@ -70,13 +69,14 @@ def _own(runs: list[RunRecord]) -> list[RunRecord]:
     return [run for run in runs if run.replicates_of is None]
 
 
-def _row(notebook: Notebook, run: RunRecord, metric: str, verdicts: dict[str, Verdict]) -> dict[str, str]:
+def _row(notebook: Notebook, run: RunRecord, metric: str) -> dict[str, str]:
+    verdict = notebook.standing(run.run_id)
     return {
         "run": run.run_id,
         "arm": run.arm,
         "changed": changed_text(notebook, run),
         "score": _outcome(notebook, run, metric),
-        "verdict": verdicts[run.run_id].verdict if run.run_id in verdicts else "none",
+        "verdict": verdict.verdict if verdict else "none",
         "report": f"[report](../../{run.run_id}/report.md)" if _reported(notebook, run) else "none",
     }
 
@@ -169,8 +169,8 @@ def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord 
     verdict = notebook.compare(best.run_id, baseline.run_id)
     effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
     mean = (
-        f"Best mean against baseline: {metric} {effect}, **{verdict.verdict}** ({verdict.method}). The best of"
-        f" several means is flattered by chance: only fresh seeds tell."
+        f"Best mean against baseline: {metric} {effect} ({verdict.method}). The best of several means is flattered by"
+        f" chance, so this is no finding: only fresh seeds tell."
     )
     return " ".join([*fresh, mean]) + floor
 

@@ -103,7 +103,7 @@ def verdict_text(run: RunRecord, verdict: Verdict | None) -> str:
     confounds = f" Not like with like: {'; '.join(verdict.confounds)}." if verdict.confounds else ""
     what = f"{verdict.metric} {effect}".strip()
     screen = ""
-    if verdict.screen is not None:
+    if verdict.screen is not None and verdict.verdict != "better":  # that one is confirmed
         then = "fresh seeds are to confirm it" if verdict.screen <= SCREEN else "it does not become incumbent"
         sign = "≤" if verdict.screen <= SCREEN else ">"
         screen = f" Screen: p = {verdict.screen:.3g} {sign} {SCREEN:g} (exact permutation, one-sided), so {then}."

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.chat import Message, Reply, ToolCall
 from agent.prompts import render
+from lab.sequential import passes
 from lab.stats import spread
 
 CURVES = [
@@ -160,6 +161,7 @@ def _facts(known: _Known) -> dict[str, Any]:
         "score": run["metrics"].get(metric),
         "greedy": run["greedy"].get(metric),
         "incumbent": runs["incumbent"],
+        "promising": passes((run["verdict"] or {}).get("screen")),
         "noise": runs["noise_floor"],
         "history": history,
         "failed": [row for row in runs["runs"] if row["state"] not in ("finished", "running", "queued")],

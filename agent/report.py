@@ -21,29 +21,27 @@ from agent.facts import (
     verdict_text,
 )
 from agent.marking import marked, told_of
+from agent.pictures import compared_with, pictures
 from agent.prompts import render
 from agent.repro import preset_of, repro_commands
 from lab.claims.checking import Checked
 from lab.config import Config, derive, diff
-from lab.curves import run_curves
 from lab.diagnosis import diagnosis_of
 from lab.environments import metrics_of, objective_of
 from lab.files import write_atomic, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
-from lab.plots import Band, learning_curves
 from lab.predictions import scored_predictions
-from lab.records import MetricSummary, Proposal, ReplicateResult, RunRecord, RunState, Verdict
+from lab.records import MetricSummary, Proposal, ReplicateResult, RunRecord
 from lab.text import number, plain, short
 from tools.context import ReportDraft
 
 FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
 TREND = 8
-PLOT = "plots/learning_curves.png"
 
 
 def write_report(notebook: Notebook, run: RunRecord, text: str, checked: Checked) -> None:
-    """Write a run's report, with its claims and its plot beside it.
+    """Write a run's report, with its claims and its pictures beside it.
 
     Args:
         notebook: where the run lies.
@@ -52,8 +50,8 @@ def write_report(notebook: Notebook, run: RunRecord, text: str, checked: Checked
         checked: the prose's claims.
     """
     write_model(notebook.workspace.run(run.run_id).claims, checked)
-    source, bands = _curves(notebook, run)
-    learning_curves(notebook.workspace.run(run.run_id).dir / PLOT, bands, f"{source} while training")
+    for picture in pictures(notebook, run).values():
+        picture.draw(notebook.workspace.run(run.run_id).dir / picture.name)
     write_atomic(notebook.workspace.run(run.run_id).report, text)
 
 
@@ -81,9 +79,8 @@ def report_text(
     """
     summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
     metric, _ = objective_of(run.objective, run.env_name)
-    others = _others(notebook, run, verdict)
+    others = compared_with(notebook, run)
     results = notebook.results(run)
-    _, bands = _curves(notebook, run)
     prose = {section: marked(text, section, checked) for section, text in draft.sections.items()}
     text = render(
         "report.md.j2",
@@ -97,7 +94,7 @@ def report_text(
         if summary
         else [],
         others=[name for name, _ in others],
-        plot=PLOT if any(band.curves for band in bands) else None,
+        pictures=pictures(notebook, run),
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
         predicted=[one.text for one in scored_predictions(notebook.workspace, run.run_id)],
@@ -156,16 +153,6 @@ def _repro(
         "commands": repro_commands(notebook, inventory, run),
         "on_a_timer": any(result.stopped_early for result in results),
     }
-
-
-def _others(notebook: Notebook, run: RunRecord, verdict: Verdict | None) -> list[tuple[str, str]]:
-    """What the run is compared with: parent, then the incumbent of then, each once."""
-    found: list[tuple[str, str | None]] = [("parent", run.parent)] if run.parent else []
-    if verdict and verdict.against and verdict.against != run.parent:
-        found.append(("incumbent", verdict.against))
-    elif verdict and verdict.against:
-        found = [("parent (incumbent)", run.parent)]
-    return [(name, run) for name, run in found if run and notebook.readable(run) and notebook.summary(run)]
 
 
 def _means(notebook: Notebook, run_id: str) -> dict[str, float]:
@@ -254,7 +241,7 @@ def _train_line(config: Config) -> str:
 def _trend(notebook: Notebook, run: RunRecord, metric: str) -> list[dict[str, str]]:
     rows = []
     for other in notebook.before(run, TREND):
-        verdict = notebook.verdict(other.run_id)
+        verdict = notebook.standing(other.run_id, run.finished)
         bold = "**" if other.run_id == run.run_id else ""
         rows.append(
             {
@@ -272,21 +259,6 @@ def _proposed(notebook: Notebook, proposal: Proposal | None) -> list[tuple[str, 
         return []
     base = notebook.config(proposal.parent)
     return [(key, base.get(key), value) for key, value in proposal.overrides.items()]
-
-
-def _curves(notebook: Notebook, run: RunRecord) -> tuple[str, list[Band]]:
-    """The objective's name in the log; its curves, the run's first, then of what that is compared with."""
-    metric, _ = objective_of(run.objective, run.env_name)
-    declared = metrics_of(run.env_name).get(metric)
-    source, bands = declared.source if declared else metric, list[Band]()
-    if notebook.summary(run.run_id) is None and run.state is not RunState.PRUNED:
-        return source, bands
-    others = _others(notebook, run, notebook.verdict(run.run_id))
-    for label, run_id in [("this run", run.run_id), *others]:
-        curves = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
-        name = f"environment/{source}"
-        bands.append(Band(label, [seed[name] for seed in curves.values() if name in seed]))
-    return source, bands
 
 
 def _inline(text: str) -> str:

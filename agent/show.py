@@ -40,7 +40,7 @@ def emit_json(value: Any) -> None:
 def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
     """One line of `autopilot runs`."""
     metric, _ = objective_of(run.objective, run.env_name)
-    summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
+    summary, verdict = notebook.summary(run.run_id), notebook.standing(run.run_id)
     score = summary.metrics[metric].model_dump() if summary and metric in summary.metrics else None
     return {
         "run_id": run.run_id,
@@ -187,7 +187,7 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
         more = f" and {len(children) - LINE} more" if len(children) > LINE else ""
         found.append(("children", ", ".join(row.run_id for row in children[:LINE]) + more))
     found += [("flag", flag) for flag in run.flags]
-    if verdict := notebook.verdict(run.run_id):
+    if verdict := notebook.standing(run.run_id):
         found.append(("verdict", verdict_text(run, verdict).replace("**", "")))
     try:
         results = notebook.results(run)

@@ -65,7 +65,7 @@ def opening_of(situation: dict[str, Any]) -> list[Message]:
 
 def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
     metric, _ = objective_of(run.objective, run.env_name)
-    verdict = notebook.verdict(run.run_id)
+    verdict = notebook.standing(run.run_id)
     changed = plain(changed_text(notebook, run), 200) if notebook.readable(run.parent) or run.parent is None else "?"
     score = f"{metric} {score_text(notebook, run, metric)}" if notebook.summary(run.run_id) else run.state.value
     return {"run": run.run_id, "changed": changed, "score": score, "verdict": verdict.verdict if verdict else None}

@@ -57,10 +57,13 @@ class Row(NamedTuple):
     n: int | None
     values: tuple[float, ...]
     verdict: str | None
+    """As it stands: `better` once fresh seeds have confirmed it, else what the run got when it ended."""
 
 
+STANDS = ("CASE WHEN EXISTS (SELECT 1 FROM confirmations WHERE candidate = runs.run_id AND outcome = 'confirmed')"
+          " THEN 'better' ELSE verdicts.verdict END")  # fmt: skip
 COLUMNS = ("runs.run_id, state, env_name, preset, objective, arm, parent, session, replicates_of, legacy, created,"
-           " finished, score, low, high, n, score_values, verdicts.verdict")  # fmt: skip
+           f" finished, score, low, high, n, score_values, {STANDS}")  # fmt: skip
 FROM = "runs LEFT JOIN verdicts ON verdicts.run_id = runs.run_id"
 
 

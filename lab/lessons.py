@@ -2,7 +2,8 @@
 
 Recomputed from the record each time, so a lesson can be outweighed by later runs and is never anybody's memory. Several
 runs that moved one key the same way are taken together by inverse-variance weights (a fixed-effect meta-analysis,
-Borenstein et al. 2009, chapter 11), each with the group's noise floor as the spread of its replicates.
+Borenstein et al. 2009, chapter 11), each with the group's noise floor as the spread of its replicates. The intervals
+hold together in 95 % of the cases (Bonferroni): of twenty keys that do nothing, one would else look as if it did.
 """
 
 import math
@@ -28,7 +29,7 @@ class Lesson(NamedTuple):
     """Change of the objective's mean, in its own units."""
     low: float
     high: float
-    """95 % interval."""
+    """Interval; those of all lessons of the group hold together in 95 % of the cases."""
     meaning: Literal["helps", "hurts", "unclear"]
     agreeing: tuple[str, ...]
     """Runs whose own effect has the same sign."""
@@ -60,18 +61,30 @@ def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
         if len(keys) == 1 and keys[0] != "train.total_timesteps":
             found[keys[0], direction(*changed[keys[0]])].append((row, parent))
     _, aim = objective_of(group.objective, group.env_name)
-    made = [_lesson(*what, pairs, noise, 1 if aim == "max" else -1) for what, pairs in found.items()]
+    sign, level = 1 if aim == "max" else -1, (1 - CONFIDENCE) / max(1, len(found))
+    made = [_lesson(*what, pairs, noise, sign, level) for what, pairs in found.items()]
     return sorted(made, key=lambda lesson: -abs(lesson.effect) / (lesson.high - lesson.low))[:limit]
 
 
-def _lesson(key: str, direction: str, pairs: list[tuple[Row, Row]], noise: tuple[float, int], sign: int) -> Lesson:
+def _lesson(
+    key: str, direction: str, pairs: list[tuple[Row, Row]], noise: tuple[float, int], sign: int, level: float
+) -> Lesson:
     from scipy.stats import t
 
     sd, freedom = noise
     effects = [(row.run_id, (row.score or 0.0) - (parent.score or 0.0)) for row, parent in pairs]
-    weights = [1 / (sd**2 * (1 / (row.n or 1) + 1 / (parent.n or 1))) for row, parent in pairs]
-    effect = math.fsum(w * e for w, (_, e) in zip(weights, effects, strict=True)) / math.fsum(weights)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) / math.sqrt(math.fsum(weights))
+    # Children of one parent are one comparison: whatever luck the parent had is in all of them.
+    families: dict[str, list[tuple[Row, Row]]] = defaultdict(list)
+    for row, parent in pairs:
+        families[parent.run_id].append((row, parent))
+    weights, found = [], []
+    for family in families.values():
+        parent, n = family[0][1], sum(row.n or 1 for row, _ in family)
+        children = math.fsum((row.n or 1) * (row.score or 0.0) for row, _ in family) / n
+        weights.append(1 / (sd**2 * (1 / n + 1 / (parent.n or 1))))
+        found.append(children - (parent.score or 0.0))
+    effect = math.fsum(w * e for w, e in zip(weights, found, strict=True)) / math.fsum(weights)
+    half = float(t.ppf(1 - level / 2, freedom)) / math.sqrt(math.fsum(weights))
     low, high = effect - half, effect + half
     meaning: Literal["helps", "hurts", "unclear"] = "unclear"
     if low > 0 or high < 0:

@@ -10,7 +10,7 @@ import platform
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from lab.code import code_state
@@ -320,11 +320,33 @@ class Notebook:
         return self.index.verdicts()
 
     def verdict(self, run_id: str) -> Verdict | None:
-        """One run's; None while it has none."""
+        """What one run got when it ended; None while it has none."""
         return self.index.verdict(run_id)
+
+    def standing(self, run_id: str, at: datetime | None = None) -> Verdict | None:
+        """A run's verdict as it stands: the one of its fresh seeds if these confirmed it, else the one it ended with.
+
+        Args:
+            run_id: of a run.
+            at: as it stood then; now if not given.
+        """
+        verdict = self.verdict(run_id)
+        found = [
+            one
+            for one in self.index.confirmations(run_id)
+            if one.outcome == "confirmed" and (at is None or one.time <= at)
+        ]
+        if verdict is None or not found:
+            return verdict
+        fresh = found[-1]
+        told = {"against": fresh.incumbent, "effect": fresh.effect, "low": fresh.low, "high": fresh.high}
+        method = f"{fresh.seeds} fresh seeds a side, {fresh.why}"
+        return verdict.model_copy(update={**told, "verdict": "better", "method": method})
 
     def judge(self, run: RunRecord) -> Verdict | None:
         """The verdict of a finished run, recorded once: against the incumbent of its group, or its control.
+
+        Never `better` against the incumbent: that is for fresh seeds to say, in `standing`.
 
         A run that goes on from a checkpoint is compared with a control that goes on from the same one unchanged, where
         there is one. Fresh seeds of another run have no verdict of their own, nor have imported runs.
@@ -339,7 +361,7 @@ class Notebook:
         if against is None:
             verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=metric)
         else:
-            verdict = self.compare(run.run_id, against)
+            verdict = self.weigh(run.run_id, against)
             if not verdict.confounds and like is None:
                 new, old = self.values(run.run_id, metric), self.values(against, metric)
                 verdict = verdict.model_copy(update={"screen": screen_p(new, old, direction)})
@@ -390,6 +412,29 @@ class Notebook:
             method=result.method,
             confounds=confounds,
         )
+
+    def weigh(self, run_id: str, against: str, at: datetime | None = None) -> Verdict:
+        """Two finished runs, as a report may say it: not `better` before fresh seeds have confirmed it.
+
+        One test at the 5 % level is right for two runs chosen beforehand (`compare`); a night makes dozens, and finds
+        a false improvement among equal configs more often than not. Against the control of a warm start, which gets no
+        fresh seeds, the one test stands.
+
+        Args:
+            run_id: the run.
+            against: another one.
+            at: as it stood then; now if not given.
+
+        Raises:
+            InvalidInput: one of them has no score.
+        """
+        known = self.standing(run_id, at)
+        if known and known.verdict == "better" and known.against == against:
+            return known
+        verdict, like = self.compare(run_id, against), control(self, self.run(run_id))
+        if verdict.verdict != "better" or (like is not None and like.run_id == against):
+            return verdict
+        return verdict.model_copy(update={"verdict": "inconclusive"})
 
     def values(self, run_id: str, metric: str) -> tuple[float, ...]:
         """A metric's value in each replicate of a finished run; empty if there is none."""

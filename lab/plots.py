@@ -1,6 +1,7 @@
 """Pictures for reports: PNG, readable on a light and on a dark page. matplotlib is imported when one is drawn."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lab.curves import Array, Curve
+from lab.predictions import Scored
+from lab.space import Scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart by the colour-blind too; a grey that both backgrounds carry.
-COLORS = ("#0072B2", "#E69F00", "#009E73")
+# Okabe and Ito's palette, told apart by the colour-blind too, its blue lightened for dark pages; a grey for both.
+COLORS = ("#2583C4", "#E69F00", "#009E73")
+MISSED = "#D55E00"
 INK = "#808080"
+ROLES = {"this run": COLORS[0], "parent": COLORS[1], "parent (incumbent)": COLORS[1], "incumbent": COLORS[2]}
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,20 @@ class Band:
 
     label: str
     curves: Sequence[Curve]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run where a parameter is shown against the score."""
+
+    x: float | str
+    """The parameter's value; a text for what is no number."""
+    values: Sequence[float]
+    """The score of each replicate; none for a run without one."""
+    role: str = ""
+    """One of `ROLES`; empty for any other run."""
+    alone: bool = False
+    """It differs from this run in no other parameter."""
 
 
 def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> bool:
@@ -40,7 +59,7 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> bool:
     bands = [band for band in bands if band.curves]
     if not bands:
         return False
-    figure, axes = _figure(7.2, 3.4)
+    figure, (axes,) = _figure(7.2, 3.4)
     for band, color in zip(bands, COLORS, strict=False):
         steps, stack = _aligned(band.curves)
         axes.fill_between(steps, stack.min(axis=0), stack.max(axis=0), color=color, alpha=0.18, linewidth=0)
@@ -55,7 +74,13 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> bool:
 
 
 def best_so_far(
-    path: Path, scores: Sequence[tuple[str, float, float | None, float | None]], ylabel: str, best: Any
+    path: Path,
+    scores: Sequence[tuple[str, float, float | None, float | None]],
+    ylabel: str,
+    best: Callable[[float, float], float],
+    *,
+    first: int = 1,
+    before: float | None = None,
 ) -> bool:
     """Each run's mean with its interval, in order, and the best mean so far as a step line.
 
@@ -64,18 +89,18 @@ def best_so_far(
         scores: name, mean, low, high of each run.
         ylabel: the metric.
         best: `max` or `min`, as a function of two numbers.
+        first: number of the first run shown.
+        before: the best mean of those that are not shown.
 
     Returns:
         Whether there was anything to draw.
     """
     if not scores:
         return False
-    figure, axes = _figure(7.2, 3.0)
-    index = np.arange(1, len(scores) + 1)
+    figure, (axes,) = _figure(7.2, 3.0)
+    index = np.arange(first, first + len(scores))
     means = [mean for _, mean, _, _ in scores]
-    running = [means[0]]
-    for mean in means[1:]:
-        running.append(best(running[-1], mean))
+    running = list(itertools.accumulate(means if before is None else [before, *means], best))[-len(means) :]
     axes.step(index, running, where="post", color=COLORS[1], linewidth=1.8, label="best mean so far")
     for at, (_, mean, low, high) in zip(index, scores, strict=True):
         if low is not None and high is not None:
@@ -90,6 +115,107 @@ def best_so_far(
     return True
 
 
+def score_against(path: Path, panels: Sequence[tuple[str, Scale, Sequence[Point]]], ylabel: str) -> bool:
+    """The score of each run against a parameter, a panel for each: replicates as dots, means as bars.
+
+    Args:
+        path: PNG to write.
+        panels: name of the parameter, how its values are spaced, the runs.
+        ylabel: the metric.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    panels = [panel for panel in panels if any(point.values for point in panel[2])]
+    if not panels:
+        return False
+    figure, row = _figure(7.2, 3.2, len(panels), above=0.4)
+    for axes, (name, scale, points) in zip(row, panels, strict=True):
+        _spaced(axes, scale, [point.x for point in points])
+        told = set[str]()
+        for point in sorted(points, key=lambda point: bool(point.role)):
+            label = point.role or ("nothing else differs" if point.alone else "other runs")
+            _point(axes, point, None if label in told else label)
+            told.add(label)
+        axes.set_xlabel(name)
+    row[0].set_ylabel(ylabel)
+    handles = {label: handle for axes in row for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), frameon=False, labelcolor=INK, loc="upper left", ncols=5)
+    _save(figure, path)
+    return True
+
+
+def predictions(path: Path, panels: Sequence[tuple[str, Sequence[Scored]]]) -> bool:
+    """What was predicted and what came, run by run, a panel for each metric: this run's prediction is the last one.
+
+    Args:
+        path: PNG to write.
+        panels: name of the metric, its scored predictions, oldest first.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    panels = [panel for panel in panels if panel[1]]
+    if not panels:
+        return False
+    figure, row = _figure(7.2, 3.2, len(panels), above=0.6)
+    for axes, (name, scored) in zip(row, panels, strict=True):
+        for at, one in enumerate(scored, start=1 - len(scored)):
+            now = at == 0
+            color = COLORS[0] if now else INK
+            axes.vlines(at, one.low, one.high, color=color, alpha=0.8, linewidth=7 if now else 4)
+            axes.hlines(one.base, at - 0.3, at + 0.3, color=COLORS[1], linewidth=1.6)
+            axes.plot(at, one.value, "o" if one.hit else "X", color=COLORS[2] if one.hit else MISSED, markersize=7)
+        axes.set_xlim(0.5 - max(len(scored), 4), 0.5)
+        axes.set_xticks([0], ["this run"])
+        axes.set_title(name, color=INK, fontsize=9)
+    handles = [
+        row[0].plot([], [], color=COLORS[0], linewidth=6, label="predicted interval")[0],
+        row[0].plot([], [], color=COLORS[1], linewidth=1.6, label="its parent")[0],
+        row[0].plot([], [], "o", color=COLORS[2], label="came, within")[0],
+        row[0].plot([], [], "X", color=MISSED, label="came, outside")[0],
+    ]
+    figure.legend(handles=handles, frameon=False, labelcolor=INK, loc="upper left", ncols=4)
+    _save(figure, path)
+    return True
+
+
+def _point(axes: "Axes", point: Point, label: str | None) -> None:
+    """One run's replicates and their mean; a line where a run without a score would be."""
+    color = ROLES.get(point.role, INK)
+    if not point.values:
+        if not isinstance(point.x, str):
+            axes.axvline(point.x, color=color, linestyle=":", linewidth=1.6, label=label and f"{label} (no score)")
+        return
+    inside = color if point.role or point.alone else "none"
+    dots: list[Any] = [point.x] * len(point.values)
+    axes.plot(dots, point.values, ".", color=color, alpha=0.5, markersize=6, markeredgewidth=0)
+    mean: list[Any] = [sum(point.values) / len(point.values)]
+    size, marker = (8, "D") if point.role else (6, "o")
+    axes.plot(dots[:1], mean, marker, markersize=size, markerfacecolor=inside, markeredgecolor=color, label=label)
+
+
+def _spaced(axes: "Axes", scale: Scale, values: Sequence[float | str]) -> None:
+    """The axis as the parameter's values are spaced, where these allow it."""
+    from matplotlib.ticker import LogFormatterSciNotation, NullFormatter, ScalarFormatter
+
+    numbers = [value for value in values if not isinstance(value, str)]
+    if len(numbers) < len(values):
+        axes.xaxis.set_major_formatter(NullFormatter())  # replaced by the names when the first one is drawn
+        return
+    axes.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    if scale is Scale.POW2 and min(numbers) > 0:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+    elif scale is Scale.LOG and min(numbers) > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(LogFormatterSciNotation())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    elif scale is Scale.LOGIT and min(numbers) > 0 and max(numbers) < 1:
+        axes.set_xscale("logit")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _aligned(curves: Sequence[Curve]) -> tuple[Array, Array]:
     """Replicates on one grid of steps: they log on a timer, each at other steps."""
     steps = np.linspace(
@@ -98,23 +224,34 @@ def _aligned(curves: Sequence[Curve]) -> tuple[Array, Array]:
     return steps, np.array([np.interp(steps, curve.steps, curve.values) for curve in curves])
 
 
-def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+def _figure(width: float, height: float, panels: int = 1, above: float = 0.1) -> "tuple[Figure, list[Axes]]":
+    """Panels side by side without a background, with lines and letters that a light and a dark one carry.
+
+    Args:
+        width: in inches, as `height`.
+        height: of the picture.
+        panels: how many.
+        above: room for a legend.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=130)
     figure.patch.set_alpha(0)
-    axes = figure.subplots()
-    axes.patch.set_alpha(0)
-    axes.grid(color=INK, alpha=0.25, linewidth=0.6)
-    axes.tick_params(colors=INK, labelsize=8)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    for spine in axes.spines.values():
-        spine.set_color(INK)
-        spine.set_alpha(0.5)
-    return figure, axes
+    room = {"left": 0.7 / width, "right": 1 - 0.1 / width, "bottom": 0.5 / height, "top": 1 - above / height}
+    figure.subplots_adjust(**room, wspace=0.22)  # fixed: a layout engine would draw everything twice
+    row = list(figure.subplots(1, panels, squeeze=False)[0])
+    for axes in row:
+        axes.patch.set_alpha(0)
+        axes.grid(color=INK, alpha=0.25, linewidth=0.6)
+        axes.tick_params(which="both", colors=INK, labelsize=8)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        for spine in axes.spines.values():
+            spine.set_color(INK)
+            spine.set_alpha(0.5)
+    return figure, row
 
 
 def _save(figure: "Figure", path: Path) -> None:

@@ -7,6 +7,7 @@ that is worked out aside, kept in the index, and shown with the number of runs i
 import json
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -132,6 +133,15 @@ class Questions:
             " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
         )
         found = self.index.ask(query, (*values, newest))
+        return {run: Config.model_construct(**json.loads(text)) for run, text in found}
+
+    def configs_of(self, names: Sequence[str]) -> dict[str, Config]:
+        """The configs of those of some runs that can be read."""
+        marks = ",".join("?" * len(names))
+        found = self.index.ask(
+            f"SELECT run_id, config FROM texts WHERE config IS NOT NULL AND run_id IN ({marks})",  # noqa: S608
+            names,
+        )
         return {run: Config.model_construct(**json.loads(text)) for run, text in found}
 
     def tried(self, config: Config, group: Group) -> list[Row]:

@@ -17,7 +17,7 @@ from lab.environments import metrics_of, objective_of
 from lab.errors import Damaged
 from lab.notebook import Notebook, active_time
 from lab.proposals import Proposals
-from lab.records import MetricSummary, ProposalState, ReplicateResult, RunRecord
+from lab.records import MetricSummary, ProposalState, ReplicateResult, RunRecord, Verdict
 from lab.stats import detectable
 from lab.text import plain
 from lab.validate import space_of
@@ -125,7 +125,7 @@ def _noise_floor(noise: tuple[float, int] | None, n: int) -> dict[str, Any] | No
 
 def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
     summary = ctx.notebook.summary(run.run_id)
-    verdict = ctx.notebook.verdict(run.run_id)
+    verdict = ctx.notebook.standing(run.run_id)
     row: dict[str, Any] = {"run": run.run_id, "state": run.state, "arm": run.arm, "parent": run.parent}
     row["changed_from_parent"] = ctx.notebook.changes(run.run_id)
     if run.replicates_of:
@@ -168,7 +168,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     config = ctx.notebook.config(record.run_id)
     agents = 1.0 if record.legacy else ctx.inventory.environment(config.env_name).agents_per_env or 1.0
     summary = ctx.notebook.summary(record.run_id)
-    verdict = ctx.notebook.verdict(record.run_id)
+    verdict = ctx.notebook.standing(record.run_id)
     took = active_time(record)
     start, said = _account(ctx, record)
     return {
@@ -266,16 +266,11 @@ def compare_runs(ctx: ToolContext, run: RunName = "current", against: RunName = 
     one, other = ctx.resolve(run), ctx.resolve(against)
     if one == other:
         raise ToolError(f"{run!r} and {against!r} are the same run, {one}")
-    return comparison(ctx.notebook, one, other)
+    return comparison(ctx.notebook, ctx.notebook.weigh(one, other), one, other)
 
 
-def comparison(notebook: Notebook, one: str, other: str) -> dict[str, Any]:
-    """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have.
-
-    Raises:
-        InvalidInput: one of them has no score.
-    """
-    verdict = notebook.compare(one, other)
+def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:
+    """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have."""
     new, old = notebook.summary(one), notebook.summary(other)
     shared = [name for name in new.metrics if old and name in old.metrics] if new else []
     changed = diff(notebook.config(other), notebook.config(one))

@@ -167,7 +167,8 @@ def compare(
     from tools.reading import comparison
 
     notebook = Notebook(context.obj)
-    found = comparison(notebook, run, against or notebook.rival(run))
+    other = against or notebook.rival(run)
+    found = comparison(notebook, notebook.compare(run, other), run, other)
     emit_json(found) if as_json else print_comparison(found)
 
 

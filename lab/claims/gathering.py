@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from datetime import datetime
 
 from lab.claims.known import Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.config import derive, diff
@@ -41,11 +42,12 @@ def known_of(
     latest = [other.run_id for other in notebook.before(run, HISTORY)]
     names = {_root(notebook, run), run.parent, against, proposal.parent if proposal else None, *latest}
     others = {
-        name: known_run(notebook, notebook.run(name), agents_per_env)
+        name: known_run(notebook, notebook.run(name), agents_per_env, run.finished)
         for name in sorted(name for name in names if name and name != run.run_id and notebook.readable(name))
     }
-    mine = known_run(notebook, run, agents_per_env)
-    verdicts = {**_compared(notebook, mine, [name for name in (run.parent, against) if name]), **mine.verdicts}
+    mine = known_run(notebook, run, agents_per_env, run.finished)
+    compared = _compared(notebook, run, [name for name in (run.parent, against) if name])
+    verdicts = {**compared, **mine.verdicts}
     origin = Proposals(notebook.workspace).origin(run)
     return Known(
         env_name=run.env_name,
@@ -89,8 +91,15 @@ def _root(notebook: Notebook, run: RunRecord) -> str:
     return run.run_id
 
 
-def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float) -> KnownRun:
-    """One run as far as its record goes."""
+def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: datetime | None = None) -> KnownRun:
+    """One run as far as its record goes.
+
+    Args:
+        notebook: where it lies.
+        run: the run.
+        agents_per_env: of its environment.
+        at: what fresh seeds have confirmed later is left out; nothing is if not given.
+    """
     config, summary = notebook.config(run.run_id), notebook.summary(run.run_id)
     parent = notebook.config(str(run.parent)) if notebook.readable(run.parent) else None
     changed = diff(parent, config) if parent else {}
@@ -109,7 +118,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float) -> Know
         metrics=summary.metrics if summary else {},
         greedy={name: metric.mean for name, metric in summary.greedy.items()} if summary else {},
         curves={name: outline(*mean_curve(found)) for name, found in curves.items()},
-        verdicts=_judged(notebook.verdict(run.run_id)),
+        verdicts=_judged(notebook.standing(run.run_id, at)),
         warm_start=_warm_start(notebook, run),
     )
 
@@ -125,12 +134,12 @@ def _warm_start(notebook: Notebook, run: RunRecord) -> WarmStart | None:
     return WarmStart(origin=run.resume.run_id or "", steps_behind=statistics.fmean(behind) if behind else None)
 
 
-def _compared(notebook: Notebook, run: KnownRun, others: list[str]) -> dict[str, Judgement]:
+def _compared(notebook: Notebook, run: RunRecord, others: list[str]) -> dict[str, Judgement]:
     """Verdicts against parent and incumbent, where there is a score on both sides."""
     found: dict[str, Judgement] = {}
     for other in others:
         try:
-            found |= _judged(notebook.compare(run.run_id, other))
+            found |= _judged(notebook.weigh(run.run_id, other, run.finished))
         except AutopilotError:
             continue
     found.pop(run.run_id, None)

@@ -351,7 +351,7 @@ def test_a_pruned_run_has_no_score_but_a_curve(desk: Desk, notebook: Notebook) -
     run = ended(notebook, desk.run(), RunState.PRUNED, FOUND)
     text = desk.report(run)
     assert "No score: the run ended as **pruned**. seed 2: pruned: 0.05 at 500,000 steps" in text
-    assert "![Learning curves](plots/learning_curves.png)" in text
+    assert re.search(r"!\[Learning curves: [^]]+\]\(plots/learning_curves\.png\)", text)
     assert "- Command (it trains to the end):" in text
     desk.assert_repeatable(run)
 
