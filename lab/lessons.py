@@ -3,7 +3,7 @@
 Recomputed from the record each time, so a lesson can be outweighed by later runs and is never anybody's memory. Several
 runs that moved one key the same way are taken together by inverse-variance weights (a fixed-effect meta-analysis,
 Borenstein et al. 2009, chapter 11), each with the group's noise floor as the spread of its replicates. The intervals
-hold together in 95 % of the cases (Bonferroni): of twenty keys that do nothing, one would else look as if it did.
+hold together in 99 % of the cases (Bonferroni): of twenty keys that do nothing, one would else look as if it did.
 """
 
 import math
@@ -15,8 +15,9 @@ from lab.environments import objective_of
 from lab.index import Index, Row, of_group
 from lab.questions import OWN, Questions
 from lab.records import Group
+from lab.sequential import NIGHT
 from lab.space import BOOKKEEPING
-from lab.stats import CONFIDENCE, noise_floor
+from lab.stats import noise_floor
 
 
 class Lesson(NamedTuple):
@@ -29,7 +30,7 @@ class Lesson(NamedTuple):
     """Change of the objective's mean, in its own units."""
     low: float
     high: float
-    """Interval; those of all lessons of the group hold together in 95 % of the cases."""
+    """Interval; those of all lessons of the group hold together in 99 % of the cases."""
     meaning: Literal["helps", "hurts", "unclear"]
     agreeing: tuple[str, ...]
     """Runs whose own effect has the same sign."""
@@ -61,7 +62,7 @@ def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
         if len(keys) == 1 and keys[0] != "train.total_timesteps":
             found[keys[0], direction(*changed[keys[0]])].append((row, parent))
     _, aim = objective_of(group.objective, group.env_name)
-    sign, level = 1 if aim == "max" else -1, (1 - CONFIDENCE) / max(1, len(found))
+    sign, level = 1 if aim == "max" else -1, NIGHT / max(1, len(found))
     made = [_lesson(*what, pairs, noise, sign, level) for what, pairs in found.items()]
     return sorted(made, key=lambda lesson: -abs(lesson.effect) / (lesson.high - lesson.low))[:limit]
 

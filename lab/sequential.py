@@ -10,7 +10,7 @@ permutation tests (Fisher 1935; Phipson & Smyth 2010), which hold whatever the n
 
 Both are passed by chance with probability at most `SCREEN` times the confirmation's level, since their seeds are
 different ones. The level is chosen so that over all candidates of a night these add up to `NIGHT` (`level_for`), so a
-night of equal configs has a false incumbent in at most 5 of 100 cases; `benchmarks/nights.py` shows it.
+night of equal configs has a false incumbent in at most 1 of 100 cases; `benchmarks/nights.py` shows it.
 
 What the fresh seeds say is the estimate to quote; a winner's first replicates are flattered by having been chosen
 (Patterson et al., JMLR 25, 2024).
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-NIGHT = 0.05
-"""Probability of a false incumbent in a night of equal configs, at most."""
+NIGHT = 0.01
+"""Probability of a false incumbent in a night of equal configs, at most: at 5 % a month of nights has one or two."""
 SCREEN = 0.10
 """Level of the screen, one-sided: of equal configs one in ten goes on to a confirmation."""
 CANDIDATES = 50

@@ -138,7 +138,8 @@ def _of_an_outcome(sentence: Sentence) -> bool:
 
 
 SENTENCE = re.compile(
-    r"[^\n]+?(?:;(?=\s)|(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)(?<!\bapprox)(?<!\bca)[.!?](?=\s+[A-Z`*\"“(\d~-]|\s*$)|(?=\n)|$)"
+    r"(?:\([^()\n]{0,200}\)|[^\n])+?"  # a full stop or semicolon in parentheses ends nothing
+    r"(?:;(?=\s)|(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)(?<!\bapprox)(?<!\bca)[.!?](?=\s+[A-Z`*\"“(\d~-]|\s*$)|(?=\n)|$)"
 )
 
 

@@ -24,7 +24,7 @@ def relatives(s: Sentence) -> None:
         trailed = re.match(r"Q?([ud])", after)
         shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
         beside = re.match(r"[wQ]?[at]", after)
-        plus = number.signed and number.value > 0
+        plus = number.signed and number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
         if not (led or trailed or shared or plus or (number.signed and (number.percent or beside)) or number.times):
             continue
         if not (number.percent or number.points or number.times or plus) and not (
@@ -98,6 +98,8 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
         ]
     if quantity.keys and quantity.keys[0] == "verdict:effect":
         return [(v.effect, 0.0, f"effect against {a}") for a, v in s.subject.verdicts.items() if v.effect is not None]
+    if extreme := PEAK.match(s.text[s.tokens[index].end :]):
+        return _against_extreme(s, quantity, "min" if extreme["low"] else "max")
     reference = s.reference_at(index)
     found: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
@@ -108,6 +110,25 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
         curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
         found += [(curve.last, curve.first, f"{key} from first to last") for key, curve in curves if curve]
     return found
+
+
+PEAK = re.compile(
+    r"\s*(?:below|under|short of|lower than|off|above|higher than|from) (?:its|the|this run's) (?:own )?"
+    r"(?:(?:earlier|training|previous) )?"
+    r"(?:peak|maximum|best|high(?:est)? point|(?P<low>minimum|trough|low(?:est)? point))\b"
+    r"(?! (?:run|prior|config|mean|so far|of the night))"
+)
+"""`34 % below its own peak`."""
+
+
+def _against_extreme(s: Sentence, quantity: Quantity, which: str) -> list[tuple[float, float, str]]:
+    """A run's end against the highest or lowest point of its own curve."""
+    name = s.known.objective.partition(":")[0]
+    keys = [key.partition(":")[2] for key in quantity.keys if key.startswith("curve:")]
+    if not keys and quantity.keys and quantity.keys[0] in (f"metric:{name}", "metric:score"):
+        keys = [f"environment/{name}", "environment/score"]
+    curves = [(key, curve) for key in keys if (curve := s.subject.curves.get(key))]
+    return [(curve.last, getattr(curve, which).value, f"{key}, its end against its {which}") for key, curve in curves]
 
 
 GAP = re.compile(

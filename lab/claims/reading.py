@@ -197,14 +197,26 @@ class Sentence:
     def _nearest(self, index: int) -> Quantity | None:
         place = self._beside(index)
         if place is None:
+            remarks = self._remarks(index)
             for i in range(index - 1, -1, -1):
                 if self.codes[i] == "|" and "w" in self.codes[i:index]:
                     return None  # another cell, of something else
+                if i in remarks:
+                    continue
                 if self.codes[i] == "Q" and self._possible(i, index):
                     return self._value(i)
             clause = re.match(r"[^;.Q]*Q", self.codes[index + 1 :])
             place = index + clause.end() if clause else None
         return self.carried if place is None else self._value(place)
+
+    def _remarks(self, index: int) -> set[int]:
+        """Tokens before one that stand in parentheses behind a quantity: `gamma (discount of reward) went up`."""
+        end, found = self.tokens[index].start, set[int]()
+        for remark in re.finditer(r"\((?:[^()]|\([^()]*\))*\)", self.text[:end]):
+            inside = {i for i, token in enumerate(self.tokens) if remark.start() < token.start < remark.end()}
+            if inside and "Q" in self.codes[: min(inside)] and not re.search(r"\d", remark.group()):
+                found |= inside
+        return found
 
     def _beside(self, index: int) -> int | None:
         """Where the quantity stands that a number is of beyond doubt."""

@@ -81,10 +81,13 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"effect( size)?", _("verdict:effect")),
     (r"coverage", _("proposal:coverage")),
     (r"(finished|completed) runs", _("count:finished")),
-    (r"(gpu|cpu|vram|ram|disk|host)([ _]?(memory|load|util\w*|usage|time))?|memory|util\w*|wall[ -]?clock( time)?|power"
-     r"( draw)?|temperature|load|median|max_grad_norm|standard errors?|checkpoint size|loss spikes?", Quantity(())),
 ]  # fmt: skip
 """Pattern to quantity; the longest match counts."""
+UNKNOWN = (
+    r"(gpu|cpu|vram|ram|disk|host)([ _]?(memory|load|util\w*|usage|time))?|memory|util\w*|wall[ -]?clock( time)?|power"
+    r"( draw)?|temperature|load|median|max_grad_norm|standard errors?|checkpoint size|loss spikes?"
+)
+"""Quantities of which a record may say nothing."""
 
 ROLES: dict[str, str] = {
     r"(the )?(previous|prior|preceding|last but one) (run|config(uration)?|one|attempt|value)('s)?|prior|previously"
@@ -115,7 +118,7 @@ GENERAL = re.compile(r"\b(usual|typical|general|common|often|by default|in pract
 """About the method, not about a run."""
 CAUSES = re.compile(
     r"\b(because|due to|thanks to|owing to|drove|drives|driven by|led|leads to|caused|causing|prevented|hurt|hurts"
-    r"|(?:is|are|be) why|as a result of|resulted in|responsible for|credit|helped|explains|explained by"
+    r"|(?:is|are|be) why|as a result of|resulted in|responsible for|credit|helped|explains(?! -?[\d.]+ ?%)|explained by"
     r"|makes? the difference)\b|[⇒⇐]|=>|<=",
     re.IGNORECASE,
 )
@@ -228,6 +231,7 @@ def vocabulary(known: Known) -> list[tuple[re.Pattern[str], Quantity]]:
             found.append((re.escape(key), _(f"config:{key}")))
             found.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
         found += [(_loose(name), _(f"derived:{name}")) for name in run.derived]
+    found.append((UNKNOWN, Quantity(())))
     unique: dict[str, Quantity] = {}
     for pattern, quantity in found:
         unique.setdefault(pattern, quantity)

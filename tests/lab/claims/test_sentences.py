@@ -1,0 +1,75 @@
+"""Sentences in the words of the offline researcher and of models, about whatever was changed."""
+
+from typing import Any
+
+import pytest
+
+from agent.prompts import render
+from benchmarks.claims import known_of
+from lab.claims.checking import check
+from lab.claims.known import Known
+from lab.space import PARAMETERS, Parameter
+
+KNOWN = known_of("breakout")
+PROPOSABLE = [parameter for parameter in PARAMETERS if parameter.proposable and not parameter.key.startswith("env.")]
+
+
+def said(known: Known, text: str) -> dict[str, str]:
+    return {claim.quote: claim.status for claim in check(known, {"theory": text}).claims}
+
+
+def changed(key: str, old: Any, new: Any) -> Known:
+    """The record, with a run that differs from its parent in one key."""
+    parent = KNOWN.others[str(KNOWN.run.parent)]
+    before = parent.model_copy(update={"config": {**parent.config, key: old}})
+    run = KNOWN.run.model_copy(update={"config": {**before.config, key: new}, "changed": {key: (old, new)}})
+    return KNOWN.model_copy(update={"run": run, "others": {**KNOWN.others, before.run_id: before}})
+
+
+def two_values(parameter: Parameter) -> tuple[Any, Any]:
+    if parameter.kind is bool:
+        return True, False
+    if parameter.kind is str or parameter.choices:
+        return tuple((*parameter.choices, "one", "another")[:2])
+    return (32, 64) if parameter.kind is int else (0.25, 0.5)
+
+
+@pytest.mark.parametrize("parameter", PROPOSABLE, ids=lambda parameter: parameter.key)
+@pytest.mark.parametrize("turned", [False, True], ids=["as given", "turned round"])
+def test_what_is_said_of_a_change_is_never_called_false(parameter: Parameter, turned: bool) -> None:
+    old, new = reversed(two_values(parameter)) if turned else two_values(parameter)
+    space = {parameter.key: {"doc": parameter.doc}}
+    run = {"state": "finished", "changed_from_parent": {parameter.key: [old, new]}, "verdict": None}
+    text = render(
+        "offline/theory.md.j2", run=run, space=space, curves={}, noise=None, score={"n": 3}, metric="score", promising=0
+    )
+    assert parameter.doc.lower().strip(".") in text
+    found = said(changed(parameter.key, old, new), text)
+    assert "contradicted" not in found.values(), (text, found)
+    if isinstance(new, float):
+        wrong = text.replace("went up", "went down") if new > old else text.replace("went down", "went up")
+        assert "contradicted" in said(changed(parameter.key, old, new), wrong).values(), wrong
+
+
+def test_a_curve_against_its_own_peak() -> None:
+    curve = KNOWN.run.curves["environment/perf"]
+    lost = 100 * (1 - curve.last / curve.max.value)
+    assert lost > 1
+    assert said(KNOWN, f"Perf ended {lost:.1f} % below its own peak.") == {f"{lost:.1f} % below": "verified"}
+    assert said(KNOWN, f"Perf ended {lost + 9:.1f} % below its peak.") == {f"{lost + 9:.1f} % below": "contradicted"}
+
+
+def test_a_difference_with_its_sign() -> None:
+    (effect,) = {round(verdict.effect or 0, 4) for verdict in KNOWN.run.verdicts.values()}
+    text = "The difference to the incumbent, {:+}, is large against the standard error of such a difference."
+    assert said(KNOWN, text.format(effect)) == {f"{effect:+}": "verified"}
+    assert said(KNOWN, text.format(effect + 1)) == {f"{effect + 1:+}": "contradicted"}
+
+
+def test_explained_variance_is_no_cause() -> None:
+    value = KNOWN.run.curves["losses/explained_variance"].last
+    found = check(KNOWN, {"observations": f"The value function explains {100 * value:.0f} % of the variance."})
+    assert found.causes == ()
+    assert [claim.status for claim in found.claims] == ["verified"]
+    because = check(KNOWN, {"theory": "The score is better because of this; it explains the gap."})
+    assert because.causes
