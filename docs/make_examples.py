@@ -2,7 +2,7 @@
 
     .venv/bin/python docs/make_examples.py
 
-It runs the command of `make demo` in a temporary workspace on a pseudo-terminal (about a minute of real training),
+It runs a session of six runs in a temporary workspace on a pseudo-terminal (two or three minutes of real training),
 then writes docs/examples/. Nothing is edited by hand.
 """
 
@@ -28,7 +28,7 @@ COMMAND = [
     "--preset",
     "quick",
     "--max-runs",
-    "4",
+    "6",
     "--model",
     "offline",
     "--approve",
@@ -97,9 +97,8 @@ def main() -> None:
         reports = sorted((workspace / "runs").glob("*/report.md"))
         for number, report in enumerate(reports, start=1):
             name = f"report-{number}"
-            text = report.read_text().replace("plots/learning_curves.png", f"plots/{name}.png")
-            (EXAMPLES / f"{name}.md").write_text(text)
-            shutil.copy(report.parent / "plots" / "learning_curves.png", EXAMPLES / "plots" / f"{name}.png")
+            (EXAMPLES / f"{name}.md").write_text(report.read_text().replace("](plots/", f"](plots/{name}/"))
+            shutil.copytree(report.parent / "plots", EXAMPLES / "plots" / name)
             digest = digest.replace(f"../../{report.parent.name}/report.md", f"{name}.md")
         (EXAMPLES / "digest.md").write_text(digest)
         shutil.copy(session / "plots" / "best_so_far.png", EXAMPLES / "plots")

@@ -1,6 +1,7 @@
 """Pictures for reports: PNG, readable on a light and on a dark page. matplotlib is imported when one is drawn."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,16 +60,19 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> bool:
     bands = [band for band in bands if band.curves]
     if not bands:
         return False
-    figure, (axes,) = _figure(7.2, 3.4)
+    from matplotlib.ticker import EngFormatter
+
+    figure, (axes,) = _figure(7.2, 3.6, above=0.4)
     for band, color in zip(bands, COLORS, strict=False):
         steps, stack = _aligned(band.curves)
         axes.fill_between(steps, stack.min(axis=0), stack.max(axis=0), color=color, alpha=0.18, linewidth=0)
         axes.plot(steps, stack.mean(axis=0), color=color, linewidth=1.8, label=f"{band.label} (n={len(stack)})")
     for curve in bands[0].curves:
         axes.plot(curve.steps, curve.values, color=COLORS[0], linewidth=0.6, alpha=0.7)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("agent steps")
     axes.set_ylabel(ylabel)
-    axes.legend(frameon=False, labelcolor=INK)
+    figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
     _save(figure, path)
     return True
 
@@ -97,7 +101,7 @@ def best_so_far(
     """
     if not scores:
         return False
-    figure, (axes,) = _figure(7.2, 3.0)
+    figure, (axes,) = _figure(7.2, 3.2, above=0.4)
     index = np.arange(first, first + len(scores))
     means = [mean for _, mean, _, _ in scores]
     running = list(itertools.accumulate(means if before is None else [before, *means], best))[-len(means) :]
@@ -110,7 +114,7 @@ def best_so_far(
     axes.set_xticks(index if len(index) <= 20 else index[:: len(index) // 10])
     axes.set_xlabel("run")
     axes.set_ylabel(ylabel)
-    axes.legend(frameon=False, labelcolor=INK)
+    figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
     _save(figure, path)
     return True
 
@@ -131,7 +135,7 @@ def score_against(path: Path, panels: Sequence[tuple[str, Scale, Sequence[Point]
         return False
     figure, row = _figure(7.2, 3.2, len(panels), above=0.4)
     for axes, (name, scale, points) in zip(row, panels, strict=True):
-        _spaced(axes, scale, [point.x for point in points])
+        _spaced(axes, scale, [point.x for point in points], 0.1 * len(panels))
         told = set[str]()
         for point in sorted(points, key=lambda point: bool(point.role)):
             label = point.role or ("nothing else differs" if point.alone else "other runs")
@@ -140,7 +144,9 @@ def score_against(path: Path, panels: Sequence[tuple[str, Scale, Sequence[Point]
         axes.set_xlabel(name)
     row[0].set_ylabel(ylabel)
     handles = {label: handle for axes in row for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), frameon=False, labelcolor=INK, loc="upper left", ncols=5)
+    figure.legend(
+        handles.values(), handles.keys(), frameon=False, labelcolor=INK, loc="upper left", ncols=5, fontsize=8
+    )
     _save(figure, path)
     return True
 
@@ -184,8 +190,9 @@ def _point(axes: "Axes", point: Point, label: str | None) -> None:
     """One run's replicates and their mean; a line where a run without a score would be."""
     color = ROLES.get(point.role, INK)
     if not point.values:
-        if not isinstance(point.x, str):
-            axes.axvline(point.x, color=color, linestyle=":", linewidth=1.6, label=label and f"{label} (no score)")
+        where: Any = point.x
+        axes.plot([where], [math.nan])  # so that a name has its place
+        axes.axvline(where, color=color, linestyle=":", linewidth=1.6, label=label and f"{label} (no score)")
         return
     inside = color if point.role or point.alone else "none"
     dots: list[Any] = [point.x] * len(point.values)
@@ -195,25 +202,38 @@ def _point(axes: "Axes", point: Point, label: str | None) -> None:
     axes.plot(dots[:1], mean, marker, markersize=size, markerfacecolor=inside, markeredgecolor=color, label=label)
 
 
-def _spaced(axes: "Axes", scale: Scale, values: Sequence[float | str]) -> None:
-    """The axis as the parameter's values are spaced, where these allow it."""
-    from matplotlib.ticker import LogFormatterSciNotation, NullFormatter, ScalarFormatter
+def _spaced(axes: "Axes", scale: Scale, values: Sequence[float | str], apart: float) -> None:
+    """The axis as the parameter's values are spaced, where these allow it; its ticks are values that were tried.
 
-    numbers = [value for value in values if not isinstance(value, str)]
-    if len(numbers) < len(values):
-        axes.xaxis.set_major_formatter(NullFormatter())  # replaced by the names when the first one is drawn
-        return
-    axes.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
-    if scale is Scale.POW2 and min(numbers) > 0:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-    elif scale is Scale.LOG and min(numbers) > 0:
+    Args:
+        axes: the panel.
+        scale: the parameter's.
+        values: that were tried.
+        apart: share of the axis that lies between two ticks at the least.
+    """
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    numbers = sorted({value for value in values if not isinstance(value, str)})
+    if len(numbers) < len(set(values)):
+        return  # names
+    place: Callable[[float], float] = float
+    if scale in (Scale.LOG, Scale.POW2) and numbers[0] > 0:
+        place = math.log
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(LogFormatterSciNotation())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    elif scale is Scale.LOGIT and min(numbers) > 0 and max(numbers) < 1:
+    elif scale is Scale.LOGIT and numbers[0] > 0 and numbers[-1] < 1:
+        place = _logit
         axes.set_xscale("logit")
-        axes.xaxis.set_minor_formatter(NullFormatter())
+    kept = [numbers[0]]
+    for value in numbers[1:]:
+        if place(value) - place(kept[-1]) > apart * (place(numbers[-1]) - place(numbers[0])):
+            kept.append(value)
+    axes.xaxis.set_major_locator(FixedLocator(kept))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.6g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _logit(value: float) -> float:
+    return math.log(value / (1 - value))
 
 
 def _aligned(curves: Sequence[Curve]) -> tuple[Array, Array]:
@@ -234,7 +254,6 @@ def _figure(width: float, height: float, panels: int = 1, above: float = 0.1) ->
         above: room for a legend.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter
 
     figure = Figure(figsize=(width, height), dpi=130)
     figure.patch.set_alpha(0)
@@ -247,7 +266,6 @@ def _figure(width: float, height: float, panels: int = 1, above: float = 0.1) ->
         axes.tick_params(which="both", colors=INK, labelsize=8)
         axes.xaxis.label.set_color(INK)
         axes.yaxis.label.set_color(INK)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         for spine in axes.spines.values():
             spine.set_color(INK)
             spine.set_alpha(0.5)

@@ -14,10 +14,11 @@ from agent.options import assignments
 from agent.report import report_text, write_report
 from lab.claims.checking import Checked
 from lab.config import Config
-from lab.files import write_model
+from lab.files import append_line, write_model
 from lab.inventory import Inventory
 from lab.lineage import source_file
 from lab.notebook import Notebook
+from lab.predictions import Scored
 from lab.presets import Measurement, StoredPreset, preset, store
 from lab.records import Evaluation, Pruning, ReplicateResult, RunRecord, RunState, Variant, now
 from lab.validate import check_config, check_overrides
@@ -457,3 +458,81 @@ def test_show_of_an_ordinary_or_a_damaged_run(make_run: RunMaker, notebook: Note
     shown = cli("show", run.run_id)
     assert shown.code == 0
     assert re.search(r"^damaged +.*result\.json", shown.out, re.MULTILINE)
+
+
+# --- pictures ----------------------------------------------------------------------------------------------------
+
+PICTURE = re.compile(r"!\[([^]]+)\]\((plots/[a-z_]+\.png)\)")
+
+
+def predicted(desk: Desk, run: RunRecord, *metrics: str) -> None:
+    """Put scored predictions of a run into the record."""
+    for metric in metrics:
+        found = Scored(
+            time=now(), run_id=run.run_id, proposal="p", group=run.group, arm="offline", metric=metric,
+            direction="same", low=0.1, high=0.5, coverage=0.8, value=0.3, base=0.2, score=0.4, reference=0.5,
+        )  # fmt: skip
+        append_line(desk.notebook.workspace.predictions, found.model_dump(mode="json"))
+
+
+def drawn(desk: Desk, run: RunRecord) -> dict[str, str]:
+    """Pictures that a run's report names, with what it calls them; each is there, and nothing else is."""
+    found = {name: title for title, name in PICTURE.findall(desk.report(run))}
+    folder = desk.notebook.paths(run.run_id).dir
+    assert {f"plots/{path.name}" for path in (folder / "plots").glob("*")} == found.keys()
+    for name in found:
+        data = (folder / name).read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n"
+        assert data[25] == 6, "red, green, blue and transparency: it lies on a light page and on a dark one"
+    return found
+
+
+def test_a_first_run_has_its_curve_alone(desk: Desk) -> None:
+    assert drawn(desk, desk.run()) == {
+        "plots/learning_curves.png": "Learning curves: perf while training, mean and range of the replicates"
+    }
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"train.learning_rate": 0.001},
+        {"train.gamma": 0.99},
+        {"train.bptt_horizon": 16},
+        {"train.optimizer": "muon", "train.anneal_lr": False},
+        {"train.vf_coef": 1.0, "train.gamma": 0.9, "train.gae_lambda": 0.8, "train.ent_coef": 0.1},
+    ],
+    ids=", ".join,
+)
+def test_a_changed_run_shows_score_against_what_changed(overrides: dict[str, Any], desk: Desk) -> None:
+    first = desk.run()
+    run = desk.run(overrides, parent=first.run_id)
+    predicted(desk, run, "perf", "mean_reward")
+    found = drawn(desk, run)
+    assert list(found) == [
+        "plots/predictions.png", "plots/learning_curves.png", "plots/parameters.png", "plots/best_so_far.png"
+    ]  # fmt: skip
+    names = sorted(key.split(".")[1] for key in overrides)[:3]
+    assert found["plots/parameters.png"] == f"perf against {' and '.join(names)}, of all runs so far"
+
+
+def test_a_failed_run_shows_where_it_would_stand(desk: Desk, notebook: Notebook) -> None:
+    first = desk.run()
+    run = notebook.create(
+        desk.config.with_overrides({"train.gamma": 0.9}), {"train.gamma": 0.9}, preset="quick", objective="perf:max",
+        arm="person", parent=first.run_id,
+    )  # fmt: skip
+    run = train_run(notebook, FakeRunner(faults={run.seeds[0]: "nan"}), desk.inventory, run.run_id, lambda _: None)
+    assert list(drawn(desk, run)) == ["plots/parameters.png"]
+
+
+def test_a_picture_shows_no_later_run(desk: Desk, notebook: Notebook) -> None:
+    first = desk.run()
+    second = desk.run({"train.gamma": 0.9}, parent=first.run_id)
+    predicted(desk, second, "perf")
+    desk.report(second)
+    plots = {path.name: path.read_bytes() for path in notebook.paths(second.run_id).plots.iterdir()}
+    third = desk.run({"train.gamma": 0.8}, parent=first.run_id)
+    predicted(desk, third, "perf")
+    desk.report(second)
+    assert {path.name: path.read_bytes() for path in notebook.paths(second.run_id).plots.iterdir()} == plots
