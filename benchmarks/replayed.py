@@ -41,7 +41,7 @@ from training.runner import OnProgress, Plan, Runner
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "replicates"
 PLANTED = 3
 """Which config of a night is the better one; the baseline is 0."""
-EQUAL_RUNS, PLANTED_RUNS = 8, 16
+EQUAL_RUNS, PLANTED_RUNS = 6, 12
 """Runs of a night, fresh seeds included."""
 CLAIM = re.compile(r"Verdict: better|better than the incumbent|this helped|\bimprove(?:d|s|ment)\b", re.IGNORECASE)
 """An improvement claimed in a report."""
@@ -109,14 +109,14 @@ class Recorded(FakeRunner):
         return result
 
 
-def night(root: Path, inventory: Inventory, runner: Runner, max_runs: int) -> Session:
+def night(root: Path, inventory: Inventory, runner: Runner, max_runs: int, **settings: Any) -> Session:
     """A session of the offline researcher in a workspace of its own, run to its end."""
     for folder in ("runs", "proposals"):
         (root / folder).mkdir(parents=True)
     notebook, created, stop = Notebook(Workspace(root)), now(), threading.Event()
     record = SessionRecord(
         session_id=new_id(created), env_name=ENV, preset="quick", objective="perf:max", model="offline",
-        approve="auto", seeds=3, budgets=Budgets(max_runs=max_runs), created=created,
+        approve="auto", seeds=3, budgets=Budgets(max_runs=max_runs), created=created, settings=settings,
     )  # fmt: skip
     queue = Proposals(notebook.workspace)
     analyst = Analyst(notebook, queue, inventory, OfflineResearcher(), record.session_id, stop.is_set)

@@ -3,7 +3,7 @@
     .venv/bin/python docs/make_examples.py
 
 It runs a session of six runs in a temporary workspace on a pseudo-terminal (two or three minutes of real training),
-then writes docs/examples/. Nothing is edited by hand.
+then writes docs/examples/ and the part of a report that the README shows. Nothing is edited by hand.
 """
 
 import os
@@ -34,6 +34,9 @@ COMMAND = [
     "--approve",
     "auto",
 ]
+README = EXAMPLES.parent.parent / "README.md"
+BEGINS, ENDS = "<!-- from a report -->", "<!-- end -->"
+PICTURE = re.compile(r"!\[([^]]*)\]\((plots/[^)]*/(\w+)\.png)\)")
 NAMED = {"brown": "yellow", "brightblack": "bright_black"}
 
 
@@ -84,6 +87,34 @@ def _color(name: str) -> str:
     return f"#{name}" if len(name) == 6 and not name.isalpha() else NAMED.get(name, name)
 
 
+def show() -> None:
+    """Put a part of a report into the README: the last one with the clearest verdict that a first night has."""
+    reports = sorted(EXAMPLES.glob("report-*.md"))
+    worse = [page for page in reports if "**Verdict: worse**" in page.read_text()]
+    page = (worse or reports)[-1]
+    text = page.read_text()
+    parts = {name: body.strip() for name, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.M | re.S)}
+    title, verdict = re.findall(r"\A# (.*)\n\n(.*)\n", text)[0]
+    metrics, observations = parts["Key metrics"], parts["Observations"]
+    next_step = next(name for name in parts if name.startswith("Next step"))
+    pictures = {name: f"![{what}](docs/examples/{path})" for what, path, name in PICTURE.findall(text)}
+    shown = [
+        f"**{title}**", verdict, "\n".join(metrics.splitlines()[:6]),
+        "Predicted when it was proposed: " + re.findall(r"^- (.*it came to.*)$", metrics, re.M)[0],
+        pictures["learning_curves"], parts.get("Diagnosis", ""), "\n".join(observations.splitlines()[:4]),
+        pictures["parameters"], "**Theory.** " + parts["Theory"],
+        f"**{next_step}.** " + parts[next_step].splitlines()[0],
+    ]  # fmt: skip
+    quoted = "\n>\n".join("\n".join(f"> {line}" for line in part.splitlines()) for part in shown if part)
+    readme = README.read_text()
+    start, end = readme.index(BEGINS) + len(BEGINS), readme.index(ENDS)
+    intro = (
+        f"What it writes about a run, as produced ([the whole report](docs/examples/{page.name}),"
+        " [the session's digest](docs/examples/digest.md)):"
+    )
+    README.write_text(f"{readme[:start]}\n\n{intro}\n\n{quoted}\n\n{readme[end:]}")
+
+
 def main() -> None:
     """Write docs/examples/."""
     with tempfile.TemporaryDirectory() as folder:
@@ -102,6 +133,7 @@ def main() -> None:
             digest = digest.replace(f"../../{report.parent.name}/report.md", f"{name}.md")
         (EXAMPLES / "digest.md").write_text(digest)
         shutil.copy(session / "plots" / "best_so_far.png", EXAMPLES / "plots")
+    show()
 
 
 if __name__ == "__main__":

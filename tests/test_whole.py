@@ -20,6 +20,7 @@ from tests.conftest import Cli
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
+PICTURES = ("learning_curves", "parameters", "predictions", "best_so_far")
 # A make inside a make says where it is; a checkout knows nothing of the one that tests it.
 NOT_INHERITED = {"VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"}
 
@@ -45,7 +46,13 @@ def test_the_demo(cli: Cli, workspace: Workspace) -> None:
             "Repro notes",
         ):
             assert f"## {section}" in report
-        assert (notebook.paths(run.run_id).plots / "learning_curves.png").exists()
+        pictures = set(re.findall(r"!\[[^]]+\]\((plots/\w+\.png)\)", report))
+        assert pictures == {f"plots/{path.name}" for path in notebook.paths(run.run_id).plots.iterdir()}
+        assert re.search(r"^\*\*Verdict: (first of its kind|worse|inconclusive)\b", report, re.MULTILINE)
+        assert "## Diagnosis" in report
+        if run.parent:
+            assert re.search(r"^- perf about as .*; it came to 0\.\d+: (within|outside) the interval", report, re.M)
+            assert pictures == {f"plots/{name}.png" for name in PICTURES}
         assert run.run_id in done.out
         mean = notebook.summary(run.run_id).metrics["perf"].mean  # type: ignore[union-attr]
         assert f"| perf | {mean:.4g} |" in report

@@ -7,6 +7,8 @@ from lab.claims.reading import Sentence, fits
 from lab.claims.tokens import Number
 from lab.claims.words import LOWER_IS_BETTER, Quantity
 
+SHOWN = 1e-6
+"""Tools show six digits: a difference taken from what they show is off by this share of its operands."""
 CLOSE = 0.05
 """How far off a ratio said in a word (half, twice, a third) may be."""
 
@@ -62,7 +64,8 @@ def _relative(s: Sentence, index: int, number: Number, led: re.Match[str] | None
         if quantity.keys and code in ("b", "g") and LOWER_IS_BETTER.search(quantity.keys[0]):
             worth = -worth
         direction = not sign or shared or number.times or (worth > 0) == (sign > 0)
-        results.append(said.fits(abs(worth)) and direction)
+        off = 0.0 if number.percent or number.points or number.times else SHOWN * max(abs(new), abs(old))
+        results.append(said.fits(abs(worth), off) and direction)
         if number.times and old and code == "d":
             results.append(said.fits(old / new) if new else False)
         told.append(f"{what}: {old:.6g} to {new:.6g}, {worth:+.4g}{' %' if number.percent else ''}")
@@ -158,8 +161,10 @@ def gaps(s: Sentence) -> None:
             continue
         signed = number.signed or "effect" in near
         unit = number.scaled(0.01) if number.percent or number.points else number
-        true = any(unit.fits(value) if signed else Number(abs(unit.value), unit.step, unit.approximate).fits(abs(value))
-                   for value, _ in values)  # fmt: skip
+        size = Number(abs(unit.value), unit.step, unit.approximate)
+        off = SHOWN * max((abs(m.mean) for key in (quantity or s.objective).keys
+                           if (m := s.subject.metrics.get(key.partition(":")[2]))), default=0.0)  # fmt: skip
+        true = any(unit.fits(value, off) if signed else size.fits(abs(value), off) for value, _ in values)
         s.judge(place, place, true, "; ".join(what for _, what in values[:2]))
 
 

@@ -47,13 +47,18 @@ class Number:
     """It has a unit that no record has."""
     word: bool = False
 
-    def fits(self, value: float) -> bool:
-        """Whether `value`, rounded as this number is, could be written so."""
+    def fits(self, value: float, off: float = 0.0) -> bool:
+        """Whether `value`, rounded as this number is, could be written so.
+
+        Args:
+            value: of the record.
+            off: how far a writer's value may be from it, who had rounded ones to work with.
+        """
         slack = self.step / 2
         if self.approximate:
             digits = len(f"{abs(self.value) / self.step:.0f}") if self.step else 1
             slack = max(self.step, (0.05 if digits < 4 else 0.01) * abs(value))
-        return abs(value - self.value) <= slack * 1.01 + 1e-12 * abs(value)
+        return abs(value - self.value) <= slack * 1.01 + 1e-12 * abs(value) + off
 
     def scaled(self, factor: float) -> "Number":
         """The same in another unit."""

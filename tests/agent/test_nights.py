@@ -17,7 +17,7 @@ from training.runner import Plan, ProcessRunner
 def test_a_night_of_equal_configs_finds_nothing(tmp_path: Path, inventory: Inventory, number: int) -> None:
     found = outcome(night(tmp_path / "night", inventory, Recorded(night=number), EQUAL_RUNS))
     assert (found.incumbent, found.claims, found.better, found.helps) == (0, [], [], False)
-    assert found.reports >= 3
+    assert found.reports >= 2
     assert found.told
 
 
@@ -48,7 +48,7 @@ class Secretly(ProcessRunner):
 
 @pytest.mark.slow
 def test_a_night_of_equal_configs_trained_for_real(tmp_path: Path, inventory: Inventory) -> None:
-    session = night(tmp_path / "night", inventory, Secretly(), 4)
+    session = night(tmp_path / "night", inventory, Secretly(), 3, **{"train.total_timesteps": 600_000})
     found = outcome(session)
     assert (found.incumbent, found.claims, found.better, found.helps) == (0, [], [], False)
     assert found.told

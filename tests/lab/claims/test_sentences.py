@@ -73,3 +73,13 @@ def test_explained_variance_is_no_cause() -> None:
     assert [claim.status for claim in found.claims] == ["verified"]
     because = check(KNOWN, {"theory": "The score is better because of this; it explains the gap."})
     assert because.causes
+
+
+def test_a_difference_of_rounded_values_is_no_mistake() -> None:
+    """0.251267 - 0.238635 is 0.012632; the values behind them are 0.0126352 apart."""
+    low, high = 0.23863450, 0.25126970
+    perf = KNOWN.run.metrics["perf"].model_copy(update={"values": (low, high), "mean": (low + high) / 2})
+    run = KNOWN.run.model_copy(update={"metrics": {**KNOWN.run.metrics, "perf": perf}})
+    known = KNOWN.model_copy(update={"run": run})
+    assert said(known, "perf: its replicates lie 0.01263 apart.")["0.01263"] == "verified"
+    assert said(known, "perf: its replicates lie 0.01265 apart.")["0.01265"] == "contradicted"
