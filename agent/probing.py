@@ -62,13 +62,14 @@ class Probing:
         runner = ProcessRunner()
         runner.warm(self.config, self.inventory.devices[0])
         deadline = time.monotonic() + 60 * self.minutes
-        probe = Probe(self.config, environment, self.inventory, runner, str(self.workspace.root.absolute()))
+        where = str(self.workspace.root.absolute())
+        probe = Probe(self.config, environment, self.inventory, runner, where, stopping)
         try:
             ini = probe.ini()
             if ini is not None:
                 self.show("PufferLib's ini", ini, None)
             self._require_going_on(stopping)
-            best = probe.run(deadline, lambda found: self.show("", found, ini), stopping)
+            best = probe.run(deadline, lambda found: self.show("", found, ini))
             self._require_going_on(stopping)
             record = StoredPreset(
                 name=self.name,

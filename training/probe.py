@@ -24,6 +24,7 @@ from lab.variants import chosen
 from training.machine import room_for, usable_cores
 from training.process import Worker, start_worker
 from training.protocol import Ended, MeasureJob
+from training.run import Stopped
 from training.runner import ProcessRunner
 
 SECONDS = 2.5
@@ -33,6 +34,7 @@ PATIENCE = 90.0
 INI_PATIENCE = 300.0
 """The same for PufferLib's ini: one batch of its 524,288 steps with an LSTM takes a CPU half a minute or more."""
 INI_TIMES = 3
+TICK = 0.5
 BATCHES = 30
 """Fewer batches than this in a whole training leave little to learn from."""
 SIMILAR = 0.03
@@ -51,26 +53,23 @@ class Probe:
     runner: ProcessRunner
     workspace: str | None = None
     """Where the user's modules may lie."""
+    stopping: Callable[[], bool] = lambda: False
+    """Polled; once true what is being measured is given up, and no more is."""
     measured: list[Measurement] = field(default_factory=list)
 
-    def run(
-        self,
-        deadline: float,
-        on_measured: Callable[[Measurement], None],
-        stopping: Callable[[], bool] = lambda: False,
-    ) -> Measurement:
+    def run(self, deadline: float, on_measured: Callable[[Measurement], None]) -> Measurement:
         """Measure topologies until none is left or time is up.
 
         Args:
             deadline: by `time.monotonic`; the topology in hand is still finished.
             on_measured: called with each as it was measured.
-            stopping: polled; once true no more are measured.
 
         Raises:
             TrainingFailed: not even the start could be measured.
+            Stopped: before anything was measured.
         """
         for overrides in self._candidates():
-            if stopping() or (self.measured and time.monotonic() > deadline):
+            if self.stopping() or (self.measured and time.monotonic() > deadline):
                 break
             config = self.start.with_overrides(overrides)
             if check_overrides(self.start, overrides, self.inventory) or self._learns_less(config):
@@ -79,6 +78,8 @@ class Probe:
             if found is not None:
                 self.measured.append(found)
                 on_measured(found)
+        if not self.measured and self.stopping():
+            raise Stopped("stopped: no preset was kept")
         if not self.measured:
             raise TrainingFailed(f"{self.start.env_name} could not be trained in any topology")
         return self.best()
@@ -108,7 +109,11 @@ class Probe:
             "autopilot.threads": usable_cores(),
             "train.total_timesteps": 10**9,  # its batches are large; nothing is trained to the end here
         })  # fmt: skip
-        found = [self._speeds([start_worker(usable_cores())], config, INI_PATIENCE) for _ in range(INI_TIMES)]
+        found = [
+            self._speeds([start_worker(usable_cores())], config, INI_PATIENCE)
+            for _ in range(INI_TIMES)
+            if not self.stopping()
+        ]
         speeds = [speed for several in found for speed in several or ()]
         return self._measurement(config, 1, statistics.median(speeds)) if speeds else None
 
@@ -135,7 +140,7 @@ class Probe:
         try:
             for worker in workers:
                 worker.send(job)
-            return _gathered(workers, patience)
+            return _gathered(workers, patience, self.stopping)
         finally:
             for worker in workers:
                 worker.kill()
@@ -207,13 +212,13 @@ class Probe:
         return here.epochs < enough or memory_of(config, self.environment) > total / 2
 
 
-def _gathered(workers: list[Worker], patience: float) -> list[float] | None:
-    """What each worker measured; None if one failed or all took too long."""
+def _gathered(workers: list[Worker], patience: float, stopping: Callable[[], bool]) -> list[float] | None:
+    """What each worker measured; None if one failed, all took too long, or nobody wants to know any more."""
     deadline, found = time.monotonic() + patience, dict[int, float]()
     while len(found) < len(workers):
         waiting = [worker for index, worker in enumerate(workers) if index not in found]
-        if time.monotonic() > deadline or not select.select(waiting, [], [], 1.0)[0]:
-            if time.monotonic() > deadline or any(worker.gone() for worker in waiting):
+        if time.monotonic() > deadline or not select.select(waiting, [], [], TICK)[0]:
+            if stopping() or time.monotonic() > deadline or any(worker.gone() for worker in waiting):
                 return None
             continue
         for index, worker in enumerate(workers):
