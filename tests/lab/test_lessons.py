@@ -3,10 +3,12 @@
 import math
 
 import pytest
+from scipy.stats import t
 
 from lab.config import Config
 from lab.lessons import lessons
 from lab.notebook import Notebook
+from lab.sequential import NIGHT
 from lab.space import PARAMETERS
 from tests.conftest import RunMaker
 
@@ -38,3 +40,25 @@ def test_a_lesson_needs_its_parent_and_is_bounded(make_run: RunMaker, notebook: 
         make_run({key: 0.5 if "eps" not in key else 1e-4}, parent=base.run_id)
     assert len(lessons(notebook.index, base.group)) == len(keys) + 3
     assert len(lessons(notebook.index, base.group, 2)) == 2
+
+
+def test_runs_of_one_parent_are_one_comparison(make_run: RunMaker, notebook: Notebook) -> None:
+    """However many children move a key the same way: the parent's luck is in all of their differences."""
+    base = make_run({"autopilot.seeds": 2})
+    for value in (0.9, 0.91, 0.92, 0.93):
+        make_run({"train.gamma": value}, parent=base.run_id)
+    (lesson,) = lessons(notebook.index, base.group)
+    sd, freedom = notebook.noise(base.group) or (0.0, 0)
+    alone = float(t.ppf(1 - NIGHT / 2, freedom)) * sd * math.sqrt(1 / 2)  # the parent's part of it
+    assert (lesson.high - lesson.low) / 2 > alone
+
+
+def test_all_lessons_hold_together(make_run: RunMaker, notebook: Notebook) -> None:
+    """The more keys were tried, the wider each interval (Bonferroni)."""
+    base = make_run({"autopilot.seeds": 4})
+    for count, key in enumerate(("train.gamma", "train.gae_lambda", "train.ent_coef"), start=1):
+        make_run({key: 0.05}, parent=base.run_id)  # of four seeds too, as its parent
+        sd, freedom = notebook.noise(base.group) or (0.0, 0)
+        half = float(t.ppf(1 - NIGHT / count / 2, freedom)) * sd * math.sqrt(1 / 4 + 1 / 4)
+        found = lessons(notebook.index, base.group)
+        assert [(lesson.high - lesson.low) / 2 for lesson in found] == pytest.approx([half] * count)
