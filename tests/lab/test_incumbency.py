@@ -9,8 +9,8 @@ from lab.errors import InvalidInput
 from lab.incumbency import Incumbency, Need, repeat
 from lab.inventory import Inventory
 from lab.notebook import Notebook
-from lab.records import Confirmation, RunRecord, RunState
-from lab.sequential import SCREEN
+from lab.records import Confirmation, RunRecord, RunState, now
+from lab.sequential import NIGHT, SCREEN
 from tests.conftest import Cli, RunMaker
 from training.fake import FakeRunner
 from training.run import train_run
@@ -27,6 +27,10 @@ def fresh(notebook: Notebook, inventory: Inventory) -> Callable[..., RunRecord]:
         return train_run(notebook, FakeRunner(**more), inventory, run.run_id, lambda _: None)  # type: ignore[arg-type]
 
     return train
+
+
+FEW = 10
+"""Candidates of a night that is short enough for its level to be passed at the first look."""
 
 
 def carried_through(place: Incumbency, fresh: Callable[..., RunRecord]) -> tuple[Confirmation | None, list[Need]]:
@@ -46,7 +50,7 @@ def test_a_better_run_becomes_incumbent_on_fresh_seeds_only(
     assert verdict.screen is not None
     assert verdict.screen <= SCREEN
     assert notebook.incumbent(base.group) == base.run_id  # a screen crowns nobody
-    place = Incumbency(notebook, base.group)
+    place = Incumbency(notebook, base.group, candidates=FEW)
     found, needs = carried_through(place, fresh)
     assert needs == [Need(better.run_id, 5), Need(base.run_id, 5)]
     assert found is not None
@@ -70,12 +74,38 @@ def test_a_better_run_becomes_incumbent_on_fresh_seeds_only(
     assert set(notebook.verdicts()) == {base.run_id, better.run_id}  # fresh seeds have no verdict of their own
 
 
+def test_better_is_for_fresh_seeds_to_say(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    assert notebook.compare(better.run_id, base.run_id).verdict == "better"  # one test, of two chosen beforehand
+    for found in (notebook.verdict(better.run_id), notebook.standing(better.run_id)):
+        assert found is not None
+        assert (found.verdict, found.screen) == ("inconclusive", pytest.approx(1 / 252))
+    assert notebook.weigh(better.run_id, base.run_id).verdict == "inconclusive"
+    before = now()
+    confirmed, _ = carried_through(Incumbency(notebook, base.group), fresh)
+    assert confirmed is not None
+    assert confirmed.outcome == "confirmed"
+    found = notebook.standing(better.run_id)
+    assert found is not None
+    assert (found.verdict, found.against, found.effect) == ("better", base.run_id, confirmed.effect)
+    assert f"{confirmed.seeds} fresh seeds a side" in found.method
+    assert notebook.weigh(better.run_id, base.run_id) == found
+    assert [row.verdict for row in notebook.index.rows("runs.run_id = ?", (better.run_id,))] == ["better"]
+    recorded, earlier = notebook.verdict(better.run_id), notebook.standing(better.run_id, before)
+    assert recorded is not None
+    assert recorded.verdict == "inconclusive"  # what it ended with stays
+    assert earlier == recorded
+
+
 def test_what_won_it_the_place_does_not_defend_it(
     make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
-    place = Incumbency(notebook, base.group, min_effect=0.0)
+    place = Incumbency(notebook, base.group, candidates=FEW, min_effect=0.0)
     carried_through(place, fresh)
     assert place.fresh(better.run_id) == []
     assert len(place.fresh(base.run_id)) == 1
@@ -104,7 +134,7 @@ def test_without_the_screen_the_level_is_stricter(make_run: RunMaker, notebook: 
     worse = make_run(BAD, parent=base.run_id)
     assert Incumbency(notebook, base.group).step() is None
     opened = Incumbency(notebook, base.group).open(worse)
-    assert opened.level == pytest.approx(0.05 / 50)
+    assert opened.level == pytest.approx(NIGHT / 50)
 
 
 def test_a_fresh_seed_that_fails_drops_the_candidate(
@@ -151,7 +181,7 @@ def test_the_budget_of_errors_is_kept(make_run: RunMaker, notebook: Notebook) ->
         Incumbency(notebook, base.group, "night", candidates=2).open(better)
     opened = Incumbency(notebook, base.group, "night", candidates=10).step()
     assert opened == Need(better.run_id, 5)
-    assert notebook.index.confirmations()[0].level == pytest.approx(0.05)
+    assert notebook.index.confirmations()[0].level == pytest.approx(NIGHT)
 
 
 def test_who_can_not_become_incumbent(make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]) -> None:
@@ -197,7 +227,7 @@ def test_a_screen_against_another_incumbent_counts_for_nothing(
     carried_through(place, fresh)
     assert notebook.incumbent(base.group) == better.run_id
     assert place.step() is None
-    assert place.open(other).level == pytest.approx(0.05 / 50)
+    assert place.open(other).level == pytest.approx(NIGHT / 50)
 
 
 def test_a_damaged_incumbent_keeps_its_place(
@@ -222,7 +252,7 @@ def test_what_the_seeds_at_hand_decide_is_noted_without_training_more(
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
-    place = Incumbency(notebook, base.group)
+    place = Incumbency(notebook, base.group, candidates=FEW)
     assert place.settle() is None
     for _ in range(2):
         assert place.settle() is None

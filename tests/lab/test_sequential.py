@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.sequential import CANDIDATES, NIGHT, SCREEN, Plan, level_for, look, screen_p
 
-PLAN = Plan(level_for(None), min_effect=0.1)
+PLAN = Plan(level_for(10), min_effect=0.1)
 floats = st.floats(-100, 100).map(lambda x: round(x, 3))
 
 
