@@ -8,6 +8,7 @@ import pytest
 from lab.errors import InvalidInput
 from lab.incumbency import Incumbency, Need, repeat
 from lab.inventory import Inventory
+from lab.lessons import lessons
 from lab.notebook import Notebook
 from lab.records import Confirmation, RunRecord, RunState, now
 from lab.sequential import NIGHT, SCREEN
@@ -84,6 +85,7 @@ def test_better_is_for_fresh_seeds_to_say(
         assert found is not None
         assert (found.verdict, found.screen) == ("inconclusive", pytest.approx(1 / 252))
     assert notebook.weigh(better.run_id, base.run_id).verdict == "inconclusive"
+    assert [lesson.meaning for lesson in lessons(notebook.index, base.group)] == ["promising"]
     before = now()
     confirmed, _ = carried_through(Incumbency(notebook, base.group), fresh)
     assert confirmed is not None
@@ -98,6 +100,7 @@ def test_better_is_for_fresh_seeds_to_say(
     assert recorded is not None
     assert recorded.verdict == "inconclusive"  # what it ended with stays
     assert earlier == recorded
+    assert [lesson.meaning for lesson in lessons(notebook.index, base.group)] == ["helps"]
 
 
 def test_what_won_it_the_place_does_not_defend_it(
