@@ -32,6 +32,7 @@ from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.proposals import Proposals
 from lab.records import Budgets, ReplicateResult, SessionRecord, StopReason, new_id, now
+from lab.sequential import passes
 from lab.space import BOOKKEEPING
 from training.fake import FakeRunner
 from training.machine import load_inventory, usable_cores
@@ -134,6 +135,8 @@ class Outcome:
     reports: int
     claims: list[str]
     """Runs whose report claims an improvement before fresh seeds have confirmed it."""
+    screened: list[int]
+    """Configs that came through the screen, however they ended."""
     better: list[int]
     """Configs whose verdict is `better` at the end."""
     helps: bool
@@ -153,6 +156,7 @@ def outcome(session: Session) -> Outcome:
         incumbent=[run.run_id for run in own].index(str(notebook.incumbent(session.group))),
         reports=len(reports),
         claims=[run_id for run_id, text in reports.items() if CLAIM.search(text)],
+        screened=[at for at, verdict in enumerate(verdicts) if verdict and passes(verdict.screen)],
         better=[at for at, verdict in enumerate(verdicts) if verdict and verdict.verdict == "better"],
         helps=" helps: " in digest,
         told=told.group(0) if told else "",
@@ -187,6 +191,7 @@ def main() -> None:
         },
         planted_nights={
             "nights": len(planted), "confirmed": sum(one.incumbent == PLANTED for one in planted),
+            "not_through_the_screen": sum(PLANTED not in one.screened for one in planted),
             "another_incumbent": sum(one.incumbent not in (0, PLANTED) for one in planted),
             "claimed_too_early": sum(len(one.claims) for one in planted),
             "another_called_better": sum(bool(set(one.better) - {PLANTED}) for one in planted),
