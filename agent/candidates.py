@@ -37,7 +37,7 @@ def _confirmation(notebook: Notebook, found: Confirmation) -> str:
     changed = changed_text(notebook, notebook.run(found.candidate))
     head = f"{found.candidate} ({changed}) against {found.incumbent}: "
     if found.outcome == "opened":
-        return f"{head}under way, {found.why}; so far {_so_far(notebook, found)}."
+        return f"{head}not decided yet ({found.why}); so far {_so_far(notebook, found)}."
     effect = "" if found.effect is None else f", {found.metric} {difference_text(found.effect, found.low, found.high)}"
     return f"{head}**{found.outcome}**, {found.why}{effect}."
 

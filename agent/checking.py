@@ -10,9 +10,10 @@ from lab.claims.tokens import RUN_ID
 from lab.errors import AutopilotError, NotFound, refused
 from lab.notebook import Notebook
 from lab.proposals import Proposals
+from lab.text import plain
 
-LONGEST = 1_000_000
-"""Bytes of a file that are read."""
+LONGEST = 100_000
+"""Bytes that a report may have."""
 
 
 def check_report(notebook: Notebook, what: str, about: str | None = None) -> Checked:
@@ -25,14 +26,14 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
 
     Raises:
         NotFound: there is no such run, report or file.
-        InvalidInput: nothing says what run the file is about.
+        InvalidInput: nothing says what run the file is about, or it is no report.
     """
     path = Path(what)
     if about is None and not path.is_file():
         about, path = what, notebook.paths(what).report
     if not path.is_file():
         raise NotFound(f"{what!r} has no report" if about == what else f"there is no file {what!r}")
-    text = path.read_bytes()[:LONGEST].decode("utf-8", errors="replace")
+    text = _read(path)
     if about is None:
         about = next((found for found in RUN_ID.findall(text) if notebook.readable(found)), None)
         if about is None:
@@ -44,6 +45,20 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
     incumbent, noise = notebook.incumbent(run.group), notebook.noise(run.group)
     known = known_of(notebook, run, _agents(notebook, run.env_name), incumbent, noise, proposal)
     return check(known, sections_of(text))
+
+
+def _read(path: Path) -> str:
+    """A file's text, without what would colour a terminal.
+
+    Raises:
+        InvalidInput: it is too long, or no text.
+    """
+    if (size := path.stat().st_size) > LONGEST:
+        raise refused("file", f"{path} ({size:,} bytes)", "is too long for a report", f"at most {LONGEST:,} bytes")
+    try:
+        return plain(path.read_bytes().decode("utf-8"), LONGEST)
+    except UnicodeDecodeError:
+        raise refused("file", path, "is no text", "a report in UTF-8, such as a report.md") from None
 
 
 def _agents(notebook: Notebook, env_name: str) -> float:

@@ -4,7 +4,7 @@ import re
 import shlex
 from datetime import timedelta
 
-from agent.candidates import candidates, on_fresh_seeds
+from agent.candidates import candidates, confirmations, on_fresh_seeds
 from agent.facts import changed_text, difference_text, interval_text, score_text
 from agent.prompts import render
 from agent.repro import setting
@@ -16,7 +16,7 @@ from lab.plots import best_so_far
 from lab.predictions import ENOUGH, scored_predictions, standings
 from lab.proposals import Proposals
 from lab.pruning import pruning_report
-from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord
+from lab.records import Confirmation, Group, ProposalState, RunRecord, RunState, SessionRecord
 from lab.stats import detectable
 from lab.text import number, plain
 
@@ -59,7 +59,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
             f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
         ],
         waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
-        commands=_commands(session, proposals, runs),
+        commands=_commands(session, proposals, runs, _open(notebook, group)),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
 
@@ -118,6 +118,8 @@ def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
     how = (
         f"It ended because {session.ended_because}." if session.ended_because else "It is not over: it was interrupted."
     )
+    fresh = sum(run.replicates_of is not None for run in runs)
+    how = f"{fresh} of them {'was' if fresh == 1 else 'were'} fresh seeds of others. {how}" if fresh else how
     pruned = sum(run.state is RunState.PRUNED for run in runs)
     and_pruned = f", {pruned} {'was' if pruned == 1 else 'were'} pruned" if pruned else ""
     return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
@@ -195,12 +197,15 @@ def _waiting(proposals: Proposals, group: Group) -> list[str]:
     ]
 
 
-def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord]) -> list[str]:
+def _commands(
+    session: SessionRecord, proposals: Proposals, runs: list[RunRecord], open_ones: list[Confirmation]
+) -> list[str]:
     group = session.group
     staged = proposals.staged(group)
     commands = ["autopilot runs"]
     if own := _own(runs):
         commands.append(f"autopilot report {own[-1].run_id}")
+    commands += [f"autopilot confirm {found.candidate}" for found in open_ones if session.ended is not None]
     if staged:
         commands += [
             f"autopilot approve {staged.proposal_id}",
@@ -209,6 +214,11 @@ def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord
     if session.ended is None:
         return [f"autopilot resume {session.session_id}", *commands]
     return [*commands, _again(session)]
+
+
+def _open(notebook: Notebook, group: Group) -> list[Confirmation]:
+    """Confirmations that the night did not end."""
+    return [found for found in confirmations(notebook, group) if found.outcome == "opened"]
 
 
 def _again(session: SessionRecord) -> str:

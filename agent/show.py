@@ -142,6 +142,8 @@ def print_comparison(found: dict[str, Any]) -> None:
     _print(f"{'verdict':13} {found['verdict']}: {found['metric']} {effect} ({found['method']})")
     for confound in found["confounds"]:
         _print(f"{'confounded':13} {confound}")
+    if "caution" in found:
+        _print(f"{'caution':13} {found['caution']}")
     changed = [f"{key} {short(old)} → {short(new)}" for key, (old, new) in found["changed"].items()]
     _print(f"{'changed':13} {', '.join(changed) or 'nothing but the seeds'}")
     table = _table("metric", "run", "against")

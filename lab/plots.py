@@ -66,7 +66,9 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> bool:
     for band, color in zip(bands, COLORS, strict=False):
         steps, stack = _aligned(band.curves)
         axes.fill_between(steps, stack.min(axis=0), stack.max(axis=0), color=color, alpha=0.18, linewidth=0)
-        axes.plot(steps, stack.mean(axis=0), color=color, linewidth=1.8, label=f"{band.label} (n={len(stack)})")
+        few = "o" if steps[0] == steps[-1] else None  # logged once: a line would not be seen
+        mean, label = stack.mean(axis=0), f"{band.label} (n={len(stack)})"
+        axes.plot(steps, mean, color=color, linewidth=1.8, marker=few, label=label)
     for curve in bands[0].curves:
         axes.plot(curve.steps, curve.values, color=COLORS[0], linewidth=0.6, alpha=0.7)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -168,7 +168,12 @@ def compare(
 
     notebook = Notebook(context.obj)
     other = against or notebook.rival(run)
-    found = comparison(notebook, notebook.compare(run, other), run, other)
+    verdict, weighed = notebook.compare(run, other), notebook.weigh(run, other)
+    found = comparison(notebook, weighed if weighed.verdict == "better" else verdict, run, other)
+    if verdict.verdict == "better" and weighed.verdict != "better":
+        found["caution"] = (
+            "one test on the seeds at hand, which may have made it look good: fresh seeds have not said so"
+        )
     emit_json(found) if as_json else print_comparison(found)
 
 
@@ -178,8 +183,11 @@ def report(context: typer.Context, run: str) -> None:
     from lab.errors import NotFound
     from lab.notebook import Notebook
 
-    path = Notebook(context.obj).paths(run).report
+    notebook = Notebook(context.obj)
+    path = notebook.paths(run).report
     if not path.exists():
+        if original := notebook.run(run).replicates_of:
+            raise NotFound(f"run {run!r} has no report: it is fresh seeds of {original}, which has one")
         raise NotFound(f"run {run!r} has no report: only a session writes them")
     print_markdown(path.read_text(encoding="utf-8"))
 

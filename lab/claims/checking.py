@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.claims import differences, figures, pairs, ranks, values, verbal
+from lab.claims import differences, figures, pairs, ranks, replicates, values, verbal
 from lab.claims.known import Known
 from lab.claims.reading import Sentence, Status
 from lab.claims.tokens import Reader
@@ -17,6 +17,10 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     figures.equations,
     verbal.alterations,
     figures.intervals,
+    replicates.scatter,
+    replicates.splits,
+    replicates.counted,
+    replicates.single,
     pairs.changes,
     pairs.origins,
     figures.thresholds,
@@ -26,6 +30,7 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     values.numbers,
     verbal.comparisons,
     verbal.sames,
+    verbal.outcomes,
     verbal.verdicts,
     ranks.ranks,
     verbal.directions,

@@ -176,6 +176,17 @@ def _spread(s: Sentence, keys: tuple[str, ...]) -> list[tuple[float, str]]:
     ]
 
 
+def _spelt_out(s: Sentence, index: int, ratio: float, kind: str) -> bool:
+    """`tripled, from 0.08 to 0.256`: the two numbers, which are judged by themselves, say what the ratio is of."""
+    behind = re.match(r"[^f;.N]*f[w]?N[wQ,p]{0,3}oN", s.codes[index + 1 :])
+    if behind is None or kind != "times":
+        return False
+    old, new = [s.number(index + 1 + i).value for i, code in enumerate(behind.group()) if code == "N"][-2:]
+    said = 1 / ratio if old and ratio and (new < old) != (ratio < 1) else ratio
+    s.judge(index, index, bool(old) and abs(new / old - said) <= 4 * CLOSE * said, f"{old:.6g} to {new:.6g}")
+    return True
+
+
 def ratios(s: Sentence) -> None:
     """`halved`, `doubled`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
     for index, token in enumerate(s.tokens):
@@ -185,6 +196,8 @@ def ratios(s: Sentence) -> None:
         ratio, kind = token.value
         if s.word(index) in {"twice", "thrice"} and not re.match(r"\s+(?:the|that|its|as|what)\b", s.text[token.end :]):
             continue  # `traversed twice`
+        if _spelt_out(s, index, ratio, kind):
+            continue
         quantity = s.quantity(index)
         after = re.match(r"w?([ud])", s.codes[index + 1 :])
         before = re.search(r"([ud])[wy]?w?$", s.codes[:index])

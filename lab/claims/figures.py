@@ -81,6 +81,7 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
                 pairs.insert(0, (p.low, p.high, f"predicted of {p.metric}"))
                 led = max(0, start - 4)
                 directions += [(i, s.codes[i] == p.direction[0]) for i in range(led, start) if s.codes[i] in "ud"]
+    pairs += [(p.low, p.high, f"had been predicted of {p.metric}") for p in s.known.predicted if ahead]
     known = [(low, high, what) for low, high, what in pairs if low is not None and high is not None]
     hit = next((p for p in known if fits(one, p[0]) and fits(other, p[1])), None)
     told = "; ".join(f"{what}: {low:.6g} to {high:.6g}" for low, high, what in known[:2])

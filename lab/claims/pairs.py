@@ -21,6 +21,8 @@ def changes(s: Sentence) -> None:
         true: bool | None = None
         if pairs:
             true = any(fits(old, a) and fits(new, b) for a, b, _ in pairs)
+        if true and (led := re.search(r"([ud])w?$", s.codes[:first])) and s.codes[first] == "f":
+            true = (new.value > old.value) == (led.group(1) == "u")
         s.judge(
             first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
         )

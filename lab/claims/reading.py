@@ -379,7 +379,8 @@ class Sentence:
     def judge(self, first: int, last: int, true: bool | None, evidence: str) -> None:
         """Note a claim as true, false, or, with None, as what nothing speaks of."""
         places = [i for i in range(first, last + 1) if self.codes[i] == "N"]
-        if not true and len(places) == 1:
+        vague = len(places) == 1 and abs(self.number(places[0]).value) <= 1 <= self.number(places[0]).step
+        if not true and len(places) == 1 and not vague:
             told = next((what for what, value in self.known.told.items() if fits(self.number(places[0]), value)), None)
             true, evidence = (True, told) if told else (true, evidence)
         self.say(first, last, "unsupported" if true is None else "verified" if true else "contradicted", evidence)

@@ -27,6 +27,8 @@ SAME_LENGTH = str.maketrans({
     "\u00a0": " ", "\u202f": " ", "\t": " ", "`": " ", "*": " ", "\u2248": "~",
 })  # fmt: skip
 """Other ways to write the same, one character for one, so that places stay."""
+WHOLE = 0.05
+"""How far 0 or 1, written so, may be from what they are said of: what lies between is most rates' whole range."""
 MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "": 1.0}
 
 
@@ -55,6 +57,8 @@ class Number:
             off: how far a writer's value may be from it, who had rounded ones to work with.
         """
         slack = self.step / 2
+        if self.step >= 1 and abs(self.value) <= 1:
+            slack = min(slack, WHOLE)  # `perf is 0` is not said of 0.26
         if self.approximate:
             digits = len(f"{abs(self.value) / self.step:.0f}") if self.step else 1
             slack = max(self.step, (0.05 if digits < 4 else 0.01) * abs(value))

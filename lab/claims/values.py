@@ -50,11 +50,16 @@ def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> No
     true = any(fits(number, value) for value, _ in values)
     if number.signed and not true:  # `perf 0.98 (-0.02)`
         true = any(fits(number, new - old) for new, old, _ in compared(s, quantity, index))
+    if not true and (proposal := s.known.proposal) and AHEAD.search(s.text):
+        staged = [proposal.overrides.get(key.partition(":")[2]) for key in quantity.settable]
+        true = any(real(value) and fits(number, float(value)) for value in staged if value is not None)
     hit = None if true or s.adjacent(index) else elsewhere(s, index, number)
     false = False if s.attached(index) else None
     s.judge(index, index, true or hit is not None or false, hit or "; ".join(what for _, what in values[:2]))
 
 
+AHEAD = re.compile(r"\b(next|propos\w+|try|trying|staged?)\b", re.IGNORECASE)
+"""A sentence about what is to come."""
 COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
 
 

@@ -33,6 +33,8 @@ def comparisons(s: Sentence) -> None:
         reference = named or s.reference
         if quantity is None or quantity.foreign or reference is NOBODY:
             continue
+        if quantity.section == "count" and s.word(first).startswith(("exceed", "above", "below", "under")):
+            continue  # `the lowest seed exceeds the parent's mean`
         bare = "R" not in s.codes[first : last + 1]
         if (
             bare
@@ -62,6 +64,37 @@ def sames(s: Sentence) -> None:
         if new is None or old is None:
             continue
         s.judge(first, last, math.isclose(new, old, rel_tol=0.01), f"{old:.6g} before, {new:.6g} now")
+
+
+OUTCOME = re.compile(
+    r"\bverdict (?:is|was|of|:) ?(?P<verdict>better|worse|inconclusive)\b"
+    r"|\b(?P<better>(?:confirmed|real|genuine|true|proven|established|clear|solid) (?:improvement|gain|win))\b"
+    r"|\b(?:is|was|became|becomes|as) (?:now )?the (?:new )?(?P<incumbent>incumbent)\b(?! (?:run|config)?'s)"
+    r"|\b(?P<significant>statistically significant)\b(?! at)",
+    re.IGNORECASE,
+)
+DENIED = re.compile(r"\b(?:not|no|never|cannot|hardly|without|neither|nor|if|whether|until|before|unless)\b|n't\b")
+
+
+def outcomes(s: Sentence) -> None:
+    """`a confirmed improvement`, `is the new incumbent`, `statistically significant`: only where a verdict says so."""
+    for found in OUTCOME.finditer(s.text):
+        inside = [i for i, token in enumerate(s.tokens) if found.start() <= token.start < found.end()]
+        before = s.text[: found.start()].lower()[-60:]
+        if not inside or any(i in s.used for i in inside) or DENIED.search(before) or FUTURE.search(s.text):
+            continue
+        runs = [token for token in s.tokens[: inside[0]] if token.code == "R"]
+        s.subject = s.run_of(runs[-1], s.known.run) if runs else s.known.run
+        came = {verdict.verdict for verdict in s.subject.verdicts.values()}
+        first = s.subject.parent is None and not came
+        told = f"verdict: {', '.join(sorted(came)) or 'none'}"
+        if found["verdict"]:
+            true = found["verdict"].lower() in came
+        elif found["incumbent"]:
+            true = "better" in came or first or s.known.incumbent == s.subject.run_id
+        else:
+            true = bool(came & ({"better", "worse"} if found["significant"] else {"better"}))
+        s.judge(inside[0], inside[-1], true, told)
 
 
 def verdicts(s: Sentence) -> None:

@@ -42,7 +42,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"perf(ormance)?", _("metric:perf", "curve:environment/perf")),
     (r"(mean )?(episode |episodic )?(reward|return)s?", _(
         "metric:mean_reward", "metric:episode_return", "curve:environment/episode_return")),
-    (r"episode lengths?|episodes (lasted|last|were)|episodes", _("metric:episode_length")),
+    (r"episode lengths?|episodes? (lasted|lasts?|were)|episodes", _("metric:episode_length")),
     (r"succe(ss(es)?|eds?|eded)( ?rates?)?|sr", _("metric:success_rate")),
     (r"collisions?( ?rate)?|crash(es|ed|ing)?( rate)?|collid(es?|ed|ing)|coll\.?", _("metric:collision_rate")),
     (r"off[ -]?road([ -]?rate)?", _("metric:offroad_rate")),
@@ -85,7 +85,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
 """Pattern to quantity; the longest match counts."""
 UNKNOWN = (
     r"(gpu|cpu|vram|ram|disk|host)([ _]?(memory|load|util\w*|usage|time))?|memory|util\w*|wall[ -]?clock( time)?|power"
-    r"( draw)?|temperature|load|median|max_grad_norm|standard errors?|checkpoint size|loss spikes?"
+    r"( draw)?|temperature|load|median|effective horizon|max_grad_norm|standard errors?|checkpoint size|loss spikes?"
 )
 """Quantities of which a record may say nothing."""
 

@@ -7,7 +7,8 @@ import pytest
 from agent.prompts import render
 from benchmarks.claims import known_of
 from lab.claims.checking import check
-from lab.claims.known import Known
+from lab.claims.known import Judgement, Known
+from lab.records import MetricSummary, Prediction
 from lab.space import PARAMETERS, Parameter
 
 KNOWN = known_of("breakout")
@@ -83,3 +84,56 @@ def test_a_difference_of_rounded_values_is_no_mistake() -> None:
     known = KNOWN.model_copy(update={"run": run})
     assert said(known, "perf: its replicates lie 0.01263 apart.")["0.01263"] == "verified"
     assert said(known, "perf: its replicates lie 0.01265 apart.")["0.01265"] == "contradicted"
+
+
+ONE, TWO, THREE = 0.2545, 0.2571, 0.2613
+
+
+@pytest.fixture
+def scattered() -> Known:
+    """The record, with three replicates of its own, an inconclusive verdict, and what was predicted of it."""
+    perf = MetricSummary(
+        mean=(ONE + TWO + THREE) / 3, low=0.2490928, high=0.2661738, n=3, values=(ONE, TWO, THREE), flag=None
+    )
+    run = KNOWN.run.model_copy(
+        update={
+            "metrics": {**KNOWN.run.metrics, "perf": perf},
+            "derived": {**KNOWN.run.derived, "batch_size": 32_768, "minibatches": 4, "epochs": 10},
+            "config": {**KNOWN.run.config, "train.minibatch_size": 8192},
+            "verdicts": {name: Judgement(verdict="inconclusive", effect=0.01) for name in KNOWN.run.verdicts},
+        }
+    )
+    foretold = Prediction(metric="perf", direction="same", low=0.185, high=0.293, coverage=0.8)
+    return KNOWN.model_copy(update={"run": run, "predicted": (foretold,), "proposal": None})
+
+
+@pytest.mark.parametrize(
+    ("text", "false"),
+    [
+        ("The batch of 32,768 splits into 4 minibatches of 8,192.", "The batch splits into 5 minibatches of 8,192."),
+        ("That is 10 epochs of 32,768.", "That is 10 epochs of 16,384."),
+        ("Two of three replicates exceeded 0.256.", "All three replicates exceeded 0.256."),
+        ("None of the replicates exceeded 0.27.", "Two of its replicates exceeded 0.27."),
+        ("perf=0.2576±0.0034 over the seeds.", None),
+        ("The median replicate scored 0.2571.", None),
+        ("Seed 11 did best with 0.2613.", None),
+        ("The prediction interval of 0.185 to 0.293 contained the result.", "Predicted were 0.21 to 0.293."),
+        ("The verdict is inconclusive.", "The verdict is better."),
+        ("This is not a confirmed improvement.", "This is a confirmed improvement."),
+        ("It does not become the incumbent.", "It is now the incumbent."),
+        ("The difference is not statistically significant.", "The improvement is statistically significant."),
+        ("perf is 0.26.", "perf is 0."),
+    ],
+)
+def test_in_the_words_of_models(text: str, false: str | None, scattered: Known) -> None:
+    assert "contradicted" not in said(scattered, text).values(), said(scattered, text)
+    if false:
+        assert "contradicted" in said(scattered, false).values(), said(scattered, false)
+
+
+def test_a_direction_that_its_numbers_contradict() -> None:
+    curve = KNOWN.run.curves["environment/perf"]
+    assert curve.last > curve.first
+    pair = f"from {curve.first:.4f} to {curve.last:.4f}"
+    assert "contradicted" not in said(KNOWN, f"perf rose {pair} while training.").values()
+    assert "contradicted" in said(KNOWN, f"perf fell {pair} while training.").values()

@@ -1,0 +1,120 @@
+"""Single replicates, how far they scatter, and how a batch is split."""
+
+import re
+import statistics
+from collections.abc import Iterator
+
+from lab.claims.reading import Sentence, fits
+from lab.claims.words import WORDS
+from lab.records import MetricSummary
+
+SPOKEN = re.compile(r"\b(seeds?|replicates?)\b", re.IGNORECASE)
+SCATTER = re.compile(r"(±|\+/-|\+-)\s*$")
+SPLIT = re.compile(r"\b(minibatch(?:es)?|epochs?|updates?|batch(?:es)?) of $", re.IGNORECASE)
+PARTS = {"m": "minibatches", "e": "epochs", "u": "epochs", "b": "epochs"}
+SOME = re.compile(
+    r"\b(all|both|every|each|none|no|(?P<n>\w+) of (?:the |its )?(?:\w+ )?)\s*(?:of )?(?:the |its |our )?(?:\w+ )?"
+    r"(?:seeds?|replicates?)\b[^.;]*?"
+    r"\b(?P<verb>beat|beats|exceed(?:s|ed)?|outperform(?:s|ed)?|above|below)\b",
+    re.IGNORECASE,
+)
+"""`two of three replicates exceeded`."""
+
+
+def scatter(s: Sentence) -> None:
+    """`0.26 ± 0.003`: the standard deviation of the replicates, or half of an interval. It is never called false."""
+    for index in _numbers(s):
+        if not SCATTER.search(s.text[: s.tokens[index].start]):
+            continue
+        s.look(index)
+        found = [(noise.replicate_sd, "noise floor") for noise in [s.known.noise] if noise]
+        for name, metric in s.subject.metrics.items():
+            if metric.n > 1:
+                found.append((statistics.stdev(metric.values), f"standard deviation of {name}"))
+                found.append((statistics.stdev(metric.values) / metric.n**0.5, f"standard error of {name}"))
+            if metric.low is not None and metric.high is not None:
+                found.append(((metric.high - metric.low) / 2, f"half of the interval of {name}"))
+        _verify(s, index, found, "nothing in the record scatters so")
+
+
+def single(s: Sentence) -> None:
+    """`seed 11 reached 0.2613`, `the lowest replicate (0.2545)`: one replicate's value, or the median."""
+    if not SPOKEN.search(s.text):
+        return
+    for index in _numbers(s):
+        number = s.number(index)
+        if number.step >= 1 or number.percent:
+            continue
+        s.look(index)
+        found = [
+            (value, f"a replicate of {name}: {value:.6g}")
+            for name, metric in s.subject.metrics.items()
+            for value in (*metric.values, statistics.median(metric.values))
+            if metric.n > 1
+        ]
+        if hit := next((what for value, what in found if fits(number, value)), None):
+            s.judge(index, index, True, hit)
+
+
+def counted(s: Sentence) -> None:
+    """`two of three replicates exceeded 0.256`, `all of its seeds beat the parent's mean`."""
+    for said in SOME.finditer(s.text):
+        inside = [i for i, token in enumerate(s.tokens) if said.start() <= token.start < said.end()]
+        number = next((i for i in _numbers(s) if i > inside[-1]), None) if inside else None
+        named = next((i for i in range(inside[-1], len(s.tokens)) if s.codes[i] == "R"), None) if inside else None
+        metric = _objective(s, inside[-1]) if inside else None
+        if metric is None:
+            continue
+        last = inside[-1]
+        if number is not None:
+            bound, last = s.number(number).value / (100 if s.number(number).percent else 1), number
+        elif named is not None and (other := s.run_of(s.tokens[named]).metrics.get(_name(s))):
+            bound, last = other.mean, named
+        else:
+            continue
+        above = "below" not in said["verb"].lower()
+        count = sum((value > bound) == above for value in metric.values)
+        word = (said["n"] or said.group(1)).lower()
+        wanted = metric.n if word in ("all", "both", "every", "each") else 0 if word in ("none", "no") else _whole(word)
+        if wanted is not None:
+            what = f"{count} of {metric.n} are {'above' if above else 'below'} {bound:.6g}"
+            s.say(inside[0], last, "verified" if count == wanted else "contradicted", what)
+
+
+def splits(s: Sentence) -> None:
+    """`4 minibatches of 8,192`, `10 epochs of 32,768`: how many, and how large each is."""
+    for index in _numbers(s):
+        part = SPLIT.search(s.text[: s.tokens[index].start])
+        if part is None:
+            continue
+        s.look(index)
+        kind = part.group(1)[0].lower()
+        size = "train.minibatch_size" if kind == "m" else None
+        each = s.subject.config.get(size) if size else s.subject.derived.get("batch_size")
+        count, before = s.subject.derived.get(PARTS[kind]), index - 3
+        if each is not None:
+            s.judge(index, index, fits(s.number(index), float(each)), f"{size or 'batch_size'} {each:,}")
+        if count is not None and before >= 0 and s.codes[before] == "N" and before not in s.used:
+            s.judge(before, before, fits(s.number(before), float(count)), f"{PARTS[kind]} {count:,}")
+
+
+def _numbers(s: Sentence) -> Iterator[int]:
+    return (i for i, code in enumerate(s.codes) if code == "N" and i not in s.used)
+
+
+def _name(s: Sentence) -> str:
+    return s.known.objective.partition(":")[0]
+
+
+def _objective(s: Sentence, index: int) -> MetricSummary | None:
+    s.look(index)
+    return s.subject.metrics.get(_name(s))
+
+
+def _whole(word: str) -> int | None:
+    return int(word) if word.isdigit() else WORDS.get(word)
+
+
+def _verify(s: Sentence, index: int, found: list[tuple[float, str]], otherwise: str) -> None:
+    hit = next((what for value, what in found if fits(s.number(index), value)), None)
+    s.judge(index, index, True if hit else None, hit or otherwise)
