@@ -54,7 +54,7 @@ def _read(path: Path) -> str:
         InvalidInput: it is too long, or no text.
     """
     if (size := path.stat().st_size) > LONGEST:
-        raise refused("file", f"{path} ({size:,} bytes)", "is too long for a report", f"at most {LONGEST:,} bytes")
+        raise refused("file", f"{size:,} bytes", "is too long for a report", f"at most {LONGEST:,} bytes")
     try:
         return plain(path.read_bytes().decode("utf-8"), LONGEST)
     except UnicodeDecodeError:

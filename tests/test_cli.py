@@ -180,6 +180,8 @@ def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
     assert re.search(r"verdict +(better|worse|inconclusive): perf [+-]0\.\d+ \[[+-].*\] \(Welch", told.out)
     assert re.search(r"changed +train\.learning_rate \S+ → 0\.01", told.out)
     assert re.search(r"(?m)^perf +0\.\d+ +0\.\d+$", told.out)
+    found = cli("compare", second.run_id, "--json").json()
+    assert ("caution" in found) == ("caution" in told.out) == (found["verdict"] == "better")  # by one test alone
     back = cli("compare", first.run_id, second.run_id, "--json").json()
     assert back["effect"] == -cli("compare", second.run_id, first.run_id, "--json").json()["effect"]
     failed = make_run({"train.gamma": 0.9}, parent=first.run_id, fault="crash")

@@ -69,7 +69,7 @@ def sames(s: Sentence) -> None:
 OUTCOME = re.compile(
     r"\bverdict (?:is|was|of|:) ?(?P<verdict>better|worse|inconclusive)\b"
     r"|\b(?P<better>(?:confirmed|real|genuine|true|proven|established|clear|solid) (?:improvement|gain|win))\b"
-    r"|\b(?:is|was|became|becomes|as) (?:now )?the (?:new )?(?P<incumbent>incumbent)\b(?! (?:run|config)?'s)"
+    r"|\b(?:is|was|became|becomes) (?:now )?the (?:new )?(?P<incumbent>incumbent)\b(?! (?:run|config)?'s)"
     r"|\b(?P<significant>statistically significant)\b(?! at)",
     re.IGNORECASE,
 )
