@@ -11,7 +11,7 @@ from agent.budget import Budget
 from agent.chat import ChatModel
 from agent.loop import Analysis, GaveUp
 from agent.offline import OfflineResearcher
-from agent.report import report_text, write_report
+from agent.report import Report, report_of, write_report
 from agent.situation import opening_of, situation_of
 from agent.transcript import Transcript
 from lab.claims.checking import Checked
@@ -80,8 +80,8 @@ class Analyst:
             self.proposals.stage(context.proposal)
         if context.report is not None:
             author, checked = author_text(self.model.name, fell_back) + cost, checked_draft(context, context.report)
-            text = finished_report(self.inventory, context, context.report, checked, author)
-            write_report(self.notebook, run, text, checked)
+            report = finished_report(self.inventory, context, context.report, checked, author)
+            write_report(self.notebook, run, report, checked)
         return Outcome(context.proposal, context.ended, fell_back)
 
     def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
@@ -112,10 +112,10 @@ class Analyst:
 
 def finished_report(
     inventory: Inventory, context: ToolContext, draft: ReportDraft, checked: Checked, author: str
-) -> str:
+) -> Report:
     """The report of an analysis that is complete."""
     reason = context.ended or "the analysis ended without a valid proposal."
-    return report_text(context.notebook, inventory, context.subject, draft, checked, context.proposal, author, reason)
+    return report_of(context.notebook, inventory, context.subject, draft, checked, context.proposal, author, reason)
 
 
 def author_text(model: str, fell_back: str | None) -> str:

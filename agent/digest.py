@@ -4,12 +4,13 @@ import re
 import shlex
 from datetime import timedelta
 
-from agent.candidates import candidates, confirmations, on_fresh_seeds
+from agent.candidates import candidates, on_fresh_seeds
 from agent.facts import changed_text, difference_text, interval_text, score_text
 from agent.prompts import render
 from agent.repro import setting
 from lab.environments import objective_of
 from lab.files import write_atomic
+from lab.incumbency import Incumbency
 from lab.lessons import lessons
 from lab.notebook import Notebook, active_time
 from lab.plots import best_so_far
@@ -39,7 +40,8 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         if summary and metric in summary.metrics:
             found = summary.metrics[metric]
             scores.append((run.run_id, found.mean, found.low, found.high))
-    drawn = best_so_far(paths.plots / "best_so_far.png", scores, metric, max if direction == "max" else min)
+    if scores:
+        best_so_far(paths.plots / "best_so_far.png", scores, metric, max if direction == "max" else min)
     text = render(
         "digest.md.j2",
         session=session,
@@ -48,7 +50,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         standing=_standing(notebook, metric, baseline, notebook.incumbent(group), best),
         comparison=_comparison(notebook, baseline, best, metric, session.seeds),
         confirmations=candidates(notebook, group, own),
-        plot="plots/best_so_far.png" if drawn else None,
+        plot="plots/best_so_far.png" if scores else None,
         runs=[_row(notebook, run, metric) for run in runs],
         lessons=lessons(notebook.index, group, LESSONS),
         predictions=standings([one for one in scored_predictions(notebook.workspace) if one.group == group], metric),
@@ -59,7 +61,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
             f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
         ],
         waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
-        commands=_commands(session, proposals, runs, _open(notebook, group)),
+        commands=_commands(session, proposals, runs, Incumbency(notebook, group).current()),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
 
@@ -198,14 +200,15 @@ def _waiting(proposals: Proposals, group: Group) -> list[str]:
 
 
 def _commands(
-    session: SessionRecord, proposals: Proposals, runs: list[RunRecord], open_ones: list[Confirmation]
+    session: SessionRecord, proposals: Proposals, runs: list[RunRecord], undecided: Confirmation | None
 ) -> list[str]:
     group = session.group
     staged = proposals.staged(group)
     commands = ["autopilot runs"]
     if own := _own(runs):
         commands.append(f"autopilot report {own[-1].run_id}")
-    commands += [f"autopilot confirm {found.candidate}" for found in open_ones if session.ended is not None]
+    if undecided is not None and session.ended is not None:
+        commands.append(f"autopilot confirm {undecided.candidate}")
     if staged:
         commands += [
             f"autopilot approve {staged.proposal_id}",
@@ -214,11 +217,6 @@ def _commands(
     if session.ended is None:
         return [f"autopilot resume {session.session_id}", *commands]
     return [*commands, _again(session)]
-
-
-def _open(notebook: Notebook, group: Group) -> list[Confirmation]:
-    """Confirmations that the night did not end."""
-    return [found for found in confirmations(notebook, group) if found.outcome == "opened"]
 
 
 def _again(session: SessionRecord) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import plots
-from lab.config import Config, diff
+from lab.config import Config, telling
 from lab.curves import run_curves
 from lab.environments import metrics_of, objective_of
 from lab.index import Row, of_group
@@ -19,6 +19,7 @@ from lab.questions import OWN, Questions
 from lab.records import RunRecord, RunState
 from lab.space import BOOKKEEPING, PARAMETERS, Scale
 
+SCORED = f"goodness IS NOT NULL AND NOT legacy AND {OWN}"
 SHOWN = 100
 """Runs in a picture, at most; the latest ones."""
 KEYS = 3
@@ -34,7 +35,7 @@ class Picture:
     name: str
     """Path below the run's folder."""
     title: str
-    draw: Callable[[Path], bool]
+    draw: Callable[[Path], None]
 
 
 def compared_with(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
@@ -50,23 +51,24 @@ def compared_with(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
 
 def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:
     """Those of a run that there is something to draw for, by kind: `curves`, `parameters`, `predictions`, `best`."""
+    others, scored = compared_with(notebook, run), _scored(notebook, run)
     found = {
-        "curves": _learning_curves(notebook, run),
-        "parameters": _parameters(notebook, run),
+        "curves": _learning_curves(notebook, run, others),
+        "parameters": _parameters(notebook, run, others, scored),
         "predictions": _predictions(notebook, run),
-        "best": _best_so_far(notebook, run),
+        "best": _best_so_far(notebook, run, scored),
     }
     return {kind: picture for kind, picture in found.items() if picture is not None}
 
 
-def _learning_curves(notebook: Notebook, run: RunRecord) -> Picture | None:
+def _learning_curves(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]]) -> Picture | None:
     """The objective while training, with what the run is compared with."""
     metric, _ = objective_of(run.objective, run.env_name)
     declared = metrics_of(run.env_name).get(metric)
     source, bands = declared.source if declared else metric, list[Band]()
     if notebook.summary(run.run_id) is None and run.state is not RunState.PRUNED:
         return None
-    for label, run_id in [("this run", run.run_id), *compared_with(notebook, run)]:
+    for label, run_id in [("this run", run.run_id), *others]:
         curves = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
         name = f"environment/{source}"
         bands.append(Band(label, [seed[name] for seed in curves.values() if name in seed]))
@@ -80,14 +82,14 @@ def _learning_curves(notebook: Notebook, run: RunRecord) -> Picture | None:
     )
 
 
-def _parameters(notebook: Notebook, run: RunRecord) -> Picture | None:
+def _parameters(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]], scored: list[Row]) -> Picture | None:
     """The score against each parameter that the run changed."""
-    keys = [key for key in notebook.changes(run.run_id) if key not in BOOKKEEPING and key != "train.seed"][:KEYS]
+    keys = [key for key in notebook.changes(run.run_id) if key not in BOOKKEEPING][:KEYS]
     if not keys:
         return None
     metric, _ = objective_of(run.objective, run.env_name)
-    roles = {run_id: role for role, run_id in compared_with(notebook, run)}
-    rows = {row.run_id: row for row in _scored(notebook, run)} | {
+    roles = {run_id: role for role, run_id in others}
+    rows = {row.run_id: row for row in scored} | {
         row.run_id: row for name in roles for row in notebook.index.rows("runs.run_id = ?", (name,))
     }
     configs = Questions(notebook.index).configs_of([*rows, run.run_id])
@@ -131,16 +133,14 @@ def _predictions(notebook: Notebook, run: RunRecord) -> Picture | None:
     )
 
 
-def _best_so_far(notebook: Notebook, run: RunRecord) -> Picture | None:
+def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture | None:
     """Every run's score up to this one, and the best mean so far; nothing for a single run."""
     metric, direction = objective_of(run.objective, run.env_name)
-    rows = [row for row in _scored(notebook, run) if row.score is not None]
     if len(rows) < 2:
         return None
     where, values = of_group(run.group)
-    until = f"{where} AND goodness IS NOT NULL AND NOT legacy AND {OWN} AND created"
     (count, best), *_ = notebook.index.ask(
-        f"SELECT COUNT(*), MAX(goodness) FROM runs WHERE {until} < ?",  # noqa: S608
+        f"SELECT COUNT(*), MAX(goodness) FROM runs WHERE {where} AND {SCORED} AND created < ?",  # noqa: S608
         (*values, rows[0].created),
     )
     scores = [(row.run_id, float(row.score or 0.0), row.low, row.high) for row in rows]
@@ -157,7 +157,7 @@ def _best_so_far(notebook: Notebook, run: RunRecord) -> Picture | None:
 def _scored(notebook: Notebook, run: RunRecord) -> list[Row]:
     """The latest runs of a run's group up to itself that have a score, oldest first; no imported ones."""
     where, values = of_group(run.group)
-    where = f"{where} AND goodness IS NOT NULL AND NOT legacy AND {OWN} AND created <= ?"
+    where = f"{where} AND {SCORED} AND created <= ?"
     rows = notebook.index.rows(
         where, (*values, run.created.timestamp()), order="created DESC, runs.run_id DESC", limit=SHOWN
     )
@@ -171,4 +171,4 @@ def _shown(config: Config, key: str) -> float | str:
 
 def _alone(config: Config, other: Config, key: str) -> bool:
     """Two configs differ in nothing but one key and bookkeeping."""
-    return all(name in BOOKKEEPING or name in (key, "train.seed") for name in diff(config, other))
+    return telling(config, other).keys() <= {key}

@@ -170,7 +170,7 @@ class _Again:
         if draft is None or not path.exists():
             return
         self.reported = True
-        text = finished_report(self._inventory, self.context, draft, checked_draft(self.context, draft), author)
+        text = finished_report(self._inventory, self.context, draft, checked_draft(self.context, draft), author).text
         self._compare("report", path.read_text(encoding="utf-8"), text)
 
     def _compare(self, what: str, recorded: Any, made: Any) -> None:

@@ -6,7 +6,7 @@ words. A report is written once.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.facts import (
     changed_text,
@@ -21,7 +21,7 @@ from agent.facts import (
     verdict_text,
 )
 from agent.marking import marked, told_of
-from agent.pictures import compared_with, pictures
+from agent.pictures import Picture, compared_with, pictures
 from agent.prompts import render
 from agent.repro import preset_of, repro_commands
 from lab.claims.checking import Checked
@@ -40,22 +40,29 @@ FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps
 TREND = 8
 
 
-def write_report(notebook: Notebook, run: RunRecord, text: str, checked: Checked) -> None:
+class Report(NamedTuple):
+    """One that is ready to be written."""
+
+    text: str
+    pictures: tuple[Picture, ...]
+
+
+def write_report(notebook: Notebook, run: RunRecord, report: Report, checked: Checked) -> None:
     """Write a run's report, with its claims and its pictures beside it.
 
     Args:
         notebook: where the run lies.
         run: the run, ended.
-        text: as `report_text` has it.
+        report: of it.
         checked: the prose's claims.
     """
     write_model(notebook.workspace.run(run.run_id).claims, checked)
-    for picture in pictures(notebook, run).values():
+    for picture in report.pictures:
         picture.draw(notebook.workspace.run(run.run_id).dir / picture.name)
-    write_atomic(notebook.workspace.run(run.run_id).report, text)
+    write_atomic(notebook.workspace.run(run.run_id).report, report.text)
 
 
-def report_text(
+def report_of(
     notebook: Notebook,
     inventory: Inventory,
     run: RunRecord,
@@ -64,7 +71,7 @@ def report_text(
     proposal: Proposal | None,
     author: str,
     nothing_staged: str = "the analysis ended without a valid proposal.",
-) -> str:
+) -> Report:
     """A run's report. It says the same whenever it is made: what it is compared with is in its verdict.
 
     Args:
@@ -82,6 +89,7 @@ def report_text(
     others = compared_with(notebook, run)
     results = notebook.results(run)
     prose = {section: marked(text, section, checked) for section, text in draft.sections.items()}
+    drawn = pictures(notebook, run)
     text = render(
         "report.md.j2",
         run=run,
@@ -94,7 +102,7 @@ def report_text(
         if summary
         else [],
         others=[name for name, _ in others],
-        pictures=pictures(notebook, run),
+        pictures=drawn,
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
         predicted=[one.text for one in scored_predictions(notebook.workspace, run.run_id)],
@@ -109,7 +117,7 @@ def report_text(
         author=author,
         **_repro(notebook, inventory, run, results),
     )
-    return re.sub(r"\n{3,}", "\n\n", text)
+    return Report(re.sub(r"\n{3,}", "\n\n", text), tuple(drawn.values()))
 
 
 def _agents(inventory: Inventory, run: RunRecord) -> float:

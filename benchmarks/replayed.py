@@ -25,7 +25,7 @@ from agent.live import LineView
 from agent.offline import OfflineResearcher
 from agent.session import Session
 from benchmarks.common import ENV, tell
-from lab.config import Config, diff
+from lab.config import Config, telling
 from lab.files import append_line, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
@@ -33,7 +33,6 @@ from lab.paths import Workspace
 from lab.proposals import Proposals
 from lab.records import Budgets, ReplicateResult, SessionRecord, StopReason, new_id, now
 from lab.sequential import passes
-from lab.space import BOOKKEEPING
 from training.fake import FakeRunner
 from training.machine import load_inventory, usable_cores
 from training.protocol import Progress
@@ -57,7 +56,7 @@ def replicates(name: str, order: int) -> Iterator[dict[str, Any]]:
 
 def changes(old: Config, new: Config) -> dict[str, Any]:
     """What a config has in other ways than another one, bookkeeping apart."""
-    return {key: values[1] for key, values in diff(old, new).items() if key not in BOOKKEEPING}
+    return {key: values[1] for key, values in telling(old, new).items()}
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.space import Scalar
+from lab.space import BOOKKEEPING, Scalar
 
 SECTIONS = ("env", "vec", "train", "policy", "rnn", "autopilot")
 
@@ -63,6 +63,11 @@ def diff(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     before, after = old.flat(), new.flat()
     keys = sorted(before.keys() | after.keys())
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+
+
+def telling(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """`diff` without what has no effect on what is learnt: two configs that differ in nothing here are the same."""
+    return {key: values for key, values in diff(old, new).items() if key not in BOOKKEEPING}
 
 
 class Derived(BaseModel):

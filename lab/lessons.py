@@ -10,13 +10,12 @@ import math
 from collections import defaultdict
 from typing import Any, Literal, NamedTuple
 
-from lab.config import diff
+from lab.config import telling
 from lab.environments import objective_of
 from lab.index import Index, Row, of_group
 from lab.questions import OWN, Questions
 from lab.records import Group
 from lab.sequential import NIGHT
-from lab.space import BOOKKEEPING
 from lab.stats import noise_floor
 
 
@@ -58,10 +57,10 @@ def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
         parent = rows.get(row.parent or "")
         if parent is None or configs[row.run_id].autopilot.get("resume_mode") == "continue":
             continue
-        changed = diff(configs[parent.run_id], configs[row.run_id])
-        keys = [key for key in changed if key not in BOOKKEEPING and key != "train.seed"]
-        if len(keys) == 1 and keys[0] != "train.total_timesteps":
-            found[keys[0], direction(*changed[keys[0]])].append((row, parent))
+        changed = telling(configs[parent.run_id], configs[row.run_id])
+        if len(changed) == 1 and "train.total_timesteps" not in changed:
+            ((key, values),) = changed.items()
+            found[key, direction(*values)].append((row, parent))
     _, aim = objective_of(group.objective, group.env_name)
     sign, level = 1 if aim == "max" else -1, NIGHT / max(1, len(found))
     made = [_lesson(*what, pairs, noise, sign, level) for what, pairs in found.items()]

@@ -46,20 +46,15 @@ class Point:
     """It differs from this run in no other parameter."""
 
 
-def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> bool:
+def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> None:
     """Mean and range over the replicates against steps, and each replicate of the first band as a thin line.
 
     Args:
         path: PNG to write.
         bands: the run first, then what it is compared with.
         ylabel: the metric, with its unit.
-
-    Returns:
-        Whether there was anything to draw.
     """
     bands = [band for band in bands if band.curves]
-    if not bands:
-        return False
     from matplotlib.ticker import EngFormatter
 
     figure, (axes,) = _figure(7.2, 3.6, above=0.4)
@@ -76,7 +71,6 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> bool:
     axes.set_ylabel(ylabel)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
     _save(figure, path)
-    return True
 
 
 def best_so_far(
@@ -87,7 +81,7 @@ def best_so_far(
     *,
     first: int = 1,
     before: float | None = None,
-) -> bool:
+) -> None:
     """Each run's mean with its interval, in order, and the best mean so far as a step line.
 
     Args:
@@ -97,12 +91,7 @@ def best_so_far(
         best: `max` or `min`, as a function of two numbers.
         first: number of the first run shown.
         before: the best mean of those that are not shown.
-
-    Returns:
-        Whether there was anything to draw.
     """
-    if not scores:
-        return False
     figure, (axes,) = _figure(7.2, 3.2, above=0.4)
     index = np.arange(first, first + len(scores))
     means = [mean for _, mean, _, _ in scores]
@@ -118,23 +107,16 @@ def best_so_far(
     axes.set_ylabel(ylabel)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
     _save(figure, path)
-    return True
 
 
-def score_against(path: Path, panels: Sequence[tuple[str, Scale, Sequence[Point]]], ylabel: str) -> bool:
+def score_against(path: Path, panels: Sequence[tuple[str, Scale, Sequence[Point]]], ylabel: str) -> None:
     """The score of each run against a parameter, a panel for each: replicates as dots, means as bars.
 
     Args:
         path: PNG to write.
         panels: name of the parameter, how its values are spaced, the runs.
         ylabel: the metric.
-
-    Returns:
-        Whether there was anything to draw.
     """
-    panels = [panel for panel in panels if any(point.values for point in panel[2])]
-    if not panels:
-        return False
     figure, row = _figure(7.2, 3.2, len(panels), above=0.4)
     for axes, (name, scale, points) in zip(row, panels, strict=True):
         _spaced(axes, scale, [point.x for point in points], 0.1 * len(panels))
@@ -150,22 +132,15 @@ def score_against(path: Path, panels: Sequence[tuple[str, Scale, Sequence[Point]
         handles.values(), handles.keys(), frameon=False, labelcolor=INK, loc="upper left", ncols=5, fontsize=8
     )
     _save(figure, path)
-    return True
 
 
-def predictions(path: Path, panels: Sequence[tuple[str, Sequence[Scored]]]) -> bool:
+def predictions(path: Path, panels: Sequence[tuple[str, Sequence[Scored]]]) -> None:
     """What was predicted and what came, run by run, a panel for each metric: this run's prediction is the last one.
 
     Args:
         path: PNG to write.
         panels: name of the metric, its scored predictions, oldest first.
-
-    Returns:
-        Whether there was anything to draw.
     """
-    panels = [panel for panel in panels if panel[1]]
-    if not panels:
-        return False
     figure, row = _figure(7.2, 3.2, len(panels), above=0.6)
     for axes, (name, scored) in zip(row, panels, strict=True):
         for at, one in enumerate(scored, start=1 - len(scored)):
@@ -185,7 +160,6 @@ def predictions(path: Path, panels: Sequence[tuple[str, Sequence[Scored]]]) -> b
     ]
     figure.legend(handles=handles, frameon=False, labelcolor=INK, loc="upper left", ncols=4)
     _save(figure, path)
-    return True
 
 
 def _point(axes: "Axes", point: Point, label: str | None) -> None:

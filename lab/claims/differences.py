@@ -126,7 +126,7 @@ PEAK = re.compile(
 
 def _against_extreme(s: Sentence, quantity: Quantity, which: str) -> list[tuple[float, float, str]]:
     """A run's end against the highest or lowest point of its own curve."""
-    name = s.known.objective.partition(":")[0]
+    name = s.known.metric
     keys = [key.partition(":")[2] for key in quantity.keys if key.startswith("curve:")]
     if not keys and quantity.keys and quantity.keys[0] in (f"metric:{name}", "metric:score"):
         keys = [f"environment/{name}", "environment/score"]

@@ -126,7 +126,7 @@ def thresholds(s: Sentence) -> None:
                 (t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.carried or s.objective
             )
         every = re.search(r"\b(all|each|every)\b", s.text) is not None
-        bound = number.value / (100 if number.percent else 1)
+        bound = number.bound
         values = [value for value, _ in s.values(quantity, s.subject, s.aspects(last) | {"max" if up else "min"})] or [
             value for value, _ in s.values(quantity, s.subject, set())]  # fmt: skip
         if every:

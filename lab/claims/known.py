@@ -97,6 +97,11 @@ class Known(Fact):
     quoted: tuple[str, ...] = ()
     """Lines of logs, and why the run ended: what they say is not claimed by who quotes them."""
 
+    @property
+    def metric(self) -> str:
+        """The objective's name, without its direction."""
+        return self.objective.partition(":")[0]
+
     def get(self, run_id: str | None) -> KnownRun | None:
         """A run by its id."""
         return self.run if run_id == self.run.run_id else self.others.get(run_id or "")

@@ -68,7 +68,7 @@ def origins(s: Sentence) -> None:
         up = s.codes[first] == "u"
         if "t" in s.codes[first:last] and "R" not in s.codes[first:last]:  # `more than two replicates`: a bound
             values = [] if quantity.section == "count" else s.values(quantity, s.subject, aspects)
-            bound = number.value / (100 if number.percent else 1)
+            bound = number.bound
             if values:
                 s.judge(first, last, any((value > bound) == up for value, _ in values), values[0][1])
             s.used.add(last)

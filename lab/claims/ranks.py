@@ -3,7 +3,7 @@
 import re
 
 from lab.claims.reading import Sentence
-from lab.claims.words import LOWER_IS_BETTER, SMALLER, Quantity
+from lab.claims.words import LOWER_IS_BETTER, SMALLER, Quantity, whole
 
 
 def ranks(s: Sentence) -> None:
@@ -49,9 +49,7 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
         low = lower_better == (word == "best")
     runs = s.known.finished
     if last:
-        count = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8}.get(last.lower()) or int(
-            last
-        )
+        count = whole(last) or 0
         runs = runs[-count:] if "last" in s.text[start:end].lower() else runs
     aspects = s.aspects(inside[0]) or ({"last"} if quantity.section == "curve" else set[str]())
     values = {run.run_id: value for run in runs if (value := s.one(quantity, run, aspects)) is not None}

@@ -65,6 +65,10 @@ class Sentence:
         """A token as written, in lower case."""
         return self.text[self.tokens[index].start : self.tokens[index].end].lower().strip("'\u2019")
 
+    def within(self, start: int, end: int) -> list[int]:
+        """The tokens that begin in a part of the text."""
+        return [i for i, token in enumerate(self.tokens) if start <= token.start < end]
+
     def _ids(self, token: Token) -> tuple[str, ...]:
         """Runs that a token names."""
         if isinstance(token.value, tuple):
@@ -213,9 +217,9 @@ class Sentence:
         """Tokens before one that stand in parentheses behind a quantity: `gamma (discount of reward) went up`."""
         end, found = self.tokens[index].start, set[int]()
         for remark in re.finditer(r"\((?:[^()]|\([^()]*\))*\)", self.text[:end]):
-            inside = {i for i, token in enumerate(self.tokens) if remark.start() < token.start < remark.end()}
-            if inside and "Q" in self.codes[: min(inside)] and not re.search(r"\d", remark.group()):
-                found |= inside
+            inside = self.within(remark.start() + 1, remark.end())
+            if inside and "Q" in self.codes[: inside[0]] and not re.search(r"\d", remark.group()):
+                found.update(inside)
         return found
 
     def _beside(self, index: int) -> int | None:
@@ -271,7 +275,7 @@ class Sentence:
     @property
     def objective(self) -> Quantity:
         """What runs are compared by."""
-        name = self.known.objective.partition(":")[0]
+        name = self.known.metric
         return Quantity((f"metric:{name}", f"curve:environment/{name}"))
 
     def _value(self, index: int) -> Quantity:
@@ -379,8 +383,7 @@ class Sentence:
     def judge(self, first: int, last: int, true: bool | None, evidence: str) -> None:
         """Note a claim as true, false, or, with None, as what nothing speaks of."""
         places = [i for i in range(first, last + 1) if self.codes[i] == "N"]
-        vague = len(places) == 1 and abs(self.number(places[0]).value) <= 1 <= self.number(places[0]).step
-        if not true and len(places) == 1 and not vague:
+        if not true and len(places) == 1 and not self.number(places[0]).vague:
             told = next((what for what, value in self.known.told.items() if fits(self.number(places[0]), value)), None)
             true, evidence = (True, told) if told else (true, evidence)
         self.say(first, last, "unsupported" if true is None else "verified" if true else "contradicted", evidence)

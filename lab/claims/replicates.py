@@ -5,8 +5,7 @@ import statistics
 from collections.abc import Iterator
 
 from lab.claims.reading import Sentence, fits
-from lab.claims.words import WORDS
-from lab.records import MetricSummary
+from lab.claims.words import whole
 
 SPOKEN = re.compile(r"\b(seeds?|replicates?)\b", re.IGNORECASE)
 SCATTER = re.compile(r"(±|\+/-|\+-)\s*$")
@@ -34,7 +33,8 @@ def scatter(s: Sentence) -> None:
                 found.append((statistics.stdev(metric.values) / metric.n**0.5, f"standard error of {name}"))
             if metric.low is not None and metric.high is not None:
                 found.append(((metric.high - metric.low) / 2, f"half of the interval of {name}"))
-        _verify(s, index, found, "nothing in the record scatters so")
+        hit = _hit(s, index, found)
+        s.judge(index, index, True if hit else None, hit or "nothing in the record scatters so")
 
 
 def single(s: Sentence) -> None:
@@ -52,30 +52,33 @@ def single(s: Sentence) -> None:
             for value in (*metric.values, statistics.median(metric.values))
             if metric.n > 1
         ]
-        if hit := next((what for value, what in found if fits(number, value)), None):
+        if hit := _hit(s, index, found):
             s.judge(index, index, True, hit)
 
 
 def counted(s: Sentence) -> None:
     """`two of three replicates exceeded 0.256`, `all of its seeds beat the parent's mean`."""
     for said in SOME.finditer(s.text):
-        inside = [i for i, token in enumerate(s.tokens) if said.start() <= token.start < said.end()]
-        number = next((i for i in _numbers(s) if i > inside[-1]), None) if inside else None
-        named = next((i for i in range(inside[-1], len(s.tokens)) if s.codes[i] == "R"), None) if inside else None
-        metric = _objective(s, inside[-1]) if inside else None
+        inside = s.within(*said.span())
+        if not inside:
+            continue
+        verb, name = inside[-1], s.known.metric
+        s.look(verb)
+        metric = s.subject.metrics.get(name)
         if metric is None:
             continue
-        last = inside[-1]
+        number = next((i for i in _numbers(s) if i > verb), None)
+        named = next((i for i in range(verb, len(s.tokens)) if s.codes[i] == "R"), None)
         if number is not None:
-            bound, last = s.number(number).value / (100 if s.number(number).percent else 1), number
-        elif named is not None and (other := s.run_of(s.tokens[named]).metrics.get(_name(s))):
+            bound, last = s.number(number).bound, number
+        elif named is not None and (other := s.run_of(s.tokens[named]).metrics.get(name)):
             bound, last = other.mean, named
         else:
             continue
         above = "below" not in said["verb"].lower()
         count = sum((value > bound) == above for value in metric.values)
         word = (said["n"] or said.group(1)).lower()
-        wanted = metric.n if word in ("all", "both", "every", "each") else 0 if word in ("none", "no") else _whole(word)
+        wanted = metric.n if word in ("all", "both", "every", "each") else 0 if word in ("none", "no") else whole(word)
         if wanted is not None:
             what = f"{count} of {metric.n} are {'above' if above else 'below'} {bound:.6g}"
             s.say(inside[0], last, "verified" if count == wanted else "contradicted", what)
@@ -102,19 +105,6 @@ def _numbers(s: Sentence) -> Iterator[int]:
     return (i for i, code in enumerate(s.codes) if code == "N" and i not in s.used)
 
 
-def _name(s: Sentence) -> str:
-    return s.known.objective.partition(":")[0]
-
-
-def _objective(s: Sentence, index: int) -> MetricSummary | None:
-    s.look(index)
-    return s.subject.metrics.get(_name(s))
-
-
-def _whole(word: str) -> int | None:
-    return int(word) if word.isdigit() else WORDS.get(word)
-
-
-def _verify(s: Sentence, index: int, found: list[tuple[float, str]], otherwise: str) -> None:
-    hit = next((what for value, what in found if fits(s.number(index), value)), None)
-    s.judge(index, index, True if hit else None, hit or otherwise)
+def _hit(s: Sentence, index: int, found: list[tuple[float, str]]) -> str | None:
+    """What a number may be said of."""
+    return next((what for value, what in found if fits(s.number(index), value)), None)

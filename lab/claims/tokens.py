@@ -49,6 +49,16 @@ class Number:
     """It has a unit that no record has."""
     word: bool = False
 
+    @property
+    def bound(self) -> float:
+        """What it says as a plain number: a percentage as a share."""
+        return self.value / (100 if self.percent else 1)
+
+    @property
+    def vague(self) -> bool:
+        """0 or 1 without a digit behind the point: as a rounded figure it would be said of whatever a rate can be."""
+        return self.step >= 1 and abs(self.value) <= 1
+
     def fits(self, value: float, off: float = 0.0) -> bool:
         """Whether `value`, rounded as this number is, could be written so.
 
@@ -57,7 +67,7 @@ class Number:
             off: how far a writer's value may be from it, who had rounded ones to work with.
         """
         slack = self.step / 2
-        if self.step >= 1 and abs(self.value) <= 1:
+        if self.vague:
             slack = min(slack, WHOLE)  # `perf is 0` is not said of 0.26
         if self.approximate:
             digits = len(f"{abs(self.value) / self.step:.0f}") if self.step else 1

@@ -79,7 +79,7 @@ DENIED = re.compile(r"\b(?:not|no|never|cannot|hardly|without|neither|nor|if|whe
 def outcomes(s: Sentence) -> None:
     """`a confirmed improvement`, `is the new incumbent`, `statistically significant`: only where a verdict says so."""
     for found in OUTCOME.finditer(s.text):
-        inside = [i for i, token in enumerate(s.tokens) if found.start() <= token.start < found.end()]
+        inside = s.within(*found.span())
         before = s.text[: found.start()].lower()[-60:]
         if not inside or any(i in s.used for i in inside) or DENIED.search(before) or FUTURE.search(s.text):
             continue

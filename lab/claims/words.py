@@ -176,6 +176,13 @@ RATIOS: dict[str, tuple[float, str]] = {
 WORDS = {word: value for value, word in enumerate(
     ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 )}  # fmt: skip
+
+
+def whole(word: str) -> int | None:
+    """A whole number in digits or, up to twelve, in a word."""
+    return int(word) if word.isdigit() else WORDS.get(word.lower())
+
+
 ORDINALS = {word: value + 1 for value, word in enumerate(
     ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"])}  # fmt: skip
 LOWER_IS_BETTER = re.compile(r"collision|crash|offroad|fail|error|loss|termination")
@@ -211,7 +218,7 @@ UNITS = (
 
 def vocabulary(known: Known) -> list[tuple[re.Pattern[str], Quantity]]:
     """Patterns for all that this record names, the spoken names first."""
-    name = known.objective.partition(":")[0]
+    name = known.metric
     scored = _("metric:score", f"metric:{name}", "curve:environment/score", f"curve:environment/{name}")
     found = [("scor(es?|ed|ing)", scored), *SPOKEN]
     parts: dict[str, list[str]] = {}

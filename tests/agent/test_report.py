@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.options import assignments
-from agent.report import report_text, write_report
+from agent.report import report_of, write_report
 from lab.claims.checking import Checked
 from lab.config import Config
 from lab.files import append_line, write_model
@@ -69,7 +69,7 @@ class Desk:
         write_report(
             self.notebook,
             run,
-            report_text(self.notebook, self.inventory, run, DRAFT, Checked(), None, "scripted"),
+            report_of(self.notebook, self.inventory, run, DRAFT, Checked(), None, "scripted"),
             Checked(),
         )
         return self.notebook.paths(run.run_id).report.read_text()
