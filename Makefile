@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help install dev demo test test-slow test-install llm test-llm coverage check format lock clean
+.PHONY: help install dev demo test test-slow llm test-llm coverage check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,13 +18,10 @@ demo: install  ## an agent trains four real policies, reports on each and stages
 	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 4 --model offline --approve auto
 
 test: dev check  ## lint, types, and the fast tests
-	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm and not install"
+	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm"
 
 test-slow: dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -n 2 -m slow --durations 10
-
-test-install: dev  ## an installation from nothing in a path with spaces (a gigabyte, minutes)
-	@$(BIN)/python -m pytest -m install
 
 llm:
 	@$(PYTHON) install/install.py --dev --llm
@@ -33,7 +30,7 @@ test-llm: llm  ## a session of three runs with a real language model on this mac
 	@$(BIN)/python -m pytest -m llm --durations 3
 
 coverage: dev  ## which lines the fast tests reach
-	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm and not install" --cov --cov-report=term
+	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm" --cov --cov-report=term
 
 check: dev  ## lint and types
 	@$(BIN)/python -m ruff check .

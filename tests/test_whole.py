@@ -19,12 +19,12 @@ from lab.records import ProposalState, RunState
 from tests.conftest import Cli
 
 ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
 PICTURES = ("learning_curves", "parameters", "predictions", "best_so_far")
 # A make inside a make says where it is; a checkout knows nothing of the one that tests it.
 NOT_INHERITED = {"VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"}
 
 
-@pytest.mark.slow
 def test_the_demo(cli: Cli, workspace: Workspace) -> None:
     recipe = re.search(r"^demo:.*\n\t@\$\(BIN\)/autopilot (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert recipe
@@ -76,7 +76,6 @@ def test_the_demo(cli: Cli, workspace: Workspace) -> None:
     } <= used
 
 
-@pytest.mark.slow
 def test_a_night_that_is_killed_goes_on(workspace: Workspace, cli: Cli) -> None:
     short = ["--set", "train.total_timesteps=300000", "--set", "autopilot.eval_steps=200"]
     arguments = ["start", "--max-runs", "3", "--approve", "auto", "--seeds", "2", *short]
@@ -109,7 +108,6 @@ def test_a_night_that_is_killed_goes_on(workspace: Workspace, cli: Cli) -> None:
     assert states == [ProposalState.DONE] * (len(own) - 1) + [ProposalState.STAGED]
 
 
-@pytest.mark.install
 def test_a_bare_checkout_installs_in_a_path_with_spaces(tmp_path: Path) -> None:
     checkout = tmp_path / "a bare checkout"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(checkout)], check=True)

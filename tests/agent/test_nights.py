@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.replayed import PLANTED, Recorded, night, outcome
+from benchmarks.replayed import EQUAL_RUNS, PLANTED, PLANTED_RUNS, Recorded, night, outcome
 from lab.config import Config
 from lab.inventory import Inventory
 from training.runner import Plan, ProcessRunner
@@ -15,15 +15,16 @@ from training.runner import Plan, ProcessRunner
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(20))
 def test_a_night_of_equal_configs_finds_nothing(tmp_path: Path, inventory: Inventory, number: int) -> None:
-    found = outcome(night(tmp_path / "night", inventory, Recorded(night=number), 4))
+    found = outcome(night(tmp_path / "night", inventory, Recorded(night=number), EQUAL_RUNS))
     assert (found.incumbent, found.claims, found.better, found.helps) == (0, [], [], False)
     assert found.reports >= 2
     assert found.told
 
 
 @pytest.mark.slow
-def test_a_planted_improvement_is_found_and_confirmed(tmp_path: Path, inventory: Inventory) -> None:
-    session = night(tmp_path / "night", inventory, Recorded(night=0, planted=PLANTED), 9)
+@pytest.mark.parametrize("number", range(2))
+def test_a_planted_improvement_is_found_and_confirmed(tmp_path: Path, inventory: Inventory, number: int) -> None:
+    session = night(tmp_path / "night", inventory, Recorded(night=number, planted=PLANTED), PLANTED_RUNS)
     found = outcome(session)
     assert (found.incumbent, found.claims, found.better) == (PLANTED, [], [PLANTED])
     digest = session.notebook.workspace.session(session.record.session_id).digest.read_text()

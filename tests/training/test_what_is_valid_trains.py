@@ -24,7 +24,7 @@ from training.process import THREADS
 pytestmark = pytest.mark.slow
 
 ENVIRONMENTS = ("puffer_cartpole", "puffer_target", "gymnasium:CartPole-v1")
-VALID, INVALID = 140, 60
+VALID, INVALID = 210, 90
 SIZES = {
     "env.num_envs": [1, 2, 3, 8, 16, 64], "vec.num_envs": [1, 2, 3, 4, 8], "vec.num_workers": [1, 2, 3],
     "vec.batch_size": [1, 2, 4], "train.bptt_horizon": [1, 2, 3, 8, 16, 64], "train.update_epochs": [1, 2, 4],
