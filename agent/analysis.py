@@ -15,11 +15,14 @@ from agent.report import Report, report_of, write_report
 from agent.situation import opening_of, situation_of
 from agent.transcript import Transcript
 from lab.claims.checking import Checked
+from lab.files import read_model, write_model
 from lab.inventory import Inventory
+from lab.judgement import FAILURES, PLATEAU, failures, plateau
 from lab.notebook import Notebook
 from lab.predictions import score_predictions
 from lab.proposals import Proposals
 from lab.records import Proposal, RunRecord
+from lab.suggest import Permits
 from lab.text import plain
 from tools.catalog import TOOLS
 from tools.context import ReportDraft, ToolContext
@@ -49,6 +52,10 @@ class Analyst:
     model: ChatModel
     session: str | None = None
     should_stop: Callable[[], bool] = lambda: False
+    permits: Permits | None = None
+    """What the session's policy denies; None where anything valid may pass."""
+    rules: tuple[str, ...] = ()
+    """What it lets pass, in words."""
 
     def analyse(self, run: RunRecord, budget: Budget | None = None, steps_left: int | None = None) -> Outcome:
         """Report on a run (once) and stage a proposal.
@@ -76,15 +83,36 @@ class Analyst:
             self._analysis(OfflineResearcher(), context, Budget()).run()
         dollars = budget.spent.dollars - before.dollars if budget.price else None
         cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
-        if context.proposal is not None:
-            self.proposals.stage(context.proposal)
         if context.report is not None:
             author, checked = author_text(self.model.name, fell_back) + cost, checked_draft(context, context.report)
             report = finished_report(self.inventory, context, context.report, checked, author)
+            self._keep(run, context.proposal)  # with the report the analysis is done, so this has to be there before
             write_report(self.notebook, run, report, checked)
+        if context.proposal is not None:
+            self.proposals.stage(context.proposal)
+        self._keep(run, None)
         return Outcome(context.proposal, context.ended, fell_back)
 
+    def recover(self, run: RunRecord) -> None:
+        """Stage what an analysis led to that was killed between its report and its proposal."""
+        paths = self.notebook.workspace.run(run.run_id)
+        if paths.proposed.exists():
+            proposal = read_model(paths.proposed, Proposal)
+            if paths.report.exists() and not self.proposals.has(proposal.proposal_id):
+                self.proposals.stage(proposal)
+            self._keep(run, None)
+
+    def _keep(self, run: RunRecord, proposal: Proposal | None) -> None:
+        path = self.notebook.workspace.run(run.run_id).proposed
+        if proposal is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_model(path, proposal)
+
     def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
+        runs = self.notebook.runs(run.group, session=self.session) if self.session else []
+        own = [one for one in runs if one.state.ended and one.replicates_of is None]
+        failed, flat = failures(own), plateau(self.notebook, own)
         return ToolContext(
             notebook=self.notebook,
             proposals=self.proposals,
@@ -95,6 +123,10 @@ class Analyst:
             steps_left=steps_left,
             incumbent=self.notebook.incumbent(run.group),
             noise=self.notebook.noise(run.group),
+            failures=failed if failed >= FAILURES else 0,
+            plateau=flat if flat >= PLATEAU else 0,
+            permits=self.permits,
+            rules=self.rules,
             report_wanted=not self.notebook.workspace.run(run.run_id).report.exists(),
         )
 

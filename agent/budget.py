@@ -4,11 +4,13 @@ Turns, tokens, dollars, time. What was spent is saved as it is spent, so a resta
 """
 
 import re
+import threading
 import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -64,6 +66,10 @@ def price_of(workspace: Workspace, model: str) -> Price | None:
     return None
 
 
+Work = Literal["search", "seeds"]
+"""What the trainer may be at: a proposal; or a baseline and fresh seeds."""
+
+
 @dataclass
 class Budget:
     """One session's; or, without limits, that of an analysis that nobody pays for."""
@@ -80,6 +86,9 @@ class Budget:
     """Those of the present one."""
     clock: Callable[[], float] = time.monotonic
     _since: float = field(init=False)
+    _trains: Work | None = field(default=None, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+    """An analysis is charged while a training is timed."""
 
     def __post_init__(self) -> None:
         self._since = self.clock()
@@ -118,13 +127,31 @@ class Budget:
         self._add(tokens=usage.total, dollars=dollars or 0.0)
         return dollars
 
-    def checkpoint(self) -> None:
-        """Save the time that has passed."""
-        self._add()
+    def checkpoint(self, older: float = 0.0) -> None:
+        """Save the time that has passed.
+
+        Args:
+            older: seconds since the last save below which nothing is done.
+        """
+        if self.clock() - self._since >= older:
+            self._add()
+
+    def works(self, what: Work | None) -> None:
+        """From now on the trainer is at work on this; None: on nothing."""
+        with self._lock:
+            self._add()
+            self._trains = what
 
     def _add(self, tokens: int = 0, dollars: float = 0.0) -> None:
-        before, now = self.spent, self.clock()
-        self.spent = Spent(tokens=before.tokens + tokens, dollars=before.dollars + dollars,
-                           seconds=before.seconds + now - self._since)  # fmt: skip
-        self._since = now
-        self.save(self.spent)
+        with self._lock:
+            before, now = self.spent, self.clock()
+            took = now - self._since
+            self.spent = Spent(
+                tokens=before.tokens + tokens,
+                dollars=before.dollars + dollars,
+                seconds=before.seconds + took,
+                training=before.training + (took if self._trains else 0.0),
+                search=before.search + (took if self._trains == "search" else 0.0),
+            )
+            self._since = now
+            self.save(self.spent)

@@ -35,18 +35,36 @@ def confirmations(notebook: Notebook, group: Group) -> list[Confirmation]:
 def _confirmation(notebook: Notebook, found: Confirmation) -> str:
     """One candidate in a line."""
     changed = changed_text(notebook, notebook.run(found.candidate))
-    head = f"{found.candidate} ({changed}) against {found.incumbent}: "
+    head = f"{found.candidate} ({changed}) against {found.incumbent}{_on(found)}: {_before(notebook, found)}"
     if found.outcome == "opened":
         return f"{head}not decided yet ({found.why}); so far {_so_far(notebook, found)}."
+    if found.outcome == "passed":
+        return f"{head}{found.why}; the preset {found.then} has to confirm it too."
     effect = "" if found.effect is None else f", {found.metric} {difference_text(found.effect, found.low, found.high)}"
     return f"{head}**{found.outcome}**, {found.why}{effect}."
+
+
+def _on(found: Confirmation) -> str:
+    """Where the fresh seeds were trained, if not on the candidate's own preset."""
+    return f" on the preset {found.preset}" if found.preset else ""
+
+
+def _before(notebook: Notebook, found: Confirmation) -> str:
+    """What the first confirmation had come to, for the second."""
+    first = [one for one in notebook.index.confirmations(found.candidate) if one.outcome == "passed"]
+    if found.preset is None or not first or first[-1].effect is None:
+        return ""
+    one = first[-1]
+    told = difference_text(first[-1].effect, one.low, one.high)
+    return f"passed on its own preset ({one.metric} {told} on {one.seeds} fresh seeds a side), then "
 
 
 def _so_far(notebook: Notebook, found: Confirmation) -> str:
     """The means of the fresh seeds that a confirmation under way has."""
     means = []
     for run_id in (found.candidate, found.incumbent):
-        rows = notebook.index.rows("replicates_of = ?", (run_id,))
+        preset = found.preset or notebook.run(run_id).preset
+        rows = notebook.index.rows("replicates_of = ? AND preset = ?", (run_id, preset))
         values = [value for row in rows for value in row.values]
         means.append(f"{number(statistics.fmean(values))} (n={len(values)})" if values else "none")
     return f"{found.metric} {means[0]} against {means[1]}"
@@ -73,6 +91,8 @@ def _fresh(found: Confirmation) -> str:
     """What fresh seeds said of a candidate."""
     assert found.effect is not None  # noqa: S101 - `_tells`
     what = difference_text(found.effect, found.low, found.high)
-    became = "**confirmed**, the incumbent from then on" if found.outcome == "confirmed" else "**dropped**"
+    became = {"confirmed": "**confirmed**, the incumbent from then on", "dropped": "**dropped**"}.get(
+        found.outcome, f"passed, to be confirmed on the preset {found.then}"
+    )
     sides = f"{found.candidate} differs from {found.incumbent}"
-    return f"On {found.seeds} fresh seeds a side {sides} by {found.metric} {what}: {became} ({found.why})."
+    return f"On {found.seeds} fresh seeds a side{_on(found)} {sides} by {found.metric} {what}: {became} ({found.why})."

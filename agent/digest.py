@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from datetime import timedelta
+from datetime import datetime
+from pathlib import Path
 
 from agent.candidates import candidates, on_fresh_seeds
 from agent.facts import changed_text, difference_text, interval_text, score_text
@@ -12,14 +13,14 @@ from lab.environments import objective_of
 from lab.files import write_atomic
 from lab.incumbency import Incumbency
 from lab.lessons import lessons
-from lab.notebook import Notebook, active_time
+from lab.notebook import Notebook
 from lab.plots import best_so_far
 from lab.predictions import ENOUGH, scored_predictions, standings
 from lab.proposals import Proposals
 from lab.pruning import pruning_report
 from lab.records import Confirmation, Group, ProposalState, RunRecord, RunState, SessionRecord
 from lab.stats import detectable
-from lab.text import number, plain
+from lab.text import lasting, number, plain
 
 LESSONS = 6
 """That a digest tells, the clearest first."""
@@ -29,19 +30,14 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     """Write a session's digest and its plot, over the ones from before an interruption."""
     paths = notebook.workspace.session(session.session_id)
     group = session.group
-    metric, direction = objective_of(session.objective, session.env_name)
+    metric, _ = objective_of(session.objective, session.env_name)
     everything = [run for run in notebook.runs(group) if not run.legacy]
-    runs, own = [run for run in everything if run.session == session.session_id], _own(everything)
+    runs, own = notebook.runs(session=session.session_id), _own(everything)
     baseline = next((run for run in own if run.arm == "baseline" and _scored(notebook, run)), None)
     best = notebook.best(run for run in own if run.state is RunState.FINISHED)
-    scores = []
-    for run in _own(runs):
-        summary = notebook.summary(run.run_id)
-        if summary and metric in summary.metrics:
-            found = summary.metrics[metric]
-            scores.append((run.run_id, found.mean, found.low, found.high))
-    if scores:
-        best_so_far(paths.plots / "best_so_far.png", scores, metric, max if direction == "max" else min)
+    scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
+    if scored:
+        _draw(notebook, session, scored, paths.plots / "best_so_far.png")
     text = render(
         "digest.md.j2",
         session=session,
@@ -50,12 +46,12 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         standing=_standing(notebook, metric, baseline, notebook.incumbent(group), best),
         comparison=_comparison(notebook, baseline, best, metric, session.seeds),
         confirmations=candidates(notebook, group, own),
-        plot="plots/best_so_far.png" if scores else None,
+        plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, run, metric) for run in runs],
         lessons=lessons(notebook.index, group, LESSONS),
         predictions=standings([one for one in scored_predictions(notebook.workspace) if one.group == group], metric),
         enough=ENOUGH,
-        spent=_spent(session, runs),
+        spent=_spent(session),
         pruning=_pruning(notebook, runs),
         failures=[
             f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
@@ -64,6 +60,24 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         commands=_commands(session, proposals, runs, Incumbency(notebook, group).current()),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
+
+
+def _draw(notebook: Notebook, session: SessionRecord, runs: list[RunRecord], path: Path) -> None:
+    """Best so far over time."""
+    metric, direction = objective_of(session.objective, session.env_name)
+
+    def since(time: datetime) -> float:
+        return (time - session.created).total_seconds() / 3600
+
+    scores, hours = [], []
+    for run in runs:
+        if (summary := notebook.summary(run.run_id)) is not None:
+            found = summary.metrics[metric]
+            scores.append((run.run_id, found.mean, found.low, found.high))
+            hours.append(since(run.finished or run.created))
+    won = [one for one in notebook.index.confirmations(group=session.group) if one.session == session.session_id]
+    crowned = [since(one.time) for one in won if one.outcome == "confirmed"]
+    best_so_far(path, scores, metric, max if direction == "max" else min, hours=hours, crowned=crowned)
 
 
 def _own(runs: list[RunRecord]) -> list[RunRecord]:
@@ -179,10 +193,14 @@ def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord 
     return " ".join([*fresh, mean]) + floor
 
 
-def _spent(session: SessionRecord, runs: list[RunRecord]) -> str:
-    trained = sum((took for run in runs if (took := active_time(run))), timedelta())
+def _spent(session: SessionRecord) -> str:
     spent = session.spent
-    parts = [f"{_clock(spent.seconds)} in all, {_clock(trained.total_seconds())} of it training"]
+    busy, search = (100 * part / whole if whole else 0.0 for part, whole in
+                    ((spent.training, spent.seconds), (spent.search, spent.training)))  # fmt: skip
+    parts = [
+        f"{lasting(spent.seconds)} in all; the trainer was busy {busy:.0f} % of it ({lasting(spent.training)}), and"
+        f" {search:.0f} % of that on proposals and control runs, the rest on the baseline and fresh seeds"
+    ]
     dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
     parts.append(f"{spent.tokens:,} tokens of {session.model}{dollars}" if spent.tokens else "no tokens")
     return "; ".join(parts) + "."
@@ -193,8 +211,9 @@ def _waiting(proposals: Proposals, group: Group) -> list[str]:
         p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
     ]
     return [
-        f"{proposal.proposal_id} ({proposal.state}, by {proposal.arm}): "
+        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.arm}): "
         + ", ".join(f"{key} = {value}" for key, value in proposal.overrides.items())
+        + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
         for proposal in live
     ]
 
@@ -203,7 +222,7 @@ def _commands(
     session: SessionRecord, proposals: Proposals, runs: list[RunRecord], undecided: Confirmation | None
 ) -> list[str]:
     group = session.group
-    staged = proposals.staged(group)
+    staged = next((p for p in reversed(proposals.all()) if p.group == group and p.state is ProposalState.STAGED), None)
     commands = ["autopilot runs"]
     if own := _own(runs):
         commands.append(f"autopilot report {own[-1].run_id}")
@@ -235,6 +254,8 @@ def _again(session: SessionRecord) -> str:
         "max-tokens": budgets.max_tokens,
         "max-dollars": budgets.max_dollars,
         "min-effect": session.min_effect,
+        "confirm": session.confirm or ("none" if session.preset == "quick" else None),
+        "target": session.target,
         "parallel": session.parallel,
     }
     parts = ["autopilot", "start"]
@@ -244,9 +265,3 @@ def _again(session: SessionRecord) -> str:
     for key, value in session.settings.items():
         parts += ["--set", f"{key}={setting(value)}"]
     return shlex.join(parts)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

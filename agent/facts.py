@@ -5,8 +5,9 @@ from pathlib import PurePosixPath
 
 from agent.prompts import render
 from lab.config import Config
+from lab.environments import objective_of
 from lab.notebook import Notebook
-from lab.records import MetricSummary, ReplicateResult, Resume, RunRecord, Verdict
+from lab.records import MetricSummary, ReplicateResult, Resume, RunRecord, RunState, Verdict
 from lab.sequential import SCREEN
 from lab.space import VARIANT_KEYS
 from lab.text import number, short
@@ -85,6 +86,16 @@ def score_text(notebook: Notebook, run: RunRecord, metric: str) -> str:
     if summary is None or metric not in summary.metrics:
         return run.state.value
     return f"{summary.metrics[metric].mean:.4g} (n={summary.metrics[metric].n})"
+
+
+def outcome_text(notebook: Notebook, run: RunRecord) -> str:
+    """What came of a run, in a line: its score and verdict, or why it has none."""
+    metric, _ = objective_of(run.objective, run.env_name)
+    if run.state is not RunState.FINISHED:
+        return f"{run.state}: {run.reason}"
+    verdict = notebook.verdict(run.run_id)
+    standing = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
+    return f"{metric} {score_text(notebook, run, metric)}, {standing}"
 
 
 def difference_text(effect: float, low: float | None, high: float | None) -> str:

@@ -1,36 +1,22 @@
 """What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
 
-import os
-import re
-import signal
-import sys
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Literal
 
-from agent.analysis import Analyst
-from agent.budget import price_of
-from agent.chat import ChatModel
 from agent.live import SilentView, make_view
-from agent.model_settings import ModelSettings, model_settings
-from agent.offline import OfflineResearcher
 from agent.options import assignments
-from agent.session import Session, sole_session
-from agent.show import print_markdown
+from agent.signals import Stopping
+from agent.sole import sole_session
 from lab.config import Config
 from lab.environments import check_objective, objective_of
-from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem, refused
-from lab.files import read_model
+from lab.errors import AutopilotError, InvalidInput, NotFound, Problem
 from lab.incumbency import Incumbency, Need, repeat
 from lab.inventory import Inventory
 from lab.limits import check_open
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.presets import preset as preset_named
-from lab.proposals import Proposals
-from lab.records import Confirmation, RunRecord, RunState, SessionRecord
+from lab.records import Confirmation, RunRecord, RunState
 from lab.validate import check_config, check_overrides
 from lab.variants import chosen
 from training.machine import load_inventory
@@ -183,7 +169,12 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manne
             raise InvalidInput([Problem(key="min-effect", value=f"{min_effect:g}", rule=rule, valid="leave it out")])
         while isinstance(found := place.step(), Need):
             waiting = notebook.index.records("replicates_of = ? AND state IN ('queued', 'running')", (found.run,))
-            made = waiting[0] if waiting else repeat(notebook, found)
+            try:
+                made = waiting[0] if waiting else repeat(notebook, found, inventory=inventory)
+            except InvalidInput as error:
+                if (dropped := place.drop(f"can't be trained on the preset {found.preset}: {error}")) is not None:
+                    return dropped
+                raise
             ended = carry_out(workspace, inventory, made, manner)
             if ended.state is RunState.KILLED:
                 raise AutopilotError(f"stopped; 'autopilot confirm {name}' begins these seeds again")
@@ -208,139 +199,3 @@ def run_to_resume(workspace: Workspace, name: str) -> RunRecord | None:
     if run.session is not None:
         raise InvalidInput(f"run {name} belongs to session {run.session}: 'autopilot resume {run.session}'")
     return run
-
-
-def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
-    """The session of that name, or the latest one that has not ended.
-
-    Raises:
-        InvalidInput: there is none, or it has ended.
-    """
-    if name is not None:
-        try:
-            record = read_model(workspace.session(name).session, SessionRecord)
-        except FileNotFoundError:
-            raise NotFound(
-                f"session {name!r} is not in {workspace.root}: 'autopilot resume' takes the latest"
-            ) from None
-        if record.ended is not None:
-            raise InvalidInput(f"session {name} has ended ({record.ended_because}): 'autopilot start' begins another")
-        return record
-    for path in sorted(workspace.sessions.glob("*"), reverse=True):
-        try:
-            record = read_model(workspace.session(path.name).session, SessionRecord)
-        except (OSError, Damaged):
-            continue  # a damaged session must not stand in the way of the others
-        if record.ended is None:
-            return record
-    raise InvalidInput("there is no session to go on with: 'autopilot start' begins one")
-
-
-def run_session(workspace: Workspace, inventory: Inventory, record: SessionRecord) -> None:
-    """Run or go on with a session, and print its digest.
-
-    Raises:
-        Busy: another session runs in this workspace.
-        AutopilotError: it ended without a finished run.
-    """
-    asked, price = model_settings(workspace), price_of(workspace, record.model)
-    if record.budgets.max_dollars is not None and record.model != "offline" and price is None:
-        rule, valid = f"needs the price of {record.model}", f'[prices."{record.model}"] in autopilot.toml'
-        raise refused("max-dollars", record.budgets.max_dollars, rule, valid)
-    stopping = threading.Event()
-    sessions: list[Session] = []
-    model = model_named(
-        record.model, record.base_url, asked, stopping, lambda: sessions[0].budget.left() if sessions else None
-    )
-    workspace.create()
-    notebook, view = Notebook(workspace), make_view()
-    with Stopping(stopping):
-        analyst = Analyst(notebook, Proposals(workspace), inventory, model, record.session_id, stopping.is_set)
-        runner = ProcessRunner(record.parallel)
-        runner.warm(device=inventory.devices[0])
-        session = Session(record, notebook, inventory, runner, analyst, view, stopping, price, asked.turns)
-        sessions.append(session)
-        view.note(_greeting(record))
-        if record.seeds < 2:
-            view.note("with one seed a run can never come through the screen, so none can become incumbent: --seeds 3")
-        try:
-            record = session.run()
-        finally:
-            view.close()
-    print_markdown(workspace.session(record.session_id).digest.read_text(encoding="utf-8"))
-    if record.ended is None:
-        sys.stdout.write(f"\ninterrupted; to go on: autopilot resume {record.session_id}\n")
-    elif not any(run.state == "finished" for run in session.mine()):
-        raise AutopilotError(f"session {record.session_id} ended without a finished run: {record.ended_because}")
-
-
-def model_named(
-    name: str,
-    base_url: str | None,
-    asked: ModelSettings,
-    stopping: threading.Event,
-    left: Callable[[], float | None] = lambda: None,
-) -> ChatModel:
-    """The model of that name: the offline researcher, or one at an OpenAI-compatible endpoint.
-
-    Args:
-        name: `offline`, or as the endpoint calls it.
-        base_url: the endpoint; None for OPENAI_BASE_URL.
-        asked: how it is asked.
-        stopping: ends its waiting when it is set.
-        left: seconds that the session has left; None without a limit.
-
-    Raises:
-        InvalidInput: no key is set for it, or the address holds a password.
-    """
-    if name == "offline":
-        return OfflineResearcher()
-    from agent.openai_chat import OpenAIChat
-
-    place = base_url or os.environ.get("OPENAI_BASE_URL", "")
-    if "@" in place.partition("//")[2].partition("/")[0]:
-        rule = "has a user or a password in it, which would stand in files"
-        raise refused("base-url", redacted_address(place), rule, "the address alone, and the key in OPENAI_API_KEY")
-    return OpenAIChat(name, base_url, asked, stopping=stopping, left=left)
-
-
-def redacted_address(address: str) -> str:
-    """An address without what stands before its host."""
-    return re.sub(r"//[^/@]*@", "//…@", address)
-
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Stopping:
-    """Ctrl-C, SIGTERM or a closed terminal once: the event is set, for a clean stop. Twice: KeyboardInterrupt, now."""
-
-    def __init__(self, event: threading.Event | None = None) -> None:
-        """Set this one, or a new one."""
-        self._event = event or threading.Event()
-
-    def __enter__(self) -> threading.Event:
-        event = self._event
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            if event.is_set():
-                raise KeyboardInterrupt
-            event.set()
-
-        self._before = {number: signal.signal(number, handle) for number in STOPPING}
-        return event
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
-def _greeting(record: SessionRecord) -> str:
-    limits = [f"{record.budgets.hours:g} h" if record.budgets.hours else "",
-              f"{record.budgets.max_runs} runs" if record.budgets.max_runs else "",
-              f"{record.budgets.max_tokens:,} tokens" if record.budgets.max_tokens else "",
-              f"${record.budgets.max_dollars:g}" if record.budgets.max_dollars else ""]  # fmt: skip
-    return (
-        f"session {record.session_id}: {record.env_name}, {record.preset}, {record.objective}, model {record.model},"
-        f" approval {record.approve}, budget {', '.join(filter(None, limits)) or 'none (Ctrl-C ends it)'}"
-    )

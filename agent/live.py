@@ -1,4 +1,4 @@
-"""What a person sees while training: one progress bar per run on a terminal, plain lines elsewhere."""
+"""What a person sees while training: a panel that lives on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -11,8 +11,7 @@ from lab.text import plain
 from training.protocol import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
+    from rich.console import RenderableType
 
 LINE_SECONDS = 5.0
 NOTE_CHARS = 1000
@@ -71,6 +70,9 @@ class SilentView:
     def note(self, text: str) -> None:
         """Nothing."""
 
+    def night(self, lines: list[tuple[str, str]]) -> None:
+        """Nothing."""
+
     def training(self, run: RunRecord, what: str) -> None:
         """Nothing."""
 
@@ -92,18 +94,21 @@ class LineView:
         self._said = 0.0
 
     def note(self, text: str) -> None:
-        """See `agent.session.View`."""
+        """See `agent.journal.View`."""
         sys.stdout.write(f"{plain(text, NOTE_CHARS)}\n")
         sys.stdout.flush()
 
+    def night(self, lines: list[tuple[str, str]]) -> None:
+        """Nothing: 'autopilot status' says it."""
+
     def training(self, run: RunRecord, what: str) -> None:
-        """See `agent.session.View`."""
+        """See `agent.journal.View`."""
         self._run, self._said = _Replicates(run), time.monotonic()
         seeds = ", ".join(map(str, run.seeds))
         self.note(f"{run.run_id}  {what}  (seeds {seeds})")
 
     def progress(self, progress: Progress) -> None:
-        """See `agent.session.View`."""
+        """See `agent.journal.View`."""
         if self._run is None:
             return
         self._run.add(progress)
@@ -114,69 +119,89 @@ class LineView:
             metric = run.run.objective.partition(":")[0]
             self.note(
                 f"  {share:3.0f} %  {run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M steps"
-                f"  {run.sps / 1e3:.0f}K SPS in all"
+                f"{f'  {run.sps / 1e3:.0f}K SPS in all' if run.sps else ''}"
                 f"  {run.score(metric)}  {run.eta()}"
             )
 
     def trained(self, run: RunRecord, text: str) -> None:
-        """See `agent.session.View`."""
+        """See `agent.journal.View`."""
         self._run = None
         self.note(f"  {text}")
 
     def close(self) -> None:
-        """See `agent.session.View`."""
+        """See `agent.journal.View`."""
 
 
 class BarView:
-    """A progress bar with steps, SPS, current score and ETA."""
+    """What has happened scrolls by; below it stands a panel: progress, incumbent, queue, budgets left, last theory."""
 
     def __init__(self) -> None:
         from rich.console import Console
+        from rich.live import Live
 
         self._console = Console(highlight=False)
-        self._bar: Bar | None = None
-        self._task: TaskID | None = None
         self._run: _Replicates | None = None
+        self._lines: list[tuple[str, str]] = []
+        self._live = Live(console=self._console, get_renderable=self._panel, refresh_per_second=4, transient=True)
+        self._live.start()
 
     def note(self, text: str) -> None:
-        """See `agent.session.View`."""
+        """See `agent.journal.View`."""
         self._console.print(f"[dim]·[/dim] {_escape(text)}")
 
-    def training(self, run: RunRecord, what: str) -> None:
-        """See `agent.session.View`."""
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    def night(self, lines: list[tuple[str, str]]) -> None:
+        """See `agent.journal.View`."""
+        self._lines = lines
 
+    def training(self, run: RunRecord, what: str) -> None:
+        """See `agent.journal.View`."""
         self._console.print(
             f"[bold]{_escape(what)}[/bold]  [dim]{run.run_id}, seeds {', '.join(map(str, run.seeds))}[/dim]"
         )
         self._run = _Replicates(run)
-        columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
-        self._bar = Progress(TextColumn(" "), *columns, console=self._console, transient=True)
-        self._task = self._bar.add_task("starting", total=None)
-        self._bar.start()
 
     def progress(self, progress: Progress) -> None:
-        """See `agent.session.View`."""
-        if self._run is None or self._bar is None or self._task is None:
-            return
-        self._run.add(progress)
-        run = self._run
-        metric = run.run.objective.partition(":")[0]
-        steps = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M"
-        text = f"{steps}  {run.sps / 1e3:.0f}K SPS in all  {run.score(metric)}  {run.eta()}"
-        self._bar.update(self._task, total=run.total, completed=run.steps, description=text)
+        """See `agent.journal.View`."""
+        if self._run is not None:
+            self._run.add(progress)
 
     def trained(self, run: RunRecord, text: str) -> None:
-        """See `agent.session.View`."""
-        self.close()
+        """See `agent.journal.View`."""
+        self._run = None
         color = "green" if run.state == "finished" else "red"
         self._console.print(f"  [{color}]●[/{color}] {_escape(text)}")
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
-        if self._bar is not None:
-            self._bar.stop()
-        self._bar = self._run = self._task = None
+        """Take the panel off the terminal."""
+        self._run = None
+        self._live.stop()
+
+    def _panel(self) -> "RenderableType":
+        """What stands below, as it is now."""
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+        if self._run is not None:
+            grid.add_row("training", self._bar(self._run))
+        for label, text in self._lines:
+            grid.add_row(label, Text(plain(text, NOTE_CHARS)))
+        return grid
+
+    @staticmethod
+    def _bar(run: _Replicates) -> "RenderableType":
+        from rich.columns import Columns
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        metric = run.run.objective.partition(":")[0]
+        steps = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M"
+        text = f"{steps}  {run.sps / 1e3:.0f}K SPS in all  {run.score(metric)}  {run.eta()}"
+        share = f"{100 * run.steps / run.total:3.0f} %" if run.total else "starting"
+        bar = ProgressBar(total=run.total or 1, completed=run.steps, width=20)
+        return Columns([bar, Text(share), Text(text)], padding=(0, 1))
 
 
 def _escape(text: str) -> str:

@@ -6,14 +6,13 @@ config from the Optuna sampler behind `suggest_configs`, and puts into words wha
 """
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from agent.chat import Message, Reply, ToolCall
 from agent.prompts import render
+from lab.predictions import NEIGHBOURHOOD, like_the_parent
 from lab.sequential import passes
-from lab.stats import spread
 
 CURVES = [
     "losses/entropy",
@@ -22,7 +21,6 @@ CURVES = [
     "losses/clipfrac",
     "losses/value_loss",
 ]
-COVERAGE = 0.8
 
 
 class OfflineResearcher:
@@ -67,6 +65,11 @@ class _Known:
             if called == name and all(given.get(key) == value for key, value in arguments.items())
         )
         return next(fits, None)
+
+    def answer(self, name: str, **arguments: Any) -> dict[str, Any] | None:
+        """The same, but None where the tool had to refuse: a run may be gone."""
+        found = self.get(name, **arguments)
+        return None if found is None or "error" in found else found
 
 
 def _survey(known: _Known) -> Calls:
@@ -166,8 +169,8 @@ def _facts(known: _Known) -> dict[str, Any]:
         "history": history,
         "failed": [row for row in runs["runs"] if row["state"] not in ("finished", "running", "queued")],
         "parent_row": rows.get(run["parent"]),
-        "against_parent": known.get("compare_runs", against="parent"),
-        "against_incumbent": known.get("compare_runs", against="incumbent"),
+        "against_parent": known.answer("compare_runs", against="parent"),
+        "against_incumbent": known.answer("compare_runs", against="incumbent"),
         "objective_curve": curves.get(f"environment/{metric}"),
         "curves": curves,
         "log": (known.get("read_log") or {}).get("lines", []),
@@ -184,18 +187,10 @@ def _facts(known: _Known) -> dict[str, Any]:
 
 def _prediction(objective: dict[str, Any], rows: list[dict[str, Any]], base: dict[str, Any] | None,
                 noise: dict[str, Any] | None) -> dict[str, Any]:  # fmt: skip
-    """The parent's mean, give or take what replicates and other configs of this workspace have differed by.
-
-    The interval is the normal one for a difference of two means of n replicates, sd * z * sqrt(2 / n), with the
-    spread between configs in place of sd where that is larger. Its calibration is for the scores to show.
-    """
-    metric = objective["metric"]
+    """The parent's mean, give or take what replicates and other configs of this workspace have differed by."""
     if base is None:
-        return {"direction": "same", "low": 0.0, "high": 1.0, "coverage": COVERAGE}
-    z = 1.2816  # the 90th percentile of the normal distribution: 80 % between it and its mirror image
-    sd = noise["replicate_sd"] if noise else 0.1 * abs(base["mean"])
-    half = z * max(sd * math.sqrt(2 / base["n"]), spread([row[metric]["mean"] for row in rows]))
-    low, high = base["mean"] - half, base["mean"] + half
-    if objective["rate"] and 0 <= base["mean"] <= 1:
-        low, high = max(0.0, low), min(1.0, high)
-    return {"direction": "same", "low": low, "high": high, "coverage": COVERAGE}
+        return {"direction": "same", "low": 0.0, "high": 1.0, "coverage": NEIGHBOURHOOD}
+    others = [row[objective["metric"]]["mean"] for row in rows]
+    sd = noise["replicate_sd"] if noise else None
+    low, high = like_the_parent(base["mean"], base["n"], sd, others, rate=objective["rate"])
+    return {"direction": "same", "low": low, "high": high, "coverage": NEIGHBOURHOOD}

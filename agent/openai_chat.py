@@ -154,6 +154,18 @@ class OpenAIChat:
         """The model's name."""
         return self._model
 
+    def check(self) -> None:
+        """Make sure that the endpoint answers and its model can do this work; one try, no waiting for one that is down.
+
+        Raises:
+            ModelError: it does not, or can't; says what to do.
+        """
+        self._down = True
+        if self._calling is None:
+            self._calling, _ = self._find_out()
+        else:
+            self._ask(GREETING)
+
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         """See `ChatModel.complete`."""
         spent = Usage()

@@ -5,6 +5,7 @@ A value that is wrong ends in one line that names the option, the value, the rul
 
 import getpass
 import json
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,21 @@ def positive(key: str, high: float, valid: str) -> Callable[[Any], float]:
         if not 0 < value <= high:
             rule = "must be a number above 0"
             raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=f"such as {valid}")])
+        return value
+
+    return read
+
+
+def any_number(key: str) -> Callable[[Any], float]:
+    """A reader of finite numbers."""
+
+    def read(text: Any) -> float:
+        try:
+            value = float(str(text))
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise InvalidInput([Problem(key=key, value=repr(text), rule="must be a number", valid="such as 0.95")])
         return value
 
     return read

@@ -118,7 +118,8 @@ class _Again:
             notebook=notebook, proposals=Proposals(notebook.workspace), inventory=inventory,
             subject=notebook.run(run_id), session=self.head["session"], arm=self.head["model"],
             steps_left=self.head["steps_left"], incumbent=situation["incumbent"], names=_names(self.said),
-            report_wanted=situation["report_wanted"], noise=tuple(situation["noise"]) if situation["noise"] else None,
+            report_wanted=situation["report_wanted"], failures=situation.get("failures", 0),
+            plateau=situation.get("plateau", 0), noise=tuple(situation["noise"]) if situation["noise"] else None,
         )  # fmt: skip
         self._asked = [line for line in self.said if "usage" in line]
 

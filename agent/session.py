@@ -1,87 +1,51 @@
 """One overnight stretch: train, analyse, approve, train again, until a budget ends or somebody stops it.
 
-Everything it knows is on disk, so it can be killed at any moment and resumed: a run that was training goes back to
-the queue and keeps its id, an ended run without a report is analysed, an approved proposal is run once.
+It goes in rounds. The next run trains while the one before it is analysed, and its outcome is recorded after that
+analysis is through: so what a model sees does not depend on who was faster, and a night that was killed and resumed
+comes to the same as one that was not. Where a model takes much longer than a training, what needs nobody's decision is
+trained until it is through.
+
+Everything it knows is on disk: a run that was training goes back to the queue and keeps its id, an ended run without a
+report is analysed, an approved proposal is run once.
 """
 
-import fcntl
-import json
-import os
+import contextlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from agent.analysis import Analyst
+from agent.approval import Approver
 from agent.budget import TURNS, Budget, Price
+from agent.choice import Choice, why_over
 from agent.digest import write_digest
-from lab.config import Config
-from lab.errors import Busy, InvalidInput
-from lab.files import append_line, write_model
-from lab.incumbency import Incumbency, Need, repeat
+from agent.facts import changed_text, outcome_text
+from agent.journal import Journal, Teller, View
+from agent.recovery import recover
+from agent.sole import sole_session
+from agent.standing import standing
+from agent.thinking import Thinker, Thought
+from lab.errors import AutopilotError, InvalidInput
+from lab.files import write_model
 from lab.inventory import Inventory
+from lab.judgement import exhausted, reached
 from lab.notebook import Notebook, active_time
-from lab.paths import SessionPaths, Workspace
-from lab.presets import preset as preset_named
-from lab.proposals import Proposals, refuse_unfit
-from lab.records import Confirmation, Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
-from lab.variants import chosen
+from lab.paths import SessionPaths
+from lab.proposals import Proposals
+from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
 from training.protocol import Progress
-from training.run import Options, Stopped, train_run
+from training.run import FULL, Options, Stopped, train_run
 from training.runner import Runner
 
-POLL_SECONDS = 0.2
-FAILURES = 3
-BASELINE_SEEDS = 5
-"""Replicates of the baseline at the least: the noise floor and every screen rest on them."""
-
-
-class View(Protocol):
-    """What a person sees while it goes on."""
-
-    def note(self, text: str) -> None:
-        """Say one thing."""
-
-    def training(self, run: RunRecord, what: str) -> None:
-        """A run starts."""
-
-    def progress(self, progress: Progress) -> None:
-        """A replicate got further."""
-
-    def trained(self, run: RunRecord, text: str) -> None:
-        """A run ended."""
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-
-
-@contextmanager
-def sole_session(workspace: Workspace, session_id: str) -> Iterator[None]:
-    """Be the only session of a workspace; the system gives the lock back when the process ends, however it ends.
-
-    Raises:
-        Busy: another one is running, with its pid and start.
-    """
-    workspace.runs.mkdir(parents=True, exist_ok=True)
-    with workspace.session_lock.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = json.loads(file.read() or "{}")
-            raise Busy(
-                f"session {holder.get('session', 'of unknown name')} is running in {workspace.root}:"
-                f" process {holder.get('pid', 'unknown')}, since {holder.get('since', 'an unknown time')};"
-                " 'autopilot stop' ends it"
-            ) from None
-        file.truncate(0)
-        file.write(json.dumps({"session": session_id, "pid": os.getpid(), "since": f"{now():%Y-%m-%d %H:%M:%S} UTC"}))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
+POLL = 0.2
+"""Seconds between two looks at whether a person has decided."""
+PATIENCE = 0.05
+"""Share of the last training's time that a model is given when the trainer is free, before something is trained that
+nobody asked for; at least `MOMENT` seconds."""
+MOMENT = 2.0
+SAVED = 10.0
+"""Seconds after which the time spent is saved again, so that a kill costs no more of it."""
 
 
 @dataclass
@@ -100,14 +64,25 @@ class Session:
     """Of the model; None where it is not known."""
     turns: int = TURNS
     """Requests that one analysis may take."""
+    approver: Approver | None = None
+    """None for the one that the record names, without rules."""
+    teller: Teller | None = None
+    pause: threading.Event = field(default_factory=threading.Event)
+    """Set by a signal: stop when the run that trains is through."""
+    patience: float | None = PATIENCE
+    """As a share of the last training's time; None for as long as it takes, which makes nights repeatable."""
 
     def __post_init__(self) -> None:
+        record, self._lock = self.record, threading.Lock()
         self.proposals = Proposals(self.notebook.workspace)
-        self.incumbency = Incumbency(
-            self.notebook, self.group, self.record.session_id, self.record.budgets.max_runs, self.record.min_effect
-        )
-        record = self.record
+        self.journal = Journal(self._paths, self.view, self.teller)
+        self.approver = self.approver or Approver(record.approve, self.notebook, self.inventory)
+        self.choice = Choice(record, self.notebook, self.proposals, self.inventory, self.approver, self.journal)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
+        self.thinker = Thinker(self.analyst, self.budget)
+        self._told: set[str] = set()
+        """Proposals that a person was asked about."""
+        self._noted: Thought | None = None
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -116,57 +91,53 @@ class Session:
 
         Raises:
             Busy: another session runs in this workspace.
+            AutopilotError: it can't go on, such as with a full disk; `autopilot resume` does once it can.
         """
-        with sole_session(self.notebook.workspace, self.record.session_id):
+        with sole_session(self.notebook.workspace, self.record.session_id), self._whatever_happens():
             self._save()
-            self._event("started")
-            try:
-                self._reconcile()
-                while (why := self.over()) is None:
-                    self.step()
-                self.note_confirmation(self.incumbency.settle())
-                self._end(why)
-            except Stopped:
-                self._event("interrupted")
-            finally:
-                self.runner.close()
-                self._save()
-                write_digest(self.notebook, self.proposals, self.record)
+            self.journal.event("started")
+            recover(self.notebook, self.proposals, self.analyst, self.group, self.record.session_id)
+            while (why := self.over()) is None:
+                self.step()
+            self.choice.settle()
+            self._end(why)
         return self.record
 
     def step(self) -> None:
-        """One thing: finish what was begun, else start the next run, else get a proposal decided or made."""
-        run = self.unfinished() or self.begin()
+        """One round: the next run trains while the last one is analysed."""
+        run = self.untrained()
+        if run is None and self.enough() is None:
+            self.decide()
+            run = self.choice.begin(self.steps_left())
+        thought = self.think()
         if run is not None:
-            run = run if run.state.ended else self.train(run)
-            if run.replicates_of is None:
-                self.analyse(run)
-        elif (staged := self.proposals.staged(self.group)) is not None:
-            self.decide(staged)
-        else:
-            self.analyse(self.latest())
+            self.train(run, thought)
+        if thought is not None:
+            self.beside(thought)
+        elif run is None:
+            self.wait()
 
     def over(self) -> str | None:
-        """Why the session is over, or None."""
-        if self.stop.is_set():
+        """Why the session is over, or None.
+
+        Raises:
+            Stopped: somebody asked for it.
+        """
+        if self.stop.is_set() or self.pause.is_set():
             raise Stopped("stopped on request")
-        if self.record.ended_because is not None:
-            return self.record.ended_because
-        if self.unfinished() is not None:
+        if self.untrained() is not None or self.unreported() is not None:
             return None  # what was begun is finished first
-        budgets, mine = self.record.budgets, self.mine()
-        scored = [run.state in (RunState.FINISHED, RunState.PRUNED) for run in mine]
-        reason = mine[-1].reason if mine else None
-        endings = {
-            f"all {budgets.max_runs} runs are done": budgets.max_runs is not None and len(mine) >= budgets.max_runs,
-            f"{FAILURES} runs in a row ended without a score: {reason}": len(mine) >= FAILURES
-            and not any(scored[-FAILURES:]),
-            f"the baseline ended without a score: {reason}": bool(mine)
-            and mine[-1].arm == "baseline"
-            and mine[-1].replicates_of is None
-            and not scored[-1],
-        }
-        return next((why for why, holds in endings.items() if holds), None) or self.budget.why_over()
+        return self.enough()
+
+    def enough(self) -> str | None:
+        """Why no further run is begun; None while one may be."""
+        record = self.record
+        why = record.ended_because or why_over(self.mine(), record.budgets.max_runs) or self.budget.why_over()
+        if why is not None or self.choice.incumbency.current() is not None:  # a confirmation is carried through
+            return why
+        return reached(self.notebook, self.group, record.target) or exhausted(
+            self.notebook, self.group, self.choice.incumbency.matters()
+        )
 
     # --- its parts -----------------------------------------------------------------------------------------------
 
@@ -177,127 +148,149 @@ class Session:
 
     def mine(self) -> list[RunRecord]:
         """This session's runs, oldest first."""
-        return self.notebook.runs(self.group, session=self.record.session_id)
+        return self.choice.mine()
 
-    def latest(self) -> RunRecord:
+    def untrained(self) -> RunRecord | None:
+        """The first run of this session that has not ended."""
+        return next((run for run in self.mine() if not run.state.ended), None)
+
+    def unreported(self) -> RunRecord | None:
+        """The first run of this session that has ended and has no report; fresh seeds of others get none."""
+        own = [run for run in self.mine() if run.state.ended and not run.replicates_of]
+        return next((run for run in own if not self.notebook.workspace.run(run.run_id).report.exists()), None)
+
+    def latest(self) -> RunRecord | None:
         """The newest run to be analysed: this session's, else the newest of the group, whoever made it."""
         ended = [run for run in self.notebook.runs(self.group) if run.state.ended and run.replicates_of is None]
-        return next((run for run in reversed(ended) if run.session == self.record.session_id), ended[-1])
+        mine = [run for run in ended if run.session == self.record.session_id]
+        return next(iter((mine or ended)[-1:]), None)
 
-    def unfinished(self) -> RunRecord | None:
-        """A run of this session that is not trained or not reported on yet."""
-        for run in self.mine():
-            reported = run.replicates_of or self.notebook.workspace.run(run.run_id).report.exists()
-            if not run.state.ended or not reported:
-                return run
-        return None
+    def think(self) -> Thought | None:
+        """Begin the analysis that is due: of a run that has none, else for a proposal where none waits."""
+        subject = self.unreported() or (self.latest() if self.proposal_wanted() else None)
+        return None if subject is None else self.thinker.begin(subject, self.steps_left())
 
-    def begin(self) -> RunRecord | None:
-        """The next run, queued: the baseline, fresh seeds of a promising run, what was approved; None when none may."""
-        if self.notebook.incumbent(self.group) is None:
-            several = max(self.record.seeds, BASELINE_SEEDS)
-            settings = dict(self.record.settings)
-            return self._create(self.base_config(), settings, arm="baseline", replicates=several)
-        if (fresh := self.confirm()) is not None:
-            return fresh
-        proposal = self.proposals.head(self.group)
-        if proposal is None:
-            return None
-        try:
-            refuse_unfit(proposal, self.notebook, self.inventory, self.steps_left())
-        except InvalidInput as error:
-            self.proposals.decide(proposal.proposal_id, ProposalState.SUPERSEDED, "session", str(error))
-            self.view.note(f"proposal {proposal.proposal_id} was dropped: {error}")
-            return None
-        config = self.notebook.config(proposal.parent).with_overrides(proposal.overrides)
-        run = self._create(
-            config,
-            proposal.overrides,
-            arm=proposal.arm,
-            parent=proposal.parent,
-            proposal=proposal.proposal_id,
-        )
-        self.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
-        return run
+    def proposal_wanted(self) -> bool:
+        """Nothing is approved or waits for a decision, and another run may be begun."""
+        waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
+        return waiting is None and self.enough() is None
 
-    def confirm(self) -> RunRecord | None:
-        """Fresh seeds, queued, for a run that may become incumbent; None when no run is promising."""
-        while (found := self.incumbency.step()) is not None:
-            if isinstance(found, Need):
-                run = repeat(self.notebook, found, self.record.session_id)
-                self._event("created", run=run.run_id, replicates_of=found.run)
-                return run
-            self.note_confirmation(found)
-        return None
+    def decide(self) -> None:
+        """Decide what waits, as far as no person has to."""
+        assert self.approver is not None  # noqa: S101 - __post_init__ has seen to it
+        while (staged := self.proposals.staged(self.group)) is not None:
+            decision = self.approver.rule(staged, self.steps_left())
+            if decision is None:
+                return
+            with contextlib.suppress(InvalidInput):  # a person was faster
+                self.proposals.decide(staged.proposal_id, decision.state, decision.who, decision.why)
+                self.journal.event("decided", proposal=staged.proposal_id, state=decision.state, why=decision.why)
+                if decision.state is not ProposalState.APPROVED:
+                    self.journal.note(f"{staged.proposal_id}: {decision.why}")
+            if decision.state is ProposalState.STAGED:
+                self.ask(staged.proposal_id)
 
-    def note_confirmation(self, found: Confirmation | None) -> None:
-        """Say how a confirmation ended."""
-        if found is not None:
-            self._event(found.outcome, run=found.candidate, incumbent=found.incumbent, why=found.why)
-            became = "is the incumbent now" if found.outcome == "confirmed" else "does not become incumbent"
-            self.view.note(f"{found.candidate} {became}: {found.why}")
-
-    def train(self, run: RunRecord) -> RunRecord:
-        """Train a queued run to its end."""
-        number = [mine.run_id for mine in self.mine()].index(run.run_id) + 1
-        of = f"/{self.record.budgets.max_runs}" if self.record.budgets.max_runs else ""
-        self.view.training(run, f"run {number}{of} {self._what(run)}")
+    def train(self, run: RunRecord, thought: Thought | None = None) -> None:
+        """Train a queued run to its end, and record what came of it once the analysis beside it is through."""
+        runs, most = [mine.run_id for mine in self.mine()], self.record.budgets.max_runs
+        of = f"/{most}" if most else ""
+        self.view.night(standing(self))
+        self.view.training(run, f"run {runs.index(run.run_id) + 1}{of} {changed_text(self.notebook, run)}")
         options = Options(prune=self.record.prune, mirrors=self.record.mirrors)
-        run = train_run(
-            self.notebook, self.runner, self.inventory, run.run_id, self.view.progress, self.stop.is_set, options
-        )
-        self._event("trained", run=run.run_id, state=run.state)
+
+        def told(progress: Progress) -> None:
+            self.budget.checkpoint(older=SAVED)
+            self.view.progress(progress)
+            if thought is not None and thought.done and not self.stop.is_set():
+                self.note(thought)
+
+        def trained() -> None:
+            self.budget.works(None)
+            if thought is not None:
+                self.hold(thought)
+
+        self.budget.works("search" if run.proposal else "seeds")
+        try:
+            run = train_run(
+                self.notebook, self.runner, self.inventory, run.run_id, told, self.stop.is_set, options, trained
+            )
+        finally:
+            self.budget.works(None)
+        self.journal.event("trained", run=run.run_id, state=run.state)
         if run.proposal is not None:
             self.proposals.decide(run.proposal, ProposalState.DONE, "session", run_id=run.run_id)
-        self.view.trained(run, self._result(run))
-        return run
-
-    def analyse(self, run: RunRecord) -> None:
-        """Have a run reported on and the next config staged; the next workers warm up meanwhile."""
+        text = outcome_text(self.notebook, run)
+        self.view.trained(run, text)
+        if run.state not in (RunState.FINISHED, RunState.PRUNED):
+            self.journal.tell("failed", f"{run.run_id}: {text}", run=run.run_id)
         self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
-        outcome = self.analyst.analyse(run, self.budget, self.steps_left())
+
+    def hold(self, thought: Thought) -> None:
+        """Give an analysis a moment more, since the trainer is free.
+
+        Raises:
+            Stopped: on request.
+        """
+        took = next((time.total_seconds() for run in reversed(self.mine()) if (time := active_time(run))), 0.0)
+        thought.wait(None if self.patience is None else max(MOMENT, self.patience * took), self.stop)
+        if self.stop.is_set():
+            raise Stopped("stopped on request")
+
+    def beside(self, thought: Thought) -> None:
+        """Until an analysis is through, train what needs nobody's decision; then take note of what it came to."""
+        self.hold(thought)
+        while not thought.done and not self.pause.is_set():
+            filler = self.choice.filler(self.steps_left()) if self.enough() is None else None
+            if filler is None:
+                break
+            self.journal.note("the model is still at it; meanwhile something trains that needs no decision")
+            self.train(filler)
+        thought.wait(None, self.stop)
+        self.note(thought)
+
+    def note(self, thought: Thought) -> None:
+        """Take note, once, of what an analysis came to."""
+        if thought is self._noted:
+            return
+        outcome, self._noted = thought.outcome(), thought
         staged = outcome.proposal.proposal_id if outcome.proposal else None
-        self._event("analysed", run=run.run_id, staged=staged, fell_back=outcome.fell_back)
+        self.journal.event("analysed", run=thought.run.run_id, staged=staged, fell_back=outcome.fell_back)
         if outcome.fell_back:
-            self.view.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
+            self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         if outcome.proposal:
             changes = ", ".join(f"{key} = {value}" for key, value in outcome.proposal.overrides.items())
-            self.view.note(f"staged {staged}: {changes}")
+            self.journal.note(f"staged {staged}: {changes}")
+            self.view.night(standing(self))
         if outcome.ended:
-            self.record = self.record.model_copy(update={"ended_because": f"nothing more to try: {outcome.ended}"})
+            self._update(ended_because=f"nothing more to try: {outcome.ended}")
         self._save()
 
-    def decide(self, proposal: Proposal) -> None:
-        """Approve by policy, or wait until a person has decided, the budget is over, or somebody stops."""
-        if self.record.approve == "auto":
-            try:
-                self.proposals.decide(
-                    proposal.proposal_id,
-                    ProposalState.APPROVED,
-                    "policy auto",
-                    "valid, and this session approves what is valid",
-                    check=lambda newest: refuse_unfit(newest, self.notebook, self.inventory, self.steps_left()),
-                )
-            except InvalidInput as error:
-                self.proposals.decide(proposal.proposal_id, ProposalState.SUPERSEDED, "policy auto", str(error))
+    def wait(self) -> None:
+        """Until a person has decided: train what needs no decision, else nothing."""
+        staged = self.proposals.staged(self.group)
+        if staged is None:
             return
-        self._event("waiting", proposal=proposal.proposal_id)
-        self.view.note(
-            f"waiting for a decision on {proposal.proposal_id}: 'autopilot approve {proposal.proposal_id}' or"
-            f" 'autopilot reject {proposal.proposal_id} --why …'"
-        )
-        while self.over() is None:
-            if self.proposals.get(proposal.proposal_id).state is not ProposalState.STAGED:
-                return
-            self.stop.wait(POLL_SECONDS)
+        self.ask(staged.proposal_id)
+        if (filler := self.choice.filler(self.steps_left())) is not None:
+            self.journal.note("meanwhile fresh seeds of the incumbent train, which need no decision")
+            self.train(filler)
+            return
+        self.view.night(standing(self))
+        while self.over() is None and self.proposals.get(staged.proposal_id).state is ProposalState.STAGED:
+            self.budget.checkpoint(older=SAVED)
+            self.stop.wait(POLL)
+
+    def ask(self, proposal: str) -> None:
+        """Say once that a proposal waits for a person."""
+        if proposal in self._told:
+            return
+        self._told.add(proposal)
+        self.journal.event("waiting", proposal=proposal)
+        how = f"'autopilot approve {proposal}' or 'autopilot reject {proposal} --why …'"
+        self.journal.note(f"waiting for a decision on {proposal}: {how}")
+        self.journal.tell("approval", f"{proposal} waits for a decision: {how}", proposal=proposal)
 
     # --- bookkeeping ---------------------------------------------------------------------------------------------
-
-    def base_config(self) -> Config:
-        """The preset with the person's own settings."""
-        environment = self.inventory.environment(self.record.env_name)
-        preset = preset_named(self.notebook.workspace, environment, self.record.preset)
-        return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
 
     def steps_left(self) -> int | None:
         """Agent steps of all replicates together that the time left is good for, at the latest run's speed."""
@@ -311,63 +304,46 @@ class Session:
         left = self.record.budgets.hours * 3600 - self.budget.seconds
         return max(0, int(left * steps / took.total_seconds()))
 
-    def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
-        if "train.seed" not in self.record.settings:
-            config = config.without_seed()
-        run = self.notebook.create(
-            config,
-            overrides,
-            preset=self.record.preset,
-            objective=self.record.objective,
-            session=self.record.session_id,
-            task=self.record.task,
-            variants=chosen(config, self.inventory.environment(config.env_name).variants),
-            **more,
-        )
-        self._event("created", run=run.run_id, proposal=run.proposal)
-        return run
-
-    def _reconcile(self) -> None:
-        """Close the gaps that a kill can leave between two files."""
-        by_proposal = {run.proposal: run for run in self.notebook.runs(self.group) if run.proposal}
-        for proposal in self.proposals.all():
-            run, state = by_proposal.get(proposal.proposal_id), proposal.state
-            if run is not None and state is ProposalState.APPROVED:
-                state = ProposalState.RUNNING
-                self.proposals.decide(proposal.proposal_id, state, "session", "its run existed", run_id=run.run_id)
-            if run is not None and state is ProposalState.RUNNING and run.state.ended:
-                self.proposals.decide(proposal.proposal_id, ProposalState.DONE, "session", run_id=run.run_id)
+    @contextlib.contextmanager
+    def _whatever_happens(self) -> Iterator[None]:
+        """Leave no process behind and write down where the session stands, however it ends."""
+        try:
+            yield
+        except Stopped:
+            self.journal.event("interrupted")
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            full = f"the disk of {self.notebook.workspace.root} is full: make room, then 'autopilot resume' goes on"
+            self.journal.tell("failed", full)
+            raise AutopilotError(full) from error
+        except AutopilotError as error:
+            self.journal.tell("failed", f"the session can't go on: {error}")
+            raise
+        finally:
+            self.stop.set()  # an analysis under way is given up
+            self.runner.close()
+            self.thinker.close()
+            with contextlib.suppress(OSError):
+                self._save()
+                write_digest(self.notebook, self.proposals, self.record)
 
     def _end(self, why: str) -> None:
-        self.record = self.record.model_copy(update={"ended": now(), "ended_because": why})
-        self._event("ended", why=why)
+        self._update(ended=now(), ended_because=why)
+        self.journal.event("ended", why=why)
+        self.journal.tell("finished", f"session {self.record.session_id} is over: {why}")
 
     def _save(self) -> None:
         self.budget.checkpoint()
 
     def _spent(self, spent: Spent) -> None:
-        self.record = self.record.model_copy(update={"spent": spent})
+        self._update(spent=spent)
         write_model(self._paths.session, self.record)
 
-    def _event(self, what: str, **more: Any) -> None:
-        append_line(self._paths.events, {"time": now().isoformat(), "event": what, **more})
+    def _update(self, **changes: Any) -> None:
+        with self._lock:  # an analysis that is charged, and the training beside it
+            self.record = self.record.model_copy(update=changes)
 
     @property
     def _paths(self) -> SessionPaths:
         return self.notebook.workspace.session(self.record.session_id)
-
-    def _what(self, run: RunRecord) -> str:
-        from agent.facts import changed_text
-
-        return changed_text(self.notebook, run)
-
-    def _result(self, run: RunRecord) -> str:
-        from agent.facts import score_text
-        from lab.environments import objective_of
-
-        metric, _ = objective_of(run.objective, run.env_name)
-        if run.state is not RunState.FINISHED:
-            return f"{run.state}: {run.reason}"
-        verdict = self.notebook.verdict(run.run_id)
-        standing = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
-        return f"{metric} {score_text(self.notebook, run, metric)}, {standing}"

@@ -15,8 +15,9 @@ from lab.errors import InvalidInput, Problem
 from lab.paths import Workspace
 from lab.toml import settings
 
-ELSEWHERE = ("variants", "space", "model", "prices")
-"""Tables that `lab.variants`, `lab.limits`, `agent.model_settings` and `agent.budget` read."""
+ELSEWHERE = ("variants", "space", "model", "prices", "notify", "policy")
+"""Tables that `lab.variants`, `lab.limits`, `agent.model_settings`, `agent.budget`, `agent.notify` and `agent.policy`
+read."""
 
 
 def find_workspace(given: Path | None) -> Workspace:

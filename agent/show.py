@@ -15,6 +15,7 @@ from agent.facts import (
     score_text,
     verdict_text,
 )
+from agent.sole import holder
 from lab.claims.checking import MARKS, Checked
 from lab.environments import objective_of
 from lab.errors import Damaged
@@ -168,10 +169,16 @@ def print_checked(found: Checked) -> None:
     sys.stdout.write(f"\n{counts}\n")
 
 
+def became_text(found: Confirmation) -> str:
+    """What a confirmation has made of its candidate."""
+    if found.outcome == "passed":
+        return f"has passed, and has to be confirmed on the preset {found.then} too"
+    return "is the incumbent now" if found.outcome == "confirmed" else f"does not take the place of {found.incumbent}"
+
+
 def print_confirmation(found: Confirmation) -> None:
     """Print what a confirmation came to."""
-    became = "is the incumbent now" if found.outcome == "confirmed" else f"does not take the place of {found.incumbent}"
-    _print(f"{found.candidate} {became}: {found.why}")
+    _print(f"{found.candidate} {became_text(found)}: {found.why}")
     _print(f"laid down beforehand: level {found.level:.3g}, smallest effect that matters {found.min_effect:.4g}")
     if found.effect is not None:
         _print(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
@@ -211,18 +218,10 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
 
 def status(workspace: Workspace) -> dict[str, Any]:
     """What goes on: the running session if there is one, else the latest; how far it is; what waits."""
-    import fcntl
-
-    holder: dict[str, Any] | None = None
-    if workspace.session_lock.exists():
-        with workspace.session_lock.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = {"session": None, "pid": None, "since": "a moment ago", **json.loads(file.read() or "{}")}
+    running = holder(workspace)
     sessions = sorted(path.name for path in workspace.sessions.iterdir()) if workspace.sessions.is_dir() else []
-    name = holder.get("session") if holder else (sessions[-1] if sessions else None)
-    found: dict[str, Any] = {"running": holder, "session": None, "last_event": None}
+    name = running["session"] if running else (sessions[-1] if sessions else None)
+    found: dict[str, Any] = {"running": running, "session": None, "last_event": None}
     if name and is_id(name):  # else 'autopilot confirm' is at work
         paths = workspace.session(name)
         try:
@@ -240,17 +239,17 @@ def status(workspace: Workspace) -> dict[str, Any]:
 def print_status(found: dict[str, Any]) -> None:
     """Print what `status` found."""
     session = found["session"]
-    holder = found["running"]
+    running = found["running"]
     if "damaged" in found:
         _print(found["damaged"])
-    elif session is None and holder:
-        _print(f"'autopilot {holder['session']}' is running: process {holder['pid']}, since {holder['since']}")
+    elif session is None and running:
+        _print(f"'autopilot {running['session']}' is running: process {running['pid']}, since {running['since']}")
     elif session is None:
         _print("no session yet: 'autopilot start' begins one")
     if session is None:
         return
-    if holder:
-        how = f"running: process {holder['pid']}, since {holder['since']}"
+    if running:
+        how = f"running: process {running['pid']}, since {running['since']}, for {running['age'] or 'a moment'}"
     else:
         how = f"ended: {session['ended_because']}" if session["ended"] else "interrupted: 'autopilot resume' goes on"
     _print(f"session    {session['session_id']} ({how})")

@@ -33,7 +33,8 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
     run, notebook = context.subject, context.notebook
     mine = [proposal for proposal in context.proposals.all() if proposal.group == run.group]
     rejected = [proposal for proposal in reversed(mine) if proposal.state is ProposalState.REJECTED]
-    waiting = [p for p in mine if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
+    undone = (ProposalState.STAGED, ProposalState.APPROVED, ProposalState.RUNNING)
+    waiting = [p for p in mine if p.state in undone and p.proposal_id != run.proposal]
     found = {
         "env_name": run.env_name,
         "preset": run.preset,
@@ -50,6 +51,9 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "lessons": [_counted(lesson) for lesson in lessons(notebook.index, run.group, LESSONS)],
         "waiting": [{"overrides": p.overrides, "parent": p.parent} for p in waiting[-PROPOSALS:]],
         "rejected": [{"overrides": p.overrides, "why": plain(p.decisions[-1].why, 300)} for p in rejected[:PROPOSALS]],
+        "failures": context.failures,
+        "plateau": context.plateau,
+        "rules": list(context.rules),
         "report_wanted": context.report_wanted,
     }
     return dict(json.loads(json.dumps(found)))

@@ -3,6 +3,10 @@
 Everything follows from the record: a run's verdict has the p-value of its screen; `runs/confirmations.jsonl` says which
 confirmation was opened, with its level and the smallest effect that matters laid down before its first seed, and how it
 ended; runs with `replicates_of` are the fresh seeds. So a confirmation goes on after any interruption where it was.
+
+A search on a short preset may ask for a second confirmation, of the same changes on a longer one: what helps for two
+million steps need not help for twenty. Only a run that passed the first gets one, so that long trainings are spent on
+few.
 """
 
 import itertools
@@ -13,12 +17,18 @@ from lab.environments import objective_of
 from lab.errors import InvalidInput
 from lab.files import append_line
 from lab.index import OF_GROUP
+from lab.inventory import Inventory
 from lab.notebook import Notebook
+from lab.presets import moved
 from lab.records import Confirmation, Group, RunRecord, RunState, now
 from lab.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look, passes
+from lab.validate import check_config
 
 MATTERS = 0.5
 """The smallest effect that matters where nobody says another: half the standard deviation between replicates."""
+THEN_LEVEL = 0.05
+"""One-sided level of the second confirmation: that chance alone brings a run so far is what the first one rules out."""
+ENDED = ("confirmed", "dropped")
 RETRIES = 2
 """Runs of the incumbent's fresh seeds that may fail before a confirmation is given up."""
 
@@ -29,6 +39,8 @@ class Need(NamedTuple):
     run: str
     """Whose config is repeated."""
     seeds: int
+    preset: str | None = None
+    """On which preset; None for the run's own."""
 
 
 @dataclass
@@ -43,10 +55,12 @@ class Incumbency:
     """Runs that the session may screen; None for the usual number."""
     min_effect: float | None = None
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
+    then: str | None = None
+    """The preset that candidates have to be confirmed on afterwards; None for none."""
 
     def step(self) -> Need | Confirmation | None:
         """What to do: train fresh seeds, or take note that a confirmation ended; None when nothing is promising."""
-        current = self.current() or self._open_next()
+        current = self.current() or self._go_on() or self._open_next()
         return None if current is None else self._advance(current)
 
     def current(self) -> Confirmation | None:
@@ -62,7 +76,7 @@ class Incumbency:
         """
         if why := self._unfit(run):
             raise InvalidInput(f"run {run.run_id} {why}")
-        incumbent, current = self.notebook.incumbent(self.group), self.current()
+        incumbent, current = self.notebook.incumbent(self.group), self.current() or self._go_on()
         if current and current.candidate == run.run_id:
             return current
         if incumbent is None:
@@ -80,8 +94,27 @@ class Incumbency:
         return self._record(Confirmation(
             time=now(), candidate=run.run_id, incumbent=incumbent, session=self.session, outcome="opened",
             why=f"{GROUP * len(SPENDING)} fresh seeds a side at most", level=self._level(run),
-            min_effect=self._matters(), group=GROUP, looks=len(SPENDING), metric=metric,
+            min_effect=self.matters(), group=GROUP, looks=len(SPENDING), metric=metric,
+            then=None if self.then == run.preset else self.then,
         ))  # fmt: skip
+
+    def drop(self, why: str) -> Confirmation | None:
+        """End the confirmation under way, since what it needs can't be trained."""
+        current = self.current()
+        return self._end(current, "dropped", why, []) if current else None
+
+    def _go_on(self) -> Confirmation | None:
+        """Open the second confirmation of a candidate that passed its first."""
+        last = {found.candidate: found for found in self._all()}
+        passed = next((found for found in last.values() if found.outcome == "passed"), None)
+        if passed is None:
+            return None
+        changes = {
+            "time": now(), "outcome": "opened", "why": f"{GROUP * len(SPENDING)} fresh seeds a side at most",
+            "preset": passed.then, "then": None, "level": THEN_LEVEL, "seeds": 0, "effect": None, "low": None,
+            "high": None, "runs": (),
+        }  # fmt: skip
+        return self._record(Confirmation.model_validate({**passed.model_dump(), **changes}))
 
     def settle(self) -> Confirmation | None:
         """Take note that the confirmation under way has ended, if the seeds that are there decide it."""
@@ -96,22 +129,29 @@ class Incumbency:
             return f"is {'imported' if run.legacy else what}: only a finished run of its own can become incumbent"
         if run.resume is not None:
             return "went on from other weights: only a fresh start can become incumbent"
-        ended = next((c for c in self._all() if c.candidate == run.run_id and c.outcome != "opened"), None)
+        ended = next((c for c in self._all() if c.candidate == run.run_id and c.outcome in ENDED), None)
         if ended is not None:
             return f"was {ended.outcome} against {ended.incumbent} and gets no second confirmation"
         return None
 
-    def fresh(self, run_id: str) -> list[RunRecord]:
-        """The ended runs that repeated a config on fresh seeds and had no part in choosing it, in order."""
-        chosen_by = {run for c in self._all() if c.candidate == run_id and c.outcome == "confirmed" for run in c.runs}
-        runs = self.notebook.index.records("replicates_of = ?", (run_id,))
+    def fresh(self, run_id: str, preset: str | None = None) -> list[RunRecord]:
+        """The ended runs that repeated a config on fresh seeds and had no part in choosing it, in order.
+
+        Args:
+            run_id: whose config.
+            preset: that they were trained on; None for the group's own.
+        """
+        chosen = ("passed", "confirmed")
+        chosen_by = {run for c in self._all() if c.candidate == run_id and c.outcome in chosen for run in c.runs}
+        wanted = (run_id, preset or self.group.preset)
+        runs = self.notebook.index.records("replicates_of = ? AND preset = ?", wanted)
         lost = (RunState.QUEUED, RunState.RUNNING, RunState.KILLED)  # what a person stopped says nothing
         return [run for run in runs if run.run_id not in chosen_by and run.state not in lost]
 
     # --- one confirmation ----------------------------------------------------------------------------------------
 
     def _advance(self, current: Confirmation) -> Need | Confirmation:
-        new, old = self.fresh(current.candidate), self.fresh(current.incumbent)
+        new, old = (self.fresh(run, current.preset) for run in (current.candidate, current.incumbent))
         if failed := next((run for run in new if run.state is not RunState.FINISHED), None):
             return self._end(current, "dropped", f"a fresh seed ended as {failed.state}: {failed.reason}", new)
         broken = [run for run in old if run.state is not RunState.FINISHED]
@@ -125,14 +165,15 @@ class Incumbency:
         for target in range(plan.group, plan.cap + 1, plan.group):
             for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
                 if len(values) < target:
-                    return Need(run, target - len(values))
+                    return Need(run, target - len(values), current.preset)
             if why := self._unlike(new, sound):
                 return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new)
             found = look(mine[:target], theirs[:target], plan, direction)
             if found.decision != "continue":
                 break
         assert found is not None  # noqa: S101 - there is a look at least
-        return self._end(current, "confirmed" if found.decision == "confirmed" else "dropped", found.why, new, found)
+        reached = "passed" if current.then else "confirmed"
+        return self._end(current, reached if found.decision == "confirmed" else "dropped", found.why, new, found)
 
     def _end(
         self, current: Confirmation, outcome: str, why: str, runs: list[RunRecord], found: Look | None = None
@@ -193,7 +234,8 @@ class Incumbency:
         passed = verdict is not None and verdict.against == incumbent and passes(verdict.screen)
         return level_for(allowed) * (1 if passed else SCREEN)  # without the screen its share is on the test
 
-    def _matters(self) -> float:
+    def matters(self) -> float:
+        """The smallest difference that matters, in the objective's units."""
         if self.min_effect is not None:
             return self.min_effect
         noise = self.notebook.noise(self.group)
@@ -208,18 +250,26 @@ class Incumbency:
         return found
 
 
-def repeat(notebook: Notebook, need: Need, session: str | None = None) -> RunRecord:
+def repeat(notebook: Notebook, need: Need, session: str | None = None, inventory: Inventory | None = None) -> RunRecord:
     """Queue the fresh seeds that a confirmation waits for.
 
     Args:
         notebook: where.
-        need: whose config, and how many seeds.
+        need: whose config, how many seeds, on which preset.
         session: that asks for it.
+        inventory: of this machine; needed where the preset is another one than the run's.
+
+    Raises:
+        InvalidInput: the changes of the run do not go with that preset.
     """
-    original = notebook.run(need.run)
-    config = notebook.config(need.run).without_seed()
+    original, config = notebook.run(need.run), notebook.config(need.run)
+    preset = need.preset or original.preset
+    if preset != original.preset and inventory is not None:
+        environment = inventory.environment(original.env_name)
+        config = moved(notebook.workspace, environment, config, original.preset, preset)
+        check_config(config, inventory)
     return notebook.create(
-        config, notebook.overrides(need.run), preset=original.preset, objective=original.objective, arm=original.arm,
-        parent=original.parent, session=session, replicates=need.seeds, replicates_of=need.run, task=original.task,
-        variants=original.variants, resume=original.resume,
+        config.without_seed(), notebook.overrides(need.run), preset=preset, objective=original.objective,
+        arm=original.arm, parent=original.parent, session=session, replicates=need.seeds, replicates_of=need.run,
+        task=original.task, variants=original.variants, resume=original.resume,
     )  # fmt: skip

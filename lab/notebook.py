@@ -277,11 +277,12 @@ class Notebook:
         results: Iterable[ReplicateResult],
         versions: dict[str, str],
         pruning: Pruning | None = None,
+        at: datetime | None = None,
     ) -> RunRecord:
         """Record the end of a run from its replicates: summary, final state, verdict.
 
         A run finishes only when every replicate did and its objective was measured; else it takes the state and
-        the reason of the first replicate that did not.
+        the reason of the first replicate that did not. `at` is when its training ended; now if not given.
         """
         record, results = self.run(run_id), list(results)
         paths = self.workspace.run(run_id)
@@ -289,7 +290,7 @@ class Notebook:
             with contextlib.suppress(OSError):  # a full disk: the lines stay as they are
                 compact(paths.seed(seed))
         sources = {name: digest for result in results for name, digest in result.sources.items()}
-        more: dict[str, Any] = {"versions": versions, "sources": sources, "pruning": pruning}
+        more: dict[str, Any] = {"versions": versions, "sources": sources, "pruning": pruning, "finished": at or now()}
         metric, _ = objective_of(record.objective, record.env_name)
         bad = next((result for result in results if result.state is not RunState.FINISHED), None)
         if bad is None and len(results) < len(record.seeds):
@@ -307,13 +308,13 @@ class Notebook:
             return self.fail(run_id, bad.state, f"seed {bad.seed}: {bad.reason}", log_tail=tail, **more)
         config = self.config(run_id)
         write_model(paths.summary, summary_of(record, config, results))
-        record = self.update(run_id, state=RunState.FINISHED, finished=now(), **more)
+        record = self.update(run_id, state=RunState.FINISHED, **more)
         self.judge(record)
         return record
 
     def fail(self, run_id: str, state: RunState, reason: str, **more: Any) -> RunRecord:
         """Record the end of a run that has no score."""
-        return self.update(run_id, state=state, reason=reason[:2000], finished=now(), **more)
+        return self.update(run_id, **{"state": state, "reason": reason[:2000], "finished": now(), **more})
 
     def verdicts(self) -> dict[str, Verdict]:
         """Run id to its verdict."""
@@ -340,7 +341,8 @@ class Notebook:
             return verdict
         fresh = found[-1]
         told = {"against": fresh.incumbent, "effect": fresh.effect, "low": fresh.low, "high": fresh.high}
-        method = f"{fresh.seeds} fresh seeds a side, {fresh.why}"
+        where = f" on the preset {fresh.preset}" if fresh.preset else ""
+        method = f"{fresh.seeds} fresh seeds a side{where}, {fresh.why}"
         return verdict.model_copy(update={**told, "verdict": "better", "method": method})
 
     def judge(self, run: RunRecord) -> Verdict | None:

@@ -137,6 +137,11 @@ class RunPaths:
         return self.dir / "report.md"
 
     @property
+    def proposed(self) -> Path:
+        """The proposal that its analysis led to, kept until it is in the queue."""
+        return self.dir / ".proposed.json"
+
+    @property
     def transcript(self) -> Path:
         """What the model was sent and what it answered."""
         return self.dir / "transcript.jsonl"
@@ -188,6 +193,11 @@ class SessionPaths:
         return self.dir / "events.jsonl"
 
     @property
+    def log(self) -> Path:
+        """What a session says that runs detached from any terminal."""
+        return self.dir / "session.log"
+
+    @property
     def digest(self) -> Path:
         """The morning's summary."""
         return self.dir / "digest.md"
@@ -196,6 +206,37 @@ class SessionPaths:
     def plots(self) -> Path:
         """Folder of the digest's pictures."""
         return self.dir / "plots"
+
+
+@dataclass(frozen=True)
+class ExportPaths:
+    """A policy taken home: a folder that PufferLib alone can play."""
+
+    dir: Path
+
+    @property
+    def record(self) -> Path:
+        """Whose policy it is, how it scored, what it was made with."""
+        return self.dir / "export.json"
+
+    @property
+    def readme(self) -> Path:
+        """What is in the folder and how to play it."""
+        return self.dir / "README.md"
+
+    @property
+    def weights(self) -> Path:
+        """A plain state_dict."""
+        return self.dir / "weights.pt"
+
+    @property
+    def script(self) -> Path:
+        """PufferLib's own eval with this config and these weights."""
+        return self.dir / "eval.py"
+
+    def ini(self, env_name: str) -> Path:
+        """The complete config as PufferLib's own; it looks for inis in a folder of that name."""
+        return self.dir / "config" / f"{slug(env_name)}.ini"
 
 
 @dataclass(frozen=True)
@@ -308,6 +349,11 @@ class Workspace:
     def proposals_lock(self) -> Path:
         """Held while a proposal is changed, so that two deciders can't both win."""
         return self.proposals / ".lock"
+
+    @property
+    def exports(self) -> Path:
+        """Folder of the policies that were taken home."""
+        return self.root / "exports"
 
     def run(self, run_id: str) -> RunPaths:
         """One run's files.

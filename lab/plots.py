@@ -81,6 +81,8 @@ def best_so_far(
     *,
     first: int = 1,
     before: float | None = None,
+    hours: Sequence[float] | None = None,
+    crowned: Sequence[float] = (),
 ) -> None:
     """Each run's mean with its interval, in order, and the best mean so far as a step line.
 
@@ -91,9 +93,11 @@ def best_so_far(
         best: `max` or `min`, as a function of two numbers.
         first: number of the first run shown.
         before: the best mean of those that are not shown.
+        hours: when each ended, since the start; then they stand over time instead of over their number.
+        crowned: hours at which a run became incumbent.
     """
     figure, (axes,) = _figure(7.2, 3.2, above=0.4)
-    index = np.arange(first, first + len(scores))
+    index = np.arange(first, first + len(scores)) if hours is None else np.asarray(hours)
     means = [mean for _, mean, _, _ in scores]
     running = list(itertools.accumulate(means if before is None else [before, *means], best))[-len(means) :]
     axes.step(index, running, where="post", color=COLORS[1], linewidth=1.8, label="best mean so far")
@@ -102,8 +106,11 @@ def best_so_far(
             axes.vlines(at, low, high, color=COLORS[0], alpha=0.5, linewidth=1.4)
         axes.plot(at, mean, "o", color=COLORS[0], markersize=5)
     axes.plot([], [], "o-", color=COLORS[0], markersize=5, label="mean, 95 % interval")
-    axes.set_xticks(index if len(index) <= 20 else index[:: len(index) // 10])
-    axes.set_xlabel("run")
+    for number, hour in enumerate(crowned):
+        axes.axvline(hour, color=COLORS[2], linestyle="--", linewidth=1.2, label=None if number else "new incumbent")
+    if hours is None:
+        axes.set_xticks(index if len(index) <= 20 else index[:: len(index) // 10])
+    axes.set_xlabel("run" if hours is None else "hours since the session began")
     axes.set_ylabel(ylabel)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
     _save(figure, path)

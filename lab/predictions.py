@@ -7,7 +7,7 @@ think.
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -19,6 +19,7 @@ from lab.files import append_line, read_lines
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.records import Group, MetricSummary, Prediction, Proposal, Record, RunRecord, now
+from lab.stats import spread
 from lab.text import number
 
 ENOUGH = 30
@@ -76,6 +77,31 @@ def interval_score(low: float, high: float, coverage: float, value: float) -> fl
         value: what came.
     """
     return (high - low) + 2 / (1 - coverage) * (max(0.0, low - value) + max(0.0, value - high))
+
+
+NEIGHBOURHOOD = 0.8
+"""Coverage of `like_the_parent`."""
+
+
+def like_the_parent(
+    mean: float, n: int, sd: float | None, others: Sequence[float], *, rate: bool
+) -> tuple[float, float]:
+    """Where the mean of a changed config should lie in 80 % of the cases, for who has no other idea.
+
+    The interval is the normal one for a difference of two means of n replicates, sd * z * sqrt(2 / n), with the
+    spread between configs in place of sd where that is larger. Its calibration is for the scores to show.
+
+    Args:
+        mean: the parent's.
+        n: its replicates.
+        sd: the noise floor; a tenth of the mean where it is not known.
+        others: means of other configs of the workspace.
+        rate: it lies between 0 and 1.
+    """
+    z = statistics.NormalDist().inv_cdf((1 + NEIGHBOURHOOD) / 2)
+    half = z * max((0.1 * abs(mean) if sd is None else sd) * math.sqrt(2 / n), spread(others))
+    low, high = mean - half, mean + half
+    return (max(0.0, low), min(1.0, high)) if rate and 0 <= mean <= 1 else (low, high)
 
 
 def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[Scored]:

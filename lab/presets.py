@@ -7,7 +7,7 @@ measured for. Files are the truth; a preset of a name and an environment is repl
 from datetime import datetime
 from typing import Any, Literal
 
-from lab.config import Config
+from lab.config import Config, diff
 from lab.environments import PRESETS, preset_config
 from lab.errors import InvalidInput, Problem
 from lab.files import read_model, write_model
@@ -87,6 +87,24 @@ def preset(workspace: Workspace, environment: Environment, name: str) -> Config:
         raise InvalidInput([Problem(key="preset", value=repr(name), rule=rule, valid=valid)])
     stored = read_model(workspace.preset(name, environment.name), StoredPreset)
     return preset_config(environment, stored.base).with_overrides(stored.overrides)
+
+
+def moved(workspace: Workspace, environment: Environment, config: Config, old: str, new: str) -> Config:
+    """A config with the same changes on another preset.
+
+    Args:
+        workspace: whose measured presets count too.
+        environment: that it is for.
+        config: of the preset `old`, with changes of its own.
+        old: its preset.
+        new: the preset that the changes are made to; it gives the length.
+
+    Raises:
+        InvalidInput: there is no such preset for it.
+    """
+    changes = diff(preset(workspace, environment, old), config)
+    own = {key: value for key, (_, value) in changes.items() if value is not None and key != "train.total_timesteps"}
+    return preset(workspace, environment, new).with_overrides(own)
 
 
 def store(workspace: Workspace, found: StoredPreset) -> None:

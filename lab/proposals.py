@@ -20,7 +20,7 @@ from lab.validate import check_overrides
 
 S = ProposalState
 ALLOWED: dict[ProposalState, tuple[ProposalState, ...]] = {
-    S.STAGED: (S.APPROVED, S.REJECTED, S.SUPERSEDED),
+    S.STAGED: (S.STAGED, S.APPROVED, S.REJECTED, S.SUPERSEDED),  # staged once more: held for a person
     S.APPROVED: (S.RUNNING, S.REJECTED, S.SUPERSEDED),
     S.RUNNING: (S.DONE,),
     S.REJECTED: (),
@@ -72,15 +72,40 @@ class Proposals:
         except AutopilotError:
             return None
 
+    def has(self, proposal_id: str) -> bool:
+        """There is a proposal of that name."""
+        return self.workspace.proposal(proposal_id).exists()
+
     def stage(self, proposal: Proposal) -> None:
-        """Add a proposal; the ones of its group that were still waiting give way to it."""
+        """Add a proposal; the ones of its group that were still waiting give way to it, but for those that are held."""
         with locked(self.workspace.proposals_lock):
-            for other in self.all():
-                if other.group == proposal.group and other.state is S.STAGED:
-                    why = f"{proposal.proposal_id} was staged later"
-                    self._add(other, Decision(time=now(), state=S.SUPERSEDED, who="queue", why=why))
+            write_model(self.workspace.proposal(proposal.proposal_id), proposal)  # first: a kill must not lose both
+            self._give_way(proposal)
+            self._show_next()
+
+    def add(self, proposal: Proposal) -> None:
+        """Add a proposal that is decided already; what waits goes on waiting."""
+        with locked(self.workspace.proposals_lock):
             write_model(self.workspace.proposal(proposal.proposal_id), proposal)
             self._show_next()
+
+    def rejected(self, group: Group) -> list[dict[str, Any]]:
+        """Overrides that people turned down, for a sampler to keep away from."""
+        return [p.overrides for p in self.all() if p.group == group and p.state is S.REJECTED]
+
+    def tidy(self, group: Group) -> None:
+        """Of several proposals that wait, let the newest be the one: what a kill in the midst of staging leaves."""
+        with locked(self.workspace.proposals_lock):
+            if (newest := self.staged(group)) is not None:
+                self._give_way(newest)
+            self._show_next()
+
+    def _give_way(self, to: Proposal) -> None:
+        for other in self.all():
+            waits = other.state is S.STAGED and not other.held
+            if waits and other.group == to.group and other.proposal_id != to.proposal_id:
+                why = f"{to.proposal_id} was staged later"
+                self._add(other, Decision(time=now(), state=S.SUPERSEDED, who="queue", why=why))
 
     def decide(
         self,
@@ -108,7 +133,7 @@ class Proposals:
         self.get(proposal_id)  # before the lock makes a file in a workspace that has none
         with locked(self.workspace.proposals_lock):
             proposal = self.get(proposal_id)
-            if state not in ALLOWED[proposal.state]:
+            if state not in ALLOWED[proposal.state] or (state is S.STAGED and proposal.held):
                 last = proposal.decisions[-1]
                 because = f" ({last.why})" if last.why else ""
                 raise InvalidInput(
@@ -127,8 +152,9 @@ class Proposals:
         return min(approved, key=lambda proposal: proposal.decisions[-1].time, default=None)
 
     def staged(self, group: Group) -> Proposal | None:
-        """The proposal of a group that waits for a decision."""
-        return next((p for p in reversed(self.all()) if p.group == group and p.state is S.STAGED), None)
+        """The proposal of a group that waits for a decision; not one that is held for a person."""
+        waiting = (p for p in reversed(self.all()) if p.group == group and p.state is S.STAGED and not p.held)
+        return next(waiting, None)
 
     def _add(self, proposal: Proposal, decision: Decision) -> Proposal:
         proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})

@@ -301,7 +301,8 @@ class Confirmation(Record):
     candidate: str
     incumbent: str
     session: str | None = None
-    outcome: Literal["opened", "confirmed", "dropped"]
+    outcome: Literal["opened", "passed", "confirmed", "dropped"]
+    """`passed`: confirmed on its own preset, and to be confirmed on `then` before it is incumbent."""
     why: str
     level: float
     """One-sided, over all looks; laid down when it was opened, as are `min_effect`, `group` and `looks`."""
@@ -310,6 +311,10 @@ class Confirmation(Record):
     group: int
     """Fresh seeds a side before each look."""
     looks: int
+    preset: str | None = None
+    """Whose length and topology the fresh seeds have; None for the candidate's own."""
+    then: str | None = None
+    """The preset on which it has to be confirmed afterwards; None where this is all."""
     metric: str
     seeds: int = 0
     """Fresh seeds a side that it took."""
@@ -385,6 +390,11 @@ class Proposal(Record):
         return self.decisions[-1].state
 
     @property
+    def held(self) -> bool:
+        """A policy left it to a person, and nothing newer takes its place."""
+        return self.state is ProposalState.STAGED and len(self.decisions) > 1
+
+    @property
     def group(self) -> Group:
         """As a run's."""
         return Group(self.env_name, self.objective, self.preset, self.task)
@@ -407,11 +417,18 @@ class Spent(Record):
     """0 where the model's price is not known."""
     seconds: float = 0.0
     """Without the pauses between interruption and resume."""
+    training: float = 0.0
+    """Seconds of these in which replicates were trained or evaluated."""
+    search: float = 0.0
+    """Seconds of those that went to proposals, whoever made them; the rest is the baseline and fresh seeds."""
 
 
 def _spent(old: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in old.items() if key not in ("tokens", "active_seconds")}
     return {**kept, "spent": {"tokens": old.get("tokens", 0), "seconds": old.get("active_seconds", 0.0)}}
+
+
+Approval = Literal["auto", "manual", "policy"]
 
 
 class SessionRecord(Record):
@@ -426,7 +443,7 @@ class SessionRecord(Record):
     objective: str
     model: str
     base_url: str | None = None
-    approve: Literal["auto", "manual"]
+    approve: Approval
     seeds: int
     settings: dict[str, Any] = {}
     """Overrides of the preset that the person gave with --set."""
@@ -439,6 +456,10 @@ class SessionRecord(Record):
     """Replicates at once; None derives it."""
     min_effect: float | None = None
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
+    confirm: str | None = None
+    """The preset on which a run has to be confirmed too before it is incumbent; None for the session's own alone."""
+    target: float | None = None
+    """Score of the incumbent, in the objective's units, at which the session is over."""
     budgets: Budgets
     created: datetime
     spent: Spent = Spent()

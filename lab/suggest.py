@@ -10,8 +10,8 @@ import random
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lab.config import Config, diff
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
 
+Permits = Callable[[str, Mapping[str, Any]], str | None]
+"""Takes a run and changes to its config; says why they may not be made, None where they may."""
 STARTUP_TRIALS = 4
 """Runs before TPE models them; fewer say nothing."""
 SAME = 0.02
@@ -67,6 +69,22 @@ class Dimension:
             return IntDistribution(round(low), round(high))
         log = self.parameter.scale in (Scale.LOG, Scale.LOGIT)
         return FloatDistribution(max(low, 1e-14) if log else low, high, log=log)
+
+    def widened(self) -> "Dimension":
+        """A quarter of the range further at both ends, on the sampler's scale, within the hard limits."""
+        low, high = sorted((self.encode(self.low), self.encode(self.high)))
+        if self.parameter.scale in (Scale.LOG, Scale.LOGIT):
+            low, high = max(low, 1e-14), max(high, 1e-14)
+            factor = (high / low) ** 0.25
+            ends = (low / factor, high * factor)
+        else:
+            ends = (low - (high - low) / 4, high + (high - low) / 4)
+        values = sorted(1 - end if self.parameter.scale is Scale.LOGIT else end for end in ends)
+        if self.parameter.scale is Scale.POW2:
+            values = [2.0 ** round(end) for end in ends]
+        bottom = self.low if self.parameter.low is None else max(values[0], self.parameter.low)
+        top = self.high if self.parameter.high is None else min(values[1], self.parameter.high)
+        return replace(self, low=min(self.low, bottom), high=max(self.high, top))
 
     def place(self, value: float) -> float:
         """Where a value stands in the range, 0 to 1 on the sampler's scale."""
@@ -115,6 +133,9 @@ def suggest(
     parent: str,
     count: int,
     avoid: Sequence[Mapping[str, Any]],
+    *,
+    wide: bool = False,
+    permits: Permits | None = None,
 ) -> list[Candidate]:
     """Valid candidates to change a parent's config, the sampler's order kept.
 
@@ -125,6 +146,8 @@ def suggest(
         parent: run whose config the candidates change.
         count: how many to look for; fewer when valid ones are hard to find.
         avoid: overrides that were rejected; a candidate close to one of them is left out.
+        wide: two or three keys at once instead of one or two, from ranges half as wide again.
+        permits: says why a change is not to be had, None where it is.
     """
     questions = Questions(notebook.index)
     where, values = of_group(group)
@@ -134,29 +157,44 @@ def suggest(
     base = notebook.config(parent)
     environment = inventory.environment(group[0])
     dims = dimensions(environment, [base, *configs.values()])
+    if wide:
+        dims = {key: dim.widened() for key, dim in dims.items()}
     changed = [key for row in rows if row.parent in every for key in diff(every[row.parent], every[row.run_id])]
     used = Counter(changed + [key for item in avoid for key in item])
     draw = random.Random(zlib.crc32(f"{group}|{len(rows)}|{len(avoid)}|{base.fingerprint()}".encode()))  # noqa: S311 - repeatable
+    if permits:
+        dims = {key: dim for key, dim in dims.items() if _permitted(permits, parent, dim, float(base.get(key)))}
     study = _study(group, rows, configs, dims)
     ranks = {key: rank for rank, key in enumerate(key for key in space_of(environment) if key in dims)}
     found: list[Candidate] = []
-    for attempt in range(8 * count):
+    for attempt in range((32 if permits else 8) * count if dims else 0):
         if len(found) == count:
             break
         # What was changed least often comes first, and of that what usually matters most (the order of the table in
         # lab.space, loosely); one key at a time half of the time.
         order = sorted(dims, key=lambda key: (used[key], ranks[key] + 6 * draw.random()))
-        keys = order[: 1 + attempt % 2]
+        keys = order[: 1 + attempt % 2 + wide]
         changes = _draw(study, dims, base, keys, seed=draw.getrandbits(31))
         used.update(keys)
         if not changes or check_overrides(base, changes, inventory, proposing=True):
             continue
-        if any(_close(dims, base, changes, other) for other in avoid):
+        if any(_close(dims, base, changes, other) for other in avoid) or (permits and permits(parent, changes)):
             continue
         config = base.with_overrides(changes)
         tried = next((row.run_id for row in questions.tried(config, group)), None)
         found.append(Candidate(changes, tried))
     return found
+
+
+def _permitted(permits: Permits, parent: str, dim: Dimension, value: float) -> bool:
+    """Whether a policy lets any small change of a key pass; else the sampler need not try."""
+    low, high = sorted((dim.encode(dim.low), dim.encode(dim.high)))
+    number, step = dim.encode(value), (high - low) / 20
+    near = [number * 0.9, number * 1.1, number - step, number + step]
+    if dim.parameter.scale is Scale.POW2:
+        near = [number - 1, number + 1]
+    values = [dim.decode(other) for other in near if dim.parameter.scale is not Scale.LOGIT or 0 < other < 1]
+    return any(permits(parent, {dim.parameter.key: other}) is None for other in values)
 
 
 def _study(

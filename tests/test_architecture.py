@@ -20,6 +20,7 @@ CHILD_PROCESSES = {
     "training/adapter.py",
     "training/checkpoints.py",
     "training/envs.py",
+    "training/exporting.py",
     "training/evaluation.py",
     "training/build.py",
     "training/measure.py",

@@ -13,6 +13,7 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.records import Group, Proposal, RunRecord, new_id, now
+from lab.suggest import Permits
 
 
 @dataclass
@@ -68,6 +69,14 @@ class ToolContext:
     """When the next proposal is made, and its name."""
     report_wanted: bool = True
     """False when the run has its report already and only a proposal is missing."""
+    failures: int = 0
+    """Runs in a row that ended without a score, where they are so many that only the incumbent is built on; else 0."""
+    plateau: int = 0
+    """Scored runs in a row of which none was promising, where they are so many that the search is widened; else 0."""
+    permits: Permits | None = None
+    """What the session's policy denies; None where anything valid may pass."""
+    rules: tuple[str, ...] = ()
+    """What it lets pass, in words."""
     refused: set[str] = field(default_factory=set)
     """Keys whose new values were not valid; towards the end they are not offered again."""
     answers: dict[str, Any] = field(default_factory=dict)

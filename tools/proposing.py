@@ -15,7 +15,7 @@ from lab.suggest import suggest
 from lab.text import plain
 from lab.validate import check_overrides, space_of
 from tools.context import ToolContext
-from tools.reading import rejected_overrides, rounded
+from tools.reading import rounded
 from tools.registry import ToolError
 
 Changes = Annotated[
@@ -127,14 +127,19 @@ def suggest_configs(
     """
     run_id = ctx.resolve(parent)
     known = {(lesson.key, lesson.direction): lesson for lesson in lessons(ctx.notebook.index, ctx.group, 1000)}
-    avoid = rejected_overrides(ctx.proposals, ctx)
-    found = suggest(ctx.notebook, ctx.inventory, ctx.group, run_id, count, avoid)
+    avoid, wide = ctx.proposals.rejected(ctx.group), ctx.plateau > 0
+    found = suggest(ctx.notebook, ctx.inventory, ctx.group, run_id, count, avoid, wide=wide, permits=ctx.permits)
     base = ctx.notebook.config(run_id)
     return {
         "parent": run_id,
         "sampler": "Optuna TPE over the keys shown, all others held",
         "runs_behind_it": sum(run.state.ended for run in ctx.notebook.runs(ctx.group)),
         "kept_away_from_rejected": len(avoid),
+        **(
+            {"widened": f"{ctx.plateau} runs in a row were not promising: more keys at once, wider ranges"}
+            if wide
+            else {}
+        ),
         "candidates": [
             {
                 "changes": candidate.changes,
@@ -215,6 +220,11 @@ def stage_proposal(
     if problems := check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left):
         ctx.refused |= set(changes)
         raise InvalidInput(problems)
+    if ctx.failures and parent_id != ctx.incumbent:
+        raise ToolError(f"{ctx.failures} runs in a row ended without a score: change the incumbent {ctx.incumbent}")
+    if ctx.permits is not None and (why := ctx.permits(parent_id, changes)):
+        ctx.refused |= set(changes)
+        raise ToolError(f"the approval policy of this session denies it: {why}")
     if not diff(base, base.with_overrides(changes)):
         ctx.refused |= set(changes)
         raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")

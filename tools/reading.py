@@ -16,7 +16,6 @@ from lab.diagnosis import diagnosis_of
 from lab.environments import metrics_of, objective_of
 from lab.errors import Damaged
 from lab.notebook import Notebook, active_time
-from lab.proposals import Proposals
 from lab.records import MetricSummary, ProposalState, ReplicateResult, RunRecord, Verdict
 from lab.stats import detectable
 from lab.text import plain
@@ -305,12 +304,6 @@ def list_proposals(
         for proposal in mine[-limit:]
     ]
     return {"proposals": rows, "rejected_in_all": rejected, "left_out_older": max(0, len(mine) - limit)}
-
-
-def rejected_overrides(proposals: Proposals, ctx: ToolContext) -> list[dict[str, Any]]:
-    """What people turned down, for the sampler to keep away from."""
-    found = [p for p in proposals.all() if p.group == ctx.group and p.state is ProposalState.REJECTED]
-    return [proposal.overrides for proposal in found]
 
 
 def read_report(ctx: ToolContext, run: RunName) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class Launched:
 
     def said(self) -> str:
         """The last line it printed before it had a log of its own."""
+        if self._said.closed:
+            return self._last
         size = self._said.seek(0, os.SEEK_END)
         self._said.seek(max(0, size - 4096))
         lines = self._said.read().decode(errors="replace").strip().splitlines()
@@ -57,6 +59,7 @@ class Launched:
         """End it and everything it started, now; harmless when it has ended already."""
         _kill_group(self.process.pid)
         self.process.wait()
+        self._last = self.said()
         self._said.close()
 
 
@@ -99,6 +102,7 @@ class Worker:
         self._buffer = b""
         self._exit: int | None = None
         """A handle that becomes readable when the process ends, where the system has such a thing."""
+        self._code: int | None = None
 
     def fileno(self) -> int:
         """For select: readable when an event has arrived or the process has closed its end."""
@@ -117,7 +121,13 @@ class Worker:
         """The process has ended, although others that it started may hold its socket open."""
         if self._exit is not None:
             return bool(select.select([self._exit], [], [], 0)[0])
-        return self._origin.exit_code(self.pid, 0) is not None
+        return self._exit_code(0) is not None
+
+    def _exit_code(self, timeout: float) -> int | None:
+        """As `Origin.exit_code`, which says it once."""
+        if self._code is None:
+            self._code = self._origin.exit_code(self.pid, timeout)
+        return self._code
 
     def read(self, timeout: float | None = None) -> list[Event] | None:
         """The events that have arrived; waits for some if there are none. None once the process has closed its end.
@@ -155,9 +165,13 @@ class Worker:
         """It ended because the server that had forked it did."""
         return isinstance(self._origin, ForkServer) and not self._origin.alive()
 
+    def was_killed(self) -> bool:
+        """Somebody else's SIGKILL ended it, or the server that had forked it was; waits a moment for it to be gone."""
+        return self.orphaned() or self._exit_code(5) == -signal.SIGKILL
+
     def how_it_ended(self) -> str:
         """In words, such as `was killed by signal 9 (SIGKILL)`; waits a moment for the process to be gone."""
-        code = self._origin.exit_code(self.pid, 5)
+        code = self._exit_code(5)
         if code is None:
             return "closed its output but did not end"
         if self.orphaned():

@@ -69,6 +69,35 @@ class MeasureJob(Message):
     variants: dict[str, Variant] = {}
 
 
+class ExportJob(Message):
+    """See whether PufferLib alone can play a trained policy, and say what it needs for that."""
+
+    kind: Literal["export"] = "export"
+    config: Config
+    seed: int
+    device: str
+    """That it was trained on."""
+    checkpoint: str
+    """Its weights, absolute."""
+
+
+class Handover(Message):
+    """What came of an `ExportJob`."""
+
+    problem: str | None = None
+    """Why PufferLib alone can't play it; None when it can."""
+    weights: str = ""
+    """SHA-256 of the weights, over names and values, as in a replicate's result."""
+    ini: str = ""
+    """The complete config, as PufferLib writes its own."""
+    own_ini: str = ""
+    """The ini that PufferLib has for the environment, relative to its `config` folder."""
+    flags: tuple[str, ...] = ()
+    """With which `puffer eval` builds this policy from PufferLib's ini."""
+    unsayable: tuple[str, ...] = ()
+    """What no flag can say, so that they are not enough; empty when they are."""
+
+
 class StopRequest(Message):
     """End the training after the present update."""
 
@@ -76,7 +105,7 @@ class StopRequest(Message):
     why: StopReason
 
 
-AnyJob = TrainJob | InventoryJob | MeasureJob
+AnyJob = TrainJob | InventoryJob | MeasureJob | ExportJob
 JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])
 
 
@@ -106,6 +135,8 @@ class Ended(Message):
     result: ReplicateResult | None = None
     speed: float | None = None
     """Steps per second, of a job that measures."""
+    handover: Handover | None = None
+    """Of a job that exports."""
 
 
 Event = Annotated[Ready | Progress | Ended, Field(discriminator="event")]

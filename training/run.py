@@ -36,6 +36,9 @@ class Stopped(AutopilotError):
     """Somebody asked for the training to stop, and the run went back to the queue."""
 
 
+ATTEMPTS = 3
+"""Times that a run is begun at most because a process of its was killed; then that is its outcome: a config that needs
+more memory than there is has its processes killed each time."""
 BY_USER = StopReason(state=RunState.KILLED, reason="stopped by the user")
 
 
@@ -59,10 +62,12 @@ def train_run(
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool] = lambda: False,
     options: Options = Options(),
+    before_recording: Callable[[], None] = lambda: None,
 ) -> RunRecord:
     """Train a queued run to its end and record what came of it.
 
-    Replicates that had ended before an interruption are not trained again.
+    Replicates that had ended before an interruption are not trained again; one whose process was killed by somebody
+    else is, `ATTEMPTS` times at the most.
 
     Args:
         notebook: where the run lies.
@@ -72,6 +77,7 @@ def train_run(
         on_progress: called with each replicate's progress.
         should_stop: polled; once true the training is ended after the present update.
         options: pruning, mirrors, what becomes of a run that is stopped.
+        before_recording: called once the training is over and before its outcome is recorded; may raise Stopped.
 
     Raises:
         Busy: another process trains it.
@@ -80,7 +86,10 @@ def train_run(
         TrainingFailed: the disk is too full to begin, or the training could not be carried out; the run is queued.
     """
     with owned(notebook.paths(run_id).owner, f"run {run_id} is being trained"):
-        return _train(notebook, runner, inventory, run_id, on_progress, should_stop, options)
+        while True:
+            run = _train(notebook, runner, inventory, run_id, on_progress, should_stop, options, before_recording)
+            if run.state is not RunState.QUEUED:
+                return run
 
 
 def _train(
@@ -91,6 +100,7 @@ def _train(
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
     options: Options,
+    before_recording: Callable[[], None],
 ) -> RunRecord:
     record, config = notebook.run(run_id), notebook.config(run_id)
     check_config(config, inventory)
@@ -129,12 +139,29 @@ def _train(
     if options.requeue and (should_stop() and _unfinished(record, done, results)):
         notebook.update(run_id, state=RunState.QUEUED)
         raise Stopped("stopped on request")
-    done |= {result.seed: result for result in results}
+    killed = any(result.state is RunState.KILLED for result in results) and not should_stop()
+    if killed and record.attempt + 1 < ATTEMPTS:
+        return notebook.update(run_id, state=RunState.QUEUED)
+    at = now()
+    try:
+        before_recording()
+    except (Stopped, KeyboardInterrupt):
+        notebook.update(run_id, state=RunState.QUEUED)
+        raise
+    done |= {result.seed: _final(result) if killed else result for result in results}
     ended = [done[seed] for seed in record.seeds if seed in done]
     return _with_room(
         notebook.workspace,
-        lambda: notebook.finish(run_id, ended, dict(inventory.versions), pruning=pruner.pruning),
+        lambda: notebook.finish(run_id, ended, dict(inventory.versions), pruning=pruner.pruning, at=at),
     )
+
+
+def _final(result: ReplicateResult) -> ReplicateResult:
+    """Being killed as the outcome of a replicate: nobody asked for it, so it is a failure."""
+    if result.state is not RunState.KILLED:
+        return result
+    reason = f"{result.reason}, and was begun {ATTEMPTS} times"
+    return result.model_copy(update={"state": RunState.FAILED, "reason": reason})
 
 
 def _get_ready_to_conclude() -> None:

@@ -88,7 +88,7 @@ class Runner(Protocol):
         """One result per seed that was begun, in order, each also in its `result.json`.
 
         Once `should_stop` answers, replicates end after their present update, or are ended, and no more are begun;
-        their results carry the state and the reason of the answer.
+        their results carry the state and the reason of the answer. One whose process somebody else killed is `killed`.
         """
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
@@ -113,7 +113,6 @@ class ProcessRunner:
         room = room_for(plan.config, plan.environment, plan.device, self.parallel)
         waiting, active = deque(plan.seeds), dict[int, _Replicate]()
         results: dict[int, ReplicateResult] = {}
-        again: set[int] = set()
         why: StopReason | None = None
         try:
             while active or (waiting and why is None):
@@ -125,11 +124,7 @@ class ProcessRunner:
                     for replicate in active.values():
                         replicate.stop(why)
                 for seed, replicate in list(active.items()):
-                    if replicate.lost and seed not in again:  # not its fault, and once is no pattern
-                        active.pop(seed).worker.kill()
-                        again.add(seed)
-                        waiting.appendleft(seed)
-                    elif result := replicate.poll(on_progress):
+                    if result := replicate.poll(on_progress):
                         active.pop(seed).worker.kill()
                         results[seed] = result
         finally:
@@ -193,11 +188,6 @@ class _Replicate:
         self._told: ReplicateResult | None = None
         worker.send(plan.job(seed))
 
-    @property
-    def lost(self) -> bool:
-        """The server that forked its worker has ended, and the worker with it."""
-        return self.worker.orphaned()
-
     def stop(self, why: StopReason) -> None:
         """Have it end after the present update."""
         self._asked = (time.monotonic(), why)
@@ -242,7 +232,8 @@ class _Replicate:
             if self._told is not None:  # the disk was full when it wanted to write
                 return self._record(self._told)
             last = f": {self.worker.said()}" if not paths.log.exists() else ""
-            return self._end(RunState.FAILED, f"the training process {self.worker.how_it_ended()}{last}")
+            state = RunState.KILLED if self.worker.was_killed() else RunState.FAILED
+            return self._end(state, f"the training process {self.worker.how_it_ended()}{last}")
         except Damaged as error:
             return self._end(RunState.FAILED, str(error))
 

@@ -22,7 +22,18 @@ from lab.files import write_model
 from lab.paths import SeedPaths
 from lab.records import ReplicateResult, StopReason
 from training.machine import installation
-from training.protocol import JOB, Ended, InventoryJob, MeasureJob, Message, Progress, Ready, StopRequest, TrainJob
+from training.protocol import (
+    JOB,
+    Ended,
+    ExportJob,
+    InventoryJob,
+    MeasureJob,
+    Message,
+    Progress,
+    Ready,
+    StopRequest,
+    TrainJob,
+)
 
 if TYPE_CHECKING:
     from training.mirrors import Mirrors
@@ -129,6 +140,11 @@ def _work(connection: socket.socket) -> None:
     if not line:
         return
     job = JOB.validate_json(line)
+    if isinstance(job, ExportJob):  # of PufferLib's own alone: no module of the user's has a part in it
+        from training import exporting
+
+        emit(Ended(handover=exporting.handover(job)))
+        return
     if job.workspace and job.workspace not in sys.path:
         sys.path.append(job.workspace)  # at the end: a folder of the user's must not be taken for one of ours
     if isinstance(job, InventoryJob):

@@ -31,10 +31,11 @@ def probe(
     as_json: JsonOption = False,
 ) -> None:
     """Find the fastest topology for this machine and keep it as a preset."""
-    from agent.launch import Stopping, prepare
+    from agent.launch import prepare
     from agent.live import MeasurementTable, print_preset
     from agent.probing import Probing
     from agent.show import emit_json
+    from agent.signals import Stopping
 
     workspace: Workspace = context.obj
     inventory, config, _ = prepare(workspace, env, preset, None, None, settings)
@@ -49,6 +50,9 @@ def probe(
 def doctor(
     context: typer.Context,
     space: Annotated[str | None, typer.Option(metavar="ENV", help="Print the search space of an environment.")] = None,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send a message to try what [notify] of autopilot.toml names.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """What is installed, which device is used, what can be trained, whether a model is configured."""
@@ -60,6 +64,14 @@ def doctor(
         from training.machine import load_inventory
 
         print_space(load_inventory([space], context.obj).environment(space))
+        return
+    if notify:
+        from agent.notify import try_out
+
+        lines = try_out(context.obj)
+        emit_json(lines) if as_json else typer.echo("\n".join(lines))
+        if failed := [line.removeprefix("BAD").strip() for line in lines if line.startswith("BAD")]:
+            raise AutopilotError("; ".join(failed))
         return
     checks, inventory = examine(context.obj)
     if as_json:

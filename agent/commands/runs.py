@@ -21,7 +21,7 @@ from agent.options import (
     whole,
 )
 from lab.errors import AutopilotError, InvalidInput, Problem
-from lab.paths import Workspace
+from lab.paths import ExportPaths, Workspace
 from lab.text import plain
 
 if TYPE_CHECKING:
@@ -209,6 +209,35 @@ def check(
     emit_json(found.model_dump(mode="json")) if as_json else print_checked(found)
     if wrong := found.count("contradicted"):
         raise AutopilotError(f"the record contradicts {wrong} of {len(found.claims)} claims")
+
+
+def export(
+    context: typer.Context,
+    run: str,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to make; else exports/RUN in the workspace.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Which replicate; else the best one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a folder with which PufferLib alone plays a run's policy: weights, ini, the command."""
+    import shlex
+
+    from agent.exporting import export_run
+    from agent.show import emit_json
+    from lab.notebook import Notebook
+    from lab.text import number
+
+    found, folder = export_run(Notebook(context.obj), run, to, seed)
+    if as_json:
+        emit_json({"dir": str(folder), **found.model_dump(mode="json")})
+        return
+    which, count = "the best" if found.chosen == "best" else "one", len(found.scores)
+    of = f", {which} of {count} replicates (mean {number(found.mean)})" if count > 1 else ""
+    typer.echo(f"{folder}: seed {found.seed}, {found.objective.partition(':')[0]} {number(found.score)}{of}")
+    typer.echo(f"PufferLib plays it: {shlex.join(['python', str(ExportPaths(folder).script)])}")
+    if found.command:
+        typer.echo(f"or, in that folder: {found.command}")
 
 
 def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> None:

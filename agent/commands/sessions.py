@@ -2,7 +2,7 @@
 
 import os
 import signal
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -18,17 +18,15 @@ from agent.options import (
     SetOption,
     TensorboardOption,
     WandbOption,
+    any_number,
     assignments,
     dollars_of,
     hours_of,
     mirrors_of,
     whole,
 )
-from lab.errors import AutopilotError, InvalidInput, Problem
+from lab.errors import AutopilotError, InvalidInput, refused
 from lab.paths import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 
 def start(
@@ -40,7 +38,12 @@ def start(
         str, typer.Option(help="'offline', or a model's name at an OpenAI-compatible endpoint.")
     ] = "offline",
     base_url: Annotated[str | None, typer.Option(help="The endpoint, over OPENAI_BASE_URL.")] = None,
-    approve: Annotated[str, typer.Option(help="auto, or manual: each proposal waits for you.")] = "manual",
+    approve: Annotated[
+        str,
+        typer.Option(
+            help="auto; manual: each proposal waits for you; policy: the rules of [policy] in autopilot.toml."
+        ),
+    ] = "manual",
     hours: Annotated[float | None, typer.Option(parser=hours_of, metavar="H", help="Budget of time.")] = None,
     max_runs: Annotated[int | None, typer.Option(parser=whole("max-runs"), metavar="N", help="Budget of runs.")] = None,
     max_tokens: Annotated[
@@ -49,27 +52,51 @@ def start(
     max_dollars: Annotated[
         float | None, typer.Option(parser=dollars_of, metavar="X", help="Budget of money, at the model's price.")
     ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(parser=any_number("target"), metavar="X", help="End when the incumbent's score is as good."),
+    ] = None,
     seeds: SeedsOption = None,
     settings: SetOption = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="End runs early that look hopeless beside their peers.")
     ] = False,
     min_effect: MinEffectOption = None,
+    confirm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET", help="Where a run has to hold too before it is incumbent: full for quick, or none."
+        ),
+    ] = None,
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Run without this terminal.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Begin another one although one with these options was interrupted.")
+    ] = False,
 ) -> None:
-    """Start a session: baseline, then analyse, report, stage, approve and train until a budget ends."""
-    from agent.launch import prepare, run_session
-    from lab.environments import task_of
-    from lab.records import Budgets, SessionRecord, new_id, now
+    """Start a session: baseline, then analyse, report, stage, approve and train until a budget ends.
 
-    if approve not in ("auto", "manual"):
-        raise InvalidInput([Problem(key="approve", value=repr(approve), rule="is unknown", valid="auto | manual")])
+    Where one with the same options was interrupted, it is gone on with.
+    """
+    from agent.launch import prepare
+    from agent.night import Night, the_same_again
+    from agent.sole import require_nobody
+    from lab.environments import task_of
+    from lab.presets import names
+    from lab.records import Approval, Budgets, SessionRecord, new_id, now
+
+    modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
+    if approve not in modes:
+        raise refused("approve", approve, "is unknown", " | ".join(modes))
     workspace: Workspace = context.obj
+    require_nobody(workspace)
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
+    then = {"none": None, None: "full" if preset == "quick" else None}.get(confirm, confirm)
+    if then is not None and then not in (known := names(workspace, env)):
+        raise refused("confirm", then, f"is no preset of {env}", " | ".join([*known, "none"]))
     created = now()
-    mode: Literal["auto", "manual"] = "auto" if approve == "auto" else "manual"
     record = SessionRecord(
         session_id=new_id(created),
         env_name=env,
@@ -77,7 +104,7 @@ def start(
         objective=goal,
         model=model,
         base_url=base_url,
-        approve=mode,
+        approve=modes[approve],
         seeds=int(config.autopilot["seeds"] or 1),
         settings=assignments(settings),
         task=task_of(config),
@@ -85,10 +112,18 @@ def start(
         mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
         parallel=parallel,
         min_effect=min_effect,
+        confirm=None if then == preset else then,
+        target=target,
         budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens, max_dollars=max_dollars),
         created=created,
     )
-    run_session(workspace, inventory, record)
+    before = None if new else the_same_again(workspace, record)
+    night = Night(workspace, inventory, before or record)
+    if before is not None:
+        typer.echo(f"session {before.session_id} with these options was interrupted: it is gone on with (else: --new)")
+    else:
+        night.announce(config)
+    night.detach() if detach else night.go()
 
 
 def resume(
@@ -97,9 +132,12 @@ def resume(
         str | None,
         typer.Argument(metavar="[SESSION|RUN]", help="Which one; the latest session that has not ended if not given."),
     ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Run without this terminal.")] = False,
 ) -> None:
     """Go on with an interrupted session, with what is left of its budgets, or train an interrupted run again."""
-    from agent.launch import Manner, carry_out, run_session, run_to_resume, session_to_resume
+    from agent.launch import Manner, carry_out, run_to_resume
+    from agent.night import Night, session_to_resume
+    from agent.sole import require_nobody
     from lab.notebook import Notebook
     from training.machine import load_inventory
 
@@ -108,21 +146,30 @@ def resume(
         inventory = load_inventory([run.env_name], context.obj)
         tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Manner()), as_json=False)
         return
+    require_nobody(context.obj)
     record = session_to_resume(context.obj, name)
-    run_session(context.obj, load_inventory([record.env_name], context.obj), record)
+    night = Night(context.obj, load_inventory([record.env_name], context.obj), record)
+    night.detach() if detach else night.go()
 
 
-def stop(context: typer.Context) -> None:
-    """Interrupt the running session; 'autopilot resume' goes on with it."""
-    from agent.show import status as look
+def stop(
+    context: typer.Context,
+    at_once: Annotated[bool, typer.Option("--now", help="Give up the present run; it is trained again later.")] = False,
+) -> None:
+    """Interrupt the running session once its present run is through; 'autopilot resume' goes on with it."""
+    from agent.signals import PAUSING
+    from agent.sole import holder
+    from lab.paths import is_id
 
-    holder = look(context.obj)["running"]
-    if holder is None:
+    running = holder(context.obj)
+    if running is None:
         raise InvalidInput(f"no session is running in {context.obj.root}")
-    if holder["pid"] is None:
+    if running["pid"] is None:
         raise AutopilotError("the session is only just starting: try again in a moment")
-    os.kill(int(holder["pid"]), signal.SIGINT)
-    typer.echo(f"asked session {holder['session']} (process {holder['pid']}) to stop")
+    session = is_id(running["session"] or "")  # else 'autopilot confirm' is at work
+    os.kill(int(running["pid"]), signal.SIGINT if at_once or not session else PAUSING)
+    when = "now" if at_once or not session else "after the present run and its analysis"
+    typer.echo(f"asked session {running['session']} (process {running['pid']}) to stop {when}")
 
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:

@@ -16,8 +16,9 @@ from agent.analysis import Analyst
 from agent.chat import ChatModel, Message, Reply
 from agent.live import LineView
 from agent.offline import OfflineResearcher
-from agent.session import Session, sole_session
+from agent.session import Session
 from agent.show import runs_table
+from agent.sole import sole_session
 from lab.claims.checking import Checked
 from lab.errors import Busy
 from lab.files import read_lines, read_model
@@ -49,7 +50,7 @@ def make_session(notebook: Notebook, inventory: Inventory) -> Make:
         stop = threading.Event()
         model, queue = model or OfflineResearcher(), Proposals(notebook.workspace)
         analyst = Analyst(notebook, queue, inventory, model, record.session_id, stop.is_set)
-        return Session(record, notebook, inventory, runner or FakeRunner(), analyst, LineView(), stop)
+        return Session(record, notebook, inventory, runner or FakeRunner(), analyst, LineView(), stop, patience=None)
 
     return make
 
@@ -70,7 +71,8 @@ def test_a_night_baseline_first_then_what_was_staged(
     assert all(run.state is RunState.FINISHED for run in runs)
     assert all(notebook.paths(run.run_id).report.exists() for run in runs)
     states = [proposal.state for proposal in proposals.all()]
-    assert states == [ProposalState.DONE] * 3 + [ProposalState.STAGED]
+    # One more than there are runs was made while the last one trained; what that one taught took its place.
+    assert states == [ProposalState.DONE] * 3 + [ProposalState.SUPERSEDED, ProposalState.STAGED]
     for run, proposal in zip(runs[1:], proposals.all(), strict=False):
         assert (run.proposal, run.parent) == (proposal.proposal_id, proposal.parent)
         assert notebook.config(run.run_id) == notebook.config(proposal.parent).with_overrides(proposal.overrides)
@@ -248,7 +250,7 @@ def decide_when_waiting(session: Session, decide: Callable[[str], None]) -> thre
         seen: set[str] = set()
         while not session.stop.is_set() and len(seen) < 2:
             staged = session.proposals.staged(session.group)
-            if staged is not None and staged.proposal_id not in seen and "waiting" in events(session)[-1:]:
+            if staged is not None and staged.proposal_id not in seen and "waiting" in events(session):
                 seen.add(staged.proposal_id)
                 decide(staged.proposal_id)
             session.stop.wait(0.05)
@@ -259,7 +261,7 @@ def decide_when_waiting(session: Session, decide: Callable[[str], None]) -> thre
 
 
 def test_manual_waits_for_a_person(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
-    session = make_session(approve="manual", budgets=Budgets(max_runs=3))
+    session = make_session(approve="manual", seeds=8, budgets=Budgets(max_runs=3))  # enough replicates of the baseline
     person = decide_when_waiting(session, lambda name: proposals.decide(name, ProposalState.APPROVED, "person"))
     session.run()
     person.join(10)
@@ -268,7 +270,7 @@ def test_manual_waits_for_a_person(make_session: Make, notebook: Notebook, propo
 
 
 def test_a_rejection_leads_to_another_proposal(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
-    session = make_session(approve="manual", budgets=Budgets(max_runs=2))
+    session = make_session(approve="manual", seeds=8, budgets=Budgets(max_runs=2))
     decided: list[str] = []
 
     def decide(name: str) -> None:
@@ -291,11 +293,15 @@ def test_a_rejection_leads_to_another_proposal(make_session: Make, notebook: Not
     assert "not this one" in opening[-1]
 
 
-def test_manual_ends_with_its_budget(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
+def test_manual_keeps_busy_and_ends_with_its_budget(
+    make_session: Make, notebook: Notebook, proposals: Proposals, capsys: pytest.CaptureFixture[str]
+) -> None:
     session = make_session(approve="manual", budgets=Budgets(hours=2 / 3600))
     record = session.run()
     assert "hours are over" in (record.ended_because or "")
-    assert len(notebook.runs()) == 1
+    baseline, filler = notebook.runs()  # which needs no approval
+    assert (filler.replicates_of, len(filler.seeds)) == (baseline.run_id, 3)
+    assert "meanwhile fresh seeds of the incumbent train, which need no decision" in capsys.readouterr().out
     assert proposals.all()[-1].state is ProposalState.STAGED
 
 
@@ -306,13 +312,30 @@ def test_a_failed_baseline_ends_the_session(make_session: Make, notebook: Notebo
     assert notebook.paths(notebook.runs()[0].run_id).report.exists()
 
 
-def test_three_failures_in_a_row_end_the_session(make_session: Make, notebook: Notebook) -> None:
+def test_where_even_the_incumbent_fails_the_session_ends(make_session: Make, notebook: Notebook) -> None:
     faults = dict.fromkeys(range(6, 30), "nan")
     record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=9)).run()
-    assert "3 runs in a row" in (record.ended_because or "")
-    assert [run.state for run in notebook.runs()] == [RunState.FINISHED] + [RunState.DIVERGED] * 3
-    parents = {run.parent for run in notebook.runs()[1:]}
-    assert parents == {notebook.runs()[0].run_id}
+    assert "after 3 runs in a row without a score the incumbent had none either" in (record.ended_because or "")
+    baseline, *failed, again = notebook.runs()
+    assert baseline.state is RunState.FINISHED
+    assert [run.state for run in failed] == [RunState.DIVERGED] * 3
+    assert (again.replicates_of, again.state) == (baseline.run_id, RunState.DIVERGED)
+    digest = notebook.workspace.session(record.session_id).digest.read_text()
+    assert f"{failed[0].run_id}: diverged, seed 6: losses/value_loss became nan" in digest
+
+
+def test_three_failures_in_a_row_bring_back_the_incumbent(make_session: Make, notebook: Notebook) -> None:
+    faults = dict.fromkeys(range(6, 12), "nan")
+    record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=7)).run()
+    assert record.ended_because == "all 7 runs are done"
+    baseline, *failed, again, after, last = notebook.runs()
+    assert [run.state for run in failed] == [RunState.DIVERGED] * 3
+    assert (again.replicates_of, again.state) == (baseline.run_id, RunState.FINISHED)
+    assert after.parent == last.parent == baseline.run_id
+    said = [line for line in read_lines(notebook.paths(failed[2].run_id).transcript) if line.get("role") == "user"]
+    assert "3 runs in a row ended without a score" in said[0]["content"]
+    said = [line for line in read_lines(notebook.paths(failed[0].run_id).transcript) if line.get("role") == "tool"]
+    assert any("became nan" in line["content"] for line in said)  # the next proposal sees why
 
 
 def test_a_stale_approval_is_dropped_not_run(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
@@ -396,7 +419,7 @@ def test_a_night_with_pruning_goes_on_past_hopeless_runs(
         assert "Nothing was staged" not in report
     assert all(notebook.paths(run.run_id).report.exists() for run in runs)
     ended = [proposal.state for proposal in proposals.all()]
-    assert ended == [ProposalState.DONE] * 11 + [ProposalState.STAGED]
+    assert ended == [ProposalState.DONE] * 11 + [ProposalState.SUPERSEDED, ProposalState.STAGED]
     assert {run.state for run in runs} <= {RunState.FINISHED, RunState.PRUNED}
 
 
@@ -409,7 +432,7 @@ def test_the_digest_tells_pruned_from_failed_and_counts_the_spared(
         record = session.run()
         return notebook.workspace.session(record.session_id).digest.read_text()
 
-    model = Reckless(when=lambda number: number in (6, 7))
+    model = Reckless(when=lambda number: number in (6, 8))
     text = digest(spared=2**64, max_runs=7)
     stopped = [run for run in notebook.runs() if run.state is RunState.PRUNED]
     assert notebook.runs()[-1] in stopped

@@ -1,0 +1,194 @@
+"""What a session is going to do, said before it does it; and whether it can: disk, device, endpoint."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from agent.approval import Approver
+from agent.budget import Price
+from lab.config import Config
+from lab.costs import expected_seconds
+from lab.errors import AutopilotError, refused
+from lab.files import read_model
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.paths import existing
+from lab.records import SessionRecord
+from lab.text import lasting, number, short
+from training.machine import room_for
+from training.probe import Probe
+from training.run import NEEDED
+from training.runner import ProcessRunner
+
+TOKENS = 50_000
+"""Of one analysis, where none was made here yet (docs/benchmarks.md, `benchmarks.prompt`)."""
+KEPT_MIB = 2.0
+"""What a run leaves on the disk, where none was made here yet: metrics, last weights, report, pictures."""
+RARELY = 1000
+"""Runs that a session without limits is taken to have, where something is multiplied by them."""
+
+
+@runtime_checkable
+class Endpoint(Protocol):
+    """A model that may not be there."""
+
+    def check(self) -> None:
+        """Make sure that it answers and can do this work; raises ModelError where not."""
+
+
+@dataclass
+class Preflight:
+    """Everything that is known before the first run."""
+
+    record: SessionRecord
+    config: Config
+    notebook: Notebook
+    inventory: Inventory
+    runner: ProcessRunner
+    endpoint: Endpoint | None
+    """None for the offline researcher."""
+    approver: Approver
+    price: Price | None
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and text of what will happen.
+
+        Raises:
+            InvalidInput: the disk has no room for it.
+            ModelError: the endpoint does not answer, or its model can't do this work.
+        """
+        disk, endpoint = self._disk(), self._endpoint()
+        seconds, how = self._seconds()
+        runs, which = self._runs(seconds)
+        return [
+            ("objective", self._objective()),
+            ("device", self._device()),
+            ("time", f"{_about(seconds)} a run of {self.record.seeds} replicates ({how})"),
+            ("budget", f"{self._budgets()}: {which}"),
+            ("model", f"{endpoint}{self._tokens(runs)}"),
+            ("approval", self._approval()),
+            ("fresh seeds", self._fresh()),
+            ("disk", disk),
+        ]
+
+    def _objective(self) -> str:
+        record, task = self.record, self.record.task
+        steps = short(int(self.config.train["total_timesteps"] or 0))
+        return (
+            f"{record.objective} on {record.env_name}, preset {record.preset}: {record.seeds} replicates of {steps}"
+            f" steps a run, scored on {task.slots} agents in a fixed evaluation; the baseline has"
+            f" {max(record.seeds, 5)} replicates, for the noise floor"
+        )
+
+    def _device(self) -> str:
+        device = self._resolved()
+        environment = self.inventory.environment(self.record.env_name)
+        count = room_for(self.config, environment, device, self.record.parallel)
+        return f"{device}, {count} replicate{'s' if count > 1 else ''} at once"
+
+    def _resolved(self) -> str:
+        device = str(self.config.train["device"])
+        return self.inventory.devices[0] if device == "auto" else device
+
+    def _seconds(self) -> tuple[float, str]:
+        """How long a run takes, and how that is known: from runs like it, else measured for a moment."""
+        found = expected_seconds(self.notebook, self.config, self.record.group, self.record.seeds)
+        if found is not None and not found.rough:
+            return found.seconds, f"as {len(found.runs)} run{'s' if len(found.runs) > 1 else ''} here took"
+        environment = self.inventory.environment(self.record.env_name)
+        root = str(self.notebook.workspace.root.absolute())
+        measured = Probe(self.config, environment, self.inventory, self.runner, root).measure(self.config)
+        if measured is None:
+            raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: 'autopilot doctor'")
+        steps = int(self.config.train["total_timesteps"] or 0) * self.record.seeds
+        speed = f"{measured.sps:,.0f} SPS in all, measured just now; the evaluation comes on top"
+        return steps / measured.sps, speed
+
+    def _runs(self, seconds: float) -> tuple[float, str]:
+        limits = self.record.budgets
+        by_time = limits.hours * 3600 / seconds if limits.hours else None
+        most = limits.max_runs
+        if by_time is not None and (most is None or by_time < most):
+            return by_time, f"time for about {max(1, round(by_time))} runs, while the model thinks or not"
+        if most is not None:
+            return most, f"{most} runs take about {_about(most * seconds)}"
+        return RARELY, "without a limit of time or runs: 'autopilot stop' ends it"
+
+    def _budgets(self) -> str:
+        limits = self.record.budgets
+        parts = [
+            f"{limits.hours:g} h" if limits.hours else "",
+            f"{limits.max_runs} runs" if limits.max_runs else "",
+            f"{limits.max_tokens:,} tokens" if limits.max_tokens else "",
+            f"${limits.max_dollars:g}" if limits.max_dollars else "",
+        ]
+        return ", ".join(filter(None, parts)) or "none"
+
+    def _endpoint(self) -> str:
+        if self.endpoint is None:
+            return "the offline researcher: no model, no tokens"
+        begun = time.monotonic()
+        self.endpoint.check()
+        return f"{self.record.model} answered within {time.monotonic() - begun:.1f} s"
+
+    def _tokens(self, runs: float) -> str:
+        if self.endpoint is None:
+            return ""
+        each, how = self._tokens_each()
+        limits = self.record.budgets
+        said = f"; about {each:,.0f} tokens an analysis ({how})"
+        if self.price is None:
+            said += "; its price is not known ([prices] in autopilot.toml)"
+        else:
+            dollars = each * (0.95 * self.price.input + 0.05 * self.price.output) / 1e6
+            said += f", ${dollars:.3f} at the price that is known, ${dollars * runs:.2f} for {runs:,.0f} runs"
+        if limits.max_tokens and limits.max_tokens < each * runs:
+            said += f"; the tokens are used up after about {limits.max_tokens / each:,.0f} analyses"
+        return said
+
+    def _tokens_each(self) -> tuple[float, str]:
+        """Tokens of an analysis by earlier sessions of this model here."""
+        spent, runs = 0, 0
+        for path in self.notebook.workspace.sessions.glob("*/session.json"):
+            try:
+                other = read_model(path, SessionRecord)
+            except (AutopilotError, OSError):
+                continue
+            if other.model == self.record.model and other.spent.tokens:
+                spent += other.spent.tokens
+                runs += sum(not run.replicates_of for run in self.notebook.runs(session=other.session_id))
+        return (spent / runs, "as in earlier sessions here") if runs else (TOKENS, "as measured elsewhere")
+
+    def _approval(self) -> str:
+        return {
+            "auto": "auto: every valid proposal is trained",
+            "manual": "manual: each proposal waits for you; meanwhile only the incumbent is trained again",
+            "policy": f"policy: {'; '.join(self.approver.rules)}",
+        }[self.record.approve]
+
+    def _fresh(self) -> str:
+        then = f", then on the preset {self.record.confirm}" if self.record.confirm else ""
+        return f"a promising run is confirmed on fresh seeds{then} before it becomes incumbent"
+
+    def _disk(self) -> str:
+        place = existing(self.notebook.workspace.runs)
+        free, each = shutil.disk_usage(place).free, self._bytes_each()
+        if free < NEEDED:
+            rule = f"has {free / 2**20:.0f} MiB free, and a training needs {NEEDED / 2**20:.0f} MiB"
+            raise refused("workspace", str(self.notebook.workspace.root), rule, "make room, or another --workspace")
+        return f"{free / 2**30:,.1f} GiB free; a run leaves about {number(each / 2**20)} MiB"
+
+    def _bytes_each(self) -> float:
+        latest = [run for run in self.notebook.latest(5, self.record.env_name) if run.state.ended]
+        sizes = [_size(self.notebook.workspace.run(run.run_id).dir) for run in latest]
+        return sum(sizes) / len(sizes) if sizes else KEPT_MIB * 2**20
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _about(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else lasting(seconds)

@@ -1,0 +1,71 @@
+"""One analysis at a time in a thread of its own, so that the trainer need not wait for a model."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from agent.analysis import Analyst, Outcome
+from agent.budget import Budget
+from lab.records import RunRecord
+
+TICK = 0.2
+
+
+@dataclass(frozen=True)
+class Thought:
+    """An analysis under way."""
+
+    run: RunRecord
+    _future: Future[Outcome]
+
+    @property
+    def done(self) -> bool:
+        """It is through, well or badly."""
+        return self._future.done()
+
+    def wait(self, patience: float | None, stop: threading.Event) -> bool:
+        """Give it time; whether it is through then.
+
+        Args:
+            patience: seconds; None for as long as it takes.
+            stop: ends the waiting when it is set; the analysis sees it too, and gives up.
+        """
+        left = patience
+        while not self.done and (left is None or left > 0) and not stop.is_set():
+            wait([self._future], TICK if left is None else min(TICK, left))
+            left = None if left is None else left - TICK
+        return self.done
+
+    def outcome(self) -> Outcome:
+        """What it came to; waits for it.
+
+        Raises:
+            Stopped: it was given up on request.
+        """
+        return self._future.result()
+
+
+@dataclass
+class Thinker:
+    """Has runs analysed, one after the other."""
+
+    analyst: Analyst
+    budget: Budget
+    _pool: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="analysis"), init=False
+    )
+
+    def begin(self, run: RunRecord, steps_left: int | None) -> Thought:
+        """Begin to analyse a run.
+
+        Args:
+            run: it has ended.
+            steps_left: agent steps that the session's time leaves; None without a limit.
+        """
+        work: Callable[[], Outcome] = lambda: self.analyst.analyse(run, self.budget, steps_left)  # noqa: E731
+        return Thought(run, self._pool.submit(work))
+
+    def close(self) -> None:
+        """Wait for what is under way; it ends soon once the session is stopped."""
+        self._pool.shutdown()
