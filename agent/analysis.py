@@ -30,6 +30,8 @@ from tools.registry import Toolbox
 from tools.reporting import checked_draft
 from training.run import Stopped
 
+CONTROL = "this run is of the control arm, whose next config comes from the sampler alone"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -93,6 +95,27 @@ class Analyst:
         self._keep(run, None)
         return Outcome(context.proposal, context.ended, fell_back)
 
+    def report_control(self, run: RunRecord) -> None:
+        """Report on a run of the control arm: by the offline researcher, and without a proposal.
+
+        Args:
+            run: it has ended.
+
+        Raises:
+            Stopped: on request; nothing was written.
+        """
+        score_predictions(self.notebook, run, self.proposals.origin(run))
+        context = self._context(run, "offline", None)
+        try:
+            self._analysis(OfflineResearcher(), context, Budget()).run()
+        except GaveUp as error:
+            raise Stopped("stopped on request") from error
+        without_proposal(context)
+        if context.report is not None:
+            checked = checked_draft(context, context.report)
+            report = finished_report(self.inventory, context, context.report, checked, "offline")
+            write_report(self.notebook, run, report, checked)
+
     def recover(self, run: RunRecord) -> None:
         """Stage what an analysis led to that was killed between its report and its proposal."""
         paths = self.notebook.workspace.run(run.run_id)
@@ -140,6 +163,13 @@ class Analyst:
             path, model=model.name, tools=toolbox.schemas, opening=opening, situation=situation, **about
         )
         return Analysis(model, toolbox, context, transcript, opening, budget, self.should_stop)
+
+
+def without_proposal(context: ToolContext) -> None:
+    """Make of an analysis one that only reports, as those of control runs are."""
+    context.proposal, context.ended = None, CONTROL
+    if context.report is not None:
+        context.report.next_step = f"Nothing was proposed: {CONTROL}."
 
 
 def finished_report(

@@ -181,13 +181,13 @@ class BarView:
         from rich.table import Table
         from rich.text import Text
 
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis")
+        grid = Table.grid(padding=(0, 1), expand=True)
+        grid.add_column(style="dim", width=9)
+        grid.add_column(ratio=1)
         if self._run is not None:
             grid.add_row("training", self._bar(self._run))
         for label, text in self._lines:
-            grid.add_row(label, Text(plain(text, NOTE_CHARS)))
+            grid.add_row(label, Text(plain(text, NOTE_CHARS), no_wrap=True, overflow="ellipsis"))
         return grid
 
     @staticmethod

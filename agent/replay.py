@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agent.analysis import author_text, cost_text, finished_report
+from agent.analysis import author_text, cost_text, finished_report, without_proposal
 from agent.budget import Budget
 from agent.chat import Message, ModelError, Reply, Usage
 from agent.loop import Analysis, GaveUp
+from agent.sampling import ARM
 from agent.situation import opening_of
 from agent.transcript import Transcript
 from lab.errors import Damaged, NotFound
@@ -145,6 +146,8 @@ class _Again:
         except GaveUp as error:
             self._compare("ending", self.gave_up, str(error))
         self._compare("conversation", [_message(line) for line in self.said], analysis.messages)
+        if self.context.subject.arm == ARM:
+            without_proposal(self.context)
         if self.context.proposal is not None:
             self._compare_proposal(self.context.proposal)
         if self.context.report is not None and self.context.done:

@@ -23,6 +23,7 @@ from agent.digest import write_digest
 from agent.facts import changed_text, outcome_text
 from agent.journal import Journal, Teller, View
 from agent.recovery import recover
+from agent.sampling import ARM
 from agent.sole import sole_session
 from agent.standing import standing
 from agent.thinking import Thinker, Thought
@@ -125,7 +126,7 @@ class Session:
         """
         if self.stop.is_set() or self.pause.is_set():
             raise Stopped("stopped on request")
-        if self.untrained() is not None or self.unreported() is not None:
+        if self.untrained() is not None or self.unreported():
             return None  # what was begun is finished first
         return self.enough()
 
@@ -154,10 +155,10 @@ class Session:
         """The first run of this session that has not ended."""
         return next((run for run in self.mine() if not run.state.ended), None)
 
-    def unreported(self) -> RunRecord | None:
-        """The first run of this session that has ended and has no report; fresh seeds of others get none."""
+    def unreported(self) -> list[RunRecord]:
+        """The runs of this session that have ended and have no report; fresh seeds of others get none."""
         own = [run for run in self.mine() if run.state.ended and not run.replicates_of]
-        return next((run for run in own if not self.notebook.workspace.run(run.run_id).report.exists()), None)
+        return [run for run in own if not self.notebook.workspace.run(run.run_id).report.exists()]
 
     def latest(self) -> RunRecord | None:
         """The newest run to be analysed: this session's, else the newest of the group, whoever made it."""
@@ -166,9 +167,16 @@ class Session:
         return next(iter((mine or ended)[-1:]), None)
 
     def think(self) -> Thought | None:
-        """Begin the analysis that is due: of a run that has none, else for a proposal where none waits."""
-        subject = self.unreported() or (self.latest() if self.proposal_wanted() else None)
-        return None if subject is None else self.thinker.begin(subject, self.steps_left())
+        """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
+
+        Runs of the control arm are no business of the model's, which would fall behind by each: the offline researcher
+        reports on them first.
+        """
+        due = self.unreported()
+        controls = [run for run in due if run.arm == ARM]
+        subject = next((run for run in due if run.arm != ARM), None)
+        subject = subject or (self.latest() if self.proposal_wanted() else None)
+        return self.thinker.begin(subject, self.steps_left(), controls) if subject or controls else None
 
     def proposal_wanted(self) -> bool:
         """Nothing is approved or waits for a decision, and another run may be begun."""
@@ -253,8 +261,10 @@ class Session:
         if thought is self._noted:
             return
         outcome, self._noted = thought.outcome(), thought
+        if outcome is None:
+            return
         staged = outcome.proposal.proposal_id if outcome.proposal else None
-        self.journal.event("analysed", run=thought.run.run_id, staged=staged, fell_back=outcome.fell_back)
+        self.journal.event("analysed", run=thought.subject, staged=staged, fell_back=outcome.fell_back)
         if outcome.fell_back:
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         if outcome.proposal:

@@ -15,17 +15,14 @@ from agent.facts import (
     score_text,
     verdict_text,
 )
-from agent.sole import holder
 from lab.claims.checking import MARKS, Checked
 from lab.environments import objective_of
 from lab.errors import Damaged
-from lab.files import read_lines, read_model
 from lab.inventory import Environment
 from lab.notebook import Notebook
-from lab.paths import Workspace, is_id
 from lab.proposals import Proposals
 from lab.questions import Questions
-from lab.records import Confirmation, Proposal, RunRecord, SessionRecord
+from lab.records import Confirmation, Proposal, RunRecord
 from lab.text import plain, short
 from lab.validate import space_of
 
@@ -78,11 +75,11 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
         score = f"{metric} {score_text(notebook, run, metric)}" if row["score"] else ""
         env = f"{run.env_name.removeprefix('puffer_')} {run.preset}"
         table.add_row(*(Text(cell) for cell in (run.run_id, row["state"], env, row["changed"], score, verdict)))
-    _print(table)
+    say(table)
     if any(row["incumbent"] for row in rows):
-        _print("* incumbent")
+        say("* incumbent")
     for name, why in notebook.damaged.items():
-        _print(f"passed over: {name}: {why}")
+        say(f"passed over: {name}: {why}")
 
 
 def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
@@ -97,9 +94,9 @@ def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
         table.add_row(
             *(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, changes, why))
         )
-    _print(table)
+    say(table)
     for name, why in proposals.damaged.items():
-        _print(f"passed over: {name}: {why}")
+        say(f"passed over: {name}: {why}")
 
 
 def show_run(notebook: Notebook, run: RunRecord) -> None:
@@ -121,17 +118,17 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     )
     for key in head:
         if row[key] not in (None, ""):
-            _print(f"{key:13} {row[key]}")
+            say(f"{key:13} {row[key]}")
     for label, text in _details(notebook, run):
-        _print(f"{label:13} {text}")
+        say(f"{label:13} {text}")
     summary = notebook.summary(run.run_id)
     if summary:
         table = _table("metric", "mean", "low", "high", "n")
         for name, metric in summary.metrics.items():
             cells = (plain(name, 60), metric.mean, metric.low, metric.high, metric.n)
             table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
-        _print(table)
-    _print(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
+        say(table)
+    say(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
 
 
 def print_comparison(found: dict[str, Any]) -> None:
@@ -139,18 +136,18 @@ def print_comparison(found: dict[str, Any]) -> None:
     from rich.text import Text
 
     effect = "" if found["effect"] is None else difference_text(found["effect"], found["low"], found["high"])
-    _print(f"{found['run_id']} against {found['against']}")
-    _print(f"{'verdict':13} {found['verdict']}: {found['metric']} {effect} ({found['method']})")
+    say(f"{found['run_id']} against {found['against']}")
+    say(f"{'verdict':13} {found['verdict']}: {found['metric']} {effect} ({found['method']})")
     for confound in found["confounds"]:
-        _print(f"{'confounded':13} {confound}")
+        say(f"{'confounded':13} {confound}")
     if "caution" in found:
-        _print(f"{'caution':13} {found['caution']}")
+        say(f"{'caution':13} {found['caution']}")
     changed = [f"{key} {short(old)} → {short(new)}" for key, (old, new) in found["changed"].items()]
-    _print(f"{'changed':13} {', '.join(changed) or 'nothing but the seeds'}")
+    say(f"{'changed':13} {', '.join(changed) or 'nothing but the seeds'}")
     table = _table("metric", "run", "against")
     for name, means in found["means"].items():
         table.add_row(*(Text(cell) for cell in (plain(name, 60), short(means["run"]), short(means["against"]))))
-    _print(table)
+    say(table)
 
 
 def print_checked(found: Checked) -> None:
@@ -160,7 +157,7 @@ def print_checked(found: Checked) -> None:
     for claim in sorted(found.claims, key=lambda claim: order[claim.status]):
         sign = {"verified": "✓", "contradicted": "✗", "unsupported": "?"}[claim.status]
         table.add_row(sign, claim.section, plain(claim.quote, 80), plain(claim.evidence, 160))
-    _print(table)
+    say(table)
     for cause in found.causes:
         if cause.marks:
             why = "; ".join(MARKS[mark] for mark in cause.marks)
@@ -178,10 +175,10 @@ def became_text(found: Confirmation) -> str:
 
 def print_confirmation(found: Confirmation) -> None:
     """Print what a confirmation came to."""
-    _print(f"{found.candidate} {became_text(found)}: {found.why}")
-    _print(f"laid down beforehand: level {found.level:.3g}, smallest effect that matters {found.min_effect:.4g}")
+    say(f"{found.candidate} {became_text(found)}: {found.why}")
+    say(f"laid down beforehand: level {found.level:.3g}, smallest effect that matters {found.min_effect:.4g}")
     if found.effect is not None:
-        _print(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
+        say(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
 
 
 def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
@@ -216,59 +213,6 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
     return found
 
 
-def status(workspace: Workspace) -> dict[str, Any]:
-    """What goes on: the running session if there is one, else the latest; how far it is; what waits."""
-    running = holder(workspace)
-    sessions = sorted(path.name for path in workspace.sessions.iterdir()) if workspace.sessions.is_dir() else []
-    name = running["session"] if running else (sessions[-1] if sessions else None)
-    found: dict[str, Any] = {"running": running, "session": None, "last_event": None}
-    if name and is_id(name):  # else 'autopilot confirm' is at work
-        paths = workspace.session(name)
-        try:
-            found["session"] = read_model(paths.session, SessionRecord).model_dump(mode="json")
-        except (Damaged, FileNotFoundError) as error:
-            found["damaged"] = f"session {name} can't be read: {error}"
-        found["last_event"] = next(iter(list(read_lines(paths.events))[-1:]), None)
-    states = [run.state.value for run in Notebook(workspace).runs() if run.session == name]
-    found["runs"] = {state: states.count(state) for state in sorted(set(states))}
-    live = [p for p in Proposals(workspace).all() if p.state.value in ("staged", "approved")]
-    found["waiting"] = [proposal_row(proposal) for proposal in live]
-    return found
-
-
-def print_status(found: dict[str, Any]) -> None:
-    """Print what `status` found."""
-    session = found["session"]
-    running = found["running"]
-    if "damaged" in found:
-        _print(found["damaged"])
-    elif session is None and running:
-        _print(f"'autopilot {running['session']}' is running: process {running['pid']}, since {running['since']}")
-    elif session is None:
-        _print("no session yet: 'autopilot start' begins one")
-    if session is None:
-        return
-    if running:
-        how = f"running: process {running['pid']}, since {running['since']}, for {running['age'] or 'a moment'}"
-    else:
-        how = f"ended: {session['ended_because']}" if session["ended"] else "interrupted: 'autopilot resume' goes on"
-    _print(f"session    {session['session_id']} ({how})")
-    _print(f"on         {session['env_name']}, {session['preset']}, {session['objective']}, model {session['model']}")
-    _print(f"runs       {', '.join(f'{count} {state}' for state, count in found['runs'].items()) or 'none'}")
-    limits = [f"{value:g} {key.removeprefix('max_')}" for key, value in session["budgets"].items() if value is not None]
-    _print(f"budget     {', '.join(limits) or 'none'}")
-    spent = session["spent"]
-    dollars = f", ${spent['dollars']:.2f}" if spent["dollars"] else ""
-    _print(f"spent      {spent['seconds'] / 3600:.2f} h, {spent['tokens']:,} tokens{dollars}")
-    if found["last_event"]:
-        event = {key: value for key, value in found["last_event"].items() if key not in ("time", "event") and value}
-        told = " ".join(f"{key} {value}" for key, value in event.items())
-        _print(f"last       {found['last_event']['event']} {told} at {found['last_event']['time'][:19]} UTC")
-    for proposal in found["waiting"]:
-        changes = ", ".join(f"{key} = {value}" for key, value in proposal["overrides"].items())
-        _print(f"{proposal['state']:10} {proposal['proposal_id']}: {changes}")
-
-
 def print_space(environment: Environment) -> None:
     """Print the search space of an environment."""
     from rich.text import Text
@@ -277,9 +221,9 @@ def print_space(environment: Environment) -> None:
     for key, parameter in space_of(environment).items():
         who = "proposable" if parameter.proposable else "person only"
         table.add_row(*(Text(cell) for cell in (key, parameter.range, parameter.scale.value, who, parameter.doc)))
-    _print(table)
+    say(table)
     if elsewhere := sorted(set(environment.limits) - set(space_of(environment))):
-        _print(f"[space] in autopilot.toml limits no key of this environment with {', '.join(elsewhere)}")
+        say(f"[space] in autopilot.toml limits no key of this environment with {', '.join(elsewhere)}")
 
 
 def print_markdown(text: str) -> None:
@@ -302,7 +246,8 @@ def _table(*columns: str) -> Any:
     return table
 
 
-def _print(what: Any) -> None:
+def say(what: Any) -> None:
+    """Print a text, harmless and without breaking its lines, or something of rich's."""
     from rich.console import Console
     from rich.text import Text
 

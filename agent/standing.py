@@ -1,9 +1,10 @@
 """How a session stands, in a few lines: the same for the live view, `status` and whoever asks."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.facts import changed_text, score_text
-from lab.environments import objective_of
+from lab.environments import metrics_of, objective_of
+from lab.files import last_line
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.records import Group, ProposalState, SessionRecord
@@ -41,6 +42,34 @@ def standing_of(
     return lines
 
 
+def training_of(notebook: Notebook, session: str) -> dict[str, Any] | None:
+    """The run of a session that trains: what it changes, steps done of all, its score so far; None while none does."""
+    running = notebook.index.records("session = ? AND state = 'running'", (session,))
+    if not running:
+        return None
+    run = running[0]
+    total = int(notebook.config(run.run_id).train["total_timesteps"] or 0)
+    metric, _ = objective_of(run.objective, run.env_name)
+    known, steps, scores, speed = metrics_of(run.env_name).get(metric), 0, [], 0.0
+    for seed in run.seeds:
+        paths = notebook.workspace.run(run.run_id).seed(seed)
+        line = last_line(paths.metrics_live) or {}
+        steps += min(total, int(line.get("agent_steps", 0)))
+        speed += 0.0 if paths.result.exists() else float(line.get("SPS", 0.0))
+        raw = line.get(f"environment/{known.source if known else metric}")
+        scores += [raw * (known.scale if known else 1.0)] if isinstance(raw, (int, float)) else []
+    return {
+        "run_id": run.run_id,
+        "changed": changed_text(notebook, run),
+        "since": run.started.isoformat() if run.started else None,
+        "steps": steps,
+        "total_steps": total * len(run.seeds),
+        "sps": speed,
+        "metric": metric,
+        "score": sum(scores) / len(scores) if scores else None,
+    }
+
+
 def _incumbent(notebook: Notebook, group: Group) -> str:
     name = notebook.incumbent(group)
     if name is None:
@@ -51,7 +80,7 @@ def _incumbent(notebook: Notebook, group: Group) -> str:
 
 
 def _queue(proposals: Proposals, group: Group) -> str:
-    wanted = {ProposalState.APPROVED: "approved", ProposalState.STAGED: "waits for a decision"}
+    wanted = {ProposalState.APPROVED: "approved", ProposalState.STAGED: "staged"}
     found = []
     for proposal in proposals.all():
         if proposal.group == group and proposal.state in wanted:

@@ -1,7 +1,7 @@
 """One analysis at a time in a thread of its own, so that the trainer need not wait for a model."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -16,8 +16,9 @@ TICK = 0.2
 class Thought:
     """An analysis under way."""
 
-    run: RunRecord
-    _future: Future[Outcome]
+    subject: str | None
+    """The run that the model analyses; None where only reports of control runs are written."""
+    _future: Future[Outcome | None]
 
     @property
     def done(self) -> bool:
@@ -37,8 +38,8 @@ class Thought:
             left = None if left is None else left - TICK
         return self.done
 
-    def outcome(self) -> Outcome:
-        """What it came to; waits for it.
+    def outcome(self) -> Outcome | None:
+        """What the model came to; waits for it.
 
         Raises:
             Stopped: it was given up on request.
@@ -56,15 +57,21 @@ class Thinker:
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="analysis"), init=False
     )
 
-    def begin(self, run: RunRecord, steps_left: int | None) -> Thought:
+    def begin(self, run: RunRecord | None, steps_left: int | None, controls: Sequence[RunRecord] = ()) -> Thought:
         """Begin to analyse a run.
 
         Args:
-            run: it has ended.
+            run: it has ended; None where only the others are due.
             steps_left: agent steps that the session's time leaves; None without a limit.
+            controls: runs of the control arm, ended, that are reported on before.
         """
-        work: Callable[[], Outcome] = lambda: self.analyst.analyse(run, self.budget, steps_left)  # noqa: E731
-        return Thought(run, self._pool.submit(work))
+
+        def work() -> Outcome | None:
+            for control in controls:
+                self.analyst.report_control(control)
+            return None if run is None else self.analyst.analyse(run, self.budget, steps_left)
+
+        return Thought(run.run_id if run else None, self._pool.submit(work))
 
     def close(self) -> None:
         """Wait for what is under way; it ends soon once the session is stopped."""

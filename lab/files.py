@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,6 +123,25 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(value, dict):
                 yield value
+
+
+TAIL = 16_384
+"""Bytes of a line file's end in which its last line is looked for."""
+
+
+def last_line(path: Path) -> dict[str, Any] | None:
+    """The last whole JSON object of a line file; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        with suppress(ValueError):
+            if isinstance(value := json.loads(line), dict):
+                return value
+    return None
 
 
 @contextmanager

@@ -174,8 +174,9 @@ def stop(
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """What goes on, how far it is, what waits for a decision."""
-    from agent.show import emit_json, print_status
-    from agent.show import status as look
+    from agent.show import emit_json
+    from agent.status import print_status
+    from agent.status import status as look
 
     found = look(context.obj)
     emit_json(found) if as_json else print_status(found)

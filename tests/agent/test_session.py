@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.analysis import Analyst
-from agent.chat import ChatModel, Message, Reply
-from agent.live import LineView
+from agent.chat import Message, Reply
 from agent.offline import OfflineResearcher
 from agent.session import Session
 from agent.show import runs_table
@@ -22,42 +20,12 @@ from agent.sole import sole_session
 from lab.claims.checking import Checked
 from lab.errors import Busy
 from lab.files import read_lines, read_model
-from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import Budgets, ProposalState, RunState, SessionRecord, new_id, now
-from tests.conftest import ENV
+from lab.records import Budgets, ProposalState, RunState, SessionRecord
+from tests.agent.conftest import Make, events
 from training.fake import FakeRunner
 from training.protocol import Progress
-
-Make = Callable[..., Session]
-
-
-@pytest.fixture
-def make_session(notebook: Notebook, inventory: Inventory) -> Make:
-    def make(
-        runner: FakeRunner | None = None,
-        record: SessionRecord | None = None,
-        model: ChatModel | None = None,
-        **fields: Any,
-    ) -> Session:
-        created = now()
-        fresh = {
-            "session_id": new_id(created), "env_name": ENV, "preset": "quick", "objective": "perf:max",
-            "model": "offline", "approve": "auto", "seeds": 2, "budgets": Budgets(max_runs=4), "created": created,
-        }  # fmt: skip
-        record = record or SessionRecord.model_validate({**fresh, **fields})
-        stop = threading.Event()
-        model, queue = model or OfflineResearcher(), Proposals(notebook.workspace)
-        analyst = Analyst(notebook, queue, inventory, model, record.session_id, stop.is_set)
-        return Session(record, notebook, inventory, runner or FakeRunner(), analyst, LineView(), stop, patience=None)
-
-    return make
-
-
-def events(session: Session) -> list[str]:
-    path = session.notebook.workspace.session(session.record.session_id).events
-    return [line["event"] for line in read_lines(path)]
 
 
 def test_a_night_baseline_first_then_what_was_staged(

@@ -23,7 +23,7 @@ from tests.conftest import Cli
 from tests.training.conftest import LONG, Train
 from training.process import ForkServer, Worker, start_worker
 from training.protocol import Progress, Ready
-from training.run import Options, train_run
+from training.run import ATTEMPTS, Options, train_run
 from training.runner import ProcessRunner
 
 pytestmark = pytest.mark.slow
@@ -34,17 +34,24 @@ def training_processes(real: ProcessRunner) -> list[psutil.Process]:
     return psutil.Process(real._server.pid).children(recursive=True)
 
 
-def test_a_worker_that_the_system_kills(train: Train, real: ProcessRunner) -> None:
-    killed: list[int] = []
+@pytest.mark.parametrize("times", [1, ATTEMPTS])
+def test_a_worker_that_the_system_kills(train: Train, real: ProcessRunner, times: int) -> None:
+    killed: set[int] = set()
 
     def kill(progress: Progress) -> None:
-        if not killed:
-            killed.append(training_processes(real)[0].pid)
-            os.kill(killed[0], signal.SIGKILL)
+        pid = training_processes(real)[0].pid
+        if len(killed) < times and pid not in killed:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
 
-    found = train({**LONG, "autopilot.seeds": 1}, on_progress=kill)
+    found = train({"train.total_timesteps": 2_000_000, "autopilot.seeds": 1}, on_progress=kill)
+    assert len(killed) == times
+    if times < ATTEMPTS:  # once may be anybody's mistake: the run is begun again, and its attempts are counted
+        assert (found.state, found.attempt) == (RunState.FINISHED, times + 1)
+        return
     assert found.state is RunState.FAILED
     assert "was killed by signal 9 (SIGKILL: often the system, out of memory)" in (found.reason or "")
+    assert f"was begun {ATTEMPTS} times" in (found.reason or "")
     assert train({"autopilot.seeds": 1}).state is RunState.FINISHED
 
 
@@ -58,13 +65,13 @@ def test_a_worker_that_gets_a_sigterm(train: Train, real: ProcessRunner) -> None
     assert "SIGTERM" in (found.reason or "")
 
 
-@pytest.mark.parametrize(("times", "state"), [(1, RunState.FINISHED), (2, RunState.FAILED)])
+@pytest.mark.parametrize(("times", "state"), [(1, RunState.FINISHED), (ATTEMPTS, RunState.FAILED)])
 def test_the_server_that_forks_is_killed(train: Train, real: ProcessRunner, times: int, state: RunState) -> None:
     killed: set[int] = set()
 
     def kill(progress: Progress) -> None:
         assert real._server is not None
-        if real._server.alive() and len(killed) < times:
+        if real._server.pid not in killed and len(killed) < times:
             killed.add(real._server.pid)
             os.kill(real._server.pid, signal.SIGKILL)
 

@@ -1,0 +1,54 @@
+"""Sessions on the fake runner, and what they say."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent.analysis import Analyst
+from agent.chat import ChatModel
+from agent.live import LineView
+from agent.offline import OfflineResearcher
+from agent.session import Session
+from lab.files import read_lines
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.proposals import Proposals
+from lab.records import Budgets, SessionRecord, new_id, now
+from tests.conftest import ENV
+from training.fake import FakeRunner
+from training.runner import Runner
+
+Make = Callable[..., Session]
+
+
+@pytest.fixture
+def make_session(notebook: Notebook, inventory: Inventory) -> Make:
+    def make(
+        runner: Runner | None = None,
+        record: SessionRecord | None = None,
+        model: ChatModel | None = None,
+        parts: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> Session:
+        created = now()
+        fresh = {
+            "session_id": new_id(created), "env_name": ENV, "preset": "quick", "objective": "perf:max",
+            "model": "offline", "approve": "auto", "seeds": 2, "budgets": Budgets(max_runs=4), "created": created,
+        }  # fmt: skip
+        record = record or SessionRecord.model_validate({**fresh, **fields})
+        stop = threading.Event()
+        model, queue = model or OfflineResearcher(), Proposals(notebook.workspace)
+        analyst = Analyst(notebook, queue, inventory, model, record.session_id, stop.is_set)
+        parts = {"patience": None, **(parts or {})}
+        if "approver" in parts and parts["approver"].mode == "policy":
+            analyst.permits, analyst.rules = parts["approver"].permits, parts["approver"].rules
+        return Session(record, notebook, inventory, runner or FakeRunner(), analyst, LineView(), stop, **parts)
+
+    return make
+
+
+def events(session: Session) -> list[str]:
+    path = session.notebook.workspace.session(session.record.session_id).events
+    return [line["event"] for line in read_lines(path)]
