@@ -114,13 +114,14 @@ class Night:
         Raises:
             AutopilotError: it can't: no room on the disk, no answer from the endpoint.
         """
-        sys.stdout.write(f"session {self.record.session_id}\n")
-        sys.stdout.flush()
-        self.runner.warm(device=self.inventory.devices[0])
         endpoint = self.model if isinstance(self.model, Endpoint) else None
         preflight = Preflight(
             self.record, config, self.notebook, self.inventory, self.runner, endpoint, self.approver, self.price
         )
+        preflight.require()
+        sys.stdout.write(f"session {self.record.session_id}\n")
+        sys.stdout.flush()
+        self.runner.warm(device=self.inventory.devices[0])
         try:
             for label, text in preflight.lines():
                 sys.stdout.write(f"  {label:12} {plain(text, 1000)}\n")

@@ -51,15 +51,24 @@ class Preflight:
     """None for the offline researcher."""
     approver: Approver
     price: Price | None
+    _told: tuple[str, str] = ("", "")
 
-    def lines(self) -> list[tuple[str, str]]:
-        """Label and text of what will happen.
+    def require(self) -> None:
+        """Make sure that it can begin.
 
         Raises:
             InvalidInput: the disk has no room for it.
             ModelError: the endpoint does not answer, or its model can't do this work.
         """
-        disk, endpoint = self._disk(), self._endpoint()
+        self._told = (self._disk(), self._endpoint())
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and text of what will happen.
+
+        Raises:
+            AutopilotError: the config can't be trained.
+        """
+        disk, endpoint = self._told
         seconds, how = self._seconds()
         runs, which = self._runs(seconds)
         return [

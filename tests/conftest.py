@@ -121,6 +121,17 @@ def cli(workspace: Workspace) -> Cli:
     return run
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 MiB of its own."""
+    place = tmp_path / "small disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)], check=False).returncode:
+        pytest.skip("mounting a file system is not allowed here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
 def tree(root: Path) -> dict[str, bytes]:
     """Every file below a folder with its content: equal trees mean that nothing was changed. The index is no record."""
     if not root.exists():

@@ -192,17 +192,6 @@ def test_an_environment_that_ends_the_process(train: Train, module: Callable[[st
 # --- a full disk -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 48 MiB of its own."""
-    place = tmp_path / "small disk"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)], check=False).returncode:
-        pytest.skip("mounting a file system is not allowed here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 def test_a_disk_that_fills_while_it_trains(
     small_disk: Path, real: ProcessRunner, inventory: Inventory, config: Config
 ) -> None:

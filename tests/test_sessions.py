@@ -1,0 +1,85 @@
+"""Sessions from the command line: detached, looked at, stopped, gone on with, refused."""
+
+import re
+
+import psutil
+import pytest
+
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.records import RunState
+from tests.conftest import Cli
+
+SHORT = ["--seeds", "2", "--set", "train.total_timesteps=400000", "--set", "autopilot.eval_steps=200"]
+NIGHT = ["start", "--max-runs", "4", "--approve", "auto", *SHORT]
+
+
+def one_line(text: str) -> bool:
+    return text.count("\n") == 1 and text.startswith("autopilot: ") and "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_a_detached_session_is_looked_at_stopped_and_gone_on_with(cli: Cli, workspace: Workspace) -> None:
+    done = cli(*NIGHT, "--detach")
+    assert done.code == 0, done.err
+    assert re.search(r"time +\S+ .* a run of 2 replicates \([\d,]+ SPS in all, measured just now", done.out)
+    assert re.search(r"budget +4 runs: 4 runs take about \d", done.out)
+    found = re.search(r"detached: process (\d+)", done.out)
+    assert found is not None
+    process = psutil.Process(int(found[1]))
+    for command in (NIGHT, ["resume"]):
+        refused = cli(*command)
+        assert (refused.code, one_line(refused.err)) == (1, True), refused.err
+        assert f"process {process.pid}, since 20" in refused.err
+        assert re.search(r", for \d+ (s|min \d\d s);", refused.err)
+    looked = cli("status", "--json").json()
+    assert looked["running"]["pid"] == process.pid
+    assert looked["standing"]["left"].endswith("of 4 runs")
+    stopped = cli("stop")
+    assert "to stop after the present run and its analysis" in stopped.out
+    psutil.wait_procs([process], timeout=60)
+    notebook = Notebook(workspace)
+    runs = notebook.runs()
+    assert 1 <= len(runs) < 4
+    assert {run.state for run in runs} == {RunState.FINISHED}
+    assert "interrupted: 'autopilot resume' goes on" in cli("status").out
+    again = cli(*NIGHT)
+    assert again.code == 0, again.err
+    assert "with these options was interrupted: it is gone on with" in again.out
+    assert "It ended because all 4 runs are done." in again.out
+    assert len(list(workspace.sessions.iterdir())) == 1
+    assert [run.attempt for run in notebook.runs()] == [1] * 4
+    log = workspace.session(looked["session"]["session_id"]).log.read_text()
+    assert "run 1/4 baseline" in log
+
+
+def test_an_endpoint_that_is_not_there_is_said_before_the_night(
+    cli: Cli, workspace: Workspace, unchanged: None
+) -> None:
+    done = cli("start", "--model", "m", "--max-runs", "2", OPENAI_API_KEY="test-key-0123456789")
+    assert (done.code, one_line(done.err)) == (1, True), done.err
+    assert "the endpoint could not be reached" in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--approve", "policy"], ["approve", "would deny everything", "[[policy.allow]]"]),
+        (["--target", "high"], ["target", "must be a number"]),
+        (["--confirm", "fast"], ["confirm", "'fast'", "quick | full | none"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    cli: Cli, workspace: Workspace, unchanged: None, arguments: list[str], words: list[str]
+) -> None:
+    done = cli("start", "--max-runs", "2", *arguments)
+    assert (done.code, one_line(done.err)) == (2, True), done.err
+    assert all(word in done.err for word in words), done.err
+
+
+def test_a_settings_file_that_is_wrong_is_said_too(cli: Cli, workspace: Workspace) -> None:
+    workspace.settings.write_text('[notify]\nwebhook = "nowhere"\n')
+    done = cli("start", "--max-runs", "2")
+    assert (done.code, one_line(done.err)) == (2, True), done.err
+    assert "notify.webhook" in done.err
