@@ -37,8 +37,9 @@ class Choice:
 
     def __post_init__(self) -> None:
         record = self.record
+        candidates = record.candidates or record.budgets.max_runs
         self.incumbency = Incumbency(
-            self.notebook, self.group, record.session_id, record.budgets.max_runs, record.min_effect, record.confirm
+            self.notebook, self.group, record.session_id, candidates, record.min_effect, record.confirm
         )
 
     @property

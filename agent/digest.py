@@ -22,6 +22,8 @@ from lab.records import Confirmation, Group, ProposalState, RunRecord, RunState,
 from lab.stats import detectable
 from lab.text import lasting, number, plain
 
+ROWS = 60
+"""Runs up to which a digest lists all of them."""
 LESSONS = 6
 """That a digest tells, the clearest first."""
 
@@ -38,6 +40,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
     if scored:
         _draw(notebook, session, scored, paths.plots / "best_so_far.png")
+    shown = _shown(notebook, session, list(enumerate(runs, start=1)), metric)
     text = render(
         "digest.md.j2",
         session=session,
@@ -47,7 +50,8 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         comparison=_comparison(notebook, baseline, best, metric, session.seeds),
         confirmations=candidates(notebook, group, own),
         plot="plots/best_so_far.png" if scored else None,
-        runs=[_row(notebook, run, metric) for run in runs],
+        runs=[_row(notebook, number, run, metric) for number, run in shown],
+        left_out=len(runs) - len(shown),
         lessons=lessons(notebook.index, group, LESSONS),
         predictions=standings([one for one in scored_predictions(notebook.workspace) if one.group == group], metric),
         enough=ENOUGH,
@@ -85,9 +89,26 @@ def _own(runs: list[RunRecord]) -> list[RunRecord]:
     return [run for run in runs if run.replicates_of is None]
 
 
-def _row(notebook: Notebook, run: RunRecord, metric: str) -> dict[str, str]:
+def _shown(
+    notebook: Notebook, session: SessionRecord, runs: list[tuple[int, RunRecord]], metric: str
+) -> list[tuple[int, RunRecord]]:
+    """All runs of a short night; of a long one those that matter: baseline, candidates, the best, the latest."""
+    if len(runs) <= ROWS:
+        return runs
+    _, direction = objective_of(session.objective, session.env_name)
+    had = {one.candidate for one in notebook.index.confirmations(group=session.group)}
+    sign = -1 if direction == "max" else 1
+    scores = {run.run_id: found.metrics[metric].mean for _, run in runs if (found := notebook.summary(run.run_id))}
+    own = [run.run_id for _, run in runs if run.replicates_of is None and run.run_id in scores]
+    best = set(sorted(own, key=lambda run_id: sign * scores[run_id])[: ROWS // 3])
+    kept = {run.run_id for _, run in runs[:1] + runs[-(ROWS // 6) :]} | had | best
+    return [(number, run) for number, run in runs if run.run_id in kept or run.replicates_of in had]
+
+
+def _row(notebook: Notebook, number: int, run: RunRecord, metric: str) -> dict[str, str]:
     verdict = notebook.standing(run.run_id)
     return {
+        "number": str(number),
         "run": run.run_id,
         "arm": run.arm,
         "changed": changed_text(notebook, run),

@@ -73,7 +73,7 @@ def interrupted_sessions(workspace: Workspace) -> list[SessionRecord]:
 
 def the_same_again(workspace: Workspace, record: SessionRecord) -> SessionRecord | None:
     """An interrupted session that was asked for in the same words as this one."""
-    of_its_own = {"session_id", "created", "spent", "ended", "ended_because"}
+    of_its_own = {"session_id", "created", "spent", "ended", "ended_because", "candidates"}
     wanted = record.model_dump(exclude=of_its_own)
     return next((r for r in interrupted_sessions(workspace) if r.model_dump(exclude=of_its_own) == wanted), None)
 
@@ -129,6 +129,7 @@ class Night:
         except BaseException:
             self.runner.close()
             raise
+        self.record = self.record.model_copy(update={"candidates": preflight.candidates})
 
     def detach(self) -> None:
         """Leave it to a process of its own, which no terminal ends.

@@ -51,6 +51,8 @@ class Preflight:
     """None for the offline researcher."""
     approver: Approver
     price: Price | None
+    candidates: int | None = None
+    """Runs that there is time for, once that is known."""
     _told: tuple[str, str] = ("", "")
 
     def require(self) -> None:
@@ -71,6 +73,7 @@ class Preflight:
         disk, endpoint = self._told
         seconds, how = self._seconds()
         runs, which = self._runs(seconds)
+        self.candidates = max(1, round(runs)) if runs < RARELY or self.record.budgets.max_runs else None
         return [
             ("objective", self._objective()),
             ("device", self._device()),

@@ -458,6 +458,8 @@ class SessionRecord(Record):
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
     confirm: str | None = None
     """The preset on which a run has to be confirmed too before it is incumbent; None for the session's own alone."""
+    candidates: int | None = None
+    """Runs that it was laid out for when it began, by its time; the error budget is divided among them."""
     target: float | None = None
     """Score of the incumbent, in the objective's units, at which the session is over."""
     budgets: Budgets

@@ -25,6 +25,9 @@ from training.protocol import EVENT, AnyJob, Ended, Progress, Ready, StopRequest
 # Replicates side by side fight over the cores when each takes all of them for its own.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+PRIVATE = ("OPENAI_API_KEY", "AUTOPILOT_WEBHOOK")
+"""Of the environment: no business of a process that runs the user's own modules."""
+
 Event = Ready | Progress | Ended
 
 
@@ -33,7 +36,7 @@ class Launched:
 
     def __init__(self, role: str, threads: int, theirs: socket.socket) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        inherited = {key: value for key, value in os.environ.items() if key != "OPENAI_API_KEY"}  # no business of its
+        inherited = {key: value for key, value in os.environ.items() if key not in PRIVATE}
         environment = {**inherited, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
         # -P: a folder of the user's that is called training or lab must not be taken for ours.
         command = [sys.executable, "-P", "-m", "training.worker", str(os.getpid()), str(theirs.fileno()), role]
