@@ -7,14 +7,16 @@ from agent.approval import Approver
 from agent.journal import Journal
 from agent.sampling import sampled
 from lab.config import Config
+from lab.costs import expected_seconds
 from lab.errors import InvalidInput
-from lab.incumbency import Incumbency, Need, repeat
+from lab.incumbency import Incumbency, Need, fresh_config, repeat
 from lab.inventory import Inventory
 from lab.judgement import FAILURES, failures
 from lab.notebook import Notebook
 from lab.presets import preset as preset_named
 from lab.proposals import Proposals, refuse_unfit
 from lab.records import Confirmation, Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord
+from lab.text import lasting
 from lab.variants import chosen
 
 BASELINE_SEEDS = 5
@@ -37,6 +39,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         record = self.record
+        self._put_off: set[Need] = set()
         candidates = record.candidates or record.budgets.max_runs
         self.incumbency = Incumbency(
             self.notebook, self.group, record.session_id, candidates, record.min_effect, record.confirm
@@ -51,13 +54,18 @@ class Choice:
         """The session's runs, oldest first."""
         return self.notebook.runs(session=self.record.session_id)
 
-    def begin(self, steps_left: int | None) -> RunRecord | None:
-        """The next run, queued: the baseline, fresh seeds of a promising run, what was approved; None when none may."""
+    def begin(self, steps_left: int | None, seconds_left: float | None = None) -> RunRecord | None:
+        """The next run, queued: the baseline, fresh seeds of a promising run, what was approved; None when none may.
+
+        Args:
+            steps_left: agent steps that the session's time is good for; None without a limit.
+            seconds_left: that it has; None without a limit.
+        """
         incumbent = self.notebook.incumbent(self.group)
         if incumbent is None:
             several = max(self.record.seeds, BASELINE_SEEDS)
             return self._create(self.base_config(), dict(self.record.settings), arm="baseline", replicates=several)
-        if (fresh := self.confirm()) is not None:
+        if (fresh := self.confirm(seconds_left)) is not None:
             return fresh
         if self.in_doubt():
             self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
@@ -128,11 +136,17 @@ class Choice:
         most = self.record.budgets.max_runs
         return None if most is None else most - len(self.mine())
 
-    def confirm(self) -> RunRecord | None:
-        """Fresh seeds, queued, for a run that may become incumbent; None when no run is promising."""
+    def confirm(self, seconds_left: float | None = None) -> RunRecord | None:
+        """Fresh seeds, queued, for a run that may become incumbent; None when no run is promising, or no time is left.
+
+        Args:
+            seconds_left: that the session has; None without a limit.
+        """
         while (found := self.incumbency.step()) is not None:
             if isinstance(found, Need):
                 try:
+                    if self._too_long(found, seconds_left):
+                        return None
                     return self._fresh(found)
                 except InvalidInput as error:
                     found = self.incumbency.drop(f"can't be trained on the preset {found.preset}: {error}")
@@ -161,6 +175,20 @@ class Choice:
         environment = self.inventory.environment(self.record.env_name)
         preset = preset_named(self.notebook.workspace, environment, self.record.preset)
         return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
+
+    def _too_long(self, need: Need, seconds_left: float | None) -> bool:
+        """There is no time left for these seeds; whoever reads the digest may go on with them."""
+        if seconds_left is None:
+            return False
+        group = self.group._replace(preset=need.preset or self.group.preset)
+        expected = expected_seconds(self.notebook, fresh_config(self.notebook, need, self.inventory), group, need.seeds)
+        if expected is None or expected.seconds <= seconds_left:
+            return False
+        if need not in self._put_off:
+            self._put_off.add(need)
+            takes = f"{need.seeds} fresh seeds of {need.run} would take {lasting(expected.seconds)}"
+            self.journal.note(f"{takes}, and {lasting(seconds_left)} are left: 'autopilot confirm' trains them later")
+        return True
 
     def _fresh(self, need: Need) -> RunRecord:
         run = repeat(self.notebook, need, self.record.session_id, self.inventory)

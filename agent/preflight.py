@@ -15,7 +15,9 @@ from lab.files import read_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import existing
+from lab.presets import preset
 from lab.records import SessionRecord
+from lab.sequential import GROUP
 from lab.text import lasting, number, short
 from training.machine import room_for
 from training.probe import Probe
@@ -81,7 +83,7 @@ class Preflight:
             ("budget", f"{self._budgets()}: {which}"),
             ("model", f"{endpoint}{self._tokens(runs)}"),
             ("approval", self._approval()),
-            ("fresh seeds", self._fresh()),
+            ("fresh seeds", self._fresh(seconds)),
             ("disk", disk),
         ]
 
@@ -180,9 +182,17 @@ class Preflight:
             "policy": f"policy: {'; '.join(self.approver.rules)}",
         }[self.record.approve]
 
-    def _fresh(self) -> str:
-        then = f", then on the preset {self.record.confirm}" if self.record.confirm else ""
-        return f"a promising run is confirmed on fresh seeds{then} before it becomes incumbent"
+    def _fresh(self, seconds: float) -> str:
+        then = self.record.confirm
+        if then is None:
+            return "a promising run is confirmed on fresh seeds before it becomes incumbent"
+        environment = self.inventory.environment(self.record.env_name)
+        longer = int(preset(self.notebook.workspace, environment, then).train["total_timesteps"] or 0)
+        each = seconds / self.record.seeds * longer / int(self.config.train["total_timesteps"] or 1)
+        return (
+            f"a promising run is confirmed on fresh seeds, then on the preset {then} ({longer:,} steps; {GROUP} seeds"
+            f" take about {_about(GROUP * each)}) before it becomes incumbent"
+        )
 
     def _disk(self) -> str:
         place = existing(self.notebook.workspace.runs)

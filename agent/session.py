@@ -109,7 +109,7 @@ class Session:
         run = self.untrained()
         if run is None and self.enough() is None:
             self.decide()
-            run = self.choice.begin(self.steps_left())
+            run = self.choice.begin(self.steps_left(), self.budget.left())
         thought = self.think()
         if run is not None:
             self.train(run, thought)

@@ -13,6 +13,7 @@ import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lab.config import Config
 from lab.environments import objective_of
 from lab.errors import InvalidInput
 from lab.files import append_line
@@ -250,6 +251,25 @@ class Incumbency:
         return found
 
 
+def fresh_config(notebook: Notebook, need: Need, inventory: Inventory | None = None) -> Config:
+    """What the fresh seeds that a confirmation waits for are trained with.
+
+    Args:
+        notebook: where the run is.
+        need: whose config, on which preset.
+        inventory: of this machine; needed where the preset is another one than the run's.
+
+    Raises:
+        InvalidInput: the changes of the run do not go with that preset.
+    """
+    original, config = notebook.run(need.run), notebook.config(need.run)
+    if need.preset not in (None, original.preset) and inventory is not None:
+        environment = inventory.environment(original.env_name)
+        config = moved(notebook.workspace, environment, config, original.preset, str(need.preset))
+        check_config(config, inventory)
+    return config.without_seed()
+
+
 def repeat(notebook: Notebook, need: Need, session: str | None = None, inventory: Inventory | None = None) -> RunRecord:
     """Queue the fresh seeds that a confirmation waits for.
 
@@ -257,19 +277,15 @@ def repeat(notebook: Notebook, need: Need, session: str | None = None, inventory
         notebook: where.
         need: whose config, how many seeds, on which preset.
         session: that asks for it.
-        inventory: of this machine; needed where the preset is another one than the run's.
+        inventory: as in `fresh_config`.
 
     Raises:
         InvalidInput: the changes of the run do not go with that preset.
     """
-    original, config = notebook.run(need.run), notebook.config(need.run)
-    preset = need.preset or original.preset
-    if preset != original.preset and inventory is not None:
-        environment = inventory.environment(original.env_name)
-        config = moved(notebook.workspace, environment, config, original.preset, preset)
-        check_config(config, inventory)
+    original = notebook.run(need.run)
     return notebook.create(
-        config.without_seed(), notebook.overrides(need.run), preset=preset, objective=original.objective,
-        arm=original.arm, parent=original.parent, session=session, replicates=need.seeds, replicates_of=need.run,
-        task=original.task, variants=original.variants, resume=original.resume,
+        fresh_config(notebook, need, inventory), notebook.overrides(need.run), preset=need.preset or original.preset,
+        objective=original.objective, arm=original.arm, parent=original.parent, session=session,
+        replicates=need.seeds, replicates_of=need.run, task=original.task, variants=original.variants,
+        resume=original.resume,
     )  # fmt: skip
