@@ -26,7 +26,7 @@ test-slow: dev  ## the tests that take minutes
 llm:
 	@$(PYTHON) install/install.py --dev --llm
 
-test-llm: llm  ## a session of three runs with a real language model on this machine
+test-llm: llm  ## a session with a real language model on this machine
 	@$(BIN)/python -m pytest -m llm --durations 3
 
 coverage: dev  ## which lines the fast tests reach

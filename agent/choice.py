@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.approval import Approver
 from agent.journal import Journal
-from agent.sampling import sampled
+from agent.sampling import ARM, sampled
 from lab.config import Config
 from lab.costs import expected_seconds
 from lab.errors import InvalidInput
@@ -21,6 +21,8 @@ from lab.variants import chosen
 
 BASELINE_SEEDS = 5
 """Replicates of the baseline at the least: the noise floor and every screen rest on them."""
+KEPT = 1
+"""Runs of the budget that are kept for proposals when a gap is to be filled."""
 ENOUGH = 8
 """Replicates of the incumbent, from which on more of them are no longer trained to fill a gap."""
 
@@ -101,17 +103,18 @@ class Choice:
             return f"{FAILURES} runs in a row had no score: only the incumbent is built on now"
         return None
 
-    def filler(self, steps_left: int | None) -> RunRecord | None:
+    def filler(self, steps_left: int | None, elapsed: float | None = None) -> RunRecord | None:
         """Something that needs nobody's decision, queued: more replicates of the incumbent, else the control arm's.
 
         Args:
             steps_left: agent steps that the session's time leaves; None without a limit.
+            elapsed: share of the session's time that is over; None where it has no limit.
 
         Returns:
             None where there is nothing; the control arm proposes nothing where a person approves each proposal.
         """
         incumbent, left = self.notebook.incumbent(self.group), self.left()
-        if incumbent is None or (left is not None and left < 1):
+        if incumbent is None or (left is not None and left <= KEPT):
             return None
         again = self.notebook.index.records(
             "replicates_of = ? AND preset = ? AND state != 'killed'", (incumbent, self.group.preset)
@@ -119,7 +122,7 @@ class Choice:
         have = sum(len(run.seeds) for run in (self.notebook.run(incumbent), *again))
         if have < ENOUGH:
             return self._fresh(Need(incumbent, ENOUGH - have))
-        if self.record.approve == "manual":
+        if self.record.approve == "manual" or not self._room_for_control(elapsed):
             return None
         permits = self.approver.permits if self.record.approve == "policy" else None
         session = self.record.session_id
@@ -130,6 +133,19 @@ class Choice:
         proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
         self.proposals.add(proposal)
         return self._run_of(proposal)
+
+    def _room_for_control(self, elapsed: float | None) -> bool:
+        """Whether runs of the control arm leave enough of the budget of runs to proposals.
+
+        Where time is what ends the night, they are free. Where runs are, they are fewer than the others, or wait until
+        the night's time is ahead of its runs.
+        """
+        most, runs = self.record.budgets.max_runs, self.mine()
+        if most is None:
+            return True
+        controls = sum(run.arm == ARM for run in runs)
+        others = sum(run.proposal is not None and run.arm != ARM for run in runs)
+        return controls < others or (elapsed is not None and len(runs) / most < elapsed)
 
     def left(self) -> int | None:
         """Runs that the budget leaves; None without a limit."""

@@ -248,7 +248,7 @@ class Session:
         """Until an analysis is through, train what needs nobody's decision; then take note of what it came to."""
         self.hold(thought)
         while not thought.done and not self.pause.is_set():
-            filler = self.choice.filler(self.steps_left()) if self.enough() is None else None
+            filler = self.choice.filler(self.steps_left(), self.elapsed()) if self.enough() is None else None
             if filler is None:
                 break
             self.journal.note("the model is still at it; meanwhile something trains that needs no decision")
@@ -281,7 +281,7 @@ class Session:
         if staged is None:
             return
         self.ask(staged.proposal_id)
-        if (filler := self.choice.filler(self.steps_left())) is not None:
+        if (filler := self.choice.filler(self.steps_left(), self.elapsed())) is not None:
             self.journal.note("meanwhile fresh seeds of the incumbent train, which need no decision")
             self.train(filler)
             return
@@ -301,6 +301,11 @@ class Session:
         self.journal.tell("approval", f"{proposal} waits for a decision: {how}", proposal=proposal)
 
     # --- bookkeeping ---------------------------------------------------------------------------------------------
+
+    def elapsed(self) -> float | None:
+        """Share of the session's time that is over; None without a limit."""
+        hours = self.record.budgets.hours
+        return None if hours is None else self.budget.seconds / (3600 * hours)
 
     def steps_left(self) -> int | None:
         """Agent steps of all replicates together that the time left is good for, at the latest run's speed."""

@@ -18,6 +18,7 @@ from agent.session import Session
 from agent.show import runs_table
 from agent.sole import sole_session
 from lab.claims.checking import Checked
+from lab.costs import Estimate
 from lab.errors import Busy
 from lab.files import read_lines, read_model
 from lab.notebook import Notebook
@@ -442,3 +443,20 @@ def test_the_command_for_another_session_has_all_that_this_one_was_given(
     command = notebook.workspace.session(record.session_id).digest.read_text().strip().splitlines()[-2]
     assert "--parallel 2" in command
     assert "--prune --tensorboard --set train.anneal_lr=false" in command
+
+
+def test_fresh_seeds_that_there_is_no_time_for_are_put_off(
+    make_session: Make, notebook: Notebook, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session.run()
+    stage_planted(session)
+    monkeypatch.setattr("agent.choice.expected_seconds", lambda *_: Estimate(7200.0, ("a run",), False))
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2, hours=1))
+    record = night.run()
+    first, second = night.mine()  # the night goes on with something else
+    assert (first.proposal, second.replicates_of) == ("planted", None)
+    said = f"5 fresh seeds of {first.run_id} would take 2 h 00 min, and "
+    assert capsys.readouterr().out.count(said) == 1
+    digest = notebook.workspace.session(record.session_id).digest.read_text()
+    assert f"autopilot confirm {first.run_id}" in digest
