@@ -10,7 +10,7 @@ from lab.paths import Workspace
 from lab.records import RunState
 from tests.conftest import Cli
 
-SHORT = ["--seeds", "2", "--set", "train.total_timesteps=400000", "--set", "autopilot.eval_steps=200"]
+SHORT = ["--seeds", "2", "--set", "train.total_timesteps=3000000", "--set", "autopilot.eval_steps=200"]
 NIGHT = ["start", "--max-runs", "4", "--approve", "auto", *SHORT]
 
 
