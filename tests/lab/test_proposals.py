@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lab.errors import InvalidInput, NotFound
+from lab.files import write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import ALLOWED, Proposals, amended, refuse_unfit
@@ -142,3 +143,24 @@ def test_there_is_no_such_proposal(proposals: Proposals) -> None:
     for name in ("nope", "../run"):
         with pytest.raises(NotFound):
             proposals.get(name)
+
+
+def test_two_that_wait_after_a_kill_are_made_one(propose: Any, proposals: Proposals) -> None:
+    first = propose()
+    second = first.model_copy(update={"proposal_id": "second", "created": now()})
+    write_model(proposals.workspace.proposal("second"), second)  # killed before the first one gave way
+    proposals.tidy(first.group)
+    assert proposals.get(first.proposal_id).state is S.SUPERSEDED
+    assert proposals.get(first.proposal_id).decisions[-1].why == "second was staged later"
+    assert proposals.staged(first.group) == proposals.get("second")
+    assert '"second"' in proposals.workspace.next_config.read_text()
+
+
+def test_what_is_held_gives_way_to_nothing(propose: Any, proposals: Proposals) -> None:
+    first = propose()
+    proposals.decide(first.proposal_id, S.STAGED, "policy policy", "warm starts are a person's to decide")
+    assert proposals.staged(first.group) is None
+    second = propose({"train.gamma": 0.9})
+    assert proposals.get(first.proposal_id).held
+    assert proposals.staged(first.group) == second
+    assert proposals.decide(first.proposal_id, S.APPROVED, "person").state is S.APPROVED
