@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.notify import EVENTS, Notifier, NotifySettings, Patience, hidden, notifier_of, notify_settings, try_out
+from agent.hooks import Patience, hidden
+from agent.notify import EVENTS, Notifier, NotifySettings, notifier_of, notify_settings, try_out
 from agent.settings import defaults
 from lab.errors import InvalidInput
 from lab.paths import Workspace
