@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.policy import PolicySettings, rule_on
+from agent.policy import PolicySettings
+from agent.ruling import rule_on
 from lab.environments import objective_of
 from lab.errors import InvalidInput
 from lab.inventory import Inventory

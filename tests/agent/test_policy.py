@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.policy import PolicySettings, Ruling, policy_settings, rule_on
+from agent.policy import PolicySettings, policy_settings
+from agent.ruling import Ruling, rule_on
 from agent.settings import defaults
 from lab.config import Config, derive
 from lab.errors import InvalidInput
