@@ -346,7 +346,8 @@ class Session:
     def _end(self, why: str) -> None:
         self._update(ended=now(), ended_because=why)
         self.journal.event("ended", why=why)
-        self.journal.tell("finished", f"session {self.record.session_id} is over: {why}")
+        best = dict(standing(self))["incumbent"]
+        self.journal.tell("finished", f"session {self.record.session_id} is over: {why}; incumbent {best}")
 
     def _save(self) -> None:
         self.budget.checkpoint()

@@ -52,3 +52,13 @@ def make_session(notebook: Notebook, inventory: Inventory) -> Make:
 def events(session: Session) -> list[str]:
     path = session.notebook.workspace.session(session.record.session_id).events
     return [line["event"] for line in read_lines(path)]
+
+
+class Told:
+    """Somebody who is told."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str]] = []
+
+    def tell(self, event: str, text: str, **_: Any) -> None:
+        self.said.append((event, text))

@@ -12,7 +12,7 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.records import Budgets, ProposalState
-from tests.agent.conftest import Make, events
+from tests.agent.conftest import Make, Told, events
 from tests.conftest import ENV
 from training.fake import FakeRunner
 from training.runner import Plan
@@ -144,22 +144,12 @@ def test_warm_starts_are_held_for_a_person_and_the_night_goes_on(
 # --- who is told -------------------------------------------------------------------------------------------------
 
 
-class Told:
-    """Somebody who is told."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[str, str]] = []
-
-    def tell(self, event: str, text: str, **_: Any) -> None:
-        self.said.append((event, text))
-
-
 def test_the_end_and_failures_are_told(make_session: Make, notebook: Notebook) -> None:
     told = Told()
     make_session(FakeRunner(faults={6: "crash"}), parts={"teller": told}, budgets=Budgets(max_runs=3)).run()
     assert [event for event, _ in told.said] == ["failed", "finished"]
     assert f"{notebook.runs()[1].run_id}: failed: seed 6: ValueError: made up" in told.said[0][1]
-    assert "all 3 runs are done" in told.said[1][1]
+    assert "all 3 runs are done; incumbent perf 0.8" in told.said[1][1]
 
 
 def test_nobody_who_is_told_can_end_the_night(make_session: Make) -> None:

@@ -24,7 +24,7 @@ from lab.files import read_lines, read_model
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.records import Budgets, ProposalState, RunState, SessionRecord
-from tests.agent.conftest import Make, events
+from tests.agent.conftest import Make, Told, events
 from training.fake import FakeRunner
 from training.protocol import Progress
 
@@ -92,9 +92,12 @@ def test_an_improvement_becomes_incumbent_on_fresh_seeds(make_session: Make, not
     session.run()
     assert notebook.incumbent(session.group) == session.mine()[0].run_id
     stage_planted(session)
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=4))
+    told = Told()
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=4), parts={"teller": told})
     record = night.run()
     first, *others = night.mine()
+    assert tuple(event for event, _ in told.said) == ("incumbent", "finished")
+    assert told.said[0][1].startswith(f"{first.run_id} is the incumbent now: better at the level")
     assert first.proposal == "planted"
     assert [run.replicates_of for run in others[:2]] == [first.run_id, session.mine()[0].run_id]
     assert [len(run.seeds) for run in others[:2]] == [5, 5]
