@@ -1,6 +1,7 @@
 """The session on the fake runner: what runs when, what waits for whom, what an interruption leaves behind."""
 
 import json
+import os
 import random
 import re
 import shutil
@@ -16,14 +17,14 @@ from agent.chat import Message, Reply
 from agent.offline import OfflineResearcher
 from agent.session import Session
 from agent.show import runs_table
-from agent.sole import sole_session
+from agent.sole import holder, sole_session
 from lab.claims.checking import Checked
 from lab.costs import Estimate
 from lab.errors import Busy
 from lab.files import read_lines, read_model
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import Budgets, ProposalState, RunState, SessionRecord
+from lab.records import Budgets, ProposalState, RunState, SessionRecord, now
 from tests.agent.conftest import Make, Told, events
 from training.fake import FakeRunner
 from training.protocol import Progress
@@ -213,6 +214,21 @@ def test_the_second_session_of_a_workspace_is_refused(make_session: Make, notebo
     ):
         make_session().run()
     assert notebook.runs() == []
+
+
+def test_what_a_reboot_leaves_behind_is_no_session(make_session: Make, notebook: Notebook) -> None:
+    """Names and numbers of processes that are others' by now count for nothing: only who holds the files does."""
+    session = make_session(budgets=Budgets(max_runs=2))
+    run = session.choice.begin(None)
+    assert run is not None
+    notebook.update(run.run_id, state=RunState.RUNNING, attempt=1, started=now())
+    notebook.workspace.run(run.run_id).owner.write_text(str(os.getpid()))
+    lock = {"session": "another", "pid": os.getpid(), "since": "2026-01-01 00:00:00 UTC"}
+    notebook.workspace.session_lock.write_text(json.dumps(lock))
+    assert holder(notebook.workspace) is None
+    assert session.run().ended_because == "all 2 runs are done"
+    first = notebook.runs()[0]
+    assert (first.run_id, first.attempt) == (run.run_id, 2)
 
 
 def decide_when_waiting(session: Session, decide: Callable[[str], None]) -> threading.Thread:
