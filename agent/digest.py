@@ -18,7 +18,7 @@ from lab.plots import best_so_far
 from lab.predictions import ENOUGH, scored_predictions, standings
 from lab.proposals import Proposals
 from lab.pruning import pruning_report
-from lab.records import Confirmation, Group, ProposalState, RunRecord, RunState, SessionRecord
+from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord
 from lab.stats import detectable
 from lab.text import lasting, number, plain
 
@@ -61,7 +61,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
             f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
         ],
         waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
-        commands=_commands(session, proposals, runs, Incumbency(notebook, group).current()),
+        commands=_commands(session, proposals, runs, Incumbency(notebook, group)),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
 
@@ -239,10 +239,8 @@ def _waiting(proposals: Proposals, group: Group) -> list[str]:
     ]
 
 
-def _commands(
-    session: SessionRecord, proposals: Proposals, runs: list[RunRecord], undecided: Confirmation | None
-) -> list[str]:
-    group = session.group
+def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord], incumbency: Incumbency) -> list[str]:
+    group, undecided = session.group, incumbency.undecided()
     staged = next((p for p in reversed(proposals.all()) if p.group == group and p.state is ProposalState.STAGED), None)
     commands = ["autopilot runs"]
     if own := _own(runs):
@@ -254,6 +252,9 @@ def _commands(
             f"autopilot approve {staged.proposal_id}",
             f'autopilot reject {staged.proposal_id} --why "…"',
         ]
+    incumbent = incumbency.notebook.incumbent(group)
+    if incumbent is not None and session.env_name.startswith("puffer_"):
+        commands.append(f"autopilot export {incumbent}")
     if session.ended is None:
         return [f"autopilot resume {session.session_id}", *commands]
     return [*commands, _again(session)]

@@ -134,7 +134,7 @@ class Session:
         """Why no further run is begun; None while one may be."""
         record = self.record
         why = record.ended_because or why_over(self.mine(), record.budgets.max_runs) or self.budget.why_over()
-        if why is not None or self.choice.incumbency.current() is not None:  # a confirmation is carried through
+        if why is not None or self.choice.incumbency.undecided() is not None:  # a confirmation is carried through
             return why
         return reached(self.notebook, self.group, record.target) or exhausted(
             self.notebook, self.group, self.choice.incumbency.matters()

@@ -69,6 +69,11 @@ class Incumbency:
         last = {found.candidate: found for found in self._all()}
         return next((found for found in last.values() if found.outcome == "opened"), None)
 
+    def undecided(self) -> Confirmation | None:
+        """The candidate of which it is not clear yet what becomes: under way, or between its two confirmations."""
+        last = {found.candidate: found for found in self._all()}
+        return next((found for found in last.values() if found.outcome not in ENDED), None)
+
     def open(self, run: RunRecord) -> Confirmation:
         """Begin a confirmation, whatever the screen said of the run.
 
