@@ -71,7 +71,8 @@ def hashes(digests: Mapping[int, str | None]) -> str:
 def changed_text(notebook: Notebook, run: RunRecord) -> str:
     """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`."""
     if run.replicates_of is not None:
-        return f"fresh seeds of {run.replicates_of}"
+        elsewhere = notebook.readable(run.replicates_of) and notebook.run(run.replicates_of).preset != run.preset
+        return f"fresh seeds of {run.replicates_of}{f' on the preset {run.preset}' if elsewhere else ''}"
     if run.parent is None:
         given = notebook.overrides(run.run_id)
         settings = ", ".join(f"{key.split('.', 1)[-1]} = {short(value)}" for key, value in given.items())

@@ -153,7 +153,8 @@ class Session:
 
     def untrained(self) -> RunRecord | None:
         """The first run of this session that has not ended."""
-        return next((run for run in self.mine() if not run.state.ended), None)
+        waiting = "session = ? AND state IN ('queued', 'running')"
+        return next(iter(self.notebook.index.records(waiting, (self.record.session_id,))), None)
 
     def unreported(self) -> list[RunRecord]:
         """The runs of this session that have ended and have no report; fresh seeds of others get none."""
@@ -286,9 +287,10 @@ class Session:
             self.train(filler)
             return
         self.view.night(standing(self))
-        while self.over() is None and self.proposals.get(staged.proposal_id).state is ProposalState.STAGED:
+        while self.proposals.get(staged.proposal_id).state is ProposalState.STAGED:
+            if self.stop.wait(POLL) or self.pause.is_set() or self.budget.why_over() is not None:
+                return
             self.budget.checkpoint(older=SAVED)
-            self.stop.wait(POLL)
 
     def ask(self, proposal: str) -> None:
         """Say once that a proposal waits for a person."""

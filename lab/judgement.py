@@ -109,5 +109,5 @@ def exhausted(notebook: Notebook, group: Group, matters: float) -> str | None:
     return (
         f"nothing is left to learn at this noise level: {metric} can't go beyond {number(bound)}, the incumbent"
         f" {incumbent} has {number(found.mean)} [{number(low)}, {number(high)}] (n={len(values)}), and the smallest"
-        f" difference that matters is {number(matters)}"
+        f" difference that matters is {number(matters)} (--min-effect sets it)"
     )
