@@ -99,9 +99,19 @@ class Choice:
             refuse_unfit(proposal, self.notebook, self.inventory, steps_left)
         except InvalidInput as error:
             return str(error)
-        if proposal.arm != "person" and proposal.parent != incumbent and self.only_incumbent():
+        if any(decision.who.startswith("person") for decision in proposal.decisions):
+            return None
+        if proposal.parent != incumbent and self.only_incumbent():
             return f"{FAILURES} runs in a row had no score: only the incumbent is built on now"
+        if self._outdated(proposal):
+            return f"its parent {proposal.parent} was the incumbent when it was made, and {incumbent} is now"
         return None
+
+    def _outdated(self, proposal: Proposal) -> bool:
+        """It was to improve on an incumbent that has been replaced since."""
+        known = self.notebook.index.confirmations(group=self.group)
+        since = (one for one in known if one.outcome == "confirmed" and one.time > proposal.created)
+        return any(one.incumbent == proposal.parent for one in since)
 
     def filler(self, steps_left: int | None, elapsed: float | None = None) -> RunRecord | None:
         """Something that needs nobody's decision, queued: more replicates of the incumbent, else the control arm's.

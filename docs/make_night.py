@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--hours", default="1")
     hours = parser.parse_args().hours
     command = ["start", "--env", "puffer_cartpole", "--hours", hours, "--model", "offline", "--approve", "auto",
-               "--min-effect", "0.02"]  # fmt: skip
+               "--min-effect", "0.001"]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         autopilot = Path(sys.executable).with_name("autopilot")
         done = subprocess.run(

@@ -31,7 +31,7 @@ class Lesson(NamedTuple):
     high: float
     """Interval; those of all lessons of the group hold together in 99 % of the cases."""
     meaning: Literal["helps", "promising", "hurts", "unclear"]
-    """Whether the interval excludes nothing; `helps` only where fresh seeds have confirmed one of its runs."""
+    """Whether the interval excludes nothing; `helps` is for what fresh seeds have confirmed of one of its runs."""
     agreeing: tuple[str, ...]
     """Runs whose own effect has the same sign."""
     opposed: tuple[str, ...]
@@ -88,9 +88,10 @@ def _lesson(
     half = float(t.ppf(1 - level / 2, freedom)) / math.sqrt(math.fsum(weights))
     low, high = effect - half, effect + half
     meaning: Literal["helps", "promising", "hurts", "unclear"] = "unclear"
-    if low > 0 or high < 0:
-        confirmed = any(row.verdict == "better" for row, _ in pairs)
-        meaning = "hurts" if sign * effect < 0 else "helps" if confirmed else "promising"
+    if sign * effect > 0 and any(row.verdict == "better" for row, _ in pairs):
+        meaning = "helps"  # on fresh seeds, which are more than these
+    elif low > 0 or high < 0:
+        meaning = "hurts" if sign * effect < 0 else "promising"
     agreeing = tuple(run for run, own in effects if own * effect > 0)
     opposed = tuple(run for run, own in effects if own * effect <= 0)
     return Lesson(key, direction, effect, low, high, meaning, agreeing, opposed)

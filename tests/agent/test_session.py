@@ -479,3 +479,23 @@ def test_fresh_seeds_that_there_is_no_time_for_are_put_off(
     assert capsys.readouterr().out.count(said) == 1
     digest = notebook.workspace.session(record.session_id).digest.read_text()
     assert f"autopilot confirm {first.run_id}" in digest
+
+
+def test_what_was_to_improve_on_a_former_incumbent_is_not_trained(
+    make_session: Make, notebook: Notebook, proposals: Proposals
+) -> None:
+    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session.run()
+    stage_planted(session)
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=5))
+    night.run()
+    planted, _, _, *after = night.mine()
+    assert notebook.incumbent(night.group) == planted.run_id
+    assert after
+    assert {run.parent for run in after} == {planted.run_id}
+    dropped = [
+        p.decisions[-1].why for p in proposals.all() if "was the incumbent when it was made" in p.decisions[-1].why
+    ]
+    assert dropped
+    digest = notebook.workspace.session(night.record.session_id).digest.read_text()
+    assert "train.vf_coef up helps: +" in digest
