@@ -14,6 +14,7 @@ from lab.proposals import refuse_unfit
 from lab.records import Approval, Decision, Prediction, Proposal, ProposalState, now
 
 S = ProposalState
+WHO: dict[Approval, str] = {"auto": "policy auto", "policy": "rules of [policy]", "manual": "person"}
 OUTCOMES = {"approved": S.APPROVED, "denied": S.REJECTED, "held": S.STAGED}
 
 
@@ -45,7 +46,7 @@ class Approver:
                 refuse_unfit(proposal, self.notebook, self.inventory, steps_left)
             except InvalidInput as error:
                 state, why = S.SUPERSEDED, str(error)
-        return Decision(time=now(), state=state, who=f"policy {self.mode}", why=why)
+        return Decision(time=now(), state=state, who=WHO[self.mode], why=why)
 
     def permits(self, parent: str, changes: Mapping[str, Any]) -> str | None:
         """Why the rules deny a change before anybody has proposed it; None where they do not.

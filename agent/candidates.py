@@ -3,6 +3,7 @@
 import statistics
 
 from agent.facts import changed_text, difference_text
+from lab.incumbency import Incumbency
 from lab.notebook import Notebook
 from lab.records import Confirmation, Group, RunRecord
 from lab.sequential import passes
@@ -62,10 +63,10 @@ def _before(notebook: Notebook, found: Confirmation) -> str:
 def _so_far(notebook: Notebook, found: Confirmation) -> str:
     """The means of the fresh seeds that a confirmation under way has."""
     means = []
+    place = Incumbency(notebook, notebook.run(found.candidate).group)
     for run_id in (found.candidate, found.incumbent):
-        preset = found.preset or notebook.run(run_id).preset
-        rows = notebook.index.rows("replicates_of = ? AND preset = ?", (run_id, preset))
-        values = [value for row in rows for value in row.values]
+        runs = place.fresh(run_id, found.preset)  # without those that won it its place
+        values = [value for run in runs for value in notebook.values(run.run_id, found.metric)]
         means.append(f"{number(statistics.fmean(values))} (n={len(values)})" if values else "none")
     return f"{found.metric} {means[0]} against {means[1]}"
 

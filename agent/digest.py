@@ -243,8 +243,8 @@ def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord
     group, undecided = session.group, incumbency.undecided()
     staged = next((p for p in reversed(proposals.all()) if p.group == group and p.state is ProposalState.STAGED), None)
     commands = ["autopilot runs"]
-    if own := _own(runs):
-        commands.append(f"autopilot report {own[-1].run_id}")
+    if told := [run for run in _own(runs) if _reported(incumbency.notebook, run)]:
+        commands.append(f"autopilot report {told[-1].run_id}")
     if undecided is not None and session.ended is not None:
         commands.append(f"autopilot confirm {undecided.candidate}")
     if staged:

@@ -118,6 +118,9 @@ class Night:
         preflight = Preflight(
             self.record, config, self.notebook, self.inventory, self.runner, endpoint, self.approver, self.price
         )
+        if sys.stdout.isatty() and endpoint is not None:
+            sys.stdout.write(f"asking {self.record.model} …\n")
+            sys.stdout.flush()
         preflight.require()
         sys.stdout.write(f"session {self.record.session_id}\n")
         sys.stdout.flush()
@@ -182,8 +185,6 @@ class Night:
                 self.asked.turns, self.approver, notifier, self.pausing, patience,
             )  # fmt: skip
             view.note(f"session {record.session_id} begins" if not self.session.mine() else _going_on(self.session))
-            if record.seeds < 2:
-                view.note("with one seed a run can never come through the screen, so none can become incumbent")
             try:
                 record = self.session.run()
             finally:
@@ -235,6 +236,8 @@ def model_named(
     if "@" in place.partition("//")[2].partition("/")[0]:
         rule = "has a user or a password in it, which would stand in files"
         raise refused("base-url", redacted_address(place), rule, "the address alone, and the key in OPENAI_API_KEY")
+    if place and not re.match(r"https?://[^/\s]+", place):
+        raise refused("base-url", place, "is no address of an endpoint", "such as http://127.0.0.1:8000/v1")
     return OpenAIChat(name, base_url, asked, stopping=stopping, left=left)
 
 

@@ -173,6 +173,8 @@ def _check(name: str, entry: Allow, space: Space, *, whole: bool) -> None:
     for pattern in entry.keys:
         _check_pattern(f"{name}.keys", pattern, space, whole=whole)
     exact = [space[key] for key in entry.keys if key in space]
+    if closed := next((parameter.key for parameter in exact if not parameter.proposable), None):
+        raise refused(f"{name}.keys", closed, "may be set by a person only, so no proposal has it", "leave it out")
     numeric = {what: limit for what, limit in (("factor", entry.factor), ("step", entry.step)) if limit is not None}
     for parameter in exact if numeric else ():
         if parameter.kind not in (int, float):

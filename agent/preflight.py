@@ -1,5 +1,6 @@
 """What a session is going to do, said before it does it; and whether it can: disk, device, endpoint."""
 
+import math
 import shutil
 import time
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from agent.approval import Approver
 from agent.budget import Price
+from agent.choice import BASELINE_SEEDS
 from lab.config import Config
 from lab.costs import expected_seconds
 from lab.errors import AutopilotError, refused
@@ -17,8 +19,8 @@ from lab.notebook import Notebook
 from lab.paths import existing
 from lab.presets import preset
 from lab.records import SessionRecord
-from lab.sequential import GROUP
-from lab.text import lasting, number, short
+from lab.sequential import GROUP, SCREEN
+from lab.text import lasting, short
 from training.machine import room_for
 from training.probe import Probe
 from training.run import NEEDED
@@ -79,7 +81,7 @@ class Preflight:
         return [
             ("objective", self._objective()),
             ("device", self._device()),
-            ("time", f"{_about(seconds)} a run of {self.record.seeds} replicates ({how})"),
+            ("time", f"{_about(seconds)} a run of {_replicates(self.record.seeds)} ({how})"),
             ("budget", f"{self._budgets()}: {which}"),
             ("model", f"{endpoint}{self._tokens(runs)}"),
             ("approval", self._approval()),
@@ -91,16 +93,16 @@ class Preflight:
         record, task = self.record, self.record.task
         steps = short(int(self.config.train["total_timesteps"] or 0))
         return (
-            f"{record.objective} on {record.env_name}, preset {record.preset}: {record.seeds} replicates of {steps}"
+            f"{record.objective} on {record.env_name}, preset {record.preset}: {_replicates(record.seeds)} of {steps}"
             f" steps a run, scored on {task.slots} agents in a fixed evaluation; the baseline has"
-            f" {max(record.seeds, 5)} replicates, for the noise floor"
+            f" {max(record.seeds, BASELINE_SEEDS)} replicates, for the noise floor"
         )
 
     def _device(self) -> str:
         device = self._resolved()
         environment = self.inventory.environment(self.record.env_name)
         count = room_for(self.config, environment, device, self.record.parallel)
-        return f"{device}, {count} replicate{'s' if count > 1 else ''} at once"
+        return f"{device}, {_replicates(count)} at once"
 
     def _resolved(self) -> str:
         device = str(self.config.train["device"])
@@ -117,7 +119,7 @@ class Preflight:
         if measured is None:
             raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: 'autopilot doctor'")
         steps = int(self.config.train["total_timesteps"] or 0) * self.record.seeds
-        speed = f"{measured.sps:,.0f} SPS in all, measured just now; the evaluation comes on top"
+        speed = f"{measured.sps:,.0f} SPS in all, measured just now; the evaluation comes on top of it"
         return steps / measured.sps, speed
 
     def _runs(self, seconds: float) -> tuple[float, str]:
@@ -125,16 +127,20 @@ class Preflight:
         by_time = limits.hours * 3600 / seconds if limits.hours else None
         most = limits.max_runs
         if by_time is not None and (most is None or by_time < most):
-            return by_time, f"time for about {max(1, round(by_time))} runs, while the model thinks or not"
+            first = seconds * max(self.record.seeds, BASELINE_SEEDS) / self.record.seeds
+            if (limits.hours or 0) * 3600 < first:
+                return 1, f"less than the baseline takes ({_about(first)}), which is trained to its end all the same"
+            return by_time, f"time for about {max(1, round(by_time))} runs"
         if most is not None:
-            return most, f"{most} runs take about {_about(most * seconds)}"
+            more = max(0, BASELINE_SEEDS - self.record.seeds) * seconds / self.record.seeds  # of the baseline
+            return most, f"{_runs(most)} take about {_about(most * seconds + more)}"
         return RARELY, "without a limit of time or runs: 'autopilot stop' ends it"
 
     def _budgets(self) -> str:
         limits = self.record.budgets
         parts = [
             f"{limits.hours:g} h" if limits.hours else "",
-            f"{limits.max_runs} runs" if limits.max_runs else "",
+            _runs(limits.max_runs) if limits.max_runs else "",
             f"{limits.max_tokens:,} tokens" if limits.max_tokens else "",
             f"${limits.max_dollars:g}" if limits.max_dollars else "",
         ]
@@ -183,7 +189,9 @@ class Preflight:
         }[self.record.approve]
 
     def _fresh(self, seconds: float) -> str:
-        then = self.record.confirm
+        then, n = self.record.confirm, self.record.seeds
+        if 1 / math.comb(BASELINE_SEEDS + n, n) > SCREEN:
+            return f"none: with {_replicates(n)} no run can be told from the baseline's {BASELINE_SEEDS}: --seeds 3"
         if then is None:
             return "a promising run is confirmed on fresh seeds before it becomes incumbent"
         environment = self.inventory.environment(self.record.env_name)
@@ -200,7 +208,10 @@ class Preflight:
         if free < NEEDED:
             rule = f"has {free / 2**20:.0f} MiB free, and a training needs {NEEDED / 2**20:.0f} MiB"
             raise refused("workspace", str(self.notebook.workspace.root), rule, "make room, or another --workspace")
-        return f"{free / 2**30:,.1f} GiB free; a run leaves about {number(each / 2**20)} MiB"
+        runs = self.record.budgets.max_runs or 1
+        short = f"; {_runs(runs)} need more" if free < NEEDED + runs * each else ""
+        room = f"{free / 2**30:,.1f} GiB" if free >= 2**30 else f"{free / 2**20:.0f} MiB"
+        return f"{room} free; a run leaves about {each / 2**20:.1f} MiB{short}"
 
     def _bytes_each(self) -> float:
         latest = [run for run in self.notebook.latest(5, self.record.env_name) if run.state.ended]
@@ -210,6 +221,14 @@ class Preflight:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' if count != 1 else ''}"
+
+
+def _replicates(count: int) -> str:
+    return f"{count} replicate{'s' if count != 1 else ''}"
 
 
 def _about(seconds: float) -> str:

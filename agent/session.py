@@ -65,8 +65,8 @@ class Session:
     """Of the model; None where it is not known."""
     turns: int = TURNS
     """Requests that one analysis may take."""
-    approver: Approver | None = None
-    """None for the one that the record names, without rules."""
+    rules: Approver | None = None
+    """Who approves; None for the one that the record names, without rules of its own."""
     teller: Teller | None = None
     pause: threading.Event = field(default_factory=threading.Event)
     """Set by a signal: stop when the run that trains is through."""
@@ -77,7 +77,7 @@ class Session:
         record, self._lock = self.record, threading.Lock()
         self.proposals = Proposals(self.notebook.workspace)
         self.journal = Journal(self._paths, self.view, self.teller)
-        self.approver = self.approver or Approver(record.approve, self.notebook, self.inventory)
+        self.approver = self.rules or Approver(record.approve, self.notebook, self.inventory)
         self.choice = Choice(record, self.notebook, self.proposals, self.inventory, self.approver, self.journal)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
         self.thinker = Thinker(self.analyst, self.budget)
@@ -106,8 +106,8 @@ class Session:
 
     def step(self) -> None:
         """One round: the next run trains while the last one is analysed."""
-        run = self.untrained()
-        if run is None and self.enough() is None:
+        run = None if self.pause.is_set() else self.untrained()
+        if run is None and not self.pause.is_set() and self.enough() is None:
             self.decide()
             run = self.choice.begin(self.steps_left(), self.budget.left())
         thought = self.think()
@@ -115,7 +115,7 @@ class Session:
             self.train(run, thought)
         if thought is not None:
             self.beside(thought)
-        elif run is None:
+        elif run is None and self.record.approve == "manual":
             self.wait()
 
     def over(self) -> str | None:
@@ -124,7 +124,7 @@ class Session:
         Raises:
             Stopped: somebody asked for it.
         """
-        if self.stop.is_set() or self.pause.is_set():
+        if self.stop.is_set() or (self.pause.is_set() and not self.unreported()):
             raise Stopped("stopped on request")
         if self.untrained() is not None or self.unreported():
             return None  # what was begun is finished first
@@ -186,7 +186,6 @@ class Session:
 
     def decide(self) -> None:
         """Decide what waits, as far as no person has to."""
-        assert self.approver is not None  # noqa: S101 - __post_init__ has seen to it
         while (staged := self.proposals.staged(self.group)) is not None:
             decision = self.approver.rule(staged, self.steps_left())
             if decision is None:
@@ -218,6 +217,7 @@ class Session:
             if thought is not None:
                 self.hold(thought)
 
+        attempt = run.attempt
         self.budget.works("search" if run.proposal else "seeds")
         try:
             run = train_run(
@@ -226,8 +226,12 @@ class Session:
         finally:
             self.budget.works(None)
         self.journal.event("trained", run=run.run_id, state=run.state)
+        if run.attempt > attempt + 1:
+            self.journal.event("begun again", run=run.run_id, attempt=run.attempt)
+            self.journal.note(f"{run.run_id}: a process of it was killed from outside; attempt {run.attempt}")
         if run.proposal is not None:
-            self.proposals.decide(run.proposal, ProposalState.DONE, "session", run_id=run.run_id)
+            with contextlib.suppress(AutopilotError):  # its file is gone or damaged; the run is there all the same
+                self.proposals.decide(run.proposal, ProposalState.DONE, "session", run_id=run.run_id)
         text = outcome_text(self.notebook, run)
         self.view.trained(run, text)
         if run.state not in (RunState.FINISHED, RunState.PRUNED):
@@ -266,14 +270,17 @@ class Session:
             return
         staged = outcome.proposal.proposal_id if outcome.proposal else None
         self.journal.event("analysed", run=thought.subject, staged=staged, fell_back=outcome.fell_back)
-        if outcome.fell_back:
+        if outcome.fell_back and self.record.model != "offline":
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         if outcome.proposal:
             changes = ", ".join(f"{key} = {value}" for key, value in outcome.proposal.overrides.items())
             self.journal.note(f"staged {staged}: {changes}")
             self.view.night(standing(self))
         if outcome.ended:
-            self._update(ended_because=f"nothing more to try: {outcome.ended}")
+            rules = (
+                f" (the rules of [policy] let pass: {'; '.join(self.approver.rules)})" if self.approver.rules else ""
+            )
+            self._update(ended_because=f"nothing more to try: {outcome.ended.rstrip('.')}{rules}")
         self._save()
 
     def wait(self) -> None:
@@ -287,10 +294,17 @@ class Session:
             self.train(filler)
             return
         self.view.night(standing(self))
-        while self.proposals.get(staged.proposal_id).state is ProposalState.STAGED:
+        while self._waits(staged.proposal_id):
             if self.stop.wait(POLL) or self.pause.is_set() or self.budget.why_over() is not None:
                 return
             self.budget.checkpoint(older=SAVED)
+
+    def _waits(self, proposal: str) -> bool:
+        try:
+            return self.proposals.get(proposal).state is ProposalState.STAGED
+        except AutopilotError as error:  # somebody's editor has saved half of it
+            self.journal.note(f"{proposal} is passed over: {error}")
+            return False
 
     def ask(self, proposal: str) -> None:
         """Say once that a proposal waits for a person."""

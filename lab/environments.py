@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lab.config import Config, derive
-from lab.errors import InvalidInput, Problem
+from lab.errors import InvalidInput, Problem, refused
 from lab.inventory import Environment
 from lab.records import Task
 from lab.space import PARAMETERS, VARIANT_KEYS, Scalar
@@ -211,6 +211,30 @@ def check_objective(metric: str, env_name: str) -> None:
     ):
         rule = f"is not a metric of {env_name}"
         raise InvalidInput([Problem(key="objective", value=repr(metric), rule=rule, valid=" | ".join(sorted(known)))])
+
+
+def check_reachable(objective: str, env_name: str, target: float | None, min_effect: float | None) -> None:
+    """Refuse a target that the objective can't reach, or differences larger than it can have.
+
+    Args:
+        objective: such as `perf:max`.
+        env_name: the environment.
+        target: in the objective's units; None for none.
+        min_effect: the smallest difference that matters; None for none.
+
+    Raises:
+        InvalidInput: what is declared of the metric rules it out.
+    """
+    metric, _ = objective_of(objective, env_name)
+    known = metrics_of(env_name).get(metric)
+    low, high = known.bounds if known else (None, None)
+    if target is not None and ((low is not None and target < low) or (high is not None and target > high)):
+        nearest = low if low is not None and target < low else high
+        rule = f"can't be reached: {metric} lies between {low} and {high}"
+        raise refused("target", target, rule, f"{nearest:g}")
+    if min_effect is not None and low is not None and high is not None and min_effect >= high - low:
+        rule = f"leaves nothing to find: {metric} lies between {low:g} and {high:g}"
+        raise refused("min-effect", min_effect, rule, f"below {high - low:g}")
 
 
 def _generic_quick(base: Config, *, python: bool) -> dict[str, Scalar]:

@@ -365,10 +365,21 @@ class Notebook:
         else:
             verdict = self.weigh(run.run_id, against)
             if not verdict.confounds and like is None:
-                new, old = self.values(run.run_id, metric), self.values(against, metric)
+                new, old = self.values(run.run_id, metric), self.defence(against, metric)
                 verdict = verdict.model_copy(update={"screen": screen_p(new, old, direction)})
         append_line(self.workspace.verdicts, verdict.model_dump(mode="json"))
         return verdict
+
+    def defence(self, run_id: str, metric: str) -> tuple[float, ...]:
+        """What an incumbent is screened against: the fresh seeds that won it its place, else its own replicates.
+
+        Its own are as few as any run's, and flattered by having been chosen; other fresh seeds of it are kept for
+        confirmations, which have to rest on other seeds than the screen.
+        """
+        won = [one for one in self.index.confirmations(run_id) if one.outcome in ("passed", "confirmed")]
+        own = [name for one in won if one.preset is None for name in one.runs if self.readable(name)]
+        values = tuple(value for name in own for value in self.values(name, metric))
+        return values or self.values(run_id, metric)
 
     def incumbent(self, group: Group) -> str | None:
         """The best run of a group so far: the first one, replaced by each that fresh seeds confirmed to be better."""

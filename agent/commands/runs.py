@@ -188,7 +188,7 @@ def report(context: typer.Context, run: str) -> None:
     if not path.exists():
         if original := notebook.run(run).replicates_of:
             raise NotFound(f"run {run!r} has no report: it is fresh seeds of {original}, which has one")
-        raise NotFound(f"run {run!r} has no report: only a session writes them")
+        raise NotFound(f"run {run!r} has no report: a session writes one when the run has ended ('autopilot resume')")
     print_markdown(path.read_text(encoding="utf-8"))
 
 

@@ -83,7 +83,7 @@ def start(
     from agent.launch import prepare
     from agent.night import Night, the_same_again
     from agent.sole import require_nobody
-    from lab.environments import task_of
+    from lab.environments import check_reachable, task_of
     from lab.presets import names
     from lab.records import Approval, Budgets, SessionRecord, new_id, now
 
@@ -96,6 +96,7 @@ def start(
     then = {"none": None, None: "full" if preset == "quick" else None}.get(confirm, confirm)
     if then is not None and then not in (known := names(workspace, env)):
         raise refused("confirm", then, f"is no preset of {env}", " | ".join([*known, "none"]))
+    check_reachable(goal, env, target, min_effect)
     created = now()
     record = SessionRecord(
         session_id=new_id(created),

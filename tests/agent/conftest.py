@@ -42,8 +42,8 @@ def make_session(notebook: Notebook, inventory: Inventory) -> Make:
         model, queue = model or OfflineResearcher(), Proposals(notebook.workspace)
         analyst = Analyst(notebook, queue, inventory, model, record.session_id, stop.is_set)
         parts = {"patience": None, **(parts or {})}
-        if "approver" in parts and parts["approver"].mode == "policy":
-            analyst.permits, analyst.rules = parts["approver"].permits, parts["approver"].rules
+        if "rules" in parts:
+            analyst.permits, analyst.rules = parts["rules"].permits, parts["rules"].rules
         return Session(record, notebook, inventory, runner or FakeRunner(), analyst, LineView(), stop, **parts)
 
     return make

@@ -97,7 +97,7 @@ factor = 3
 def ruled(notebook: Notebook, inventory: Inventory) -> dict[str, Any]:
     notebook.workspace.settings.write_text(RULES)
     rules = policy_settings(notebook.workspace, inventory.environment(ENV))
-    return {"approver": Approver("policy", notebook, inventory, rules)}
+    return {"rules": Approver("policy", notebook, inventory, rules)}
 
 
 def test_only_what_the_rules_allow_is_trained(
@@ -111,7 +111,7 @@ def test_only_what_the_rules_allow_is_trained(
         assert key in ("train.learning_rate", "train.ent_coef")
         assert 1 / 3 <= new / old <= 3
         approved = proposals.get(str(run.proposal)).decisions[1]
-        assert (approved.state, approved.who) == (ProposalState.APPROVED, "policy policy")
+        assert (approved.state, approved.who) == (ProposalState.APPROVED, "rules of [policy]")
         assert approved.why.startswith("policy.allow[1]: ")
     assert "only such changes pass" in _opening(notebook, runs[0].run_id)
     assert "- train.learning_rate, train.ent_coef within factor 3" in _opening(notebook, runs[0].run_id)

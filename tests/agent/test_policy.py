@@ -575,7 +575,8 @@ def test_keys_of_an_environment_are_looked_up_in_it(workspace: Workspace, invent
     with_variant = environment.model_copy(update={"variants": declared})
     assert policy_settings(workspace, with_variant).allow[0].values == ("deep",)
     workspace.settings.write_text('[[policy.allow]]\nkeys = ["env.continuous"]\nvalues = [true]\n')
-    assert policy_settings(workspace, environment).allow[0].names("env.continuous")
+    with pytest.raises(InvalidInput, match="may be set by a person only"):
+        policy_settings(workspace, environment)
 
 
 def test_what_space_narrows_is_no_value(workspace: Workspace) -> None:

@@ -499,3 +499,49 @@ def test_what_was_to_improve_on_a_former_incumbent_is_not_trained(
     assert dropped
     digest = notebook.workspace.session(night.record.session_id).digest.read_text()
     assert "train.vf_coef up helps: +" in digest
+
+
+def test_a_proposal_file_that_somebody_has_damaged_is_passed_over(
+    make_session: Make, notebook: Notebook, proposals: Proposals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_session(approve="manual", seeds=8, budgets=Budgets(max_runs=2))
+    damaged: list[str] = []
+
+    def decide(name: str) -> None:
+        if not damaged:
+            damaged.append(name)
+            notebook.workspace.proposal(name).write_text('{"half": ')
+        else:
+            proposals.decide(name, ProposalState.APPROVED, "person")
+
+    person = decide_when_waiting(session, decide)
+    assert session.run().ended_because == "all 2 runs are done"
+    person.join(10)
+    assert f"{damaged[0]} is passed over: " in capsys.readouterr().out
+
+
+def test_few_replicates_are_screened_against_the_fresh_seeds_of_an_incumbent(
+    make_session: Make, notebook: Notebook
+) -> None:
+    """Two against two could never tell: their smallest p is 1/6."""
+    session = make_session(Planted(), seeds=2, budgets=Budgets(max_runs=2))
+    session.run()
+    stage_planted(session)
+    night = make_session(Planted(), seeds=2, budgets=Budgets(max_runs=4))
+    night.run()
+    planted, fresh, _, after = night.mine()
+    assert notebook.incumbent(night.group) == planted.run_id
+    assert notebook.defence(planted.run_id, "perf") == notebook.values(fresh.run_id, "perf")
+    verdict = notebook.verdict(after.run_id)
+    assert verdict is not None
+    assert verdict.screen is not None
+    assert verdict.screen * 21 == pytest.approx(round(verdict.screen * 21))  # two of seven
+
+
+def test_a_session_of_no_time_waits_for_nobody(
+    make_session: Make, notebook: Notebook, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_session(budgets=Budgets(max_runs=1)).run()  # leaves a proposal staged
+    record = make_session(budgets=Budgets(hours=1e-7)).run()
+    assert "hours are over" in (record.ended_because or "")
+    assert "waiting for a decision" not in capsys.readouterr().out
