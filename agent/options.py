@@ -24,7 +24,8 @@ def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:
             value = 0
         if not 1 <= value <= high:
             rule = f"must be a whole number from 1{f' to {high}' if high < 10**12 else ' on'}"
-            raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=str(min(max(value, 1), high)))])
+            valid = f"such as {min(max(value, 1), high)}"
+            raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=valid)])
         return value
 
     return read
@@ -39,7 +40,7 @@ def positive(key: str, high: float, valid: str) -> Callable[[Any], float]:
         except ValueError:
             value = 0.0
         if not 0 < value <= high:
-            rule = "must be a number above 0"
+            rule = f"must be a number above 0, {high:g} at most"
             raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=f"such as {valid}")])
         return value
 

@@ -113,6 +113,13 @@ class ToolContext:
         """Everything the analysis owes is there."""
         return self.settled and not self.to_correct
 
+    def as_of(self, run_id: str) -> datetime | None:
+        """When a verdict is to be as it stood: for the run under analysis when it ended, since its report says so.
+
+        It may have been confirmed since, where its analysis was interrupted.
+        """
+        return self.subject.finished if run_id == self.subject.run_id and self.report_wanted else None
+
     @cached_property
     def known(self) -> Known:
         """The record that the report's figures are checked against; the proposal is not in it yet."""

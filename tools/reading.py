@@ -124,7 +124,7 @@ def _noise_floor(noise: tuple[float, int] | None, n: int) -> dict[str, Any] | No
 
 def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
     summary = ctx.notebook.summary(run.run_id)
-    verdict = ctx.notebook.standing(run.run_id)
+    verdict = ctx.notebook.standing(run.run_id, ctx.as_of(run.run_id))
     row: dict[str, Any] = {"run": run.run_id, "state": run.state, "arm": run.arm, "parent": run.parent}
     row["changed_from_parent"] = ctx.notebook.changes(run.run_id)
     if run.replicates_of:
@@ -167,7 +167,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     config = ctx.notebook.config(record.run_id)
     agents = 1.0 if record.legacy else ctx.inventory.environment(config.env_name).agents_per_env or 1.0
     summary = ctx.notebook.summary(record.run_id)
-    verdict = ctx.notebook.standing(record.run_id)
+    verdict = ctx.notebook.standing(record.run_id, ctx.as_of(record.run_id))
     took = active_time(record)
     start, said = _account(ctx, record)
     return {
@@ -265,7 +265,7 @@ def compare_runs(ctx: ToolContext, run: RunName = "current", against: RunName = 
     one, other = ctx.resolve(run), ctx.resolve(against)
     if one == other:
         raise ToolError(f"{run!r} and {against!r} are the same run, {one}")
-    return comparison(ctx.notebook, ctx.notebook.weigh(one, other), one, other)
+    return comparison(ctx.notebook, ctx.notebook.weigh(one, other, ctx.as_of(one)), one, other)
 
 
 def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:

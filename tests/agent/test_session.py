@@ -545,3 +545,23 @@ def test_a_session_of_no_time_waits_for_nobody(
     record = make_session(budgets=Budgets(hours=1e-7)).run()
     assert "hours are over" in (record.ended_because or "")
     assert "waiting for a decision" not in capsys.readouterr().out
+
+
+def test_a_report_that_comes_after_the_confirmation_speaks_of_the_runs_end(
+    make_session: Make, notebook: Notebook
+) -> None:
+    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session.run()
+    stage_planted(session)
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=3))
+    night.run()
+    planted = night.mine()[0]
+    assert notebook.incumbent(night.group) == planted.run_id
+    paths = notebook.paths(planted.run_id)
+    paths.report.unlink()
+    paths.claims.unlink()
+    night.analyst.should_stop = lambda: False
+    night.analyst.analyse(planted)
+    checked = read_model(paths.claims, Checked)
+    assert [claim.quote for claim in checked.claims if claim.status == "contradicted"] == []
+    assert "✗" not in paths.report.read_text()
