@@ -37,8 +37,8 @@ class Stopped(AutopilotError):
 
 
 ATTEMPTS = 3
-"""Times that a run is begun at most because a process of its was killed; then that is its outcome: a config that needs
-more memory than there is has its processes killed each time."""
+"""Times in a row that a run is begun at most because a process of its was killed; then that is its outcome: a config
+that needs more memory than there is has its processes killed each time. Interruptions of the session do not count."""
 BY_USER = StopReason(state=RunState.KILLED, reason="stopped by the user")
 
 
@@ -86,10 +86,14 @@ def train_run(
         TrainingFailed: the disk is too full to begin, or the training could not be carried out; the run is queued.
     """
     with owned(notebook.paths(run_id).owner, f"run {run_id} is being trained"):
-        while True:
-            run = _train(notebook, runner, inventory, run_id, on_progress, should_stop, options, before_recording)
+        for left in reversed(range(ATTEMPTS)):
+            again = left > 0
+            run = _train(
+                notebook, runner, inventory, run_id, on_progress, should_stop, options, before_recording, again
+            )
             if run.state is not RunState.QUEUED:
-                return run
+                break
+        return run
 
 
 def _train(
@@ -101,6 +105,7 @@ def _train(
     should_stop: Callable[[], bool],
     options: Options,
     before_recording: Callable[[], None],
+    again: bool,
 ) -> RunRecord:
     record, config = notebook.run(run_id), notebook.config(run_id)
     check_config(config, inventory)
@@ -140,7 +145,7 @@ def _train(
         notebook.update(run_id, state=RunState.QUEUED)
         raise Stopped("stopped on request")
     killed = any(result.state is RunState.KILLED for result in results) and not should_stop()
-    if killed and record.attempt + 1 < ATTEMPTS:
+    if killed and again:
         return notebook.update(run_id, state=RunState.QUEUED)
     at = now()
     try:

@@ -196,6 +196,10 @@ def told(root: Path) -> dict[str, Any]:
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> None:
     for part, value in one.items():
+        if isinstance(value, list) and len(value) == len(other[part]):
+            for mine, theirs in zip(value, other[part], strict=True):
+                apart = {key: (mine[key], theirs.get(key)) for key in mine if mine[key] != theirs.get(key)}
+                assert apart == {}, part
         assert other[part] == value, part
 
 

@@ -20,7 +20,7 @@ from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.records import RunState, Variant
 from tests.conftest import Cli
-from tests.training.conftest import LONG, Train
+from tests.training.conftest import LONG, Queue, Train
 from training.process import ForkServer, Worker, start_worker
 from training.protocol import Progress, Ready
 from training.run import ATTEMPTS, Options, train_run
@@ -53,6 +53,22 @@ def test_a_worker_that_the_system_kills(train: Train, real: ProcessRunner, times
     assert "was killed by signal 9 (SIGKILL: often the system, out of memory)" in (found.reason or "")
     assert f"was begun {ATTEMPTS} times" in (found.reason or "")
     assert train({"autopilot.seeds": 1}).state is RunState.FINISHED
+
+
+def test_interruptions_of_a_session_do_not_count_against_a_run(
+    queue: Queue, notebook: Notebook, real: ProcessRunner, inventory: Inventory
+) -> None:
+    run = queue({"autopilot.seeds": 1})
+    notebook.update(run.run_id, attempt=ATTEMPTS + 4)
+    killed: set[int] = set()
+
+    def kill(progress: Progress) -> None:
+        if not killed:
+            killed.add(training_processes(real)[0].pid)
+            os.kill(min(killed), signal.SIGKILL)
+
+    found = train_run(notebook, real, inventory, run.run_id, kill)
+    assert (found.state, found.attempt) == (RunState.FINISHED, ATTEMPTS + 6)
 
 
 def test_a_worker_that_gets_a_sigterm(train: Train, real: ProcessRunner) -> None:
