@@ -30,11 +30,10 @@ from agent.transcript import redacted
 from lab.paths import Workspace
 from lab.records import now
 from lab.text import plain
+from training.process import PRIVATE
 
 WEBHOOK = "AUTOPILOT_WEBHOOK"
 """Goes before the one in the file."""
-PRIVATE = ("OPENAI_API_KEY", WEBHOOK)
-"""No business of a command."""
 TEXT = 2000
 """Characters of a message; chat services take no more."""
 VALUE = 500

@@ -66,13 +66,11 @@ class Incumbency:
 
     def current(self) -> Confirmation | None:
         """The confirmation under way."""
-        last = {found.candidate: found for found in self._all()}
-        return next((found for found in last.values() if found.outcome == "opened"), None)
+        return self._standing("opened")
 
     def undecided(self) -> Confirmation | None:
         """The candidate of which it is not clear yet what becomes: under way, or between its two confirmations."""
-        last = {found.candidate: found for found in self._all()}
-        return next((found for found in last.values() if found.outcome not in ENDED), None)
+        return self._standing("opened", "passed")
 
     def open(self, run: RunRecord) -> Confirmation:
         """Begin a confirmation, whatever the screen said of the run.
@@ -111,8 +109,7 @@ class Incumbency:
 
     def _go_on(self) -> Confirmation | None:
         """Open the second confirmation of a candidate that passed its first."""
-        last = {found.candidate: found for found in self._all()}
-        passed = next((found for found in last.values() if found.outcome == "passed"), None)
+        passed = self._standing("passed")
         if passed is None:
             return None
         changes = {
@@ -246,6 +243,11 @@ class Incumbency:
             return self.min_effect
         noise = self.notebook.noise(self.group)
         return MATTERS * noise[0] if noise else 0.0
+
+    def _standing(self, *outcomes: str) -> Confirmation | None:
+        """The first candidate whose last entry is one of these."""
+        last = {found.candidate: found for found in self._all()}
+        return next((found for found in last.values() if found.outcome in outcomes), None)
 
     def _all(self) -> list[Confirmation]:
         """Of this group, in order."""
