@@ -69,6 +69,7 @@ class Choice:
             return self._create(self.base_config(), dict(self.record.settings), arm="baseline", replicates=several)
         if (fresh := self.confirm(seconds_left)) is not None:
             return fresh
+        incumbent = self.notebook.incumbent(self.group) or incumbent  # fresh seeds may just have made it another run
         if self.in_doubt():
             self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
             return self._fresh(Need(incumbent, self.record.seeds))

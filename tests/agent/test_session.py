@@ -497,6 +497,7 @@ def test_what_was_to_improve_on_a_former_incumbent_is_not_trained(
         p.decisions[-1].why for p in proposals.all() if "was the incumbent when it was made" in p.decisions[-1].why
     ]
     assert dropped
+    assert all(why.endswith(f"and {planted.run_id} is now") for why in dropped)
     digest = notebook.workspace.session(night.record.session_id).digest.read_text()
     assert "train.vf_coef up helps: +" in digest
 
