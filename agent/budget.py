@@ -66,8 +66,8 @@ def price_of(workspace: Workspace, model: str) -> Price | None:
     return None
 
 
-Work = Literal["search", "seeds"]
-"""What the trainer may be at: a proposal; or a baseline and fresh seeds."""
+Work = Literal["search", "confirming", "incumbent"]
+"""What the trainer may be at: a proposal; fresh seeds of one; the baseline or replicates of the incumbent."""
 
 
 @dataclass
@@ -152,6 +152,7 @@ class Budget:
                 seconds=before.seconds + took,
                 training=before.training + (took if self._trains else 0.0),
                 search=before.search + (took if self._trains == "search" else 0.0),
+                confirming=before.confirming + (took if self._trains == "confirming" else 0.0),
             )
             self._since = now
             self.save(self.spent)

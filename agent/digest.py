@@ -216,12 +216,21 @@ def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord 
 
 def _spent(session: SessionRecord) -> str:
     spent = session.spent
-    busy, search = (100 * part / whole if whole else 0.0 for part, whole in
-                    ((spent.training, spent.seconds), (spent.search, spent.training)))  # fmt: skip
-    parts = [
-        f"{lasting(spent.seconds)} in all; the trainer was busy {busy:.0f} % of it ({lasting(spent.training)}), and"
-        f" {search:.0f} % of that on proposals and control runs, the rest on the baseline and fresh seeds"
-    ]
+    parts = [f"{lasting(spent.seconds)} in all"]
+    if spent.training:
+        busy, search, confirming = (
+            round(100 * part / whole)
+            for part, whole in (
+                (spent.training, spent.seconds),
+                (spent.search, spent.training),
+                (spent.confirming, spent.training),
+            )
+        )
+        parts = [
+            f"{parts[0]}, of which the trainer was busy {busy} % ({lasting(spent.training)}): {search} % of that on"
+            f" proposals and control runs, {confirming} % on fresh seeds of proposals, {100 - search - confirming} % on"
+            f" the baseline and more seeds of the incumbent"
+        ]
     dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
     parts.append(f"{spent.tokens:,} tokens of {session.model}{dollars}" if spent.tokens else "no tokens")
     return "; ".join(parts) + "."

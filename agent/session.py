@@ -17,7 +17,7 @@ from typing import Any
 
 from agent.analysis import Analyst
 from agent.approval import Approver
-from agent.budget import TURNS, Budget, Price
+from agent.budget import TURNS, Budget, Price, Work
 from agent.choice import Choice, why_over
 from agent.digest import write_digest
 from agent.facts import changed_text, outcome_text
@@ -218,7 +218,7 @@ class Session:
                 self.hold(thought)
 
         attempt = run.attempt
-        self.budget.works("search" if run.proposal else "seeds")
+        self.budget.works(self._work(run))
         try:
             run = train_run(
                 self.notebook, self.runner, self.inventory, run.run_id, told, self.stop.is_set, options, trained
@@ -237,6 +237,11 @@ class Session:
         if run.state not in (RunState.FINISHED, RunState.PRUNED):
             self.journal.tell("failed", f"{run.run_id}: {text}", run=run.run_id)
         self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
+
+    def _work(self, run: RunRecord) -> Work:
+        if run.proposal is not None:
+            return "search"
+        return "incumbent" if run.replicates_of in (None, self.notebook.incumbent(self.group)) else "confirming"
 
     def hold(self, thought: Thought) -> None:
         """Give an analysis a moment more, since the trainer is free.

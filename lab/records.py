@@ -420,7 +420,9 @@ class Spent(Record):
     training: float = 0.0
     """Seconds of these in which replicates were trained or evaluated."""
     search: float = 0.0
-    """Seconds of those that went to proposals, whoever made them; the rest is the baseline and fresh seeds."""
+    """Seconds of those that went to proposals, whoever made them."""
+    confirming: float = 0.0
+    """Seconds of those that went to fresh seeds of proposals; the rest is the baseline and replicates of incumbents."""
 
 
 def _spent(old: dict[str, Any]) -> dict[str, Any]:

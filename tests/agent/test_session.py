@@ -110,6 +110,9 @@ def test_an_improvement_becomes_incumbent_on_fresh_seeds(make_session: Make, not
     assert f"On 5 fresh seeds a side {first.run_id} differs from" in digest
     assert f"{first.run_id} (vf_coef" in digest
     assert "**confirmed**, better at the level" in digest
+    spent = record.spent
+    assert 0 < spent.confirming < spent.training - spent.search
+    assert "% on fresh seeds of proposals" in digest
     assert {"opened", "confirmed"} == {found.outcome for found in notebook.index.confirmations()}
     assert "confirmed" in events(night)
 
