@@ -33,6 +33,13 @@ def confirmations(notebook: Notebook, group: Group) -> list[Confirmation]:
     return list({found.candidate: found for found in notebook.index.confirmations(group=group)}.values())
 
 
+def became_text(found: Confirmation) -> str:
+    """What a confirmation has made of its candidate."""
+    if found.outcome == "passed":
+        return f"has passed, and has to be confirmed on the preset {found.then} too"
+    return "is the incumbent now" if found.outcome == "confirmed" else f"does not take the place of {found.incumbent}"
+
+
 def _confirmation(notebook: Notebook, found: Confirmation) -> str:
     """One candidate in a line."""
     changed = changed_text(notebook, notebook.run(found.candidate))

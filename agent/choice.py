@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.approval import Approver
+from agent.candidates import became_text
 from agent.journal import Journal
 from agent.sampling import ARM, sampled
 from lab.config import Config
@@ -189,13 +190,10 @@ class Choice:
         if found is None:
             return
         self.journal.event(found.outcome, run=found.candidate, incumbent=found.incumbent, why=found.why)
-        became = {
-            "confirmed": "is the incumbent now",
-            "passed": f"has passed, and goes on to the preset {found.then}",
-        }.get(found.outcome, "does not become incumbent")
-        self.journal.note(f"{found.candidate} {became}: {found.why}")
+        became = f"{found.candidate} {became_text(found)}: {found.why}"
+        self.journal.note(became)
         if found.outcome == "confirmed":
-            self.journal.tell("incumbent", f"{found.candidate} {became}: {found.why}", run=found.candidate)
+            self.journal.tell("incumbent", became, run=found.candidate)
 
     def base_config(self) -> Config:
         """The preset with the person's own settings."""

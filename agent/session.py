@@ -278,8 +278,7 @@ class Session:
         if outcome.fell_back and self.record.model != "offline":
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         if outcome.proposal:
-            changes = ", ".join(f"{key} = {value}" for key, value in outcome.proposal.overrides.items())
-            self.journal.note(f"staged {staged}: {changes}")
+            self.journal.note(f"staged {staged}: {outcome.proposal.changes}")
             self.view.night(standing(self))
         if outcome.ended:
             rules = (

@@ -5,6 +5,7 @@ import re
 import sys
 from typing import Any
 
+from agent.candidates import became_text
 from agent.facts import (
     changed_text,
     code_text,
@@ -60,7 +61,7 @@ def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
 
 def proposal_row(proposal: Proposal) -> dict[str, Any]:
     """One line of `autopilot proposals`, and everything about it."""
-    return {**proposal.model_dump(mode="json"), "state": proposal.state.value}
+    return {**proposal.model_dump(mode="json"), "state": proposal.state.value, "changes": proposal.changes}
 
 
 def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
@@ -88,11 +89,10 @@ def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
 
     table = _table("proposal", "state", "by", "changes", "why")
     for proposal in shown:
-        changes = ", ".join(f"{key} = {value}" for key, value in proposal.overrides.items())
         last = proposal.decisions[-1]
         why = f"{last.who}: {last.why}" if last.why else last.who
         table.add_row(
-            *(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, changes, why))
+            *(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, proposal.changes, why))
         )
     say(table)
     for name, why in proposals.damaged.items():
@@ -164,13 +164,6 @@ def print_checked(found: Checked) -> None:
             sys.stdout.write(f'\na cause that can\'t be told from others: "{plain(cause.quote, 200)}": {why}\n')
     counts = ", ".join(f"{found.count(status)} {status}" for status in ("verified", "contradicted", "unsupported"))
     sys.stdout.write(f"\n{counts}\n")
-
-
-def became_text(found: Confirmation) -> str:
-    """What a confirmation has made of its candidate."""
-    if found.outcome == "passed":
-        return f"has passed, and has to be confirmed on the preset {found.then} too"
-    return "is the incumbent now" if found.outcome == "confirmed" else f"does not take the place of {found.incumbent}"
 
 
 def print_confirmation(found: Confirmation) -> None:

@@ -72,8 +72,7 @@ def print_status(found: dict[str, Any]) -> None:
         told = " ".join(f"{key} {value}" for key, value in event.items())
         say(f"last       {found['last_event']['event']} {told} at {found['last_event']['time'][:19]} UTC")
     for proposal in found["waiting"]:
-        changes = ", ".join(f"{key} = {value}" for key, value in proposal["overrides"].items())
-        say(f"{proposal['state']:10} {proposal['proposal_id']}: {changes}")
+        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['changes']}")
 
 
 def _training(run: dict[str, Any]) -> str:

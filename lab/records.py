@@ -390,6 +390,11 @@ class Proposal(Record):
         return self.decisions[-1].state
 
     @property
+    def changes(self) -> str:
+        """The overrides on one line, such as `train.gamma = 0.99, train.ent_coef = 0.01`."""
+        return ", ".join(f"{key} = {value}" for key, value in self.overrides.items())
+
+    @property
     def held(self) -> bool:
         """A policy left it to a person, and nothing newer takes its place."""
         return self.state is ProposalState.STAGED and len(self.decisions) > 1
