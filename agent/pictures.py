@@ -63,15 +63,9 @@ def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:
 
 def _learning_curves(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]]) -> Picture | None:
     """The objective while training, with what the run is compared with."""
-    metric, _ = objective_of(run.objective, run.env_name)
-    declared = metrics_of(run.env_name).get(metric)
-    source, bands = declared.source if declared else metric, list[Band]()
     if notebook.summary(run.run_id) is None and run.state is not RunState.PRUNED:
         return None
-    for label, run_id in [("this run", run.run_id), *others]:
-        curves = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
-        name = f"environment/{source}"
-        bands.append(Band(label, [seed[name] for seed in curves.values() if name in seed]))
+    source, bands = objective_bands(notebook, [("this run", run.run_id), *others])
     if not any(band.curves for band in bands):
         return None
     what = f"{source} while training"
@@ -80,6 +74,24 @@ def _learning_curves(notebook: Notebook, run: RunRecord, others: list[tuple[str,
         f"Learning curves: {what}, mean and range of the replicates",
         lambda path: plots.learning_curves(path, bands, what),
     )
+
+
+def objective_bands(notebook: Notebook, labelled: list[tuple[str, str]]) -> tuple[str, list[Band]]:
+    """What the environment logs of the objective while it trains, and each run's curves of that, one a replicate.
+
+    Args:
+        notebook: where the runs are.
+        labelled: what to call each, and its id; at least one, all of one environment and objective.
+    """
+    first = notebook.run(labelled[0][1])
+    metric, _ = objective_of(first.objective, first.env_name)
+    declared, bands = metrics_of(first.env_name).get(metric), list[Band]()
+    source = declared.source if declared else metric
+    for label, run_id in labelled:
+        curves = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
+        name = f"environment/{source}"
+        bands.append(Band(label, [seed[name] for seed in curves.values() if name in seed]))
+    return source, bands
 
 
 def _parameters(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]], scored: list[Row]) -> Picture | None:

@@ -36,6 +36,14 @@ class Lesson(NamedTuple):
     """Runs whose own effect has the same sign."""
     opposed: tuple[str, ...]
 
+    def told(self, metric: str) -> str:
+        """In one line, such as `train.gamma up helps: +0.2 [+0.1, +0.3] in perf, …`."""
+        runs = len(self.agreeing)
+        return (
+            f"{self.key} {self.direction} {self.meaning}: {self.effect:+.3g} [{self.low:+.3g}, {self.high:+.3g}]"
+            f" in {metric}, {runs} run{'s' if runs != 1 else ''} that went this way, {len(self.opposed)} the other"
+        )
+
 
 def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
     """The clearest lessons of a group first; none while it has no noise floor.

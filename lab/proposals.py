@@ -93,6 +93,28 @@ class Proposals:
         """Overrides that people turned down, for a sampler to keep away from."""
         return [p.overrides for p in self.all() if p.group == group and p.state is S.REJECTED]
 
+    def replace(self, seen: Proposal, new: Proposal, who: str) -> None:
+        """Put a person's proposal in the place of the one that they have edited.
+
+        Args:
+            seen: the old one, as they saw it.
+            new: theirs.
+            who: the person.
+
+        Raises:
+            NotFound: the old one is gone.
+            InvalidInput: somebody else has changed or decided it since.
+        """
+        self.get(seen.proposal_id)  # before the lock makes a file in a workspace that has none
+        with locked(self.workspace.proposals_lock):
+            old = self.get(seen.proposal_id)
+            self._require(old, S.SUPERSEDED, seen.version)
+            write_model(self.workspace.proposal(new.proposal_id), new)  # first: a kill must not lose both
+            why = f"edited: {new.proposal_id} takes its place"
+            self._add(old, Decision(time=now(), state=S.SUPERSEDED, who=who, why=why, seen=seen.version))
+            self._give_way(new)
+            self._show_next()
+
     def tidy(self, group: Group) -> None:
         """Of several proposals that wait, let the newest be the one: what a kill in the midst of staging leaves."""
         with locked(self.workspace.proposals_lock):
@@ -115,6 +137,7 @@ class Proposals:
         why: str = "",
         run_id: str | None = None,
         check: Callable[[Proposal], None] | None = None,
+        seen: str = "",
     ) -> Proposal:
         """Move a proposal on.
 
@@ -125,24 +148,23 @@ class Proposals:
             why: the reason, kept with the decision.
             run_id: the run that carries it out, once there is one.
             check: refuses by raising; it sees the newest state.
+            seen: the version that a person has decided on; "" for whatever it is now.
 
         Raises:
             NotFound: no such proposal.
-            InvalidInput: it has moved on already, or `check` refuses it.
+            InvalidInput: it has moved on already, is not what was seen, or `check` refuses it.
         """
         self.get(proposal_id)  # before the lock makes a file in a workspace that has none
         with locked(self.workspace.proposals_lock):
             proposal = self.get(proposal_id)
-            if state not in ALLOWED[proposal.state] or (state is S.STAGED and proposal.held):
-                last = proposal.decisions[-1]
-                because = f" ({last.why})" if last.why else ""
-                raise InvalidInput(
-                    f"proposal {proposal_id} is {proposal.state}{because} since {last.time:%Y-%m-%d %H:%M:%S} UTC"
-                    f" and can't become {state}"
-                )
+            self._require(proposal, state, seen)
             if check is not None:
                 check(proposal)
-            proposal = self._add(proposal, Decision(time=now(), state=state, who=who, why=why, run_id=run_id))
+            overrides = proposal.overrides if state in (S.APPROVED, S.REJECTED) else None
+            decision = Decision(
+                time=now(), state=state, who=who, why=why, run_id=run_id, overrides=overrides, seen=seen
+            )
+            proposal = self._add(proposal, decision)
             self._show_next()
         return proposal
 
@@ -155,6 +177,25 @@ class Proposals:
         """The proposal of a group that waits for a decision; not one that is held for a person."""
         waiting = (p for p in reversed(self.all()) if p.group == group and p.state is S.STAGED and not p.held)
         return next(waiting, None)
+
+    def _require(self, proposal: Proposal, state: ProposalState, seen: str) -> None:
+        """Refuse a step that can't be taken, or that somebody decided on who had seen something else.
+
+        Raises:
+            InvalidInput: with what the proposal is now.
+        """
+        last = proposal.decisions[-1]
+        since = f"since {last.time:%Y-%m-%d %H:%M:%S} UTC, by {last.who}"
+        if state not in ALLOWED[proposal.state] or (state is S.STAGED and proposal.held):
+            because = f" ({last.why})" if last.why else ""
+            raise InvalidInput(
+                f"proposal {proposal.proposal_id} is {proposal.state}{because} {since}, and can't become {state}"
+            )
+        if seen not in ("", proposal.version):
+            raise InvalidInput(
+                f"proposal {proposal.proposal_id} is not what it was when you looked: it is {proposal.state} {since};"
+                " look again and decide"
+            )
 
     def _add(self, proposal: Proposal, decision: Decision) -> Proposal:
         proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
@@ -228,6 +269,12 @@ def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory, s
         raise InvalidInput(
             f"proposal {proposal.proposal_id} is stale: the config of its parent {proposal.parent} is no longer the one"
             " it was made for"
+        )
+    approved = [one for one in proposal.decisions if one.state is S.APPROVED and one.overrides is not None]
+    if approved and approved[-1].overrides != proposal.overrides:
+        raise InvalidInput(
+            f"proposal {proposal.proposal_id} was changed after {approved[-1].who} had approved it; what was approved:"
+            f" {approved[-1].overrides}"
         )
     if frozen := sorted(key for key in proposal.overrides if key in TASK_KEYS):
         rule = "is part of what runs are scored on, which is frozen when a session starts"

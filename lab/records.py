@@ -357,6 +357,10 @@ class Decision(Record):
     """`person`, or the policy or program part that decided."""
     why: str = ""
     run_id: str | None = None
+    overrides: dict[str, Any] | None = None
+    """What the proposal changed when it was approved or rejected."""
+    seen: str = ""
+    """`Proposal.version` of what a person had before their eyes."""
 
 
 class Proposal(Record):
@@ -388,6 +392,11 @@ class Proposal(Record):
     def state(self) -> ProposalState:
         """Where it is in its life."""
         return self.decisions[-1].state
+
+    @property
+    def version(self) -> str:
+        """Another one with each change and each decision: what a person has seen is still so while it is the same."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @property
     def changes(self) -> str:

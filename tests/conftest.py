@@ -17,7 +17,7 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.proposals import Proposals
-from lab.records import RunRecord
+from lab.records import Decision, Proposal, ProposalState, RunRecord, new_id, now
 from training.fake import FakeRunner, Fault
 from training.machine import load_inventory
 from training.run import train_run
@@ -146,3 +146,33 @@ def unchanged(workspace: Workspace) -> Iterator[None]:
     before = tree(workspace.root)
     yield
     assert tree(workspace.root) == before
+
+
+@pytest.fixture
+def propose(make_run: RunMaker, notebook: Notebook, proposals: Proposals) -> Any:
+    """Stages proposals that change the baseline: `propose({"train.gamma": 0.9}, arm="person")`."""
+    parent = make_run()
+
+    def make(overrides: dict[str, Any] | None = None, **more: Any) -> Proposal:
+        created = now()
+        fields: dict[str, Any] = {
+            "proposal_id": new_id(created),
+            "created": created,
+            "env_name": ENV,
+            "preset": "quick",
+            "objective": "perf:max",
+            "task": parent.group.task,
+            "parent": parent.run_id,
+            "parent_config": notebook.config(parent.run_id).fingerprint(),
+            "analysed": parent.run_id,
+            "session": None,
+            "arm": "offline",
+            "overrides": overrides or {"train.ent_coef": 0.02},
+            "theory": "t",
+            "decisions": (Decision(time=created, state=ProposalState.STAGED, who="offline"),),
+        }
+        proposal = Proposal.model_validate({**fields, **more})
+        proposals.stage(proposal)
+        return proposal
+
+    return make

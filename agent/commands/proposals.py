@@ -9,8 +9,6 @@ from agent.options import (
     assignments,
     who,
 )
-from lab.errors import InvalidInput, Problem
-from lab.text import plain
 
 
 def proposals(
@@ -31,18 +29,13 @@ def proposals(
 def approve(context: typer.Context, proposal: str) -> None:
     """Approve a staged proposal: it runs next."""
     from lab.notebook import Notebook
-    from lab.proposals import Proposals, refuse_unfit
-    from lab.records import ProposalState
+    from lab.proposals import Proposals
+    from review.decisions import approve as decide
     from training.machine import load_inventory
 
-    queue, notebook = Proposals(context.obj), Notebook(context.obj)
-    inventory = load_inventory([queue.get(proposal).env_name], context.obj)
-    queue.decide(
-        proposal,
-        ProposalState.APPROVED,
-        who(),
-        check=lambda newest: refuse_unfit(newest, notebook, inventory),
-    )
+    queue = Proposals(context.obj)
+    seen = queue.get(proposal)
+    decide(queue, Notebook(context.obj), load_inventory([seen.env_name], context.obj), seen, who())
     typer.echo(f"approved {proposal}")
 
 
@@ -53,11 +46,10 @@ def reject(
 ) -> None:
     """Reject a proposal, with a reason."""
     from lab.proposals import Proposals
-    from lab.records import ProposalState
+    from review.decisions import reject as decide
 
-    if not why.strip():
-        raise InvalidInput([Problem(key="why", value=repr(why), rule="must say something", valid="a short reason")])
-    Proposals(context.obj).decide(proposal, ProposalState.REJECTED, who(), plain(why.strip(), 1000))
+    queue = Proposals(context.obj)
+    decide(queue, queue.get(proposal), who(), why)
     typer.echo(f"rejected {proposal}")
 
 
@@ -68,11 +60,42 @@ def edit(
 ) -> None:
     """Put your own proposal in the place of a staged one: its changes, with some of your own."""
     from lab.notebook import Notebook
-    from lab.proposals import Proposals, amended, refuse_unfit
+    from lab.proposals import Proposals
+    from review.decisions import edit as decide
+    from training.machine import load_inventory
+
+    queue, changes = Proposals(context.obj), assignments(settings)
+    seen = queue.get(proposal)
+    inventory = load_inventory([seen.env_name], context.obj)
+    new = decide(queue, Notebook(context.obj), inventory, seen, changes, who())
+    typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
+
+
+def review(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Decide about what waits, one proposal at a time: what changes, why, what it would cost, what the rules say."""
+    import pydoc
+    import sys
+
+    from agent.show import emit_json, say
+    from lab.notebook import Notebook
+    from lab.proposals import Proposals
+    from review.terminal import Terminal, show
+    from review.waiting import seen, undecided
     from training.machine import load_inventory
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
-    new = amended(queue.get(proposal), assignments(settings), who())
-    refuse_unfit(new, notebook, load_inventory([new.env_name], context.obj))
-    queue.stage(new)
-    typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
+    if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+        Terminal(
+            notebook, queue, lambda env: load_inventory([env], context.obj), who(),
+            key=typer.getchar, line=lambda ask: str(typer.prompt(ask, default="", show_default=False)),
+            page=pydoc.pager,
+        ).run()  # fmt: skip
+        return
+    found = [seen(p, notebook, load_inventory([p.env_name], context.obj)) for p in undecided(queue)]
+    if as_json:
+        emit_json([one.model_dump(mode="json") for one in found])
+        return
+    for one in found:
+        show(one, notebook)
+    how = "'autopilot review' on a terminal, or 'autopilot approve ID', 'reject', 'edit'"
+    say(f"\n{len(found)} wait{'s' if len(found) == 1 else ''} for a decision: {how}")

@@ -11,39 +11,9 @@ from lab.files import write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import ALLOWED, Proposals, amended, refuse_unfit
-from lab.records import Decision, Proposal, ProposalState, new_id, now
-from tests.conftest import ENV, RunMaker
+from lab.records import ProposalState, now
 
 S = ProposalState
-
-
-@pytest.fixture
-def propose(make_run: RunMaker, notebook: Notebook, proposals: Proposals) -> Any:
-    parent = make_run()
-
-    def make(overrides: dict[str, Any] | None = None, **more: Any) -> Proposal:
-        created = now()
-        fields: dict[str, Any] = {
-            "proposal_id": new_id(created),
-            "created": created,
-            "env_name": ENV,
-            "preset": "quick",
-            "objective": "perf:max",
-            "task": parent.group.task,
-            "parent": parent.run_id,
-            "parent_config": notebook.config(parent.run_id).fingerprint(),
-            "analysed": parent.run_id,
-            "session": None,
-            "arm": "offline",
-            "overrides": overrides or {"train.ent_coef": 0.02},
-            "theory": "t",
-            "decisions": (Decision(time=created, state=S.STAGED, who="offline"),),
-        }
-        proposal = Proposal.model_validate({**fields, **more})
-        proposals.stage(proposal)
-        return proposal
-
-    return make
 
 
 def test_a_newer_proposal_supersedes_a_waiting_one(propose: Any, proposals: Proposals) -> None:

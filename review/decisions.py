@@ -1,0 +1,99 @@
+"""What a person decides about a proposal: the same from the command line, the terminal and the page.
+
+Each decision names the version that was looked at. Whoever comes second, or has looked at something else, is told so.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab.errors import refused
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.proposals import Proposals, amended, refuse_unfit
+from lab.records import Proposal, ProposalState
+from lab.text import plain
+
+LONGEST = 1000
+"""Characters of a reason."""
+
+
+def approve(proposals: Proposals, notebook: Notebook, inventory: Inventory, seen: Proposal, who: str) -> Proposal:
+    """Approve a proposal: it runs next.
+
+    Args:
+        proposals: the queue.
+        notebook: where its parent is.
+        inventory: what is valid here.
+        seen: the proposal as the person has seen it.
+        who: the person, for the record.
+
+    Raises:
+        NotFound: it is gone.
+        InvalidInput: somebody was faster, or it is not valid any more.
+    """
+    return proposals.decide(
+        seen.proposal_id,
+        ProposalState.APPROVED,
+        who,
+        check=lambda newest: refuse_unfit(newest, notebook, inventory),
+        seen=seen.version,
+    )
+
+
+def reject(proposals: Proposals, seen: Proposal, who: str, why: str) -> Proposal:
+    """Reject a proposal, with a reason that the next analysis reads.
+
+    Args:
+        proposals: the queue.
+        seen: the proposal as the person has seen it.
+        who: the person, for the record.
+        why: their reason; not empty.
+
+    Raises:
+        NotFound: it is gone.
+        InvalidInput: somebody was faster, or there is no reason.
+    """
+    why = plain(why.strip(), LONGEST)
+    if not why:
+        raise refused("why", why, "must say something", "a short reason")
+    return proposals.decide(seen.proposal_id, ProposalState.REJECTED, who, why, seen=seen.version)
+
+
+def edited(notebook: Notebook, inventory: Inventory, seen: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
+    """A person's version of a proposal, checked; nothing is written.
+
+    Args:
+        notebook: where its parent is.
+        inventory: what is valid here.
+        seen: the proposal as the person has seen it.
+        changes: dotted key to value, over its own.
+        who: the person, for the record.
+
+    Raises:
+        InvalidInput: it has moved on, or a value is not valid: with key, value, rule and what would be.
+    """
+    new = amended(seen, changes, who)
+    refuse_unfit(new, notebook, inventory)
+    return new
+
+
+def edit(
+    proposals: Proposals, notebook: Notebook, inventory: Inventory, seen: Proposal, changes: Mapping[str, Any], who: str
+) -> Proposal:
+    """Put a person's version in the place of a proposal; it is staged, by them.
+
+    Args:
+        proposals: the queue.
+        notebook: where its parent is.
+        inventory: what is valid here.
+        seen: the proposal as the person has seen it.
+        changes: dotted key to value, over its own.
+        who: the person, for the record.
+
+    Raises:
+        NotFound: it is gone.
+        InvalidInput: somebody was faster, or a value is not valid.
+    """
+    new = edited(notebook, inventory, seen, changes, who)
+    proposals.replace(seen, new, who)
+    return new

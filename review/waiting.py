@@ -1,0 +1,239 @@
+"""A proposal as whoever decides about it sees it: the same on the terminal, on the page, and as JSON."""
+
+import math
+from typing import Any
+
+from agent.facts import changed_text, score_text
+from agent.policy import PolicySettings, policy_settings
+from agent.ruling import rule_on
+from lab.costs import expected_seconds
+from lab.environments import objective_of
+from lab.errors import AutopilotError, InvalidInput
+from lab.inventory import Inventory
+from lab.lessons import lessons
+from lab.notebook import Notebook
+from lab.proposals import Proposals, refuse_unfit
+from lab.records import Decision, Prediction, Proposal, ProposalState, Record
+from lab.space import Parameter, Scale
+from lab.suggest import Dimension
+from lab.text import lasting, number, plain, short
+from lab.validate import space_of
+
+CITED = 8
+"""Runs named in a theory that are shown, at most."""
+THEORY = 20_000
+"""Characters of a theory."""
+LESSONS = 200
+"""Of a group, among which those of the changed keys are looked for."""
+
+
+class Change(Record):
+    """One key that a proposal changes."""
+
+    key: str
+    old: str
+    new: str
+    range: str
+    """What is valid, for people; empty where the key is not known here."""
+    scale: str
+    """linear, log, logit, power of two or choice."""
+    was: float | None
+    """Where the old value stands in the range, from 0 to 1 on its scale; None for what is no number of a range."""
+    is_now: float | None
+    """Where the new one stands."""
+    doc: str
+
+
+class Cited(Record):
+    """A run that a theory rests on."""
+
+    run_id: str
+    role: str
+    """parent, analysed or cited."""
+    changed: str
+    score: str
+    verdict: str | None
+
+
+class Risk(Record):
+    """What the rules would say, if they decided."""
+
+    outcome: str
+    """approved, held, denied; or no rules."""
+    rule: str
+
+
+class Waiting(Record):
+    """A proposal with everything that a decision wants."""
+
+    proposal_id: str
+    version: str
+    """Of what is shown: a decision names it, so that nobody decides on what they have not seen."""
+    state: str
+    held: bool
+    arm: str
+    created: str
+    session: str | None
+    env_name: str
+    preset: str
+    objective: str
+    parent: str
+    changes: tuple[Change, ...]
+    theory: str
+    predictions: tuple[Prediction, ...]
+    predicted: tuple[str, ...]
+    """The same in words."""
+    evidence: tuple[Cited, ...]
+    lessons: tuple[str, ...]
+    """What changing these keys has led to."""
+    cost: str
+    seconds: float | None
+    """What it is expected to take; None while no run has been measured."""
+    risk: Risk
+    unfit: str | None
+    """Why it can't be approved as it is."""
+    history: tuple[Decision, ...]
+
+
+def undecided(proposals: Proposals) -> list[Proposal]:
+    """The proposals that wait for a decision, oldest first."""
+    return [proposal for proposal in proposals.all() if proposal.state is ProposalState.STAGED]
+
+
+def seen(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Waiting:
+    """Everything about a proposal; nothing is written.
+
+    Args:
+        proposal: of any state.
+        notebook: where its parent is.
+        inventory: what is valid here.
+    """
+    return Waiting(
+        proposal_id=proposal.proposal_id,
+        version=proposal.version,
+        state=proposal.state.value,
+        held=proposal.held,
+        arm=plain(proposal.arm, 100),
+        created=f"{proposal.created:%Y-%m-%d %H:%M} UTC",
+        session=proposal.session,
+        env_name=proposal.env_name,
+        preset=proposal.preset,
+        objective=proposal.objective,
+        parent=proposal.parent,
+        changes=_changes(proposal, notebook, inventory),
+        theory=plain(proposal.theory, THEORY),
+        predictions=proposal.predictions,
+        predicted=tuple(map(_predicted, proposal.predictions)),
+        evidence=_evidence(proposal, notebook),
+        lessons=_lessons(proposal, notebook),
+        **_cost(proposal, notebook),
+        risk=_risk(proposal, notebook, inventory),
+        unfit=_unfit(proposal, notebook, inventory),
+        history=proposal.decisions,
+    )
+
+
+def _changes(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> tuple[Change, ...]:
+    try:
+        old = notebook.config(proposal.parent).flat()
+    except AutopilotError:
+        old = {}
+    space = space_of(inventory.environment(proposal.env_name))
+    return tuple(_change(key, old.get(key), new, space.get(key)) for key, new in proposal.overrides.items())
+
+
+def _change(key: str, old: Any, new: Any, parameter: Parameter | None) -> Change:
+    return Change(
+        key=plain(key, 100),
+        old=plain(short(old), 100),
+        new=plain(short(new), 100),
+        range=parameter.range if parameter else "",
+        scale=parameter.scale.value if parameter else "",
+        was=_place(parameter, old),
+        is_now=_place(parameter, new),
+        doc=parameter.doc if parameter else "",
+    )
+
+
+def _place(parameter: Parameter | None, value: Any) -> float | None:
+    """Where a number stands between the ends of its range."""
+    if parameter is None or parameter.low is None or parameter.high is None or parameter.scale is Scale.CHOICE:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    low = parameter.low
+    if parameter.scale in (Scale.LOG, Scale.POW2):
+        low = max(low, 1e-6)  # a range that begins at 0 has no place for it on a logarithmic scale
+    found = Dimension(parameter, low, parameter.high).place(max(float(value), low))
+    found = 1 - found if parameter.scale is Scale.LOGIT else found  # placed by 1 - x
+    return min(1.0, max(0.0, found)) if math.isfinite(found) else None
+
+
+def _predicted(prediction: Prediction) -> str:
+    way = {"up": "up", "down": "down", "same": "about the same"}[prediction.direction]
+    span = f"{number(prediction.low)} to {number(prediction.high)}"
+    return f"{plain(prediction.metric, 60)} {way}, {span} in {100 * prediction.coverage:.0f} % of the cases"
+
+
+def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
+    from lab.claims.tokens import RUN_ID
+
+    roles = {proposal.parent: "parent"}
+    roles.setdefault(proposal.analysed, "analysed")
+    for name in RUN_ID.findall(proposal.theory)[: 10 * CITED]:
+        roles.setdefault(name, "cited")
+    found = [_cited(notebook, name, role) for name, role in roles.items() if notebook.readable(name)]
+    return tuple(found[:CITED])
+
+
+def _cited(notebook: Notebook, name: str, role: str) -> Cited:
+    run, verdict = notebook.run(name), notebook.standing(name)
+    metric, _ = objective_of(run.objective, run.env_name)
+    score = score_text(notebook, run, metric)
+    return Cited(
+        run_id=name,
+        role=role,
+        changed=changed_text(notebook, run),
+        score=f"{metric} {score}" if notebook.summary(name) else score,
+        verdict=verdict.verdict if verdict else None,
+    )
+
+
+def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:
+    metric, _ = objective_of(proposal.objective, proposal.env_name)
+    found = lessons(notebook.index, proposal.group, LESSONS)
+    return tuple(lesson.told(metric) for lesson in found if lesson.key in proposal.overrides)
+
+
+def _cost(proposal: Proposal, notebook: Notebook) -> dict[str, Any]:
+    try:
+        config = notebook.config(proposal.parent).with_overrides(proposal.overrides)
+        found = expected_seconds(notebook, config, proposal.group)
+    except (AutopilotError, ArithmeticError, TypeError, ValueError) as error:
+        return {"cost": f"not known: {plain(str(error), 200)}", "seconds": None}
+    if found is None:
+        return {"cost": "not known: no run has been measured here", "seconds": None}
+    seeds, steps = config.autopilot["seeds"] or 1, int(config.train["total_timesteps"] or 0)
+    how, runs = "very roughly " if found.rough else "about ", len(found.runs)
+    of = f"{seeds} replicate{'s' if seeds != 1 else ''} of {steps:,} steps"
+    by = f"by {runs} run{'s' if runs != 1 else ''} like it"
+    return {"cost": f"{how}{lasting(found.seconds)} for {of}, {by}", "seconds": found.seconds}
+
+
+def _risk(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Risk:
+    try:
+        settings, rules = policy_settings(notebook.workspace, inventory.environment(proposal.env_name)), True
+    except InvalidInput:
+        settings, rules = PolicySettings(prediction=False), False
+    outcome, rule = rule_on(proposal, notebook, inventory, settings)
+    if not rules and rule.startswith("no rule allows"):
+        return Risk(outcome="no rules", rule="autopilot.toml has no [policy]: a person decides, or --approve auto")
+    return Risk(outcome=outcome, rule=rule)
+
+
+def _unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> str | None:
+    try:
+        refuse_unfit(proposal, notebook, inventory)
+    except AutopilotError as error:
+        return plain(str(error), 2000)
+    return None

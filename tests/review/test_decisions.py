@@ -1,0 +1,121 @@
+"""Decisions about proposals: made once, about what was looked at, and recorded with what that was."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from lab.errors import InvalidInput
+from lab.files import write_model
+from lab.inventory import Inventory
+from lab.notebook import Notebook
+from lab.proposals import Proposals, refuse_unfit
+from lab.records import ProposalState as S
+from review import decisions
+
+
+def test_a_decision_says_who_when_and_about_what(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
+) -> None:
+    proposal = propose({"train.ent_coef": 0.02})
+    decisions.approve(proposals, notebook, inventory, proposal, "person ada")
+    made = proposals.get(proposal.proposal_id).decisions[-1]
+    assert (made.state, made.who, made.overrides, made.seen) == (
+        S.APPROVED, "person ada", {"train.ent_coef": 0.02}, proposal.version,
+    )  # fmt: skip
+    assert made.time > proposal.created
+
+
+def test_of_two_who_decide_at_once_one_wins(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
+) -> None:
+    for _ in range(5):
+        proposal, barrier, outcomes = propose(), threading.Barrier(3), list[str]()
+
+        def approve(barrier: threading.Barrier = barrier, proposal: Any = proposal, out: list[str] = outcomes) -> None:
+            barrier.wait()
+            try:
+                decisions.approve(Proposals(notebook.workspace), notebook, inventory, proposal, "person ada")
+                out.append("approved")
+            except InvalidInput as error:
+                out.append(str(error))
+
+        def reject(barrier: threading.Barrier = barrier, proposal: Any = proposal, out: list[str] = outcomes) -> None:
+            barrier.wait()
+            try:
+                decisions.reject(Proposals(notebook.workspace), proposal, "person bob", "no")
+                out.append("rejected")
+            except InvalidInput as error:
+                out.append(str(error))
+
+        threads = [threading.Thread(target=what) for what in (approve, reject)]
+        for thread in threads:
+            thread.start()
+        barrier.wait()
+        for thread in threads:
+            thread.join()
+        now = proposals.get(proposal.proposal_id)
+        assert len(now.decisions) == 2
+        assert [out for out in outcomes if out in ("approved", "rejected")] == [now.state.value]
+        (refusal,) = (out for out in outcomes if out not in ("approved", "rejected"))
+        assert f"by {now.decisions[-1].who}" in refusal
+
+
+def test_what_changed_since_it_was_looked_at_is_not_decided(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
+) -> None:
+    looked_at = propose()
+    changed = looked_at.model_copy(update={"overrides": {"train.gamma": 0.5}})
+    write_model(notebook.workspace.proposal(looked_at.proposal_id), changed)
+    for decide in (
+        lambda: decisions.approve(proposals, notebook, inventory, looked_at, "person"),
+        lambda: decisions.reject(proposals, looked_at, "person", "no"),
+        lambda: decisions.edit(proposals, notebook, inventory, looked_at, {"train.ent_coef": 0.03}, "person"),
+    ):
+        with pytest.raises(InvalidInput, match="is not what it was when you looked"):
+            decide()
+    assert proposals.all() == [changed]
+
+
+def test_what_is_changed_after_its_approval_does_not_run(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
+) -> None:
+    proposal = propose({"train.ent_coef": 0.02})
+    approved = decisions.approve(proposals, notebook, inventory, proposal, "person ada")
+    refuse_unfit(approved, notebook, inventory)
+    changed = approved.model_copy(update={"overrides": {"train.ent_coef": 0.9}})
+    with pytest.raises(InvalidInput, match="changed after person ada had approved it"):
+        refuse_unfit(changed, notebook, inventory)
+
+
+def test_an_edited_proposal_takes_the_place_of_the_old_one_even_of_a_held_one(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
+) -> None:
+    proposal = propose()
+    held = proposals.decide(proposal.proposal_id, S.STAGED, "rules of [policy]", "warm starts wait for a person")
+    new = decisions.edit(proposals, notebook, inventory, held, {"train.gamma": 0.99}, "person ada")
+    assert proposals.get(new.proposal_id).overrides == {"train.ent_coef": 0.02, "train.gamma": 0.99}
+    old = proposals.get(proposal.proposal_id)
+    assert (old.state, old.decisions[-1].who) == (S.SUPERSEDED, "person ada")
+    assert new.proposal_id in old.decisions[-1].why
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"train.gamma": 2.0}, "train.gamma = 2.0: must be from 0 to 0.999999"), ({"vec.nonsense": 1}, "vec.nonsense"),
+     ({"train.ent_coef": 0.001}, "changes nothing")],
+)  # fmt: skip
+def test_an_edit_that_is_not_valid_changes_nothing(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory, changes: dict[str, Any], said: str
+) -> None:
+    proposal = propose()
+    with pytest.raises(InvalidInput, match=said):
+        decisions.edit(proposals, notebook, inventory, proposal, changes, "person")
+    assert proposals.all() == [proposal]
+
+
+def test_a_rejection_needs_a_reason(propose: Any, proposals: Proposals) -> None:
+    proposal = propose()
+    with pytest.raises(InvalidInput, match="why"):
+        decisions.reject(proposals, proposal, "person", " \n ")
+    assert proposals.all() == [proposal]
