@@ -5,6 +5,7 @@ the arithmetic and is imported late, since it takes most of a second.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -72,7 +73,9 @@ def compare(new: Sequence[float], old: Sequence[float], direction: Literal["max"
         return Comparison("inconclusive", effect, None, None, "replicates without any spread: no test")
     from scipy.stats import ttest_ind
 
-    interval = ttest_ind(new, old, equal_var=False).confidence_interval(CONFIDENCE)
+    with warnings.catch_warnings():  # equal replicates on one side are no mistake: at the top of a scale all are
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        interval = ttest_ind(new, old, equal_var=False).confidence_interval(CONFIDENCE)
     low, high = float(interval.low), float(interval.high)
     method = f"Welch's t-test, {len(new)} against {len(old)} replicates, 95 % interval"
     if not math.isfinite(low + high):

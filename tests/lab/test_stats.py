@@ -71,3 +71,10 @@ def test_what_replicates_can_see_for_every_size() -> None:
     sizes = [detectable(1.0, n) for n in range(2, 65)]
     assert sizes == sorted(sizes, reverse=True)  # type: ignore[type-var]
     assert detectable(0.0, 2) == 0
+
+
+def test_equal_replicates_on_one_side_are_compared_in_silence(recwarn: pytest.WarningsRecorder) -> None:
+    found = compare([0.9949996471405029, 0.9914646178716794], [0.9949996471405029] * 5, "max")
+    assert found.verdict == "inconclusive"
+    assert found.low is not None
+    assert [str(one.message) for one in recwarn] == []
