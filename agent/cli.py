@@ -66,7 +66,7 @@ def app_commands() -> list[str]:
 for command in (
     sessions.start, sessions.resume, sessions.stop, sessions.status, runs.train, runs.confirm, runs.runs, runs.show,
     runs.compare, runs.report, runs.check, runs.replay, runs.export, proposals.proposals, proposals.review,
-    proposals.approve, proposals.reject, proposals.edit, machine.probe, machine.doctor,
+    proposals.approve, proposals.reject, proposals.edit, proposals.web, machine.probe, machine.doctor,
 ):  # fmt: skip
     app.command()(command)
 app.command("import")(runs.import_runs)

@@ -2,8 +2,8 @@
 
 import re
 import shlex
-from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.candidates import candidates, on_fresh_seeds
 from agent.facts import changed_text, difference_text, interval_text, score_text
@@ -18,6 +18,7 @@ from lab.plots import best_so_far
 from lab.predictions import ENOUGH, scored_predictions, standings
 from lab.proposals import Proposals
 from lab.pruning import pruning_report
+from lab.questions import OWN
 from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord
 from lab.stats import detectable
 from lab.text import lasting, number, plain
@@ -39,7 +40,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     best = notebook.best(run for run in own if run.state is RunState.FINISHED)
     scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
     if scored:
-        _draw(notebook, session, scored, paths.plots / "best_so_far.png")
+        _draw(notebook, session, paths.plots / "best_so_far.png")
     shown = _shown(notebook, session, list(enumerate(runs, start=1)), metric)
     text = render(
         "digest.md.j2",
@@ -66,21 +67,36 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
 
 
-def _draw(notebook: Notebook, session: SessionRecord, runs: list[RunRecord], path: Path) -> None:
+class Ended(NamedTuple):
+    """A run of a session that has a score."""
+
+    hours: float
+    """Since the session began."""
+    run_id: str
+    score: float
+    low: float | None
+    high: float | None
+
+
+def progress(notebook: Notebook, session: SessionRecord) -> list[Ended]:
+    """The scored runs of a session in the order in which they ended, fresh seeds of others left out."""
+    where = f"session = ? AND score IS NOT NULL AND {OWN}"
+    rows = notebook.index.rows(where, (session.session_id,), order="finished, runs.run_id")
+    begun = session.created.timestamp()
+    return [
+        Ended(((row.finished or row.created) - begun) / 3600, row.run_id, row.score, row.low, row.high)
+        for row in rows
+        if row.score is not None
+    ]
+
+
+def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
     """Best so far over time."""
     metric, direction = objective_of(session.objective, session.env_name)
-
-    def since(time: datetime) -> float:
-        return (time - session.created).total_seconds() / 3600
-
-    scores, hours = [], []
-    for run in runs:
-        if (summary := notebook.summary(run.run_id)) is not None:
-            found = summary.metrics[metric]
-            scores.append((run.run_id, found.mean, found.low, found.high))
-            hours.append(since(run.finished or run.created))
+    ended = progress(notebook, session)
     won = [one for one in notebook.index.confirmations(group=session.group) if one.session == session.session_id]
-    crowned = [since(one.time) for one in won if one.outcome == "confirmed"]
+    crowned = [(one.time - session.created).total_seconds() / 3600 for one in won if one.outcome == "confirmed"]
+    scores, hours = [one[1:] for one in ended], [one.hours for one in ended]
     best_so_far(path, scores, metric, max if direction == "max" else min, hours=hours, crowned=crowned)
 
 

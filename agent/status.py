@@ -8,19 +8,19 @@ from agent.standing import standing_of, training_of
 from lab.errors import Damaged
 from lab.files import last_line, read_model
 from lab.notebook import Notebook
-from lab.paths import Workspace, is_id
+from lab.paths import is_id
 from lab.proposals import Proposals
 from lab.records import ProposalState, SessionRecord
 from lab.text import lasting, number
 
 
-def status(workspace: Workspace) -> dict[str, Any]:
+def status(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     """What goes on: the running session if there is one, else the latest; how far it is; what waits."""
+    workspace = notebook.workspace
     running = holder(workspace)
     sessions = sorted(path.name for path in workspace.sessions.iterdir()) if workspace.sessions.is_dir() else []
     name = running["session"] if running else (sessions[-1] if sessions else None)
     found: dict[str, Any] = {"running": running, "session": None, "last_event": None, "training": None, "standing": {}}
-    notebook, proposals = Notebook(workspace), Proposals(workspace)
     if name and is_id(name):  # else 'autopilot confirm' is at work
         paths = workspace.session(name)
         found["last_event"] = last_line(paths.events)

@@ -77,7 +77,7 @@ class Index:
     # --- questions -----------------------------------------------------------------------------------------------
 
     def rows(self, where: str = "1", values: Sequence[Any] = (), *, order: str = "created, runs.run_id",
-             limit: int = -1) -> list[Row]:  # fmt: skip
+             limit: int = -1, skip: int = 0) -> list[Row]:  # fmt: skip
         """Readable runs; the SQL is the caller's own, never a user's text.
 
         Args:
@@ -85,11 +85,12 @@ class Index:
             values: for it.
             order: how they are sorted.
             limit: how many at most; -1 for all.
+            skip: how many are left out before.
         """
-        query = f"SELECT {COLUMNS} FROM {FROM} WHERE damaged IS NULL AND ({where}) ORDER BY {order} LIMIT ?"  # noqa: S608
+        query = f"SELECT {COLUMNS} FROM {FROM} WHERE damaged IS NULL AND ({where}) ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
 
         def ask(base: sqlite3.Connection) -> list[Row]:
-            found = base.execute(query, (*values, limit))
+            found = base.execute(query, (*values, limit, skip))
             return [Row._make((*r[:9], bool(r[9]), *r[10:16], tuple(json.loads(r[16])), r[17])) for r in found]
 
         return self.trust(ask, lambda found: (row.run_id for row in found))

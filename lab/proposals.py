@@ -6,6 +6,7 @@ A decision is made under a lock on the newest state, so that two deciders can't 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lab.config import diff
@@ -36,6 +37,8 @@ class Proposals:
     workspace: Workspace
     damaged: dict[str, str] = field(default_factory=dict)
     """File name to what is wrong with it, from the last listing."""
+    _read: dict[str, tuple[tuple[int, int, int], Proposal]] = field(default_factory=dict, init=False, repr=False)
+    """File name to its stamp and what it said: files are replaced, never written in place."""
 
     def all(self) -> list[Proposal]:
         """Every readable proposal, oldest first."""
@@ -45,12 +48,21 @@ class Proposals:
             if path == self.workspace.next_config:
                 continue
             try:
-                found.append(read_model(path, Proposal))
+                found.append(self._as_read(path))
             except FileNotFoundError:
                 continue
             except (Damaged, OSError) as error:
                 self.damaged[path.name] = str(error)
         return sorted(found, key=lambda proposal: (proposal.created, proposal.proposal_id))
+
+    def _as_read(self, path: Path) -> Proposal:
+        """A file's proposal; a file that has not changed is not read again."""
+        stat = path.stat()
+        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        known = self._read.get(path.name)
+        if known is None or known[0] != stamp:
+            known = self._read[path.name] = (stamp, read_model(path, Proposal))
+        return known[1]
 
     def get(self, proposal_id: str) -> Proposal:
         """One proposal.

@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lab.config import Config, diff
 from lab.errors import NotFound
-from lab.index import OF_GROUP, Index, Row, of_group
-from lab.records import Group
+from lab.index import FROM, OF_GROUP, STANDS, Index, Row, of_group
+from lab.records import Group, Record
 from lab.space import NEAR, PARAMETERS, Scale, identity, kinship
 
 OWN = "replicates_of IS NULL"
@@ -27,6 +27,35 @@ SHOWN = 200
 """Runs that are named as having tried a config, at most."""
 DEEP = 1_000
 """Ancestors that a lineage goes back."""
+
+
+class Listing(NamedTuple):
+    """A page of a list of runs."""
+
+    rows: list[Row]
+    total: int
+    """Runs that fit, on all pages."""
+
+
+class Wanted(Record):
+    """Which runs, in what order; what is empty does not narrow."""
+
+    env_name: str = ""
+    preset: str = ""
+    state: str = ""
+    verdict: str = ""
+    arm: str = ""
+    session: str = ""
+    text: str = ""
+    """In a run's name, its parent's, or a key that it changed."""
+    sort: Literal["created", "env", "state", "arm", "score", "verdict", "n"] = "created"
+    descending: bool = True
+
+
+SORTS = {
+    "created": "created", "env": "env_name", "state": "state", "arm": "arm", "score": "score", "n": "n",
+    "verdict": f"({STANDS})",
+}  # fmt: skip
 
 
 class Trend(NamedTuple):
@@ -71,6 +100,46 @@ class Questions:
         """The latest runs, oldest first."""
         where, values = ("env_name = ?", (env_name,)) if env_name else ("1", ())
         return self.index.rows(where, values, order="created DESC, runs.run_id DESC", limit=count)[::-1]
+
+    def listing(self, wanted: Wanted, page: int, size: int) -> Listing:
+        """A page of the runs that fit; those without what they are sorted by come last.
+
+        Args:
+            wanted: which, in what order.
+            page: from 1 on.
+            size: runs of a page.
+        """
+        where, values = ["damaged IS NULL"], list[Any]()
+        for column, value in (("env_name", wanted.env_name), ("preset", wanted.preset), ("state", wanted.state),
+                              ("arm", wanted.arm), ("session", wanted.session)):  # fmt: skip
+            if value:
+                where.append(f"{column} = ?")
+                values.append(value)
+        if wanted.verdict:
+            where.append(f"({STANDS}) = ?")
+            values.append(wanted.verdict)
+        if wanted.text:
+            where.append("instr(runs.run_id || ' ' || coalesce(parent, '') || ' ' || coalesce(changed, ''), ?) > 0")
+            values.append(wanted.text)
+        condition, by = " AND ".join(where), SORTS[wanted.sort]
+        way = "DESC" if wanted.descending else "ASC"
+        total = self.index.ask(f"SELECT COUNT(*) FROM {FROM} WHERE {condition}", values)[0][0]  # noqa: S608
+        order = f"{by} IS NULL, {by} {way}, created {way}, runs.run_id {way}"
+        rows = self.index.rows(condition, values, order=order, limit=size, skip=size * (page - 1))
+        return Listing(rows, int(total))
+
+    def kinds(self, column: Literal["env_name", "preset", "state", "arm", "session"]) -> list[str]:
+        """The values that a column has, most frequent first."""
+        query = f"SELECT {column} FROM runs WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY COUNT(*) DESC LIMIT 200"  # noqa: S608
+        return [str(value) for (value,) in self.index.ask(query)]
+
+    def groups(self) -> list[Group]:
+        """Those that have runs, the one with the newest run first."""
+        query = (
+            "SELECT env_name, objective, preset, task FROM runs WHERE env_name IS NOT NULL"
+            " GROUP BY 1, 2, 3, 4 ORDER BY MAX(created) DESC"
+        )
+        return [Group(*row) for row in self.index.ask(query)]
 
     def best(self, group: Group, count: int) -> list[Row]:
         """The best scores of a group, best first. They are flattered by having been picked."""

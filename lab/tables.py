@@ -28,7 +28,7 @@ CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, signature TEXT NOT NULL, settled INTEGER NOT NULL, damaged TEXT,
     env_name TEXT, objective TEXT, preset TEXT, task TEXT, state TEXT, arm TEXT, parent TEXT, proposal TEXT,
     session TEXT, replicates_of TEXT, legacy INTEGER, created REAL, finished REAL, last_seed INTEGER,
-    goodness REAL, score REAL, low REAL, high REAL, n INTEGER, score_values TEXT
+    goodness REAL, score REAL, low REAL, high REAL, n INTEGER, score_values TEXT, changed TEXT
 );
 CREATE TABLE texts (run_id TEXT PRIMARY KEY, config TEXT, record TEXT) WITHOUT ROWID;
 CREATE TABLE places (run_id TEXT PRIMARY KEY, kin TEXT, fingerprint TEXT, place BLOB);
@@ -121,25 +121,38 @@ def read(paths: RunPaths) -> Read:
         why = str(error)
     else:
         if record.run_id == paths.dir.name:
-            return _row(paths.dir.name, signature, record, config, summary)
+            return _row(paths, signature, record, config, summary)
         why = f"run.json is that of run {record.run_id}"
-    return Read((paths.dir.name, signature, 0, why, *[None] * 20))
+    return Read((paths.dir.name, signature, 0, why, *[None] * 21))
 
 
-def _row(name: str, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
+def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
     metric, direction = objective_of(record.objective, record.env_name)
     found = summary.metrics.get(metric) if summary else None
     goodness = None if found is None else found.mean if direction == "max" else -found.mean
     kin, where = kinship(config.env_name, config.flat())
     row = (
-        name, signature, int(record.state.ended), None, *record.group, record.state.value, record.arm, record.parent,
-        record.proposal, record.session, record.replicates_of, int(record.legacy), record.created.timestamp(),
+        paths.dir.name, signature, int(record.state.ended), None, *record.group, record.state.value, record.arm,
+        record.parent, record.proposal, record.session, record.replicates_of, int(record.legacy),
+        record.created.timestamp(),
         record.finished.timestamp() if record.finished else None, max(record.seeds, default=None), goodness,
         found.mean if found else None, found.low if found else None, found.high if found else None,
-        found.n if found else None, json.dumps(list(found.values) if found else []),
+        found.n if found else None, json.dumps(list(found.values) if found else []), " ".join(_changed(paths)),
     )  # fmt: skip
     place = (kin, identity(config.env_name, config.flat()), where)
     return Read(row, config.model_dump_json(), record.model_dump_json(), place)
+
+
+def _changed(paths: RunPaths) -> list[str]:
+    """The keys that a run changed against its parent, or against the preset; written with it, once."""
+    for path in (paths.config_diff, paths.override):
+        try:
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and found:
+            return [str(key) for key in found]
+    return []
 
 
 def store(base: sqlite3.Connection, found: Iterable[Read]) -> None:
@@ -151,7 +164,7 @@ def store(base: sqlite3.Connection, found: Iterable[Read]) -> None:
             base.execute("UPDATE runs SET signature = ?, settled = 0, damaged = ? WHERE run_id = ?",
                          (signature, damaged, name))  # fmt: skip
             continue
-        base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 24)})", one.row)  # noqa: S608 - marks only
+        base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 25)})", one.row)  # noqa: S608 - marks only
         base.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, one.config, one.record))
         base.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (name, *(one.place or (None, None, None))))
 

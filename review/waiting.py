@@ -1,5 +1,6 @@
 """A proposal as whoever decides about it sees it: the same on the terminal, on the page, and as JSON."""
 
+import json
 import math
 from typing import Any
 
@@ -33,6 +34,8 @@ class Change(Record):
     key: str
     old: str
     new: str
+    value: str
+    """The new one as JSON, to be edited."""
     range: str
     """What is valid, for people; empty where the key is not known here."""
     scale: str
@@ -147,6 +150,7 @@ def _change(key: str, old: Any, new: Any, parameter: Parameter | None) -> Change
         key=plain(key, 100),
         old=plain(short(old), 100),
         new=plain(short(new), 100),
+        value=json.dumps(new),
         range=parameter.range if parameter else "",
         scale=parameter.scale.value if parameter else "",
         was=_place(parameter, old),
@@ -216,7 +220,7 @@ def _cost(proposal: Proposal, notebook: Notebook) -> dict[str, Any]:
     seeds, steps = config.autopilot["seeds"] or 1, int(config.train["total_timesteps"] or 0)
     how, runs = "very roughly " if found.rough else "about ", len(found.runs)
     of = f"{seeds} replicate{'s' if seeds != 1 else ''} of {steps:,} steps"
-    by = f"by {runs} run{'s' if runs != 1 else ''} like it"
+    by = f"by {runs} run{'s' if runs != 1 else ''} {'more or less ' if found.rough else ''}like it"
     return {"cost": f"{how}{lasting(found.seconds)} for {of}, {by}", "seconds": found.seconds}
 
 

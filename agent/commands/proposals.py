@@ -99,3 +99,30 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
         show(one, notebook)
     how = "'autopilot review' on a terminal, or 'autopilot approve ID', 'reject', 'edit'"
     say(f"\n{len(found)} wait{'s' if len(found) == 1 else ''} for a decision: {how}")
+
+
+def web(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where it listens; other than this machine's own only with a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 for a free one.")] = 8321,
+    token: Annotated[
+        str | None, typer.Option(help="What a browser from elsewhere has to bring; a new one if not given.")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """The same and more on a local page: tonight, runs, reports, curves, search, proposals, decisions."""
+    from functools import lru_cache
+
+    from review.app import Page
+    from review.serve import address_of, listening, serve
+    from training.machine import load_inventory
+
+    bound, guard = listening(host, port, token)
+    page = Page(context.obj, lru_cache(lambda env: load_inventory([env], context.obj)), f"{who()}, web", guard)
+    address = address_of(bound, guard)
+    typer.echo(f"{address} shows {context.obj.root}; Ctrl-C ends it")
+    if browser:
+        typer.launch(address)
+    serve(page, bound)

@@ -162,18 +162,12 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Two runs: the verdict with its interval, whether they are like with like, what changed, their metrics."""
+    from agent.comparing import compared
     from agent.show import emit_json, print_comparison
     from lab.notebook import Notebook
-    from tools.reading import comparison
 
     notebook = Notebook(context.obj)
-    other = against or notebook.rival(run)
-    verdict, weighed = notebook.compare(run, other), notebook.weigh(run, other)
-    found = comparison(notebook, weighed if weighed.verdict == "better" else verdict, run, other)
-    if verdict.verdict == "better" and weighed.verdict != "better":
-        found["caution"] = (
-            "one test on the seeds at hand, which may have made it look good: fresh seeds have not said so"
-        )
+    found = compared(notebook, run, against or notebook.rival(run))
     emit_json(found) if as_json else print_comparison(found)
 
 

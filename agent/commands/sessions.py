@@ -178,6 +178,8 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from agent.show import emit_json
     from agent.status import print_status
     from agent.status import status as look
+    from lab.notebook import Notebook
+    from lab.proposals import Proposals
 
-    found = look(context.obj)
+    found = look(Notebook(context.obj), Proposals(context.obj))
     emit_json(found) if as_json else print_status(found)

@@ -1,0 +1,200 @@
+"""What the page's charts show, as JSON: from the same functions as the pictures of reports and digests."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+
+from agent.digest import progress
+from lab.config import Config
+from lab.curves import Curve, mean_curve, run_curves
+from lab.environments import metrics_of, objective_of
+from lab.errors import NotFound
+from lab.index import of_group
+from lab.notebook import Notebook
+from lab.questions import OWN, Questions
+from lab.records import Group, Record, SessionRecord
+from lab.space import PARAMETERS, Scale
+from lab.text import plain
+
+POINTS = 400
+"""Of one line, at most; more are thinned out evenly, the last one kept."""
+SHORT = 2.0
+"""Hours up to which a session's picture is in minutes."""
+SCORED = 10_000
+"""Runs in a picture, at most; the latest ones."""
+
+
+class Axis(Record):
+    """One of a chart's."""
+
+    label: str
+    unit: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    names: tuple[str, ...] = ()
+    """What whole numbers stand for, where the values are no numbers."""
+
+
+class Series(Record):
+    """Points that belong together."""
+
+    label: str
+    role: Literal["run", "parent", "incumbent", "other", "best"]
+    group: int = 0
+    """Series of one group are switched on and off together, and share a colour."""
+    kind: Literal["line", "thin", "steps", "points"] = "line"
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+    names: tuple[str, ...] = ()
+    """The run behind each point."""
+
+
+class Chart(Record):
+    """A picture that a browser draws."""
+
+    title: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+
+
+def curves(notebook: Notebook, labelled: list[tuple[str, str]], metric: str) -> Chart:
+    """Curves of one metric: each run's replicates, and their mean.
+
+    Args:
+        notebook: where the runs are.
+        labelled: what to call each (`run`, `parent`, `incumbent` or another label), and its id.
+        metric: as training logs it, such as `environment/perf` or `losses/entropy`.
+    """
+    series = list[Series]()
+    for number, (label, run_id) in enumerate(labelled):
+        found = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
+        mine = {seed: logged[metric] for seed, logged in found.items() if metric in logged}
+        role: Any = label if label in ("run", "parent", "incumbent") else "other"
+        for seed, curve in mine.items():
+            thinned = _thinned(curve)
+            series.append(Series(label=f"{label}, seed {seed}", role=role, group=number, kind="thin", **thinned))
+        long = [curve for curve in mine.values() if curve.steps.size > 1]
+        if long:
+            steps, values = mean_curve(long)
+            name = f"{label}: {run_id}" if label != run_id else run_id
+            series.append(Series(label=name, role=role, group=number, x=_floats(steps), y=_floats(values)))
+    name = plain(metric.partition("/")[2] or metric, 60)
+    return Chart(
+        title=f"{name} while training: each replicate and the mean",
+        x=Axis(label="agent steps of a replicate"),
+        y=Axis(label=name),
+        series=tuple(series),
+    )
+
+
+def logged(notebook: Notebook, run_id: str) -> list[str]:
+    """The metrics that a run's training logged, the objective's first.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = notebook.run(run_id)
+    objective, _ = objective_of(run.objective, run.env_name)
+    declared = metrics_of(run.env_name).get(objective)
+    first = f"environment/{declared.source if declared else objective}"
+    found = {name for seed in run_curves(notebook.workspace.run(run_id), run.seeds).values() for name in seed}
+    return sorted(found, key=lambda name: (name != first, name))
+
+
+def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
+    """Every scored run of a session against the hours since its start, and the best mean so far."""
+    metric, direction = objective_of(session.objective, session.env_name)
+    scored = progress(notebook, session)
+    better = max if direction == "max" else min
+    unit, times = ("minutes", 60.0) if scored and scored[-1].hours < SHORT else ("hours", 1.0)
+    best, line = None, list[tuple[float, float]]()
+    for one in scored:
+        best = one.score if best is None else better(best, one.score)
+        line.append((times * one.hours, best))
+    points = Series(
+        label="runs", role="run", kind="points", group=0,
+        x=tuple(times * one.hours for one in scored), y=tuple(one.score for one in scored),
+        low=tuple(one.low for one in scored), high=tuple(one.high for one in scored),
+        names=tuple(one.run_id for one in scored),
+    )  # fmt: skip
+    so_far = Series(label="best mean so far", role="best", kind="steps", group=1,
+                    x=tuple(at for at, _ in line), y=tuple(value for _, value in line))  # fmt: skip
+    return Chart(
+        title=f"{metric} of each run, with 95 % intervals, and the best mean so far",
+        x=Axis(label="since the session began", unit=unit),
+        y=Axis(label=metric),
+        series=(so_far, points) if scored else (),
+    )
+
+
+def against(notebook: Notebook, group: Group, key: str) -> Chart:
+    """The score of every run of a group against one parameter.
+
+    Args:
+        notebook: where the runs are.
+        group: whose.
+        key: dotted.
+
+    Raises:
+        NotFound: no run of the group has such a key.
+    """
+    metric, _ = objective_of(group.objective, group.env_name)
+    where, values = of_group(group)
+    where = f"{where} AND goodness IS NOT NULL AND {OWN}"
+    rows = notebook.index.rows(where, values, order="created DESC", limit=SCORED)
+    configs = Questions(notebook.index).configs(group)
+    found = [(configs[row.run_id].get(key), row) for row in rows if row.run_id in configs]
+    shown = [(value, row) for value, row in found if value is not None]
+    if not shown:
+        raise NotFound(f"no scored run of {group.env_name} sets {plain(key, 80)!r}")
+    axis, places = _axis(key, [value for value, _ in shown])
+    incumbent = notebook.incumbent(group)
+    series = list[Series]()
+    for role, label in (("other", "runs"), ("incumbent", "incumbent")):
+        mine = [(x, row) for x, (_, row) in zip(places, shown, strict=True)
+                if (row.run_id == incumbent) == (role == "incumbent")]  # fmt: skip
+        if mine:
+            series.append(Series(
+                label=label, role=role, kind="points", group=len(series),
+                x=tuple(x for x, _ in mine), y=tuple(float(row.score or 0.0) for _, row in mine),
+                low=tuple(row.low for _, row in mine), high=tuple(row.high for _, row in mine),
+                names=tuple(row.run_id for _, row in mine),
+            ))  # fmt: skip
+    return Chart(title=f"{metric} against {key}", x=axis, y=Axis(label=f"{metric}, mean"), series=tuple(series))
+
+
+def varied(configs: Iterable[Config]) -> list[str]:
+    """The keys that have more than one value, in the order of the search space."""
+    seen: dict[str, set[str]] = {}
+    for config in configs:
+        for key, value in config.flat().items():
+            seen.setdefault(key, set()).add(str(value))
+    order = {parameter.key: number for number, parameter in enumerate(PARAMETERS)}
+    return sorted((key for key, values in seen.items() if len(values) > 1), key=lambda key: (order.get(key, 999), key))
+
+
+def _axis(key: str, values: list[Any]) -> tuple[Axis, list[float]]:
+    """The axis of a parameter, and where each value stands on it."""
+    scale = {parameter.key: parameter.scale for parameter in PARAMETERS}.get(key, Scale.LINEAR)
+    if any(isinstance(value, (bool, str)) for value in values):
+        names = sorted({str(value).lower() for value in values})
+        return Axis(label=key, names=tuple(names)), [float(names.index(str(value).lower())) for value in values]
+    numbers = [float(value) for value in values]
+    if scale in (Scale.LOG, Scale.POW2) and min(numbers) > 0:
+        return Axis(label=key, scale="log"), numbers
+    if scale is Scale.LOGIT and max(numbers) < 1:
+        return Axis(label=f"1 - {key.split('.', 1)[-1]}", scale="log"), [round(1 - number, 12) for number in numbers]
+    return Axis(label=key), numbers
+
+
+def _thinned(curve: Curve) -> dict[str, tuple[float, ...]]:
+    size = curve.steps.size
+    kept = np.unique(np.linspace(0, size - 1, min(size, POINTS)).astype(int))
+    return {"x": _floats(curve.steps[kept]), "y": _floats(curve.values[kept])}
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in values)

@@ -1,0 +1,183 @@
+"""Routes that show something; none of them changes anything."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from agent.pictures import compared_with
+from lab.environments import objective_of
+from lab.errors import NotFound
+from lab.paths import RunPaths, SessionPaths
+from lab.questions import Questions, Wanted
+from lab.records import Group, ProposalState, RunState
+from lab.text import plain
+from review import charts as draw
+from review import looking
+from review.app import Page
+from review.prose import html_of
+from review.waiting import seen, undecided
+
+DECIDED = 100
+"""Decided proposals of the history, the latest."""
+Text = Annotated[str, Query(max_length=200)]
+Names = Annotated[list[str], Query(max_length=20)]
+Sort = Literal["created", "env", "state", "arm", "score", "verdict", "n"]
+
+
+def pages(page: Page) -> APIRouter:
+    """Everything that is read as a page."""
+    routes, notebook, proposals = APIRouter(), page.notebook, page.proposals
+
+    @routes.get("/")
+    def _tonight(request: Request) -> HTMLResponse:
+        return page.render(request, "tonight.html.j2", **looking.tonight(notebook, proposals))
+
+    @routes.get("/live")
+    def _live(request: Request) -> HTMLResponse:
+        return page.render(request, "live.html.j2", **looking.tonight(notebook, proposals))
+
+    @routes.get("/sessions")
+    def _sessions(request: Request) -> HTMLResponse:
+        return page.render(request, "sessions.html.j2", sessions=looking.sessions(notebook))
+
+    @routes.get("/sessions/{name}")
+    def _session(request: Request, name: str) -> HTMLResponse:
+        record = looking.session(notebook, name)
+        digest = notebook.workspace.session(name).digest
+        text = digest.read_text(encoding="utf-8") if digest.exists() else ""
+        return page.render(
+            request, "session.html.j2", record=record, digest=html_of(text, f"/sessions/{name}/pictures")
+        )
+
+    @routes.get("/sessions/{name}/pictures/{picture}.png")
+    def _digest_picture(name: str, picture: str) -> Response:
+        looking.session(notebook, name)
+        return _picture(notebook.workspace.session(name), picture)
+
+    @routes.get("/runs")
+    def _runs(
+        request: Request, env: Text = "", preset: Text = "", state: Text = "", verdict: Text = "", arm: Text = "",
+        session: Text = "", text: Text = "", sort: Sort = "created", way: Literal["up", "down"] = "down",
+        number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
+    ) -> HTMLResponse:  # fmt: skip
+        wanted = Wanted(
+            env_name=env, preset=preset, state=state, verdict=verdict, arm=arm, session=session, text=text.strip(),
+            sort=sort, descending=way == "down",
+        )  # fmt: skip
+        found = looking.listing(notebook, wanted, number)
+        chosen = {"env": env, "preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session,
+                  "text": text}  # fmt: skip
+        return page.render(request, "runs.html.j2", **found, wanted=wanted, chosen=chosen, sort=sort, way=way)
+
+    @routes.get("/runs/{run_id}")
+    def _run(request: Request, run_id: str) -> HTMLResponse:
+        return page.render(
+            request, "run.html.j2", **looking.run(notebook, run_id), logged=draw.logged(notebook, run_id)
+        )
+
+    @routes.get("/runs/{run_id}/log/{seed}")
+    def _log(run_id: str, seed: int) -> PlainTextResponse:
+        return PlainTextResponse(looking.log_of(notebook, run_id, seed))
+
+    @routes.get("/runs/{run_id}/transcript")
+    def _transcript(request: Request, run_id: str) -> HTMLResponse:
+        lines, more = looking.transcript_of(notebook, run_id)
+        return page.render(request, "transcript.html.j2", run_id=run_id, lines=lines, more=more)
+
+    @routes.get("/runs/{run_id}/pictures/{picture}.png")
+    def _run_picture(run_id: str, picture: str) -> Response:
+        return _picture(notebook.paths(run_id), picture)
+
+    @routes.get("/compare")
+    def _compare(request: Request, run: Names = []) -> HTMLResponse:  # noqa: B006 - FastAPI copies it
+        return page.render(request, "compare.html.j2", **looking.together(notebook, run))
+
+    @routes.get("/search")
+    def _search(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
+        groups = Questions(notebook.index).groups()
+        found = looking.searched(notebook, groups[group]) if group < len(groups) else None
+        return page.render(request, "search.html.j2", groups=groups, chosen=group, found=found)
+
+    @routes.get("/lessons")
+    def _lessons(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
+        groups = Questions(notebook.index).groups()
+        found = looking.knowledge(notebook, groups[group]) if group < len(groups) else None
+        return page.render(request, "lessons.html.j2", groups=groups, chosen=group, found=found)
+
+    @routes.get("/proposals")
+    def _proposals(request: Request) -> HTMLResponse:
+        everything = proposals.all()
+        live = (ProposalState.APPROVED, ProposalState.RUNNING)
+        return page.render(
+            request, "proposals.html.j2",
+            waiting=[seen(p, notebook, page.inventory_of(p.env_name)) for p in undecided(proposals)],
+            live=[p for p in everything if p.state in live],
+            decided=[p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED],
+            damaged=proposals.damaged,
+        )  # fmt: skip
+
+    @routes.get("/proposals/{proposal_id}")
+    def _proposal(request: Request, proposal_id: str) -> HTMLResponse:
+        proposal = proposals.get(proposal_id)
+        waiting = seen(proposal, notebook, page.inventory_of(proposal.env_name))
+        return page.render(request, "proposal.html.j2", waiting=waiting, error="", given={})
+
+    return routes
+
+
+def charts(page: Page) -> APIRouter:
+    """What charts are drawn from."""
+    routes, notebook = APIRouter(prefix="/charts"), page.notebook
+
+    @routes.get("/run/{run_id}")
+    def _curves(run_id: str, metric: Text = "") -> JSONResponse:
+        run = notebook.run(run_id)
+        named = [("run", run_id), *((_role(label), other) for label, other in compared_with(notebook, run))]
+        if run.state in (RunState.RUNNING, RunState.QUEUED) and run.parent and notebook.readable(run.parent):
+            named.append(("parent", run.parent))
+        incumbent = notebook.incumbent(run.group)
+        if incumbent and incumbent not in {name for _, name in named} and notebook.readable(incumbent):
+            named.append(("incumbent", incumbent))
+        metric = metric or next(iter(draw.logged(notebook, run_id)), "")
+        return _json(draw.curves(notebook, named, metric))
+
+    @routes.get("/compare")
+    def _compared(run: Names, metric: Text = "") -> JSONResponse:
+        metric = metric or next(iter(draw.logged(notebook, run[0])), "")
+        return _json(draw.curves(notebook, [(name, name) for name in run[: looking.MOST]], metric))
+
+    @routes.get("/best/{session}")
+    def _best(session: str) -> JSONResponse:
+        return _json(draw.best_so_far(notebook, looking.session(notebook, session)))
+
+    @routes.get("/search")
+    def _against(group: Annotated[int, Query(ge=0)], key: Text) -> JSONResponse:
+        groups = Questions(notebook.index).groups()
+        if group >= len(groups):
+            raise NotFound(f"there is no group {group} of runs")
+        return _json(draw.against(notebook, groups[group], key))
+
+    return routes
+
+
+def named(group: Group) -> str:
+    """A group of runs, for people."""
+    metric, direction = objective_of(group.objective, group.env_name)
+    return f"{plain(group.env_name, 80)}, {group.preset}, {plain(metric, 60)} {direction}"
+
+
+def _role(label: str) -> str:
+    return "parent" if label.startswith("parent") else label
+
+
+def _json(chart: draw.Chart) -> JSONResponse:
+    return JSONResponse(chart.model_dump(mode="json"))
+
+
+def _picture(paths: RunPaths | SessionPaths, name: str) -> Response:
+    """One of the pictures that are there; the name is only compared, never made a path of."""
+    there = {path.stem: path for path in paths.plots.glob("*.png")} if paths.plots.is_dir() else {}
+    if name not in there or there[name].is_symlink():
+        raise NotFound(f"there is no picture {plain(name, 60)!r}")
+    return FileResponse(there[name], media_type="image/png")

@@ -1,0 +1,290 @@
+// Draws the charts (uPlot) from the page's own JSON, makes them usable by keyboard, and draws them again while a session runs.
+"use strict";
+
+const NEAR = 30; // pixels within which the pointer finds a point
+const HEIGHT = 300;
+const COLOURS = ["--run", "--parent", "--incumbent", "--other3", "--other4", "--other5"];
+const BY_ROLE = { run: "--run", parent: "--parent", incumbent: "--incumbent", best: "--incumbent" };
+
+// A custom property with light-dark() is only resolved where it is used as a colour.
+const probe = document.createElement("span");
+function colour(name) {
+  document.body.append(probe);
+  probe.style.color = `var(${name})`;
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+function faded(rgb) { return rgb.replace(/^rgb\(/, "rgba(").replace(/\)$/, rgb.startsWith("rgba") ? ")" : ", 0.3)"); }
+function short(value) {
+  if (value == null) return "–";
+  const size = Math.abs(value);
+  if (size >= 1e5) return `${+(value / 1e6).toPrecision(4)}M`;
+  return String(+value.toPrecision(4));
+}
+
+class Chart {
+  constructor(figure) {
+    this.figure = figure;
+    this.plot = figure.querySelector(".plot");
+    this.legend = figure.querySelector(".legend");
+    this.reading = figure.querySelector(".reading");
+    this.off = new Set();
+    this.u = null;
+    this.plot.addEventListener("keydown", (event) => this.key(event));
+    new ResizeObserver(() => this.u && this.u.setSize({ width: this.width(), height: HEIGHT })).observe(this.plot);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+  }
+
+  width() { return Math.max(240, this.plot.clientWidth); }
+
+  async load() {
+    const answer = await fetch(this.figure.dataset.src, { headers: { Accept: "application/json" } });
+    if (!answer.ok) { this.reading.textContent = "nothing to draw"; return; }
+    this.chart = await answer.json();
+    this.figure.querySelector("figcaption").textContent = this.chart.title;
+    this.draw();
+  }
+
+  colour_of(series) {
+    const many = this.chart.series.some((one) => one.role === "other" && one.group > 0);
+    const name = many ? COLOURS[series.group % COLOURS.length] : BY_ROLE[series.role] || "--run";
+    return colour(name);
+  }
+
+  // All points of all series on one ascending x, each series with gaps where the others are.
+  columns() {
+    const all = [];
+    this.chart.series.forEach((series, s) => series.x.forEach((x, i) => all.push([x, s, i])));
+    all.sort((a, b) => a[0] - b[0]);
+    this.places = all;
+    // uPlot wants each x once: equal ones are moved apart by what nobody can see.
+    const span = all.length ? all[all.length - 1][0] - all[0][0] : 0;
+    const step = (span || Math.abs(all[0]?.[0] ?? 0) || 1) * 1e-8;
+    const xs = [];
+    for (const [x] of all) xs.push(xs.length && x <= xs[xs.length - 1] ? xs[xs.length - 1] + step : x);
+    const ys = this.chart.series.map((series, s) => all.map(([, of, i]) => (of === s ? series.y[i] : null)));
+    return [xs, ...ys];
+  }
+
+  draw() {
+    if (!this.chart) return;
+    const kept = this.u && this.zoomed ? { min: this.u.scales.x.min, max: this.u.scales.x.max } : null;
+    if (this.u) this.u.destroy();
+    this.u = null;
+    this.at = null;
+    if (!this.chart.series.some((series) => series.x.length)) {
+      this.reading.textContent = "nothing to draw yet";
+      return;
+    }
+    const { x, y } = this.chart;
+    const text = colour("--quiet"), grid = colour("--grid");
+    const axis = (side, of) => ({
+      stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 },
+      label: of.unit ? `${of.label} (${of.unit})` : of.label, labelSize: 26, size: side === "y" ? 62 : 40,
+      values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : of.names.length ? of.names[tick] ?? "" : short(tick))),
+      ...(of.names.length ? { splits: () => of.names.map((_, i) => i) } : {}),
+    });
+    const log = x.scale === "log";
+    const series = this.chart.series.map((one) => {
+      const ink = this.colour_of(one), thin = one.kind === "thin", points = one.kind === "points";
+      return {
+        label: one.label, show: !this.off.has(one.group), stroke: thin ? faded(ink) : ink, spanGaps: true,
+        width: points ? 0 : thin ? 1 : 2.5,
+        ...(points ? { paths: () => null } : one.kind === "steps" ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
+        points: { show: points || one.x.length < 3, size: one.role === "incumbent" && points ? 12 : 7, fill: ink, stroke: ink },
+      };
+    });
+    this.u = new uPlot({
+      width: this.width(), height: HEIGHT, legend: { show: false }, series: [{}, ...series],
+      scales: {
+        x: { time: false, ...(log ? { distr: 3 } : {}), ...(x.names.length ? { range: [-0.5, x.names.length - 0.5] } : {}) },
+        y: { range: (_, low, high) => this.range(low, high) },
+      },
+      axes: [axis("x", x), axis("y", y)],
+      cursor: { drag: { x: true, y: false }, points: { show: false }, dataIdx: (u, s, i) => i },
+      hooks: {
+        setCursor: [(u) => this.pointed(u)], draw: [(u) => this.intervals(u), (u) => this.ring(u)],
+        setSelect: [() => { this.zoomed = true; }],
+      },
+    }, this.columns(), this.plot);
+    if (kept && kept.min != null) this.u.setScale("x", kept);
+    this.u.over.addEventListener("dblclick", () => { this.zoomed = false; });
+    this.u.over.addEventListener("click", (event) => { if (event.detail === 1 && !this.zoomed) this.open(); });
+    this.name_series();
+  }
+
+  // Intervals count for the y range too.
+  range(low, high) {
+    for (const one of this.chart.series) {
+      if (this.off.has(one.group)) continue;
+      for (const value of [...one.low, ...one.high]) if (value != null) { low = Math.min(low, value); high = Math.max(high, value); }
+    }
+    const pad = (high - low || Math.abs(high) || 1) * 0.06;
+    return [low - pad, high + pad];
+  }
+
+  intervals(u) {
+    const paint = u.ctx;
+    this.chart.series.forEach((one) => {
+      if (this.off.has(one.group) || !one.low.length || one.x.length > 1000) return;
+      paint.save();
+      paint.strokeStyle = faded(this.colour_of(one));
+      paint.lineWidth = 1.5 * devicePixelRatio;
+      one.x.forEach((x, i) => {
+        if (one.low[i] == null || one.high[i] == null) return;
+        const at = u.valToPos(x, "x", true);
+        if (at < u.bbox.left || at > u.bbox.left + u.bbox.width) return;
+        paint.beginPath();
+        paint.moveTo(at, u.valToPos(one.low[i], "y", true));
+        paint.lineTo(at, u.valToPos(one.high[i], "y", true));
+        paint.stroke();
+      });
+      paint.restore();
+    });
+  }
+
+  ring(u) {
+    if (!this.at) return;
+    const one = this.chart.series[this.at.series], paint = u.ctx;
+    paint.save();
+    paint.strokeStyle = colour("--text");
+    paint.lineWidth = 2 * devicePixelRatio;
+    paint.beginPath();
+    paint.arc(u.valToPos(one.x[this.at.index], "x", true), u.valToPos(one.y[this.at.index], "y", true), 6 * devicePixelRatio, 0, 7);
+    paint.stroke();
+    paint.restore();
+  }
+
+  // The point nearest to the pointer, in pixels.
+  pointed(u) {
+    const { left, top } = u.cursor;
+    if (left == null || left < 0 || this.by_key) return;
+    let best = null, least = NEAR * NEAR;
+    this.chart.series.forEach((one, s) => {
+      if (this.off.has(one.group)) return;
+      const mean = one.kind === "thin" ? 40 : 0; // the mean before its replicates
+      one.x.forEach((x, i) => {
+        const dx = u.valToPos(x, "x") - left;
+        if (dx * dx > least) return;
+        const dy = u.valToPos(one.y[i], "y") - top;
+        const apart = dx * dx + dy * dy + mean;
+        if (apart < least) { least = apart; best = { series: s, index: i }; }
+      });
+    });
+    this.show(best);
+  }
+
+  show(at) {
+    if (at === this.at || (at && this.at && at.series === this.at.series && at.index === this.at.index)) return;
+    this.at = at;
+    this.plot.classList.toggle("found", Boolean(at));
+    if (this.u) this.u.redraw(false, false);
+    if (!at) { this.reading.textContent = ""; return; }
+    const one = this.chart.series[at.series], { x, y } = this.chart, i = at.index;
+    const name = one.names[i] ? `${one.names[i]}` : one.label;
+    const here = x.names.length ? x.names[one.x[i]] : `${short(one.x[i])}${x.unit ? ` ${x.unit}` : ""}`;
+    const span = one.low[i] != null && one.high[i] != null ? ` [${short(one.low[i])}, ${short(one.high[i])}]` : "";
+    this.reading.textContent = `${name}: ${y.label} ${short(one.y[i])}${span} at ${x.label} ${here}`;
+  }
+
+  open() {
+    if (!this.at) return;
+    const name = this.chart.series[this.at.series].names[this.at.index];
+    if (name) location.href = `/runs/${encodeURIComponent(name)}`;
+  }
+
+  key(event) {
+    if (!this.u || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], line = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const shown = this.chart.series.map((one, s) => [one, s]).filter(([one]) => !this.off.has(one.group) && one.x.length);
+    if (!shown.length) return;
+    if (step || line || event.key === "Home" || event.key === "End") {
+      let at = this.at ? { ...this.at } : null;
+      if (!at || this.off.has(this.chart.series[at.series].group)) at = { series: (shown.find(([one]) => one.kind !== "thin") || shown[0])[1], index: -1 };
+      const xs = () => this.chart.series[at.series].x;
+      // Points are walked in the order of x, whatever the order in which they came.
+      const order = () => xs().map((_, i) => i).sort((a, b) => xs()[a] - xs()[b] || a - b);
+      if (line) {
+        const now = shown.findIndex(([, s]) => s === at.series), x = xs()[Math.max(0, at.index)];
+        at.series = shown[(now + line + shown.length) % shown.length][1];
+        at.index = order().reduce((best, i) => (Math.abs(xs()[i] - x) < Math.abs(xs()[best] - x) ? i : best), order()[0]);
+      } else {
+        const walk = order(), now = walk.indexOf(at.index);
+        const to = event.key === "Home" ? 0 : event.key === "End" ? walk.length - 1 : now < 0 ? 0 : now + step;
+        at.index = walk[Math.min(walk.length - 1, Math.max(0, to))];
+      }
+      this.show(at);
+    } else if (event.key === "+" || event.key === "=" || event.key === "-") {
+      const { min, max } = this.u.scales.x, one = this.at && this.chart.series[this.at.series];
+      const middle = one ? one.x[this.at.index] : (min + max) / 2, half = ((max - min) / 2) * (event.key === "-" ? 2 : 0.5);
+      this.zoomed = true;
+      this.u.setScale("x", this.chart.x.scale === "log" ? { min: Math.max(min / 2, middle - half) || min, max: middle + half } : { min: middle - half, max: middle + half });
+    } else if (event.key === "0" || event.key === "Escape") {
+      this.zoomed = false;
+      this.u.setData(this.u.data, true);
+    } else if (event.key === "Enter") {
+      this.open();
+    } else return;
+    event.preventDefault();
+  }
+
+  // One button for each group of series, which switches them on and off.
+  name_series() {
+    this.legend.replaceChildren();
+    const groups = new Map();
+    for (const one of this.chart.series) if (!groups.has(one.group) || one.kind !== "thin") groups.set(one.group, one);
+    for (const [group, one] of groups) {
+      const item = document.createElement("li"), button = document.createElement("button");
+      button.type = "button";
+      button.setAttribute("aria-pressed", String(!this.off.has(group)));
+      const mark = document.createElementNS("http://www.w3.org/2000/svg", "svg"), bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      mark.setAttribute("viewBox", "0 0 14 10");
+      for (const [key, value] of [["y", 3], ["width", 14], ["height", 4], ["fill", this.colour_of(one)]]) bar.setAttribute(key, value);
+      mark.append(bar);
+      button.append(mark, one.label);
+      button.addEventListener("click", () => {
+        if (!this.off.delete(group)) this.off.add(group);
+        button.setAttribute("aria-pressed", String(!this.off.has(group)));
+        this.at = null;
+        this.chart.series.forEach((each, s) => { if (each.group === group) this.u.setSeries(s + 1, { show: !this.off.has(group) }); });
+      });
+      item.append(button);
+      this.legend.append(item);
+    }
+  }
+}
+
+const charts = new Map();
+function begin(within) {
+  for (const figure of within.querySelectorAll("figure.chart")) {
+    if (charts.has(figure)) continue;
+    const chart = new Chart(figure);
+    charts.set(figure, chart);
+    // Those further down are drawn when they come into view.
+    new IntersectionObserver((seen, observer) => {
+      if (seen.some((one) => one.isIntersecting)) { observer.disconnect(); chart.load(); }
+    }, { rootMargin: "300px" }).observe(figure);
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  begin(document);
+  for (const form of document.querySelectorAll("form[data-metric-of]")) {
+    const figure = document.querySelector(`#${form.dataset.metricOf} figure`);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("change", () => {
+      const to = new URL(figure.dataset.src, location.href);
+      to.searchParams.set("metric", form.elements.metric.value);
+      figure.dataset.src = to.pathname + to.search;
+      figure.querySelector("p.quiet a").href = figure.dataset.src;
+      charts.get(figure).load();
+    });
+  }
+  // While a session runs: what changed among its runs changes the charts too.
+  let known = document.querySelector("[data-changes]")?.dataset.changes;
+  document.body.addEventListener("htmx:afterSwap", () => {
+    const now = document.querySelector("[data-changes]")?.dataset.changes;
+    if (now !== known) { known = now; for (const [figure, chart] of charts) if ("live" in figure.dataset) chart.load(); }
+  });
+});
