@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
@@ -79,6 +79,10 @@ def create_app(page: Page) -> FastAPI:
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for router in (pages(page), charts(page), deciding(page)):
         app.include_router(router)
+
+    @app.get("/favicon.ico")
+    def _icon() -> FileResponse:
+        return FileResponse(HERE / "static" / "icon.svg", media_type="image/svg+xml")
 
     @app.exception_handler(AutopilotError)
     def _expected(request: Request, error: AutopilotError) -> HTMLResponse:

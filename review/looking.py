@@ -26,6 +26,7 @@ from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
 from lab.files import read_lines, read_model
 from lab.lessons import lessons
 from lab.notebook import Notebook
+from lab.paths import RunPaths, SessionPaths
 from lab.predictions import ENOUGH, Scored, scored_predictions, standings
 from lab.proposals import Proposals
 from lab.questions import FEWEST, Questions, Wanted
@@ -178,7 +179,6 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
             for key, value in config.flat().items()
         ],
         "family": _family(notebook, record),
-        "pictures": sorted(path.stem for path in paths.plots.glob("*.png")) if paths.plots.is_dir() else [],
         "logs": [seed for seed in record.seeds if paths.seed(seed).log.exists()],
         "transcript": paths.transcript.exists(),
     }  # fmt: skip
@@ -202,7 +202,13 @@ def _report(notebook: Notebook, run_id: str) -> str:
     except (Damaged, ValidationError):
         checked = None
     text = paths.report.read_text(encoding="utf-8", errors="replace")
-    return html_of(text, f"/runs/{run_id}/pictures", checked)
+    return html_of(text, pictures_of(paths, f"/runs/{run_id}"), checked)
+
+
+def pictures_of(paths: RunPaths | SessionPaths, under: str) -> dict[str, str]:
+    """Name of each picture to where it is served."""
+    there = sorted(path.stem for path in paths.plots.glob("*.png")) if paths.plots.is_dir() else []
+    return {name: f"{under}/pictures/{name}.png" for name in there}
 
 
 def _replicate(record: RunRecord, result: ReplicateResult) -> dict[str, Any]:

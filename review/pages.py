@@ -44,11 +44,10 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/sessions/{name}")
     def _session(request: Request, name: str) -> HTMLResponse:
         record = looking.session(notebook, name)
-        digest = notebook.workspace.session(name).digest
-        text = digest.read_text(encoding="utf-8") if digest.exists() else ""
-        return page.render(
-            request, "session.html.j2", record=record, digest=html_of(text, f"/sessions/{name}/pictures")
-        )
+        paths = notebook.workspace.session(name)
+        text = paths.digest.read_text(encoding="utf-8", errors="replace") if paths.digest.exists() else ""
+        shown = html_of(text, looking.pictures_of(paths, f"/sessions/{name}"))
+        return page.render(request, "session.html.j2", record=record, digest=shown)
 
     @routes.get("/sessions/{name}/pictures/{picture}.png")
     def _digest_picture(name: str, picture: str) -> Response:

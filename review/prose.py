@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import nh3
@@ -26,17 +27,18 @@ ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}, "code": {"class"}}
 PICTURE = re.compile(r"plots/([a-z_]{1,40})\.png")
 OTHER_RUN = re.compile(r"\.\./\.\./([^/]+)/report\.md")
 HEADINGS = {"observations": "## Observations", "theory": "## Theory", "next_step": "## Next step"}
+NONE: Mapping[str, str] = MappingProxyType({})
 OPEN, MIDDLE, CLOSE = "\ue000", "\ue001", "\ue002"
 _MARKED = re.compile(f"{OPEN}(\\d+){MIDDLE}(.*?){CLOSE}", re.DOTALL)
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 
 
-def html_of(text: str, pictures: str = "", checked: Checked | None = None) -> str:
+def html_of(text: str, pictures: Mapping[str, str] = NONE, checked: Checked | None = None) -> str:
     """A text as HTML that can do nothing.
 
     Args:
         text: Markdown, from anywhere.
-        pictures: where its `plots/NAME.png` are served, such as `/runs/RUN/pictures`; "" where there are none.
+        pictures: name of each of its `plots/NAME.png` that is there, to where it is served.
         checked: claims to be marked where they stand, with their evidence; None for none.
     """
     text = _PRIVATE.sub("", plain(text, LONGEST))
@@ -65,9 +67,9 @@ def _image(self: Any, tokens: Sequence[Any], at: int, options: Any, env: Mapping
     token = tokens[at]
     alt = self.renderInlineAsText(token.children or [], options, env)
     found = PICTURE.fullmatch(str(token.attrs.get("src", "")))
-    if found is None or not env["pictures"]:
+    if found is None or found[1] not in env["pictures"]:
         return f"<em>[picture: {escape(alt)}]</em>"
-    return f'<img src="{escape(env["pictures"])}/{found[1]}.png" alt="{escape(alt)}">'
+    return f'<img src="{escape(env["pictures"][found[1]])}" alt="{escape(alt)}">'
 
 
 def _link(self: Any, tokens: Sequence[Any], at: int, options: Any, env: Mapping[str, Any]) -> str:

@@ -1,0 +1,287 @@
+"""The page in a real browser: while a real session runs, by keyboard alone, on a phone, and with a hostile report."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from agent.analysis import Analyst
+from lab.files import read_model, write_model
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.proposals import Proposals
+from lab.records import ProposalState as S
+from lab.records import RunState
+from tests.agent.conftest import Make, make_session
+from tests.conftest import ENV
+from tests.review.conftest import Site
+from tests.review.payloads import PAYLOADS
+
+__all__ = ["Analyst", "make_session"]
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)")
+# The network is not there: what a browser asks of it by itself is switched off.
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+WAIT = 90_000
+"""Milliseconds for what a session has to do first."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield found
+        found.close()
+
+
+def until(page: Any, what: Callable[[], Any]) -> None:
+    """Wait for something that is not on the page."""
+    for _ in range(WAIT // 100):
+        if what():
+            return
+        page.wait_for_timeout(100)
+    pytest.fail("it did not come about")
+
+
+class Watched:
+    """A tab that remembers what went wrong in it."""
+
+    def __init__(self, browser: Any, site: Site, **more: Any) -> None:
+        self.context = browser.new_context(base_url=site.url, **more)
+        self.page = self.context.new_page()
+        self.wrong: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("response", lambda r: self.wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("dialog", lambda dialog: self.wrong.append(f"dialog {dialog.message}"))
+
+
+@pytest.fixture
+def tab(browser: Any, site: Site) -> Iterator[Watched]:
+    """A tab in which nothing may go wrong and that may ask nobody else."""
+    watched = Watched(browser, site)
+    yield watched
+    watched.context.close()
+    assert watched.wrong == []
+    assert {url for url in watched.asked if not url.startswith(site.url)} == set()
+
+
+@pytest.fixture
+def night(workspace: Workspace) -> Iterator[subprocess.Popen[str]]:
+    """A session that trains for real and leaves every decision to a person."""
+    command = [
+        str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root), "start", "--env", ENV,
+        "--model", "offline", "--approve", "manual", "--max-runs", "6", "--seeds", "2", "--confirm", "none",
+        "--set", "train.total_timesteps=200000", "--set", "autopilot.eval_steps=200",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+                          env={**os.environ}) as process:  # fmt: skip
+        yield process
+        process.terminate()
+
+
+def test_a_night_is_watched_and_decided_on(
+    tab: Watched, night: subprocess.Popen[str], workspace: Workspace, proposals: Proposals
+) -> None:
+    page = tab.page
+    notebook = Notebook(workspace)
+    while not (workspace.sessions.is_dir() and any(workspace.sessions.glob("*/session.json"))):
+        assert night.poll() is None
+        page.wait_for_timeout(100)
+    page.goto("/")
+    page.get_by_text("Running", exact=True).wait_for(timeout=WAIT)
+    # It moves: the baseline's progress, then a proposal, without the page being loaded again.
+    page.evaluate("window.stayed = true")
+    page.get_by_role("heading", name="Training now").wait_for(timeout=WAIT)
+    waits = page.get_by_role("region", name="Waits for a decision").get_by_role("link")
+    waits.first.wait_for(timeout=WAIT)
+    page.locator(".chart canvas").wait_for(timeout=WAIT)
+    assert page.evaluate("window.stayed")
+
+    def act(how: str) -> None:
+        if how == "edit":
+            page.get_by_text("Edit", exact=True).click()
+            more, checked = page.get_by_label("More changes"), page.locator("#checked")
+            more.fill("train.vf_coef=2345")
+            checked.get_by_text("train.vf_coef = 2345: must be from 0 to 10").wait_for()
+            more.fill("train.vf_coef=2.345")
+            checked.get_by_text("Valid:").wait_for()
+            page.get_by_role("button", name="Stage and approve it").click()
+        elif how == "reject":
+            page.get_by_label("Why not").fill("not tonight")
+            page.get_by_role("button", name="Reject").click()
+        else:
+            page.get_by_role("button", name="Approve").first.click()
+
+    def decide(how: str) -> str:
+        """What a person does with what waits; its id."""
+        while True:  # a newer proposal may take the place of the one that is looked at
+            page.goto("/proposals")
+            page.get_by_role("article").first.get_by_role("link").click(timeout=WAIT)
+            page.wait_for_url("**/proposals/2*")
+            name = page.url.rpartition("/")[2]
+            if not page.get_by_role("button", name="Reject").is_visible():
+                continue
+            act(how)
+            page.get_by_text(re.compile("by person .*, web|Not done")).first.wait_for()
+            if not page.get_by_role("alert").is_visible():
+                return name
+
+    approved = decide("approve")
+    until(page, lambda: proposals.get(approved).state is S.DONE)
+    assert any(run.proposal == approved and run.state is RunState.FINISHED for run in notebook.runs())
+    until(page, lambda: proposals.staged(notebook.runs()[0].group) is not None)
+    rejected = decide("reject")
+    until(page, lambda: (new := proposals.staged(notebook.runs()[0].group)) is not None and new.proposal_id != rejected)
+    assert not any(run.proposal == rejected for run in notebook.runs())
+    edited = decide("edit")
+    assert proposals.get(edited).state is S.SUPERSEDED
+    until(page, lambda: any(notebook.overrides(run.run_id).get("train.vf_coef") == 2.345 and run.state.ended
+                      for run in notebook.runs()))  # fmt: skip
+    page.goto("/")
+    page.get_by_text("vf_coef 2 → 2.345").or_(page.get_by_text(re.compile("vf_coef .* → 2.345"))).first.wait_for()
+
+
+def hostile(notebook: Notebook, run_id: str) -> None:
+    """A report and record that a model, or whoever made an imported folder, has filled with the worst."""
+    text = "# Run\n\n## Observations\n\n" + "\n\n".join(f"perf 0.5 {payload}" for payload in PAYLOADS)
+    notebook.paths(run_id).report.write_text(text)
+
+
+def test_a_hostile_report_executes_nothing(
+    tab: Watched, make_session: Make, notebook: Notebook, proposals: Proposals, workspace: Workspace
+) -> None:
+    make_session(seeds=2).run()
+    last = notebook.runs()[-1]
+    hostile(notebook, last.run_id)
+    worst = "\n\n".join(PAYLOADS)
+    proposal = proposals.all()[-1]
+    write_model(
+        workspace.proposal(proposal.proposal_id), proposal.model_copy(update={"theory": worst, "arm": PAYLOADS[2]})
+    )
+    digest = workspace.session(str(last.session)).digest
+    digest.write_text(worst)
+    record = read_model(notebook.paths(last.run_id).run, type(last))
+    write_model(notebook.paths(last.run_id).run, record.model_copy(update={"arm": PAYLOADS[0], "host": PAYLOADS[4]}))
+    with notebook.paths(last.run_id).transcript.open("a") as file:
+        file.write('{"kind": "message", "role": "assistant", "content": "<img src=x onerror=window.pwned=1>"}\n')
+    with next(iter(notebook.paths(last.run_id).seeds.iterdir())).joinpath("train.log").open("a") as file:
+        file.write(worst)
+    seed = next(iter(notebook.paths(last.run_id).seeds.iterdir())).name
+    page = tab.page
+    here = f"/runs/{last.run_id}"
+    for path in (here, f"{here}/transcript", f"{here}/log/{seed}", "/", "/runs", "/proposals", "/lessons",
+                 f"/proposals/{proposal.proposal_id}", f"/sessions/{last.session}"):  # fmt: skip
+        page.goto(path)
+        page.wait_for_timeout(500)
+        for link in page.locator("main a").all()[:80]:
+            assert re.match(r"https?://|/|\?|#", link.get_attribute("href") or "/"), path
+            link.hover(force=True, trial=True)
+        assert page.evaluate("window.pwned") is None, path
+        handlers = "[...document.querySelectorAll('main *')].some(e => [...e.attributes].some(a => /^on/.test(a.name)))"
+        assert not page.evaluate(handlers), path
+        assert page.locator("main script, main iframe, main object, main embed, main style, main link").count() == 0
+
+
+def test_by_keyboard_alone(tab: Watched, make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
+    make_session(seeds=2).run()
+    page = tab.page
+    page.goto("/runs")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    page.keyboard.press("Enter")
+    page.get_by_label("Find").focus()
+    page.keyboard.type(notebook.runs()[-1].run_id)
+    expect(page.locator("#list tbody tr")).to_have_count(1)
+    link = page.locator("#list tbody a").first
+    link.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/runs/2*")
+    plot = page.locator("#curves .plot")
+    page.locator("#curves canvas").wait_for()
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    reading = page.locator("#curves .reading")
+    first = reading.inner_text()
+    assert "agent steps of a replicate" in first
+    page.keyboard.press("ArrowRight")
+    assert reading.inner_text() != first
+    page.keyboard.press("ArrowDown")
+    assert reading.inner_text().split(":")[0] != first.split(":")[0]
+    page.keyboard.press("+")
+    page.keyboard.press("0")
+    claim = page.locator(".claim").first
+    claim.focus()
+    assert page.evaluate("getComputedStyle(document.activeElement, '::after').content") not in ("none", "")
+    waiting = next(p for p in proposals.all() if p.state is S.STAGED)
+    page.goto(f"/proposals/{waiting.proposal_id}")
+    for _ in range(60):  # to the button, as a person would
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Approve":
+            break
+    page.keyboard.press("Enter")
+    page.get_by_text("by person ada, web").first.wait_for()
+    assert proposals.get(waiting.proposal_id).state is S.APPROVED
+
+
+def test_every_page_fits_a_phone_in_light_and_dark(
+    browser: Any, site: Site, make_session: Make, notebook: Notebook, proposals: Proposals
+) -> None:
+    session = make_session(seeds=2)
+    session.run()
+    runs = notebook.runs()
+    one, two = runs[0].run_id, runs[-1].run_id
+    paths = ["/", "/runs", f"/runs/{two}", f"/compare?run={one}&run={two}", "/search",
+             "/lessons", "/sessions", f"/sessions/{session.record.session_id}", "/proposals",
+             f"/proposals/{proposals.all()[-1].proposal_id}"]  # fmt: skip
+    backs = set()
+    for scheme in ("light", "dark"):
+        phone = Watched(browser, site, viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True)
+        for path in paths:
+            phone.page.goto(path)
+            phone.page.locator("main").wait_for()
+            assert phone.page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        backs.add(phone.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        phone.context.close()
+        assert phone.wrong == []
+    assert len(backs) == 2
+
+
+def test_a_chart_is_read_and_switched_with_the_mouse(tab: Watched, make_session: Make, notebook: Notebook) -> None:
+    session = make_session(seeds=2)
+    session.run()
+    page = tab.page
+    page.goto("/")
+    page.locator(".chart canvas").wait_for()
+    over = page.locator(".chart .u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    found = False
+    for x in range(0, int(box["width"]), 6):  # along the line of the best mean
+        for y in (0.1, 0.3, 0.5, 0.7, 0.9):
+            page.mouse.move(box["x"] + x, box["y"] + y * box["height"])
+            if found := notebook.runs()[0].run_id[:10] in page.locator(".chart .reading").inner_text():
+                break
+        if found:
+            break
+    assert found
+    button = page.locator(".legend button").last
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    page.set_viewport_size({"width": 700, "height": 700})
+    narrow = "document.querySelector('.chart canvas').getBoundingClientRect().width < 700"
+    until(page, lambda: page.evaluate(narrow))
