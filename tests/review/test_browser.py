@@ -93,6 +93,22 @@ def night(workspace: Workspace) -> Iterator[subprocess.Popen[str]]:
         process.terminate()
 
 
+def act(page: Any, how: str) -> None:
+    if how == "edit":
+        page.get_by_text("Edit", exact=True).click()
+        more, checked = page.get_by_label("More changes"), page.locator("#checked")
+        more.fill("train.vf_coef=2345")
+        checked.get_by_text("train.vf_coef = 2345: must be from 0 to 10").wait_for()
+        more.fill("train.vf_coef=2.345")
+        checked.get_by_text("Valid:").wait_for()
+        page.get_by_role("button", name="Stage and approve it").click()
+    elif how == "reject":
+        page.get_by_label("Why not").fill("not tonight")
+        page.get_by_role("button", name="Reject").click()
+    else:
+        page.get_by_role("button", name="Approve").first.click()
+
+
 def test_a_night_is_watched_and_decided_on(
     tab: Watched, night: subprocess.Popen[str], workspace: Workspace, proposals: Proposals
 ) -> None:
@@ -111,21 +127,6 @@ def test_a_night_is_watched_and_decided_on(
     page.locator(".chart canvas").wait_for(timeout=WAIT)
     assert page.evaluate("window.stayed")
 
-    def act(how: str) -> None:
-        if how == "edit":
-            page.get_by_text("Edit", exact=True).click()
-            more, checked = page.get_by_label("More changes"), page.locator("#checked")
-            more.fill("train.vf_coef=2345")
-            checked.get_by_text("train.vf_coef = 2345: must be from 0 to 10").wait_for()
-            more.fill("train.vf_coef=2.345")
-            checked.get_by_text("Valid:").wait_for()
-            page.get_by_role("button", name="Stage and approve it").click()
-        elif how == "reject":
-            page.get_by_label("Why not").fill("not tonight")
-            page.get_by_role("button", name="Reject").click()
-        else:
-            page.get_by_role("button", name="Approve").first.click()
-
     def decide(how: str) -> str:
         """What a person does with what waits; its id."""
         while True:  # a newer proposal may take the place of the one that is looked at
@@ -135,7 +136,7 @@ def test_a_night_is_watched_and_decided_on(
             name = page.url.rpartition("/")[2]
             if not page.get_by_role("button", name="Reject").is_visible():
                 continue
-            act(how)
+            act(page, how)
             page.get_by_text(re.compile("by person .*, web|Not done")).first.wait_for()
             if not page.get_by_role("alert").is_visible():
                 return name
