@@ -1,11 +1,13 @@
-"""Make what the README shows from a real session: the terminal as a picture, a report, the digest.
+"""Make what the README shows from a real session: the terminal and the page as pictures, a report, the digest.
 
     .venv/bin/python docs/make_examples.py
 
 It runs a session of six runs in a temporary workspace on a pseudo-terminal (two or three minutes of real training),
-then writes docs/examples/ and the part of a report that the README shows. Nothing is edited by hand.
+then writes docs/examples/ and the part of a report that the README shows. Nothing is edited by hand. The page is taken
+by Debian's Chromium. docs/examples/hour/ is another script's.
 """
 
+import json
 import os
 import pty
 import re
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyte
 from rich.console import Console
@@ -87,6 +90,38 @@ def _color(name: str) -> str:
     return f"#{name}" if len(name) == 6 and not name.isalpha() else NAMED.get(name, name)
 
 
+def photograph(workspace: Path) -> None:
+    """The page in a browser: tonight, the last run, the proposal that waits; a run on a phone in the dark."""
+    from playwright.sync_api import sync_playwright
+
+    command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace), "web", "--port", "0"]
+    last = max((workspace / "runs").glob("*/report.md")).parent.name
+    waiting = next(p for p in sorted((workspace / "proposals").glob("2*.json"), reverse=True)
+                   if json.loads(p.read_text())["decisions"][-1]["state"] == "staged")  # fmt: skip
+    shots = {"tonight": "/", "run": f"/runs/{last}", "proposal": f"/proposals/{waiting.stem}", "runs": "/runs",
+             "search": "/search"}  # fmt: skip
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+        sync_playwright() as playwright,
+    ):
+        assert server.stdout is not None  # noqa: S101 - for the type checker
+        address = server.stdout.readline().split()[0].rstrip("/")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for name, path in shots.items():
+            _take(browser, address + path, f"page-{name}", {"width": 1100, "height": 860})
+        _take(browser, address + shots["run"], "page-phone", {"width": 390, "height": 780}, color_scheme="dark")
+        browser.close()
+        server.terminate()
+
+
+def _take(browser: Any, url: str, name: str, size: dict[str, int], **more: Any) -> None:
+    page = browser.new_context(viewport=size, **more).new_page()
+    page.goto(url)
+    if page.locator(".chart").count():
+        page.locator(".chart canvas").first.wait_for()
+    page.screenshot(path=EXAMPLES / f"{name}.png")
+
+
 def show() -> None:
     """Put a part of a report into the README: the last one with the clearest verdict that a first night has."""
     reports = sorted(EXAMPLES.glob("report-*.md"))
@@ -120,7 +155,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         screen = record(workspace)
-        shutil.rmtree(EXAMPLES, ignore_errors=True)
+        for old in [path for path in EXAMPLES.iterdir() if path.name != "hour"]:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
         (EXAMPLES / "plots").mkdir(parents=True)
         draw(screen, EXAMPLES / "terminal.svg")
         (session,) = (workspace / "runs" / "sessions").iterdir()
@@ -133,6 +169,7 @@ def main() -> None:
             digest = digest.replace(f"../../{report.parent.name}/report.md", f"{name}.md")
         (EXAMPLES / "digest.md").write_text(digest)
         shutil.copy(session / "plots" / "best_so_far.png", EXAMPLES / "plots")
+        photograph(workspace)
     show()
 
 

@@ -1,0 +1,121 @@
+"""The page over a workspace of ten thousand runs and as many proposals: `.venv/bin/python -m benchmarks.page [RUNS]`.
+
+Served for real on loopback; each time is a whole answer, from request to last byte. A run's page is that of a run with
+curves, report and parent. Against them: the list of runs without the index, which reads every folder.
+"""
+
+import itertools
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from agent.analysis import Analyst
+from agent.live import SilentView
+from agent.offline import OfflineResearcher
+from agent.session import Session
+from benchmarks.common import tell
+from benchmarks.ten_thousand import ENV, generate, milliseconds, without_index
+from lab.files import write_atomic
+from lab.notebook import Notebook
+from lab.paths import Workspace
+from lab.proposals import Proposals
+from lab.records import Budgets, Decision, Proposal, ProposalState, SessionRecord, new_id, now
+from review.app import Page, create_app
+from review.serve import listening
+from training.fake import FakeRunner
+from training.machine import load_inventory
+
+
+def night(place: Workspace) -> SessionRecord:
+    """A session on the fake runner: runs with curves, reports, pictures; a proposal that waits."""
+    created, notebook, inventory = now(), Notebook(place), load_inventory([ENV])
+    record = SessionRecord(
+        session_id=new_id(created), env_name=ENV, preset="quick", objective="perf:max", model="offline",
+        approve="auto", seeds=3, budgets=Budgets(max_runs=6), created=created,
+    )  # fmt: skip
+    analyst = Analyst(notebook, Proposals(place), inventory, OfflineResearcher(), record.session_id, lambda: False)
+    return Session(record, notebook, inventory, FakeRunner(), analyst, SilentView(), patience=None).run()
+
+
+def propose(place: Workspace, count: int) -> None:
+    """Decided proposals, as many nights leave them."""
+    notebook = Notebook(place)
+    parent = notebook.latest(1)[0]
+    at, fingerprint = now(), notebook.config(parent.run_id).fingerprint()
+    for number in range(count):
+        name = f"2026-01-01T000000Z-{number:05d}"
+        made = Proposal(
+            proposal_id=name, created=at, env_name=ENV, preset="quick", objective="perf:max", task=parent.task.key,
+            parent=parent.run_id, parent_config=fingerprint, analysed=parent.run_id, session=None, arm="offline",
+            overrides={"train.ent_coef": 0.01}, theory="made up",
+            decisions=(Decision(time=at, state=ProposalState.REJECTED, who="made up"),),
+        )  # fmt: skip
+        place.proposal(name).write_text(made.model_dump_json(indent=2))
+
+
+def main() -> None:
+    """Print times, and their ratio to reading every folder."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    with tempfile.TemporaryDirectory() as folder:
+        place = Workspace(Path(folder))
+        generate(place, count)
+        session = night(place)
+        propose(place, count)
+        write_atomic(place.settings, "")
+        bound, guard = listening("127.0.0.1", 0, None)
+        inventory = load_inventory([ENV])
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(Page(place, lambda _: inventory, "nobody", guard)), log_level="critical")
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        notebook = Notebook(place)
+        runs = [run.run_id for run in notebook.runs(session=session.session_id) if not run.replicates_of]
+        turn, waiting = itertools.cycle(runs), Proposals(place).staged(session.group)
+        with httpx.Client(base_url=f"http://127.0.0.1:{guard.port}", timeout=120) as client:
+
+            def ask(path: str) -> Any:
+                answer = client.get(path)
+                answer.raise_for_status()
+                return answer
+
+            began = time.perf_counter()
+            ask("/runs")
+            first = time.perf_counter() - began
+            ask("/proposals")
+            asked = {
+                "runs, the newest hundred": milliseconds(lambda: ask("/runs")),
+                "runs, page 50, by score": milliseconds(lambda: ask("/runs?sort=score&way=up&page=50")),
+                "runs, filtered by a changed key": milliseconds(lambda: ask("/runs?text=train.gamma&state=finished")),
+                "a run": milliseconds(lambda: ask(f"/runs/{next(turn)}")),
+                "a run's curves": milliseconds(lambda: ask(f"/charts/run/{next(turn)}")),
+                "tonight, what changes": milliseconds(lambda: ask("/live")),
+                "compare two": milliseconds(lambda: ask(f"/compare?run={runs[0]}&run={runs[1]}")),
+                "proposals": milliseconds(lambda: ask("/proposals")),
+                "a proposal": milliseconds(lambda: ask(f"/proposals/{waiting.proposal_id if waiting else ''}")),
+                "search": milliseconds(lambda: ask("/search")),
+                "score against a parameter": milliseconds(
+                    lambda: ask("/charts/search?group=0&key=train.learning_rate")
+                ),
+                "lessons": milliseconds(lambda: ask("/lessons")),
+            }
+        server.should_exit = True
+        thread.join(30)
+        began = time.perf_counter()
+        without_index(place, 100)
+        bare = 1000 * (time.perf_counter() - began)
+        tell(
+            "the page over a workspace of many runs, milliseconds", runs=count, asked=asked,
+            first_ms=round(1000 * first), last_100_without_index_ms=round(bare),
+            ratio=round(bare / asked["runs, the newest hundred"]["median"], 1),
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
