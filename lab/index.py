@@ -211,7 +211,7 @@ class Index:
             gone = there - here
             changed += [read(self.workspace.run(name)) for name in sorted(here - there)]
         for name, signature in base.execute("SELECT run_id, signature FROM runs WHERE settled = 0").fetchall():
-            if name not in gone and signed(self.workspace.run(name)) != signature:
+            if name not in gone and signed(f"{self.workspace.runs}/{name}") != signature:
                 changed.append(read(self.workspace.run(name)))
         added = [tail for tail in (Tail(self.workspace.verdicts, known), Tail(self.workspace.confirmations, known))
                  if tail.grew]  # fmt: skip
@@ -232,7 +232,8 @@ class Index:
         query = f"SELECT run_id, signature FROM runs WHERE run_id IN ({marks})"  # noqa: S608 - marks only
         pairs = base.execute(query, names).fetchall() if len(names) < 30_000 else base.execute(
             "SELECT run_id, signature FROM runs").fetchall()  # fmt: skip
-        changed = [name for name, signature in pairs if signed(self.workspace.run(name)) != signature]
+        folder = str(self.workspace.runs)
+        changed = [name for name, signature in pairs if signed(f"{folder}/{name}") != signature]
         if changed:
             with writing(base):
                 store(base, [read(self.workspace.run(name)) for name in changed])

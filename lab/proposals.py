@@ -4,6 +4,7 @@ A decision is made under a lock on the newest state, so that two deciders can't 
 `next_config.json` shows the overrides that run next and is never read back.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from lab.config import diff
 from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
 from lab.files import locked, read_model, write_json, write_model
+from lab.index import SETTLED
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
@@ -39,21 +41,41 @@ class Proposals:
     """File name to what is wrong with it, from the last listing."""
     _read: dict[str, tuple[tuple[int, int, int], Proposal]] = field(default_factory=dict, init=False, repr=False)
     """File name to its stamp and what it said: files are replaced, never written in place."""
+    _listed: tuple[int, list[Path]] = field(default=(0, []), init=False, repr=False)
+    """When a file came, went or was replaced last, and those that were there then."""
 
     def all(self) -> list[Proposal]:
         """Every readable proposal, oldest first."""
-        found = []
-        self.damaged.clear()
-        for path in self.workspace.proposals.glob("*.json"):
-            if path == self.workspace.next_config:
+        found, damaged = [], dict[str, str]()
+        paths, settled = self._files()
+        for path in paths:
+            known = self._read.get(path.name)
+            if settled and known is not None and not ALLOWED[known[1].state]:
+                found.append(known[1])  # decided for good: whoever changes its file in place changes nothing
                 continue
             try:
                 found.append(self._as_read(path))
             except FileNotFoundError:
                 continue
             except (Damaged, OSError) as error:
-                self.damaged[path.name] = str(error)
+                damaged[path.name] = str(error)
+        self.damaged.clear()
+        self.damaged.update(damaged)
         return sorted(found, key=lambda proposal: (proposal.created, proposal.proposal_id))
+
+    def _files(self) -> tuple[list[Path], bool]:
+        """The files, and whether none of them came, went or was replaced since the last listing."""
+        try:
+            at = self.workspace.proposals.stat().st_mtime_ns
+        except FileNotFoundError:
+            return [], False
+        known, paths = self._listed
+        if known == at:
+            return paths, True
+        paths = [path for path in self.workspace.proposals.glob("*.json") if path != self.workspace.next_config]
+        if time.time() - at / 1e9 > SETTLED:  # a second change within one tick of the clock would leave it
+            self._listed = (at, paths)
+        return paths, False
 
     def _as_read(self, path: Path) -> Proposal:
         """A file's proposal; a file that has not changed is not read again."""

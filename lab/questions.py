@@ -204,6 +204,30 @@ class Questions:
         found = self.index.ask(query, (*values, newest))
         return {run: Config.model_construct(**json.loads(text)) for run, text in found}
 
+    def values_of(self, group: Group, key: str, newest: int) -> dict[str, Any]:
+        """What a group's scored runs set a key to, newest first; those that do not set it are left out.
+
+        Args:
+            group: whose; fresh seeds of others are left out.
+            key: dotted.
+            newest: how many at most.
+        """
+        section, _, name = key.partition(".")
+        if '"' in key:
+            return {}
+        where, values = of_group(group)
+        query = (
+            f"SELECT runs.run_id, json_extract(config, ?), json_type(config, ?) FROM runs JOIN texts USING (run_id)"  # noqa: S608
+            f" WHERE {where} AND damaged IS NULL AND goodness IS NOT NULL AND {OWN} ORDER BY created DESC LIMIT ?"
+        )
+        place = f'$."{section}"."{name}"'
+        found = self.index.ask(query, (place, place, *values, newest))
+        return {
+            run: bool(value) if kind in ("true", "false") else value
+            for run, value, kind in found
+            if kind in ("true", "false", "integer", "real", "text")
+        }
+
     def configs_of(self, names: Sequence[str]) -> dict[str, Config]:
         """The configs of those of some runs that can be read."""
         marks = ",".join("?" * len(names))

@@ -145,9 +145,8 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
     where, values = of_group(group)
     where = f"{where} AND goodness IS NOT NULL AND {OWN}"
     rows = notebook.index.rows(where, values, order="created DESC", limit=SCORED)
-    configs = Questions(notebook.index).configs(group)
-    found = [(configs[row.run_id].get(key), row) for row in rows if row.run_id in configs]
-    shown = [(value, row) for value, row in found if value is not None]
+    found = Questions(notebook.index).values_of(group, key, SCORED)
+    shown = [(found[row.run_id], row) for row in rows if row.run_id in found]
     if not shown:
         raise NotFound(f"no scored run of {group.env_name} sets {plain(key, 80)!r}")
     axis, places = _axis(key, [value for value, _ in shown])
