@@ -36,8 +36,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     metric, _ = objective_of(session.objective, session.env_name)
     everything = [run for run in notebook.runs(group) if not run.legacy]
     runs, own = notebook.runs(session=session.session_id), _own(everything)
-    baseline = next((run for run in own if run.arm == "baseline" and _scored(notebook, run)), None)
-    best = notebook.best(run for run in own if run.state is RunState.FINISHED)
+    baseline, best = _baseline_and_best(notebook, own)
     scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
     if scored:
         _draw(notebook, session, paths.plots / "best_so_far.png")
@@ -202,6 +201,19 @@ def _standing(
             }
         )
     return rows
+
+
+def is_it_better(notebook: Notebook, session: SessionRecord) -> str:
+    """The best config of a session's group against its baseline, in words, with what fresh seeds say."""
+    metric, _ = objective_of(session.objective, session.env_name)
+    own = _own([run for run in notebook.runs(session.group) if not run.legacy])
+    baseline, best = _baseline_and_best(notebook, own)
+    return _comparison(notebook, baseline, best, metric, session.seeds)
+
+
+def _baseline_and_best(notebook: Notebook, own: list[RunRecord]) -> tuple[RunRecord | None, RunRecord | None]:
+    baseline = next((run for run in own if run.arm == "baseline" and _scored(notebook, run)), None)
+    return baseline, notebook.best(run for run in own if run.state is RunState.FINISHED)
 
 
 def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord | None, metric: str, seeds: int) -> str:

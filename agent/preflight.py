@@ -148,7 +148,8 @@ class Preflight:
 
     def _endpoint(self) -> str:
         if self.endpoint is None:
-            return "the offline researcher: no model, no tokens"
+            idle = self.record.budgets.max_tokens or self.record.budgets.max_dollars
+            return f"the offline researcher: no model, no tokens{' (so their budget bounds nothing)' if idle else ''}"
         begun = time.monotonic()
         self.endpoint.check()
         return f"{self.record.model} answered within {time.monotonic() - begun:.1f} s"

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from agent.digest import is_it_better
 from agent.pictures import compared_with
 from lab.environments import objective_of
 from lab.errors import NotFound
@@ -31,7 +32,9 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/")
     def _tonight(request: Request) -> HTMLResponse:
-        return page.render(request, "tonight.html.j2", **looking.tonight(notebook, proposals))
+        found = looking.tonight(notebook, proposals)
+        better = is_it_better(notebook, found["record"]) if found["record"] else ""
+        return page.render(request, "tonight.html.j2", **found, better=html_of(better))
 
     @routes.get("/live")
     def _live(request: Request) -> HTMLResponse:
