@@ -9,6 +9,9 @@ from lab.records import Confirmation, Group, RunRecord
 from lab.sequential import passes
 from lab.text import number
 
+OPEN = ("opened", "passed")
+"""Outcomes after which it is not decided yet what becomes of a candidate."""
+
 
 def candidates(notebook: Notebook, group: Group, runs: list[RunRecord]) -> list[str]:
     """How each stands, in the order they were opened; then runs that came through the screen and wait.
@@ -81,12 +84,14 @@ def _so_far(notebook: Notebook, found: Confirmation) -> str:
 def _promising(notebook: Notebook, runs: list[RunRecord]) -> list[str]:
     """Runs that came through the screen and that nobody gave fresh seeds yet."""
     had = {found.candidate for found in notebook.index.confirmations()}
+    open_ = [one.candidate for run in runs[:1] for one in confirmations(notebook, run.group) if one.outcome in OPEN]
+    before = f", after that of {open_[0]}" if open_ else ""
     lines = []
     for run in runs:
         verdict = notebook.verdict(run.run_id)
         if verdict and verdict.screen is not None and passes(verdict.screen) and run.run_id not in had:
             what = f"{run.run_id} ({changed_text(notebook, run)}) came through the screen (p = {verdict.screen:.3g})"
-            lines.append(f"{what} and has had no fresh seeds yet: autopilot confirm {run.run_id}")
+            lines.append(f"{what} and has had no fresh seeds yet: autopilot confirm {run.run_id}{before}")
     return lines
 
 

@@ -22,6 +22,8 @@ from lab.variants import chosen
 
 BASELINE_SEEDS = 5
 """Replicates of the baseline at the least: the noise floor and every screen rest on them."""
+BASELINES = 2
+"""Times that a baseline is begun anew which ended by a limit of time."""
 KEPT = 1
 """Runs of the budget that are kept for proposals when a gap is to be filled."""
 ENOUGH = 8
@@ -45,8 +47,9 @@ class Choice:
         self._put_off: set[Need] = set()
         candidates = record.candidates or record.budgets.max_runs
         self.incumbency = Incumbency(
-            self.notebook, self.group, record.session_id, candidates, record.min_effect, record.confirm
-        )
+            self.notebook, self.group, record.session_id, candidates, record.min_effect, record.confirm,
+            short=record.confirm is None,
+        )  # fmt: skip
 
     @property
     def group(self) -> Group:
@@ -233,7 +236,7 @@ class Choice:
         return run
 
     def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
-        if "train.seed" not in self.record.settings:
+        if "train.seed" not in {**self.record.settings, **overrides}:  # a person's own seeds stay
             config = config.without_seed()
         run = self.notebook.create(
             config,
@@ -262,7 +265,9 @@ def why_over(runs: list[RunRecord], max_runs: int | None) -> str | None:
     last, streak = ended[-1], failures(ended)
     if max_runs is not None and len(runs) >= max_runs:
         return f"all {max_runs} runs are done"
-    if last.arm == "baseline" and last.replicates_of is None and last.state is not RunState.FINISHED:
+    baselines = [run for run in ended if run.arm == "baseline" and run.replicates_of is None]
+    hung = last.state is RunState.TIMED_OUT and len(baselines) < BASELINES  # the machine, perhaps: once more
+    if last in baselines and last.state is not RunState.FINISHED and not hung:
         return f"the baseline ended without a score: {last.reason}"
     if streak > FAILURES and last.replicates_of is not None:
         return f"after {streak - 1} runs in a row without a score the incumbent had none either: {last.reason}"

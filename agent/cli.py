@@ -3,11 +3,12 @@
 Exit status: 0 done, 1 it failed, 2 the call or the config is wrong. An error is one line on standard error.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,12 +56,21 @@ def common(
     from agent.settings import defaults, find_workspace
 
     context.obj = find_workspace(workspace)
-    context.default_map = defaults(context.obj, set(app_commands()))
+    context.default_map = defaults(context.obj, options_of(context))
 
 
-def app_commands() -> list[str]:
-    """Names of all commands."""
-    return [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+def options_of(context: typer.Context) -> dict[str, set[str]]:
+    """Name of each command to the names that its options may have in `autopilot.toml`."""
+    commands: dict[str, Any] = getattr(context.command, "commands", {})
+    return {
+        name: {
+            text.lstrip("-").replace("-", "_")
+            for parameter in command.params
+            for text in (parameter.name, *parameter.opts)
+            if text
+        }
+        for name, command in commands.items()
+    }
 
 
 for command in (
@@ -76,12 +86,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: runs a command and turns every expected error into one line and an exit status."""
     from typer.exceptions import TyperException
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where the terminal's encoding has no arrows
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         status = app(args=given or ["--help"], standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except TyperException as error:
-        _fail(error.format_message(), error.exit_code)
+        text = error.format_message()
+        before = "--workspace" in text and "No such option" in text
+        hint = ": it stands before the command, as in 'autopilot --workspace DIR status'" if before else ""
+        _fail(f"{text}{hint}", error.exit_code)
     except AutopilotError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -25,6 +25,8 @@ from lab.text import lasting, number, plain
 
 ROWS = 60
 """Runs up to which a digest lists all of them."""
+TURNED_DOWN = 10
+"""Rejected proposals that a digest tells, the latest."""
 LESSONS = 6
 """That a digest tells, the clearest first."""
 
@@ -60,6 +62,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         failures=[
             f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
         ],
+        turned_down=_turned_down(proposals, session),
         waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
         commands=_commands(session, proposals, runs, Incumbency(notebook, group)),
     )
@@ -262,6 +265,16 @@ def _spent(session: SessionRecord) -> str:
     dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
     parts.append(f"{spent.tokens:,} tokens of {session.model}{dollars}" if spent.tokens else "no tokens")
     return "; ".join(parts) + "."
+
+
+def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
+    """The session's proposals that were rejected, with who said so and why, the latest last."""
+    found = [p for p in proposals.all() if p.group == session.group and p.state is ProposalState.REJECTED]
+    mine = [p for p in found if p.session == session.session_id or p.decisions[-1].time >= session.created]
+    return [
+        f"{p.proposal_id} ({p.changes}), by {p.decisions[-1].who}: {plain(p.decisions[-1].why, 300)}"
+        for p in mine[-TURNED_DOWN:]
+    ]
 
 
 def _waiting(proposals: Proposals, group: Group) -> list[str]:

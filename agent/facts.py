@@ -107,6 +107,8 @@ def difference_text(effect: float, low: float | None, high: float | None) -> str
 
 def verdict_text(run: RunRecord, verdict: Verdict | None) -> str:
     """A run's verdict in a line of Markdown: against whom, by how much, how that was found, and what follows."""
+    if verdict is None and run.state is RunState.FINISHED:
+        return "**Verdict: none on record.** runs/verdicts.jsonl has none of this run."
     if verdict is None:
         return f"**Verdict: none.** The run ended as {run.state} and has no score."
     if verdict.verdict == "first":

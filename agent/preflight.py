@@ -20,6 +20,7 @@ from lab.paths import existing
 from lab.presets import preset
 from lab.records import SessionRecord
 from lab.sequential import GROUP, SCREEN
+from lab.space import BOOKKEEPING
 from lab.text import lasting, short
 from training.machine import room_for
 from training.probe import Probe
@@ -66,7 +67,22 @@ class Preflight:
             InvalidInput: the disk has no room for it.
             ModelError: the endpoint does not answer, or its model can't do this work.
         """
+        self._begins_alike()
         self._told = (self._disk(), self._endpoint())
+
+    def _begins_alike(self) -> None:
+        """Refuse settings that the runs here were not made with: a session builds on their incumbent."""
+        incumbent, group = self.notebook.incumbent(self.record.group), self.record.group
+        if incumbent is None:
+            return
+        first = next((run.run_id for run in self.notebook.runs(group) if run.replicates_of is None), incumbent)
+        known = [self.notebook.config(name) for name in {first, incumbent} if self.notebook.readable(name)]
+        for key, value in self.record.settings.items():
+            if key in BOOKKEEPING or any(config.get(key) == value for config in known):
+                continue
+            now = short(self.notebook.config(incumbent).get(key)) if self.notebook.readable(incumbent) else "?"
+            rule = f"is not what the runs here have: their incumbent {incumbent}, on which a session builds, has {now}"
+            raise refused(key, value, rule, "another --workspace, or leave it out and propose it: 'autopilot edit'")
 
     def lines(self) -> list[tuple[str, str]]:
         """Label and text of what will happen.

@@ -111,7 +111,10 @@ def _unpredicted(case: _Case) -> Ruling | None:
     metric, _ = objective_of(case.proposal.objective, case.proposal.env_name)
     if not case.settings.prediction or any(made.metric == metric for made in case.proposal.predictions):
         return None
-    return case.ruled("denied", f"policy.prediction, nothing is predicted of {plain(metric, 60)}")
+    rule = f"policy.prediction, nothing is predicted of {plain(metric, 60)}"
+    if case.proposal.arm == "person":  # whoever edits a proposal predicts nothing, and means to decide
+        return case.ruled("held", f"{rule}, and a person made it, who may approve it")
+    return case.ruled("denied", rule)
 
 
 def _too_many(case: _Case) -> Ruling | None:

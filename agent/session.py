@@ -317,8 +317,9 @@ class Session:
         self._told.add(proposal)
         self.journal.event("waiting", proposal=proposal)
         how = f"'autopilot approve {proposal}' or 'autopilot reject {proposal} --why …'"
+        changes = self.proposals.get(proposal).changes
         self.journal.note(f"waiting for a decision on {proposal}: {how}")
-        self.journal.tell("approval", f"{proposal} waits for a decision: {how}", proposal=proposal)
+        self.journal.tell("approval", f"{proposal} ({changes}) waits for a decision: {how}", proposal=proposal)
 
     # --- bookkeeping ---------------------------------------------------------------------------------------------
 
@@ -354,6 +355,10 @@ class Session:
             raise AutopilotError(full) from error
         except AutopilotError as error:
             self.journal.tell("failed", f"the session can't go on: {error}")
+            raise
+        except Exception as error:
+            self.journal.event("broke", why=f"{type(error).__name__}: {error}"[:500])
+            self.journal.tell("failed", f"the session broke: {type(error).__name__}; 'autopilot resume' goes on")
             raise
         finally:
             self.stop.set()  # an analysis under way is given up

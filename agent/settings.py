@@ -7,11 +7,11 @@ A table per command holds defaults for its options, by their long names:
     hours = 8
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.errors import InvalidInput, Problem
+from lab.errors import InvalidInput, Problem, refused
 from lab.paths import Workspace
 from lab.toml import settings
 
@@ -37,15 +37,15 @@ def find_workspace(given: Path | None) -> Workspace:
     return Workspace(checkout if (checkout / "pyproject.toml").exists() else here)
 
 
-def defaults(workspace: Workspace, commands: set[str]) -> dict[str, dict[str, Any]]:
+def defaults(workspace: Workspace, commands: Mapping[str, Collection[str]]) -> dict[str, dict[str, Any]]:
     """Defaults of the commands' options from `autopilot.toml`.
 
     Args:
         workspace: whose file is read.
-        commands: names that a table may have.
+        commands: names that a table may have, each with those of its options (`max_runs`).
 
     Raises:
-        InvalidInput: the file can't be read, or has a table or value that is none.
+        InvalidInput: the file can't be read, or has a table or key that is none.
     """
     tables = settings(workspace)
     found: dict[str, dict[str, Any]] = {}
@@ -58,4 +58,7 @@ def defaults(workspace: Workspace, commands: set[str]) -> dict[str, dict[str, An
                 [Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)]
             )
         found[name] = {key.replace("-", "_"): value for key, value in table.items()}
+        for key in found[name].keys() - set(commands[name]):
+            valid = ", ".join(sorted(commands[name]))
+            raise refused(f"{name}.{key}", found[name][key], f"is no option of 'autopilot {name}'", valid)
     return found

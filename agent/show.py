@@ -220,7 +220,8 @@ def print_space(environment: Environment) -> None:
 
 
 def print_markdown(text: str) -> None:
-    """Print a report or digest: rendered on a terminal, as it is elsewhere."""
+    """Print a report or digest, without what would command a terminal: rendered on one, as it is elsewhere."""
+    text = plain(text, 1_000_000)
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown

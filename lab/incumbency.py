@@ -58,6 +58,8 @@ class Incumbency:
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
     then: str | None = None
     """The preset that candidates have to be confirmed on afterwards; None for none."""
+    short: bool = False
+    """Leave second confirmations alone that others have asked for."""
 
     def step(self) -> Need | Confirmation | None:
         """What to do: train fresh seeds, or take note that a confirmation ended; None when nothing is promising."""
@@ -92,7 +94,7 @@ class Incumbency:
             rule = "only equal lengths can be compared"
             raise InvalidInput(f"run {run.run_id} trains for {mine:,} steps and the incumbent for {theirs:,}: {rule}")
         if current:
-            rule = "is under way: 'autopilot confirm' ends it first"
+            rule = f"is open: 'autopilot confirm {current.candidate}' ends it first"
             raise InvalidInput(f"the confirmation of {current.candidate} {rule}")
         metric, _ = objective_of(self.group.objective, self.group.env_name)
         return self._record(Confirmation(
@@ -245,9 +247,14 @@ class Incumbency:
         return MATTERS * noise[0] if noise else 0.0
 
     def _standing(self, *outcomes: str) -> Confirmation | None:
-        """The first candidate whose last entry is one of these."""
+        """The first candidate whose last entry is one of these; none on a longer preset where those are left alone."""
         last = {found.candidate: found for found in self._all()}
-        return next((found for found in last.values() if found.outcome in outcomes), None)
+        return next((found for found in last.values() if found.outcome in outcomes and self._is_ours(found)), None)
+
+    def _is_ours(self, found: Confirmation) -> bool:
+        """It is not left alone."""
+        elsewhere = found.outcome == "passed" or found.preset is not None
+        return not (self.short and elsewhere)
 
     def _all(self) -> list[Confirmation]:
         """Of this group, in order."""

@@ -379,4 +379,7 @@ class Workspace:
         Raises:
             NotFound: `proposal_id` can't be a proposal's name.
         """
-        return self.proposals / f"{checked('proposal', proposal_id)}.json"
+        path = self.proposals / f"{checked('proposal', proposal_id)}.json"
+        if path == self.next_config:
+            raise NotFound(f"proposal {proposal_id!r}: the name is reserved for a file of the workspace")
+        return path

@@ -83,7 +83,10 @@ class Proposals:
         stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         known = self._read.get(path.name)
         if known is None or known[0] != stamp:
-            known = self._read[path.name] = (stamp, read_model(path, Proposal))
+            found = read_model(path, Proposal)
+            if found.proposal_id != path.stem:
+                raise Damaged(f"{path} is that of proposal {found.proposal_id}")
+            known = self._read[path.name] = (stamp, found)
         return known[1]
 
     def get(self, proposal_id: str) -> Proposal:
@@ -94,7 +97,7 @@ class Proposals:
         """
         try:
             return read_model(self.workspace.proposal(proposal_id), Proposal)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             raise NotFound(
                 f"proposal {proposal_id!r} is not in {self.workspace.root}: see 'autopilot proposals'"
             ) from None
@@ -271,7 +274,9 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposa
             "created": created,
             "arm": "person",
             "overrides": {**proposal.overrides, **changes},
-            "theory": f"{proposal.theory}\n\nEdited by {who}: {', '.join(changes)}.",
+            "theory": f"{who} put this in the place of {proposal.proposal_id} ({proposal.arm}: {proposal.changes})."
+            f" Its theory was:\n\n{proposal.theory}",
+            "predictions": (),  # they were about other values, and somebody else's
             "decisions": (
                 Decision(time=created, state=S.STAGED, who=who, why=f"in the place of {proposal.proposal_id}"),
             ),
@@ -317,4 +322,4 @@ def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory, s
     if problems := check_overrides(base, proposal.overrides, inventory, proposing=proposing, steps_left=steps_left):
         raise InvalidInput(problems)
     if not diff(base, base.with_overrides(proposal.overrides)):
-        raise InvalidInput(f"proposal {proposal.proposal_id} changes nothing against its parent {proposal.parent}")
+        raise InvalidInput(f"that changes nothing against the parent {proposal.parent}")

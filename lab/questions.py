@@ -295,7 +295,7 @@ class Questions:
         Returns:
             None while nothing is known: too few runs, or it has not been worked out yet.
         """
-        kept, runs = self._kept(group), self._scored(group)
+        kept, runs = self._kept(group), self.scored(group)
         under_way = self._refreshing.get(group)
         if runs >= max(FEWEST, GREW * (kept.runs if kept else 0)) and not (under_way and under_way.is_alive()):
             self._refreshing[group] = threading.Thread(target=self.refresh, args=(group,), daemon=True)
@@ -330,7 +330,8 @@ class Questions:
         found = self.index.ask(query, tuple(group))
         return Importance(json.loads(found[0][0]), *found[0][1:]) if found else None
 
-    def _scored(self, group: Group) -> int:
+    def scored(self, group: Group) -> int:
+        """How many of its runs have a score."""
         query = f"SELECT COUNT(*) FROM runs WHERE {OF_GROUP} AND goodness IS NOT NULL AND NOT legacy"  # noqa: S608
         return int(self.index.ask(query, tuple(group))[0][0])
 

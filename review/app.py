@@ -11,8 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 
+from lab.claims.tokens import RUN_ID
 from lab.errors import AutopilotError, InvalidInput, NotFound
 from lab.inventory import Inventory
 from lab.notebook import Notebook
@@ -52,7 +54,7 @@ class Page:
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        made.filters.update(short=short, num=number, lasting=lasting)
+        made.filters.update(short=short, num=number, lasting=lasting, linked=_linked)
         return made
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -64,6 +66,11 @@ class Page:
     def sorry(self, request: Request, status: int, why: str) -> HTMLResponse:
         """A page that says what is wrong, in a line."""
         return self.render(request, "sorry.html.j2", status, why=plain(why, 4000))
+
+
+def _linked(text: str) -> Markup:
+    """A text with its ids as links to what has them."""
+    return Markup(RUN_ID.sub(lambda found: f'<a class="id" href="/find/{found[0]}">{found[0]}</a>', str(escape(text))))  # noqa: S704 - escaped
 
 
 def create_app(page: Page) -> FastAPI:

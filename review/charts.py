@@ -30,6 +30,8 @@ class Axis(Record):
 
     label: str
     unit: str = ""
+    follows: bool = False
+    """A value is read before the label, as in `4.2 minutes since the session began`."""
     scale: Literal["linear", "log"] = "linear"
     names: tuple[str, ...] = ()
     """What whole numbers stand for, where the values are no numbers."""
@@ -49,6 +51,8 @@ class Series(Record):
     high: tuple[float | None, ...] = ()
     names: tuple[str, ...] = ()
     """The run behind each point."""
+    run: str = ""
+    """The run behind all of them."""
 
 
 class Chart(Record):
@@ -75,16 +79,18 @@ def curves(notebook: Notebook, labelled: list[tuple[str, str]], metric: str) -> 
         role: Any = label if label in ("run", "parent", "incumbent") else "other"
         for seed, curve in mine.items():
             thinned = _thinned(curve)
-            series.append(Series(label=f"{label}, seed {seed}", role=role, group=number, kind="thin", **thinned))
+            series.append(
+                Series(label=f"{label}, seed {seed}", role=role, group=number, kind="thin", run=run_id, **thinned)
+            )
         long = [curve for curve in mine.values() if curve.steps.size > 1]
         if long:
             steps, values = mean_curve(long)
             name = f"{label}: {run_id}" if label != run_id else run_id
-            series.append(Series(label=name, role=role, group=number, x=_floats(steps), y=_floats(values)))
+            series.append(Series(label=name, role=role, group=number, run=run_id, x=_floats(steps), y=_floats(values)))
     name = plain(metric.partition("/")[2] or metric, 60)
     return Chart(
         title=f"{name} while training: each replicate and the mean",
-        x=Axis(label="agent steps of a replicate"),
+        x=Axis(label="agent steps of a replicate", follows=True),
         y=Axis(label=name),
         series=tuple(series),
     )
@@ -124,7 +130,7 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
                     x=tuple(at for at, _ in line), y=tuple(value for _, value in line))  # fmt: skip
     return Chart(
         title=f"{metric} of each run, with 95 % intervals, and the best mean so far",
-        x=Axis(label="since the session began", unit=unit),
+        x=Axis(label="since the session began", unit=unit, follows=True),
         y=Axis(label=metric),
         series=(so_far, points) if scored else (),
     )

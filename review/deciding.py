@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from agent.options import assignments
-from lab.errors import InvalidInput
+from lab.errors import InvalidInput, refused
 from lab.records import Proposal
 from lab.text import plain
 from review import decisions
@@ -115,5 +115,9 @@ def changes_of(proposal: Proposal, form: Mapping[str, str]) -> dict[str, Any]:
     """
     lines = [f"{name.removeprefix(VALUE)}={text}" for name, text in form.items() if name.startswith(VALUE)]
     lines += [line for line in form.get("more", "").splitlines() if line.strip()]
+    for key in assignments(lines):
+        given_to_it = {text for line in lines for name, _, text in [line.partition("=")] if name.strip() == key}
+        if len(given_to_it) > 1:
+            raise refused(key, " and ".join(sorted(given_to_it)), "is given more than once", "one value")
     given = assignments(lines)
     return {key: value for key, value in given.items() if proposal.overrides.get(key) != value}

@@ -6,7 +6,7 @@ Each decision names the version that was looked at. Whoever comes second, or has
 from collections.abc import Mapping
 from typing import Any
 
-from lab.errors import refused
+from lab.errors import InvalidInput, refused
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals, amended, refuse_unfit
@@ -70,9 +70,19 @@ def edited(notebook: Notebook, inventory: Inventory, seen: Proposal, changes: Ma
         who: the person, for the record.
 
     Raises:
-        InvalidInput: it has moved on, or a value is not valid: with key, value, rule and what would be.
+        InvalidInput: it has moved on, nothing is changed, or a value is not valid: with key, value, rule and what
+            would be.
     """
+    changes = {
+        key: value for key, value in changes.items() if key not in seen.overrides or seen.overrides[key] != value
+    }
+    if not changes:
+        raise InvalidInput(f"that changes nothing of proposal {seen.proposal_id}")
     new = amended(seen, changes, who)
+    if notebook.readable(new.parent):  # a key that is set back to what the parent has is no change
+        base = notebook.config(new.parent)
+        kept = {key: value for key, value in new.overrides.items() if base.get(key) != value}
+        new = new.model_copy(update={"overrides": kept})
     refuse_unfit(new, notebook, inventory)
     return new
 

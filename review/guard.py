@@ -100,7 +100,8 @@ class Guard:
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            return name == "localhost" or (bool(self.token) and name == socket.gethostname().lower())
+            own = socket.gethostname().lower()
+            return name == "localhost" or (bool(self.token) and (name == own or name.startswith(f"{own}.")))
         return bool(self.token) or address.is_loopback
 
     def _from_here(self, request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -30,11 +31,11 @@ from lab.paths import RunPaths, SessionPaths
 from lab.predictions import ENOUGH, Scored, scored_predictions, standings
 from lab.proposals import Proposals
 from lab.questions import FEWEST, Questions, Wanted
-from lab.records import Group, ReplicateResult, RunRecord, SessionRecord
+from lab.records import Group, ReplicateResult, RunRecord, SessionRecord, Verdict
 from lab.space import BOOKKEEPING
 from lab.text import lasting, number, plain, short
 from review.charts import logged, varied
-from review.prose import html_of
+from review.prose import html_of, missing
 
 PAGE = 100
 """Runs of a page of the list."""
@@ -90,6 +91,8 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         "latest": [run_row(notebook, run) for run in rows],
         "budgets": _budgets(notebook, record) if record else [],
         "candidates": candidates(notebook, record.group, []) if record else [],
+        "unreadable": found.get("damaged", ""),
+        "damaged": notebook.damaged,
         "busy": _share(record.spent.training, record.spent.seconds) if record else None,
     }
 
@@ -132,6 +135,8 @@ def listing(notebook: Notebook, wanted: Wanted, page: int) -> dict[str, Any]:
     questions = Questions(notebook.index)
     found = questions.listing(wanted, page, PAGE)
     pages = max(1, -(-found.total // PAGE))
+    if page > pages:
+        return listing(notebook, wanted, pages)
     rows = []
     for row in found.rows:
         try:
@@ -161,6 +166,7 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
         NotFound: there is no such run.
     """
     record, paths = notebook.run(run_id), notebook.paths(run_id)
+    report, lost = _report(notebook, run_id)
     summary, config = notebook.summary(run_id), notebook.config(run_id)
     results = _results(notebook, record)
     verdict = notebook.standing(run_id)
@@ -168,8 +174,9 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
     return {
         "row": run_row(notebook, record),
         "record": record,
-        "verdict": html_of(verdict_text(record, verdict)) if record.state.ended and not record.replicates_of else "",
-        "report": _report(notebook, run_id),
+        "verdict": _verdict(notebook, record, verdict, reported=bool(report)),
+        "report": report,
+        "lost": lost,
         "metrics": [(plain(name, 60), number(found.mean), interval_text(found), found.n, found.flag)
                     for name, found in summary.metrics.items()] if summary else [],
         "replicates": [_replicate(record, result) for result in results],
@@ -179,9 +186,16 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
             for key, value in config.flat().items()
         ],
         "family": _family(notebook, record),
-        "logs": [seed for seed in record.seeds if paths.seed(seed).log.exists()],
-        "transcript": paths.transcript.exists(),
+        "logs": [seed for seed in record.seeds if own(paths.seed(seed).log, paths.dir)],
+        "transcript": own(paths.transcript, paths.dir),
     }  # fmt: skip
+
+
+def _verdict(notebook: Notebook, record: RunRecord, verdict: Verdict | None, *, reported: bool) -> str:
+    """How it stands, where the report does not say so anyway."""
+    if not record.state.ended or record.replicates_of or (reported and verdict == notebook.verdict(record.run_id)):
+        return ""
+    return html_of(verdict_text(record, verdict))
 
 
 def _results(notebook: Notebook, record: RunRecord) -> list[ReplicateResult]:
@@ -192,22 +206,30 @@ def _results(notebook: Notebook, record: RunRecord) -> list[ReplicateResult]:
         return []
 
 
-def _report(notebook: Notebook, run_id: str) -> str:
-    """The report as HTML, its claims marked; empty where there is none."""
-    paths = notebook.paths(run_id)
-    if not paths.report.exists():
-        return ""
+def own(path: Path, folder: Path) -> bool:
+    """A file is there and lies in its run's or session's folder; a link that leads elsewhere is not shown."""
     try:
-        checked = read_model(paths.claims, Checked) if paths.claims.exists() else None
+        return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    except OSError:
+        return False
+
+
+def _report(notebook: Notebook, run_id: str) -> tuple[str, int]:
+    """The report as HTML, its claims marked, and how many of them are no longer where they were."""
+    paths = notebook.paths(run_id)
+    if not own(paths.report, paths.dir):
+        return "", 0
+    try:
+        checked = read_model(paths.claims, Checked) if own(paths.claims, paths.dir) else None
     except (Damaged, ValidationError):
         checked = None
     text = paths.report.read_text(encoding="utf-8", errors="replace")
-    return html_of(text, pictures_of(paths, f"/runs/{run_id}"), checked)
+    return html_of(text, pictures_of(paths, f"/runs/{run_id}"), checked), missing(text, checked) if checked else 0
 
 
 def pictures_of(paths: RunPaths | SessionPaths, under: str) -> dict[str, str]:
     """Name of each picture to where it is served."""
-    there = sorted(path.stem for path in paths.plots.glob("*.png")) if paths.plots.is_dir() else []
+    there = sorted(path.stem for path in paths.plots.glob("*.png") if own(path, paths.dir))
     return {name: f"{under}/pictures/{name}.png" for name in there}
 
 
@@ -265,8 +287,9 @@ def log_of(notebook: Notebook, run_id: str, seed: int) -> str:
     Raises:
         NotFound: there is no such run, seed or log.
     """
-    path = notebook.paths(run_id).seed(seed).log
-    if seed not in notebook.run(run_id).seeds or not path.exists():
+    paths = notebook.paths(run_id)
+    path = paths.seed(seed).log
+    if seed not in notebook.run(run_id).seeds or not own(path, paths.dir):
         raise NotFound(f"run {run_id} has no log of seed {seed}")
     with path.open("rb") as file:
         file.seek(0, 2)
@@ -280,8 +303,9 @@ def transcript_of(notebook: Notebook, run_id: str) -> tuple[list[dict[str, str]]
     Raises:
         NotFound: there is no such run, or it has none.
     """
-    path = notebook.paths(run_id).transcript
-    if not path.exists():
+    paths = notebook.paths(run_id)
+    path = paths.transcript
+    if not own(path, paths.dir):
         raise NotFound(f"run {run_id} has no transcript")
     found = list[dict[str, str]]()
     for line in read_lines(path):
@@ -328,7 +352,8 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
     """
     names = list(dict.fromkeys(names))
     if not 2 <= len(names) <= MOST:
-        raise refused("run", len(names), "is not a number of runs that can be compared", f"2 to {MOST}")
+        few = "none" if not names else "only one" if len(names) == 1 else f"{len(names)}"
+        raise InvalidInput(f"two to {MOST} different runs can be compared, and this names {few}: tick them in the list")
     records, first = [notebook.run(name) for name in names], names[0]
     if len(found := {record.env_name for record in records}) > 1:
         raise refused("run", ", ".join(sorted(found)), "are several environments", "runs of one")
@@ -384,6 +409,7 @@ def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
         "keys": [key for key in varied(configs.values()) if key not in BOOKKEEPING],
         "importance": questions.importance(group),
         "fewest": FEWEST,
+        "scored": questions.scored(group),
         "best": [run_row(notebook, notebook.run(row.run_id)) for row in questions.best(group, BEST)],
     }
 

@@ -3,11 +3,17 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 
 from agent.digest import is_it_better
 from agent.pictures import compared_with
-from lab.environments import objective_of
 from lab.errors import NotFound
 from lab.paths import RunPaths, SessionPaths
 from lab.questions import Questions, Wanted
@@ -30,6 +36,25 @@ def pages(page: Page) -> APIRouter:
     """Everything that is read as a page."""
     routes, notebook, proposals = APIRouter(), page.notebook, page.proposals
 
+    def _group(number: int) -> tuple[list[Group], Group | None]:
+        groups = Questions(notebook.index).groups()
+        if number and number >= len(groups):
+            raise NotFound(f"there is no group {number} of runs: there are {len(groups)}, counted from 0")
+        return groups, groups[number] if groups else None
+
+    @routes.get("/find/{name}")
+    def _find(name: str) -> RedirectResponse:
+        """Whatever has this id."""
+        found = proposals.has(name) if name != "next_config" else False
+        kind = "proposals" if found else "sessions" if notebook.workspace.session(name).session.exists() else "runs"
+        return RedirectResponse(f"/{kind}/{name}", status_code=303)
+
+    @routes.get("/proposals/{proposal_id}/{what}")
+    def _back(proposal_id: str, what: Literal["approve", "reject", "edit", "check"]) -> RedirectResponse:
+        """The address that a browser shows after a form that was not accepted."""
+        del what
+        return RedirectResponse(f"/proposals/{page.proposals.get(proposal_id).proposal_id}", status_code=303)
+
     @routes.get("/")
     def _tonight(request: Request) -> HTMLResponse:
         found = looking.tonight(notebook, proposals)
@@ -48,7 +73,8 @@ def pages(page: Page) -> APIRouter:
     def _session(request: Request, name: str) -> HTMLResponse:
         record = looking.session(notebook, name)
         paths = notebook.workspace.session(name)
-        text = paths.digest.read_text(encoding="utf-8", errors="replace") if paths.digest.exists() else ""
+        there = looking.own(paths.digest, paths.dir)
+        text = paths.digest.read_text(encoding="utf-8", errors="replace") if there else ""
         shown = html_of(text, looking.pictures_of(paths, f"/sessions/{name}"))
         return page.render(request, "session.html.j2", record=record, digest=shown)
 
@@ -97,14 +123,14 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/search")
     def _search(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
-        groups = Questions(notebook.index).groups()
-        found = looking.searched(notebook, groups[group]) if group < len(groups) else None
+        groups, one = _group(group)
+        found = looking.searched(notebook, one) if one else None
         return page.render(request, "search.html.j2", groups=groups, chosen=group, found=found)
 
     @routes.get("/lessons")
     def _lessons(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
-        groups = Questions(notebook.index).groups()
-        found = looking.knowledge(notebook, groups[group]) if group < len(groups) else None
+        groups, one = _group(group)
+        found = looking.knowledge(notebook, one) if one else None
         return page.render(request, "lessons.html.j2", groups=groups, chosen=group, found=found)
 
     @routes.get("/proposals")
@@ -144,6 +170,14 @@ def charts(page: Page) -> APIRouter:
         metric = metric or next(iter(draw.logged(notebook, run_id)), "")
         return _json(draw.curves(notebook, named, metric))
 
+    @routes.get("/parent/{run_id}")
+    def _of_parent(run_id: str) -> JSONResponse:
+        incumbent = notebook.incumbent(notebook.run(run_id).group)
+        named = [("parent", run_id)]
+        if incumbent and incumbent != run_id and notebook.readable(incumbent):
+            named.append(("incumbent", incumbent))
+        return _json(draw.curves(notebook, named, next(iter(draw.logged(notebook, run_id)), "")))
+
     @routes.get("/compare")
     def _compared(run: Names, metric: Text = "") -> JSONResponse:
         metric = metric or next(iter(draw.logged(notebook, run[0])), "")
@@ -163,12 +197,6 @@ def charts(page: Page) -> APIRouter:
     return routes
 
 
-def named(group: Group) -> str:
-    """A group of runs, for people."""
-    metric, direction = objective_of(group.objective, group.env_name)
-    return f"{plain(group.env_name, 80)}, {group.preset}, {plain(metric, 60)} {direction}"
-
-
 def _role(label: str) -> str:
     return "parent" if label.startswith("parent") else label
 
@@ -179,7 +207,7 @@ def _json(chart: draw.Chart) -> JSONResponse:
 
 def _picture(paths: RunPaths | SessionPaths, name: str) -> Response:
     """One of the pictures that are there; the name is only compared, never made a path of."""
-    there = {path.stem: path for path in paths.plots.glob("*.png")} if paths.plots.is_dir() else {}
-    if name not in there or there[name].is_symlink():
+    there = {path.stem: path for path in paths.plots.glob("*.png") if looking.own(path, paths.dir)}
+    if name not in there:
         raise NotFound(f"there is no picture {plain(name, 60)!r}")
     return FileResponse(there[name], media_type="image/png")

@@ -28,6 +28,8 @@ PICTURE = re.compile(r"plots/([a-z_]{1,40})\.png")
 OTHER_RUN = re.compile(r"\.\./\.\./([^/]+)/report\.md")
 HEADINGS = {"observations": "## Observations", "theory": "## Theory", "next_step": "## Next step"}
 NONE: Mapping[str, str] = MappingProxyType({})
+NEAR = 60
+"""Characters by which a claim may stand elsewhere than the one before it says."""
 OPEN, MIDDLE, CLOSE = "\ue000", "\ue001", "\ue002"
 _MARKED = re.compile(f"{OPEN}(\\d+){MIDDLE}(.*?){CLOSE}", re.DOTALL)
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
@@ -50,6 +52,11 @@ def html_of(text: str, pictures: Mapping[str, str] = NONE, checked: Checked | No
         attribute_filter=_filtered, generic_attribute_prefixes=set(),
     )  # fmt: skip
     return _MARKED.sub(lambda found: _claim(claims, found), clean) if claims else clean
+
+
+def missing(text: str, checked: Checked) -> int:
+    """How many claims are no longer where they were checked: the text was changed since."""
+    return len(checked.claims) - len(_all_places(_PRIVATE.sub("", plain(text, LONGEST)), list(checked.claims)))
 
 
 # --- Markdown -------------------------------------------------------------------------------------------------------
@@ -96,27 +103,31 @@ def _filtered(tag: str, attribute: str, value: str) -> str | None:
 
 def _with_marks(text: str, claims: list[Claim]) -> str:
     """The report with invisible signs around its claims, which survive rendering."""
-    places: list[tuple[int, int, int]] = []
-    for section in dict.fromkeys(claim.section for claim in claims):
-        mine = [(number, claim) for number, claim in enumerate(claims) if claim.section == section]
-        places += _places(text, *_span(text, section), mine)
-    places.sort()
-    made, done = [], 0
-    for start, end, number in places:
+    made, done = list[str](), 0
+    for start, end, number in _all_places(text, claims):
         if start >= done:  # not within another one
             made += [text[done:start], OPEN, str(number), MIDDLE, text[start:end], CLOSE]
             done = end
     return "".join([*made, text[done:]])
 
 
+def _all_places(text: str, claims: list[Claim]) -> list[tuple[int, int, int]]:
+    """Start, end and number of each claim that can be found in a report, in order."""
+    places: list[tuple[int, int, int]] = []
+    for section in dict.fromkeys(claim.section for claim in claims):
+        mine = [(number, claim) for number, claim in enumerate(claims) if claim.section == section]
+        places += _places(text, *_span(text, section), mine)
+    return sorted(places)
+
+
 def _span(text: str, section: str) -> tuple[int, int]:
     """Where a section stands in a report."""
     if section == "title":
         return 0, text.find("\n") if "\n" in text else len(text)
-    at = text.find(f"\n{HEADINGS.get(section, section)}\n")
-    start = text.find("\n", at + 1) if at >= 0 else -1
-    if start < 0:
+    heading = re.search(rf"^{re.escape(HEADINGS.get(section, section))}\b.*$", text, re.MULTILINE)
+    if heading is None:
         return 0, 0
+    start = heading.end()
     end = text.find("\n## ", start)
     return start, end if end >= 0 else len(text)
 
@@ -124,28 +135,32 @@ def _span(text: str, section: str) -> tuple[int, int]:
 def _places(text: str, start: int, end: int, claims: list[tuple[int, Claim]]) -> list[tuple[int, int, int]]:
     """Start, end and number of each claim that can be found again.
 
-    A claim knows its place in the section as it was checked: without the signs that the report has behind claims, and
-    without what the report says before. So the signs are taken out, and the shift is looked for at which
-    most claims fit.
+    A claim knows its place in the section as it was checked. In the report there are signs behind claims, the program's
+    own lines before and between, other blank lines. So the signs are taken out, and each claim is looked for near where
+    the one before it would have it: how far the text has shifted changes little from claim to claim.
     """
     body = text[start:end]
     gone = {at for found in MARKS.finditer(body) for at in range(*found.span())}
     kept = [at for at in range(len(body)) if at not in gone]
     bare = "".join(body[at] for at in kept)
+    ordered = sorted((one for one in claims if one[1].quote), key=lambda one: (one[1].start, one[1].end))
+    if not ordered:
+        return []
+    first, found = ordered[0][1], list[tuple[int, int, int]]()
 
     def fits(shift: int) -> int:
-        return sum(bare[c.start + shift : c.end + shift] == c.quote for _, c in claims)
+        return sum(bare[c.start + shift : c.end + shift] == c.quote for _, c in ordered)
 
-    first = claims[0][1]
-    shifts = [found.start() - first.start for found in re.finditer(re.escape(first.quote), bare)][:200]
-    shift = max((one for one in shifts if one >= 0), key=fits, default=None)
-    if shift is None:
-        return []
-    return [
-        (start + kept[c.start + shift], start + kept[c.end + shift - 1] + 1, number)
-        for number, c in claims
-        if c.quote and bare[c.start + shift : c.end + shift] == c.quote
-    ]
+    begins = [place.start() - first.start for place in re.finditer(re.escape(first.quote), bare)][:200]
+    shift = max((one for one in begins if one >= -first.start), key=fits, default=0)
+    for number, c in ordered:
+        wanted = c.start + shift
+        near = range(max(0, wanted - NEAR), wanted + NEAR + 1)
+        at = min((a for a in near if bare.startswith(c.quote, a)), key=lambda a: abs(a - wanted), default=None)
+        if at is not None:
+            shift = at - c.start
+            found.append((start + kept[at], start + kept[at + len(c.quote) - 1] + 1, number))
+    return found
 
 
 def _claim(claims: list[Claim], found: re.Match[str]) -> str:
@@ -153,5 +168,6 @@ def _claim(claims: list[Claim], found: re.Match[str]) -> str:
     if number >= len(claims) or "<" in inner or OPEN in inner:
         return inner
     claim = claims[number]
-    said = escape(f"{claim.status}: {plain(claim.evidence, 500)}", quote=True)
+    evidence = "; ".join(dict.fromkeys(claim.evidence.split("; ")))
+    said = escape(f"{claim.status}: {plain(evidence, 500)}", quote=True)
     return f'<span class="claim {claim.status}" tabindex="0" data-evidence="{said}">{inner}</span>'

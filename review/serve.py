@@ -1,5 +1,6 @@
 """`autopilot web`: the page on an address of this machine, until it is stopped."""
 
+import errno
 import ipaddress
 import secrets
 import socket
@@ -45,6 +46,10 @@ def listening(host: str, port: int, token: str | None) -> tuple[socket.socket, G
         raise refused("port", port, "is only for the system", "a port from 1024 on, such as 8321") from None
     except OSError as error:
         bound.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise refused(
+                "host", host, "is no address of this machine", "127.0.0.1, or 0.0.0.0 for all of it"
+            ) from None
         raise AutopilotError(
             f"port {port} of {host} can't be had ({error.strerror}): another one with --port"
         ) from None
@@ -55,9 +60,19 @@ def address_of(bound: socket.socket, guard: Guard) -> str:
     """What a browser opens."""
     name, port = bound.getsockname()[:2]
     if ipaddress.ip_address(name).is_unspecified:
-        name = socket.gethostname()
+        name = _outward()
     name = f"[{name}]" if ":" in name else name
     return f"http://{name}:{port}/{f'?token={guard.token}' if guard.token else ''}"
+
+
+def _outward() -> str:
+    """The address under which other machines are likely to know this one; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # kept for documentation (RFC 5737): nobody has it
+        except OSError:
+            return socket.gethostname()
+        return str(asking.getsockname()[0])
 
 
 def serve(page: Page, bound: socket.socket) -> None:

@@ -366,3 +366,33 @@ class TestDamage:
         assert (refused.code, one_line(refused.err)) == (2, True), refused.err
         assert "stale" in refused.err
         assert Proposals(workspace).get(proposal.proposal_id).state is ProposalState.STAGED
+
+
+def test_a_session_is_refused_settings_that_the_runs_here_do_not_have(
+    cli: Cli, workspace: Workspace, make_run: RunMaker
+) -> None:
+    run = make_run()
+    there = sorted(path.name for path in workspace.root.rglob("*"))
+    done = cli("start", "--model", "offline", "--max-runs", "1", "--set", "train.total_timesteps=3_000_000")
+    assert done.code == 2
+    assert done.err.startswith("autopilot: train.total_timesteps = 3000000: is not what the runs here have")
+    assert run.run_id in done.err
+    assert sorted(path.name for path in workspace.root.rglob("*")) == there
+
+
+def test_a_key_that_is_no_option_is_refused(cli: Cli, workspace: Workspace) -> None:
+    workspace.settings.write_text("[start]\nhour = 3\n")
+    done = cli("start")
+    assert done.code == 2
+    assert done.err.startswith("autopilot: start.hour = 3: is no option of 'autopilot start'; valid: approve, base_url")
+
+
+def test_the_workspace_stands_before_the_command(cli: Cli) -> None:
+    done = cli("status", "--workspace", "x")
+    assert (done.code, "stands before the command" in done.err) == (2, True)
+
+
+def test_a_report_commands_no_terminal(cli: Cli, make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run()
+    notebook.paths(run.run_id).report.write_text("# A\x1b[2J\x1b]0;title\x07 \u202eB\n")
+    assert cli("report", run.run_id).out == "# A B\n"

@@ -285,6 +285,8 @@ class ForkServer:
 
     def _listen(self, timeout: float) -> bool:
         heard = False
+        if self._control.fileno() < 0:  # closed: whoever still asks has lost it
+            return False
         while select.select([self._control], [], [], timeout)[0]:
             message = self._control.recv(4096)
             if not message:

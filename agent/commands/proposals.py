@@ -97,6 +97,9 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
         return
     for one in found:
         show(one, notebook)
+    if not found:
+        say("nothing waits for a decision")
+        return
     how = "'autopilot review' on a terminal, or 'autopilot approve ID', 'reject', 'edit'"
     say(f"\n{len(found)} wait{'s' if len(found) == 1 else ''} for a decision: {how}")
 

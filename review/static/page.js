@@ -185,12 +185,12 @@ class Chart {
     const name = one.names[i] ? `${one.names[i]}` : one.label;
     const here = x.names.length ? x.names[one.x[i]] : `${short(one.x[i])}${x.unit ? ` ${x.unit}` : ""}`;
     const span = one.low[i] != null && one.high[i] != null ? ` [${short(one.low[i])}, ${short(one.high[i])}]` : "";
-    this.reading.textContent = `${name}: ${y.label} ${short(one.y[i])}${span} at ${x.label} ${here}`;
+    this.reading.textContent = `${name}: ${y.label} ${short(one.y[i])}${span} at ${x.follows ? `${here} ${x.label}` : `${x.label} ${here}`}`;
   }
 
   open() {
     if (!this.at) return;
-    const name = this.chart.series[this.at.series].names[this.at.index];
+    const one = this.chart.series[this.at.series], name = one.names[this.at.index] || one.run;
     if (name) location.href = `/runs/${encodeURIComponent(name)}`;
   }
 

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from agent.approval import Approver
+from agent.choice import why_over
 from agent.policy import policy_settings
 from lab.files import read_lines
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import Budgets, ProposalState
+from lab.records import Budgets, ProposalState, RunState
 from tests.agent.conftest import Make, Told, events
-from tests.conftest import ENV
+from tests.conftest import ENV, RunMaker
 from training.fake import FakeRunner
 from training.runner import Plan
 
@@ -158,3 +159,11 @@ def test_nobody_who_is_told_can_end_the_night(make_session: Make) -> None:
             raise RuntimeError("no")
 
     assert make_session(parts={"teller": Deaf()}, budgets=Budgets(max_runs=2)).run().ended_because is not None
+
+
+def test_a_baseline_that_hung_is_begun_once_more(make_run: RunMaker) -> None:
+    hung = make_run(fault="hang").model_copy(update={"state": RunState.TIMED_OUT, "arm": "baseline"})
+    crashed = hung.model_copy(update={"state": RunState.FAILED})
+    assert why_over([hung], 9) is None
+    assert str(why_over([hung, hung], 9)).startswith("the baseline ended without a score")
+    assert str(why_over([crashed], 9)).startswith("the baseline ended without a score")

@@ -569,3 +569,47 @@ def test_a_report_that_comes_after_the_confirmation_speaks_of_the_runs_end(
     checked = read_model(paths.claims, Checked)
     assert [claim.quote for claim in checked.claims if claim.status == "contradicted"] == []
     assert "✗" not in paths.report.read_text()
+
+
+def test_the_seed_that_a_person_sets_is_trained(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(seeds=2, budgets=Budgets(max_runs=2))
+    session.run()
+    proposal = session.proposals.all()[-1].model_copy(update={
+        "proposal_id": "mine", "arm": "person", "overrides": {"train.seed": 77, "train.gamma": 0.9},
+    })  # fmt: skip
+    session.proposals.stage(proposal)
+    night = make_session(seeds=2, budgets=Budgets(max_runs=1))
+    night.run()
+    (run,) = night.mine()
+    assert (run.proposal, run.seeds) == ("mine", (77, 78))
+
+
+def test_the_digest_tells_what_was_turned_down(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(approve="manual", budgets=Budgets(max_runs=2), parts={"patience": None})
+    queue, stop = session.proposals, session.stop
+
+    class Refusing(type(session.view)):
+        def note(self, text: str) -> None:
+            if text.startswith("waiting for a decision on"):
+                queue.decide(queue.staged(session.group).proposal_id, ProposalState.REJECTED, "person ada", "so far")
+                stop.set()
+
+    session.view = session.journal.view = Refusing()
+    session.run()
+    digest = notebook.workspace.session(session.record.session_id).digest.read_text()
+    assert "## Turned down" in digest
+    assert "by person ada: so far" in digest
+
+
+def test_whatever_breaks_a_session_is_told(make_session: Make, notebook: Notebook) -> None:
+    class Broken(FakeRunner):
+        def train(self, plan: Any, *more: Any) -> Any:
+            raise ZeroDivisionError(plan.seeds)
+
+    told = Told()
+    session = make_session(Broken(), parts={"teller": told})
+    with pytest.raises(ZeroDivisionError):
+        session.run()
+    assert [event for event, _ in told.said] == ["failed"]
+    assert "ZeroDivisionError" in told.said[0][1]
+    assert "broke" in events(session)

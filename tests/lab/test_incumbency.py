@@ -275,3 +275,18 @@ def test_a_name_that_was_judged_is_not_given_again(make_run: RunMaker, notebook:
     for name in ("verdicts.jsonl", "index.sqlite", "session.lock", "README.md", "sessions"):
         with pytest.raises(InvalidInput, match="reserved"):
             make_run(run_id=name)
+
+
+def test_whoever_wants_no_second_confirmation_leaves_those_of_others_alone(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    run = make_run(GOOD, parent=base.run_id)
+    found, _ = carried_through(Incumbency(notebook, run.group, candidates=FEW, then="full"), fresh)
+    assert found is not None
+    assert found.outcome == "passed"
+    assert Incumbency(notebook, run.group, short=True).step() is None
+    assert Incumbency(notebook, run.group).undecided() == found
+    again = Incumbency(notebook, run.group).step()
+    assert isinstance(again, Need)
+    assert again.preset == "full"

@@ -114,6 +114,28 @@ def test_an_edit_that_is_not_valid_changes_nothing(
     assert proposals.all() == [proposal]
 
 
+def test_what_a_person_proposes_is_theirs(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
+) -> None:
+    """Not the prediction of whoever made the old one, which was about other values."""
+    predicted = ({"metric": "perf", "direction": "up", "low": 0.4, "high": 0.6, "coverage": 0.8},)
+    proposal = propose({"train.ent_coef": 0.02}, predictions=predicted, theory="More noise.")
+    new = decisions.edit(proposals, notebook, inventory, proposal, {"train.ent_coef": 0.03}, "person ada")
+    assert (new.arm, new.predictions) == ("person", ())
+    assert new.theory.startswith(f"person ada put this in the place of {proposal.proposal_id} (offline: train.ent_coef")
+    assert new.theory.endswith("Its theory was:\n\nMore noise.")
+
+
+def test_a_key_that_is_set_back_is_no_change(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
+) -> None:
+    proposal = propose({"train.ent_coef": 0.02, "train.gamma": 0.9})
+    new = decisions.edit(proposals, notebook, inventory, proposal, {"train.gamma": 0.95}, "person")
+    assert new.overrides == {"train.ent_coef": 0.02}
+    with pytest.raises(InvalidInput, match="changes nothing of proposal"):
+        decisions.edit(proposals, notebook, inventory, new, {"train.ent_coef": 0.02}, "person")
+
+
 def test_a_rejection_needs_a_reason(propose: Any, proposals: Proposals) -> None:
     proposal = propose()
     with pytest.raises(InvalidInput, match="why"):

@@ -98,7 +98,7 @@ def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(
     scores = [run_row(notebook, notebook.run(name))["score"]["mean"] for name in by_score]
     assert scores == sorted(scores, reverse=True)
     assert listed("sort=score&way=up")[-1] == other.run_id  # what has none comes last
-    assert listed("page=2") == []
+    assert listed("page=2") == everything[::-1]  # there is but one
     assert site.get("/runs?sort=nonsense").status_code == 400
     assert "sort = nonsense" in site.get("/runs?sort=nonsense").text
 
@@ -228,6 +228,68 @@ def test_a_picture_that_leads_elsewhere_is_not_shown(
     plots.mkdir(exist_ok=True)
     (plots / "stolen.png").symlink_to(secret)
     assert site.get(f"/runs/{run.run_id}/pictures/stolen.png").status_code == 404
+
+
+def test_no_file_that_leads_elsewhere_is_shown(
+    site: Site, make_run: RunMaker, notebook: Notebook, tmp_path: Path
+) -> None:
+    run = make_run()
+    (secret := tmp_path / "secret").write_text("root:x:0:0")
+    paths, seed = notebook.paths(run.run_id), run.seeds[0]
+    for path in (paths.report, paths.transcript, paths.seed(seed).log):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(secret)
+    for below in ("", "/transcript", f"/log/{seed}"):
+        assert "root:x" not in site.get(f"/runs/{run.run_id}{below}").text
+
+
+def test_a_report_that_was_changed_says_so(site: Site, make_session: Make, notebook: Notebook) -> None:
+    make_session(seeds=2).run()
+    last = notebook.runs()[-1].run_id
+    assert "was changed after it was written" not in site.get(f"/runs/{last}").text
+    report = notebook.paths(last).report
+    score = f"{notebook.summary(last).metrics['perf'].mean:.4g}"  # type: ignore[union-attr]
+    report.write_text(report.read_text().replace(f"perf is {score}", "perf is 0.9876"))
+    assert "was changed after it was written" in site.get(f"/runs/{last}").text
+
+
+def test_a_lost_verdict_is_not_a_run_without_a_score(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run()
+    notebook.workspace.verdicts.unlink()
+    page = site.get(f"/runs/{run.run_id}").text
+    assert "none on record" in page
+    assert "has no score" not in page
+
+
+def test_ids_lead_to_what_has_them(site: Site, propose: Any) -> None:
+    first, second = propose(), propose({"train.gamma": 0.9})
+    assert f'href="/find/{second.proposal_id}"' in site.get(f"/proposals/{first.proposal_id}").text
+    assert site.get(f"/find/{second.proposal_id}").headers["location"] == f"/proposals/{second.proposal_id}"
+    assert site.get(f"/find/{first.parent}").headers["location"] == f"/runs/{first.parent}"
+    back = site.get(f"/proposals/{first.proposal_id}/approve")
+    assert back.headers["location"] == f"/proposals/{first.proposal_id}"
+
+
+def test_groups_that_are_not_there(site: Site, make_run: RunMaker) -> None:
+    make_run()
+    for path in ("/search?group=9", "/lessons?group=9"):
+        assert site.get(path).status_code == 404
+    assert "It wants 10 scored runs; there are 1." in site.get("/search").text
+
+
+def test_compare_says_how_many(site: Site, make_run: RunMaker) -> None:
+    one, two = make_run().run_id, make_run({"train.gamma": 0.9}).run_id
+    said = site.get(f"/compare?run={one}&run={one}").text
+    assert "two to 6 different runs can be compared, and this names only one" in said
+    assert "names none" in site.get("/compare").text
+    assert site.get(f"/compare?run={one}&run={two}").status_code == 200
+
+
+def test_a_key_is_given_once(site: Site, propose: Any) -> None:
+    here = f"/proposals/{propose({'train.ent_coef': 0.02}).proposal_id}"
+    form = {**site.form(here), "value.train.ent_coef": "0.03", "more": "train.ent_coef=0.04"}
+    assert "is given more than once" in site.post(f"{here}/check", form).text
 
 
 def test_large_bodies_are_refused(site: Site, propose: Any) -> None:

@@ -81,8 +81,13 @@ def test_a_worker_that_gets_a_sigterm(train: Train, real: ProcessRunner) -> None
     assert "SIGTERM" in (found.reason or "")
 
 
-@pytest.mark.parametrize(("times", "state"), [(1, RunState.FINISHED), (ATTEMPTS, RunState.FAILED)])
-def test_the_server_that_forks_is_killed(train: Train, real: ProcessRunner, times: int, state: RunState) -> None:
+@pytest.mark.parametrize(
+    ("times", "seeds", "state"),
+    [(1, 1, RunState.FINISHED), (1, 2, RunState.FINISHED), (ATTEMPTS, 1, RunState.FAILED)],
+)
+def test_the_server_that_forks_is_killed(
+    train: Train, real: ProcessRunner, times: int, seeds: int, state: RunState
+) -> None:
     killed: set[int] = set()
 
     def kill(progress: Progress) -> None:
@@ -91,7 +96,7 @@ def test_the_server_that_forks_is_killed(train: Train, real: ProcessRunner, time
             killed.add(real._server.pid)
             os.kill(real._server.pid, signal.SIGKILL)
 
-    found = train({"autopilot.seeds": 1}, on_progress=kill)
+    found = train({"autopilot.seeds": seeds}, on_progress=kill)
     assert len(killed) == times
     assert found.state is state, found.reason  # once, and the replicate is begun anew
     if state is RunState.FAILED:
@@ -382,3 +387,15 @@ def test_a_training_whose_parent_is_killed_is_told_from_one_that_goes_on_and_tra
     (run,) = notebook.runs()
     assert (run.state, run.attempt) == (RunState.FINISHED, 2)
     assert "has ended (finished)" in cli("resume", run.run_id).err
+
+
+def test_a_worker_whose_server_was_closed_can_still_be_asked_how_it_ended() -> None:
+    """Of two replicates, the first one to notice that the server is gone closes it."""
+    server = ForkServer()
+    worker = server.worker(1)
+    while worker.pid is None:
+        assert worker.read(60) is not None
+    server.close()
+    assert worker.was_killed()
+    assert "lost the process that forks workers" in worker.how_it_ended()
+    worker.kill()
