@@ -73,6 +73,8 @@ class Index:
 
     workspace: Workspace
     _local: threading.local = field(default_factory=threading.local, init=False, repr=False)
+    _made: dict[tuple[Group, str], tuple[tuple[Any, ...], Any]] = field(default_factory=dict, init=False, repr=False)
+    """What `kept` has worked out, and from what."""
 
     # --- questions -----------------------------------------------------------------------------------------------
 
@@ -166,6 +168,22 @@ class Index:
         )
         found = self.ask(crowned, tuple(group)) or self.ask(first, tuple(group))
         return str(found[0][0]) if found else None
+
+    def kept(self, group: Group, what: str, make: Callable[[], Answer]) -> Answer:
+        """Something worked out from a group's scores and confirmations; anew only when one has come or changed.
+
+        Args:
+            group: whose.
+            what: its name.
+            make: works it out.
+        """
+        scores = f"SELECT COUNT(*), TOTAL(goodness), MAX(finished) FROM runs WHERE damaged IS NULL AND {OF_GROUP}"  # noqa: S608
+        stamp = (*self.ask(scores, tuple(group))[0], self.ask("SELECT COUNT(*) FROM confirmations")[0][0])
+        known = self._made.get((group, what))
+        if known is None or known[0] != stamp:
+            known = self._made[group, what] = (stamp, make())
+        found: Answer = known[1]
+        return found
 
     # --- keeping it true -----------------------------------------------------------------------------------------
 

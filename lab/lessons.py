@@ -54,6 +54,10 @@ def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
             parent's teach nothing here.
         limit: how many at most.
     """
+    return index.kept(group, "lessons", lambda: _all(index, group))[:limit]
+
+
+def _all(index: Index, group: Group) -> list[Lesson]:
     where, values = of_group(group)
     rows = {row.run_id: row for row in index.rows(f"{where} AND score IS NOT NULL AND NOT legacy AND {OWN}", values)}
     noise = noise_floor([row.values for row in rows.values()])
@@ -72,7 +76,7 @@ def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
     _, aim = objective_of(group.objective, group.env_name)
     sign, level = 1 if aim == "max" else -1, NIGHT / max(1, len(found))
     made = [_lesson(*what, pairs, noise, sign, level) for what, pairs in found.items()]
-    return sorted(made, key=lambda lesson: -abs(lesson.effect) / (lesson.high - lesson.low))[:limit]
+    return sorted(made, key=lambda lesson: -abs(lesson.effect) / (lesson.high - lesson.low))
 
 
 def _lesson(
