@@ -34,7 +34,7 @@ from lab.judgement import exhausted, reached
 from lab.notebook import Notebook, active_time
 from lab.paths import SessionPaths
 from lab.proposals import Proposals
-from lab.records import Group, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
+from lab.records import Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
 from training.protocol import Progress
 from training.run import FULL, Options, Stopped, train_run
 from training.runner import Runner
@@ -196,7 +196,7 @@ class Session:
                 if decision.state is not ProposalState.APPROVED:
                     self.journal.note(f"{staged.proposal_id}: {decision.why}")
             if decision.state is ProposalState.STAGED:
-                self.ask(staged.proposal_id)
+                self.ask(staged)
 
     def train(self, run: RunRecord, thought: Thought | None = None) -> None:
         """Train a queued run to its end, and record what came of it once the analysis beside it is through."""
@@ -292,7 +292,7 @@ class Session:
         staged = self.proposals.staged(self.group)
         if staged is None:
             return
-        self.ask(staged.proposal_id)
+        self.ask(staged)
         if (filler := self.choice.filler(self.steps_left(), self.elapsed())) is not None:
             self.journal.note("meanwhile fresh seeds of the incumbent train, which need no decision")
             self.train(filler)
@@ -310,16 +310,16 @@ class Session:
             self.journal.note(f"{proposal} is passed over: {error}")
             return False
 
-    def ask(self, proposal: str) -> None:
+    def ask(self, proposal: Proposal) -> None:
         """Say once that a proposal waits for a person."""
-        if proposal in self._told:
+        name = proposal.proposal_id
+        if name in self._told:
             return
-        self._told.add(proposal)
-        self.journal.event("waiting", proposal=proposal)
-        how = f"'autopilot approve {proposal}' or 'autopilot reject {proposal} --why …'"
-        changes = self.proposals.get(proposal).changes
-        self.journal.note(f"waiting for a decision on {proposal}: {how}")
-        self.journal.tell("approval", f"{proposal} ({changes}) waits for a decision: {how}", proposal=proposal)
+        self._told.add(name)
+        self.journal.event("waiting", proposal=name)
+        how = f"'autopilot approve {name}' or 'autopilot reject {name} --why …'"
+        self.journal.note(f"waiting for a decision on {name}: {how}")
+        self.journal.tell("approval", f"{name} ({proposal.changes}) waits for a decision: {how}", proposal=name)
 
     # --- bookkeeping ---------------------------------------------------------------------------------------------
 
