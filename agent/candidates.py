@@ -21,8 +21,9 @@ def candidates(notebook: Notebook, group: Group, runs: list[RunRecord]) -> list[
         group: whose confirmations.
         runs: that may be promising.
     """
-    told = [_confirmation(notebook, found) for found in confirmations(notebook, group)]
-    return [*told, *_promising(notebook, runs)]
+    known = confirmations(notebook, group)
+    told = [_confirmation(notebook, found) for found in known]
+    return [*told, *_promising(notebook, runs, next((one.candidate for one in known if one.outcome in OPEN), None))]
 
 
 def on_fresh_seeds(notebook: Notebook, best: RunRecord) -> tuple[list[str], bool]:
@@ -81,11 +82,10 @@ def _so_far(notebook: Notebook, found: Confirmation) -> str:
     return f"{found.metric} {means[0]} against {means[1]}"
 
 
-def _promising(notebook: Notebook, runs: list[RunRecord]) -> list[str]:
+def _promising(notebook: Notebook, runs: list[RunRecord], undecided: str | None) -> list[str]:
     """Runs that came through the screen and that nobody gave fresh seeds yet."""
     had = {found.candidate for found in notebook.index.confirmations()}
-    open_ = [one.candidate for run in runs[:1] for one in confirmations(notebook, run.group) if one.outcome in OPEN]
-    before = f", after that of {open_[0]}" if open_ else ""
+    before = f", after that of {undecided}" if undecided else ""
     lines = []
     for run in runs:
         verdict = notebook.verdict(run.run_id)

@@ -12,6 +12,7 @@ from agent.repro import setting
 from lab.environments import objective_of
 from lab.files import write_atomic
 from lab.incumbency import Incumbency
+from lab.index import of_group
 from lab.lessons import lessons
 from lab.notebook import Notebook
 from lab.plots import best_so_far
@@ -38,7 +39,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     metric, _ = objective_of(session.objective, session.env_name)
     everything = [run for run in notebook.runs(group) if not run.legacy]
     runs, own = notebook.runs(session=session.session_id), _own(everything)
-    baseline, best = _baseline_and_best(notebook, own)
+    baseline, best = _baseline_and_best(notebook, group)
     scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
     if scored:
         _draw(notebook, session, paths.plots / "best_so_far.png")
@@ -136,10 +137,6 @@ def _row(notebook: Notebook, number: int, run: RunRecord, metric: str) -> dict[s
     }
 
 
-def _scored(notebook: Notebook, run: RunRecord) -> bool:
-    return run.state is RunState.FINISHED and notebook.summary(run.run_id) is not None
-
-
 def _reported(notebook: Notebook, run: RunRecord) -> bool:
     return notebook.workspace.run(run.run_id).report.exists()
 
@@ -209,14 +206,18 @@ def _standing(
 def is_it_better(notebook: Notebook, session: SessionRecord) -> str:
     """The best config of a session's group against its baseline, in words, with what fresh seeds say."""
     metric, _ = objective_of(session.objective, session.env_name)
-    own = _own([run for run in notebook.runs(session.group) if not run.legacy])
-    baseline, best = _baseline_and_best(notebook, own)
+    baseline, best = _baseline_and_best(notebook, session.group)
     return _comparison(notebook, baseline, best, metric, session.seeds)
 
 
-def _baseline_and_best(notebook: Notebook, own: list[RunRecord]) -> tuple[RunRecord | None, RunRecord | None]:
-    baseline = next((run for run in own if run.arm == "baseline" and _scored(notebook, run)), None)
-    return baseline, notebook.best(run for run in own if run.state is RunState.FINISHED)
+def _baseline_and_best(notebook: Notebook, group: Group) -> tuple[RunRecord | None, RunRecord | None]:
+    """The first baseline of a group that has a score, and the run with the best mean; no imported ones."""
+    where, values = of_group(group)
+    where = f"{where} AND goodness IS NOT NULL AND NOT legacy AND {OWN}"
+    first = notebook.index.rows(f"{where} AND arm = 'baseline'", values, limit=1)
+    best = notebook.index.rows(where, values, order="goodness DESC, created, runs.run_id", limit=1)
+    baseline, top = ([notebook.run(row.run_id) for row in rows] for rows in (first, best))
+    return next(iter(baseline), None), next(iter(top), None)
 
 
 def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord | None, metric: str, seeds: int) -> str:

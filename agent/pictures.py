@@ -10,7 +10,7 @@ from pathlib import Path
 from lab import plots
 from lab.config import Config, telling
 from lab.curves import run_curves
-from lab.environments import metrics_of, objective_of
+from lab.environments import logged_as, objective_of
 from lab.index import Row, of_group
 from lab.notebook import Notebook
 from lab.plots import Band, Point
@@ -85,13 +85,11 @@ def objective_bands(notebook: Notebook, labelled: list[tuple[str, str]]) -> tupl
     """
     first = notebook.run(labelled[0][1])
     metric, _ = objective_of(first.objective, first.env_name)
-    declared, bands = metrics_of(first.env_name).get(metric), list[Band]()
-    source = declared.source if declared else metric
+    name, bands = logged_as(metric, first.env_name), list[Band]()
     for label, run_id in labelled:
         curves = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
-        name = f"environment/{source}"
         bands.append(Band(label, [seed[name] for seed in curves.values() if name in seed]))
-    return source, bands
+    return name.partition("/")[2], bands
 
 
 def _parameters(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]], scored: list[Row]) -> Picture | None:

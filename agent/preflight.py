@@ -14,10 +14,12 @@ from lab.config import Config
 from lab.costs import expected_seconds
 from lab.errors import AutopilotError, refused
 from lab.files import read_model
+from lab.index import of_group
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import existing
 from lab.presets import preset
+from lab.questions import OWN
 from lab.records import SessionRecord
 from lab.sequential import GROUP, SCREEN
 from lab.space import BOOKKEEPING
@@ -75,8 +77,9 @@ class Preflight:
         incumbent, group = self.notebook.incumbent(self.record.group), self.record.group
         if incumbent is None:
             return
-        first = next((run.run_id for run in self.notebook.runs(group) if run.replicates_of is None), incumbent)
-        known = [self.notebook.config(name) for name in {first, incumbent} if self.notebook.readable(name)]
+        where, values = of_group(group)
+        first = [row.run_id for row in self.notebook.index.rows(f"{where} AND {OWN}", values, limit=1)]
+        known = [self.notebook.config(name) for name in (*first, incumbent) if self.notebook.readable(name)]
         for key, value in self.record.settings.items():
             if key in BOOKKEEPING or any(config.get(key) == value for config in known):
                 continue

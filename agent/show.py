@@ -23,7 +23,7 @@ from lab.inventory import Environment
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.questions import Questions
-from lab.records import Confirmation, Proposal, RunRecord
+from lab.records import Confirmation, Proposal, ReplicateResult, RunRecord
 from lab.text import plain, short
 from lab.validate import space_of
 
@@ -192,6 +192,12 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
         results = notebook.results(run)
     except Damaged as error:
         found, results = [("damaged", str(error))], []
+    return [*found, *particulars(notebook, run, results)]
+
+
+def particulars(notebook: Notebook, run: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:
+    """What is particular about a run and where it was trained: label and text, only where there is something to say."""
+    found: list[tuple[str, str]] = []
     for line in facts(run, notebook.config(run.run_id), results):
         label, _, text = line.partition(": ")
         found.append((label.lower(), text))

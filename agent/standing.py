@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from agent.facts import changed_text, score_text
-from lab.environments import metrics_of, objective_of
+from lab.environments import logged_as, metrics_of, objective_of
 from lab.files import last_line
 from lab.notebook import Notebook
 from lab.proposals import Proposals
@@ -56,7 +56,7 @@ def training_of(notebook: Notebook, session: str) -> dict[str, Any] | None:
         line = last_line(paths.metrics_live) or {}
         steps += min(total, int(line.get("agent_steps", 0)))
         speed += 0.0 if paths.result.exists() else float(line.get("SPS", 0.0))
-        raw = line.get(f"environment/{known.source if known else metric}")
+        raw = line.get(logged_as(metric, run.env_name))
         scores += [raw * (known.scale if known else 1.0)] if isinstance(raw, (int, float)) else []
     return {
         "run_id": run.run_id,

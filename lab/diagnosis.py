@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lab.claims.gathering import known_run
 from lab.claims.known import KnownRun
 from lab.curves import Outline
-from lab.environments import metrics_of, objective_of
+from lab.environments import logged_as, objective_of
 from lab.notebook import Notebook
 from lab.records import RunRecord
 from lab.text import number
@@ -85,8 +85,7 @@ def diagnose(run: KnownRun, objective: str, env_name: str, usual: list[float]) -
         usual: steps per second of runs like it.
     """
     metric, direction = objective_of(objective, env_name)
-    declared = metrics_of(env_name).get(metric)
-    curve = run.curves.get(f"environment/{declared.source if declared else metric}")
+    curve = run.curves.get(logged_as(metric, env_name))
     return (
         *_updates(run),
         *_entropy(run),

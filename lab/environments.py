@@ -142,6 +142,12 @@ def metrics_of(env_name: str) -> dict[str, Metric]:
     return {**COMMON, **profile_of(env_name).metrics}
 
 
+def logged_as(metric: str, env_name: str) -> str:
+    """What training logs a metric as, such as `environment/perf`."""
+    declared = metrics_of(env_name).get(metric)
+    return f"environment/{declared.source if declared else metric}"
+
+
 def base_config(environment: Environment) -> Config:
     """PufferLib's own ini for an environment, in our structure."""
     ini, arguments = environment.ini, dict(environment.ini.get("env", {}))

@@ -488,17 +488,6 @@ class Notebook:
         where, values = of_group(group)
         return noise_floor([row.values for row in self.index.rows(f"{where} AND n > 1 AND NOT legacy", values)])
 
-    def best(self, runs: Iterable[RunRecord]) -> RunRecord | None:
-        """The finished run with the best mean, whatever the verdicts say."""
-        scored = []
-        for run in runs:
-            metric, direction = objective_of(run.objective, run.env_name)
-            summary = self.summary(run.run_id)
-            if summary and metric in summary.metrics:
-                mean = summary.metrics[metric].mean
-                scored.append((mean if direction == "max" else -mean, run))
-        return max(scored, key=lambda pair: pair[0])[1] if scored else None
-
 
 def _alike(one: float, other: float) -> bool:
     """Two step counts that a whole number of batches explains: training goes on to the end of one."""

@@ -228,11 +228,8 @@ class Proposals:
             raise InvalidInput(
                 f"proposal {proposal.proposal_id} is {proposal.state}{because} {since}, and can't become {state}"
             )
-        if seen not in ("", proposal.version):
-            raise InvalidInput(
-                f"proposal {proposal.proposal_id} is not what it was when you looked: it is {proposal.state} {since};"
-                " look again and decide"
-            )
+        if seen:
+            require_seen(proposal, seen)
 
     def _add(self, proposal: Proposal, decision: Decision) -> Proposal:
         proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
@@ -252,6 +249,20 @@ class Proposals:
             "overrides": head.overrides,
         }
         write_json(self.workspace.next_config, shown)
+
+
+def require_seen(proposal: Proposal, version: str) -> None:
+    """Refuse to decide on a proposal that is not what was looked at.
+
+    Raises:
+        InvalidInput: with what it is now.
+    """
+    if version != proposal.version:
+        last = proposal.decisions[-1]
+        raise InvalidInput(
+            f"proposal {proposal.proposal_id} is not what it was when you looked: it is {proposal.state} since"
+            f" {last.time:%Y-%m-%d %H:%M:%S} UTC, by {last.who}; look again and decide"
+        )
 
 
 def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:

@@ -8,7 +8,7 @@ import numpy as np
 from agent.digest import progress
 from lab.config import Config
 from lab.curves import Curve, mean_curve, run_curves
-from lab.environments import metrics_of, objective_of
+from lab.environments import logged_as, objective_of
 from lab.errors import NotFound
 from lab.index import of_group
 from lab.notebook import Notebook
@@ -104,8 +104,7 @@ def logged(notebook: Notebook, run_id: str) -> list[str]:
     """
     run = notebook.run(run_id)
     objective, _ = objective_of(run.objective, run.env_name)
-    declared = metrics_of(run.env_name).get(objective)
-    first = f"environment/{declared.source if declared else objective}"
+    first = logged_as(objective, run.env_name)
     found = {name for seed in run_curves(notebook.workspace.run(run_id), run.seeds).values() for name in seed}
     return sorted(found, key=lambda name: (name != first, name))
 

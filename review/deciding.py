@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from agent.options import assignments
 from lab.errors import InvalidInput, refused
+from lab.proposals import require_seen
 from lab.records import Proposal
 from lab.text import plain
 from review import decisions
@@ -38,12 +39,7 @@ def deciding(page: Page) -> APIRouter:
 
     def as_seen(proposal_id: str, form: Mapping[str, str]) -> Proposal:
         proposal = proposals.get(proposal_id)
-        if form.get("version") != proposal.version:
-            last = proposal.decisions[-1]
-            raise InvalidInput(
-                f"proposal {proposal_id} is not what it was when you looked: it is {proposal.state} since"
-                f" {last.time:%H:%M:%S} UTC, by {last.who}; look again and decide"
-            )
+        require_seen(proposal, form.get("version", ""))
         return proposal
 
     async def decide(request: Request, proposal_id: str, do: Callable[[Mapping[str, str]], str]) -> Response:

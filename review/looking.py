@@ -11,15 +11,11 @@ from agent.candidates import candidates
 from agent.comparing import compared
 from agent.facts import (
     changed_text,
-    code_text,
-    device_text,
     difference_text,
-    evaluation_text,
-    facts,
     interval_text,
     verdict_text,
 )
-from agent.show import run_row
+from agent.show import particulars, run_row
 from agent.status import status
 from lab.claims.checking import Checked
 from lab.environments import objective_of
@@ -253,14 +249,7 @@ def _facts(notebook: Notebook, record: RunRecord, results: list[ReplicateResult]
     found += [("ended", f"{record.finished:%Y-%m-%d %H:%M:%S} UTC")] if record.finished else []
     found += [("reason", plain(record.reason, 2000))] if record.reason else []
     found += [("flag", plain(flag, 400)) for flag in record.flags]
-    for line in facts(record, notebook.config(record.run_id), results):
-        label, _, text = line.partition(": ")
-        found.append((label.lower(), text))
-    if any(result.evaluations for result in results):
-        found.append(("evaluation", evaluation_text(record, results)))
-    found += [("trained on", device_text(record, results))] if results else []
-    found += [("code", code_text(record))] if record.code else []
-    return found
+    return [*found, *particulars(notebook, record, results)]
 
 
 def _family(notebook: Notebook, record: RunRecord) -> list[tuple[str, str, str]]:
