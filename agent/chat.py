@@ -6,9 +6,10 @@ Three things sit behind it: an OpenAI-compatible endpoint, the offline researche
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from lab.errors import AutopilotError
+from lab.values import text_of
 
 
 class ModelError(AutopilotError):
@@ -24,6 +25,12 @@ class TooLong(ModelError):
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_sent(cls, value: Any) -> Any:
+        """A model may write half of a character, which no request and no file can hold."""
+        return text_of(value) if isinstance(value, str) else value
 
 
 class ToolCall(_Part):

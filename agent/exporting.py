@@ -92,7 +92,9 @@ def export_run(notebook: Notebook, run_id: str, to: Path | None = None, seed: in
     """
     run = notebook.run(run_id)
     _require_exportable(notebook, run)
-    config, results = notebook.config(run_id), notebook.results(run)
+    config, (results, damaged) = notebook.config(run_id), notebook.read_results(run)
+    if damaged:
+        raise Damaged(damaged[0])
     result = _replicate(run, results, seed)
     weights = notebook.paths(run_id).seed(result.seed).weights("latest")
     if not weights.is_file():

@@ -30,6 +30,7 @@ from agent.transcript import redacted
 from lab.paths import Workspace
 from lab.records import now
 from lab.text import plain
+from lab.values import storable
 from training.process import PRIVATE
 
 WEBHOOK = "AUTOPILOT_WEBHOOK"
@@ -94,7 +95,7 @@ def message_of(event: str, text: str, workspace: Workspace, session: str | None,
         "proposal": None,
         **{key: _value(value) for key, value in fields.items()},
     }
-    return Message(event, text, json.dumps(told, ensure_ascii=False, allow_nan=False).encode())
+    return Message(event, text, json.dumps(storable(told), ensure_ascii=False).encode())
 
 
 def _value(value: Any) -> Any:

@@ -8,6 +8,7 @@ How an analysis ends is a small hierarchy of exceptions; the transcript is writt
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from agent.budget import Budget
@@ -137,9 +138,14 @@ class Analysis:
             names = owed | ({"check_config"} if left > OWED else set())
             tools = [without(tool, self.context.refused) for tool in tools if tool["function"]["name"] in names]
         if left <= OWED and "stage_proposal" in owed:
-            tools = [choosing(tool, candidates(self.context)) for tool in tools]
+            tools = [choosing(tool, self.candidates) for tool in tools]
         fresh = [tool for tool in tools if tool["function"]["name"] not in self.repeated - owed]
         return fresh or tools
+
+    @cached_property
+    def candidates(self) -> list[dict[str, Any]]:
+        """What the sampler would try next; asked once, when the model has found nothing by itself."""
+        return candidates(self.context)
 
     def fitting(self, tools: Sequence[dict[str, Any]]) -> Reply:
         """An answer to the conversation, or to as much of it as the model's context holds."""

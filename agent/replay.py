@@ -25,8 +25,10 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.records import Proposal
+from lab.suggest import Permits
 from tools.catalog import TOOLS
 from tools.context import ToolContext
+from tools.proposing import DENIED
 from tools.registry import Answer, Toolbox
 from tools.reporting import checked_draft
 
@@ -121,6 +123,7 @@ class _Again:
             steps_left=self.head["steps_left"], incumbent=situation["incumbent"], names=_names(self.said),
             report_wanted=situation["report_wanted"], failures=situation.get("failures", 0),
             plateau=situation.get("plateau", 0), noise=tuple(situation["noise"]) if situation["noise"] else None,
+            permits=_denials(self.said), rules=tuple(situation.get("rules", ())),
         )  # fmt: skip
         self._asked = [line for line in self.said if "usage" in line]
 
@@ -237,6 +240,21 @@ def _names(said: Sequence[Line]) -> Iterator[tuple[datetime, str]]:
             answer = json.loads(line["content"])
             if isinstance(answer, dict) and answer.get("proposal") and answer.get("valid"):
                 yield datetime.fromisoformat(answer["created"]), answer["proposal"]
+
+
+def _denials(said: Sequence[Line]) -> Permits:
+    """What the session's policy denied, as it did: its rules, and how long a run may be expected to take, change."""
+    calls: dict[str, Line] = {}
+    denied: dict[str, str] = {}
+    for line in said:
+        calls |= {call["id"]: call for call in line.get("tool_calls", ())}
+        if line["role"] != "tool" or calls[line["tool_call_id"]]["name"] != "stage_proposal":
+            continue
+        reason = str(json.loads(line["content"]).get("error", ""))
+        if reason.startswith(DENIED):
+            changes = json.loads(calls[line["tool_call_id"]]["arguments"])["changes"]
+            denied[json.dumps(changes, sort_keys=True)] = reason.removeprefix(DENIED)
+    return lambda _, changes: denied.get(json.dumps(changes, sort_keys=True))
 
 
 def _message(line: Line) -> Message:

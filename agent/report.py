@@ -33,10 +33,10 @@ from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.predictions import scored_predictions
 from lab.records import MetricSummary, Proposal, ReplicateResult, RunRecord
+from lab.summary import FIRST, SHOWN, leading
 from lab.text import number, plain, short
 from tools.context import ReportDraft
 
-FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
 TREND = 8
 
 
@@ -102,6 +102,7 @@ def report_of(
         if summary
         else [],
         others=[name for name, _ in others],
+        more_metrics=max(0, len(summary.metrics) - SHOWN) if summary else 0,
         pictures=drawn,
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
@@ -171,12 +172,12 @@ def _means(notebook: Notebook, run_id: str) -> dict[str, float]:
 def _metric_rows(
     env_name: str, metric: str, metrics: Mapping[str, MetricSummary], others: list[dict[str, float]]
 ) -> list[dict[str, Any]]:
-    names = [metric, *(name for name in FIRST if name in metrics and name != metric)]
     declared = metrics_of(env_name)
-    doubles = {declared[name].source for name in names if name in declared} - set(declared)
+    own = [declared[name].source for name in (metric, *FIRST) if name in metrics and name in declared]
+    doubles = set(own) - set(declared)
     if (total := metrics.get("cumulative_steps")) and total.values == metrics["agent_steps"].values:
         doubles.add("cumulative_steps")  # a fresh start
-    names += [name for name in metrics if name not in names and name not in doubles]
+    names = leading({name: found for name, found in metrics.items() if name not in doubles}, metric)
     return [
         {
             "name": name,

@@ -36,7 +36,7 @@ from lab.paths import SessionPaths
 from lab.proposals import Proposals
 from lab.records import Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
 from training.protocol import Progress
-from training.run import FULL, Options, Stopped, train_run
+from training.run import FULL, Options, Stopped, full_disk_text, train_run
 from training.runner import Runner
 
 POLL = 0.2
@@ -209,8 +209,8 @@ class Session:
         def told(progress: Progress) -> None:
             self.budget.checkpoint(older=SAVED)
             self.view.progress(progress)
-            if thought is not None and thought.done and not self.stop.is_set():
-                self.note(thought)
+            if thought is not None and thought.done and not thought.failed and not self.stop.is_set():
+                self.note(thought)  # one that failed ends the session, after this training
 
         def trained() -> None:
             self.budget.works(None)
@@ -347,16 +347,14 @@ class Session:
             yield
         except Stopped:
             self.journal.event("interrupted")
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            full = f"the disk of {self.notebook.workspace.root} is full: make room, then 'autopilot resume' goes on"
-            self.journal.tell("failed", full)
-            raise AutopilotError(full) from error
         except AutopilotError as error:
             self.journal.tell("failed", f"the session can't go on: {error}")
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                full = full_disk_text(self.notebook.workspace)
+                self.journal.tell("failed", full)
+                raise AutopilotError(full) from error
             self.journal.event("broke", why=f"{type(error).__name__}: {error}"[:500])
             self.journal.tell("failed", f"the session broke: {type(error).__name__}; 'autopilot resume' goes on")
             raise

@@ -18,7 +18,6 @@ from agent.facts import (
 )
 from lab.claims.checking import MARKS, Checked
 from lab.environments import objective_of
-from lab.errors import Damaged
 from lab.inventory import Environment
 from lab.notebook import Notebook
 from lab.proposals import Proposals
@@ -26,6 +25,7 @@ from lab.questions import Questions
 from lab.records import Confirmation, Proposal, ReplicateResult, RunRecord
 from lab.text import plain, short
 from lab.validate import space_of
+from lab.values import storable
 
 LINE = 6
 """Relatives that are named."""
@@ -33,7 +33,7 @@ LINE = 6
 
 def emit_json(value: Any) -> None:
     """Print a value as JSON."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(storable(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
@@ -188,10 +188,8 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
     found += [("flag", flag) for flag in run.flags]
     if verdict := notebook.standing(run.run_id):
         found.append(("verdict", verdict_text(run, verdict).replace("**", "")))
-    try:
-        results = notebook.results(run)
-    except Damaged as error:
-        found, results = [("damaged", str(error))], []
+    results, damaged = notebook.read_results(run)
+    found += [("damaged", why) for why in damaged]
     return [*found, *particulars(notebook, run, results)]
 
 

@@ -4,7 +4,6 @@ It does not grow with the history: the latest runs, the clearest lessons, the ne
 The rest is for the tools. Nothing is remembered between analyses, so a restart loses nothing.
 """
 
-import json
 from typing import Any
 
 from agent.chat import Message
@@ -17,6 +16,7 @@ from lab.notebook import Notebook
 from lab.predictions import scored_predictions, standings
 from lab.records import Proposal, ProposalState, RunRecord
 from lab.text import plain
+from lab.values import storable
 from tools.context import ToolContext
 
 RUNS = 8
@@ -56,7 +56,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "rules": list(context.rules),
         "report_wanted": context.report_wanted,
     }
-    return dict(json.loads(json.dumps(found)))
+    return dict(storable(found))
 
 
 def opening_of(situation: dict[str, Any]) -> list[Message]:

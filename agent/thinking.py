@@ -25,6 +25,11 @@ class Thought:
         """It is through, well or badly."""
         return self._future.done()
 
+    @property
+    def failed(self) -> bool:
+        """It broke, or was given up: `outcome` raises."""
+        return self.done and self._future.exception() is not None
+
     def wait(self, patience: float | None, stop: threading.Event) -> bool:
         """Give it time; whether it is through then.
 

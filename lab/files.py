@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from lab.errors import Busy, Damaged
+from lab.values import storable
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,13 +44,21 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_atomic` for a JSON value; NaN is refused, since JSON has none."""
-    write_atomic(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """`write_atomic` for a JSON value, as `storable` makes it."""
+    write_atomic(path, json.dumps(storable(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_model(path: Path, model: BaseModel) -> None:
     """`write_atomic` for a record."""
-    write_atomic(path, model.model_dump_json(indent=2) + "\n")
+    write_atomic(path, json_of(model, indent=2) + "\n")
+
+
+def json_of(model: BaseModel, indent: int | None = None) -> str:
+    """A record or message as JSON that can be read again, whatever texts and numbers are in it."""
+    try:
+        return model.model_dump_json(indent=indent)
+    except PydanticSerializationError:  # half of a character in a text
+        return json.dumps(storable(model), indent=indent, ensure_ascii=False)
 
 
 def read_model(path: Path, kind: type[Model]) -> Model:
@@ -99,7 +109,7 @@ def _upgraded(path: Path, content: bytes, kind: type[Model]) -> Model | None:
 def append_line(path: Path, value: Any) -> None:
     """Add one JSON line with a single write, so that readers and other writers never see half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = (json.dumps(value, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    line = (json.dumps(storable(value), ensure_ascii=False) + "\n").encode()
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         size = os.fstat(handle).st_size

@@ -22,17 +22,15 @@ from lab.errors import InvalidInput, Problem
 from lab.files import locked, write_atomic, write_json, write_model
 from lab.paths import RunPaths, Workspace, is_id
 from lab.records import MetricSummary, RunRecord, RunState, TrainerSummary
-from lab.space import LARGEST as TOO_LARGE
 from lab.space import PARAMETERS, space_for
 from lab.summary import oddity
 from lab.text import plain
+from lab.values import fit, storable
 
 FILES = ("config.json", "override.json", "config_diff.json", "run.json", "summary.json", "trainer_summary.json",
          "notes.txt", "model_path.txt")  # fmt: skip
 LARGEST = 5_000_000
 """Bytes of one of them; a larger one is left where it is, and said."""
-DEEP = 20
-"""Levels of a nested value that are kept."""
 FLAGS = 100
 """Of a run, at most."""
 PRESET = "imported"
@@ -165,33 +163,13 @@ def _text(path: Path, flags: list[str]) -> str | None:
 
 def _mapping(name: str, text: str, flags: list[str]) -> dict[str, Any]:
     try:
-        found = _storable(json.loads(text))
+        found = storable(json.loads(text))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         flags.append(f"{name} is not a JSON object: nothing was taken from it")
         return {}
     return found
-
-
-def _storable(value: Any, depth: int = 0) -> Any:
-    """The same in what our files can hold: a number that JSON has no word for becomes its text, as does a huge one."""
-    if isinstance(value, (list, dict)) and depth >= DEEP:
-        return "(nested more deeply than is kept)"
-    if isinstance(value, dict):
-        return {plain(_text_of(key), 200): _storable(inner, depth + 1) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_storable(inner, depth + 1) for inner in value]
-    if isinstance(value, str):
-        return _text_of(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return str(value)[:40] if isinstance(value, int) and abs(value) >= TOO_LARGE else value
-
-
-def _text_of(value: str) -> str:
-    """Without halves of characters, which no file can hold."""
-    return value.encode(errors="replace").decode()
 
 
 def _of(found: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
@@ -258,7 +236,7 @@ def _metrics(found: object, env_name: str, flags: list[str]) -> dict[str, Metric
     for given, told in found.items() if isinstance(found, dict) else ():
         name = " ".join(plain(given, 60).split())
         value = told.get("mean") if isinstance(told, dict) else told  # as our own summaries have it
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not fit(value):
             flags.append(f"metric {plain(str(name), 60)} = {plain(str(value), 40)}: not a finite number, left out")
             continue
         number = float(value)

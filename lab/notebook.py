@@ -153,9 +153,22 @@ class Notebook:
         return read_model(path, TrainerSummary) if path.exists() else None
 
     def results(self, run: RunRecord) -> list[ReplicateResult]:
-        """The replicates that have ended, in the order of the seeds."""
-        paths = [self.workspace.run(run.run_id).seed(seed).result for seed in run.seeds]
-        return [read_model(path, ReplicateResult) for path in paths if path.exists()]
+        """The replicates that have ended, in the order of the seeds; what can't be read is noticed and passed over."""
+        found, damaged = self.read_results(run)
+        self.notice({run.run_id: damaged[0]} if damaged else {})
+        return found
+
+    def read_results(self, run: RunRecord) -> tuple[list[ReplicateResult], list[str]]:
+        """The replicates that have ended, in the order of the seeds, and what is wrong with any that can't be read."""
+        found, damaged = [], []
+        for seed in run.seeds:
+            try:
+                found.append(read_model(self.workspace.run(run.run_id).seed(seed).result, ReplicateResult))
+            except FileNotFoundError:
+                continue
+            except Damaged as error:
+                damaged.append(str(error))
+        return found, damaged
 
     def create(
         self,

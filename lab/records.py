@@ -34,7 +34,8 @@ Upgrades = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
 class Record(BaseModel):
     """Base of everything that is stored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # JSON has no NaN: as null it could not be read where a number is due, and would mean "unknown" where one may be.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class RunState(StrEnum):
@@ -215,6 +216,8 @@ class Evaluation(Record):
     """Complete episodes counted of each slot; None where the environment adds them up itself."""
     raw: dict[str, float]
     """What the environment logged: mean over the episodes."""
+    not_finite: dict[str, str] = {}
+    """What came to no finite number and was left out of `raw`: name to `nan`, `inf` or `-inf`."""
 
 
 class ReplicateResult(Record):

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from lab.errors import Problem
+from lab.values import LARGEST
 
 Scalar = bool | int | float | str | None
 
@@ -98,7 +99,6 @@ class Parameter:
         return isinstance(value, self.kind)
 
 
-LARGEST = 2**63
 _ARTICLE = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 _JSON_TYPE = {bool: "boolean", int: "integer", float: "number", str: "string"}
 

@@ -1,12 +1,15 @@
 """What a run's replicates add up to: the common metrics, each with mean, interval and n."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
 from lab.config import Config
 from lab.environments import metrics_of
 from lab.records import ReplicateResult, RunRecord, TrainerSummary, now
 from lab.stats import Bounds, summarize
+
+Kept = TypeVar("Kept")
 
 
 def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]) -> TrainerSummary:
@@ -35,6 +38,23 @@ def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]
         metrics=metrics,
         greedy=_greedy(results, record.env_name),
     )
+
+
+FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
+"""Metrics that are shown before others, after the objective."""
+SHOWN = 40
+"""Metrics of a run that a report or an answer has room for; an environment may log thousands."""
+
+
+def leading(metrics: Mapping[str, Kept], objective: str) -> dict[str, Kept]:
+    """The metrics that are shown, `SHOWN` at most: the objective, the common ones, then others as they come.
+
+    Args:
+        metrics: by name.
+        objective: its name.
+    """
+    names = dict.fromkeys(name for name in (objective, *FIRST, *metrics) if name in metrics)
+    return {name: metrics[name] for name in islice(names, SHOWN)}
 
 
 def oddity(values: Sequence[float], bounds: Bounds) -> str | None:

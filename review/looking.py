@@ -164,7 +164,7 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
     record, paths = notebook.run(run_id), notebook.paths(run_id)
     report, lost = _report(notebook, run_id)
     summary, config = notebook.summary(run_id), notebook.config(run_id)
-    results = _results(notebook, record)
+    results = notebook.results(record)
     verdict = notebook.standing(run_id)
     changed = notebook.changes(run_id)
     return {
@@ -192,14 +192,6 @@ def _verdict(notebook: Notebook, record: RunRecord, verdict: Verdict | None, *, 
     if not record.state.ended or record.replicates_of or (reported and verdict == notebook.verdict(record.run_id)):
         return ""
     return html_of(verdict_text(record, verdict))
-
-
-def _results(notebook: Notebook, record: RunRecord) -> list[ReplicateResult]:
-    try:
-        return notebook.results(record)
-    except Damaged as error:
-        notebook.notice({record.run_id: str(error)})
-        return []
 
 
 def own(path: Path, folder: Path) -> bool:

@@ -49,6 +49,7 @@ def changes_schema(ctx: ToolContext) -> dict[str, Any]:
     }
 
 
+DENIED = "the approval policy of this session denies it: "
 METRICS = 20
 """Names of metrics that a schema lists."""
 
@@ -224,7 +225,7 @@ def stage_proposal(
         raise ToolError(f"{ctx.failures} runs in a row ended without a score: change the incumbent {ctx.incumbent}")
     if ctx.permits is not None and (why := ctx.permits(parent_id, changes)):
         ctx.refused |= set(changes)
-        raise ToolError(f"the approval policy of this session denies it: {why}")
+        raise ToolError(f"{DENIED}{why}")
     if not diff(base, base.with_overrides(changes)):
         ctx.refused |= set(changes)
         raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")

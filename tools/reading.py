@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -13,11 +13,11 @@ from pydantic import Field
 from lab.config import derive, diff
 from lab.curves import Curve, mean_curve, outline, run_curves
 from lab.diagnosis import diagnosis_of
-from lab.environments import metrics_of, objective_of
-from lab.errors import Damaged
+from lab.environments import logged_as, metrics_of, objective_of
 from lab.notebook import Notebook, active_time
 from lab.records import MetricSummary, ProposalState, ReplicateResult, RunRecord, Verdict
 from lab.stats import detectable
+from lab.summary import SHOWN, leading
 from lab.text import plain
 from lab.validate import space_of
 from tools.context import ToolContext
@@ -25,6 +25,8 @@ from tools.registry import MAX_CHARS, ToolError
 
 LISTED = 8
 """Notes, or files, of one run that an answer names."""
+NAMES = 150
+"""Names of curves that an answer lists."""
 
 RunName = Annotated[str, Field(max_length=80, description="A run id, or 'current', 'parent' or 'incumbent'.")]
 
@@ -41,6 +43,10 @@ def summary_of(metric: MetricSummary) -> dict[str, Any]:
         "values": [rounded(value) for value in metric.values],
     }  # fmt: skip
     return {**shown, "flag": metric.flag} if metric.flag else shown
+
+
+def _shown(metrics: Mapping[str, MetricSummary], objective: str) -> dict[str, Any]:
+    return {name: summary_of(metric) for name, metric in leading(metrics, objective).items()}
 
 
 def remarks(said: Iterable[tuple[int, str | None]]) -> dict[str, list[int]]:
@@ -153,10 +159,8 @@ def _pruning(run: RunRecord) -> dict[str, Any] | None:
 
 def _account(ctx: ToolContext, run: RunRecord) -> tuple[dict[str, Any] | None, dict[str, dict[str, list[int]]]]:
     """Where a run started from, and what its replicates say: `notes` and `stopped_early`, each text with its seeds."""
-    try:
-        results, unreadable = ctx.notebook.results(run), {}
-    except Damaged as error:
-        results, unreadable = [], {plain(str(error), 300): list[int]()}
+    results, damaged = ctx.notebook.read_results(run)
+    unreadable = {plain(why, 300): list[int]() for why in damaged}
     said = {"notes": {**unreadable, **notes_of(results)}, "stopped_early": early_ends_of(results)}
     return warm_start(run, results), said
 
@@ -167,6 +171,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     config = ctx.notebook.config(record.run_id)
     agents = 1.0 if record.legacy else ctx.inventory.environment(config.env_name).agents_per_env or 1.0
     summary = ctx.notebook.summary(record.run_id)
+    metric, _ = objective_of(record.objective, record.env_name)
     verdict = ctx.notebook.standing(record.run_id, ctx.as_of(record.run_id))
     took = active_time(record)
     start, said = _account(ctx, record)
@@ -188,8 +193,9 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
         "changed_from_parent": ctx.notebook.changes(record.run_id),
         "derived": None if record.legacy else derive(config, agents).model_dump(),
         "flags": [plain(flag, 200) for flag in record.flags[:LISTED]],
-        "metrics": {name: summary_of(metric) for name, metric in summary.metrics.items()} if summary else {},
-        "greedy": {name: summary_of(metric) for name, metric in summary.greedy.items()} if summary else {},
+        "metrics": _shown(summary.metrics, metric) if summary else {},
+        "greedy": _shown(summary.greedy, metric) if summary else {},
+        **({"metrics_left_out": more} if summary and (more := len(summary.metrics) - SHOWN) > 0 else {}),
         "verdict": verdict.model_dump(mode="json", exclude={"time"}) if verdict else None,
         "diagnosis": [asdict(finding) for finding in diagnosis_of(ctx.notebook, record, agents)],
         "seconds": rounded(took.total_seconds()) if took else None,
@@ -208,11 +214,18 @@ def read_metrics(
     """Learning curves of a run, the mean over its replicates: each quarter's mean, first, last, extremes, points."""
     record = ctx.notebook.run(ctx.resolve(run))
     curves = run_curves(ctx.notebook.workspace.run(record.run_id), record.seeds)
-    names = sorted({name for seed in curves.values() for name in seed})
+    metric, _ = objective_of(record.objective, record.env_name)
+    first = logged_as(metric, record.env_name)  # before whatever else an environment logs, which may be thousands
+    names = sorted(
+        {name for seed in curves.values() for name in seed},
+        key=lambda name: (name != first, name.startswith("environment/"), name),
+    )
     if unknown := [name for name in metrics if name not in names]:
-        raise ToolError(f"run {record.run_id} has no metric {', '.join(unknown)[:200]}; it has {', '.join(names)}")
+        known = ", ".join(names[:NAMES])
+        raise ToolError(f"run {record.run_id} has no metric {', '.join(unknown)[:200]}; it has {known}")
     if not metrics:
-        return {"run": record.run_id, "names": names}
+        more = {"left_out": len(names) - NAMES} if len(names) > NAMES else {}
+        return {"run": record.run_id, "names": names[:NAMES], **more}
     found = {name: [seed[name] for seed in curves.values() if name in seed] for name in metrics}
     return {"run": record.run_id, "curves": {name: _curve(c, points) for name, c in found.items()}}
 
@@ -271,7 +284,8 @@ def compare_runs(ctx: ToolContext, run: RunName = "current", against: RunName = 
 def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:
     """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have."""
     new, old = notebook.summary(one), notebook.summary(other)
-    shared = [name for name in new.metrics if old and name in old.metrics] if new else []
+    both = {name: found for name, found in new.metrics.items() if old and name in old.metrics} if new else {}
+    shared = leading(both, verdict.metric)
     changed = diff(notebook.config(other), notebook.config(one))
     return {
         **verdict.model_dump(mode="json", exclude={"time"}),

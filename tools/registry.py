@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from lab.errors import AutopilotError
+from lab.values import storable
 from tools.context import ToolContext
 
 MAX_CHARS = 24_000
@@ -96,8 +97,8 @@ class Toolbox:
             return _refusal(f"there is no tool {name[:80]!r}; there are {', '.join(self._tools)}")
         try:
             values = tool.arguments.model_validate_json(arguments or "{}")
-            result = tool.function(
-                self._context, **{field: getattr(values, field) for field in type(values).model_fields}
+            result = storable(
+                tool.function(self._context, **{field: getattr(values, field) for field in type(values).model_fields})
             )
         except ValidationError as error:
             wrong = [f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}" for item in error.errors()[:5]]
@@ -106,9 +107,9 @@ class Toolbox:
             return _refusal(str(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one tool must not end a night
             return _refusal(f"the tool itself failed: {type(error).__name__}: {error}")
-        content = json.dumps(result, ensure_ascii=False, default=_plain)
+        content = json.dumps(result, ensure_ascii=False)
         if len(content) <= MAX_CHARS:
-            self._context.answers[name] = json.loads(content)
+            self._context.answers[name] = result
         else:
             content = json.dumps({"cut": content[:MAX_CHARS], "left_out_characters": len(content) - MAX_CHARS})
         return Answer(True, content)
@@ -116,9 +117,3 @@ class Toolbox:
 
 def _refusal(reason: str) -> Answer:
     return Answer(False, json.dumps({"error": reason[:2000]}, ensure_ascii=False))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    raise TypeError(f"a tool answered with a {type(value).__name__}, which is not JSON")

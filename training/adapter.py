@@ -30,6 +30,7 @@ import pufferlib.pytorch  # noqa: E402
 import pufferlib.vector  # noqa: E402
 
 from lab.config import Config  # noqa: E402
+from lab.values import numbers  # noqa: E402
 
 # Filled in by PufferLib or of no meaning without a screen.
 NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")
@@ -180,9 +181,8 @@ class Episodes:
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._return += float(reward)
         self._length += 1
-        for name, value in flat_items(info):
-            if isinstance(value, (bool, int, float, np.number)):
-                self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        for name, value in numbers(info, several=False).items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
         log: dict[str, Any] = {}
         if terminated or truncated:
             log = {**self._sums, "episode_return": self._return, "episode_length": self._length}
@@ -197,6 +197,25 @@ def _counted(env: Any, buf: Any, seed: int) -> Any:
     return pufferlib.emulation.GymnasiumPufferEnv(env=Episodes(inner), buf=buf, seed=seed)
 
 
+def _reporting(env: Any) -> Any:
+    """The user's PufferEnv itself, whose logs now hold numbers alone: PufferLib stumbles over lists of other things."""
+    reset, step = env.reset, env.step
+
+    def logs(told: Any) -> list[dict[str, float]]:
+        return [log for one in (told if isinstance(told, (list, tuple)) else [told]) if (log := numbers(one))]
+
+    def fresh(*arguments: Any, **named: Any) -> tuple[Any, list[dict[str, float]]]:
+        observations, told = reset(*arguments, **named)
+        return observations, logs(told)
+
+    def stepped(actions: Any) -> tuple[Any, ...]:
+        *rest, told = step(actions)
+        return *rest, logs(told)
+
+    env.reset, env.step = fresh, stepped
+    return env
+
+
 def _users(target: Maker) -> Maker:
     """The user's callable: a PufferEnv as it is, a Gymnasium environment behind the emulation."""
     takes = inspect.signature(target).parameters
@@ -205,8 +224,10 @@ def _users(target: Maker) -> Maker:
     def create(buf: Any = None, seed: int = 0, **arguments: Any) -> Any:
         filled = {key: value for key, value in (("buf", buf), ("seed", seed)) if key in takes or anything}
         env = target(**filled, **arguments)
-        if isinstance(env, (pufferlib.PufferEnv, pufferlib.emulation.GymnasiumPufferEnv)):
+        if isinstance(env, pufferlib.emulation.GymnasiumPufferEnv):
             return _counted(env, buf, seed)
+        if isinstance(env, pufferlib.PufferEnv):
+            return _reporting(env)
         if hasattr(env, "step") and hasattr(env, "action_space"):
             return _emulate(env, buf, seed)
         raise TypeError(f"{target.__name__} made a {type(env).__name__}, neither a PufferEnv nor a Gymnasium one")
@@ -344,12 +365,6 @@ def sample(logits: Any) -> torch.Tensor:
     """Actions drawn as in training."""
     actions: torch.Tensor = pufferlib.pytorch.sample_logits(logits)[0]
     return actions
-
-
-def flat_items(info: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """A nested log as names with slashes."""
-    found: Iterator[tuple[str, Any]] = pufferlib.unroll_nested_dict(info)
-    return found
 
 
 # --- PufferLib's own command line ----------------------------------------------------------------------------------

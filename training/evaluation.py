@@ -16,6 +16,7 @@ import torch
 
 from lab.records import Evaluation, Task
 from lab.seeds import evaluation_seed, evaluation_shape
+from lab.values import LARGEST, numbers, parted
 from training import adapter
 
 UNFINISHED = 0.05
@@ -107,9 +108,12 @@ class _Play:
                 self._state[key][ended] = 0
         return ended, infos
 
-    def result(self, raw: dict[str, float], episodes: int, **more: Any) -> Evaluation:
+    def result(self, means: dict[str, float], episodes: int, **more: Any) -> Evaluation:
         """The pass's record."""
-        return Evaluation(actions=self.actions, episodes=episodes, steps=self.steps, raw=raw, **more)
+        raw, odd = parted(means)
+        return Evaluation(
+            actions=self.actions, episodes=episodes, steps=self.steps, raw=raw, not_finite=odd, **more
+        )  # fmt: skip
 
 
 def _by_episodes(play: _Play, task: Task) -> Evaluation:
@@ -118,12 +122,13 @@ def _by_episodes(play: _Play, task: Task) -> Evaluation:
     while play.steps < task.steps and min(map(len, logs)) < task.episodes:
         ended, infos = play.step()
         for slot, info in zip(ended, infos, strict=True):  # `adapter.Episodes` logs an end, and nothing else
-            logs[slot].append(_numbers(info))
+            logs[slot].append(numbers(info))
     counted = min(task.episodes, *map(len, logs))
     kept = [log for slot in logs for log in slot[:counted]]
     names = dict.fromkeys(name for log in kept for name in log)
-    raw = {name: float(np.mean([log[name] for log in kept if name in log])) for name in names}
-    return play.result(raw, len(kept), unfinished_share=0.0, per_slot=counted)
+    with np.errstate(all="ignore"):  # what is not finite is told apart afterwards
+        means = {name: float(np.mean([log[name] for log in kept if name in log])) for name in names}
+    return play.result(means, len(kept), unfinished_share=0.0, per_slot=counted)
 
 
 def _by_steps(play: _Play, task: Task) -> Evaluation:
@@ -142,27 +147,19 @@ def _by_steps(play: _Play, task: Task) -> Evaluation:
         share = play.agents / (play.agents + episodes)
         if share < UNFINISHED or play.steps >= LONGEST * task.steps:
             break
-    raw = {name: totals[name] / weights[name] for name in totals if weights[name]}
-    return play.result(raw, episodes, unfinished_share=share)
+    means = {name: totals[name] / weights[name] for name in totals if weights[name]}
+    return play.result(means, episodes, unfinished_share=share)
 
 
 def _add(info: dict[str, Any] | None, totals: dict[str, float], weights: dict[str, float]) -> None:
     """Add one log of the environment: means over its `n` episodes, or single values where it has no `n`."""
     if not info:
         return
-    weight = float(info.get("n") or 1)
-    for name, number in _numbers(info).items():
+    found = numbers(info)
+    weight = n if 0 < (n := found.get("n", 1.0)) < LARGEST else 1.0
+    for name, number in found.items():
         totals[name] = totals.get(name, 0.0) + number * weight
         weights[name] = weights.get(name, 0.0) + weight
-
-
-def _numbers(info: dict[str, Any]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, value in adapter.flat_items(info):
-        values = np.asarray(value).ravel()
-        if values.dtype.kind in "biuf" and values.size:
-            found[name] = float(values.mean())
-    return found
 
 
 def _likeliest(logits: Any) -> torch.Tensor:

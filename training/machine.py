@@ -5,6 +5,7 @@ Nothing here imports torch: which installation the inventory describes is told f
 
 import hashlib
 import os
+import secrets
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -78,7 +79,7 @@ def _known(wanted: set[str], workspace: Workspace | None, timeout: float) -> Inv
     if known is not None:  # keep what was built before
         kept = {k: e for k, e in known.environments.items() if k not in wanted and _built(e)}
         fresh = fresh.model_copy(update={"environments": {**fresh.environments, **kept}})
-        write_model(inventory_path(), fresh)
+    write_model(inventory_path(), fresh)
     return fresh
 
 
@@ -120,7 +121,7 @@ def _stored() -> Inventory | None:
 
 
 def _ask(build: list[str], workspace: Workspace | None, timeout: float) -> Inventory:
-    path = inventory_path()
+    path = inventory_path().with_name(f".inventory-{secrets.token_hex(4)}")  # others may be looking for themselves
     worker = start_worker(1, role="look")
     try:
         root = str(workspace.root.absolute()) if workspace else None
@@ -131,6 +132,7 @@ def _ask(build: list[str], workspace: Workspace | None, timeout: float) -> Inven
         raise TrainingFailed(f"the worker that looks at this machine {worker.how_it_ended()}: {worker.said()}")
     finally:
         worker.kill()
+        path.unlink(missing_ok=True)
 
 
 # --- room --------------------------------------------------------------------------------------------------------

@@ -18,8 +18,12 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
+from pydantic import ValidationError
+
+from lab.errors import AutopilotError
 from lab.paths import cache_dir
 from lab.records import StopReason
+from lab.text import plain
 from training.protocol import EVENT, AnyJob, Ended, Progress, Ready, StopRequest
 
 # Replicates side by side fight over the cores when each takes all of them for its own.
@@ -69,6 +73,18 @@ class Launched:
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+class Garbled(AutopilotError):
+    """A worker said something that is no event: code of the user's shares its process, and may write anywhere."""
+
+
+def _event(line: bytes) -> Event:
+    try:
+        return EVENT.validate_json(line)
+    except ValidationError as error:
+        said = plain(line[:80].decode(errors="replace"), 80)
+        raise Garbled(f"the training process said what is no event of ours: {said!r}") from error
 
 
 class Origin(Protocol):
@@ -137,6 +153,9 @@ class Worker:
 
         Args:
             timeout: seconds to wait; without end if None.
+
+        Raises:
+            Garbled: it said something that is no event.
         """
         if timeout is not None and not select.select([self], [], [], timeout)[0]:
             return []
@@ -147,7 +166,7 @@ class Worker:
         if not data:
             return None
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        events = [EVENT.validate_json(line) for line in lines if line.strip()]
+        events = [_event(line) for line in lines if line.strip()]
         for event in events:
             if isinstance(event, Ready):
                 self.pid = event.pid

@@ -15,7 +15,7 @@ from lab.records import ReplicateResult, StopReason, Task, Variant
 class Message(BaseModel):
     """Base of every message."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class TrainJob(Message):
@@ -32,6 +32,8 @@ class TrainJob(Message):
     score: str
     """The environment's own name of the metric to show while training."""
     score_scale: float = 1.0
+    metric: str = ""
+    """The objective's common name, for people."""
     lower_is_better: bool = False
     task: Task
     """What it is scored on."""

@@ -4,14 +4,13 @@ It imports torch, so it runs in worker processes only.
 """
 
 import contextlib
-import math
 import random
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from lab.paths import SeedPaths
 from lab.records import ReplicateResult, RunState, StopReason, now
 from lab.seeds import evaluation_spans, first_seed, of_config
 from lab.summary import map_metrics
+from lab.values import Columns, numbers, parted, text_of
 from training import adapter, build, checkpoints
 from training.envs import devices, file_hash, user_files
 from training.evaluation import UNFINISHED, Evaluator
@@ -43,6 +43,8 @@ class _Stopped(Exception):
         self.why = why
 
 
+LISTED = 5
+"""Metrics that a note names."""
 OnLog = Callable[[dict[str, float], int], None]
 
 
@@ -76,6 +78,7 @@ class _Replicate:
         self.outcome: dict[str, Any] = {"seed": job.seed, "threads": self.threads, "device": self.device}
         self.notes: list[str] = []
         self.policy: torch.nn.Module | None = None
+        self._columns = Columns()
         self._scores: list[float] = []
         self._reached: float | None = None
         self._process = psutil.Process()
@@ -96,7 +99,7 @@ class _Replicate:
             diverged = isinstance(error, Diverged) or (self.policy is not None and not _finite(self.policy))
             text = str(error) if plain else f"{type(error).__name__}: {error}"
             state = RunState.DIVERGED if diverged else RunState.FAILED
-            return self._result(state, " ".join(text.split())[:500] or "no message")
+            return self._result(state, " ".join(text_of(text).split())[:500] or "no message")
 
     def _result(self, state: RunState, reason: str | None = None) -> ReplicateResult:
         if state is not RunState.FINISHED:
@@ -204,20 +207,20 @@ class _Replicate:
     # --- what it tells -------------------------------------------------------------------------------------------
 
     def _log(self, logs: dict[str, Any], step: int) -> None:
-        numbers = {key: float(value) for key, value in logs.items() if isinstance(value, (int, float, np.number))}
+        finite, odd = parted(numbers(logs, several=False) | self._utilization())
         for key in ("losses/policy_loss", "losses/value_loss"):
-            if not math.isfinite(numbers.get(key, 0.0)):
-                raise Diverged(f"{key} became {numbers[key]} at step {step:,}")
-        numbers |= self._utilization()
-        finite = {key: value for key, value in numbers.items() if math.isfinite(value)}
-        self._on_log({**finite, "agent_steps": float(step)}, step)
-        raw = numbers.get(f"environment/{self.job.score}")
+            if key in odd:
+                raise Diverged(f"{key} became {odd[key]} at step {step:,}")
+        self._on_log(self._columns.named({"agent_steps": float(step), **finite}), step)
+        raw = finite.get(f"environment/{self.job.score}")
         score = None if raw is None else raw * self.job.score_scale
         if score is not None:
             self._scores.append(score)
             self._reached = score if self._is_enough(score) else None
         self._on_progress(
-            Progress(seed=self.job.seed, phase="train", steps=step, total=self.total, sps=numbers["SPS"], score=score)
+            Progress(
+                seed=self.job.seed, phase="train", steps=step, total=self.total, sps=finite.get("SPS", 0.0), score=score
+            )
         )
 
     def _is_enough(self, score: float) -> bool:
@@ -267,14 +270,18 @@ class _Replicate:
             if done.unfinished_share >= UNFINISHED:
                 share = f"{done.unfinished_share:.0%}"
                 self.notes.append(f"episodes that the {done.actions} evaluation cut off may weigh up to {share}")
-            if not done.raw:
+            if not done.raw and not done.not_finite:
                 self.notes.append(f"no episode ended within the {done.steps} steps of the {done.actions} evaluation")
+            if done.not_finite:
+                self.notes.append(f"left out of the {done.actions} evaluation, not finite: {_listed(done.not_finite)}")
         self.outcome |= {
             "evaluations": passes,
             "eval_seed": evaluator.seed,
             "eval_seconds": time.perf_counter() - began,
             "metrics": {**map_metrics(passes[0].raw, self.config.env_name), **self.outcome["metrics"]},
         }
+        if (odd := passes[0].not_finite.get(self.job.score)) is not None:
+            raise Diverged(f"{self.job.metric or self.job.score} came to {odd} in the final evaluation")
 
 
 class _Watching:
@@ -308,6 +315,12 @@ def _seed_everything(seed: int, threads: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def _listed(odd: Mapping[str, str]) -> str:
+    """The first few names with what they came to, and how many more there are."""
+    more = f" and {len(odd) - LISTED} more" if len(odd) > LISTED else ""
+    return ", ".join(f"{name} ({value})" for name, value in list(odd.items())[:LISTED]) + more
 
 
 def _finite(policy: torch.nn.Module) -> bool:

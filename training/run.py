@@ -74,7 +74,7 @@ def train_run(
         runner: what trains it.
         inventory: what this machine has.
         run_id: a run in state queued or running (interrupted).
-        on_progress: called with each replicate's progress.
+        on_progress: called with each replicate's progress; what it raises is raised once the run is recorded.
         should_stop: polled; once true the training is ended after the present update.
         options: pruning, mirrors, what becomes of a run that is stopped.
         before_recording: called once the training is over and before its outcome is recorded; may raise Stopped.
@@ -85,15 +85,18 @@ def train_run(
         InvalidInput: the config is not valid here.
         TrainingFailed: the disk is too full to begin, or the training could not be carried out; the run is queued.
     """
+    onlooker = _Onlooker(on_progress)
     with owned(notebook.paths(run_id).owner, f"run {run_id} is being trained"):
         for left in reversed(range(ATTEMPTS)):
             again = left > 0
             run = _train(
-                notebook, runner, inventory, run_id, on_progress, should_stop, options, before_recording, again
+                notebook, runner, inventory, run_id, onlooker.saw, should_stop, options, before_recording, again
             )
             if run.state is not RunState.QUEUED:
                 break
-        return run
+    if onlooker.failed is not None:
+        raise onlooker.failed
+    return run
 
 
 def _train(
@@ -125,8 +128,8 @@ def _train(
     )
     _require_space(notebook.workspace)
     threading.Thread(target=_get_ready_to_conclude, daemon=True).start()
-    notebook.update(run_id, state=RunState.RUNNING, started=now(), attempt=record.attempt + 1)
     pruner = _Pruner(watch(notebook, record, config) if options.prune else None)
+    notebook.update(run_id, state=RunState.RUNNING, started=now(), attempt=record.attempt + 1)
 
     def seen(progress: Progress) -> None:
         pruner.saw(progress)
@@ -135,12 +138,12 @@ def _train(
     try:
         asked = lambda: BY_USER if should_stop() else pruner.stopping()  # noqa: E731
         results = runner.train(plan, seen, asked) if plan.seeds else []
-    except KeyboardInterrupt:
-        notebook.update(run_id, state=RunState.QUEUED)
-        raise
-    except OSError as error:
+    except BaseException as error:
         _with_room(notebook.workspace, lambda: notebook.update(run_id, state=RunState.QUEUED))
-        raise TrainingFailed(f"run {run_id}: the training could not be carried out: {error}") from error
+        if not isinstance(error, OSError):
+            raise
+        why = full_disk_text(notebook.workspace) if error.errno in FULL else str(error)
+        raise TrainingFailed(f"run {run_id}: the training could not be carried out: {why}") from error
     if options.requeue and (should_stop() and _unfinished(record, done, results)):
         notebook.update(run_id, state=RunState.QUEUED)
         raise Stopped("stopped on request")
@@ -150,8 +153,8 @@ def _train(
     at = now()
     try:
         before_recording()
-    except (Stopped, KeyboardInterrupt):
-        notebook.update(run_id, state=RunState.QUEUED)
+    except BaseException:
+        notebook.update(run_id, state=RunState.QUEUED)  # its replicates are there: none is trained again
         raise
     done |= {result.seed: _final(result) if killed else result for result in results}
     ended = [done[seed] for seed in record.seeds if seed in done]
@@ -181,6 +184,21 @@ def _unfinished(record: RunRecord, done: dict[int, ReplicateResult], results: li
     return killed or len(done) + len(results) < len(record.seeds)
 
 
+class _Onlooker:
+    """Whoever is told of progress: their failure is no outcome of the training, so it waits until that is recorded."""
+
+    def __init__(self, on_progress: Callable[[Progress], None]) -> None:
+        self._on_progress = on_progress
+        self.failed: Exception | None = None
+
+    def saw(self, progress: Progress) -> None:
+        if self.failed is None:
+            try:
+                self._on_progress(progress)
+            except Exception as error:  # noqa: BLE001 - raised again once the run is recorded
+                self.failed = error
+
+
 class _Pruner:
     """Between the watch over a run and those who ask whether to stop it."""
 
@@ -204,6 +222,11 @@ class _Pruner:
             f" {found.median:.4g}"
         )
         return StopReason(state=RunState.PRUNED, reason=reason)
+
+
+def full_disk_text(workspace: Workspace) -> str:
+    """That the disk is full, and what to do about it."""
+    return f"the disk of {workspace.root} is full: make room, then 'autopilot resume' goes on"
 
 
 def _require_space(workspace: Workspace) -> None:

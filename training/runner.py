@@ -23,7 +23,7 @@ from lab.lineage import source_file
 from lab.paths import RunPaths, Workspace
 from lab.records import ReplicateResult, RunRecord, RunState, StopReason
 from training.machine import room_for
-from training.process import ForkServer, Worker, can_fork, start_worker
+from training.process import ForkServer, Garbled, Worker, can_fork, start_worker
 from training.protocol import Ended, Progress, TrainJob
 
 GRACE = 20.0
@@ -66,6 +66,7 @@ class Plan:
             "dir": str(self.paths.seed(seed).dir.absolute()),
             "score": metric.source if metric else self.metric,
             "score_scale": metric.scale if metric else 1.0,
+            "metric": self.metric,
             "lower_is_better": self.lower_is_better,
             "task": self.run.task,
             "workspace": str(root),
@@ -88,7 +89,8 @@ class Runner(Protocol):
         """One result per seed that was begun, in order, each also in its `result.json`.
 
         Once `should_stop` answers, replicates end after their present update, or are ended, and no more are begun;
-        their results carry the state and the reason of the answer. One whose process somebody else killed is `killed`.
+        their results carry the state and the reason of the answer. One whose process somebody else killed, or who said
+        what can't be read, is `killed`.
         """
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
@@ -186,6 +188,7 @@ class _Replicate:
         self._began = self._heard = self._weighed = time.monotonic()
         self._asked: tuple[float, StopReason] | None = None
         self._told: ReplicateResult | None = None
+        plan.paths.seed(seed).result.unlink(missing_ok=True)  # of an attempt that came to nothing
         worker.send(plan.job(seed))
 
     def stop(self, why: StopReason) -> None:
@@ -196,13 +199,17 @@ class _Replicate:
     def poll(self, on_progress: OnProgress) -> ReplicateResult | None:
         """Pass on what has arrived; the result once there is one."""
         gone = self.worker.gone()  # asked before reading: what it said last is still read
-        while events := self.worker.read(0):
-            self._heard = time.monotonic()
-            for event in events:
-                if isinstance(event, Progress):
-                    on_progress(event)
-                elif isinstance(event, Ended):
-                    self._told = event.result
+        try:
+            while events := self.worker.read(0):
+                self._heard = time.monotonic()
+                for event in events:
+                    if isinstance(event, Progress):
+                        on_progress(event)
+                    elif isinstance(event, Ended):
+                        self._told = event.result
+        except Garbled as error:
+            self.worker.kill()
+            return self._outcome(str(error))
         if events is None or gone or self._told:
             return self._outcome()
         return self._overdue()
@@ -224,18 +231,22 @@ class _Replicate:
                 return self._end(RunState.FAILED, f"used {used / 2**30:.2f} GiB, more than {limit}")
         return None
 
-    def _outcome(self) -> ReplicateResult:
+    def _outcome(self, unreadable: str = "") -> ReplicateResult:
+        """What it left in its folder, else what it said, else how it ended; `unreadable` is what it said instead."""
         paths = self._plan.paths.seed(self._seed)
         try:
             return read_model(paths.result, ReplicateResult)
         except FileNotFoundError:
-            if self._told is not None:  # the disk was full when it wanted to write
-                return self._record(self._told)
-            last = f": {self.worker.said()}" if not paths.log.exists() else ""
-            state = RunState.KILLED if self.worker.was_killed() else RunState.FAILED
-            return self._end(state, f"the training process {self.worker.how_it_ended()}{last}")
+            pass
         except Damaged as error:
-            return self._end(RunState.FAILED, str(error))
+            unreadable = str(error)
+        if self._told is not None:  # the disk was full when it wanted to write
+            return self._record(self._told)
+        if unreadable:
+            return self._end(RunState.KILLED, unreadable)
+        last = f": {self.worker.said()}" if not paths.log.exists() else ""
+        state = RunState.KILLED if self.worker.was_killed() else RunState.FAILED
+        return self._end(state, f"the training process {self.worker.how_it_ended()}{last}")
 
     def _end(self, state: RunState, reason: str) -> ReplicateResult:
         self.worker.kill()

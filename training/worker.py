@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from lab.files import write_model
+from lab.files import json_of, write_model
 from lab.paths import SeedPaths
 from lab.records import ReplicateResult, StopReason
 from training.machine import installation
@@ -133,7 +133,7 @@ def _work(connection: socket.socket) -> None:
     requests = connection.makefile("r")
 
     def emit(message: Message) -> None:
-        connection.sendall(message.model_dump_json().encode() + b"\n")
+        connection.sendall(json_of(message).encode() + b"\n")
 
     emit(Ready(pid=os.getpid()))
     line = requests.readline()

@@ -104,10 +104,12 @@ def train_env(notebook: Notebook, real: ProcessRunner) -> Train:
         assert check_overrides(base, changes, inventory) == []
         config = base.with_overrides(changes)
         metric, direction = objective_of(more.pop("objective", None), env_name)
+        before: Callable[[], object] = more.pop("before", lambda: None)
         made = notebook.create(
             config, {}, preset="quick", objective=f"{metric}:{direction}", arm="person",
             variants=chosen(config, environment.variants), **more,
         )  # fmt: skip
+        before()
         return train_run(notebook, real, inventory, made.run_id, lambda _: None)
 
     return run
