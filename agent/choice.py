@@ -16,6 +16,7 @@ from lab.judgement import FAILURES, failures
 from lab.notebook import Notebook
 from lab.presets import preset as preset_named
 from lab.proposals import Proposals, refuse_unfit
+from lab.questions import Questions
 from lab.records import Confirmation, Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord
 from lab.text import lasting
 from lab.variants import chosen
@@ -218,20 +219,21 @@ class Choice:
             self.journal.note(f"{takes}, and {lasting(seconds_left)} are left: 'autopilot confirm' trains them later")
         return True
 
-    def _fresh(self, need: Need) -> RunRecord:
-        run = repeat(self.notebook, need, self.record.session_id, self.inventory)
-        self.journal.event("created", run=run.run_id, replicates_of=need.run)
+    def _fresh(self, need: Need, proposal: str | None = None) -> RunRecord:
+        run = repeat(self.notebook, need, self.record.session_id, self.inventory, proposal)
+        self.journal.event("created", run=run.run_id, replicates_of=need.run, proposal=proposal)
         return run
 
     def _run_of(self, proposal: Proposal) -> RunRecord:
         config = self.notebook.config(proposal.parent).with_overrides(proposal.overrides)
-        run = self._create(
-            config,
-            proposal.overrides,
-            arm=proposal.arm,
-            parent=proposal.parent,
-            proposal=proposal.proposal_id,
-        )
+        twin = Questions(self.notebook.index).twin(config, self.group)
+        if twin is not None and "train.seed" not in proposal.overrides and not _without_score(self.notebook.run(twin)):
+            self.journal.note(f"{proposal.proposal_id}: run {twin} has this very config: more replicates of it train")
+            run = self._fresh(Need(twin, self.record.seeds), proposal.proposal_id)
+        else:
+            run = self._create(
+                config, proposal.overrides, arm=proposal.arm, parent=proposal.parent, proposal=proposal.proposal_id
+            )
         self.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
         return run
 
@@ -250,6 +252,11 @@ class Choice:
         )
         self.journal.event("created", run=run.run_id, proposal=run.proposal)
         return run
+
+
+def _without_score(run: RunRecord) -> bool:
+    """It ended without one, so that more replicates of it could not be brought together with anything."""
+    return run.state.ended and run.state is not RunState.FINISHED
 
 
 def why_over(runs: list[RunRecord], max_runs: int | None) -> str | None:

@@ -28,8 +28,21 @@ ROWS = 60
 """Runs up to which a digest lists all of them."""
 TURNED_DOWN = 10
 """Rejected proposals that a digest tells, the latest."""
+LOOKED_AT = 50
+"""Runs with the best means among which the best one is looked for that is like the baseline."""
 LESSONS = 6
 """That a digest tells, the clearest first."""
+
+
+class Compared(NamedTuple):
+    """Whom a digest compares."""
+
+    baseline: RunRecord | None
+    """The first one that has a score."""
+    best: RunRecord | None
+    """The best mean of the runs that are like the baseline, itself included."""
+    above: RunRecord | None
+    """The best mean of all, where it is another one: of another length, say."""
 
 
 def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
@@ -39,7 +52,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     metric, _ = objective_of(session.objective, session.env_name)
     everything = [run for run in notebook.runs(group) if not run.legacy]
     runs, own = notebook.runs(session=session.session_id), _own(everything)
-    baseline, best = _baseline_and_best(notebook, group)
+    compared = _compared(notebook, group)
     scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
     if scored:
         _draw(notebook, session, paths.plots / "best_so_far.png")
@@ -49,8 +62,8 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         session=session,
         headline=_headline(session, runs),
         metric=metric,
-        standing=_standing(notebook, metric, baseline, notebook.incumbent(group), best),
-        comparison=_comparison(notebook, baseline, best, metric, session.seeds),
+        standing=_standing(notebook, metric, compared, notebook.incumbent(group)),
+        comparison=_comparison(notebook, compared, metric, session.seeds),
         confirmations=candidates(notebook, group, own),
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run, metric) for number, run in shown],
@@ -177,12 +190,11 @@ def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
     return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
 
 
-def _standing(
-    notebook: Notebook, metric: str, baseline: RunRecord | None, incumbent: str | None, best: RunRecord | None
-) -> list[dict[str, str]]:
+def _standing(notebook: Notebook, metric: str, found: Compared, incumbent: str | None) -> list[dict[str, str]]:
     roles: dict[str, list[str]] = {}
-    named = [("baseline", baseline.run_id if baseline else None), ("incumbent", incumbent)]
-    for what, run_id in [*named, ("best mean", best.run_id if best else None)]:
+    named = [("baseline", found.baseline), ("best mean", found.best), ("best mean of all, not alike", found.above)]
+    names = [(what, run.run_id if run else None) for what, run in named]
+    for what, run_id in [names[0], ("incumbent", incumbent), *names[1:]]:
         if run_id is not None:
             roles.setdefault(run_id, []).append(what)
     rows = []
@@ -190,14 +202,14 @@ def _standing(
         summary = notebook.summary(run_id)
         if summary is None:
             continue
-        found = summary.metrics[metric]
+        score = summary.metrics[metric]
         rows.append(
             {
                 "what": ", ".join(whats),
                 "run": f"{run_id} ({changed_text(notebook, notebook.run(run_id))})",
-                "mean": number(found.mean),
-                "interval": interval_text(found),
-                "n": str(found.n),
+                "mean": number(score.mean),
+                "interval": interval_text(score),
+                "n": str(score.n),
             }
         )
     return rows
@@ -206,21 +218,31 @@ def _standing(
 def is_it_better(notebook: Notebook, session: SessionRecord) -> str:
     """The best config of a session's group against its baseline, in words, with what fresh seeds say."""
     metric, _ = objective_of(session.objective, session.env_name)
-    baseline, best = _baseline_and_best(notebook, session.group)
-    return _comparison(notebook, baseline, best, metric, session.seeds)
+    return _comparison(notebook, _compared(notebook, session.group), metric, session.seeds)
 
 
-def _baseline_and_best(notebook: Notebook, group: Group) -> tuple[RunRecord | None, RunRecord | None]:
-    """The first baseline of a group that has a score, and the run with the best mean; no imported ones."""
+def _compared(notebook: Notebook, group: Group) -> Compared:
+    """Baseline and best mean of a group, imported runs left out."""
     where, values = of_group(group)
     where = f"{where} AND goodness IS NOT NULL AND NOT legacy AND {OWN}"
     first = notebook.index.rows(f"{where} AND arm = 'baseline'", values, limit=1)
-    best = notebook.index.rows(where, values, order="goodness DESC, created, runs.run_id", limit=1)
-    baseline, top = ([notebook.run(row.run_id) for row in rows] for rows in (first, best))
-    return next(iter(baseline), None), next(iter(top), None)
+    rows = notebook.index.rows(where, values, order="goodness DESC, created, runs.run_id", limit=LOOKED_AT)
+    baseline = notebook.run(first[0].run_id) if first else None
+    if baseline is None or not rows:
+        return Compared(baseline, notebook.run(rows[0].run_id) if rows else None, None)
+    alike = (row for row in rows if not notebook.confounds(row.run_id, baseline.run_id))
+    best = next((notebook.run(row.run_id) for row in alike), baseline)
+    return Compared(baseline, best, None if best.run_id == rows[0].run_id else notebook.run(rows[0].run_id))
 
 
-def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord | None, metric: str, seeds: int) -> str:
+def _seeds(run: RunRecord) -> str:
+    """Such as `6 to 8`."""
+    low, high = min(run.seeds), max(run.seeds)
+    return f"{low} to {high}" if high - low + 1 == len(run.seeds) > 2 else ", ".join(map(str, run.seeds))
+
+
+def _comparison(notebook: Notebook, found: Compared, metric: str, seeds: int) -> str:
+    baseline, best, above = found
     if baseline is None or best is None:
         return "No run has a score yet."
     noise = notebook.noise(baseline.group)
@@ -232,16 +254,24 @@ def _comparison(notebook: Notebook, baseline: RunRecord | None, best: RunRecord 
             f" freedom{', a rough guess' if noise[1] < 5 else ''})"
         )
         floor += f": with {seeds} a side, four of five differences of {number(seen)} would be found." if seen else "."
+    unlike = ""
+    if above is not None:
+        summary, why = notebook.summary(above.run_id), "; ".join(notebook.confounds(above.run_id, baseline.run_id))
+        mean = f" ({number(summary.metrics[metric].mean)})" if summary else ""
+        unlike = f" {above.run_id} has the best mean of all{mean} and is not compared, since it is not alike: {why}."
+    floor = f"{unlike}{floor}"
     fresh, told = on_fresh_seeds(notebook, best)
     if best.run_id == baseline.run_id:
-        return " ".join([*fresh, f"No run has a better mean than the baseline.{floor}"])
+        than = "No run that is like it" if above else "No run"
+        return " ".join([*fresh, f"{than} has a better mean than the baseline.{floor}"])
     if told:
         return " ".join(fresh) + floor
     verdict = notebook.compare(best.run_id, baseline.run_id)
     effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
     mean = (
-        f"Best mean against baseline: {metric} {effect} ({verdict.method}). The best of several means is flattered by"
-        f" chance, so this is no finding: only fresh seeds tell."
+        f"Best mean against baseline: {metric} {effect} ({verdict.method}; seeds {_seeds(best)} against"
+        f" {_seeds(baseline)}). The best of several means is flattered by chance, so this is no finding: only fresh"
+        f" seeds tell."
     )
     return " ".join([*fresh, mean]) + floor
 

@@ -123,7 +123,8 @@ class _Again:
             steps_left=self.head["steps_left"], incumbent=situation["incumbent"], names=_names(self.said),
             report_wanted=situation["report_wanted"], failures=situation.get("failures", 0),
             plateau=situation.get("plateau", 0), noise=tuple(situation["noise"]) if situation["noise"] else None,
-            permits=_denials(self.said), rules=tuple(situation.get("rules", ())),
+            before=datetime.fromisoformat(lines[-1]["time"]), permits=_denials(self.said),
+            rules=tuple(situation.get("rules", ())),
         )  # fmt: skip
         self._asked = [line for line in self.said if "usage" in line]
 

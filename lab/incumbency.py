@@ -284,14 +284,18 @@ def fresh_config(notebook: Notebook, need: Need, inventory: Inventory | None = N
     return config.without_seed()
 
 
-def repeat(notebook: Notebook, need: Need, session: str | None = None, inventory: Inventory | None = None) -> RunRecord:
-    """Queue the fresh seeds that a confirmation waits for.
+def repeat(
+    notebook: Notebook, need: Need, session: str | None = None, inventory: Inventory | None = None,
+    proposal: str | None = None,
+) -> RunRecord:  # fmt: skip
+    """Queue fresh seeds of a run.
 
     Args:
         notebook: where.
         need: whose config, how many seeds, on which preset.
         session: that asks for it.
         inventory: as in `fresh_config`.
+        proposal: that it comes of; None where a confirmation waits for it.
 
     Raises:
         InvalidInput: the changes of the run do not go with that preset.
@@ -300,6 +304,6 @@ def repeat(notebook: Notebook, need: Need, session: str | None = None, inventory
     return notebook.create(
         fresh_config(notebook, need, inventory), notebook.overrides(need.run), preset=need.preset or original.preset,
         objective=original.objective, arm=original.arm, parent=original.parent, session=session,
-        replicates=need.seeds, replicates_of=need.run, task=original.task, variants=original.variants,
-        resume=original.resume,
+        replicates=need.seeds, replicates_of=need.run, proposal=proposal, task=original.task,
+        variants=original.variants, resume=original.resume,
     )  # fmt: skip

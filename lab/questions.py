@@ -5,10 +5,12 @@ that is worked out aside, kept in the index, and shown with the number of runs i
 """
 
 import json
+import math
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from lab.config import Config, diff
@@ -25,6 +27,8 @@ GREW = 1.1
 """Times as many runs as it was worked out from, and an importance is worked out again."""
 SHOWN = 200
 """Runs that are named as having tried a config, at most."""
+MOVING = ("latest", "best")
+"""Names of weights that stand for others as runs come."""
 DEEP = 1_000
 """Ancestors that a lineage goes back."""
 
@@ -263,6 +267,28 @@ class Questions:
         ours = f"runs.run_id IN ({','.join('?' * len(names))}) AND {where} AND {OWN}"
         found = {row.run_id: row for row in self.index.rows(ours, (*names, *values))}
         return [found[name] for name in names if name in found]
+
+    def twin(self, config: Config, group: Group, before: datetime | None = None) -> str | None:
+        """The run of a group that has this very config, trained, training or queued; None where there is none.
+
+        Seeds and bookkeeping make no difference. What goes on from the latest or best weights has no twin: they are
+        others each time. A run that somebody stopped says nothing, so its config may be had again.
+
+        Args:
+            config: complete.
+            group: with its task.
+            before: runs that were made later don't count; None for all.
+        """
+        if config.autopilot.get("resume_mode") == "continue" and config.autopilot.get("resume_from") in MOVING:
+            return None
+        where, values = of_group(group)
+        until = before.timestamp() if before else math.inf
+        query = (
+            f"SELECT runs.run_id FROM runs JOIN places USING (run_id) WHERE fingerprint = ? AND created < ? AND {where}"  # noqa: S608
+            f" AND {OWN} AND NOT legacy AND damaged IS NULL AND state != 'killed' ORDER BY created, runs.run_id LIMIT 1"
+        )
+        found = self.index.ask(query, (identity(config.env_name, config.flat()), until, *values))
+        return str(found[0][0]) if found else None
 
     def trend(self, group: Group, count: int) -> Trend:
         """The last scores of a group and whether they rise or fall."""

@@ -181,6 +181,8 @@ def suggest(
         if any(_close(dims, base, changes, other) for other in avoid) or (permits and permits(parent, changes)):
             continue
         config = base.with_overrides(changes)
+        if questions.twin(config, group) is not None:  # nothing new could come of it
+            continue
         tried = next((row.run_id for row in questions.tried(config, group)), None)
         found.append(Candidate(changes, tried))
     return found

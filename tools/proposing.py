@@ -10,6 +10,7 @@ from lab.config import Config, derive, diff
 from lab.environments import Metric, metrics_of, objective_of
 from lab.errors import AutopilotError, InvalidInput
 from lab.lessons import Lesson, direction, lessons
+from lab.questions import Questions
 from lab.records import Decision, Prediction, Proposal, ProposalState
 from lab.suggest import suggest
 from lab.text import plain
@@ -184,11 +185,21 @@ def check_config(ctx: ToolContext, changes: Changes, parent: ParentName = "incum
         return {"valid": False, "problems": [problem.model_dump() for problem in problems]}
     config = base.with_overrides(changes)
     environment = ctx.inventory.environment(config.env_name)
+    twin = _twin(ctx, config)
     return {
         "valid": True,
+        **({"tried_already": twin} if twin else {}),
         "changed": {key: list(values) for key, values in diff(base, config).items()},
         "derived": derive(config, environment.agents_per_env or 1).model_dump(),
     }
+
+
+def _twin(ctx: ToolContext, config: Config) -> str | None:
+    """That a run has a config already, which one, and what follows."""
+    twin = Questions(ctx.notebook.index).twin(config, ctx.group, ctx.before)
+    if twin is None:
+        return None
+    return f"run {twin} has this very config: only more replicates of it could come of this, so change something else"
 
 
 def end_search(
@@ -229,6 +240,8 @@ def stage_proposal(
     if not diff(base, base.with_overrides(changes)):
         ctx.refused |= set(changes)
         raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")
+    if (twin := _twin(ctx, base.with_overrides(changes))) is not None:
+        raise ToolError(twin)
     metric, _ = objective_of(ctx.group.objective, ctx.group.env_name)
     if unknown := [other.metric for other in also_expected if other.metric not in _others(ctx)]:
         raise ToolError(f"also_expected: no metric {plain(unknown[0], 60)!r}; there are {', '.join(_others(ctx))}")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
@@ -22,7 +23,9 @@ from lab.records import Budgets, ProposalState, Spent
 from tests.conftest import RunMaker
 from tests.tools.test_tools import PROPOSAL
 from tools.catalog import TOOLS
-from tools.registry import Toolbox
+from tools.context import ToolContext
+from tools.proposing import candidates
+from tools.registry import Toolbox, make_tool
 
 REPORT = {
     "title": "Entropy up",
@@ -455,3 +458,49 @@ def test_a_tool_that_fails_inside_ends_nothing(
     answer = Toolbox(TOOLS, context).call("list_runs", "{}")
     assert not answer.ok
     assert "the tool itself failed: ZeroDivisionError" in answer.content
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"nan": float("nan")},
+        [float("inf"), {"half": "\ud800", ("a", 1): {3, 4}}],
+        {"thing": object(), 1: np.float32(2), "many": np.arange(3)},
+        b"bytes",
+        {"endless": 10**5000},
+    ],
+)
+def test_a_tool_that_answers_what_json_cannot_hold(result: Any, analyst: AnalystMaker, make_run: RunMaker) -> None:
+    def odd(ctx: ToolContext) -> Any:
+        """Answers oddly."""
+        return result
+
+    context = analyst()._context(make_run(), "scripted", None)
+    answer = Toolbox([make_tool(odd)], context).call("odd", "{}")
+    assert answer.ok
+    known = json.loads(answer.content, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert known == context.answers["odd"]
+    Message(role="tool", content=answer.content, tool_call_id="c0").model_dump_json()
+
+
+def test_half_a_character_from_a_model_ends_nothing(
+    notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
+) -> None:
+    run = make_run()
+    Analyst(notebook, proposals, inventory, ScriptedModel([text("Hm \ud800."), DONE])).analyse(run)
+    said = [line.get("content") for line in read_lines(notebook.paths(run.run_id).transcript)]
+    assert "Hm ?." in said
+    assert len(proposals.all()) == 1
+
+
+def test_the_sampler_is_asked_once_for_what_a_model_may_choose_from(
+    notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ToolContext] = []
+    monkeypatch.setattr("agent.loop.candidates", lambda context: asked.append(context) or candidates(context))
+    model = Watching([calls(("list_runs", {"limit": n})) for n in range(1, 25)])
+    Analyst(notebook, proposals, inventory, model).analyse(make_run())
+    chosen = [schemas["stage_proposal"]["changes"].get("enum") for schemas in model.offered[-3:]]
+    assert chosen[0]
+    assert chosen == [chosen[0]] * 3
+    assert len(asked) == 1

@@ -1,5 +1,6 @@
 """Training goes on while a model thinks: what trains then, what is recorded when, and what a slow model changes."""
 
+import errno
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ import pytest
 from agent.chat import Message, Reply
 from agent.offline import OfflineResearcher
 from agent.replay import replay
+from agent.thinking import Thought
+from lab.errors import AutopilotError
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
@@ -196,3 +199,38 @@ def test_a_pause_lets_the_run_and_its_neighbour_end(make_session: Make, notebook
 def test_the_time_of_training_is_told_from_that_of_thinking(make_session: Make) -> None:
     spent = make_session(budgets=Budgets(max_runs=3)).run().spent
     assert 0 < spent.search < spent.training < spent.seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), AutopilotError, "is full: make room"),
+        (OSError(errno.EIO, "Input/output error"), OSError, "Input/output error"),
+        (ZeroDivisionError("made up"), ZeroDivisionError, "made up"),
+    ],
+)
+def test_an_analysis_that_breaks_costs_no_training(
+    make_session: Make, notebook: Notebook, error: Exception, raised: type[Exception], said: str
+) -> None:
+    """The run beside it is trained and recorded, then the session says what broke; the next one goes on from there."""
+    thoughts: list[Thought] = []
+
+    def before(number: int) -> None:
+        if number == 3:  # of the first proposal's run; the second one's trains meanwhile
+            raise error
+
+    def begins(plan: Plan) -> None:
+        if len(notebook.runs()) == 3:
+            assert thoughts[-1].wait(LONG, threading.Event())
+            assert thoughts[-1].failed
+
+    session = make_session(Telling(begins), model=Thinking(before), budgets=Budgets(max_runs=3))
+    begin = session.thinker.begin
+    session.thinker.begin = lambda *of: thoughts.append(begin(*of)) or thoughts[-1]  # type: ignore[method-assign]
+    with pytest.raises(raised, match=said):
+        session.run()
+    assert [(run.state, run.attempt) for run in notebook.runs()] == [(RunState.FINISHED, 1)] * 3
+    record = make_session(record=session.record).run()
+    assert record.ended_because == "all 3 runs are done"
+    assert [run.attempt for run in notebook.runs()] == [1] * 3
+    assert all(notebook.paths(run.run_id).report.exists() for run in notebook.runs())

@@ -1,7 +1,7 @@
 """A run's analysis again from its transcript: the same bytes, or a difference that says what has changed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from lab.proposals import Proposals
 from lab.records import ProposalState, RunRecord
 from tests.agent.test_loop import DONE, calls, text
 from tests.conftest import Cli, RunMaker
+from tests.tools.test_tools import PROPOSAL
 
 Analysed = Callable[..., RunRecord]
 
@@ -138,3 +139,20 @@ def test_an_analysis_that_was_killed_is_passed_over(
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:4]) + "".join(lines))
     assert replay(notebook, inventory, run.run_id).differences == ()
+
+
+def test_what_the_policy_denied_is_denied_again(
+    notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
+) -> None:
+    """As the rules were then: they, and how long a run is expected to take, are others when it is replayed."""
+
+    def permits(_: str, changes: Mapping[str, Any]) -> str | None:
+        return "no entry of [policy] lets train.gamma pass" if "train.gamma" in changes else None
+
+    denied = calls(("stage_proposal", {**PROPOSAL, "changes": {"train.gamma": 0.9}}))
+    run = make_run()
+    model = ScriptedModel([denied, denied, DONE])
+    Analyst(notebook, proposals, inventory, model, permits=permits, rules=("train.ent_coef",)).analyse(run)
+    found = replay(notebook, inventory, run.run_id)
+    assert found.differences == ()
+    assert (found.reports, found.proposals) == (1, 1)

@@ -454,10 +454,19 @@ def test_show_of_an_ordinary_or_a_damaged_run(make_run: RunMaker, notebook: Note
     run = make_run()
     shown = cli("show", run.run_id).out
     assert not re.search(r"^(warm start|variants|pruning|stopped early|note|code|sources)\b", shown, re.MULTILINE)
-    notebook.paths(run.run_id).seed(run.seeds[0]).result.write_text("{")
-    shown = cli("show", run.run_id)
+    middle = make_run({"train.gamma": 0.9}, parent=run.run_id)
+    child = make_run({"train.gamma": 0.95}, parent=middle.run_id)
+    lowest = make_run({"train.gamma": 0.97}, parent=child.run_id)
+    before = cli("show", child.run_id).out
+    notebook.paths(child.run_id).seed(child.seeds[0]).result.write_text("{")
+    shown = cli("show", child.run_id)
     assert shown.code == 0
-    assert re.search(r"^damaged +.*result\.json", shown.out, re.MULTILINE)
+    assert re.search(rf"^damaged +.*seeds/{child.seeds[0]}/result\.json", shown.out, re.MULTILINE)
+    kept = [line for line in before.splitlines() if line.startswith(("lineage", "children", "verdict"))]
+    assert len(kept) == 3
+    assert lowest.run_id in kept[1]
+    assert set(kept) <= set(shown.out.splitlines())
+    assert "1 replicate" in shown.out or "2 replicates" in shown.out  # what the other one says is still told
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------

@@ -9,11 +9,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 
 from agent.chat import Message, Reply
+from agent.digest import is_it_better, write_digest
 from agent.offline import OfflineResearcher
 from agent.session import Session
 from agent.show import runs_table
@@ -22,12 +24,14 @@ from lab.claims.checking import Checked
 from lab.costs import Estimate
 from lab.errors import Busy
 from lab.files import read_lines, read_model
+from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
 from lab.records import Budgets, ProposalState, RunState, SessionRecord, now
 from tests.agent.conftest import Make, Told, events
 from training.fake import FakeRunner
 from training.protocol import Progress
+from training.run import train_run
 
 
 def test_a_night_baseline_first_then_what_was_staged(
@@ -343,8 +347,8 @@ def test_a_stale_approval_is_dropped_not_run(make_session: Make, notebook: Noteb
 
 # --- pruning -----------------------------------------------------------------------------------------------------
 
-HOPELESS = {"train.learning_rate": 0.9}
-"""The fake runner's scores are next to nothing with it."""
+HOPELESS = 0.9
+"""A learning rate with which the fake runner's scores are next to nothing, as they are a little below it."""
 
 
 @dataclass
@@ -368,7 +372,8 @@ class Reckless(OfflineResearcher):
         self.proposed += 1
         if not self.when(self.proposed):
             return call
-        arguments = {**json.loads(call.arguments), "changes": HOPELESS}
+        changes = {"train.learning_rate": HOPELESS - self.proposed / 100}  # each a config of its own
+        arguments = {**json.loads(call.arguments), "changes": changes}
         return call.model_copy(update={"arguments": json.dumps(arguments)})
 
 
@@ -392,7 +397,7 @@ def test_a_night_with_pruning_goes_on_past_hopeless_runs(
     record = make_session(model=model, prune=True, budgets=Budgets(max_runs=12)).run()
     assert record.ended_because == "all 12 runs are done"
     runs = notebook.runs()
-    hopeless = [run for run in runs if notebook.config(run.run_id).train["learning_rate"] == 0.9]
+    hopeless = [run for run in runs if float(notebook.config(run.run_id).train["learning_rate"] or 0) > 0.5]
     assert [runs.index(run) for run in hopeless] == [6, 8, 10]
     verdicts = notebook.verdicts()
     for run in hopeless:
@@ -613,3 +618,47 @@ def test_whatever_breaks_a_session_is_told(make_session: Make, notebook: Noteboo
     assert [event for event, _ in told.said] == ["failed"]
     assert "ZeroDivisionError" in told.said[0][1]
     assert "broke" in events(session)
+
+
+def test_of_a_config_that_a_run_has_more_replicates_come(
+    make_session: Make, notebook: Notebook, proposals: Proposals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_session(seeds=2, budgets=Budgets(max_runs=2))
+    session.run()
+    baseline, first = session.mine()
+    assert first.proposal is not None
+    again = proposals.get(first.proposal).model_copy(update={"proposal_id": "again", "arm": "person"})
+    proposals.stage(again.model_copy(update={"decisions": again.decisions[:1]}))
+    night = make_session(seeds=3, budgets=Budgets(max_runs=1))
+    night.run()
+    (more,) = night.mine()
+    assert (more.replicates_of, more.proposal, len(more.seeds)) == (first.run_id, "again", 3)
+    assert not {*first.seeds, *baseline.seeds} & {*more.seeds}
+    assert notebook.config(more.run_id).fingerprint() == notebook.config(first.run_id).fingerprint()
+    assert notebook.verdict(more.run_id) is None
+    assert proposals.get("again").state is ProposalState.DONE
+    assert f"again: run {first.run_id} has this very config: more replicates of it train" in capsys.readouterr().out
+
+
+def test_the_digest_compares_like_with_like(make_session: Make, notebook: Notebook, inventory: Inventory) -> None:
+    session = make_session(FakeRunner(noise=0.001), seeds=3, budgets=Budgets(max_runs=1))
+    session.run()
+    (baseline,) = session.mine()
+    base = notebook.config(baseline.run_id)
+    made = []
+    for changes in ({"train.learning_rate": 0.007}, {"train.learning_rate": 0.01, "train.total_timesteps": 3_000_000}):
+        run = notebook.create(base.with_overrides({**changes, "autopilot.seeds": 2}), changes, preset="quick",
+                              objective="perf:max", arm="person", parent=baseline.run_id)  # fmt: skip
+        made.append(train_run(notebook, FakeRunner(noise=0.001), inventory, run.run_id, lambda _: None))
+    alike, longer = made
+    scores = [fmean(notebook.values(run.run_id, "perf")) for run in (baseline, alike, longer)]
+    assert scores == sorted(scores)
+    said = is_it_better(notebook, session.record)
+    assert f"Best mean against baseline: perf {scores[1] - scores[0]:+.4g}" in said
+    assert f"seeds {alike.seeds[0]}, {alike.seeds[1]} against 1 to 5" in said
+    assert f"{longer.run_id} has the best mean of all" in said
+    assert "is not compared, since it is not alike: trained for 3,000,000 steps against 2,000,000" in said
+    write_digest(notebook, session.proposals, session.record)
+    digest = notebook.workspace.session(session.record.session_id).digest.read_text()
+    assert re.search(rf"best mean \|.*{alike.run_id}", digest)
+    assert re.search(rf"best mean of all, not alike \|.*{longer.run_id}", digest)

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lab.files import append_line, write_model
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.proposals import Proposals
-from lab.records import ProposalState, RunRecord
+from lab.questions import Questions
+from lab.records import ProposalState, RunRecord, RunState
 from lab.validate import space_of
 from tests.conftest import ENV, RunMaker, tree
 from tools.catalog import TOOLS
@@ -261,3 +263,63 @@ def test_whatever_a_model_sends_it_gets_json_and_nothing_is_written(bench: Bench
     assert len(answer.content) <= MAX_CHARS * 2
     json.loads(answer.content)
     assert tree(root) == before
+
+
+@pytest.mark.parametrize("state", [RunState.FINISHED, RunState.RUNNING, RunState.DIVERGED])
+def test_a_config_that_a_run_has_is_not_proposed_again(
+    bench: Bench, notebook: Notebook, make_run: RunMaker, state: RunState
+) -> None:
+    tried = make_run(PROPOSAL["changes"], parent=bench.context.incumbent, fault="nan" if state == "diverged" else None)
+    if state is RunState.RUNNING:
+        path = notebook.paths(tried.run_id).run
+        write_model(path, tried.model_copy(update={"state": state, "finished": None}))
+    assert notebook.run(tried.run_id).state is state
+    said = bench.refused("stage_proposal", **PROPOSAL)
+    assert f"run {tried.run_id} has this very config" in said
+    assert bench.context.proposal is None
+    again = {"train.ent_coef": 0.02, "train.gamma": notebook.config(tried.run_id).train["gamma"]}  # in other words
+    assert tried.run_id in bench.refused("stage_proposal", **{**PROPOSAL, "changes": again})
+    assert tried.run_id in bench("check_config", changes=PROPOSAL["changes"])["tried_already"]
+    near = bench("stage_proposal", **{**PROPOSAL, "changes": {"train.ent_coef": 0.0201}})
+    assert near["valid"]
+
+
+def test_what_somebody_stopped_may_be_proposed_again(bench: Bench, notebook: Notebook, make_run: RunMaker) -> None:
+    tried = make_run(PROPOSAL["changes"], parent=bench.context.incumbent)
+    changes = {"state": RunState.KILLED, "reason": "stopped by the user"}
+    write_model(notebook.paths(tried.run_id).run, tried.model_copy(update=changes))
+    notebook.index.rebuild()
+    assert bench("stage_proposal", **PROPOSAL)["valid"]
+
+
+def test_what_a_run_has_is_not_suggested(bench: Bench, notebook: Notebook, make_run: RunMaker) -> None:
+    first = bench("suggest_configs", count=6)["candidates"]
+    tried = [make_run(candidate["changes"], parent=bench.context.incumbent) for candidate in first]
+    twin = Questions(notebook.index).twin
+    assert [twin(notebook.config(run.run_id), run.group) for run in tried] == [run.run_id for run in tried]
+    base = notebook.config(str(bench.context.incumbent))
+    again = bench("suggest_configs", count=6)["candidates"]
+    assert all(twin(base.with_overrides(candidate["changes"]), bench.context.group) is None for candidate in again)
+
+
+def test_an_environment_of_thousands_of_metrics_leaves_room_for_the_rest(
+    bench: Bench, notebook: Notebook, make_run: RunMaker
+) -> None:
+    subject = bench.context.subject
+    summary = notebook.summary(subject.run_id)
+    assert summary is not None
+    many = {f"key {count}": summary.metrics["perf"] for count in range(3000)}
+    write_model(notebook.paths(subject.run_id).summary, summary.model_copy(update={"metrics": many | summary.metrics}))
+    for seed in subject.seeds:
+        live = notebook.paths(subject.run_id).seed(seed)
+        live.metrics.unlink()
+        append_line(live.metrics_live, {"agent_steps": 1, "environment/perf": 1, "losses/entropy": 1}
+                    | {f"environment/key {count}": 1.0 for count in range(3000)})  # fmt: skip
+    told = bench("read_run")
+    assert next(iter(told["metrics"])) == "perf"
+    assert (len(told["metrics"]), told["metrics_left_out"]) == (40, len(many | summary.metrics) - 40)
+    assert bench("compare_runs")["means"].keys() <= summary.metrics.keys()
+    names = bench("read_metrics")
+    assert names["names"][:2] == ["environment/perf", "losses/entropy"]
+    assert (len(names["names"]), names["left_out"]) == (150, 2852)
+    assert "has no metric nothing" in bench.refused("read_metrics", metrics=["nothing"])
