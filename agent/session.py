@@ -27,6 +27,7 @@ from agent.sampling import ARM
 from agent.sole import sole_session
 from agent.standing import standing
 from agent.thinking import Thinker, Thought
+from lab.costs import paces
 from lab.errors import AutopilotError, InvalidInput
 from lab.files import write_model
 from lab.inventory import Inventory
@@ -329,16 +330,15 @@ class Session:
         return None if hours is None else self.budget.seconds / (3600 * hours)
 
     def steps_left(self) -> int | None:
-        """Agent steps of all replicates together that the time left is good for, at the latest run's speed."""
-        if self.record.budgets.hours is None:
+        """Agent steps of all replicates together that the time left is good for, at the speed of the incumbent's kind.
+
+        The incumbent's, since proposals build on it: what ran last may have been shorter, or of another topology.
+        """
+        left, incumbent = self.budget.left(), self.notebook.incumbent(self.group)
+        if left is None or incumbent is None or not self.notebook.readable(incumbent):
             return None
-        finished = [run for run in self.mine() if run.state is RunState.FINISHED]
-        took = active_time(finished[-1]) if finished else None
-        if not took:
-            return None
-        steps = sum(self.notebook.values(finished[-1].run_id, "agent_steps"))
-        left = self.record.budgets.hours * 3600 - self.budget.seconds
-        return max(0, int(left * steps / took.total_seconds()))
+        found = paces(self.notebook, self.notebook.config(incumbent), self.group)
+        return None if found is None or found.rough else found.steps(left, self.record.seeds)
 
     @contextlib.contextmanager
     def _whatever_happens(self) -> Iterator[None]:

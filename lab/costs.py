@@ -1,7 +1,8 @@
-"""How long a run would take on this machine, from how long runs took here. Nothing is written.
+"""How long a run would take on this machine, from how fast the replicates of runs here were. Nothing is written.
 
-A run's clock (`active_time`) covers all of it: its replicates' start, their training, the final evaluation. It says
-nothing of a run that was begun more than once, since it is set anew each time while replicates that had ended are kept.
+What replicates say of themselves (when they were first stepped, how long they trained and were evaluated) holds
+however often their run was begun. A run's clock (`active_time`) does not, and counts only where a run was begun once
+and its replicates have no times.
 """
 
 import platform
@@ -40,6 +41,50 @@ def is_work(key: str) -> bool:
     return key.startswith(("policy.", "rnn.")) or key in WORK
 
 
+class Pace(NamedTuple):
+    """How fast replicates are, with so many of them side by side; all times are one replicate's, in seconds."""
+
+    start: float
+    """Until its environments are first stepped: process, environments, policy."""
+    step: float
+    """That training takes for one agent step."""
+    evaluation: float
+    """Both passes of the final evaluation, however long the training was."""
+    batch: int
+    """Agent steps of one update: a training goes on to the end of one."""
+    at_once: int
+    """Replicates side by side. More of them are further rounds, all equally long; fewer may be faster, and are not
+    taken to be."""
+
+    def seconds(self, steps: int, replicates: int) -> float:
+        """What a run takes: so many replicates of so many agent steps each, evaluated."""
+        trained = -(-steps // self.batch) * self.batch
+        return -(-replicates // self.at_once) * (self.start + trained * self.step + self.evaluation)
+
+    def steps(self, seconds: float, replicates: int) -> int:
+        """The most agent steps, of all replicates together, that a run of so many seconds may have."""
+        each = seconds / -(-replicates // self.at_once) - self.start - self.evaluation
+        return replicates * max(0, int(each / self.step) // self.batch * self.batch)
+
+
+class Paces(NamedTuple):
+    """How fast a config is, by several runs; the median of what each of them says counts."""
+
+    each: tuple[Pace, ...]
+    runs: tuple[str, ...]
+    """Those that it was worked out from, newest first; none where it was measured aside."""
+    rough: bool
+    """They were of another topology, policy, group or machine, which may well be faster or slower."""
+
+    def seconds(self, steps: int, replicates: int) -> float:
+        """See `Pace.seconds`."""
+        return median(pace.seconds(steps, replicates) for pace in self.each)
+
+    def steps(self, seconds: float, replicates: int) -> int:
+        """See `Pace.steps`."""
+        return int(median(pace.steps(seconds, replicates) for pace in self.each))
+
+
 class Estimate(NamedTuple):
     """What a run is expected to take."""
 
@@ -48,34 +93,43 @@ class Estimate(NamedTuple):
     runs: tuple[str, ...]
     """Those that it was worked out from, newest first."""
     rough: bool
-    """They were of another topology, policy, group or machine, which may well be faster or slower."""
+    """As that of `Paces`."""
 
 
 def expected_seconds(
     notebook: Notebook, config: Config, group: Group, replicates: int | None = None
 ) -> Estimate | None:
-    """How long a run of a config would take, by the median of the newest finished runs that are like it.
-
-    Where a run has as many replicates, this is all steps of all replicates at that run's speed, all its steps by its
-    clock. Else replicates are thought of as rounds: as many side by side as were seen at once in that run, all rounds
-    equally long. So three replicates take two thirds as long as five where two trained at once, and as long where all
-    five did; more than were ever seen at once count as further rounds. Where no times of replicates were recorded,
-    they count as one after the other. It errs on the long side where it can: fewer replicates side by side are faster,
-    if anything. The evaluation is taken to grow with the training, which makes long trainings look a little longer and
-    short ones a little shorter than they are.
+    """How long a run of a config would take, by the runs that are most like it.
 
     Args:
-        notebook: whose runs are looked at; imported ones, and those begun more than once, don't count.
-        config: complete and valid.
-        group: that the run would belong to; runs of other groups of the environment, and of other topologies,
-            machines and policies are taken where it has none like it.
+        notebook: as in `paces`.
+        config: as in `paces`.
+        group: as in `paces`.
         replicates: how many; as many as the config says if None.
 
     Returns:
         None where no run of the environment has been measured.
     """
-    count = replicates or int(config.autopilot["seeds"] or 1)
-    steps = int(config.train["total_timesteps"] or 0)
+    found = paces(notebook, config, group)
+    if found is None:
+        return None
+    count, steps = replicates or int(config.autopilot["seeds"] or 1), int(config.train["total_timesteps"] or 0)
+    return Estimate(found.seconds(steps, count), found.runs, found.rough)
+
+
+def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None = None) -> Paces | None:
+    """How fast a config is, by the newest finished runs that are most like it.
+
+    Args:
+        notebook: whose runs are looked at; imported ones don't count.
+        config: complete and valid.
+        group: that the run would belong to; runs of other groups of the environment, and of other topologies,
+            machines and policies are taken where it has none like it.
+        at_once: replicates that will train side by side; as many as were seen in each run if None.
+
+    Returns:
+        None where no run of the environment has been measured.
+    """
     here = [
         (run, keys)
         for run, keys in _finished(notebook, config, *of_group(group))
@@ -84,37 +138,55 @@ def expected_seconds(
     alike = [run for run, keys in here if not any(map(is_work, keys))]
     anywhere = [run for run, _ in _finished(notebook, config, "env_name = ?", (group.env_name,))]
     for runs, rough in ((alike, False), ([run for run, _ in here], True), (anywhere, True)):
-        if found := _scaled(notebook, runs, steps, count):
-            return Estimate(median(found.values()), tuple(found), rough)
+        if found := _paces(notebook, runs):
+            each = tuple(pace._replace(at_once=at_once or pace.at_once) for pace in found.values())
+            return Paces(each, tuple(found), rough)
     return None
 
 
 def _finished(
     notebook: Notebook, config: Config, where: str, values: Sequence[Any]
 ) -> list[tuple[RunRecord, Collection[str]]]:
-    """Measured runs with the keys in which they differ from a config, newest first."""
+    """Finished runs with the keys in which they differ from a config, newest first."""
     runs = notebook.index.records(f"({where}) AND state = 'finished' AND NOT legacy", values, newest=LOOKED_AT)
     configs = Questions(notebook.index).configs_of([run.run_id for run in runs])
-    once = [run for run in reversed(runs) if run.attempt == 1 and run.run_id in configs]
-    return [(run, diff(configs[run.run_id], config).keys()) for run in once]
+    return [(run, diff(configs[run.run_id], config).keys()) for run in reversed(runs) if run.run_id in configs]
 
 
-def _scaled(notebook: Notebook, runs: Iterable[RunRecord], steps: int, count: int) -> dict[str, float]:
-    """Run id to how long so many steps of so many replicates would take by it, for the newest few."""
-    found: dict[str, float] = {}
+def _paces(notebook: Notebook, runs: Iterable[RunRecord]) -> dict[str, Pace]:
+    """Run id to how fast it was, for the newest few that say so."""
+    found: dict[str, Pace] = {}
     for run in runs:
-        took, trained = active_time(run), notebook.values(run.run_id, "agent_steps")
-        if took and trained and fmean(trained) > 0:
-            at_once = _side_by_side(notebook.results(run))
-            rounds = -(-count // at_once) / -(-len(trained) // at_once)
-            found[run.run_id] = took.total_seconds() * rounds * steps / fmean(trained)
+        if pace := _pace(run, notebook.results(run)):
+            found[run.run_id] = pace
         if len(found) == BEHIND:
             break
     return found
 
 
+def _pace(run: RunRecord, results: Sequence[ReplicateResult]) -> Pace | None:
+    """By the times of its replicates; else by its clock, as if they had trained one after the other."""
+    trained = sum(result.metrics.get("agent_steps", 0.0) for result in results)
+    if not trained:
+        return None
+    first = [result.first_step for result in results if result.first_step]
+    if len(first) == len(results) and all(result.train_seconds for result in results):
+        return Pace(
+            start=min(((at - run.started).total_seconds() for at in first if run.started and at >= run.started),
+                      default=0.0),
+            step=sum(result.train_seconds for result in results) / trained,
+            evaluation=fmean(result.eval_seconds for result in results),
+            batch=max(1, round(trained / (sum(result.metrics.get("epoch", 0.0) for result in results) or trained))),
+            at_once=_side_by_side(results),
+        )  # fmt: skip
+    took = active_time(run)
+    if not took:
+        return None
+    return Pace(start=0.0, step=took.total_seconds() / trained, evaluation=0.0, batch=1, at_once=1)
+
+
 def _side_by_side(results: Iterable[ReplicateResult]) -> int:
-    """The most replicates that were stepping or evaluated at one moment; 1 where their times were not recorded."""
+    """The most replicates that were stepping or evaluated at one moment."""
     begun = [(r.first_step.timestamp(), r.train_seconds + r.eval_seconds) for r in results if r.first_step]
     spans = [(start, start + lasted) for start, lasted in begun]
     return max((sum(start <= at < end for start, end in spans) for at, _ in spans), default=1) or 1

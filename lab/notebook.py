@@ -39,10 +39,8 @@ from lab.records import (
 from lab.seeds import free_of_evaluation
 from lab.sequential import screen_p
 from lab.stats import compare, noise_floor
-from lab.summary import summary_of
+from lab.summary import COUNTS, summary_of
 from lab.text import short
-
-COUNTS = ("sps", "agent_steps", "epoch")
 
 
 @dataclass
@@ -309,7 +307,7 @@ class Notebook:
         if bad is None and len(results) < len(record.seeds):
             return self.fail(run_id, RunState.KILLED, "stopped by the user before every seed was trained", **more)
         if bad is None and not all(metric in result.metrics for result in results):
-            known = sorted({name for result in results for name in result.metrics} - {*COUNTS, "cumulative_steps"})
+            known = sorted({name for result in results for name in result.metrics} - set(COUNTS))
             reason = f"the environment logged no {metric!r} in the final evaluation: "
             if known:
                 reason += f"it logged {', '.join(known)}; choose one, as in --objective {known[0]}:max"
@@ -519,5 +517,8 @@ def log_tail(paths: RunPaths, seed: int, lines: int = 12) -> tuple[str, ...]:
 
 
 def active_time(run: RunRecord) -> timedelta | None:
-    """How long a run trained, from its last start to its end."""
-    return run.finished - run.started if run.finished and run.started else None
+    """How long a run trained, from its start to its end; None until then, and where it was begun more than once.
+
+    Its clock is set anew each time, while replicates that had ended are kept.
+    """
+    return run.finished - run.started if run.finished and run.started and run.attempt <= 1 else None

@@ -10,6 +10,8 @@ from lab.records import ReplicateResult, RunRecord, TrainerSummary, now
 from lab.stats import Bounds, summarize
 
 Kept = TypeVar("Kept")
+COUNTS = ("sps", "agent_steps", "epoch", "cumulative_steps")
+"""Metrics of the training itself, which every replicate has."""
 
 
 def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]) -> TrainerSummary:

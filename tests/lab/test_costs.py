@@ -11,10 +11,10 @@ from lab.config import Config
 from lab.costs import BEHIND, Estimate, expected_seconds, is_topology, is_work
 from lab.files import write_model
 from lab.inventory import Inventory
-from lab.notebook import Notebook
+from lab.notebook import Notebook, active_time
 from lab.records import ReplicateResult, RunRecord, now
 from lab.space import PARAMETERS
-from training.fake import FakeRunner
+from training.fake import POINTS, FakeRunner
 from training.run import train_run
 from training.runner import OnProgress, Plan, ShouldStop
 
@@ -26,6 +26,10 @@ class Clocked(FakeRunner):
     seconds: float = 60.0
     at_once: int | None = None
     """Replicates side by side, in rounds; None records no times of theirs."""
+    evaluation: float | None = None
+    """Seconds of each replicate's time that go to its evaluation; about a fifth of it if None."""
+    again: bool = False
+    """It was interrupted when only its last replicate was left to train."""
 
     def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
         began = now() - timedelta(seconds=self.seconds)
@@ -34,12 +38,15 @@ class Clocked(FakeRunner):
         if self.at_once is None:
             return results
         lasts = self.seconds / -(-len(results) // self.at_once)
+        evaluated = 0.19 * lasts if self.evaluation is None else self.evaluation
         timed = []
         for count, result in enumerate(results):
             first = began + timedelta(seconds=count // self.at_once * lasts)
-            times = {"first_step": first, "train_seconds": 0.8 * lasts, "eval_seconds": 0.19 * lasts}
+            times = {"first_step": first, "train_seconds": 0.99 * lasts - evaluated, "eval_seconds": evaluated}
             timed.append(result.model_copy(update=times))
             write_model(plan.paths.seed(result.seed).result, timed[-1])
+        if self.again:
+            Notebook(plan.workspace).update(plan.run.run_id, started=timed[-1].first_step, attempt=2)
         return timed
 
 
@@ -51,10 +58,11 @@ def took(notebook: Notebook, inventory: Inventory, config: Config) -> Clock:
     """A finished run that took so many seconds: `took(60, {"vec.num_envs": 2}, replicates=5)`."""
 
     def make(seconds: float, overrides: dict[str, Any] | None = None, at_once: int | None = None,
-             preset: str = "quick", **more: Any) -> RunRecord:  # fmt: skip
+             preset: str = "quick", evaluation: float | None = None, again: bool = False, **more: Any,
+             ) -> RunRecord:  # fmt: skip
         made = config.with_overrides(overrides or {})
         run = notebook.create(made, {}, preset=preset, objective="perf:max", arm="person", **more)
-        runner = Clocked(seconds=seconds, at_once=at_once)
+        runner = Clocked(seconds=seconds, at_once=at_once, evaluation=evaluation, again=again)
         return train_run(notebook, runner, inventory, run.run_id, lambda _: None)
 
     return make
@@ -157,6 +165,33 @@ def test_a_run_begun_twice_says_nothing(notebook: Notebook, inventory: Inventory
     notebook.update(run.run_id, attempt=1)
     assert train_run(notebook, Clocked(), inventory, run.run_id, lambda _: None).attempt == 2
     assert expected_seconds(notebook, config, run.group) is None
+
+
+@pytest.mark.parametrize(("at_once", "seconds"), [(1, 300), (2, 300), (3, 300)])
+def test_its_replicates_say_how_fast_a_run_begun_twice_was(
+    notebook: Notebook, config: Config, took: Clock, at_once: int, seconds: float
+) -> None:
+    run = took(seconds, at_once=at_once, replicates=3, again=True)
+    assert run.attempt == 2
+    assert active_time(run) is None
+    assert estimated(notebook, config, run, replicates=3) == (about(seconds), (run.run_id,), False)
+
+
+@pytest.mark.parametrize(("times", "seconds"), [(1, 100), (3, 200), (0.1, 55)])
+def test_the_evaluation_is_as_long_however_long_the_training(
+    notebook: Notebook, config: Config, took: Clock, times: float, seconds: float
+) -> None:
+    run = took(100, at_once=2, evaluation=50)
+    steps = int(times * int(config.train["total_timesteps"] or 0))
+    assert estimated(notebook, config.with_overrides({"train.total_timesteps": steps}), run).seconds == about(seconds)
+
+
+def test_a_training_goes_on_to_the_end_of_a_batch(notebook: Notebook, config: Config, took: Clock) -> None:
+    run = took(100, at_once=2, evaluation=50)
+    batch = int(config.train["total_timesteps"] or 0) // POINTS
+    less, more = ({"train.total_timesteps": steps} for steps in (10 * batch - 1, 10 * batch + 1))
+    assert estimated(notebook, config.with_overrides(less), run).seconds == about(50 + 10 * 50 / POINTS)
+    assert estimated(notebook, config.with_overrides(more), run).seconds == about(50 + 11 * 50 / POINTS)
 
 
 def test_only_what_finished_counts(notebook: Notebook, inventory: Inventory, config: Config) -> None:
