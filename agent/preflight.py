@@ -10,8 +10,9 @@ from typing import Protocol, runtime_checkable
 from agent.approval import Approver
 from agent.budget import Price
 from agent.choice import BASELINE_SEEDS
-from lab.config import Config
-from lab.costs import expected_seconds
+from lab.config import Config, derive
+from lab.costs import Pace, Paces, paces
+from lab.environments import objective_of
 from lab.errors import AutopilotError, refused
 from lab.files import read_model
 from lab.index import of_group
@@ -23,9 +24,11 @@ from lab.questions import OWN
 from lab.records import SessionRecord
 from lab.sequential import GROUP, SCREEN
 from lab.space import BOOKKEEPING
-from lab.text import lasting, short
+from lab.summary import COUNTS, map_metrics
+from lab.text import lasting, plain, short
 from training.machine import room_for
 from training.probe import Probe
+from training.protocol import Moment
 from training.run import NEEDED
 from training.runner import ProcessRunner
 
@@ -33,6 +36,8 @@ TOKENS = 50_000
 """Of one analysis, where none was made here yet (docs/benchmarks.md, `benchmarks.prompt`)."""
 KEPT_MIB = 2.0
 """What a run leaves on the disk, where none was made here yet: metrics, last weights, report, pictures."""
+AROUND = 2.0
+"""Seconds of a night of the offline researcher in which nothing trains: reports on its first and last run, digest."""
 RARELY = 1000
 """Runs that a session without limits is taken to have, where something is multiplied by them."""
 
@@ -91,69 +96,110 @@ class Preflight:
         """Label and text of what will happen.
 
         Raises:
+            InvalidInput: the environment does not log the objective.
             AutopilotError: the config can't be trained.
         """
         disk, endpoint = self._told
-        seconds, how = self._seconds()
-        runs, which = self._runs(seconds)
+        pace, how, logged = self._pace()
+        seconds = pace.seconds(self._steps, self.record.seeds)
+        runs, which = self._runs(pace)
         self.candidates = max(1, round(runs)) if runs < RARELY or self.record.budgets.max_runs else None
         return [
-            ("objective", self._objective()),
+            ("objective", f"{self._objective()}{logged}"),
             ("device", self._device()),
             ("time", f"{_about(seconds)} a run of {_replicates(self.record.seeds)} ({how})"),
             ("budget", f"{self._budgets()}: {which}"),
             ("model", f"{endpoint}{self._tokens(runs)}"),
             ("approval", self._approval()),
-            ("fresh seeds", self._fresh(seconds)),
+            ("fresh seeds", self._fresh(pace)),
             ("disk", disk),
         ]
 
+    @property
+    def _steps(self) -> int:
+        return int(self.config.train["total_timesteps"] or 0)
+
+    @property
+    def _baseline(self) -> int:
+        """Replicates of the baseline; 0 where the group has an incumbent, and so none is trained."""
+        return 0 if self.notebook.incumbent(self.record.group) else max(self.record.seeds, BASELINE_SEEDS)
+
     def _objective(self) -> str:
         record, task = self.record, self.record.task
-        steps = short(int(self.config.train["total_timesteps"] or 0))
+        more = f"; the baseline has {self._baseline} replicates, for the noise floor" if self._baseline else ""
         return (
-            f"{record.objective} on {record.env_name}, preset {record.preset}: {_replicates(record.seeds)} of {steps}"
-            f" steps a run, scored on {task.slots} agents in a fixed evaluation; the baseline has"
-            f" {max(record.seeds, BASELINE_SEEDS)} replicates, for the noise floor"
+            f"{record.objective} on {record.env_name}, preset {record.preset}: {_replicates(record.seeds)} of"
+            f" {short(self._steps)} steps a run, scored on {task.slots} agents in a fixed evaluation{more}"
         )
 
     def _device(self) -> str:
-        device = self._resolved()
+        return f"{self._resolved()}, {_replicates(self._room())} at once"
+
+    def _room(self) -> int:
         environment = self.inventory.environment(self.record.env_name)
-        count = room_for(self.config, environment, device, self.record.parallel)
-        return f"{device}, {_replicates(count)} at once"
+        return room_for(self.config, environment, self._resolved(), self.record.parallel)
 
     def _resolved(self) -> str:
         device = str(self.config.train["device"])
         return self.inventory.devices[0] if device == "auto" else device
 
-    def _seconds(self) -> tuple[float, str]:
-        """How long a run takes, and how that is known: from runs like it, else measured for a moment."""
-        found = expected_seconds(self.notebook, self.config, self.record.group, self.record.seeds)
+    def _pace(self) -> tuple[Paces, str, str]:
+        """How fast it trains, how that is known (from runs like it, else measured for a moment); what is logged then.
+
+        Raises:
+            InvalidInput: the environment was seen to log other things than the objective.
+            AutopilotError: the config can't be trained.
+        """
+        found = paces(self.notebook, self.config, self.record.group, self._room())
         if found is not None and not found.rough:
-            return found.seconds, f"as {len(found.runs)} run{'s' if len(found.runs) > 1 else ''} here took"
+            runs = len(found.runs)
+            return found, f"as {runs} run{'s' if runs > 1 else ''} here took, evaluation included", ""
         environment = self.inventory.environment(self.record.env_name)
         root = str(self.notebook.workspace.root.absolute())
-        measured = Probe(self.config, environment, self.inventory, self.runner, root).measure(self.config)
-        if measured is None:
+        probe = Probe(self.config, environment, self.inventory, self.runner, root)
+        moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
+        if moments is None:
             raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: 'autopilot doctor'")
-        steps = int(self.config.train["total_timesteps"] or 0) * self.record.seeds
-        speed = f"{measured.sps:,.0f} SPS in all, measured just now; the evaluation comes on top of it"
-        return steps / measured.sps, speed
+        logged = self._logged(moments)
+        pace = Pace(
+            start=max(moment.start for moment in moments),
+            step=max(1 / moment.sps for moment in moments),
+            evaluation=max(moment.evaluation for moment in moments),
+            batch=derive(self.config, environment.agents_per_env or 1).batch_size,
+            at_once=len(moments),
+        )
+        speed = f"{sum(moment.sps for moment in moments):,.0f} SPS in all, measured just now"
+        how = f"{speed}; with {_about(pace.evaluation)} of evaluation for each replicate"
+        return Paces((pace,), (), rough=False), how, logged
 
-    def _runs(self, seconds: float) -> tuple[float, str]:
-        limits = self.record.budgets
-        by_time = limits.hours * 3600 / seconds if limits.hours else None
+    def _logged(self, moments: list[Moment]) -> str:
+        """What to say of an objective that an environment may log with other episodes than those of this moment."""
+        env, (metric, _) = self.record.env_name, objective_of(self.record.objective, self.record.env_name)
+        raw = {name: 0.0 for moment in moments for name in moment.logged}
+        known = map_metrics(raw, env)
+        if not raw or metric in {*known, *COUNTS}:
+            return ""
+        if all(moment.settled for moment in moments):
+            raise refused("objective", metric, f"is nothing that {env} logs", " | ".join(sorted(known)))
+        seen = plain(", ".join(sorted(known)), 500)
+        return f"; no episode has logged {metric} so far, but {seen}: without it in the evaluation no run has a score"
+
+    def _runs(self, pace: Paces) -> tuple[float, str]:
+        limits, seconds = self.record.budgets, pace.seconds(self._steps, self.record.seeds)
+        first = pace.seconds(self._steps, self._baseline or self.record.seeds) + AROUND
+        by_time = 1 + (limits.hours * 3600 - first) / seconds if limits.hours else None
         most = limits.max_runs
         if by_time is not None and (most is None or by_time < most):
-            first = seconds * max(self.record.seeds, BASELINE_SEEDS) / self.record.seeds
-            if (limits.hours or 0) * 3600 < first:
+            if by_time < 1 and self._baseline:
                 return 1, f"less than the baseline takes ({_about(first)}), which is trained to its end all the same"
-            return by_time, f"time for about {max(1, round(by_time))} runs"
+            return max(1.0, by_time), f"time for about {_runs(max(1, round(by_time)))}{self._of_these()}"
         if most is not None:
-            more = max(0, BASELINE_SEEDS - self.record.seeds) * seconds / self.record.seeds  # of the baseline
-            return most, f"{_runs(most)} take about {_about(most * seconds + more)}"
+            return most, f"{_runs(most)} take about {_about(first + (most - 1) * seconds)}{self._of_these()}"
         return RARELY, "without a limit of time or runs: 'autopilot stop' ends it"
+
+    def _of_these(self) -> str:
+        baseline = f", the baseline's {self._baseline} replicates included" if self._baseline else ""
+        return f"{baseline}; fresh seeds of a promising one take longer"
 
     def _budgets(self) -> str:
         limits = self.record.budgets
@@ -208,18 +254,19 @@ class Preflight:
             "policy": f"policy: {'; '.join(self.approver.rules)}",
         }[self.record.approve]
 
-    def _fresh(self, seconds: float) -> str:
+    def _fresh(self, pace: Paces) -> str:
         then, n = self.record.confirm, self.record.seeds
         if 1 / math.comb(BASELINE_SEEDS + n, n) > SCREEN:
             return f"none: with {_replicates(n)} no run can be told from the baseline's {BASELINE_SEEDS}: --seeds 3"
         if then is None:
             return "a promising run is confirmed on fresh seeds before it becomes incumbent"
-        environment = self.inventory.environment(self.record.env_name)
-        longer = int(preset(self.notebook.workspace, environment, then).train["total_timesteps"] or 0)
-        each = seconds / self.record.seeds * longer / int(self.config.train["total_timesteps"] or 1)
+        config = preset(self.notebook.workspace, self.inventory.environment(self.record.env_name), then)
+        longer = int(config.train["total_timesteps"] or 0)
+        there = paces(self.notebook, config, self.record.group._replace(preset=then), self._room())
+        takes = (pace if there is None or there.rough else there).seconds(longer, GROUP)
         return (
             f"a promising run is confirmed on fresh seeds, then on the preset {then} ({longer:,} steps; {GROUP} seeds"
-            f" take about {_about(GROUP * each)}) before it becomes incumbent"
+            f" take about {_about(takes)}) before it becomes incumbent"
         )
 
     def _disk(self) -> str:

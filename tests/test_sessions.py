@@ -80,6 +80,19 @@ def test_what_is_wrong_is_said_in_one_line(
     assert all(word in done.err for word in words), done.err
 
 
+@pytest.mark.parametrize(("env", "named"), [
+    ("puffer_breakout", " | perf | "),
+    ("gymnasium:CartPole-v1", "valid: episode_length | episode_return | mean_reward\n"),
+])  # fmt: skip
+def test_an_objective_that_is_not_logged_is_refused_before_anything_is_trained(
+    cli: Cli, workspace: Workspace, unchanged: None, env: str, named: str
+) -> None:
+    done = cli("start", "--env", env, "--objective", "scroe:max", "--max-runs", "2")
+    assert (done.code, one_line(done.err)) == (2, True), done.err
+    assert f"objective = 'scroe': is nothing that {env} logs; valid: " in done.err
+    assert named in done.err
+
+
 def test_a_settings_file_that_is_wrong_is_said_too(cli: Cli, workspace: Workspace) -> None:
     workspace.settings.write_text('[notify]\nwebhook = "nowhere"\n')
     done = cli("start", "--max-runs", "2")

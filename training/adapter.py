@@ -240,6 +240,22 @@ def is_emulated(env: Any) -> bool:
     return isinstance(env, pufferlib.emulation.GymnasiumPufferEnv)
 
 
+def longest_episode(env: Any) -> int | None:
+    """Steps that an episode of an emulated environment may have, where Gymnasium limits them."""
+    limit = getattr(getattr(env.env, "spec", None), "max_episode_steps", None)
+    return int(limit) if limit else None
+
+
+def logs_settled(env: Any) -> bool:
+    """Each log of an environment has the same names, which is so of PufferLib's and of Gymnasium's own.
+
+    Anybody else's may log a name with some episodes only, such as those that succeed.
+    """
+    while env is not None and type(env).__module__.partition(".")[0] in ("pufferlib", "gymnasium", "training"):
+        env = vars(env).get("env")  # what a wrapper, the emulation or `Episodes` lies around
+    return env is None
+
+
 # --- vectorization -----------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@ environment adds up its log by itself, as Ocean's do in C, the evaluation goes o
 weigh next to nothing, and says how much.
 """
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,8 @@ UNFINISHED = 0.05
 """The most that unfinished episodes may weigh before the evaluation goes on for longer."""
 LONGEST = 4
 """Times the task's steps that it may take in the end."""
+UNLOGGED = 5
+"""Times its seconds that `Evaluator.begin` goes on for until something is logged."""
 
 
 @dataclass
@@ -62,6 +66,43 @@ class Evaluator:
         """
         policy.eval()
         return tuple(self._pass(policy, greedy) for greedy in (False, True))
+
+    @torch.no_grad()
+    def begin(self, policy: torch.nn.Module, seconds: float) -> tuple[float, tuple[str, ...], bool]:
+        """Begin a pass, to see how long both would take and what is logged.
+
+        How long episodes will be is not known before the training. They are taken to be as long as the environment
+        lets them be, where a limit of their steps can be seen, since most policies that are trained come near it or
+        are evaluated quickly; else as long as those that end now. Where none does, the task's steps are taken to do.
+
+        Args:
+            policy: as for `run`, trained or not.
+            seconds: that it goes on for; longer where nothing was logged by then.
+
+        Returns:
+            Seconds that both passes would take, the environment's own names of what it logged, and whether it never
+            logs others.
+        """
+        policy.eval()
+        began = time.perf_counter()
+        vecenv = adapter.make_vecenv(
+            self.maker, self.arguments, {"backend": "Serial", "num_envs": self.shape[0]}, self.seed
+        )
+        try:
+            play, ends = _Play(self, vecenv, policy, False), 0
+            totals: dict[str, float] = {}
+            weights: dict[str, float] = {}
+            first = time.perf_counter()
+            while (spent := time.perf_counter() - first) < seconds or (not totals and spent < UNLOGGED * seconds):
+                ended, infos = play.step()
+                ends += ended.size
+                for info in infos:
+                    _add(info, totals, weights)
+            needed = _steps_needed(play, self.task, ends, weights)
+            settled = adapter.logs_settled(vecenv.driver_env)
+            return 2 * (first - began + needed * spent / play.steps), tuple(totals), settled
+        finally:
+            vecenv.close()
 
     @torch.no_grad()
     def _pass(self, policy: Any, greedy: bool) -> Evaluation:
@@ -142,13 +183,28 @@ def _by_steps(play: _Play, task: Task) -> Evaluation:
             ends += ended.size
             for info in infos:
                 _add(info, totals, weights)
-        # One that logs no `n` may log several episodes at a time; some flag no ends. Neither counts too many.
-        episodes = max(int(weights.get("n", max(weights.values(), default=0))), ends if weights else 0)
+        episodes = _episodes(ends, weights)
         share = play.agents / (play.agents + episodes)
         if share < UNFINISHED or play.steps >= LONGEST * task.steps:
             break
     means = {name: totals[name] / weights[name] for name in totals if weights[name]}
     return play.result(means, episodes, unfinished_share=share)
+
+
+def _episodes(ends: int, weights: dict[str, float]) -> int:
+    """That were logged. One that logs no `n` may log several at a time; some flag no ends. Neither counts too many."""
+    return max(int(weights.get("n", max(weights.values(), default=0))), ends if weights else 0)
+
+
+def _steps_needed(play: _Play, task: Task, ends: int, weights: dict[str, float]) -> float:
+    """Of each slot, in one pass, by what has been seen of it; see `Evaluator.begin`."""
+    env = play.vecenv.driver_env
+    if adapter.is_emulated(env):
+        length = adapter.longest_episode(env) or (play.steps * play.agents / ends if ends else math.inf)
+        return min(task.steps, task.episodes * length)
+    each = _episodes(ends, weights) * task.steps / play.steps
+    enough = (times for times in range(1, LONGEST) if play.agents / (play.agents + times * each) < UNFINISHED)
+    return task.steps * (next(enough, LONGEST) if each else 1)
 
 
 def _add(info: dict[str, Any] | None, totals: dict[str, float], weights: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""How fast a config trains, without an evaluation and without a trace. It runs in worker processes only."""
+"""How fast a config trains and is evaluated, without a trace. It runs in worker processes only."""
 
 import time
 
@@ -6,11 +6,15 @@ import torch
 
 from training import adapter, build
 from training.envs import devices
-from training.protocol import MeasureJob
+from training.evaluation import Evaluator
+from training.protocol import MeasureJob, Moment
+
+EVALUATED = 0.6
+"""Seconds that the evaluation is measured for."""
 
 
-def speed(job: MeasureJob) -> float:
-    """Steps per second of the training loop, environments, forward, backward and update included.
+def moment(job: MeasureJob) -> Moment:
+    """Train for a moment, environments, forward, backward and update included; then begin an evaluation.
 
     The first update is not counted unless it alone takes as long as the measurement is meant to: memory is first
     touched and kernels are first chosen in it.
@@ -18,7 +22,7 @@ def speed(job: MeasureJob) -> float:
     Args:
         job: what to train, for at least so many seconds and at least one update.
     """
-    config = job.config
+    config, started = job.config, time.perf_counter()
     torch.set_num_threads(int(config.autopilot["threads"] or 1))
     torch.manual_seed(0)
     device = str(config.train["device"])
@@ -29,13 +33,23 @@ def speed(job: MeasureJob) -> float:
         trainer = adapter.Trainer(config, vecenv, policy, seed=0, device=device)
         began, steps = time.perf_counter(), 0
         _update(trainer, device)
-        if time.perf_counter() - began < job.seconds:
-            began, steps = time.perf_counter(), int(trainer.global_step)
+        first, updated = int(trainer.global_step), time.perf_counter()
+        if updated - began < job.seconds:
+            began, steps = updated, first
             while time.perf_counter() - began < job.seconds:
                 _update(trainer, device)
-        return float((trainer.global_step - steps) / (time.perf_counter() - began))
+        sps = float((trainer.global_step - steps) / (time.perf_counter() - began))
     finally:
         vecenv.close()
+    found = Moment(sps=sps, start=max(0.0, updated - started - first / sps))
+    if job.task is None:
+        return found
+    evaluator = Evaluator(
+        maker=adapter.maker_of(config.env_name), task=job.task, agents_per_env=job.agents_per_env,
+        scalable="num_envs" in config.env, device=device, recurrent=bool(config.rnn["enabled"]), alive=lambda: None,
+    )  # fmt: skip
+    seconds, logged, settled = evaluator.begin(policy, EVALUATED)
+    return found.model_copy(update={"evaluation": seconds, "logged": logged, "settled": settled})
 
 
 def _update(trainer: adapter.Trainer, device: str) -> None:

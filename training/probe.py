@@ -19,11 +19,12 @@ from lab.environments import base_config
 from lab.errors import TrainingFailed
 from lab.inventory import Environment, Inventory
 from lab.presets import Measurement
+from lab.records import Task
 from lab.validate import check_overrides, memory_of
 from lab.variants import chosen
 from training.machine import room_for, usable_cores
 from training.process import Worker, start_worker
-from training.protocol import Ended, MeasureJob
+from training.protocol import Ended, MeasureJob, Moment
 from training.run import Stopped
 from training.runner import ProcessRunner
 
@@ -110,11 +111,11 @@ class Probe:
             "train.total_timesteps": 10**9,  # its batches are large; nothing is trained to the end here
         })  # fmt: skip
         found = [
-            self._speeds([start_worker(usable_cores())], config, INI_PATIENCE)
+            self._moments([start_worker(usable_cores())], config, INI_PATIENCE)
             for _ in range(INI_TIMES)
             if not self.stopping()
         ]
-        speeds = [speed for several in found for speed in several or ()]
+        speeds = [moment.sps for several in found for moment in several or ()]
         return self._measurement(config, 1, statistics.median(speeds)) if speeds else None
 
     def measure(self, config: Config) -> Measurement | None:
@@ -126,17 +127,35 @@ class Probe:
         Returns:
             None if it fails or takes too long.
         """
-        device = self.inventory.devices[0] if config.train["device"] == "auto" else str(config.train["device"])
-        count = room_for(config, self.environment, device, self.runner.parallel)
-        threads = int(config.autopilot["threads"] or 1)
-        speeds = self._speeds([self.runner.worker(threads, device) for _ in range(count)], config, PATIENCE)
-        return None if speeds is None else self._measurement(config, count, sum(speeds))
+        found = self.moments(config)
+        return None if found is None else self._measurement(config, len(found), sum(moment.sps for moment in found))
 
-    def _speeds(self, workers: list[Worker], config: Config, patience: float) -> list[float] | None:
+    def moments(self, config: Config, task: Task | None = None, most: int | None = None) -> list[Moment] | None:
+        """A moment of as many replicates side by side as the runner would train.
+
+        Args:
+            config: valid here.
+            task: what they are scored on, to measure its evaluation too.
+            most: no more replicates than this; None for as many as there is room for.
+
+        Returns:
+            None if one fails or takes too long.
+        """
+        device = self.inventory.devices[0] if config.train["device"] == "auto" else str(config.train["device"])
+        room = room_for(config, self.environment, device, self.runner.parallel)
+        threads = int(config.autopilot["threads"] or 1)
+        workers = [self.runner.worker(threads, device) for _ in range(min(room, most or room))]
+        return self._moments(workers, config, PATIENCE, task)
+
+    def _moments(
+        self, workers: list[Worker], config: Config, patience: float, task: Task | None = None
+    ) -> list[Moment] | None:
         """What each worker measured, side by side; they are gone afterwards."""
         variants = chosen(config, self.environment.variants)
-        job = MeasureJob(config=config, package=self.environment.ini["base"]["package"], seconds=SECONDS,
-                         workspace=self.workspace, variants=variants)  # fmt: skip
+        job = MeasureJob(
+            config=config, package=self.environment.ini["base"]["package"], seconds=SECONDS, task=task,
+            agents_per_env=self.environment.agents_per_env or 1.0, workspace=self.workspace, variants=variants,
+        )  # fmt: skip
         try:
             for worker in workers:
                 worker.send(job)
@@ -212,9 +231,9 @@ class Probe:
         return here.epochs < enough or memory_of(config, self.environment) > total / 2
 
 
-def _gathered(workers: list[Worker], patience: float, stopping: Callable[[], bool]) -> list[float] | None:
+def _gathered(workers: list[Worker], patience: float, stopping: Callable[[], bool]) -> list[Moment] | None:
     """What each worker measured; None if one failed, all took too long, or nobody wants to know any more."""
-    deadline, found = time.monotonic() + patience, dict[int, float]()
+    deadline, found = time.monotonic() + patience, dict[int, Moment]()
     while len(found) < len(workers):
         waiting = [worker for index, worker in enumerate(workers) if index not in found]
         if time.monotonic() > deadline or not select.select(waiting, [], [], TICK)[0]:
@@ -226,6 +245,6 @@ def _gathered(workers: list[Worker], patience: float, stopping: Callable[[], boo
             if events is None:
                 return None
             for event in events:
-                if isinstance(event, Ended) and event.speed is not None:
-                    found[index] = event.speed
+                if isinstance(event, Ended) and event.moment is not None:
+                    found[index] = event.moment
     return [found[index] for index in range(len(workers))]

@@ -60,13 +60,15 @@ class InventoryJob(Message):
 
 
 class MeasureJob(Message):
-    """Train for a moment, only to see how fast it goes."""
+    """Train for a moment, only to see how fast it goes; then be evaluated for a moment if there is a task."""
 
     kind: Literal["measure"] = "measure"
     config: Config
     package: str | None
     seconds: float
     """At least so long, and at least one update."""
+    task: Task | None = None
+    agents_per_env: float = 1.0
     workspace: str | None = None
     variants: dict[str, Variant] = {}
 
@@ -98,6 +100,21 @@ class Handover(Message):
     """With which `puffer eval` builds this policy from PufferLib's ini."""
     unsayable: tuple[str, ...] = ()
     """What no flag can say, so that they are not enough; empty when they are."""
+
+
+class Moment(Message):
+    """What came of a `MeasureJob`."""
+
+    sps: float
+    """Agent steps per second of training."""
+    start: float
+    """Seconds before the first update, and those that it took longer than the others."""
+    evaluation: float = 0.0
+    """Seconds that both passes of the final evaluation would take."""
+    logged: tuple[str, ...] = ()
+    """The names that the environment logged while it was evaluated, its own; empty where no episode ended."""
+    settled: bool = False
+    """It never logs others."""
 
 
 class StopRequest(Message):
@@ -135,8 +152,8 @@ class Ended(Message):
 
     event: Literal["ended"] = "ended"
     result: ReplicateResult | None = None
-    speed: float | None = None
-    """Steps per second, of a job that measures."""
+    moment: Moment | None = None
+    """Of a job that measures."""
     handover: Handover | None = None
     """Of a job that exports."""
 

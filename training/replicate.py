@@ -22,7 +22,7 @@ import torch
 from lab.paths import SeedPaths
 from lab.records import ReplicateResult, RunState, StopReason, now
 from lab.seeds import evaluation_spans, first_seed, of_config
-from lab.summary import map_metrics
+from lab.summary import COUNTS, map_metrics
 from lab.values import Columns, numbers, parted, text_of
 from training import adapter, build, checkpoints
 from training.envs import devices, file_hash, user_files
@@ -79,6 +79,8 @@ class _Replicate:
         self.notes: list[str] = []
         self.policy: torch.nn.Module | None = None
         self._columns = Columns()
+        self._settled = False
+        """The first log has all names that there will be."""
         self._scores: list[float] = []
         self._reached: float | None = None
         self._process = psutil.Process()
@@ -114,6 +116,7 @@ class _Replicate:
         job, config = self.job, self.config
         _seed_everything(job.seed, self.threads)
         vecenv = self._environments()
+        self._settled = "environment" not in job.variants and adapter.logs_settled(vecenv.driver_env)
         watching = _Watching(vecenv)
         try:
             policy = self.policy = build.policy(config, job.package, vecenv, self.device, job.variants)
@@ -207,10 +210,12 @@ class _Replicate:
     # --- what it tells -------------------------------------------------------------------------------------------
 
     def _log(self, logs: dict[str, Any], step: int) -> None:
-        finite, odd = parted(numbers(logs, several=False) | self._utilization())
+        measured = numbers(logs, several=False) | self._utilization()
+        finite, odd = parted(measured)
         for key in ("losses/policy_loss", "losses/value_loss"):
             if key in odd:
                 raise Diverged(f"{key} became {odd[key]} at step {step:,}")
+        self._require_the_objective(measured)
         self._on_log(self._columns.named({"agent_steps": float(step), **finite}), step)
         raw = finite.get(f"environment/{self.job.score}")
         score = None if raw is None else raw * self.job.score_scale
@@ -222,6 +227,14 @@ class _Replicate:
                 seed=self.job.seed, phase="train", steps=step, total=self.total, sps=finite.get("SPS", 0.0), score=score
             )
         )
+
+    def _require_the_objective(self, logged: dict[str, float]) -> None:
+        """What is never logged can't be scored; else the whole training would be for nothing."""
+        place = "environment/"
+        raw = {name.removeprefix(place): value for name, value in logged.items() if name.startswith(place)}
+        if raw and self._settled and self.job.score not in {*raw, *COUNTS}:
+            known = ", ".join(sorted(map_metrics(raw, self.config.env_name)))
+            raise adapter.Unusable(f"the environment logged no {self.job.score!r} and never will: it logs {known}")
 
     def _is_enough(self, score: float) -> bool:
         target = self.config.autopilot.get("target_score")

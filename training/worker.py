@@ -156,7 +156,7 @@ def _work(connection: socket.socket) -> None:
     elif isinstance(job, MeasureJob):
         from training import measure
 
-        emit(Ended(speed=measure.speed(job)))
+        emit(Ended(moment=measure.moment(job)))
     else:
         emit(Ended(result=train(job, emit, _Requests(requests).stopping)))
 

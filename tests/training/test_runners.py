@@ -15,7 +15,7 @@ from tests.training.conftest import LONG, SHORT, Queue
 from training.fake import FakeRunner
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
-from training.runner import Runner
+from training.runner import ProcessRunner, Runner
 
 BROKEN = """
     import time
@@ -139,6 +139,17 @@ def test_an_objective_that_was_not_measured_fails_the_run(
         assert found.state is RunState.FAILED
         assert "logged no 'nonsense'" in (found.reason or "")
         assert "perf" in (found.reason or "")
+
+
+def test_what_an_environment_never_logs_ends_the_training_with_its_first_log(
+    real: ProcessRunner, queue: Queue, notebook: Notebook, inventory: Inventory
+) -> None:
+    run = queue({"train.total_timesteps": 20_000_000, "autopilot.seeds": 1}, objective="nonsense:max")
+    found = train_run(notebook, real, inventory, run.run_id, lambda _: None)
+    assert found.state is RunState.FAILED
+    assert "the environment logged no 'nonsense' and never will: it logs collision_rate, " in (found.reason or "")
+    (result,) = notebook.results(found)
+    assert result.train_seconds == 0  # it did not train to its end
 
 
 @pytest.mark.parametrize(
