@@ -7,10 +7,10 @@ environment adds up its log by itself, as Ocean's do in C, the evaluation goes o
 weigh next to nothing, and says how much.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,9 @@ class Evaluator:
     def begin(self, policy: torch.nn.Module, seconds: float) -> tuple[float, tuple[str, ...], bool]:
         """Begin a pass, to see how long both would take and what is logged.
 
-        How long episodes will be is not known before the training. They are taken to be as long as the environment
-        lets them be, where a limit of their steps can be seen, since most policies that are trained come near it or
-        are evaluated quickly; else as long as those that end now. Where none does, the task's steps are taken to do.
+        How long a trained policy's episodes will be is not known. They are taken to be as long as those that end now;
+        where the environment limits their steps and that can be seen, half way between these and the limit, which
+        is off by half of it at most. Where neither is known, all steps of the task count, and none beyond them.
 
         Args:
             policy: as for `run`, trained or not.
@@ -200,8 +200,9 @@ def _steps_needed(play: _Play, task: Task, ends: int, weights: dict[str, float])
     """Of each slot, in one pass, by what has been seen of it; see `Evaluator.begin`."""
     env = play.vecenv.driver_env
     if adapter.is_emulated(env):
-        length = adapter.longest_episode(env) or (play.steps * play.agents / ends if ends else math.inf)
-        return min(task.steps, task.episodes * length)
+        limit, now = adapter.longest_episode(env), play.steps * play.agents / ends if ends else None
+        lengths = [length for length in (limit, now) if length]
+        return min(task.steps, task.episodes * fmean(lengths)) if lengths else task.steps
     each = _episodes(ends, weights) * task.steps / play.steps
     enough = (times for times in range(1, LONGEST) if play.agents / (play.agents + times * each) < UNFINISHED)
     return task.steps * (next(enough, LONGEST) if each else 1)
