@@ -14,6 +14,7 @@ import typer
 
 from agent.commands import machine, proposals, runs, sessions
 from lab.errors import AutopilotError
+from lab.files import FULL, full_text
 from lab.text import plain
 
 app = typer.Typer(
@@ -105,6 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of our output has gone: `autopilot runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _fail(full_text(error, Path(error.filename or "the workspace")), 1)
 
 
 def _fail(message: str, code: int) -> None:

@@ -29,7 +29,7 @@ from agent.standing import standing
 from agent.thinking import Thinker, Thought
 from lab.costs import paces
 from lab.errors import AutopilotError, InvalidInput
-from lab.files import write_model
+from lab.files import FULL, full_text, write_model
 from lab.inventory import Inventory
 from lab.judgement import exhausted, reached
 from lab.notebook import Notebook, active_time
@@ -37,7 +37,7 @@ from lab.paths import SessionPaths
 from lab.proposals import Proposals
 from lab.records import Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
 from training.protocol import Progress
-from training.run import FULL, Options, Stopped, full_disk_text, train_run
+from training.run import Options, Stopped, train_run
 from training.runner import Runner
 
 POLL = 0.2
@@ -352,7 +352,7 @@ class Session:
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FULL:
-                full = full_disk_text(self.notebook.workspace)
+                full = f"{full_text(error, self.notebook.workspace.root)}, then 'autopilot resume' goes on"
                 self.journal.tell("failed", full)
                 raise AutopilotError(full) from error
             self.journal.event("broke", why=f"{type(error).__name__}: {error}"[:500])

@@ -1,6 +1,5 @@
 """That one session at most runs in a workspace, and who that is."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.errors import Busy
+from lab.files import owned, owner_of
 from lab.paths import Workspace
 from lab.records import now
 from lab.text import lasting
@@ -23,20 +23,9 @@ def sole_session(workspace: Workspace, session_id: str) -> Iterator[None]:
     Raises:
         Busy: another one is running, with its pid and age.
     """
-    workspace.runs.mkdir(parents=True, exist_ok=True)
-    with workspace.session_lock.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise _busy(workspace, _read(file.read())) from None
-        file.truncate(0)
-        file.write(json.dumps({"session": session_id, "pid": os.getpid(), "since": f"{now():{SINCE}}"}))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
+    told = json.dumps({"session": session_id, "pid": os.getpid(), "since": f"{now():{SINCE}}"})
+    with owned(workspace.session_lock, told, lambda said: _busy(workspace, _read(said))):
+        yield
 
 
 def require_nobody(workspace: Workspace) -> None:
@@ -59,14 +48,8 @@ def _busy(workspace: Workspace, held: dict[str, Any]) -> Busy:
 
 def holder(workspace: Workspace) -> dict[str, Any] | None:
     """Who runs: session, pid, since and age; None where nobody does. All but the last two may be unknown yet."""
-    if not workspace.session_lock.exists():
-        return None
-    with workspace.session_lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _read(file.read())
-    return None
+    said = owner_of(workspace.session_lock)
+    return None if said is None else _read(said)
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """Reading and writing records so that no crash leaves half of one.
 
-A file is written aside, flushed to the disk and renamed; a line is appended with one write call.
+A file is written aside, flushed to the disk and renamed; a line is appended under a lock, whole or not at all.
 """
 
+import errno
 import fcntl
 import json
 import os
+import random
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +22,16 @@ from lab.errors import Busy, Damaged
 from lab.values import storable
 
 Model = TypeVar("Model", bound=BaseModel)
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where no more can be written: a full disk, a quota, a limit on files (`ulimit -f`)."""
+
+
+def full_text(error: OSError, place: Path) -> str:
+    """What is wrong and what helps, for an error of `FULL`."""
+    if error.errno == errno.EFBIG:
+        return f"a file in {place} may not grow any larger: raise the limit ('ulimit -f')"
+    return f"the disk of {place} is full: make room"
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -107,18 +120,47 @@ def _upgraded(path: Path, content: bytes, kind: type[Model]) -> Model | None:
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Add one JSON line with a single write, so that readers and other writers never see half of it."""
+    """Add one JSON line, durable when this returns.
+
+    Raises:
+        OSError: it could not be written, such as on a full disk; the file is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(storable(value), ensure_ascii=False) + "\n").encode()
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # what is taken back must not be what another process has just added
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
             line = b"\n" + line  # a crash cut the last one off: it must not take this one with it
-        os.write(handle, line)
-        os.fsync(handle)
+        append_whole(handle, line, durable=True)
     finally:
         os.close(handle)
+
+
+def append_whole(handle: int, data: bytes, *, durable: bool = False) -> None:
+    """Add bytes to the end of a file: all of them, or none.
+
+    The system may take a part of them, as on a disk that is nearly full: the rest is tried, and if that fails the part
+    is taken back.
+
+    Args:
+        handle: opened to append; nobody else may append meanwhile.
+        data: what is added.
+        durable: flush it to the disk.
+
+    Raises:
+        OSError: it could not be written; the file is as it was.
+    """
+    size = os.fstat(handle).st_size
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+        if durable:
+            os.fsync(handle)
+    except BaseException:
+        os.ftruncate(handle, size)
+        raise
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -135,6 +177,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield value
 
 
+PAUSE = 0.001
+"""Seconds at most between two tries to own what others are looking at, which takes them microseconds."""
 TAIL = 16_384
 """Bytes of a line file's end in which its last line is looked for."""
 
@@ -155,35 +199,62 @@ def last_line(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def owned(path: Path, what: str) -> Iterator[None]:
+def owned(path: Path, content: str, busy: Callable[[str], Busy]) -> Iterator[None]:
     """Hold `path` for as long as something is worked on; the system gives it back however the process ends.
 
+    Args:
+        path: the lock's file.
+        content: what others are told of this owner.
+        busy: makes the error from the content that another owner has written, perhaps nothing yet.
+
     Raises:
-        Busy: another process holds it, with its pid.
+        Busy: another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(file.fileno()):
             file.seek(0)
-            raise Busy(f"{what}: process {file.read(20) or 'unknown'} is at it") from None
+            raise busy(file.read())
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(content)
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)
+            fcntl.flock(file, fcntl.LOCK_UN)  # a child between fork and exec has the file open a moment longer
 
 
-def is_owned(path: Path) -> bool:
-    """Some process holds it."""
+def _taken(handle: int) -> bool:
+    """Lock a file for this process alone; False if another one has.
+
+    Whoever looks shares the lock for a moment. Where it can be shared nobody has it, so it is tried again, after a
+    pause of random length: two who try at once are in each other's way.
+    """
+    while True:
+        if _flocked(handle, fcntl.LOCK_EX):
+            return True
+        if not _flocked(handle, fcntl.LOCK_SH):
+            return False
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - no secret
+
+
+def _flocked(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def owner_of(path: Path) -> str | None:
+    """What the process that holds `path` has written there, perhaps nothing yet; None while nobody holds it."""
     try:
         with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None if _flocked(file.fileno(), fcntl.LOCK_SH) else file.read()
     except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+        return None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from lab.config import Config, diff
 from lab.curves import compact
 from lab.environments import objective_of, task_of
 from lab.errors import AutopilotError, Damaged, InvalidInput, NotFound, Problem, refused
-from lab.files import append_line, is_owned, locked, read_model, write_atomic, write_json, write_model
+from lab.files import append_line, locked, owner_of, read_model, write_atomic, write_json, write_model
 from lab.index import Index, of_group
 from lab.lineage import control, is_control, resolve
 from lab.paths import RunPaths, Workspace
@@ -271,7 +271,7 @@ class Notebook:
 
     def interrupted(self, run: RunRecord) -> bool:
         """It says that it is being trained, but the process that did has gone."""
-        return run.state is RunState.RUNNING and not is_owned(self.workspace.run(run.run_id).owner)
+        return run.state is RunState.RUNNING and owner_of(self.workspace.run(run.run_id).owner) is None
 
     def update(self, run_id: str, **changes: Any) -> RunRecord:
         """Change fields of a run's record; a run that has ended never changes again."""
@@ -290,7 +290,7 @@ class Notebook:
         pruning: Pruning | None = None,
         at: datetime | None = None,
     ) -> RunRecord:
-        """Record the end of a run from its replicates: summary, final state, verdict.
+        """Record the end of a run from its replicates: summary and final state; its verdict is for `judge`.
 
         A run finishes only when every replicate did and its objective was measured; else it takes the state and
         the reason of the first replicate that did not. `at` is when its training ended; now if not given.
@@ -319,9 +319,7 @@ class Notebook:
             return self.fail(run_id, bad.state, f"seed {bad.seed}: {bad.reason}", log_tail=tail, **more)
         config = self.config(run_id)
         write_model(paths.summary, summary_of(record, config, results))
-        record = self.update(run_id, state=RunState.FINISHED, **more)
-        self.judge(record)
-        return record
+        return self.update(run_id, state=RunState.FINISHED, **more)
 
     def fail(self, run_id: str, state: RunState, reason: str, **more: Any) -> RunRecord:
         """Record the end of a run that has no score."""

@@ -4,7 +4,6 @@ Whatever happens, the record says so: a state, a reason, the tail of the log. Wh
 fail; a little space is kept in hand for it.
 """
 
-import errno
 import os
 import shutil
 import threading
@@ -13,8 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lab.environments import objective_of
-from lab.errors import AutopilotError, TrainingFailed
-from lab.files import owned, write_atomic
+from lab.errors import AutopilotError, Busy, TrainingFailed
+from lab.files import FULL, full_text, owned, write_atomic
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
@@ -27,7 +26,6 @@ from training.runner import Plan, Runner
 NEEDED = 32 * 2**20
 """Bytes that must be free on the disk before a training begins."""
 BALLAST = 256 * 2**10
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Result = TypeVar("Result")
 
@@ -86,7 +84,11 @@ def train_run(
         TrainingFailed: the disk is too full to begin, or the training could not be carried out; the run is queued.
     """
     onlooker = _Onlooker(on_progress)
-    with owned(notebook.paths(run_id).owner, f"run {run_id} is being trained"):
+
+    def busy(pid: str) -> Busy:
+        return Busy(f"run {run_id} is being trained: process {pid or 'unknown'} is at it")
+
+    with owned(notebook.paths(run_id).owner, str(os.getpid()), busy):
         for left in reversed(range(ATTEMPTS)):
             again = left > 0
             run = _train(
@@ -142,7 +144,7 @@ def _train(
         _with_room(notebook.workspace, lambda: notebook.update(run_id, state=RunState.QUEUED))
         if not isinstance(error, OSError):
             raise
-        why = full_disk_text(notebook.workspace) if error.errno in FULL else str(error)
+        why = full_text(error, notebook.workspace.root) if error.errno in FULL else str(error)
         raise TrainingFailed(f"run {run_id}: the training could not be carried out: {why}") from error
     if options.requeue and (should_stop() and _unfinished(record, done, results)):
         notebook.update(run_id, state=RunState.QUEUED)
@@ -158,10 +160,16 @@ def _train(
         raise
     done |= {result.seed: _final(result) if killed else result for result in results}
     ended = [done[seed] for seed in record.seeds if seed in done]
-    return _with_room(
-        notebook.workspace,
-        lambda: notebook.finish(run_id, ended, dict(inventory.versions), pruning=pruner.pruning, at=at),
-    )
+
+    def conclude() -> RunRecord:
+        run = notebook.run(run_id)
+        if not run.state.ended:  # else a first try came as far as that
+            run = notebook.finish(run_id, ended, dict(inventory.versions), pruning=pruner.pruning, at=at)
+        if run.state is RunState.FINISHED:
+            notebook.judge(run)
+        return run
+
+    return _with_room(notebook.workspace, conclude)
 
 
 def _final(result: ReplicateResult) -> ReplicateResult:
@@ -222,11 +230,6 @@ class _Pruner:
             f" {found.median:.4g}"
         )
         return StopReason(state=RunState.PRUNED, reason=reason)
-
-
-def full_disk_text(workspace: Workspace) -> str:
-    """That the disk is full, and what to do about it."""
-    return f"the disk of {workspace.root} is full: make room, then 'autopilot resume' goes on"
 
 
 def _require_space(workspace: Workspace) -> None:

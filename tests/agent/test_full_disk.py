@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lab.notebook import Notebook
 from lab.paths import Workspace
 from lab.proposals import Proposals
 from lab.records import Budgets, ReplicateResult, RunState, SessionRecord, now
-from tests.conftest import ENV
+from tests.conftest import ENV, RunMaker
 from training.fake import FakeRunner
 from training.runner import Plan
 
@@ -78,3 +79,20 @@ def test_a_full_disk_ends_it_with_one_line_and_nothing_is_lost(small_disk: Path,
     assert len({run.proposal for run in runs[1:]}) == 3
     assert len(proposals.all()) >= 4
     assert proposals.damaged == {}
+
+
+def test_a_verdict_that_finds_no_room_is_given_once_there_is(make_run: RunMaker, notebook: Notebook) -> None:
+    first, path = make_run(), notebook.workspace.verdicts
+    padded = path.read_bytes().rstrip(b"\n") + b" " * 2**21 + b"\n"  # larger than any other file
+    path.write_bytes(padded)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(padded) + 5, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            make_run({"train.ent_coef": 0.02}, parent=first.run_id)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == padded
+    second = notebook.runs()[-1]
+    assert second.state is RunState.FINISHED
+    assert notebook.judge(second) == notebook.verdict(second.run_id) is not None

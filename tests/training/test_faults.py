@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from lab.config import Config
+from lab.curves import run_curves
 from lab.errors import TrainingFailed
 from lab.inventory import Inventory
 from lab.notebook import Notebook
@@ -219,9 +220,8 @@ def test_a_disk_that_fills_while_it_trains(
     workspace = Workspace(small_disk)
     workspace.create()
     notebook = Notebook(workspace)
-    run = notebook.create(
-        config.with_overrides({**LONG, "autopilot.seeds": 1}), {}, preset="quick", objective="perf:max", arm="person"
-    )
+    changes = {**LONG, "autopilot.seeds": 1, "train.checkpoint_interval": 10}
+    run = notebook.create(config.with_overrides(changes), {}, preset="quick", objective="perf:max", arm="person")
     filler = small_disk / "filler"
 
     def fill(progress: Progress) -> None:
@@ -243,6 +243,34 @@ def test_a_disk_that_fills_while_it_trains(
     filler.unlink()
     again = train_run(notebook, real, inventory, "next", lambda _: None, lambda: True, Options(requeue=False))
     assert again.state is RunState.KILLED
+
+
+def test_a_disk_that_is_full_for_a_while_costs_points_of_the_curve_alone(
+    small_disk: Path, real: ProcessRunner, inventory: Inventory, config: Config
+) -> None:
+    workspace = Workspace(small_disk)
+    workspace.create()
+    notebook = Notebook(workspace)
+    changes = {"train.total_timesteps": 2_000_000, "autopilot.seeds": 1, "train.checkpoint_interval": 10_000}
+    run = notebook.create(config.with_overrides(changes), {}, preset="quick", objective="perf:max", arm="person")
+    filler, seen = small_disk / "filler", list[Progress]()
+
+    def fill(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == 6:
+            filler.unlink()
+        elif len(seen) < 6:
+            with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(os.urandom(4096))
+
+    found = train_run(notebook, real, inventory, run.run_id, fill)
+    assert found.state is RunState.FINISHED
+    (result,) = notebook.results(found)
+    assert any("of its curves could not be written" in note for note in result.notes)
+    steps = run_curves(notebook.paths(run.run_id), run.seeds)[run.seeds[0]]["losses/entropy"].steps
+    logged = [p.steps for p in seen if p.phase == "train"]
+    assert set(logged[8:]) <= set(steps) < set(logged)  # each line after the gap can be read
 
 
 # --- processes ---------------------------------------------------------------------------------------------------
