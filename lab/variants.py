@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from lab.config import Config
 from lab.errors import refused
+from lab.modules import check_importable
 from lab.paths import Workspace
 from lab.records import Variant
 from lab.space import VARIANT_KEYS
@@ -29,12 +30,16 @@ def declared(workspace: Workspace) -> Variants:
     """What the workspace declares.
 
     Raises:
-        InvalidInput: a variant is not written as it has to be.
+        InvalidInput: a variant is not written as it has to be, or another module has the name of its module.
     """
     tables = settings(workspace).get("variants", {})
     if not isinstance(tables, Mapping):
         raise refused("variants", tables, "is not a table", "[variants.policy.NAME]")
-    return {str(kind): _named(str(kind), named) for kind, named in tables.items()}
+    found = {str(kind): _named(str(kind), named) for kind, named in tables.items()}
+    for kind, variants in found.items():
+        for name, variant in variants.items():
+            check_importable(f"variants.{kind}.{name}.call", variant.call, workspace.root)
+    return found
 
 
 def _named(kind: str, named: object) -> dict[str, Variant]:

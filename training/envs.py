@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from lab.inventory import Environment, Inventory
+from lab.modules import hint
 from training import adapter
 
 # Environments that can't be trained from this wheel although it has an ini for them.
@@ -94,7 +95,7 @@ def _other(name: str, workspace: Path | None) -> Environment:
         built = _built(name, {}, "num_envs" in arguments)
     except Exception as error:  # noqa: BLE001 - recorded: the user's own code may raise anything
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        return Environment(name=name, refused=what[:300])
+        return Environment(name=name, refused=what[:300] + hint(error, workspace))
     return Environment(
         name=name,
         constructor=_plain(arguments),

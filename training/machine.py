@@ -18,6 +18,7 @@ from lab.errors import Damaged, TrainingFailed
 from lab.files import read_model, write_model
 from lab.inventory import Environment, Inventory
 from lab.limits import declared as declared_limits
+from lab.modules import GYMNASIUM, check_importable
 from lab.paths import Workspace, cache_dir
 from lab.validate import memory_of
 from lab.variants import Variants, declared
@@ -53,10 +54,13 @@ def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None
 
     Raises:
         TrainingFailed: no worker could make it.
-        InvalidInput: the variants that the workspace declares can't be read.
+        InvalidInput: the variants that the workspace declares can't be read, or Python has another module for one that
+            the workspace has.
     """
     variants, limits = (declared(workspace), declared_limits(workspace)) if workspace else ({}, {})
     wanted = set(build)
+    for name in wanted if workspace else ():
+        check_importable("env", name, workspace.root)
     found = _known(wanted, workspace, timeout)
     overlaid = {
         name: environment.model_copy(update={"variants": _for(variants, name), "limits": limits})
@@ -87,7 +91,7 @@ def _outdated(name: str, known: Environment | None, workspace: Path | None) -> b
     """It has to be looked at: never built, or the user's and perhaps not the same (what was refused may be mended)."""
     if known is None or known.refused is not None:
         return ":" in name
-    if ":" not in name or name.startswith("gymnasium:"):
+    if ":" not in name or name.startswith(GYMNASIUM):
         return not _built(known)
     here = workspace is not None and all(Path(path).is_relative_to(workspace) for path in known.sources)
     return not known.sources or not here or any(_hash(path) != digest for path, digest in known.sources.items())

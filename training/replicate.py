@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import torch
 
+from lab.modules import hint
 from lab.paths import SeedPaths
 from lab.records import ReplicateResult, RunState, StopReason, now
 from lab.seeds import evaluation_spans, first_seed, of_config
@@ -101,7 +102,8 @@ class _Replicate:
             diverged = isinstance(error, Diverged) or (self.policy is not None and not _finite(self.policy))
             text = str(error) if plain else f"{type(error).__name__}: {error}"
             state = RunState.DIVERGED if diverged else RunState.FAILED
-            return self._result(state, " ".join(text_of(text).split())[:500] or "no message")
+            text = " ".join(text_of(text).split())[:500] or "no message"
+            return self._result(state, text + hint(error.__cause__ or error, self.job.workspace))
 
     def _result(self, state: RunState, reason: str | None = None) -> ReplicateResult:
         if state is not RunState.FINISHED:
