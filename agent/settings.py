@@ -24,15 +24,16 @@ def find_workspace(given: Path | None) -> Workspace:
     """The folder that runs and proposals lie in.
 
     Args:
-        given: by flag or environment; else the nearest folder upward that holds both, else the checkout that this
-            program runs from, else the current folder.
+        given: by flag or environment; else the nearest folder upward that has an autopilot.toml or holds both, else
+            the checkout that this program runs from, else the current folder.
     """
     if given is not None:
         return Workspace(given.expanduser().absolute())
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / "runs").is_dir() and (folder / "proposals").is_dir():
-            return Workspace(folder)
+        place = Workspace(folder)
+        if place.settings.is_file() or (place.runs.is_dir() and place.proposals.is_dir()):
+            return place
     checkout = Path(__file__).resolve().parent.parent
     return Workspace(checkout if (checkout / "pyproject.toml").exists() else here)
 

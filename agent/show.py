@@ -20,6 +20,7 @@ from lab.claims.checking import MARKS, Checked
 from lab.environments import objective_of
 from lab.inventory import Environment
 from lab.notebook import Notebook
+from lab.paths import Workspace
 from lab.proposals import Proposals
 from lab.questions import Questions
 from lab.records import Confirmation, Proposal, ReplicateResult, RunRecord
@@ -29,6 +30,12 @@ from lab.values import storable
 
 LINE = 6
 """Relatives that are named."""
+
+
+def say_where(workspace: Workspace) -> None:
+    """Name the workspace before something is done there: which one it is depends on where the command was given."""
+    sys.stdout.write(f"workspace {plain(str(workspace.root), 1000)}\n")
+    sys.stdout.flush()
 
 
 def emit_json(value: Any) -> None:

@@ -44,7 +44,7 @@ def main() -> None:
             shutil.copytree(runs / name / "plots", HOUR / "plots" / f"candidate-{number}")
         links = {name: f"[report](candidate-{number}.md)" for number, name in enumerate(kept, start=1)}
         (HOUR / "digest.md").write_text(LINK.sub(lambda found: links.get(found[1], "report"), digest))
-        announced = done.stdout.partition(f"session {session.name} begins")[0].rstrip()
+        announced = done.stdout.partition(f"session {session.name} begins")[0].replace(folder, "~/nights").rstrip()
         (HOUR / "preflight.txt").write_text(f"$ autopilot {' '.join(command)}\n{announced}\n")
 
 

@@ -253,7 +253,7 @@ def owner_of(path: Path) -> str | None:
     try:
         with path.open() as file:
             return None if _flocked(file.fileno(), fcntl.LOCK_SH) else file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

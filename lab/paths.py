@@ -241,7 +241,7 @@ class ExportPaths:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with `runs/` and `proposals/`."""
+    """A folder with `runs/` and `proposals/`, or with an `autopilot.toml` and not yet anything else."""
 
     root: Path
 

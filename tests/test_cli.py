@@ -13,6 +13,7 @@ from pathlib import Path
 import pyte
 import pytest
 
+from agent.settings import find_workspace
 from lab.files import read_lines
 from lab.notebook import Notebook
 from lab.paths import Workspace
@@ -150,6 +151,35 @@ def test_train_for_real(cli: Cli, workspace: Workspace) -> None:
     shown = cli("show", run.run_id, "--json").json()
     assert shown["config"]["train"]["total_timesteps"] == 65536
     assert shown["summary"]["metrics"]["perf"]["mean"] == listed[0]["score"]["mean"]
+
+
+@pytest.mark.parametrize("made", [["autopilot.toml"], ["runs/", "proposals/"]])
+def test_the_nearest_workspace_upward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[str]) -> None:
+    outer, inner = tmp_path / "outer", tmp_path / "outer" / "projects" / "inner"
+    (inner / "src").mkdir(parents=True)
+    (outer / "autopilot.toml").touch()
+    monkeypatch.chdir(inner / "src")
+    assert find_workspace(None).root == outer
+    for name in made:
+        (inner / name).mkdir() if name.endswith("/") else (inner / name).touch()
+    assert find_workspace(None).root == inner
+    assert find_workspace(tmp_path).root == tmp_path
+
+
+def test_what_trains_says_first_where(tmp_path: Path) -> None:
+    (tmp_path / "autopilot.toml").write_text("[start]\nmax-runs = 1\n[train]\nseeds = 1\n")
+    (tmp_path / "src").mkdir()
+    program = Path(sys.executable).with_name("autopilot")
+    for command in (["start", "--approve", "auto"], ["train"], ["train", "--json"]):
+        done = subprocess.run(
+            [program, *command, *SHORT], cwd=tmp_path / "src", capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        if "--json" in command:
+            json.loads(done.stdout)
+        else:
+            assert done.stdout.splitlines()[0] == f"workspace {tmp_path}"
+    assert len(Notebook(Workspace(tmp_path)).runs()) == 3
 
 
 @pytest.mark.slow

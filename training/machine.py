@@ -59,8 +59,9 @@ def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None
     """
     variants, limits = (declared(workspace), declared_limits(workspace)) if workspace else ({}, {})
     wanted = set(build)
-    for name in wanted if workspace else ():
-        check_importable("env", name, workspace.root)
+    if workspace is not None:
+        for name in wanted:
+            check_importable("env", name, workspace.root)
     found = _known(wanted, workspace, timeout)
     overlaid = {
         name: environment.model_copy(update={"variants": _for(variants, name), "limits": limits})

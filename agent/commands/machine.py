@@ -34,11 +34,13 @@ def probe(
     from agent.launch import prepare
     from agent.live import MeasurementTable, print_preset
     from agent.probing import Probing
-    from agent.show import emit_json
+    from agent.show import emit_json, say_where
     from agent.signals import Stopping
 
     workspace: Workspace = context.obj
     inventory, config, _ = prepare(workspace, env, preset, None, None, settings)
+    if not as_json:
+        say_where(workspace)
     table = MeasurementTable(silent=as_json)
     given = assignments(settings)
     with Stopping() as stopping, table:

@@ -47,6 +47,7 @@ def train(
 ) -> None:
     """Train one config, without an agent."""
     from agent.launch import Manner, prepare, train_control, train_once
+    from agent.show import say_where
     from lab.notebook import Notebook
 
     workspace: Workspace = context.obj
@@ -56,11 +57,15 @@ def train(
         if settings or seeds is not None:
             rule, valid = "changes nothing of the run that it is a control of", "no --set and no --seeds"
             raise InvalidInput([Problem(key="control-of", value=control_of, rule=rule, valid=valid)])
+        if not as_json:
+            say_where(workspace)
         tell(Notebook(workspace), train_control(workspace, control_of, run_id, manner), as_json=as_json)
         typer.echo(f"'autopilot compare {control_of}' compares the two", err=True)
         return
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     fields = {"preset": preset, "objective": goal, "run_id": run_id}
+    if not as_json:
+        say_where(workspace)
     run = train_once(workspace, inventory, config, assignments(settings), manner, **fields)
     tell(Notebook(workspace), run, as_json=as_json)
 
@@ -84,8 +89,10 @@ def confirm(
 ) -> None:
     """Train a run and the incumbent on fresh seeds until it is clear whether it takes that place."""
     from agent.launch import Manner, confirm_run
-    from agent.show import emit_json, print_confirmation
+    from agent.show import emit_json, print_confirmation, say_where
 
+    if not as_json:
+        say_where(context.obj)
     found = confirm_run(context.obj, run, min_effect, Manner(silent=as_json, parallel=parallel))
     emit_json(found.model_dump(mode="json")) if as_json else print_confirmation(found)
 

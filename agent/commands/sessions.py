@@ -82,6 +82,7 @@ def start(
     """
     from agent.launch import prepare
     from agent.night import Night, the_same_again
+    from agent.show import say_where
     from agent.sole import require_nobody
     from lab.environments import check_reachable, task_of
     from lab.presets import names
@@ -120,6 +121,7 @@ def start(
     )
     before = None if new else the_same_again(workspace, record)
     night = Night(workspace, inventory, before or record)
+    say_where(workspace)
     if before is not None:
         typer.echo(f"session {before.session_id} with these options was interrupted: it is gone on with (else: --new)")
     else:
@@ -138,6 +140,7 @@ def resume(
     """Go on with an interrupted session, with what is left of its budgets, or train an interrupted run again."""
     from agent.launch import Manner, carry_out, run_to_resume
     from agent.night import Night, session_to_resume
+    from agent.show import say_where
     from agent.sole import require_nobody
     from lab.notebook import Notebook
     from training.machine import load_inventory
@@ -145,11 +148,13 @@ def resume(
     run = run_to_resume(context.obj, name) if name else None
     if run is not None:
         inventory = load_inventory([run.env_name], context.obj)
+        say_where(context.obj)
         tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Manner()), as_json=False)
         return
     require_nobody(context.obj)
     record = session_to_resume(context.obj, name)
     night = Night(context.obj, load_inventory([record.env_name], context.obj), record)
+    say_where(context.obj)
     night.detach() if detach else night.go()
 
 
