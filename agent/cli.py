@@ -3,6 +3,7 @@
 Exit status: 0 done, 1 it failed, 2 the call or the config is wrong. An error is one line on standard error.
 """
 
+import errno
 import io
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.commands import machine, proposals, runs, sessions
-from lab.errors import AutopilotError
+from lab.errors import AutopilotError, no_more_text
 from lab.files import FULL, full_text
 from lab.text import plain
 
@@ -107,9 +108,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except OSError as error:
+        if error.errno == errno.EAGAIN:
+            _fail(no_more_text(error), 1)
         if error.errno not in FULL:
             raise
         _fail(full_text(error, Path(error.filename or "the workspace")), 1)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        _fail(no_more_text(error), 1)
 
 
 def _fail(message: str, code: int) -> None:

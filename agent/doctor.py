@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from lab.errors import AutopilotError
+from lab.errors import AutopilotError, InvalidInput
 from lab.inventory import Inventory
 from lab.paths import Workspace, existing
 from training.machine import load_inventory, missing, usable_cores
@@ -39,14 +39,15 @@ def examine(workspace: Workspace) -> tuple[list[Check], Inventory | None]:
     absent = missing()
     packages = ", ".join(f"{name} {_version(name)}" for name in SHOWN)
     checks.append(Check("packages", not absent, packages, f"missing {', '.join(absent)}: make install"))
-    inventory, fault = None, "not tried"
+    inventory, fault, remedy = None, "not tried", "make clean install"
     if not absent:
         try:
             inventory = load_inventory(workspace=workspace)
         except AutopilotError as error:
             fault = str(error)
+            remedy = "set right what it names" if isinstance(error, InvalidInput) else remedy
     if inventory is None:
-        checks.append(Check("training", False, fault, "make clean install"))
+        checks.append(Check("training", False, fault, remedy))
     else:
         cores = usable_cores()
         device = (

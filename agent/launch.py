@@ -1,5 +1,7 @@
 """What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +22,7 @@ from lab.records import Confirmation, RunRecord, RunState
 from lab.validate import check_config, check_overrides
 from lab.variants import chosen
 from training.machine import load_inventory
-from training.run import Options, train_run
+from training.run import Options, require_space, train_run
 from training.runner import ProcessRunner
 
 Mirror = Literal["tensorboard", "wandb"]
@@ -83,11 +85,13 @@ def train_once(
 
     Raises:
         InvalidInput: the name is taken.
+        TrainingFailed: it can't be begun: no room, no process.
     """
     workspace.create()
-    variants = chosen(config, inventory.environment(config.env_name).variants)
-    run = Notebook(workspace).create(config, overrides, arm="person", variants=variants, **fields)
-    return carry_out(workspace, inventory, run, manner)
+    with _ready(workspace, inventory, config, manner) as runner:
+        variants = chosen(config, inventory.environment(config.env_name).variants)
+        run = Notebook(workspace).create(config, overrides, arm="person", variants=variants, **fields)
+        return _trained(workspace, inventory, run, manner, runner)
 
 
 def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, manner: Manner) -> RunRecord:
@@ -97,9 +101,26 @@ def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, manner
         Busy: another process trains it.
         TrainingFailed: it could not be begun; it stays queued.
     """
-    notebook, runner = Notebook(workspace), ProcessRunner(manner.parallel)
-    runner.warm(notebook.config(run.run_id), inventory.devices[0])
-    view = SilentView() if manner.silent else make_view()
+    with _ready(workspace, inventory, Notebook(workspace).config(run.run_id), manner) as runner:
+        return _trained(workspace, inventory, run, manner, runner)
+
+
+@contextmanager
+def _ready(workspace: Workspace, inventory: Inventory, config: Config, manner: Manner) -> Iterator[ProcessRunner]:
+    """A runner that has begun to get ready: made before a run is queued, since it may not come to that."""
+    require_space(workspace)
+    runner = ProcessRunner(manner.parallel)
+    try:
+        runner.warm(config, inventory.devices[0])
+        yield runner
+    finally:
+        runner.close()
+
+
+def _trained(
+    workspace: Workspace, inventory: Inventory, run: RunRecord, manner: Manner, runner: ProcessRunner
+) -> RunRecord:
+    notebook, view = Notebook(workspace), SilentView() if manner.silent else make_view()
     try:
         with Stopping() as stopping:
             view.training(run, f"{run.env_name}, {run.preset}")
@@ -109,7 +130,6 @@ def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, manner
         notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
         raise
     finally:
-        runner.close()
         view.close()
 
 
@@ -136,11 +156,12 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, manner: M
     config = config.without_seed()
     inventory = load_inventory([run.env_name], workspace)
     check_config(config, inventory)
-    made = notebook.create(
-        config, {}, preset=run.preset, objective=run.objective, arm="control", run_id=run_id, parent=run.resume.run_id,
-        task=run.task, variants=notebook.run(run.resume.run_id).variants, resume=run.resume,
-    )  # fmt: skip
-    return carry_out(workspace, inventory, made, manner)
+    with _ready(workspace, inventory, config, manner) as runner:
+        made = notebook.create(
+            config, {}, preset=run.preset, objective=run.objective, arm="control", run_id=run_id, task=run.task,
+            parent=run.resume.run_id, variants=notebook.run(run.resume.run_id).variants, resume=run.resume,
+        )  # fmt: skip
+        return _trained(workspace, inventory, made, manner, runner)
 
 
 def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manner: Manner) -> Confirmation:

@@ -13,7 +13,7 @@ from agent.choice import BASELINE_SEEDS
 from lab.config import Config, derive
 from lab.costs import Pace, Paces, paces
 from lab.environments import objective_of
-from lab.errors import AutopilotError, refused
+from lab.errors import AutopilotError, TrainingFailed, refused
 from lab.files import read_model
 from lab.index import of_group
 from lab.inventory import Inventory
@@ -29,7 +29,7 @@ from lab.text import lasting, plain, short
 from training.machine import room_for
 from training.probe import Probe
 from training.protocol import Moment
-from training.run import NEEDED
+from training.run import NEEDED, limit_text
 from training.runner import ProcessRunner
 
 TOKENS = 50_000
@@ -72,6 +72,7 @@ class Preflight:
 
         Raises:
             InvalidInput: the disk has no room for it.
+            TrainingFailed: its files may not grow as large as they have to.
             ModelError: the endpoint does not answer, or its model can't do this work.
         """
         self._begins_alike()
@@ -270,6 +271,8 @@ class Preflight:
         )
 
     def _disk(self) -> str:
+        if limited := limit_text():
+            raise TrainingFailed(limited)
         place = existing(self.notebook.workspace.runs)
         free, each = shutil.disk_usage(place).free, self._bytes_each()
         if free < NEEDED:

@@ -7,6 +7,7 @@ A table per command holds defaults for its options, by their long names:
     hours = 8
 """
 
+import contextlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,30 @@ def find_workspace(given: Path | None) -> Workspace:
     Args:
         given: by flag or environment; else the nearest folder upward that has an autopilot.toml or holds both, else
             the checkout that this program runs from, else the current folder.
+
+    Raises:
+        InvalidInput: it can't be told which one that is, or no record could hold its path.
     """
-    if given is not None:
-        return Workspace(given.expanduser().absolute())
-    here = Path.cwd()
+    try:
+        found = Workspace(given.expanduser().absolute()) if given is not None else _nearest(Path.cwd())
+        str(found.root).encode()
+    except UnicodeEncodeError as error:
+        raise refused(
+            "workspace", error.object, "is a path that is not UTF-8", "a folder without such a name"
+        ) from None
+    except (OSError, RuntimeError) as error:  # the current folder is gone; ~ without HOME and without an account
+        raise refused(
+            "workspace", str(given or "."), f"can't be found ({error})", "--workspace with a full path"
+        ) from None
+    return found
+
+
+def _nearest(here: Path) -> Workspace:
     for folder in (here, *here.parents):
         place = Workspace(folder)
-        if place.settings.is_file() or (place.runs.is_dir() and place.proposals.is_dir()):
-            return place
+        with contextlib.suppress(PermissionError):  # a folder that may not be looked into is nobody's workspace
+            if place.settings.is_file() or (place.runs.is_dir() and place.proposals.is_dir()):
+                return place
     checkout = Path(__file__).resolve().parent.parent
     return Workspace(checkout if (checkout / "pyproject.toml").exists() else here)
 

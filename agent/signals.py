@@ -10,7 +10,10 @@ PAUSING = signal.SIGUSR1
 
 
 class Stopping:
-    """Ctrl-C, SIGTERM or a closed terminal once: the event is set, for a clean stop. Twice: KeyboardInterrupt, now."""
+    """Ctrl-C, SIGTERM or a closed terminal once: the event is set, for a clean stop. Twice: KeyboardInterrupt, now.
+
+    A signal that was ignored when the program was started stays so: `nohup`, and jobs in the background of a script.
+    """
 
     def __init__(self, event: threading.Event | None = None, pause: threading.Event | None = None) -> None:
         """Set this one, or a new one; `pause` is set by SIGUSR1, which else does the same as the others."""
@@ -28,7 +31,8 @@ class Stopping:
             else:
                 event.set()
 
-        self._before = {number: signal.signal(number, handle) for number in (*STOPPING, PAUSING)}
+        heeded = [n for n in (*STOPPING, PAUSING) if signal.getsignal(n) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, handle) for number in heeded}
         return event
 
     def __exit__(self, *_: object) -> None:

@@ -84,3 +84,8 @@ class Damaged(AutopilotError):
 
 class TrainingFailed(AutopilotError):
     """The training process ended without a result, or could not be started."""
+
+
+def no_more_text(error: OSError | RuntimeError) -> str:
+    """What the system says where it starts no further process or thread, and what helps."""
+    return f"{error}: end other processes, or raise the limit ('ulimit -u')"

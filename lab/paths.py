@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.errors import InvalidInput, NotFound, Problem
+from lab.errors import InvalidInput, NotFound, Problem, refused
 
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,79}")
 
@@ -55,8 +55,23 @@ def slug(name: str) -> str:
 
 
 def cache_dir() -> Path:
-    """What can be made again at any time and belongs to the machine, not to a workspace."""
-    return Path(os.environ.get("AUTOPILOT_CACHE") or Path.home() / ".cache" / "autopilot")
+    """The folder of what can be made again at any time and belongs to the machine, not to a workspace; made if needed.
+
+    Raises:
+        InvalidInput: there is none that may be written to.
+    """
+    given = os.environ.get("AUTOPILOT_CACHE")
+    try:
+        place = Path(given) if given else Path.home() / ".cache" / "autopilot"
+        str(place).encode()
+        place.mkdir(parents=True, exist_ok=True)
+        if os.access(place, os.W_OK | os.X_OK):
+            return place
+        why = f"{place} can't be written to"
+    except (OSError, RuntimeError, UnicodeEncodeError) as error:  # no HOME, and no account that says where it is
+        why = str(error)
+    rule = f"no folder for what is known of this machine can be written ({why})"
+    raise refused("AUTOPILOT_CACHE", given, rule, "a folder that you may write to, as in AUTOPILOT_CACHE=DIR")
 
 
 @dataclass(frozen=True)

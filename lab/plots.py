@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lab.curves import Array, Curve
+from lab.paths import cache_dir
 from lab.predictions import Scored
 from lab.space import Scale
 
@@ -55,9 +57,9 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> None:
         ylabel: the metric, with its unit.
     """
     bands = [band for band in bands if band.curves]
+    figure, (axes,) = _figure(7.2, 3.6, above=0.4)
     from matplotlib.ticker import EngFormatter
 
-    figure, (axes,) = _figure(7.2, 3.6, above=0.4)
     for band, color in zip(bands, COLORS, strict=False):
         steps, stack = _aligned(band.curves)
         axes.fill_between(steps, stack.min(axis=0), stack.max(axis=0), color=color, alpha=0.18, linewidth=0)
@@ -236,6 +238,7 @@ def _figure(width: float, height: float, panels: int = 1, above: float = 0.1) ->
         panels: how many.
         above: room for a legend.
     """
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_dir() / "matplotlib"))  # its own choice may not be writable
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=130)

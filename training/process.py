@@ -20,7 +20,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from lab.errors import AutopilotError
+from lab.errors import AutopilotError, TrainingFailed, no_more_text
 from lab.paths import cache_dir
 from lab.records import StopReason
 from lab.text import plain
@@ -39,18 +39,26 @@ class Launched:
     """A Python process of ours on the other end of a socket."""
 
     def __init__(self, role: str, threads: int, theirs: socket.socket) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        """Start it.
+
+        Raises:
+            TrainingFailed: the system starts no further process.
+        """
         inherited = {key: value for key, value in os.environ.items() if key not in PRIVATE}
         environment = {**inherited, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
         # -P: a folder of the user's that is called training or lab must not be taken for ours.
         command = [sys.executable, "-P", "-m", "training.worker", str(os.getpid()), str(theirs.fileno()), role]
         # Importing PufferLib leaves a link named `resources` in the current folder, which its environments read from.
         place = cache_dir() / f"cwd-{hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]}"
-        place.mkdir(parents=True, exist_ok=True)
-        self.process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said, env=environment,
-            start_new_session=True, cwd=place, pass_fds=[theirs.fileno()],
-        )  # fmt: skip
+        place.mkdir(exist_ok=True)
+        self._said = tempfile.TemporaryFile(dir=place)  # noqa: SIM115 - lives as long as the process
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - our own module
+                command, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said, env=environment,
+                start_new_session=True, cwd=place, pass_fds=[theirs.fileno()],
+            )  # fmt: skip
+        except OSError as error:
+            raise TrainingFailed(f"no training process can be started: {no_more_text(error)}") from error
         theirs.close()
 
     def said(self) -> str:

@@ -4,7 +4,9 @@ Whatever happens, the record says so: a state, a reason, the tail of the log. Wh
 fail; a little space is kept in hand for it.
 """
 
+import contextlib
 import os
+import resource
 import shutil
 import threading
 from collections.abc import Callable
@@ -128,8 +130,9 @@ def _train(
         lower_is_better=direction == "min",
         mirrors=options.mirrors,
     )
-    _require_space(notebook.workspace)
-    threading.Thread(target=_get_ready_to_conclude, daemon=True).start()
+    require_space(notebook.workspace)
+    with contextlib.suppress(RuntimeError):  # no further thread: it will take a moment longer then
+        threading.Thread(target=_get_ready_to_conclude, daemon=True).start()
     pruner = _Pruner(watch(notebook, record, config) if options.prune else None)
     notebook.update(run_id, state=RunState.RUNNING, started=now(), attempt=record.attempt + 1)
 
@@ -142,10 +145,12 @@ def _train(
         results = runner.train(plan, seen, asked) if plan.seeds else []
     except BaseException as error:
         _with_room(notebook.workspace, lambda: notebook.update(run_id, state=RunState.QUEUED))
-        if not isinstance(error, OSError):
+        if not isinstance(error, (OSError, TrainingFailed)):
             raise
-        why = full_text(error, notebook.workspace.root) if error.errno in FULL else str(error)
-        raise TrainingFailed(f"run {run_id}: the training could not be carried out: {why}") from error
+        full = isinstance(error, OSError) and error.errno in FULL
+        why = full_text(error, notebook.workspace.root) if isinstance(error, OSError) and full else str(error)
+        waiting = f"queued again: 'autopilot resume {record.session or run_id}' goes on"
+        raise TrainingFailed(f"run {run_id}: the training could not be carried out: {why} ({waiting})") from error
     if options.requeue and (should_stop() and _unfinished(record, done, results)):
         notebook.update(run_id, state=RunState.QUEUED)
         raise Stopped("stopped on request")
@@ -232,16 +237,38 @@ class _Pruner:
         return StopReason(state=RunState.PRUNED, reason=reason)
 
 
-def _require_space(workspace: Workspace) -> None:
-    """Refuse to begin on a disk that is all but full; keep a little in hand for the record of what goes wrong."""
+def require_space(workspace: Workspace) -> None:
+    """Refuse to begin on a disk that is all but full; keep a little in hand for the record of what goes wrong.
+
+    Raises:
+        TrainingFailed: there is no room.
+    """
+    if limited := limit_text():
+        raise TrainingFailed(limited)
     free = shutil.disk_usage(workspace.runs).free
     if free < NEEDED:
         raise TrainingFailed(
             f"the disk of {workspace.runs} is full: {free / 2**20:.0f} MiB are free, a training needs"
-            f" {NEEDED / 2**20:.0f} MiB; the run waits in the queue"
+            f" {NEEDED / 2**20:.0f} MiB"
         )
     if not workspace.ballast.exists():
-        write_atomic(workspace.ballast, os.urandom(BALLAST))  # random, so that no file system stores it in less
+        try:
+            write_atomic(workspace.ballast, os.urandom(BALLAST))  # random, so that no file system stores it in less
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise TrainingFailed(full_text(error, workspace.runs)) from error
+
+
+def limit_text() -> str | None:
+    """Why the files of this process can't grow as large as a training's; None where they can."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if not 0 <= limit < NEEDED:  # negative, or huge, for none
+        return None
+    return (
+        f"a file may have {limit / 2**20:.2g} MiB at most, a training needs {NEEDED / 2**20:.0f} MiB: raise the limit"
+        " ('ulimit -f')"
+    )
 
 
 def _with_room(workspace: Workspace, record: Callable[[], Result]) -> Result:

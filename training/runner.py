@@ -16,7 +16,7 @@ import psutil
 
 from lab.config import Config
 from lab.environments import metrics_of
-from lab.errors import Damaged
+from lab.errors import Damaged, TrainingFailed
 from lab.files import read_model, write_model
 from lab.inventory import Environment
 from lab.lineage import source_file
@@ -91,6 +91,9 @@ class Runner(Protocol):
         Once `should_stop` answers, replicates end after their present update, or are ended, and no more are begun;
         their results carry the state and the reason of the answer. One whose process somebody else killed, or who said
         what can't be read, is `killed`.
+
+        Raises:
+            TrainingFailed: a process for one can't be started.
         """
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
@@ -246,6 +249,8 @@ class _Replicate:
             return self._end(RunState.KILLED, unreadable)
         last = f": {self.worker.said()}" if not paths.log.exists() else ""
         state = RunState.KILLED if self.worker.was_killed() else RunState.FAILED
+        if state is RunState.FAILED and self.worker.pid is None:  # the machine's fault, not the config's
+            raise TrainingFailed(f"no training process can be started{last}")
         return self._end(state, f"the training process {self.worker.how_it_ended()}{last}")
 
     def _end(self, state: RunState, reason: str) -> ReplicateResult:

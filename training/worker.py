@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from lab.errors import no_more_text
 from lab.files import FULL, append_whole, json_of, write_model
 from lab.paths import SeedPaths
 from lab.records import ReplicateResult, StopReason
@@ -86,9 +87,12 @@ def serve(control: socket.socket) -> None:
             message, handles, _, _ = socket.recv_fds(control, 64, 1)
             if not message:
                 return
-            if os.fork() == 0:
-                control.close()
-                _become_worker(handles[0])
+            try:
+                if os.fork() == 0:
+                    control.close()
+                    _become_worker(handles[0])
+            except OSError as error:  # whoever waits for the worker finds its socket closed, and reads this
+                sys.stderr.write(f"{no_more_text(error)}\n")
             os.close(handles[0])
 
 

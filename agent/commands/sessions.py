@@ -173,7 +173,8 @@ def stop(
     if running["pid"] is None:
         raise AutopilotError("the session is only just starting: try again in a moment")
     session = is_id(running["session"] or "")  # else 'autopilot confirm' is at work
-    os.kill(int(running["pid"]), signal.SIGINT if at_once or not session else PAUSING)
+    # Not SIGINT, which a job in the background of a script ignores.
+    os.kill(int(running["pid"]), signal.SIGTERM if at_once or not session else PAUSING)
     when = "now" if at_once or not session else "after the present run and its analysis"
     typer.echo(f"asked session {running['session']} (process {running['pid']}) to stop {when}")
 

@@ -83,7 +83,7 @@ def test_a_full_disk_ends_it_with_one_line_and_nothing_is_lost(small_disk: Path,
 
 def test_a_verdict_that_finds_no_room_is_given_once_there_is(make_run: RunMaker, notebook: Notebook) -> None:
     first, path = make_run(), notebook.workspace.verdicts
-    padded = path.read_bytes().rstrip(b"\n") + b" " * 2**21 + b"\n"  # larger than any other file
+    padded = path.read_bytes().rstrip(b"\n") + b" " * 2**25 + b"\n"  # larger than any other file
     path.write_bytes(padded)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(padded) + 5, hard))
