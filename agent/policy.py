@@ -204,6 +204,3 @@ def _check_pattern(name: str, pattern: str, space: Space, *, whole: bool) -> Non
         raise refused(name, pattern, "can't be allowed: topology and device never change", "leave it out")
     if pattern == RESUME_FROM:
         raise refused(name, pattern, "can't be allowed: warm starts wait for a person", "leave it out")
-
-
-# --- in words --------------------------------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
 
 
 def print_comparison(found: dict[str, Any]) -> None:
-    """Print what `tools.reading.comparison` says of two runs."""
+    """Print what `agent.comparing.compared` says of two runs."""
     from rich.text import Text
 
     effect = "" if found["effect"] is None else difference_text(found["effect"], found["low"], found["high"])
