@@ -1,8 +1,10 @@
 """What a session is going to do, said before it does it; and whether it can: disk, device, endpoint."""
 
+import difflib
 import math
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -180,7 +182,8 @@ class Preflight:
         known = map_metrics(raw, env)
         if not raw or metric in {*known, *COUNTS}:
             return ""
-        if all(moment.settled for moment in moments):
+        # Of one's own environments others may come with rarer episodes, but not others that are spelt almost the same.
+        if all(moment.settled for moment in moments) or _is_misspelt(metric, known):
             raise refused("objective", metric, f"is nothing that {env} logs", " | ".join(sorted(known)))
         seen = plain(", ".join(sorted(known)), 500)
         return f"; no episode has logged {metric} so far, but {seen}: without it in the evaluation no run has a score"
@@ -287,6 +290,11 @@ class Preflight:
         latest = [run for run in self.notebook.latest(5, self.record.env_name) if run.state.ended]
         sizes = [_size(self.notebook.workspace.run(run.run_id).dir) for run in latest]
         return sum(sizes) / len(sizes) if sizes else KEPT_MIB * 2**20
+
+
+def _is_misspelt(name: str, known: Iterable[str]) -> bool:
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+    return bool(close) and abs(len(close[0]) - len(name)) <= 1
 
 
 def _size(folder: Path) -> int:

@@ -90,6 +90,12 @@ def test_what_may_be_logged_yet_is_said_and_not_refused(
     assert (said in objective) if said else ("logged" not in objective)
 
 
+def test_a_misspelt_objective_of_ones_own_environment_is_refused(announced: Announce, workspace: Workspace) -> None:
+    (workspace.root / "ours_misspelt.py").write_text(OURS)
+    with pytest.raises(InvalidInput, match=r"is nothing that ours_misspelt:Rare logs; valid: .*episode_length"):
+        announced("ours_misspelt:Rare", "episode_lenght:max")
+
+
 def test_an_objective_of_no_declared_environment_that_is_logged(announced: Announce) -> None:
     assert "logged" not in announced("puffer_breakout", "episode_length:min")["objective"]
     assert "logged" not in announced("puffer_breakout", "sps:max")["objective"]  # of the training, not the environment
