@@ -22,7 +22,7 @@ from agent.offline import OfflineResearcher
 from agent.policy import policy_settings
 from agent.preflight import Endpoint, Preflight
 from agent.session import PATIENCE, Session
-from agent.show import print_markdown
+from agent.show import print_markdown, say_where
 from agent.signals import Stopping
 from agent.sole import holder
 from lab.config import Config
@@ -122,6 +122,7 @@ class Night:
             sys.stdout.write(f"asking {self.record.model} …\n")
             sys.stdout.flush()
         preflight.require()
+        say_where(self.workspace)
         sys.stdout.write(f"session {self.record.session_id}\n")
         sys.stdout.flush()
         self.runner.warm(device=self.inventory.devices[0])

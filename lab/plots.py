@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,7 +239,7 @@ def _figure(width: float, height: float, panels: int = 1, above: float = 0.1) ->
         panels: how many.
         above: room for a legend.
     """
-    os.environ.setdefault("MPLCONFIGDIR", str(cache_dir() / "matplotlib"))  # its own choice may not be writable
+    _find_matplotlib_a_place()
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=130)
@@ -256,6 +257,17 @@ def _figure(width: float, height: float, panels: int = 1, above: float = 0.1) ->
             spine.set_color(INK)
             spine.set_alpha(0.5)
     return figure, row
+
+
+def _find_matplotlib_a_place() -> None:
+    """Have it keep its files in our cache, since its own choice may not be writable; it asks when it is imported."""
+    if "MPLCONFIGDIR" in os.environ or "matplotlib" in sys.modules:
+        return
+    os.environ["MPLCONFIGDIR"] = str(cache_dir() / "matplotlib")
+    try:
+        import matplotlib.font_manager  # noqa: F401
+    finally:
+        del os.environ["MPLCONFIGDIR"]  # processes that are started later have choices of their own
 
 
 def _save(figure: "Figure", path: Path) -> None:

@@ -108,8 +108,8 @@ def test_a_root_that_is_read_only_and_no_temporary_folder(place: Path) -> None:
         cd / && AUTOPILOT_CACHE={place}/cache {PROGRAM} --workspace {place}/ws {shlex.join(TRAINING[1])}
         status=$?; ls {place}/ws/runs/*/plots; exit $status
     """
-    done = started("unshare", "-m", "sh", "-c", inner, env={**os.environ, "HOME": "/root"})
-    if done.returncode in (1, 77) and "autopilot" not in done.stderr:
+    done = started("unshare", "-m", "sh", "-c", inner)
+    if done.returncode == 77 or started("unshare", "-m", "true").returncode:
         pytest.skip("no namespace for mounts here")
     assert (done.returncode, done.stderr) == (0, "")
     assert ".png" in done.stdout

@@ -131,6 +131,7 @@ def _train(
         mirrors=options.mirrors,
     )
     require_space(notebook.workspace)
+    _keep_ballast(notebook.workspace)
     with contextlib.suppress(RuntimeError):  # no further thread: it will take a moment longer then
         threading.Thread(target=_get_ready_to_conclude, daemon=True).start()
     pruner = _Pruner(watch(notebook, record, config) if options.prune else None)
@@ -238,7 +239,7 @@ class _Pruner:
 
 
 def require_space(workspace: Workspace) -> None:
-    """Refuse to begin on a disk that is all but full; keep a little in hand for the record of what goes wrong.
+    """Refuse to begin on a disk that is all but full.
 
     Raises:
         TrainingFailed: there is no room.
@@ -251,6 +252,10 @@ def require_space(workspace: Workspace) -> None:
             f"the disk of {workspace.runs} is full: {free / 2**20:.0f} MiB are free, a training needs"
             f" {NEEDED / 2**20:.0f} MiB"
         )
+
+
+def _keep_ballast(workspace: Workspace) -> None:
+    """Keep a little space in hand for the record of what goes wrong."""
     if not workspace.ballast.exists():
         try:
             write_atomic(workspace.ballast, os.urandom(BALLAST))  # random, so that no file system stores it in less

@@ -121,8 +121,8 @@ def start(
     )
     before = None if new else the_same_again(workspace, record)
     night = Night(workspace, inventory, before or record)
-    say_where(workspace)
     if before is not None:
+        say_where(workspace)
         typer.echo(f"session {before.session_id} with these options was interrupted: it is gone on with (else: --new)")
     else:
         night.announce(config)
