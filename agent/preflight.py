@@ -162,7 +162,7 @@ class Preflight:
         probe = Probe(self.config, environment, self.inventory, self.runner, root)
         moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
         if moments is None:
-            raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: 'autopilot doctor'")
+            raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: {plain(probe.why, 400)}")
         logged = self._logged(moments)
         pace = Pace(
             start=max(moment.start for moment in moments),
@@ -198,7 +198,7 @@ class Preflight:
                 return 1, f"less than the baseline takes ({_about(first)}), which is trained to its end all the same"
             return max(1.0, by_time), f"time for about {_runs(max(1, round(by_time)))}{self._of_these()}"
         if most is not None:
-            return most, f"{_runs(most)} take about {_about(first + (most - 1) * seconds)}{self._of_these()}"
+            return most, f"{_runs(most)} {'takes' if most == 1 else 'take'} about {_about(first + (most - 1) * seconds)}{self._of_these()}"
         return RARELY, "without a limit of time or runs: 'autopilot stop' ends it"
 
     def _of_these(self) -> str:

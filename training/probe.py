@@ -57,6 +57,8 @@ class Probe:
     stopping: Callable[[], bool] = lambda: False
     """Polled; once true what is being measured is given up, and no more is."""
     measured: list[Measurement] = field(default_factory=list)
+    why: str = ""
+    """Why the last moment came to nothing."""
 
     def run(self, deadline: float, on_measured: Callable[[Measurement], None]) -> Measurement:
         """Measure topologies until none is left or time is up.
@@ -159,7 +161,11 @@ class Probe:
         try:
             for worker in workers:
                 worker.send(job)
-            return _gathered(workers, patience, self.stopping)
+            found = _gathered(workers, patience, self.stopping)
+            if found is None:
+                ended = next((worker for worker in workers if worker.gone()), None)
+                self.why = ended.said() if ended else f"it takes longer than {patience:g} s"
+            return found
         finally:
             for worker in workers:
                 worker.kill()

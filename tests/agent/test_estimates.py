@@ -10,7 +10,7 @@ from agent.launch import prepare
 from agent.night import Night
 from lab.config import Config
 from lab.environments import task_of
-from lab.errors import InvalidInput
+from lab.errors import AutopilotError, InvalidInput
 from lab.inventory import Inventory
 from lab.notebook import Notebook
 from lab.paths import Workspace
@@ -40,6 +40,10 @@ class Rare(Walk):
 class Endless(Walk):
     def ends(self):
         return False
+
+class Raising(Walk):
+    def ends(self):
+        raise ValueError("made up")
 
 class Wrapped(gymnasium.Wrapper):
     def step(self, action):
@@ -88,6 +92,12 @@ def test_what_may_be_logged_yet_is_said_and_not_refused(
     (workspace.root / f"{name}.py").write_text(OURS)
     objective = announced(env.replace("ours", name), "there:max")["objective"]
     assert (said in objective) if said else ("logged" not in objective)
+
+
+def test_an_environment_that_raises_at_once_says_what(announced: Announce, workspace: Workspace) -> None:
+    (workspace.root / "ours_raising.py").write_text(OURS)
+    with pytest.raises(AutopilotError, match=r"Raising could not be trained for a moment: ValueError: made up$"):
+        announced("ours_raising:Raising")
 
 
 def test_a_misspelt_objective_of_ones_own_environment_is_refused(announced: Announce, workspace: Workspace) -> None:
