@@ -198,7 +198,8 @@ class Preflight:
                 return 1, f"less than the baseline takes ({_about(first)}), which is trained to its end all the same"
             return max(1.0, by_time), f"time for about {_runs(max(1, round(by_time)))}{self._of_these()}"
         if most is not None:
-            return most, f"{_runs(most)} {'takes' if most == 1 else 'take'} about {_about(first + (most - 1) * seconds)}{self._of_these()}"
+            takes = "takes" if most == 1 else "take"
+            return most, f"{_runs(most)} {takes} about {_about(first + (most - 1) * seconds)}{self._of_these()}"
         return RARELY, "without a limit of time or runs: 'autopilot stop' ends it"
 
     def _of_these(self) -> str:
