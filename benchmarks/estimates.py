@@ -30,7 +30,6 @@ CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("puffer_cartpole", ()),
     ("puffer_cartpole", ("train.total_timesteps=200000",)),
     ("puffer_breakout", ()),
-    ("puffer_target", ()),
     ("gymnasium:CartPole-v1", ()),
 )
 """Environments at the quick preset; with the second one's settings the evaluation dominates."""
