@@ -139,7 +139,7 @@ class _Again:
         Args:
             before: the analysis before it, which this one finished if the model was given up there.
         """
-        toolbox = _Recorded(self.context, [line["content"] for line in self.said if line["role"] == "tool"])
+        toolbox = _Recorded(self.context, [line for line in self.said if line["role"] == "tool"])
         self._compare("tools", self.head["tools"], toolbox.schemas)
         opening = opening_of(self.head["situation"])
         model = _Recording(self.head["model"], self._asked, self.gave_up)
@@ -208,14 +208,17 @@ class _Recording:
 class _Recorded(Toolbox):
     """Tools that answer as they did; those that end an analysis are carried out again."""
 
-    def __init__(self, context: ToolContext, answers: Sequence[str]) -> None:
+    def __init__(self, context: ToolContext, answers: Sequence[Line]) -> None:
         super().__init__(TOOLS, context)
         self._answers = iter(answers)
 
     def call(self, name: str, arguments: str) -> Answer:
         """The next recorded answer."""
-        recorded = next(self._answers, '{"error": "the transcript ends here"}')
+        line = next(self._answers, {"content": '{"error": "the transcript ends here"}'})
+        recorded = line["content"]
         if name in DOING:
+            if "time" in line:
+                self._context.before = datetime.fromisoformat(line["time"])
             return super().call(name, arguments)
         self._context.answers[name] = json.loads(recorded)
         return Answer(True, recorded)
