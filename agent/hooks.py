@@ -30,7 +30,7 @@ from agent.transcript import redacted
 from lab.paths import Workspace
 from lab.records import now
 from lab.text import plain
-from lab.values import storable
+from lab.values import text_of
 from training.process import PRIVATE
 
 WEBHOOK = "AUTOPILOT_WEBHOOK"
@@ -95,7 +95,7 @@ def message_of(event: str, text: str, workspace: Workspace, session: str | None,
         "proposal": None,
         **{key: _value(value) for key, value in fields.items()},
     }
-    return Message(event, text, json.dumps(storable(told), ensure_ascii=False).encode())
+    return Message(event, text, json.dumps(told, ensure_ascii=False, allow_nan=False).encode())
 
 
 def _value(value: Any) -> Any:
@@ -108,7 +108,7 @@ def _value(value: Any) -> Any:
 
 def cleaned(text: str, limit: int) -> str:
     """Bounded, without control characters, keys, and halves of characters, which UTF-8 can't hold."""
-    text = plain(text.encode("utf-8", "replace").decode(), len(text))  # first: what is left may spell a key
+    text = plain(text_of(text), len(text))  # first: what is left may spell a key
     return plain(redacted(text), limit)
 
 

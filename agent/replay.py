@@ -123,8 +123,7 @@ class _Again:
             steps_left=self.head["steps_left"], incumbent=situation["incumbent"], names=_names(self.said),
             report_wanted=situation["report_wanted"], failures=situation.get("failures", 0),
             plateau=situation.get("plateau", 0), noise=tuple(situation["noise"]) if situation["noise"] else None,
-            before=datetime.fromisoformat(lines[-1]["time"]), permits=_denials(self.said),
-            rules=tuple(situation.get("rules", ())),
+            permits=_denials(self.said), rules=tuple(situation.get("rules", ())),
         )  # fmt: skip
         self._asked = [line for line in self.said if "usage" in line]
 
@@ -217,7 +216,7 @@ class _Recorded(Toolbox):
         line = next(self._answers, {"content": '{"error": "the transcript ends here"}'})
         recorded = line["content"]
         if name in DOING:
-            if "time" in line:
+            if "time" in line:  # what was made later was not there when it was answered
                 self._context.before = datetime.fromisoformat(line["time"])
             return super().call(name, arguments)
         self._context.answers[name] = json.loads(recorded)

@@ -66,7 +66,7 @@ class ToolContext:
     noise: tuple[float, int] | None = None
     """Standard deviation of the group's replicates and its degrees of freedom, as the analysis began."""
     before: datetime | None = None
-    """When the analysis ended, where it is replayed: runs that were made later don't count."""
+    """When the present call was answered, where it is replayed: runs that were made later don't count."""
     names: Iterator[tuple[datetime, str]] = field(default_factory=lambda: iter(_fresh, None))
     """When the next proposal is made, and its name."""
     report_wanted: bool = True

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lab.config import Config
 from lab.records import Evaluation, Task
 from lab.seeds import evaluation_seed, evaluation_shape
 from lab.values import LARGEST, numbers, parted
@@ -42,6 +43,14 @@ class Evaluator:
     recurrent: bool
     alive: Callable[[], None]
     """Called now and then, so that nobody takes a long evaluation for a hung one."""
+
+    @classmethod
+    def of(
+        cls, config: Config, task: Task, agents_per_env: float, device: str, alive: Callable[[], None] = lambda: None
+    ) -> "Evaluator":
+        """That of a config's policy, on a task of its environment."""
+        scalable, recurrent = "num_envs" in config.env, bool(config.rnn["enabled"])
+        return cls(adapter.maker_of(config.env_name), task, agents_per_env, scalable, device, recurrent, alive)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -152,9 +161,7 @@ class _Play:
     def result(self, means: dict[str, float], episodes: int, **more: Any) -> Evaluation:
         """The pass's record."""
         raw, odd = parted(means)
-        return Evaluation(
-            actions=self.actions, episodes=episodes, steps=self.steps, raw=raw, not_finite=odd, **more
-        )  # fmt: skip
+        return Evaluation(actions=self.actions, episodes=episodes, steps=self.steps, raw=raw, not_finite=odd, **more)
 
 
 def _by_episodes(play: _Play, task: Task) -> Evaluation:
@@ -162,8 +169,10 @@ def _by_episodes(play: _Play, task: Task) -> Evaluation:
     logs: list[list[dict[str, float]]] = [[] for _ in range(play.agents)]
     while play.steps < task.steps and min(map(len, logs)) < task.episodes:
         ended, infos = play.step()
-        for slot, info in zip(ended, infos, strict=True):  # `adapter.Episodes` logs an end, and nothing else
-            logs[slot].append(numbers(info))
+        for slot, info in zip(
+            ended, infos, strict=True
+        ):  # `adapter.Episodes` logs an end, in numbers, and nothing else
+            logs[slot].append(info)
     counted = min(task.episodes, *map(len, logs))
     kept = [log for slot in logs for log in slot[:counted]]
     names = dict.fromkeys(name for log in kept for name in log)

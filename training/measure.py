@@ -44,10 +44,7 @@ def moment(job: MeasureJob) -> Moment:
     found = Moment(sps=sps, start=max(0.0, updated - started - first / sps))
     if job.task is None:
         return found
-    evaluator = Evaluator(
-        maker=adapter.maker_of(config.env_name), task=job.task, agents_per_env=job.agents_per_env,
-        scalable="num_envs" in config.env, device=device, recurrent=bool(config.rnn["enabled"]), alive=lambda: None,
-    )  # fmt: skip
+    evaluator = Evaluator.of(config, job.task, job.agents_per_env, device)
     seconds, logged, settled = evaluator.begin(policy, EVALUATED)
     return found.model_copy(update={"evaluation": seconds, "logged": logged, "settled": settled})
 

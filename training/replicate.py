@@ -264,11 +264,7 @@ class _Replicate:
     # --- the score -----------------------------------------------------------------------------------------------
 
     def _evaluator(self) -> Evaluator:
-        return Evaluator(
-            maker=adapter.maker_of(self.config.env_name), task=self.job.task, agents_per_env=self.job.agents_per_env,
-            scalable="num_envs" in self.config.env, device=self.device, recurrent=bool(self.config.rnn["enabled"]),
-            alive=self._alive,
-        )  # fmt: skip
+        return Evaluator.of(self.config, self.job.task, self.job.agents_per_env, self.device, self._alive)
 
     def _alive(self) -> None:
         self._on_progress(

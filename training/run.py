@@ -148,8 +148,9 @@ def _train(
         _with_room(notebook.workspace, lambda: notebook.update(run_id, state=RunState.QUEUED))
         if not isinstance(error, (OSError, TrainingFailed)):
             raise
-        full = isinstance(error, OSError) and error.errno in FULL
-        why = full_text(error, notebook.workspace.root) if isinstance(error, OSError) and full else str(error)
+        why = str(error)
+        if isinstance(error, OSError) and error.errno in FULL:
+            why = full_text(error, notebook.workspace.root)
         waiting = f"queued again: 'autopilot resume {record.session or run_id}' goes on"
         raise TrainingFailed(f"run {run_id}: the training could not be carried out: {why} ({waiting})") from error
     if options.requeue and (should_stop() and _unfinished(record, done, results)):
