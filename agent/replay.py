@@ -216,8 +216,11 @@ class _Recorded(Toolbox):
         line = next(self._answers, {"content": '{"error": "the transcript ends here"}'})
         recorded = line["content"]
         if name in DOING:
-            if "time" in line:  # what was made later was not there when it was answered
-                self._context.before = datetime.fromisoformat(line["time"])
+            # What was made later was not there when it was answered. A line is written some time after its answer, and
+            # by then the proposal itself may be a run already.
+            staged = next(_names([line]), None)
+            if staged is not None or "time" in line:
+                self._context.before = staged[0] if staged else datetime.fromisoformat(line["time"])
             return super().call(name, arguments)
         self._context.answers[name] = json.loads(recorded)
         return Answer(True, recorded)

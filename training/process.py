@@ -130,6 +130,8 @@ class Worker:
         self._exit: int | None = None
         """A handle that becomes readable when the process ends, where the system has such a thing."""
         self._code: int | None = None
+        self._closed = False
+        """It was read to its end."""
 
     def fileno(self) -> int:
         """For select: readable when an event has arrived or the process has closed its end."""
@@ -145,7 +147,9 @@ class Worker:
         self.send(StopRequest(why=why))
 
     def gone(self) -> bool:
-        """The process has ended, although others that it started may hold its socket open."""
+        """The process has ended, although others that it started may hold its socket open, or is about to."""
+        if self._closed:  # at its end a process closes what it holds before it can be waited for
+            return True
         if self._exit is not None:
             return bool(select.select([self._exit], [], [], 0)[0])
         return self._exit_code(0) is not None
@@ -170,8 +174,9 @@ class Worker:
         try:
             data = self._connection.recv(65_536)
         except ConnectionResetError:
-            return None
+            data = b""
         if not data:
+            self._closed = True
             return None
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         events = [_event(line) for line in lines if line.strip()]

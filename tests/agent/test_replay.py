@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -138,6 +139,21 @@ def test_an_analysis_that_was_killed_is_passed_over(
     path = notebook.paths(run.run_id).transcript
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:4]) + "".join(lines))
+    assert replay(notebook, inventory, run.run_id).differences == ()
+
+
+def test_a_proposal_that_was_a_run_before_its_answer_was_written_down(
+    analysed: Analysed, notebook: Notebook, inventory: Inventory, proposals: Proposals, make_run: RunMaker
+) -> None:
+    """The session may begin it while the transcript's line still waits for the disk."""
+    run = analysed(*STEPS["a model"])
+    (proposal,) = proposals.all()
+    made = make_run(proposal.overrides, parent=proposal.parent)
+    path = notebook.paths(run.run_id).transcript
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    (answer,) = (line for line in lines if line.get("role") == "tool" and '"created"' in line["content"])
+    answer["time"] = (made.created + timedelta(seconds=1)).isoformat()
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert replay(notebook, inventory, run.run_id).differences == ()
 
 

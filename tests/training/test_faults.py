@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -325,6 +326,32 @@ def test_how_a_worker_ended_is_told(worker: Worker) -> None:
     assert worker.read() is None
     assert "SIGUSR1" in worker.how_it_ended()
     assert worker.gone()
+
+
+class Living:
+    """The origin of a process that the system still counts among the living."""
+
+    def exit_code(self, _pid: int | None, _timeout: float) -> int | None:
+        return None
+
+    def alive(self) -> bool:
+        return True
+
+    def said(self) -> str:
+        return "ValueError: made up"
+
+    def end(self, _pid: int | None) -> None:
+        pass
+
+
+def test_a_worker_that_closed_its_socket_is_gone_before_the_system_says_so() -> None:
+    ours, theirs = socket.socketpair()
+    ending = Worker(ours, Living(), 1)
+    assert not ending.gone()
+    theirs.close()
+    assert ending.read() is None
+    assert ending.gone()
+    ending.kill()
 
 
 def test_a_worker_that_is_given_up_before_it_is_ready_ends_by_itself() -> None:
