@@ -16,17 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.analysis import Analyst
-from agent.chat import Message, Reply
-from agent.live import LineView
-from agent.offline import OfflineResearcher
-from agent.session import Session
-from agent.thinking import Thought
+from agent.analysis.analyst import Analyst
+from agent.analysis.job import Thought
+from agent.model.chat import Message, Reply
+from agent.model.offline import OfflineResearcher
+from agent.session.session import Session
 from benchmarks.common import tell
-from lab.notebook import Notebook, active_time
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.records import Budgets, SessionRecord, new_id, now
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook, active_time
+from lab.store.proposals import Proposals
+from lab.store.records import Budgets, SessionRecord, new_id, now
+from report.live import LineView
 from training.machine import load_inventory
 from training.runner import ProcessRunner
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.common import tell
 from lab.claims.checking import Claim, check
-from lab.claims.known import Known
+from lab.judge.known import Known
 
 CORPORA = Path(__file__).resolve().parent.parent / "tests" / "data" / "claims"
 NAMES = ("breakout", "drive", "squared")

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.config import Config
-from lab.environments import preset_config
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunRecord, RunState
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.space.environments import preset_config
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.records import RunRecord, RunState
 from training.machine import load_inventory, usable_cores
 from training.run import train_run
 from training.runner import ProcessRunner

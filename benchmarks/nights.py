@@ -1,9 +1,9 @@
 """How often the statistics are wrong, by simulation: `.venv/bin/python -m benchmarks.nights [--plot FILE]`.
 
-The functions that judge real runs (`lab.stats.compare`, `lab.sequential`) on made-up replicates, under noise of four
-shapes of the same standard deviation: normal, skewed (exponential), bimodal (two modes three tenths and seven tenths
-of the time, as in a task that some seeds never solve), and cartpole's own: draws from 150 replicates of its quick
-preset that were trained for real.
+The functions that judge real runs (`lab.judge.stats.compare`, `lab.judge.sequential`) on made-up replicates, under
+noise of four shapes of the same standard deviation: normal, skewed (exponential), bimodal (two modes three tenths and
+seven tenths of the time, as in a task that some seeds never solve), and cartpole's own: draws from 150 replicates of
+its quick preset that were trained for real.
 
 Three questions: how often two equal configs of three seeds are called different, and how often an effect of three
 standard deviations is found; how many nights of 50 equal configs end with a false incumbent; and how often an
@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import tell
-from lab.sequential import GROUP, SCREEN, Plan, level_for, look, screen_p
-from lab.stats import compare
+from lab.judge.sequential import GROUP, SCREEN, Plan, level_for, look, screen_p
+from lab.judge.stats import compare
 from training.machine import usable_cores
 
 PAIRS, NIGHTS, CANDIDATES, SEEDS, BASELINE = 10_000, 1_000, 50, 3, 5

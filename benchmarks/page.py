@@ -15,17 +15,17 @@ from typing import Any
 import httpx
 import uvicorn
 
-from agent.analysis import Analyst
-from agent.live import SilentView
-from agent.offline import OfflineResearcher
-from agent.session import Session
+from agent.analysis.analyst import Analyst
+from agent.model.offline import OfflineResearcher
+from agent.session.session import Session
 from benchmarks.common import tell
 from benchmarks.ten_thousand import ENV, generate, milliseconds, without_index
-from lab.files import write_atomic
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.records import Budgets, Decision, Proposal, ProposalState, SessionRecord, new_id, now
+from lab.base.files import write_atomic
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Budgets, Decision, Proposal, ProposalState, SessionRecord, new_id, now
+from report.live import SilentView
 from review.app import Page, create_app
 from review.serve import listening
 from training.fake import FakeRunner

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import tell, workspace
-from lab.paths import Workspace
+from lab.base.paths import Workspace
 
 CASES = {
     "puffer_cartpole with its LSTM": ("puffer_cartpole", ["rnn.enabled=true", "train.total_timesteps=1_000_000"]),

@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.analysis import Analyst
-from agent.budget import Budget
-from agent.chat import Message, Reply
-from agent.offline import OfflineResearcher
+from agent.analysis.analyst import Analyst
+from agent.model.budget import Budget
+from agent.model.chat import Message, Reply
+from agent.model.offline import OfflineResearcher
 from benchmarks.common import small_model, tell
 from benchmarks.ten_thousand import ENV, generate
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.records import RunState
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import RunState
 from training.machine import load_inventory
 
 

@@ -20,19 +20,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.analysis import Analyst
-from agent.live import LineView
-from agent.offline import OfflineResearcher
-from agent.session import Session
+from agent.analysis.analyst import Analyst
+from agent.model.offline import OfflineResearcher
+from agent.session.session import Session
 from benchmarks.common import ENV, tell
-from lab.config import Config, telling
-from lab.files import append_line, write_model
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.records import Budgets, ReplicateResult, SessionRecord, StopReason, new_id, now
-from lab.sequential import passes
+from lab.base.files import append_line, write_model
+from lab.base.paths import Workspace
+from lab.judge.sequential import passes
+from lab.space.config import Config, telling
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Budgets, ReplicateResult, SessionRecord, StopReason, new_id, now
+from report.live import LineView
 from training.fake import FakeRunner
 from training.machine import load_inventory, usable_cores
 from training.protocol import Progress

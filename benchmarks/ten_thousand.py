@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import tell
-from lab.config import Config
-from lab.environments import objective_of, preset_config
-from lab.files import read_model
-from lab.index import Index
-from lab.paths import Workspace
-from lab.questions import Questions
-from lab.records import Group, MetricSummary, RunRecord, RunState, Task, TrainerSummary, Verdict
+from lab.base.files import read_model
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.space.environments import objective_of, preset_config
+from lab.store.index import Index
+from lab.store.questions import Questions
+from lab.store.records import Group, MetricSummary, RunRecord, RunState, Task, TrainerSummary, Verdict
 from training.machine import load_inventory
 
 ENV = "puffer_cartpole"

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.config import Config, derive
-from lab.environments import COMMON, objective_of, preset_config
-from lab.inventory import Environment, Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import ReplicateResult, RunRecord, RunState
+from lab.base.paths import Workspace
+from lab.space.config import Config, derive
+from lab.space.environments import COMMON, objective_of, preset_config
+from lab.space.inventory import Environment, Inventory
+from lab.store.notebook import Notebook
+from lab.store.records import ReplicateResult, RunRecord, RunState
 from training.machine import load_inventory, usable_cores
 from training.run import train_run
 from training.runner import ProcessRunner

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from lab.space import PARAMETERS, Parameter
+from lab.space.parameters import PARAMETERS, Parameter
 
 PAGE = Path(__file__).resolve().parent / "space.md"
 HEAD = """# The search space
 
-Made from the table in `lab/space.py` by `.venv/bin/python -m docs.make_space`: the same one that checks every config,
-tells a model what it may change, and spans what the sampler draws from. `autopilot doctor --space ENV` adds what an
-environment's own constructor takes (`env.…`, which define the task and are for a person to set) and the variants that
-you declare. An environment's own `[sweep]` sections in PufferLib's ini say where the sampler looks first.
+Made from the table in `lab/space/parameters.py` by `.venv/bin/python -m docs.make_space`: the same one that checks
+every config, tells a model what it may change, and spans what the sampler draws from. `autopilot doctor --space ENV`
+adds what an environment's own constructor takes (`env.…`, which define the task and are for a person to set) and the
+variants that you declare. An environment's own `[sweep]` sections in PufferLib's ini say where the sampler looks first.
 
 *Proposable*: a model, the sampler or another arm may propose it; everything else is for a person (`--set`). Narrow a
 range, freeze a key, or open one of the task's in `autopilot.toml`:

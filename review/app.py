@@ -14,13 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 
+from lab.base.errors import AutopilotError, InvalidInput, NotFound
+from lab.base.paths import Workspace
+from lab.base.text import lasting, number, plain, short
 from lab.claims.tokens import RUN_ID
-from lab.errors import AutopilotError, InvalidInput, NotFound
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.text import lasting, number, plain, short
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
 from review.guard import Guard
 
 HERE = Path(__file__).resolve().parent
@@ -79,7 +79,7 @@ def create_app(page: Page) -> FastAPI:
     Args:
         page: what its routes share.
     """
-    from review.deciding import deciding
+    from review.forms import deciding
     from review.pages import charts, pages
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, default_response_class=HTMLResponse)

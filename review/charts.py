@@ -5,17 +5,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agent.digest import progress
-from lab.config import Config
-from lab.curves import Curve, mean_curve, run_curves
-from lab.environments import logged_as, objective_of
-from lab.errors import NotFound
-from lab.index import of_group
-from lab.notebook import Notebook
-from lab.questions import OWN, Questions
-from lab.records import Group, Record, SessionRecord
-from lab.space import PARAMETERS, Scale
-from lab.text import plain
+from lab.base.errors import NotFound
+from lab.base.text import plain
+from lab.space.config import Config
+from lab.space.environments import logged_as, objective_of
+from lab.space.parameters import PARAMETERS, Scale
+from lab.store.curves import Curve, mean_curve, run_curves
+from lab.store.index import of_group
+from lab.store.notebook import Notebook
+from lab.store.questions import OWN, Questions
+from lab.store.records import Group, Record, SessionRecord
+from report.digest import progress
 
 POINTS = 400
 """Of one line, at most; more are thinned out evenly, the last one kept."""

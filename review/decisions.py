@@ -6,12 +6,12 @@ Each decision names the version that was looked at. Whoever comes second, or has
 from collections.abc import Mapping
 from typing import Any
 
-from lab.errors import InvalidInput, refused
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.proposals import Proposals, amended, refuse_unfit
-from lab.records import Proposal, ProposalState
-from lab.text import plain
+from lab.base.errors import InvalidInput, refused
+from lab.base.text import plain
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals, amended, refuse_unfit
+from lab.store.records import Proposal, ProposalState
 
 LONGEST = 1000
 """Characters of a reason."""

@@ -12,15 +12,15 @@ from fastapi.responses import (
     Response,
 )
 
-from agent.digest import is_it_better
-from agent.pictures import compared_with
-from lab.errors import NotFound
-from lab.paths import RunPaths, SessionPaths
-from lab.questions import Questions, Wanted
-from lab.records import Group, ProposalState, RunState
-from lab.text import plain
+from lab.base.errors import NotFound
+from lab.base.paths import RunPaths, SessionPaths
+from lab.base.text import plain
+from lab.store.questions import Questions, Wanted
+from lab.store.records import Group, ProposalState, RunState
+from report.digest import is_it_better
+from report.pictures import compared_with
 from review import charts as draw
-from review import looking
+from review import views as looking
 from review.app import Page
 from review.prose import html_of
 from review.waiting import seen, undecided

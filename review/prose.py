@@ -14,10 +14,10 @@ from typing import Any
 import nh3
 from markdown_it import MarkdownIt
 
+from lab.base.paths import is_id
+from lab.base.text import plain
 from lab.claims.checking import Checked, Claim
 from lab.claims.reports import MARKS
-from lab.paths import is_id
-from lab.text import plain
 
 LONGEST = 400_000
 """Characters of a text that is rendered."""

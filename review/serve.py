@@ -7,7 +7,7 @@ import socket
 
 import uvicorn
 
-from lab.errors import AutopilotError, refused
+from lab.base.errors import AutopilotError, refused
 from review.app import Page, create_app
 from review.guard import Guard
 

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.options import assignments
-from agent.pictures import objective_bands
-from agent.show import say
-from lab.curves import mean_curve
-from lab.errors import AutopilotError, InvalidInput
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.proposals import Proposals
-from lab.records import Proposal
-from lab.text import plain
+from cli.options import assignments
+from lab.base.errors import AutopilotError, InvalidInput
+from lab.base.text import plain
+from lab.space.inventory import Inventory
+from lab.store.curves import mean_curve
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Proposal
+from report.pictures import objective_bands
+from report.show import say
 from review import decisions
 from review.waiting import Change, Waiting, seen, undecided
 

@@ -4,21 +4,21 @@ import json
 import math
 from typing import Any
 
-from agent.facts import changed_text, score_text
-from agent.policy import PolicySettings, policy_settings
-from agent.ruling import rule_on
-from lab.costs import expected_seconds
-from lab.environments import objective_of
-from lab.errors import AutopilotError, InvalidInput
-from lab.inventory import Inventory
-from lab.lessons import lessons
-from lab.notebook import Notebook
-from lab.proposals import Proposals, refuse_unfit
-from lab.records import Decision, Prediction, Proposal, ProposalState, Record
-from lab.space import Parameter, Scale
-from lab.suggest import Dimension
-from lab.text import lasting, number, plain, short
-from lab.validate import space_of
+from agent.approval.policy import PolicySettings, policy_settings
+from agent.approval.ruling import rule_on
+from lab.base.errors import AutopilotError, InvalidInput
+from lab.base.text import lasting, number, plain, short
+from lab.judge.costs import expected_seconds
+from lab.judge.lessons import lessons
+from lab.search.suggest import Dimension
+from lab.space.environments import objective_of
+from lab.space.inventory import Inventory
+from lab.space.parameters import Parameter, Scale
+from lab.space.validate import space_of
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals, refuse_unfit
+from lab.store.records import Decision, Prediction, Proposal, ProposalState, Record
+from report.facts import changed_text, score_text
 
 CITED = 8
 """Runs named in a theory that are shown, at most."""

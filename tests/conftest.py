@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from lab.config import Config
-from lab.environments import preset_config
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.records import Decision, Proposal, ProposalState, RunRecord, new_id, now
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.space.environments import preset_config
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Decision, Proposal, ProposalState, RunRecord, new_id, now
 from training.fake import FakeRunner, Fault
 from training.machine import load_inventory
 from training.run import train_run

@@ -13,12 +13,12 @@ from pathlib import Path
 import pyte
 import pytest
 
-from agent.settings import find_workspace
-from lab.files import read_lines
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.records import ProposalState, RunState
+from cli.settings import find_workspace
+from lab.base.files import read_lines
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import ProposalState, RunState
 from tests.conftest import Cli, RunMaker, tree
 
 SHORT = ("--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200")

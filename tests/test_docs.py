@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.budget import price_of
-from agent.model_settings import model_settings
+from agent.model.budget import price_of
+from agent.model.settings import model_settings
 from docs import make_space
-from lab.paths import Workspace
-from lab.space import PARAMETERS, VARIANT_KEYS
+from lab.base.paths import Workspace
+from lab.space.parameters import PARAMETERS, VARIANT_KEYS
 from tests.conftest import Cli
 from tools.catalog import TOOLS
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.curves import run_curves
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunState
+from lab.base.paths import Workspace
+from lab.store.curves import run_curves
+from lab.store.notebook import Notebook
+from lab.store.records import RunState
 from tests.conftest import Cli
 
 pytestmark = pytest.mark.slow

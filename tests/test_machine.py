@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunState
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.records import RunState
 
 PROGRAM = str(Path(sys.executable).with_name("autopilot"))
 SHORT = ["--seeds", "1", "--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200"]
@@ -157,9 +157,9 @@ def test_no_process_can_be_forked(nobody: Start, place: Path) -> None:
     code = f"""
 import resource
 from pathlib import Path
-from lab.environments import preset_config
-from lab.notebook import Notebook
-from lab.paths import Workspace
+from lab.space.environments import preset_config
+from lab.store.notebook import Notebook
+from lab.base.paths import Workspace
 from training.machine import load_inventory
 from training.run import train_run
 from training.runner import ProcessRunner
@@ -178,6 +178,8 @@ finally:
 """  # noqa: E501 - a program of its own
     done = nobody(sys.executable, "-c", code, AUTOPILOT_CACHE=str(place / "cache"))
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("lab.errors.TrainingFailed: run waits: the training could not be carried out: no training")
+    assert last.startswith(
+        "lab.base.errors.TrainingFailed: run waits: the training could not be carried out: no training"
+    )
     assert "'ulimit -u') (queued again: 'autopilot resume waits' goes on)" in last
     assert Notebook(Workspace(place / "ws")).run("waits").state is RunState.QUEUED

@@ -5,9 +5,9 @@ import re
 import psutil
 import pytest
 
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunState
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.records import RunState
 from tests.conftest import Cli
 
 SHORT = ["--seeds", "2", "--set", "train.total_timesteps=3000000", "--set", "autopilot.eval_steps=200"]

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.files import read_lines
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.records import ProposalState, RunState
+from lab.base.files import read_lines
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import ProposalState, RunState
 from tests.conftest import Cli
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,14 +6,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from lab.claims.gathering import known_of, proposed_of
-from lab.claims.known import Known
-from lab.errors import NotFound
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.proposals import Proposals
-from lab.records import Group, Proposal, RunRecord, new_id, now
-from lab.suggest import Permits
+from lab.base.errors import NotFound
+from lab.judge.gathering import known_of, proposed_of
+from lab.judge.known import Known
+from lab.search.suggest import Permits
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Group, Proposal, RunRecord, new_id, now
 
 
 @dataclass

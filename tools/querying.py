@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from lab.index import of_group
-from lab.lessons import lessons
-from lab.questions import FEWEST, Questions
-from lab.text import plain
+from lab.base.text import plain
+from lab.judge.lessons import lessons
+from lab.store.index import of_group
+from lab.store.questions import FEWEST, Questions
 from tools.context import ToolContext
 from tools.reading import LISTED, rounded
 from tools.registry import ToolError

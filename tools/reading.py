@@ -10,16 +10,16 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from lab.config import derive, diff
-from lab.curves import Curve, mean_curve, outline, run_curves
-from lab.diagnosis import diagnosis_of
-from lab.environments import logged_as, metrics_of, objective_of
-from lab.notebook import Notebook, active_time
-from lab.records import MetricSummary, ProposalState, ReplicateResult, RunRecord, Verdict
-from lab.stats import detectable
-from lab.summary import SHOWN, leading
-from lab.text import plain
-from lab.validate import space_of
+from lab.base.text import plain
+from lab.judge.diagnosis import diagnosis_of
+from lab.judge.stats import detectable
+from lab.space.config import derive, diff
+from lab.space.environments import logged_as, metrics_of, objective_of
+from lab.space.validate import space_of
+from lab.store.curves import Curve, mean_curve, outline, run_curves
+from lab.store.notebook import Notebook, active_time
+from lab.store.records import MetricSummary, ProposalState, ReplicateResult, RunRecord, Verdict
+from lab.store.summary import SHOWN, leading
 from tools.context import ToolContext
 from tools.registry import MAX_CHARS, ToolError
 

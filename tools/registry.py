@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from lab.errors import AutopilotError
-from lab.values import storable
+from lab.base.errors import AutopilotError
+from lab.base.values import storable
 from tools.context import ToolContext
 
 MAX_CHARS = 24_000

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from lab.base.text import plain
 from lab.claims.checking import MARKS, Checked, check
 from lab.claims.citing import cited
-from lab.text import plain
 from tools.context import REWORKS, ReportDraft, ToolContext
 from tools.registry import ToolError
 

@@ -29,9 +29,9 @@ import pufferlib.pufferl  # noqa: E402
 import pufferlib.pytorch  # noqa: E402
 import pufferlib.vector  # noqa: E402
 
-from lab.config import Config  # noqa: E402
-from lab.modules import GYMNASIUM  # noqa: E402
-from lab.values import numbers  # noqa: E402
+from lab.base.values import numbers  # noqa: E402
+from lab.space.config import Config  # noqa: E402
+from lab.space.modules import GYMNASIUM  # noqa: E402
 
 # Filled in by PufferLib or of no meaning without a screen.
 NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")

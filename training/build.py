@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from lab.config import Config
-from lab.records import Variant
+from lab.space.config import Config
+from lab.store.records import Variant
 from training import adapter
 
 Variants = Mapping[str, Variant]

@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import torch
 
-from lab.inventory import Environment, Inventory
-from lab.modules import hint
+from lab.space.inventory import Environment, Inventory
+from lab.space.modules import hint
 from training import adapter
 
 # Environments that can't be trained from this wheel although it has an ini for them.

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from lab.config import Config
-from lab.records import Evaluation, Task
-from lab.seeds import evaluation_seed, evaluation_shape
-from lab.values import LARGEST, numbers, parted
+from lab.base.values import LARGEST, numbers, parted
+from lab.space.config import Config
+from lab.space.seeds import evaluation_seed, evaluation_shape
+from lab.store.records import Evaluation, Task
 from training import adapter
 
 UNFINISHED = 0.05

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lab.config import Config
-from lab.files import append_line, write_model
-from lab.paths import SeedPaths
-from lab.records import Evaluation, ReplicateResult, RunState, StopReason
+from lab.base.files import append_line, write_model
+from lab.base.paths import SeedPaths
+from lab.space.config import Config
+from lab.store.records import Evaluation, ReplicateResult, RunState, StopReason
 from training.protocol import Progress
 from training.runner import OnProgress, Plan, ShouldStop
 

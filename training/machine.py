@@ -13,15 +13,15 @@ from pathlib import Path
 
 import psutil
 
-from lab.config import Config
-from lab.errors import Damaged, TrainingFailed
-from lab.files import read_model, write_model
-from lab.inventory import Environment, Inventory
-from lab.limits import declared as declared_limits
-from lab.modules import GYMNASIUM, check_importable
-from lab.paths import Workspace, cache_dir
-from lab.validate import memory_of
-from lab.variants import Variants, declared
+from lab.base.errors import Damaged, TrainingFailed
+from lab.base.files import read_model, write_model
+from lab.base.paths import Workspace, cache_dir
+from lab.space.config import Config
+from lab.space.inventory import Environment, Inventory
+from lab.space.limits import declared as declared_limits
+from lab.space.modules import GYMNASIUM, check_importable
+from lab.space.validate import memory_of
+from lab.space.variants import Variants, declared
 from training.process import start_worker
 from training.protocol import Ended, InventoryJob
 

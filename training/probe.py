@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.config import Config, derive
-from lab.environments import base_config
-from lab.errors import TrainingFailed
-from lab.inventory import Environment, Inventory
-from lab.presets import Measurement
-from lab.records import Task
-from lab.validate import check_overrides, memory_of
-from lab.variants import chosen
+from lab.base.errors import TrainingFailed
+from lab.space.config import Config, derive
+from lab.space.environments import base_config
+from lab.space.inventory import Environment, Inventory
+from lab.space.presets import Measurement
+from lab.space.validate import check_overrides, memory_of
+from lab.space.variants import chosen
+from lab.store.records import Task
 from training.machine import room_for, usable_cores
 from training.process import Worker, start_worker
 from training.protocol import Ended, MeasureJob, Moment

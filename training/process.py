@@ -20,10 +20,10 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from lab.errors import AutopilotError, TrainingFailed, no_more_text
-from lab.paths import cache_dir
-from lab.records import StopReason
-from lab.text import plain
+from lab.base.errors import AutopilotError, TrainingFailed, no_more_text
+from lab.base.paths import cache_dir
+from lab.base.text import plain
+from lab.store.records import StopReason
 from training.protocol import EVENT, AnyJob, Ended, Progress, Ready, StopRequest
 
 # Replicates side by side fight over the cores when each takes all of them for its own.

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from lab.config import Config
-from lab.records import ReplicateResult, StopReason, Task, Variant
+from lab.space.config import Config
+from lab.store.records import ReplicateResult, StopReason, Task, Variant
 
 
 class Message(BaseModel):

@@ -19,12 +19,12 @@ import numpy as np
 import psutil
 import torch
 
-from lab.modules import hint
-from lab.paths import SeedPaths
-from lab.records import ReplicateResult, RunState, StopReason, now
-from lab.seeds import evaluation_spans, first_seed, of_config
-from lab.summary import COUNTS, map_metrics
-from lab.values import Columns, numbers, parted, text_of
+from lab.base.paths import SeedPaths
+from lab.base.values import Columns, numbers, parted, text_of
+from lab.space.modules import hint
+from lab.space.seeds import evaluation_spans, first_seed, of_config
+from lab.store.records import ReplicateResult, RunState, StopReason, now
+from lab.store.summary import COUNTS, map_metrics
 from training import adapter, build, checkpoints
 from training.envs import devices, file_hash, user_files
 from training.evaluation import UNFINISHED, Evaluator

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lab.environments import objective_of
-from lab.errors import AutopilotError, Busy, TrainingFailed
-from lab.files import FULL, full_text, owned, write_atomic
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.pruning import Watch, watch
-from lab.records import Pruning, ReplicateResult, RunRecord, RunState, StopReason, now
-from lab.validate import check_config
+from lab.base.errors import AutopilotError, Busy, TrainingFailed
+from lab.base.files import FULL, full_text, owned, write_atomic
+from lab.base.paths import Workspace
+from lab.judge.pruning import Watch, watch
+from lab.space.environments import objective_of
+from lab.space.inventory import Inventory
+from lab.space.validate import check_config
+from lab.store.notebook import Notebook
+from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, StopReason, now
 from training.protocol import Progress
 from training.runner import Plan, Runner
 

@@ -14,14 +14,14 @@ from typing import Protocol
 
 import psutil
 
-from lab.config import Config
-from lab.environments import metrics_of
-from lab.errors import Damaged, TrainingFailed
-from lab.files import read_model, write_model
-from lab.inventory import Environment
-from lab.lineage import source_file
-from lab.paths import RunPaths, Workspace
-from lab.records import ReplicateResult, RunRecord, RunState, StopReason
+from lab.base.errors import Damaged, TrainingFailed
+from lab.base.files import read_model, write_model
+from lab.base.paths import RunPaths, Workspace
+from lab.space.config import Config
+from lab.space.environments import metrics_of
+from lab.space.inventory import Environment
+from lab.store.lineage import source_file
+from lab.store.records import ReplicateResult, RunRecord, RunState, StopReason
 from training.machine import room_for
 from training.process import ForkServer, Garbled, Worker, can_fork, start_worker
 from training.protocol import Ended, Progress, TrainJob

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from lab.errors import no_more_text
-from lab.files import FULL, append_whole, json_of, write_model
-from lab.paths import SeedPaths
-from lab.records import ReplicateResult, StopReason
+from lab.base.errors import no_more_text
+from lab.base.files import FULL, append_whole, json_of, write_model
+from lab.base.paths import SeedPaths
+from lab.store.records import ReplicateResult, StopReason
 from training.machine import installation
 from training.protocol import (
     JOB,

@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from lab.claims import differences, figures, pairs, ranks, replicates, values, verbal
-from lab.claims.known import Known
 from lab.claims.reading import Sentence, Status
 from lab.claims.tokens import Reader
 from lab.claims.words import CAUSES
+from lab.judge.known import Known
 
 RULES: tuple[Callable[[Sentence], None], ...] = (
     figures.zeros,

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lab.claims.known import Known
-from lab.errors import NotFound
-from lab.text import number
+from lab.base.errors import NotFound
+from lab.base.text import number
+from lab.judge.known import Known
 
 REFERENCE = re.compile(r"\{\{\s*([^{}\n]{1,200}?)\s*\}\}")
 

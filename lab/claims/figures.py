@@ -4,10 +4,10 @@ import operator
 import re
 from collections.abc import Callable
 
-from lab.claims.known import KnownRun
 from lab.claims.reading import Sentence, fits
 from lab.claims.tokens import Number, as_number, real
 from lab.claims.words import FUTURE, LATER
+from lab.judge.known import KnownRun
 
 OPERATORS: dict[str, Callable[[float, float], float]] = {
     "x": operator.mul, "×": operator.mul, "·": operator.mul, "*": operator.mul, "/": operator.truediv,

@@ -2,11 +2,11 @@
 
 import re
 
-from lab.claims.known import KnownRun
 from lab.claims.reading import Sentence, fits
 from lab.claims.tokens import Number, real
 from lab.claims.values import elsewhere, plans
 from lab.claims.words import Quantity
+from lab.judge.known import KnownRun
 
 
 def changes(s: Sentence) -> None:

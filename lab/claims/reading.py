@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lab.claims.known import Known, KnownRun
 from lab.claims.tokens import Number, Token, real
 from lab.claims.words import FILLERS, SMALL, STRANGE, Quantity
-from lab.curves import Outline
+from lab.judge.known import Known, KnownRun
+from lab.store.curves import Outline
 
 Status = Literal["verified", "contradicted", "unsupported"]
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lab.claims.known import Known
 from lab.claims.words import (
     ASPECTS,
     CODES,
@@ -19,6 +18,7 @@ from lab.claims.words import (
     Quantity,
     vocabulary,
 )
+from lab.judge.known import Known
 
 SAME_LENGTH = str.maketrans({
     "\u2212": "-", "\u2013": "-", "\u2011": "-",  # minus, en dash, hyphen that does not break

@@ -3,10 +3,10 @@
 import math
 import re
 
-from lab.claims.known import KnownRun
 from lab.claims.reading import NOBODY, Sentence
 from lab.claims.tokens import real
 from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
+from lab.judge.known import KnownRun
 
 ALL_ELSE = re.compile(
     r"(?:everything|all else|all(?= (?:is|are|was|were))|other things?|nothing)(?: else)?"

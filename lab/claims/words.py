@@ -7,7 +7,7 @@ A quantity is named by keys into the record, each with where it lies: `metric:pe
 import re
 from dataclasses import dataclass
 
-from lab.claims.known import Known
+from lab.judge.known import Known
 
 FOREIGN = "foreign"
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from agent.analysis import Analyst
-from agent.chat import ChatModel
-from agent.live import LineView
-from agent.offline import OfflineResearcher
-from agent.session import Session
-from lab.files import read_lines
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.proposals import Proposals
-from lab.records import Budgets, SessionRecord, new_id, now
+from agent.analysis.analyst import Analyst
+from agent.model.chat import ChatModel
+from agent.model.offline import OfflineResearcher
+from agent.session.session import Session
+from lab.base.files import read_lines
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Budgets, SessionRecord, new_id, now
+from report.live import LineView
 from tests.conftest import ENV
 from training.fake import FakeRunner
 from training.runner import Runner

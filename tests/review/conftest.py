@@ -10,8 +10,8 @@ import httpx
 import pytest
 import uvicorn
 
-from lab.inventory import Inventory
-from lab.paths import Workspace
+from lab.base.paths import Workspace
+from lab.space.inventory import Inventory
 from review.app import Page, create_app
 from review.guard import Guard
 from review.serve import listening

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from agent.analysis import Analyst
-from lab.files import read_model, write_model
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.proposals import Proposals
-from lab.records import ProposalState as S
-from lab.records import RunState
+from agent.analysis.analyst import Analyst
+from lab.base.files import read_model, write_model
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import ProposalState as S
+from lab.store.records import RunState
 from tests.agent.conftest import Make, make_session
 from tests.conftest import ENV
 from tests.review.conftest import Site

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from lab.errors import InvalidInput
-from lab.files import write_model
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.proposals import Proposals, refuse_unfit
-from lab.records import ProposalState as S
+from lab.base.errors import InvalidInput
+from lab.base.files import write_model
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals, refuse_unfit
+from lab.store.records import ProposalState as S
 from review import decisions
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import pyte
 import pytest
 
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.proposals import Proposals
-from lab.records import ProposalState as S
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import ProposalState as S
 from review import terminal
 from review.terminal import Terminal
 from tests.conftest import ENV, RunMaker

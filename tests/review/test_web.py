@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.show import run_row
-from lab.files import write_model
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.proposals import Proposals
-from lab.records import ProposalState as S
+from lab.base.files import write_model
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import ProposalState as S
+from report.show import run_row
 from review import decisions
 from tests.agent.conftest import Make, make_session
 from tests.conftest import RunMaker

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.inventory import Inventory
-from lab.notebook import Notebook
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
 from tests.conftest import RunMaker, tree
 from tests.tools.test_tools import Bench, bench
 
@@ -50,7 +50,7 @@ def test_lines_of_a_run_that_was_not_compacted_are_read_too(bench: Bench, notebo
 def test_a_workspace_whose_path_has_wildcards(
     bench: Bench, notebook: Notebook, inventory: Inventory, tmp_path: Path
 ) -> None:
-    from lab.paths import Workspace
+    from lab.base.paths import Workspace
 
     odd = tmp_path / "a [b]* 'c'?"
     shutil.copytree(notebook.workspace.root, odd)

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from lab.config import Config
-from lab.curves import compact, run_curves
-from lab.files import append_line
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import Pruning, RunRecord, RunState
-from tests.agent.test_report import Desk, keep_best
+from lab.base.files import append_line
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.space.inventory import Inventory
+from lab.store.curves import compact, run_curves
+from lab.store.notebook import Notebook
+from lab.store.records import Pruning, RunRecord, RunState
 from tests.conftest import RunMaker
+from tests.report.test_run_report import Desk, keep_best
 from tests.tools.test_tools import Bench
 from tools.registry import MAX_CHARS
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.files import append_line, write_model
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.proposals import Proposals
-from lab.questions import Questions
-from lab.records import ProposalState, RunRecord, RunState
-from lab.validate import space_of
+from lab.base.files import append_line, write_model
+from lab.space.inventory import Inventory
+from lab.space.validate import space_of
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.questions import Questions
+from lab.store.records import ProposalState, RunRecord, RunState
 from tests.conftest import ENV, RunMaker, tree
 from tools.catalog import TOOLS
 from tools.context import ToolContext

@@ -8,14 +8,14 @@ from typing import Any
 import psutil
 import pytest
 
-from lab.config import Config
-from lab.environments import objective_of, preset_config
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunRecord
-from lab.validate import check_overrides
-from lab.variants import chosen
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.space.environments import objective_of, preset_config
+from lab.space.inventory import Inventory
+from lab.space.validate import check_overrides
+from lab.space.variants import chosen
+from lab.store.notebook import Notebook
+from lab.store.records import RunRecord
 from training.fake import FakeRunner
 from training.machine import load_inventory
 from training.protocol import Progress

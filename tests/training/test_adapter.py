@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab.config import Config
+from lab.space.config import Config
 from training.process import THREADS
 
 HEAD = """
@@ -22,7 +22,7 @@ HEAD = """
     import torch
     given = sys.argv[1]
     from training import adapter  # which cuts the command line
-    from lab.config import Config
+    from lab.space.config import Config
 
     config = Config.model_validate_json(given)
 

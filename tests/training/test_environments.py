@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from lab.environments import preset_config
-from lab.errors import InvalidInput
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunState
-from lab.validate import check_overrides, space_of
-from lab.variants import declared
+from lab.base.errors import InvalidInput
+from lab.base.paths import Workspace
+from lab.space.environments import preset_config
+from lab.space.validate import check_overrides, space_of
+from lab.space.variants import declared
+from lab.store.notebook import Notebook
+from lab.store.records import RunState
 from tests.conftest import Cli
 from tests.training.conftest import Train
 from training.machine import load_inventory

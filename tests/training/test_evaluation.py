@@ -6,11 +6,11 @@ import numpy as np
 import psutil
 import pytest
 
-from lab.curves import run_curves
-from lab.environments import metrics_of
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunState
+from lab.base.paths import Workspace
+from lab.space.environments import metrics_of
+from lab.store.curves import run_curves
+from lab.store.notebook import Notebook
+from lab.store.records import RunState
 from tests.training.conftest import Train
 from training.runner import ProcessRunner
 

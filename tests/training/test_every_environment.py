@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from docs.make_environments import GYMNASIUM, PAGE, smoke, usable
-from lab.inventory import Inventory
-from lab.paths import Workspace
-from lab.records import RunState
+from lab.base.paths import Workspace
+from lab.space.inventory import Inventory
+from lab.store.records import RunState
 from training.machine import load_inventory
 
 

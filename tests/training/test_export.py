@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from agent.exporting import export_run
-from lab.config import Config
-from lab.errors import AutopilotError
-from lab.files import write_model
-from lab.legacy import look, store
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunRecord, RunState, Task, Variant
+from lab.base.errors import AutopilotError
+from lab.base.files import write_model
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.store.legacy import look, store
+from lab.store.notebook import Notebook
+from lab.store.records import RunRecord, RunState, Task, Variant
+from report.exporting import export_run
 from tests.conftest import Cli, RunMaker, tree
 from tests.training.conftest import Queue, Train
 from training.process import THREADS
@@ -71,7 +71,7 @@ PLAY = """
         agents.append(play(["puffer", "eval", "puffer_cartpole", "--load-model-path=weights.pt"]))
 
     import torch
-    from lab.records import Task
+    from lab.store.records import Task
     from training import adapter
     from training.evaluation import Evaluator
 
@@ -164,7 +164,7 @@ def test_every_environments_policy_is_rebuilt(tmp_path: Path) -> None:
         import json, os, sys
         import torch
         from training import adapter, checkpoints, exporting
-        from lab.environments import preset_config
+        from lab.space.environments import preset_config
         from training.envs import inventory
         from training.protocol import ExportJob
 
@@ -352,7 +352,7 @@ class TestTheFolder:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
 
         with monkeypatch.context() as patch:
-            patch.setattr("agent.exporting.write_atomic", full)
+            patch.setattr("report.exporting.write_atomic", full)
             with pytest.raises(AutopilotError, match="can't be written: No space left on device"):
                 export_run(notebook, run.run_id, place / "policy")
         assert sorted(path.name for path in place.rglob("*")) == ["other.txt", "policy"]

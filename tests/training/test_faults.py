@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.config import Config
-from lab.curves import run_curves
-from lab.errors import TrainingFailed
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunState, Variant
+from lab.base.errors import TrainingFailed
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.space.inventory import Inventory
+from lab.store.curves import run_curves
+from lab.store.notebook import Notebook
+from lab.store.records import RunState, Variant
 from tests.conftest import Cli
 from tests.training.conftest import LONG, Queue, Train
 from training.process import ForkServer, Worker, start_worker

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunState
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.records import RunState
 from tests.conftest import Cli
 from tests.training.conftest import Train
 from training.run import Options
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 def test_tensorboard_holds_what_the_live_record_held(train: Train, workspace: Workspace) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from lab.curves import run_curves
+    from lab.store.curves import run_curves
 
     run = train({"train.total_timesteps": 600_000, "autopilot.seeds": 1}, options=Options(mirrors=("tensorboard",)))
     paths = workspace.run(run.run_id).seed(run.seeds[0])

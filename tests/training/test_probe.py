@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.config import Config, derive
-from lab.inventory import Inventory
-from lab.paths import Workspace
-from lab.presets import Measurement, StoredPreset, names, preset, topology
-from lab.validate import check_overrides, memory_of
+from lab.base.paths import Workspace
+from lab.space.config import Config, derive
+from lab.space.inventory import Inventory
+from lab.space.presets import Measurement, StoredPreset, names, preset, topology
+from lab.space.validate import check_overrides, memory_of
 from tests.conftest import ENV, Cli
 from training.machine import load_inventory, room_for, usable_cores
 from training.probe import BATCHES, Probe

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import RunState
+from lab.base.paths import Workspace
+from lab.store.notebook import Notebook
+from lab.store.records import RunState
 from tests.training.conftest import Train
 from training.run import Options
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from lab.curves import run_curves
-from lab.files import read_model
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.paths import Workspace
-from lab.records import ReplicateResult, RunState
+from lab.base.files import read_model
+from lab.base.paths import Workspace
+from lab.space.inventory import Inventory
+from lab.store.curves import run_curves
+from lab.store.notebook import Notebook
+from lab.store.records import ReplicateResult, RunState
 from tests.conftest import Cli
 from tests.training.conftest import Queue, Train
 from training.protocol import Progress

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.curves import run_curves
-from lab.errors import InvalidInput
-from lab.inventory import Inventory
-from lab.notebook import Notebook
-from lab.records import RunRecord, RunState, Variant
+from lab.base.errors import InvalidInput
+from lab.space.inventory import Inventory
+from lab.store.curves import run_curves
+from lab.store.notebook import Notebook
+from lab.store.records import RunRecord, RunState, Variant
 from tests.training.conftest import LONG, SHORT, Queue
 from training.fake import FakeRunner
 from training.protocol import Progress

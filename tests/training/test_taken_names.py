@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.errors import InvalidInput
-from lab.paths import Workspace
-from lab.records import RunState, Variant
+from lab.base.errors import InvalidInput
+from lab.base.paths import Workspace
+from lab.store.records import RunState, Variant
 from tests.conftest import Cli, tree
 from tests.training.conftest import Train
 from training.machine import load_inventory

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from lab.environments import preset_config
-from lab.inventory import Inventory
-from lab.space import Parameter, Scale
-from lab.validate import check_overrides, space_of
+from lab.space.environments import preset_config
+from lab.space.inventory import Inventory
+from lab.space.parameters import Parameter, Scale
+from lab.space.validate import check_overrides, space_of
 from training.machine import load_inventory
 from training.process import THREADS
 
@@ -38,7 +38,7 @@ import json, sys
 given = open(sys.argv[1]).read()
 from training import adapter
 import torch
-from lab.config import Config
+from lab.space.config import Config
 
 for line in given.splitlines():
     job = json.loads(line)

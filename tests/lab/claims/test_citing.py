@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks.claims import known_of
+from lab.base.errors import NotFound
 from lab.claims.citing import cited
-from lab.errors import NotFound
 
 ANSWERS = {"compare_runs": {"effect": 0.0867, "changed": {"train.ent_coef": [0.02, 0.005]}}}
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.claims import CORPORA, NAMES, known_of, score, sentences
 from lab.claims.checking import Checked, check
-from lab.claims.known import Known
 from lab.claims.reports import sections_of
+from lab.judge.known import Known
 
 SEED = (CORPORA.parent / "seed_run_report.txt").read_text(encoding="utf-8")
 LEAST = {"breakout": (0.95, 0.95), "drive": (0.95, 0.85), "squared": (0.95, 0.78)}

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from agent.prompts import render
 from benchmarks.claims import known_of
 from lab.claims.checking import check
-from lab.claims.known import Judgement, Known
-from lab.records import MetricSummary, Prediction
-from lab.space import PARAMETERS, Parameter
+from lab.judge.known import Judgement, Known
+from lab.space.parameters import PARAMETERS, Parameter
+from lab.store.records import MetricSummary, Prediction
+from report.templates import render
 
 KNOWN = known_of("breakout")
 PROPOSABLE = [parameter for parameter in PARAMETERS if parameter.proposable and not parameter.key.startswith("env.")]

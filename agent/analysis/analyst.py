@@ -1,0 +1,193 @@
+"""One iteration: a run that has ended is analysed, reported on, and followed by a staged proposal.
+
+When the model does not get there, the offline researcher finishes the iteration and the report says so: a night is
+never lost.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.analysis.briefing import opening_of, situation_of
+from agent.analysis.loop import Analysis, GaveUp
+from agent.analysis.transcript import Transcript
+from agent.model.budget import Budget
+from agent.model.chat import ChatModel
+from agent.model.offline import OfflineResearcher
+from lab.base.files import read_model, write_model
+from lab.base.text import plain
+from lab.claims.checking import Checked
+from lab.judge.predictions import score_predictions
+from lab.judge.stopping import FAILURES, PLATEAU, failures, plateau
+from lab.search.suggest import Permits
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Proposal, RunRecord
+from report.run_report import Report, report_of, write_report
+from tools.catalog import TOOLS
+from tools.context import ReportDraft, ToolContext
+from tools.registry import Toolbox
+from tools.reporting import checked_draft
+from training.run import Stopped
+
+CONTROL = "this run is of the control arm, whose next config comes from the sampler alone"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an analysis came to."""
+
+    proposal: Proposal | None
+    ended: str | None
+    """Why the search should end, if the model said so."""
+    fell_back: str | None
+    """Why the offline researcher had to finish it, if it had to."""
+
+
+@dataclass
+class Analyst:
+    """Analyses runs of one workspace with one model."""
+
+    notebook: Notebook
+    proposals: Proposals
+    inventory: Inventory
+    model: ChatModel
+    session: str | None = None
+    should_stop: Callable[[], bool] = lambda: False
+    permits: Permits | None = None
+    """What the session's policy denies; None where anything valid may pass."""
+    rules: tuple[str, ...] = ()
+    """What it lets pass, in words."""
+
+    def analyse(self, run: RunRecord, budget: Budget | None = None, steps_left: int | None = None) -> Outcome:
+        """Report on a run (once) and stage a proposal.
+
+        Args:
+            run: it has ended.
+            budget: what the session may still use, charged with what this takes; no limits if None.
+            steps_left: agent steps that its time leaves; a longer training can't be proposed.
+
+        Raises:
+            Stopped: on request; nothing was staged or written.
+        """
+        score_predictions(self.notebook, run, self.proposals.origin(run))
+        context = self._context(run, self.model.name, steps_left)
+        budget = budget or Budget()
+        before, budget.turns = budget.spent, 0
+        fell_back = None
+        try:
+            self._analysis(self.model, context, budget).run()
+        except GaveUp as error:
+            if self.should_stop():
+                raise Stopped("stopped on request") from error
+            fell_back = str(error)
+            context = self._context(run, "offline", steps_left)
+            self._analysis(OfflineResearcher(), context, Budget()).run()
+        dollars = budget.spent.dollars - before.dollars if budget.price else None
+        cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
+        if context.report is not None:
+            author, checked = author_text(self.model.name, fell_back) + cost, checked_draft(context, context.report)
+            report = finished_report(self.inventory, context, context.report, checked, author)
+            self._keep(run, context.proposal)  # with the report the analysis is done, so this has to be there before
+            write_report(self.notebook, run, report, checked)
+        if context.proposal is not None:
+            self.proposals.stage(context.proposal)
+        self._keep(run, None)
+        return Outcome(context.proposal, context.ended, fell_back)
+
+    def report_control(self, run: RunRecord) -> None:
+        """Report on a run of the control arm: by the offline researcher, and without a proposal.
+
+        Args:
+            run: it has ended.
+
+        Raises:
+            Stopped: on request; nothing was written.
+        """
+        score_predictions(self.notebook, run, self.proposals.origin(run))
+        context = self._context(run, "offline", None)
+        try:
+            self._analysis(OfflineResearcher(), context, Budget()).run()
+        except GaveUp as error:
+            raise Stopped("stopped on request") from error
+        without_proposal(context)
+        if context.report is not None:
+            checked = checked_draft(context, context.report)
+            report = finished_report(self.inventory, context, context.report, checked, "offline")
+            write_report(self.notebook, run, report, checked)
+
+    def recover(self, run: RunRecord) -> None:
+        """Stage what an analysis led to that was killed between its report and its proposal."""
+        paths = self.notebook.workspace.run(run.run_id)
+        if paths.proposed.exists():
+            proposal = read_model(paths.proposed, Proposal)
+            if paths.report.exists() and not self.proposals.has(proposal.proposal_id):
+                self.proposals.stage(proposal)
+            self._keep(run, None)
+
+    def _keep(self, run: RunRecord, proposal: Proposal | None) -> None:
+        path = self.notebook.workspace.run(run.run_id).proposed
+        if proposal is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_model(path, proposal)
+
+    def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
+        runs = self.notebook.runs(run.group, session=self.session) if self.session else []
+        own = [one for one in runs if one.state.ended and one.replicates_of is None]
+        failed, flat = failures(own), plateau(self.notebook, own)
+        return ToolContext(
+            notebook=self.notebook,
+            proposals=self.proposals,
+            inventory=self.inventory,
+            subject=run,
+            session=self.session,
+            arm=arm,
+            steps_left=steps_left,
+            incumbent=self.notebook.incumbent(run.group),
+            noise=self.notebook.noise(run.group),
+            failures=failed if failed >= FAILURES else 0,
+            plateau=flat if flat >= PLATEAU else 0,
+            permits=self.permits,
+            rules=self.rules,
+            report_wanted=not self.notebook.workspace.run(run.run_id).report.exists(),
+        )
+
+    def _analysis(self, model: ChatModel, context: ToolContext, budget: Budget) -> Analysis:
+        toolbox = Toolbox(TOOLS, context)
+        situation = situation_of(context)
+        opening = opening_of(situation)
+        path = self.notebook.workspace.run(context.subject.run_id).transcript
+        about = {"session": self.session, "steps_left": context.steps_left, "turns": budget.allowed}
+        transcript = Transcript(
+            path, model=model.name, tools=toolbox.schemas, opening=opening, situation=situation, **about
+        )
+        return Analysis(model, toolbox, context, transcript, opening, budget, self.should_stop)
+
+
+def without_proposal(context: ToolContext) -> None:
+    """Make of an analysis one that only reports, as those of control runs are."""
+    context.proposal, context.ended = None, CONTROL
+    if context.report is not None:
+        context.report.next_step = f"Nothing was proposed: {CONTROL}."
+
+
+def finished_report(
+    inventory: Inventory, context: ToolContext, draft: ReportDraft, checked: Checked, author: str
+) -> Report:
+    """The report of an analysis that is complete."""
+    reason = context.ended or "the analysis ended without a valid proposal."
+    return report_of(context.notebook, inventory, context.subject, draft, checked, context.proposal, author, reason)
+
+
+def author_text(model: str, fell_back: str | None) -> str:
+    """Who wrote a report, and why it was not the model if it was not."""
+    return model if fell_back is None else f"offline, after {model} gave up ({plain(fell_back, 200)})"
+
+
+def cost_text(requests: int, tokens: int, dollars: float | None) -> str:
+    """What an analysis took; nothing where no model was paid for."""
+    if not tokens:
+        return ""
+    price = "" if dollars is None else f", ${dollars:.4f}"
+    return f"; {requests} request{'' if requests == 1 else 's'}, {tokens:,} tokens{price}"

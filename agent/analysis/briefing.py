@@ -1,0 +1,100 @@
+"""What a model is told at the start of an analysis, composed each time from the record.
+
+It does not grow with the history: the latest runs, the clearest lessons, the newest rejections, so many and no more.
+The rest is for the tools. Nothing is remembered between analyses, so a restart loses nothing.
+"""
+
+from typing import Any
+
+from agent.model.chat import Message
+from lab.base.text import plain
+from lab.base.values import storable
+from lab.judge.lessons import Lesson, lessons
+from lab.judge.predictions import scored_predictions, standings
+from lab.space.environments import objective_of
+from lab.store.index import OF_GROUP
+from lab.store.notebook import Notebook
+from lab.store.records import Proposal, ProposalState, RunRecord
+from report.facts import changed_text, score_text
+from report.templates import render
+from tools.context import ToolContext
+
+RUNS = 8
+LESSONS = 8
+PROPOSALS = 5
+
+
+def situation_of(context: ToolContext) -> dict[str, Any]:
+    """Everything that the first messages are made of, as JSON has it.
+
+    Args:
+        context: of the analysis that begins.
+    """
+    run, notebook = context.subject, context.notebook
+    mine = [proposal for proposal in context.proposals.all() if proposal.group == run.group]
+    rejected = [proposal for proposal in reversed(mine) if proposal.state is ProposalState.REJECTED]
+    undone = (ProposalState.STAGED, ProposalState.APPROVED, ProposalState.RUNNING)
+    waiting = [p for p in mine if p.state in undone and p.proposal_id != run.proposal]
+    found = {
+        "env_name": run.env_name,
+        "preset": run.preset,
+        "objective": run.objective,
+        "run_id": run.run_id,
+        "state": run.state,
+        "arm": run.arm,
+        "incumbent": context.incumbent,
+        "noise": context.noise,
+        "predicted": _predicted(notebook, run, next((p for p in mine if p.proposal_id == run.proposal), None)),
+        "foretold": _foretold(context),
+        "runs": [_line(notebook, other) for other in notebook.before(run, RUNS)],
+        "runs_in_all": notebook.index.ask(f"SELECT COUNT(*) FROM runs WHERE {OF_GROUP}", tuple(run.group))[0][0],  # noqa: S608
+        "lessons": [_counted(lesson) for lesson in lessons(notebook.index, run.group, LESSONS)],
+        "waiting": [{"overrides": p.overrides, "parent": p.parent} for p in waiting[-PROPOSALS:]],
+        "rejected": [{"overrides": p.overrides, "why": plain(p.decisions[-1].why, 300)} for p in rejected[:PROPOSALS]],
+        "failures": context.failures,
+        "plateau": context.plateau,
+        "rules": list(context.rules),
+        "report_wanted": context.report_wanted,
+    }
+    return dict(storable(found))
+
+
+def opening_of(situation: dict[str, Any]) -> list[Message]:
+    """The first messages."""
+    return [
+        Message(role="system", content=render("system.md.j2")),
+        Message(role="user", content=render("iteration.md.j2", **situation)),
+    ]
+
+
+def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
+    metric, _ = objective_of(run.objective, run.env_name)
+    verdict = notebook.standing(run.run_id)
+    changed = plain(changed_text(notebook, run), 200) if notebook.readable(run.parent) or run.parent is None else "?"
+    score = f"{metric} {score_text(notebook, run, metric)}" if notebook.summary(run.run_id) else run.state.value
+    return {"run": run.run_id, "changed": changed, "score": score, "verdict": verdict.verdict if verdict else None}
+
+
+def _predicted(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[dict[str, Any]]:
+    scored = {one.metric: one for one in scored_predictions(notebook.workspace, run.run_id)}
+    summary, found = notebook.summary(run.run_id), []
+    for p in proposal.predictions if proposal else ():
+        one, metric = scored.get(p.metric), summary.metrics.get(p.metric) if summary else None
+        came: dict[str, Any] = {"came": metric.mean if metric else None}
+        came |= {"score": one.score, "reference": one.reference} if one else {}
+        found.append({**p.model_dump(), "metric": plain(p.metric, 60), **came})
+    return found
+
+
+def _foretold(context: ToolContext) -> str | None:
+    """How the one who analyses has predicted so far, in this group of runs."""
+    group = context.group
+    mine = [
+        one for one in scored_predictions(context.notebook.workspace) if one.arm == context.arm and one.group == group
+    ]
+    found = standings(mine, objective_of(group.objective, group.env_name)[0])
+    return found[0].text if found else None
+
+
+def _counted(lesson: Lesson) -> dict[str, Any]:
+    return {**lesson._asdict(), "agreeing": len(lesson.agreeing), "opposed": len(lesson.opposed)}

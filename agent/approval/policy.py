@@ -1,0 +1,206 @@
+"""What a session approves by itself with `--approve policy`: the table `[policy]` in `autopilot.toml`.
+
+    [policy]
+    max_minutes = 20
+    max_keys = 2
+
+    [[policy.allow]]
+    keys = ["train.learning_rate", "train.ent_coef"]
+    factor = 3
+
+The program decides, never a model, and denies what nothing allows. Each ruling says in words which rule made it; the
+entries of `allow` are counted from 1.
+"""
+
+from collections.abc import Mapping
+from typing import TypeGuard
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from lab.base.errors import refused, refused_as
+from lab.base.paths import Workspace
+from lab.base.text import short
+from lab.base.toml import settings as tables
+from lab.judge.costs import is_topology
+from lab.space.config import SECTIONS
+from lab.space.inventory import Environment
+from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Parameter, Scale, Space
+from lab.space.validate import space_of
+from lab.store.records import Record
+
+SLACK = 1e-6
+"""Share by which a limit may be passed: what is exact in decimals (0.1 × 3) is not in binary."""
+RESUME_MODE, RESUME_FROM = "autopilot.resume_mode", "autopilot.resume_from"
+OTHERWISE = "[[policy.allow]] in autopilot.toml, as in docs/approval.md, or --approve manual"
+
+
+class Allow(Record):
+    """`[[policy.allow]]`: changes that pass. All its limits have to hold; without any, each valid value passes."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    keys: tuple[str, ...] = Field(min_length=1, max_length=100, strict=False)
+    """Dotted keys, or all of a section, as `train.*`."""
+    factor: float | None = Field(default=None, gt=1, le=1e6)
+    """New value over old one, at most, and at least one over it; of 1 - x where the key's scale is logit. Both have to
+    be of one sign, and neither 0."""
+    step: float | None = Field(default=None, gt=0, le=1e9)
+    """Difference between old and new value, at most."""
+    values: tuple[bool | int | float | str, ...] | None = Field(default=None, min_length=1, strict=False)
+    """What the new value may be."""
+
+    @property
+    def text(self) -> str:
+        """In words, such as `train.ent_coef, train.gamma within factor 3`."""
+        limits = [
+            f"within factor {self.factor:g}" if self.factor is not None else "",
+            f"within step {self.step:g}" if self.step is not None else "",
+            f"to {' or '.join(map(short, self.values))}" if self.values is not None else "",
+        ]
+        return " ".join([", ".join(self.keys), " and ".join(filter(None, limits)) or "to anything valid"])
+
+    def names(self, key: str) -> bool:
+        """Whether this is about a dotted key."""
+        return any(_covers(pattern, key) for pattern in self.keys)
+
+    def limits(self, parameter: Parameter, old: object, new: object) -> dict[str, bool]:
+        """Each limit in words to whether a change keeps within it."""
+        found: dict[str, bool] = {}
+        if self.factor is not None:
+            of_rest = parameter.scale is Scale.LOGIT
+            words = f"within factor {self.factor:.6g}{' of 1 - x' if of_rest else ''}"
+            found[words] = _within_factor(old, new, self.factor, of_rest=of_rest)
+        if self.step is not None:
+            close = _is_number(old) and _is_number(new) and abs(new - old) <= self.step * (1 + SLACK)
+            found[f"within step {self.step:.6g}"] = close
+        if self.values is not None:
+            found["one of its values"] = any(_same(new, value) for value in self.values)
+        return found
+
+
+class PolicySettings(Record):
+    """`[policy]` in autopilot.toml: what a session approves by itself."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    prediction: bool = True
+    """A proposal has to predict the objective."""
+    max_minutes: float | None = Field(default=None, gt=0, le=100_000)
+    """That a run may be expected to take; None for any."""
+    max_keys: int | None = Field(default=None, ge=1, le=100)
+    """That a proposal may change; None for any number."""
+    allow: tuple[Allow, ...] = Field(default=(), strict=False)
+    """Alternatives: a changed key passes by the first one that lets it."""
+
+
+def policy_settings(workspace: Workspace, environment: Environment | None = None) -> PolicySettings:
+    """The rules of a workspace, for a session that approves by them.
+
+    Args:
+        workspace: whose autopilot.toml is read.
+        environment: whose search space the keys have to be in; None passes over those that depend on one.
+
+    Raises:
+        InvalidInput: there are none, they are not written as they have to be, or they could allow nothing.
+    """
+    table = tables(workspace).get("policy")
+    if table is None:
+        raise refused("approve", "policy", "would deny everything: autopilot.toml has no [policy]", OTHERWISE)
+    if not isinstance(table, Mapping):
+        raise refused("policy", table, "is not a table", "[policy] with max_keys = 2")
+    entries = table.get("allow", [])
+    if not isinstance(entries, list):
+        raise refused("policy.allow", entries, "is not a list of tables", "[[policy.allow]], in double brackets")
+    allow = tuple(_entry(f"policy.allow[{count}]", entry) for count, entry in enumerate(entries, start=1))
+    try:
+        found = PolicySettings.model_validate({**table, "allow": allow})
+    except ValidationError as error:
+        raise refused_as("policy", error, "as in prediction = true, max_minutes = 20, max_keys = 2") from None
+    if not allow:
+        raise refused("policy.allow", [], "would deny everything: it allows nothing", OTHERWISE)
+    space = Space(PARAMETERS) if environment is None else space_of(environment)
+    for count, entry in enumerate(allow, start=1):
+        _check(f"policy.allow[{count}]", entry, space, whole=environment is not None)
+    return found
+
+
+def _covers(pattern: str, key: str) -> bool:
+    return key.startswith(pattern[:-1]) if pattern.endswith(".*") else key == pattern
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _same(one: object, other: object) -> bool:
+    """1 is 1.0, and neither is true."""
+    return isinstance(one, bool) is isinstance(other, bool) and one == other
+
+
+def _within_factor(old: object, new: object, factor: float, *, of_rest: bool) -> bool:
+    if not (_is_number(old) and _is_number(new)):
+        return False
+    old, new = (1 - old, 1 - new) if of_rest else (old, new)
+    if not old or not new or (old > 0) is not (new > 0):
+        return False
+    low, high = sorted((abs(float(old)), abs(float(new))))
+    return high <= low * factor * (1 + SLACK)
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def _entry(name: str, entry: object) -> Allow:
+    try:
+        return Allow.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"][:1] == ("values",) and len(first["loc"]) > 1:  # else it would name one type of four
+            rule = "is neither true, false, a finite number nor a text"
+            raise refused(f"{name}.values", first["input"], rule, 'as in values = ["muon", true]') from None
+        raise refused_as(name, error, 'keys = ["train.gamma"], and factor = 3, step = 2 or values = [0.9]') from None
+
+
+def _check(name: str, entry: Allow, space: Space, *, whole: bool) -> None:
+    """Refuse an entry that says nothing.
+
+    Args:
+        name: of the entry.
+        entry: well-formed.
+        space: that its keys are looked up in.
+        whole: it is all of an environment's; else keys that depend on one are passed over.
+    """
+    for pattern in entry.keys:
+        _check_pattern(f"{name}.keys", pattern, space, whole=whole)
+    exact = [space[key] for key in entry.keys if key in space]
+    if closed := next((parameter.key for parameter in exact if not parameter.proposable), None):
+        raise refused(f"{name}.keys", closed, "may be set by a person only, so no proposal has it", "leave it out")
+    numeric = {what: limit for what, limit in (("factor", entry.factor), ("step", entry.step)) if limit is not None}
+    for parameter in exact if numeric else ():
+        if parameter.kind not in (int, float):
+            what, limit = next(iter(numeric.items()))
+            valid = "an entry of its own, with values = [...] or without limits"
+            raise refused(f"{name}.{what}", limit, f"{parameter.key} is no number", valid)
+    if not whole and len(exact) < len(entry.keys):
+        return  # what its values may be is not known
+    reached = [space[key] for key in space if entry.names(key)]
+    for value in entry.values or ():
+        if all(parameter.problem(value) is not None for parameter in reached):
+            valid = "; ".join(f"{parameter.key}: {parameter.range}" for parameter in reached[:3])
+            raise refused(f"{name}.values", value, "is no value of these keys", valid)
+
+
+def _check_pattern(name: str, pattern: str, space: Space, *, whole: bool) -> None:
+    if pattern.endswith(".*"):
+        known = pattern.removesuffix(".*") in SECTIONS
+    else:
+        elsewhere = pattern.startswith("env.") or pattern in VARIANT_KEYS.values()
+        known = pattern in space or (elsewhere and not whole)
+    if not known:
+        (problem,) = space.problems({pattern: ""})
+        rule = "is neither a key of the config nor all of a section, such as train.*"
+        raise refused(name, pattern, rule, problem.valid)
+    if pattern == "vec.*" or is_topology(pattern):
+        raise refused(name, pattern, "can't be allowed: topology and device never change", "leave it out")
+    if pattern == RESUME_FROM:
+        raise refused(name, pattern, "can't be allowed: warm starts wait for a person", "leave it out")

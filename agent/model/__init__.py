@@ -1,0 +1,1 @@
+"""The chat interface and the models behind it, what asking them may cost."""

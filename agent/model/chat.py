@@ -1,0 +1,114 @@
+"""The interface to a model: messages and tool schemas in, one reply out. Shapes follow the chat completions API.
+
+Three things sit behind it: an OpenAI-compatible endpoint, the offline researcher, and a script for tests.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from lab.base.errors import AutopilotError
+from lab.base.values import text_of
+
+
+class ModelError(AutopilotError):
+    """The model can't be asked: the endpoint refuses, is gone, or answers nonsense. Says what to do."""
+
+    spent: "Usage | None" = None
+    """Tokens that were used up in vain."""
+
+
+class TooLong(ModelError):
+    """The conversation is longer than the model's context; a shorter one may do."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_sent(cls, value: Any) -> Any:
+        """A model may write half of a character, which no request and no file can hold."""
+        return text_of(value) if isinstance(value, str) else value
+
+
+class ToolCall(_Part):
+    """A model's wish to call a tool."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
+class Message(_Part):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What an assistant asked for."""
+    tool_call_id: str | None = None
+    """Which of them a tool message answers."""
+
+    def wire(self) -> dict[str, Any]:
+        """As the API wants it."""
+        if self.role == "tool":
+            return {"role": "tool", "tool_call_id": self.tool_call_id, "content": self.content}
+        if not self.tool_calls:
+            return {"role": self.role, "content": self.content}
+        calls = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in self.tool_calls
+        ]
+        return {"role": "assistant", "content": self.content or None, "tool_calls": calls}
+
+
+class Usage(_Part):
+    """What a request cost."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the input: what the endpoint had seen before."""
+    reasoning_tokens: int = 0
+    """Of the output: what the model thought and did not say."""
+
+    @property
+    def total(self) -> int:
+        """Input and output."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        mine, theirs = self.model_dump(), other.model_dump()
+        return Usage(**{key: mine[key] + theirs[key] for key in mine})
+
+
+class Reply(_Part):
+    """What a model answered."""
+
+    message: Message
+    usage: Usage = Usage()
+    finish: Literal["stop", "length", "refusal"] = "stop"
+    """`length`: it was cut off at a limit of tokens, so that a call in it may be half a call."""
+
+
+class ChatModel(Protocol):
+    """Something that answers."""
+
+    @property
+    def name(self) -> str:
+        """Who it is, for reports and records."""
+
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
+        """One reply.
+
+        Args:
+            messages: the conversation so far.
+            tools: schemas of what may be called.
+
+        Raises:
+            TooLong: the conversation does not fit the model's context.
+            ModelError: there is no reply to be had.
+        """

@@ -1,0 +1,196 @@
+"""The offline researcher: reads and proposes with no model at all, through the same interface and the same tools.
+
+It is a fixed procedure, not a pretence of a language model: it asks the tools what an LLM would ask, takes its next
+config from the Optuna sampler behind `suggest_configs`, and puts into words what the tools returned (templates in
+`prompts/offline/`). All it knows comes from the conversation: with other runs it says other things.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from agent.model.chat import Message, Reply, ToolCall
+from lab.judge.predictions import NEIGHBOURHOOD, like_the_parent
+from lab.judge.sequential import passes
+from report.templates import render
+
+CURVES = [
+    "losses/entropy",
+    "losses/explained_variance",
+    "losses/approx_kl",
+    "losses/clipfrac",
+    "losses/value_loss",
+]
+
+
+class OfflineResearcher:
+    """A `ChatModel` without a model."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in reports."""
+        return "offline"
+
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
+        """See `agent.model.chat.ChatModel.complete`: the next calls of the procedure."""
+        known = _Known(messages)
+        calls = _survey(known) or _details(known) or _choice(known) or _conclusion(known)
+        prefix = f"call_{len(messages)}"
+        made = tuple(
+            ToolCall(id=f"{prefix}_{index}", name=name, arguments=json.dumps(arguments))
+            for index, (name, arguments) in enumerate(calls)
+        )
+        return Reply(message=Message(role="assistant", tool_calls=made))
+
+
+Calls = list[tuple[str, dict[str, Any]]]
+
+
+class _Known:
+    """What the tools have answered so far: the calls of the conversation, each with its result."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        asked = {call.id: call for message in messages for call in message.tool_calls}
+        self.calls: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+        for message in messages:
+            if message.role == "tool" and message.tool_call_id in asked:
+                call = asked[message.tool_call_id]
+                self.calls.append((call.name, json.loads(call.arguments), json.loads(message.content)))
+
+    def get(self, name: str, **arguments: Any) -> dict[str, Any] | None:
+        """The latest result of a tool called with (at least) these arguments."""
+        fits = (
+            result
+            for called, given, result in reversed(self.calls)
+            if called == name and all(given.get(key) == value for key, value in arguments.items())
+        )
+        return next(fits, None)
+
+    def answer(self, name: str, **arguments: Any) -> dict[str, Any] | None:
+        """The same, but None where the tool had to refuse: a run may be gone."""
+        found = self.get(name, **arguments)
+        return None if found is None or "error" in found else found
+
+
+def _survey(known: _Known) -> Calls:
+    """First look around."""
+    if known.get("list_runs") is not None:
+        return []
+    return [("list_runs", {}), ("read_run", {}), ("list_proposals", {}), ("read_metrics", {})]
+
+
+def _details(known: _Known) -> Calls:
+    """Then look closer at what there is."""
+    if known.get("suggest_configs") is not None:
+        return []
+    runs, run = known.get("list_runs") or {}, known.get("read_run") or {}
+    names = (known.get("read_metrics") or {}).get("names", [])
+    metric = runs["objective"]["metric"]
+    curves = [name for name in (f"environment/{metric}", *CURVES) if name in names]
+    calls: Calls = [("read_metrics", {"metrics": curves})] if curves else []
+    if run["state"] == "finished":
+        against = [name for name, other in (("parent", run["parent"]), ("incumbent", runs["incumbent"]))
+                   if other and other != run["run"]]  # fmt: skip
+        calls += [("compare_runs", {"against": name}) for name in against]
+    else:
+        calls.append(("read_log", {"lines": 20}))
+    base = "incumbent" if runs["incumbent"] else "current"
+    return [*calls, ("suggest_configs", {"parent": base, "count": 6}), ("search_space", {})]
+
+
+def _choice(known: _Known) -> Calls:
+    """Take the sampler's first idea that nobody has tried, and make sure that it is valid."""
+    if known.get("check_config") is not None:
+        return []
+    candidates = (known.get("suggest_configs") or {}).get("candidates", [])
+    fresh = [candidate for candidate in candidates if candidate["tried_by_run"] is None] or candidates
+    if not fresh:
+        return []
+    parent = (known.get("suggest_configs") or {})["parent"]
+    return [("check_config", {"parent": parent, "changes": fresh[0]["changes"]})]
+
+
+def _conclusion(known: _Known) -> Calls:
+    """Write the report and stage the proposal."""
+    facts = _facts(known)
+    prose = {
+        part: render(f"offline/{part}.md.j2", **facts).strip() for part in ("title", "theory", "next_step", "idea")
+    }
+    observations = [line.strip() for line in render("offline/observations.md.j2", **facts).splitlines() if line.strip()]
+    calls: Calls = []
+    if facts["changes"]:
+        proposal = {
+            "parent": facts["parent"],
+            "changes": facts["changes"],
+            "theory": prose["idea"],
+            "expected": facts["prediction"],
+        }
+        calls.append(("stage_proposal", proposal))
+    else:
+        calls.append(("end_search", {"reason": prose["next_step"]}))
+    report = {
+        "title": prose["title"],
+        "observations": observations,
+        "theory": prose["theory"],
+        "next_step": prose["next_step"],
+    }
+    return [*calls, ("write_report", report)]
+
+
+def _facts(known: _Known) -> dict[str, Any]:
+    """Everything the templates may use, from the tools' answers."""
+    runs, run = known.get("list_runs") or {}, known.get("read_run") or {}
+    checked: dict[str, Any] = next(
+        (given for name, given, _ in reversed(known.calls) if name == "check_config"),
+        {},
+    )
+    suggested = known.get("suggest_configs") or {}
+    metric = runs["objective"]["metric"]
+    rows = {row["run"]: row for row in runs["runs"]}
+    parent = suggested.get("parent")
+    changes = checked.get("changes", {})
+    space = {item["key"]: item for item in (known.get("search_space") or {}).get("keys", [])}
+    curves: dict[str, Any] = next(
+        (result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result),
+        {},
+    )
+    rejected = [p for p in (known.get("list_proposals") or {}).get("proposals", []) if p["state"] == "rejected"]
+    base = (rows.get(parent) or {}).get(metric)
+    history = [row for row in runs["runs"] if metric in row]
+    return {
+        "metric": metric,
+        "goal": runs["objective"]["direction"],
+        "run": run,
+        "score": run["metrics"].get(metric),
+        "greedy": run["greedy"].get(metric),
+        "incumbent": runs["incumbent"],
+        "promising": passes((run["verdict"] or {}).get("screen")),
+        "noise": runs["noise_floor"],
+        "history": history,
+        "failed": [row for row in runs["runs"] if row["state"] not in ("finished", "running", "queued")],
+        "parent_row": rows.get(run["parent"]),
+        "against_parent": known.answer("compare_runs", against="parent"),
+        "against_incumbent": known.answer("compare_runs", against="incumbent"),
+        "objective_curve": curves.get(f"environment/{metric}"),
+        "curves": curves,
+        "log": (known.get("read_log") or {}).get("lines", []),
+        "rejected": rejected,
+        "parent": parent,
+        "changes": changes,
+        "old": {key: space[key]["current"] for key in changes if key in space} if parent == run["run"] else
+               next((c["from"] for c in suggested.get("candidates", []) if c["changes"] == changes), {}),
+        "space": space,
+        "behind": suggested.get("runs_behind_it", 0),
+        "prediction": _prediction(runs["objective"], history, base, runs["noise_floor"]),
+    }  # fmt: skip
+
+
+def _prediction(objective: dict[str, Any], rows: list[dict[str, Any]], base: dict[str, Any] | None,
+                noise: dict[str, Any] | None) -> dict[str, Any]:  # fmt: skip
+    """The parent's mean, give or take what replicates and other configs of this workspace have differed by."""
+    if base is None:
+        return {"direction": "same", "low": 0.0, "high": 1.0, "coverage": NEIGHBOURHOOD}
+    others = [row[objective["metric"]]["mean"] for row in rows]
+    sd = noise["replicate_sd"] if noise else None
+    low, high = like_the_parent(base["mean"], base["n"], sd, others, rate=objective["rate"])
+    return {"direction": "same", "low": low, "high": high, "coverage": NEIGHBOURHOOD}

@@ -1,0 +1,375 @@
+"""An OpenAI-compatible endpoint, by the `openai` package with tenacity around it.
+
+Passing faults (time-outs, cut connections, 408, 409, 429, 5xx) are tried again with growing, jittered pauses; what
+can't get better by waiting (400, 401, 403, 404) is said at once, with what to fix. Whether the endpoint calls tools or
+only keeps to a schema is found out with the first request.
+"""
+
+import email.utils
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
+
+import openai
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+from tenacity.stop import stop_base
+
+from agent.analysis.transcript import redacted
+from agent.model.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
+from agent.model.settings import ModelSettings
+from agent.model.structured import LONGEST, TEXTS, answer_format, call_in, conversation
+from lab.base.errors import InvalidInput, Problem
+
+PASSING = (408, 409, 429)
+LONGEST_PAUSE = 300.0
+"""Seconds; an endpoint that asks for more is asked earlier."""
+REMEDY = {
+    400: "it does not accept the request",
+    401: "set OPENAI_API_KEY to a valid key",
+    403: "this key may not use this model",
+    404: "check --model and OPENAI_BASE_URL",
+}
+TOO_LONG = re.compile(
+    r"context.{0,30}(length|size|window)|too long|too many tokens|maximum.{0,30}tokens", re.IGNORECASE
+)
+TEXT = 100_000
+"""Characters of an answer, or of a call's arguments, that are kept."""
+MOST_TOKENS = 100_000_000
+"""More than this in one answer is a mistake of who counts."""
+PER_TOKEN = 4
+"""Characters, where an endpoint does not count."""
+READY = {
+    "type": "object",
+    "properties": {"ok": {"type": "boolean"}},
+    "required": ["ok"],
+    "additionalProperties": False,
+}
+PING: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "ready", "description": "Say that you are ready.", "parameters": READY},
+}
+GREETING = [
+    {"role": "system", "content": "You work through tool calls."},
+    {"role": "user", "content": "Call the tool `ready` with ok = true."},
+]
+
+
+def passing(error: BaseException) -> bool:
+    """Whether the same request may succeed later."""
+    if isinstance(error, openai.APIStatusError):
+        return (error.status_code in PASSING or error.status_code >= 500) and not _broke(error)
+    return isinstance(error, (openai.APIConnectionError, TimeoutError))
+
+
+def _broke(error: openai.APIStatusError) -> bool:
+    """A 429 that no waiting mends."""
+    return "insufficient_quota" in f"{error.code} {error}"
+
+
+def pause(state: RetryCallState) -> float:
+    """Seconds until the next try: what the server asks for (`Retry-After`), else exponential with jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, openai.APIStatusError):
+        asked = _retry_after(error.response.headers.get("retry-after", ""))
+        if asked is not None:
+            return min(asked, LONGEST_PAUSE)
+    return wait_random_exponential(multiplier=1, max=60)(state)
+
+
+def _retry_after(header: str) -> float | None:
+    """Seconds, given as such or as a date (RFC 9110, section 10.2.3)."""
+    if re.fullmatch(r"\d+(\.\d+)?", header):
+        return float(header)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+class OpenAIChat:
+    """A model behind `/chat/completions`."""
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        asked: ModelSettings | None = None,
+        *,
+        stopping: threading.Event | None = None,
+        left: Callable[[], float | None] = lambda: None,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        """Connect lazily; `OPENAI_API_KEY` and `OPENAI_BASE_URL` mean what they mean everywhere.
+
+        Args:
+            model: its name at the endpoint.
+            base_url: the endpoint, over `OPENAI_BASE_URL`.
+            asked: how it is asked.
+            stopping: ends waiting and trying again when it is set.
+            left: seconds that a request may still take, waiting included; None for as long as it takes.
+            sleep: how to wait between tries; else until `stopping` is set.
+
+        Raises:
+            InvalidInput: no key is set.
+        """
+        self._asked = asked or ModelSettings()
+        stopping = stopping or threading.Event()
+        self._stopping = stopping
+        self._left = left
+        try:
+            self._client = openai.OpenAI(base_url=base_url, timeout=self._asked.timeout, max_retries=0)
+        except openai.OpenAIError:
+            rule = "is needed for this model (any text will do for a local endpoint)"
+            problem = Problem(key="OPENAI_API_KEY", value="not set", rule=rule, valid="a key, or --model offline")
+            raise InvalidInput([problem]) from None
+        self._model = model
+        self._listed: list[dict[str, Any]] = []
+        self._calling = None if self._asked.calling == "auto" else self._asked.calling
+        self._useless: ModelError | None = None
+        """Why the model can't do this work at all, once that is known."""
+        self._down = False
+        """The last request was given up; until one succeeds the next are tried once each."""
+        self._retrying = Retrying(
+            retry=retry_if_exception(passing),
+            wait=pause,
+            stop=_InVain(self, stop_after_attempt(self._asked.attempts) | stop_when_event_set(stopping)),
+            sleep=sleep or sleep_using_event(stopping),
+            reraise=True,
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model
+
+    def check(self) -> None:
+        """Make sure that the endpoint answers and its model can do this work; one try, no waiting for one that is down.
+
+        Raises:
+            ModelError: it does not, or can't; says what to do.
+        """
+        self._down = True
+        if self._calling is None:
+            self._calling, _ = self._find_out()
+        else:
+            self._ask(GREETING)
+
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
+        """See `ChatModel.complete`."""
+        spent = Usage()
+        if self._useless is not None:
+            raise ModelError(str(self._useless))
+        if self._calling is None:
+            self._calling, spent = self._find_out()
+        if self._calling == "tools":
+            reply = self._ask([message.wire() for message in messages], tools=list(tools))
+        else:
+            # The list of tools stays as it was while fewer are offered: a server keeps what it has read so far.
+            listed = {tool["function"]["name"] for tool in self._listed}
+            if not all(tool["function"]["name"] in listed for tool in tools):
+                self._listed = list(tools)
+            reply = self._ask(
+                conversation(messages, self._listed), response_format=answer_format(tools, self._longest())
+            )
+            call = call_in(reply.message.content, len(messages), tools) if reply.finish == "stop" else None
+            if call is not None:
+                reply = reply.model_copy(update={"message": Message(role="assistant", tool_calls=(call,))})
+        return reply.model_copy(update={"usage": reply.usage + spent})
+
+    def _longest(self) -> int:
+        """Characters of a text that fit an answer's limit even at one token each."""
+        limit = self._asked.max_tokens or self._asked.max_completion_tokens
+        return LONGEST if limit is None else min(LONGEST, limit // TEXTS)
+
+    def _find_out(self) -> tuple[Literal["tools", "response_format"], Usage]:
+        """How this endpoint's model calls tools: it is asked to call one, in either way."""
+        spent = Usage()
+        tries: list[tuple[Literal["tools", "response_format"], dict[str, Any]]] = [
+            ("tools", {"tools": [PING]}),
+            ("response_format", {"response_format": answer_format([PING])}),
+        ]
+        for calling, more in tries:
+            try:
+                reply = self._ask(GREETING, **more)
+            except Refused as error:
+                if error.status not in (400, 404, 422, 501):
+                    raise
+                last: ModelError = error
+                continue
+            spent += reply.usage
+            called = reply.message.tool_calls if calling == "tools" else [call_in(reply.message.content, 0, [PING])]
+            if any(call is not None and call.name == "ready" for call in called):
+                return calling, spent
+            last = ModelError(f"{self._model} neither calls tools nor keeps to a JSON schema: it can't do this work")
+        if not isinstance(last, Refused):
+            self._useless = last
+        last.spent = spent
+        raise last
+
+    def in_vain(self, state: RetryCallState) -> bool:
+        """Trying again would come too late, or has just been tried for long enough."""
+        left = self._left()
+        return self._down or (left is not None and state.upcoming_sleep >= left)
+
+    def _ask(self, messages: list[dict[str, Any]], **more: Any) -> Reply:
+        request = {"model": self._model, "messages": messages, **self._asked.sent(), **more}
+        try:
+            completion = self._retrying(self._within, request)
+        except openai.APIStatusError as error:
+            if error.status_code in (400, 413, 422) and TOO_LONG.search(str(error)):
+                raise TooLong(f"the conversation does not fit the model's context ({_first_line(error)})") from error
+            self._down = passing(error)
+            remedy = REMEDY.get(error.status_code, "it did not get better by waiting")
+            if _broke(error):
+                remedy = "the account has no credit left"
+            raise Refused(
+                f"the endpoint answered {error.status_code}: {remedy} ({_first_line(error)})", error.status_code
+            ) from error
+        except (openai.OpenAIError, TimeoutError) as error:
+            self._down = True
+            raise ModelError(f"the endpoint could not be reached: {_first_line(error)}") from error
+        except Stopped:
+            raise ModelError("stopped on request") from None
+        except (ValueError, RecursionError) as error:  # a body that is no JSON, or not of the API's shape
+            raise ModelError(f"the endpoint's answer can't be read: {_first_line(error)}") from error
+        self._down = False
+        spent = _usage(getattr(completion, "usage", None))
+        try:
+            reply = _reply(completion)
+        except Exception as error:
+            said = f"the endpoint's answer is not of the API's shape: {type(error).__name__}: {_first_line(error)}"
+            failed = error if isinstance(error, ModelError) else ModelError(said)
+            failed.spent = spent
+            raise failed from error
+        if spent == Usage():
+            spent = _estimated(request, reply)
+        return reply.model_copy(update={"usage": spent})
+
+    def _within(self, request: dict[str, Any]) -> Any:
+        """One try, given up when its time is over: a time-out of the socket counts from each byte that drips in."""
+        if self._stopping.is_set():
+            raise Stopped
+        done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+        def attempt() -> None:
+            try:
+                done.put((self._client.chat.completions.create(**request), None))
+            except BaseException as error:  # noqa: BLE001 - handed to the one who waits
+                done.put((None, error))
+
+        threading.Thread(target=attempt, daemon=True).start()
+        try:
+            left = self._left()
+            patience = self._asked.timeout if left is None else min(self._asked.timeout, max(left, 0.001))
+            completion, error = done.get(timeout=patience)
+        except Empty:
+            raise TimeoutError(f"no answer within {patience:.3g} s") from None
+        if error is not None:
+            raise error
+        return completion
+
+
+class _InVain(stop_base):
+    """Ends trying when it is over, or when it would be in vain."""
+
+    def __init__(self, chat: OpenAIChat, others: stop_base) -> None:
+        self._chat, self._others = chat, others
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """See tenacity."""
+        return self._others(retry_state) or self._chat.in_vain(retry_state)
+
+
+class Stopped(Exception):
+    """Somebody wants it to end."""
+
+
+class Refused(ModelError):
+    """The endpoint answered with a status that says no."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def _reply(completion: Any) -> Reply:
+    if isinstance(completion, str):
+        raise ModelError("what answered is no chat completions API: check OPENAI_BASE_URL (it often ends in /v1)")
+    if not getattr(completion, "choices", None):
+        raise ModelError("the endpoint answered without any choice")
+    choice = completion.choices[0]
+    message = choice.message
+    calls = tuple(
+        ToolCall(
+            id=str(call.id or f"call_{index}"),
+            name=str(call.function.name or ""),
+            arguments=_arguments(call.function.arguments),
+        )
+        for index, call in enumerate(message.tool_calls or ())
+        if getattr(call, "function", None)
+    )
+    refusal = getattr(message, "refusal", None)
+    refused_it = bool(refusal) or choice.finish_reason == "content_filter"
+    text = message.content or refusal or ""
+    if isinstance(text, list):  # some servers answer in parts
+        text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
+    return Reply(
+        message=Message(role="assistant", content=redacted(text[:TEXT]), tool_calls=calls),
+        finish="length" if choice.finish_reason == "length" else "refusal" if refused_it else "stop",
+    )
+
+
+def _arguments(given: Any) -> str:
+    """A call's arguments, bounded and without keys; some servers send the object itself."""
+    text = given if isinstance(given, str) and given else json.dumps(given or {})
+    text = text[:TEXT]
+    try:
+        spelt_out = json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return redacted(text)
+    clean = redacted(spelt_out)
+    return clean if clean != spelt_out else text
+
+
+def _usage(used: Any) -> Usage:
+    """What the endpoint counted; nothing where it does not count."""
+    if not used:
+        return Usage()
+    read = _count(used, "prompt_tokens")
+    return Usage(
+        input_tokens=read,
+        output_tokens=_count(used, "completion_tokens"),
+        cached_tokens=min(read, _count(getattr(used, "prompt_tokens_details", None), "cached_tokens")),
+        reasoning_tokens=_count(getattr(used, "completion_tokens_details", None), "reasoning_tokens"),
+    )
+
+
+def _estimated(request: dict[str, Any], reply: Reply) -> Usage:
+    """Tokens of an endpoint that does not count them: a limit on them must hold all the same."""
+    read = len(json.dumps([request["messages"], request.get("tools"), request.get("response_format")]))
+    said = len(reply.message.content) + sum(len(call.arguments) for call in reply.message.tool_calls)
+    return Usage(input_tokens=read // PER_TOKEN, output_tokens=1 + said // PER_TOKEN)
+
+
+def _count(of: Any, name: str) -> int:
+    try:
+        return min(MOST_TOKENS, max(0, int(getattr(of, name, 0) or 0)))
+    except (ValueError, TypeError, OverflowError):
+        return 0
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, without the key: some endpoints quote it when they refuse it."""
+    return redacted((str(error).splitlines() or [type(error).__name__])[0])[:300]

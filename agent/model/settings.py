@@ -1,0 +1,50 @@
+"""`[model]` in autopilot.toml: how an endpoint is asked."""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from agent.model.budget import TURNS
+from lab.base.errors import refused_as
+from lab.base.paths import Workspace
+from lab.base.toml import settings
+from lab.store.records import Record
+
+
+class ModelSettings(Record):
+    """`[model]` in autopilot.toml: how the endpoint is asked. What is not set is not sent."""
+
+    calling: Literal["auto", "tools", "response_format"] = "auto"
+    """How the model calls tools; auto finds it out."""
+    turns: int = Field(default=TURNS, ge=4, le=200)
+    """Requests that one analysis may take."""
+    timeout: float = Field(default=180.0, ge=1, le=3600)
+    """Seconds for one try, from the first byte sent to the last one received."""
+    attempts: int = Field(default=6, ge=1, le=50)
+    """How often a request is tried in all."""
+    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = None
+    reasoning_effort: str | None = None
+    max_tokens: int | None = Field(default=None, ge=64)
+    """Of an answer, as older endpoints call it."""
+    max_completion_tokens: int | None = Field(default=None, ge=64)
+    """Of an answer with what the model thinks, as newer ones call it."""
+
+    def sent(self) -> dict[str, Any]:
+        """What goes into each request."""
+        ours = {"calling", "turns", "timeout", "attempts"}
+        return self.model_dump(exclude=ours, exclude_none=True)
+
+
+def model_settings(workspace: Workspace) -> ModelSettings:
+    """Those of a workspace.
+
+    Raises:
+        InvalidInput: the table is not written as it has to be.
+    """
+    table = settings(workspace).get("model", {})
+    try:
+        return ModelSettings.model_validate(table)
+    except ValidationError as error:
+        raise refused_as("model", error, ", ".join(ModelSettings.model_fields)) from None

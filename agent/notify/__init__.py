@@ -1,0 +1,1 @@
+"""Who is told of what goes on, and by which way."""

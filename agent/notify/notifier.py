@@ -1,0 +1,268 @@
+"""Telling someone what happens in a night: a webhook and a command, `[notify]` in autopilot.toml.
+
+Nobody waits for it. Each hook has a daemon thread and a bounded queue of its own, so one that hangs, is slow or fails
+delays neither the night nor the other one; what could not be delivered is said to a callback. The path of a webhook may
+be a secret: its scheme and host are all that is ever shown.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+import threading
+import time
+from collections.abc import Callable, Mapping
+from queue import SimpleQueue
+from typing import Annotated, Any, Final, Literal
+
+import httpx2
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from agent.notify.hooks import (
+    OVER,
+    URL,
+    WEBHOOK,
+    Command,
+    Hook,
+    Message,
+    Patience,
+    Webhook,
+    handed,
+    hidden,
+    message_of,
+)
+from lab.base.errors import InvalidInput, refused, refused_as
+from lab.base.paths import Workspace
+from lab.base.toml import settings
+from lab.store.records import Record
+
+Event = Literal["finished", "failed", "incumbent", "approval"]
+EVENTS: Final[tuple[Event, ...]] = ("finished", "failed", "incumbent", "approval")
+VALID = {
+    "webhook": "https://hooks.example.org/…",
+    "command": "notify-send autopilot",
+    "on": ", ".join(EVENTS),
+}
+GRACE = 0.5
+"""Seconds of `close` that are kept for ending what still works."""
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def _address(text: str) -> str:
+    """The URL, if it can be posted to."""
+    try:
+        url = httpx2.URL(text)
+        fit = url.scheme in ("http", "https") and url.host and (url.port or 0) < 2**16 and not re.search(r"\s", text)
+    except (httpx2.InvalidURL, ValueError):
+        fit = False
+    if not fit:
+        raise PydanticCustomError("webhook", "must begin with http:// or https:// and name a host")
+    return text
+
+
+def _words(given: Any) -> tuple[str, ...]:
+    """A command line, split as a shell would."""
+    if not isinstance(given, str) or "\0" in given:
+        raise PydanticCustomError("command", "must be a text")
+    try:
+        words = tuple(shlex.split(given))
+    except ValueError as error:
+        raise PydanticCustomError("command", "can't be split into words: {why}", {"why": str(error)}) from None
+    if not words or not words[0]:
+        raise PydanticCustomError("command", "must name a program")
+    return words
+
+
+class NotifySettings(Record):
+    """`[notify]` in autopilot.toml: who is told, and of what."""
+
+    webhook: Annotated[str, AfterValidator(_address)] | None = Field(default=None, repr=False)
+    """Where messages are posted to; its path may be a secret."""
+    command: Annotated[tuple[str, ...], BeforeValidator(_words)] | None = None
+    """What is run for each message, in words."""
+    on: tuple[Event, ...] = EVENTS
+    """What is told."""
+
+
+def notify_settings(workspace: Workspace) -> NotifySettings:
+    """Those of a workspace; `AUTOPILOT_WEBHOOK` goes before the file's webhook.
+
+    Raises:
+        InvalidInput: the table is not written as it has to be.
+    """
+    table = settings(workspace).get("notify", {})
+    if not isinstance(table, Mapping):
+        raise refused("notify", "…", "must be a table", f"[notify] with {', '.join(NotifySettings.model_fields)}")
+    by_environment = os.environ.get(WEBHOOK)
+    if by_environment:
+        table = {**table, "webhook": by_environment}
+    try:
+        return NotifySettings.model_validate(table)
+    except ValidationError as error:
+        raise _without_secrets(error, "webhook" if by_environment else None) from None
+
+
+def _without_secrets(error: ValidationError, by_environment: str | None) -> InvalidInput:
+    """The line for a person: a mistyped webhook is as secret as a right one."""
+    first = error.errors()[0]
+    field, given = str(first["loc"][0]), first["input"]
+    problem = refused_as("notify", error, VALID.get(field, ", ".join(NotifySettings.model_fields))).problems[0]
+    shown = hidden(repr(given))[:60]
+    if field not in ("command", "on") and not (isinstance(given, str) and URL.fullmatch(given)):
+        shown = "…"
+    key = WEBHOOK if field == by_environment else problem.key
+    return InvalidInput([problem.model_copy(update={"key": key, "value": shown})])
+
+
+def _hooks(
+    asked: NotifySettings, workspace: Workspace, patience: Patience, giving_up: threading.Event
+) -> list[Webhook | Command]:
+    """Those that are configured."""
+    found: list[Webhook | Command] = []
+    if asked.webhook is not None:
+        found.append(Webhook(asked.webhook, patience, giving_up))
+    if asked.command is not None:
+        found.append(Command(asked.command, workspace, patience, giving_up))
+    return found
+
+
+class _Line:
+    """A hook and the messages that wait for it, handed over one by one."""
+
+    def __init__(self, hook: Hook, most: int, giving_up: threading.Event, failed: Callable[[str], None]) -> None:
+        self.hook, self._most, self._giving_up, self._failed = hook, most, giving_up, failed
+        self._waiting: SimpleQueue[Message | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=f"notify: {hook.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, message: Message) -> None:
+        """Have it handed over when its turn comes."""
+        if self._waiting.qsize() >= self._most:
+            self._failed(f"{self.hook.name}: {message.event} was not told: {self._most} messages wait already")
+        else:
+            self._waiting.put(message)
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self._waiting.put(None)
+
+    def ended(self, deadline: float) -> bool:
+        """Wait until all were handed over, or until then."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (message := self._waiting.get()) is not None:
+            if self._giving_up.is_set():
+                taken, said = False, OVER
+            else:
+                taken, said = handed(self.hook, message)
+            if not taken:
+                self._failed(f"{self.hook.name}: {message.event} was not told: {said}")
+
+
+class Notifier:
+    """Tells someone what happens, in the background. Does nothing, and has no thread, where nothing is configured."""
+
+    def __init__(
+        self,
+        asked: NotifySettings,
+        workspace: Workspace,
+        session: str | None,
+        on_failure: Callable[[str], None],
+        patience: Patience | None = None,
+    ) -> None:
+        """Start a thread for each hook.
+
+        Args:
+            asked: who is told, and of what.
+            workspace: its folder's name is told; commands are run in it.
+            session: its id, which is told.
+            on_failure: is given one line for each message that a hook did not take, from any thread, and never once
+                `close` has returned; an `OSError` of its own is ignored.
+            patience: how long a hook is waited for.
+        """
+        patience = patience or Patience()
+        self._asked, self._workspace, self._session, self._on_failure = asked, workspace, session, on_failure
+        self._giving_up = threading.Event()
+        self._silent = False
+        self._saying = threading.RLock()
+        hooks = _hooks(asked, workspace, patience, self._giving_up)
+        self._lines = [_Line(hook, patience.waiting, self._giving_up, self._failed) for hook in hooks]
+
+    def tell(self, event: Event, text: str, **fields: str | float | bool | None) -> None:
+        """Have it told, if it is among what was asked for; returns at once. Nothing is told after `close`.
+
+        Args:
+            event: what kind of thing happened.
+            text: for a person; its first 2000 characters are told.
+            fields: what else a program may want to know, such as run=…, proposal=…
+        """
+        if self._lines and event in self._asked.on:
+            message = message_of(event, text, self._workspace, self._session, fields)
+            for line in self._lines:
+                line.put(message)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Let what waits be told, end what takes longer, and say what was not told.
+
+        Args:
+            timeout: seconds that this may take.
+        """
+        deadline = time.monotonic() + timeout
+        for line in self._lines:
+            line.end()
+        for line in self._lines:
+            line.ended(deadline - min(GRACE, timeout / 2))
+        self._giving_up.set()
+        for line in self._lines:
+            if not line.ended(deadline):
+                self._failed(f"{line.hook.name}: {OVER}")
+        with self._saying:
+            self._silent = True
+
+    def _failed(self, text: str) -> None:
+        with self._saying:
+            if not self._silent:
+                with contextlib.suppress(OSError):  # a full disk: there is nowhere left to say it
+                    self._on_failure(text)
+
+
+def notifier_of(workspace: Workspace, session_id: str, on_failure: Callable[[str], None]) -> Notifier:
+    """What a session tells someone with.
+
+    Args:
+        workspace: whose autopilot.toml says who is told.
+        session_id: the session.
+        on_failure: see `Notifier`.
+
+    Raises:
+        InvalidInput: `[notify]` is not written as it has to be.
+    """
+    return Notifier(notify_settings(workspace), workspace, session_id, on_failure)
+
+
+def try_out(workspace: Workspace, patience: Patience | None = None) -> list[str]:
+    """Send the event `test` through everything that is configured, one after the other, and wait for it.
+
+    Args:
+        workspace: whose autopilot.toml says who is told.
+        patience: how long a hook is waited for.
+
+    Returns:
+        A line for each hook, which begins with `ok` or `BAD`, as those of `autopilot doctor` do.
+
+    Raises:
+        InvalidInput: `[notify]` is not written as it has to be.
+    """
+    hooks = _hooks(notify_settings(workspace), workspace, patience or Patience(), threading.Event())
+    if not hooks:
+        return [
+            f"BAD  notify: nothing is configured: set webhook or command in [notify] of autopilot.toml, or {WEBHOOK}"
+        ]
+    message = message_of("test", "autopilot: a message to try this out", workspace, None, {})
+    outcomes = [(hook.name, *handed(hook, message)) for hook in hooks]
+    return [f"{'ok ' if taken else 'BAD'}  {name}: {said}" for name, taken, said in outcomes]

@@ -1,0 +1,65 @@
+"""What a session says: to whoever watches, to its file of events, and to whom it is asked to tell."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lab.base.files import append_line
+from lab.base.paths import SessionPaths
+from lab.store.records import RunRecord, now
+from training.protocol import Progress
+
+if TYPE_CHECKING:
+    from agent.notify.notifier import Event
+
+
+class View(Protocol):
+    """What a person sees while it goes on."""
+
+    def note(self, text: str) -> None:
+        """Say one thing."""
+
+    def night(self, lines: list[tuple[str, str]]) -> None:
+        """How the session stands: label and text, such as `incumbent` and what it is."""
+
+    def training(self, run: RunRecord, what: str) -> None:
+        """A run starts."""
+
+    def progress(self, progress: Progress) -> None:
+        """A replicate got further."""
+
+    def trained(self, run: RunRecord, text: str) -> None:
+        """A run ended."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class Teller(Protocol):
+    """Tells somebody who is not watching."""
+
+    def tell(self, event: "Event", text: str, **fields: Any) -> None:
+        """Pass it on and return at once."""
+
+
+@dataclass
+class Journal:
+    """One session's."""
+
+    paths: SessionPaths
+    view: View
+    teller: Teller | None = None
+
+    def event(self, what: str, **more: Any) -> None:
+        """Add to events.jsonl."""
+        append_line(self.paths.events, {"time": now().isoformat(), "event": what, **more})
+
+    def note(self, text: str) -> None:
+        """Say one thing to whoever watches."""
+        self.view.note(text)
+
+    def tell(self, event: "Event", text: str, **fields: Any) -> None:
+        """Tell whoever asked for it, if anybody did: `finished`, `failed`, `incumbent`, `approval`."""
+        if self.teller is not None:
+            with contextlib.suppress(Exception):  # the night must not end because nobody could be told
+                self.teller.tell(event, text, **fields)

@@ -1,0 +1,222 @@
+"""What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent.session.signals import Stopping
+from cli.options import assignments
+from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
+from lab.base.paths import Workspace
+from lab.judge.incumbency import Incumbency, Need, repeat
+from lab.space.config import Config
+from lab.space.environments import check_objective, objective_of
+from lab.space.inventory import Inventory
+from lab.space.limits import check_open
+from lab.space.presets import preset as preset_named
+from lab.space.validate import check_config, check_overrides
+from lab.space.variants import chosen
+from lab.store.notebook import Notebook
+from lab.store.records import Confirmation, RunRecord, RunState
+from lab.store.sole import sole_session
+from report.live import SilentView, make_view
+from training.machine import load_inventory
+from training.run import Options, require_space, train_run
+from training.runner import ProcessRunner
+
+Mirror = Literal["tensorboard", "wandb"]
+
+
+def prepare(
+    workspace: Workspace,
+    env: str,
+    preset: str,
+    objective: str | None,
+    seeds: int | None,
+    settings: list[str] | None,
+) -> tuple[Inventory, Config, str]:
+    """Check everything that a person gave before anything is written."""
+    workspace.require_writable()
+    overrides = assignments(settings)
+    metric, direction = objective_of(objective, env)
+    check_objective(metric, env)
+    inventory = load_inventory([env], workspace)
+    check_open(inventory.environment(env).limits, metric)
+    base = preset_named(workspace, inventory.environment(env), preset)
+    if seeds is not None:
+        base = base.with_overrides({"autopilot.seeds": seeds})
+    if problems := check_overrides(base, overrides, inventory):
+        raise InvalidInput(problems)
+    config = base.with_overrides(overrides)
+    check_config(config, inventory)
+    return inventory, config, f"{metric}:{direction}"
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a person wants one run trained and shown."""
+
+    silent: bool = False
+    """Nothing while it trains."""
+    parallel: int | None = None
+    """Replicates at once; None derives it."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Where else its metrics go."""
+
+
+def train_once(
+    workspace: Workspace,
+    inventory: Inventory,
+    config: Config,
+    overrides: dict[str, Any],
+    manner: Manner,
+    **fields: Any,
+) -> RunRecord:
+    """Train one config for a person.
+
+    Args:
+        workspace: where the run goes.
+        inventory: what this machine has.
+        config: complete and valid.
+        overrides: what the person set on top of the preset.
+        manner: how it is trained and shown.
+        fields: preset, objective and, if given, run_id, as `Notebook.create` takes them.
+
+    Raises:
+        InvalidInput: the name is taken.
+        TrainingFailed: it can't be begun: no room, no process.
+    """
+    workspace.create()
+    with _ready(workspace, inventory, config, manner) as runner:
+        variants = chosen(config, inventory.environment(config.env_name).variants)
+        run = Notebook(workspace).create(config, overrides, arm="person", variants=variants, **fields)
+        return _trained(workspace, inventory, run, manner, runner)
+
+
+def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, manner: Manner) -> RunRecord:
+    """Train a person's run that is queued or was interrupted, and keep its weights if it is stopped.
+
+    Raises:
+        Busy: another process trains it.
+        TrainingFailed: it could not be begun; it stays queued.
+    """
+    with _ready(workspace, inventory, Notebook(workspace).config(run.run_id), manner) as runner:
+        return _trained(workspace, inventory, run, manner, runner)
+
+
+@contextmanager
+def _ready(workspace: Workspace, inventory: Inventory, config: Config, manner: Manner) -> Iterator[ProcessRunner]:
+    """A runner that has begun to get ready: made before a run is queued, since it may not come to that."""
+    require_space(workspace)
+    runner = ProcessRunner(manner.parallel)
+    try:
+        runner.warm(config, inventory.devices[0])
+        yield runner
+    finally:
+        runner.close()
+
+
+def _trained(
+    workspace: Workspace, inventory: Inventory, run: RunRecord, manner: Manner, runner: ProcessRunner
+) -> RunRecord:
+    notebook, view = Notebook(workspace), SilentView() if manner.silent else make_view()
+    try:
+        with Stopping() as stopping:
+            view.training(run, f"{run.env_name}, {run.preset}")
+            options = Options(mirrors=manner.mirrors, requeue=False)
+            return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set, options)
+    except KeyboardInterrupt:  # asked twice: at once, and nobody is to go on with it
+        notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
+        raise
+    finally:
+        view.close()
+
+
+def train_control(workspace: Workspace, name: str, run_id: str | None, manner: Manner) -> RunRecord:
+    """Train what a warm start is compared with: the same weights, gone on from without a change.
+
+    Args:
+        workspace: where the run is.
+        name: the warm start.
+        run_id: the control's name; a new one if None.
+        manner: how it is trained and shown.
+
+    Raises:
+        InvalidInput: the run did not go on from another run's weights.
+    """
+    workspace.require_writable()
+    notebook = Notebook(workspace)
+    run = notebook.run(name)
+    if run.resume is None or run.resume.run_id is None:
+        rule, valid = "did not go on from another run's weights", "a warm start"
+        raise InvalidInput([Problem(key="control-of", value=repr(name), rule=rule, valid=valid)])
+    wanted = {key: notebook.config(name).get(key) for key in ("autopilot.resume_mode", "autopilot.resume_from")}
+    config = notebook.config(run.resume.run_id).with_overrides({**wanted, "autopilot.seeds": len(run.seeds)})
+    config = config.without_seed()
+    inventory = load_inventory([run.env_name], workspace)
+    check_config(config, inventory)
+    with _ready(workspace, inventory, config, manner) as runner:
+        made = notebook.create(
+            config, {}, preset=run.preset, objective=run.objective, arm="control", run_id=run_id, task=run.task,
+            parent=run.resume.run_id, variants=notebook.run(run.resume.run_id).variants, resume=run.resume,
+        )  # fmt: skip
+        return _trained(workspace, inventory, made, manner, runner)
+
+
+def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manner: Manner) -> Confirmation:
+    """Train fresh seeds of a run and of the incumbent until it is clear whether the run takes its place.
+
+    Args:
+        workspace: where they are.
+        name: the candidate.
+        min_effect: the smallest difference that matters; None derives it.
+        manner: how they are trained and shown.
+
+    Raises:
+        InvalidInput: it can't become incumbent.
+        Busy: a session runs here, which does this by itself.
+        AutopilotError: it was stopped; the same command goes on.
+    """
+    workspace.require_writable()
+    notebook = Notebook(workspace)
+    run = notebook.run(name)
+    inventory = load_inventory([run.env_name], workspace)
+    place = Incumbency(notebook, run.group, min_effect=min_effect)
+    with sole_session(workspace, f"confirm {name}"):
+        opened = place.open(run)
+        if min_effect is not None and opened.min_effect != min_effect:
+            rule = f"{opened.min_effect:.6g} was laid down when the confirmation was opened"
+            raise InvalidInput([Problem(key="min-effect", value=f"{min_effect:g}", rule=rule, valid="leave it out")])
+        while isinstance(found := place.step(), Need):
+            waiting = notebook.index.records("replicates_of = ? AND state IN ('queued', 'running')", (found.run,))
+            try:
+                made = waiting[0] if waiting else repeat(notebook, found, inventory=inventory)
+            except InvalidInput as error:
+                if (dropped := place.drop(f"can't be trained on the preset {found.preset}: {error}")) is not None:
+                    return dropped
+                raise
+            ended = carry_out(workspace, inventory, made, manner)
+            if ended.state is RunState.KILLED:
+                raise AutopilotError(f"stopped; 'autopilot confirm {name}' begins these seeds again")
+    if found is None:
+        raise AutopilotError(f"the confirmation of {name} can't go on: its records can't be read ('autopilot runs')")
+    return found
+
+
+def run_to_resume(workspace: Workspace, name: str) -> RunRecord | None:
+    """The person's run of that name, if there is one that never came to its end.
+
+    Raises:
+        InvalidInput: it ended, or a session has to go on with it.
+    """
+    notebook = Notebook(workspace)
+    try:
+        run = notebook.run(name)
+    except NotFound:
+        return None
+    if run.state.ended:
+        raise InvalidInput(f"run {name} has ended ({run.state}): 'autopilot train' begins another")
+    if run.session is not None:
+        raise InvalidInput(f"run {name} belongs to session {run.session}: 'autopilot resume {run.session}'")
+    return run

@@ -1,0 +1,247 @@
+"""A session from the command line: its parts put together, announced, detached, run, gone on with."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.analysis.analyst import Analyst
+from agent.approval.approver import Approver
+from agent.approval.policy import policy_settings
+from agent.model.budget import price_of
+from agent.model.chat import ChatModel
+from agent.model.offline import OfflineResearcher
+from agent.model.settings import ModelSettings, model_settings
+from agent.notify.notifier import notifier_of, notify_settings
+from agent.session.preflight import Endpoint, Preflight
+from agent.session.session import PATIENCE, Session
+from agent.session.signals import Stopping
+from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
+from lab.base.files import append_line, read_model, write_model
+from lab.base.paths import Workspace
+from lab.base.text import plain
+from lab.space.config import Config
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import SessionRecord, now
+from lab.store.sole import holder
+from report.live import make_view
+from report.show import print_markdown, say_where
+from training.runner import ProcessRunner
+
+POLL = 0.1
+"""Seconds between two looks at whether a detached session has come to life."""
+
+
+def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
+    """The session of that name, or the latest one that has not ended.
+
+    Raises:
+        InvalidInput: there is none, or it has ended.
+    """
+    if name is not None:
+        try:
+            record = read_model(workspace.session(name).session, SessionRecord)
+        except FileNotFoundError:
+            raise NotFound(
+                f"session {name!r} is not in {workspace.root}: 'autopilot resume' takes the latest"
+            ) from None
+        if record.ended is not None:
+            raise InvalidInput(f"session {name} has ended ({record.ended_because}): 'autopilot start' begins another")
+        return record
+    if found := interrupted_sessions(workspace):
+        return found[0]
+    raise InvalidInput("there is no session to go on with: 'autopilot start' begins one")
+
+
+def interrupted_sessions(workspace: Workspace) -> list[SessionRecord]:
+    """Those that have not ended, the latest first."""
+    found = []
+    for path in sorted(workspace.sessions.glob("*"), reverse=True):
+        with contextlib.suppress(OSError, Damaged):  # a damaged session must not stand in the way of the others
+            record = read_model(workspace.session(path.name).session, SessionRecord)
+            found += [record] if record.ended is None else []
+    return found
+
+
+def the_same_again(workspace: Workspace, record: SessionRecord) -> SessionRecord | None:
+    """An interrupted session that was asked for in the same words as this one."""
+    of_its_own = {"session_id", "created", "spent", "ended", "ended_because", "candidates"}
+    wanted = record.model_dump(exclude=of_its_own)
+    return next((r for r in interrupted_sessions(workspace) if r.model_dump(exclude=of_its_own) == wanted), None)
+
+
+@dataclass
+class Night:
+    """A session with everything it needs, about to begin or to go on."""
+
+    workspace: Workspace
+    inventory: Inventory
+    record: SessionRecord
+    stopping: threading.Event = field(default_factory=threading.Event)
+    pausing: threading.Event = field(default_factory=threading.Event)
+    session: Session | None = None
+
+    def __post_init__(self) -> None:
+        """Check what its settings say.
+
+        Raises:
+            InvalidInput: the price of the model is needed and not known, or a table of autopilot.toml is wrong.
+        """
+        record, workspace = self.record, self.workspace
+        self.asked, self.price = model_settings(workspace), price_of(workspace, record.model)
+        if record.budgets.max_dollars is not None and record.model != "offline" and self.price is None:
+            rule, valid = f"needs the price of {record.model}", f'[prices."{record.model}"] in autopilot.toml'
+            raise refused("max-dollars", record.budgets.max_dollars, rule, valid)
+        self.model = model_named(record.model, record.base_url, self.asked, self.stopping, self._left)
+        self.notebook = Notebook(workspace)
+        environment = self.inventory.environment(record.env_name)
+        rules = policy_settings(workspace, environment) if record.approve == "policy" else None
+        self.approver = Approver(record.approve, self.notebook, self.inventory, rules)
+        notify_settings(workspace)
+        self.runner = ProcessRunner(record.parallel)
+
+    def announce(self, config: Config) -> None:
+        """Say what is going to happen.
+
+        Raises:
+            AutopilotError: it can't: no room on the disk, no answer from the endpoint.
+        """
+        endpoint = self.model if isinstance(self.model, Endpoint) else None
+        preflight = Preflight(
+            self.record, config, self.notebook, self.inventory, self.runner, endpoint, self.approver, self.price
+        )
+        if sys.stdout.isatty() and endpoint is not None:
+            sys.stdout.write(f"asking {self.record.model} …\n")
+            sys.stdout.flush()
+        preflight.require()
+        say_where(self.workspace)
+        sys.stdout.write(f"session {self.record.session_id}\n")
+        sys.stdout.flush()
+        self.runner.warm(device=self.inventory.devices[0])
+        try:
+            for label, text in preflight.lines():
+                sys.stdout.write(f"  {label:12} {plain(text, 1000)}\n")
+            sys.stdout.flush()
+        except BaseException:
+            self.runner.close()
+            raise
+        self.record = self.record.model_copy(update={"candidates": preflight.candidates})
+
+    def detach(self) -> None:
+        """Leave it to a process of its own, which no terminal ends.
+
+        Raises:
+            AutopilotError: it did not come to life; says why.
+        """
+        self.runner.close()
+        self.workspace.create()
+        paths = self.workspace.session(self.record.session_id)
+        write_model(paths.session, self.record)
+        command = [sys.executable, "-P", "-m", "cli.main", "--workspace", str(self.workspace.root), "resume"]
+        with paths.log.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                [*command, self.record.session_id], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        while (running := holder(self.workspace)) is None or running["session"] != self.record.session_id:
+            if process.poll() is not None:
+                said = paths.log.read_text(errors="replace").strip().splitlines()[-1:]
+                raise AutopilotError(f"the detached session ended at once: {plain(''.join(said), 400)}")
+            time.sleep(POLL)
+        sys.stdout.write(
+            f"detached: process {process.pid}; 'autopilot status' looks, 'autopilot stop' ends it after the present"
+            f" run, {paths.log} has what it says\n"
+        )
+
+    def go(self) -> None:
+        """Run or go on with it, and print its digest.
+
+        Raises:
+            Busy: another session runs in this workspace.
+            AutopilotError: it ended without a finished run.
+        """
+        self.workspace.create()
+        record, view = self.record, make_view()
+        with Stopping(self.stopping, self.pausing):
+            permits = self.approver.permits if record.approve == "policy" else None
+            analyst = Analyst(
+                self.notebook, Proposals(self.workspace), self.inventory, self.model, record.session_id,
+                self.stopping.is_set, permits, self.approver.rules,
+            )  # fmt: skip
+            self.runner.warm(device=self.inventory.devices[0])
+            events = self.workspace.session(record.session_id).events
+            notifier = notifier_of(self.workspace, record.session_id, lambda text: _untold(events, text))
+            # The offline researcher takes seconds, and is worth waiting for: it proposes what the sampler would.
+            patience = None if record.model == "offline" else PATIENCE
+            self.session = Session(
+                record, self.notebook, self.inventory, self.runner, analyst, view, self.stopping, self.price,
+                self.asked.turns, self.approver, notifier, self.pausing, patience,
+            )  # fmt: skip
+            view.note(f"session {record.session_id} begins" if not self.session.mine() else _going_on(self.session))
+            try:
+                record = self.session.run()
+            finally:
+                view.close()
+                notifier.close()
+        print_markdown(self.workspace.session(record.session_id).digest.read_text(encoding="utf-8"))
+        if record.ended is None:
+            sys.stdout.write(f"\ninterrupted; to go on: autopilot resume {record.session_id}\n")
+        elif not any(run.state == "finished" for run in self.session.mine()):
+            raise AutopilotError(f"session {record.session_id} ended without a finished run: {record.ended_because}")
+
+    def _left(self) -> float | None:
+        return self.session.budget.left() if self.session else None
+
+
+def _untold(events: Path, text: str) -> None:
+    append_line(events, {"time": now().isoformat(), "event": "not told", "why": text})
+
+
+def _going_on(session: Session) -> str:
+    ended = sum(run.state.ended for run in session.mine())
+    return f"session {session.record.session_id} goes on: {ended} run{'s have' if ended != 1 else ' has'} ended"
+
+
+def model_named(
+    name: str,
+    base_url: str | None,
+    asked: ModelSettings,
+    stopping: threading.Event,
+    left: Callable[[], float | None] = lambda: None,
+) -> ChatModel:
+    """The model of that name: the offline researcher, or one at an OpenAI-compatible endpoint.
+
+    Args:
+        name: `offline`, or as the endpoint calls it.
+        base_url: the endpoint; None for OPENAI_BASE_URL.
+        asked: how it is asked.
+        stopping: ends its waiting when it is set.
+        left: seconds that the session has left; None without a limit.
+
+    Raises:
+        InvalidInput: no key is set for it, or the address holds a password.
+    """
+    if name == "offline":
+        return OfflineResearcher()
+    from agent.model.openai_chat import OpenAIChat
+
+    place = base_url or os.environ.get("OPENAI_BASE_URL", "")
+    if "@" in place.partition("//")[2].partition("/")[0]:
+        rule = "has a user or a password in it, which would stand in files"
+        raise refused("base-url", redacted_address(place), rule, "the address alone, and the key in OPENAI_API_KEY")
+    if place and not re.match(r"https?://[^/\s]+", place):
+        raise refused("base-url", place, "is no address of an endpoint", "such as http://127.0.0.1:8000/v1")
+    return OpenAIChat(name, base_url, asked, stopping=stopping, left=left)
+
+
+def redacted_address(address: str) -> str:
+    """An address without what stands before its host."""
+    return re.sub(r"//[^/@]*@", "//…@", address)

@@ -1,0 +1,314 @@
+"""What a session is going to do, said before it does it; and whether it can: disk, device, endpoint."""
+
+import difflib
+import math
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from agent.approval.approver import Approver
+from agent.model.budget import Price
+from agent.session.scheduler import BASELINE_SEEDS
+from lab.base.errors import AutopilotError, TrainingFailed, refused
+from lab.base.files import read_model
+from lab.base.paths import existing
+from lab.base.text import lasting, plain, short
+from lab.judge.costs import Pace, Paces, paces
+from lab.judge.sequential import GROUP, SCREEN
+from lab.space.config import Config, derive
+from lab.space.environments import objective_of
+from lab.space.inventory import Inventory
+from lab.space.parameters import BOOKKEEPING
+from lab.space.presets import preset
+from lab.store.index import of_group
+from lab.store.notebook import Notebook
+from lab.store.questions import OWN
+from lab.store.records import SessionRecord
+from lab.store.summary import COUNTS, map_metrics
+from training.machine import room_for
+from training.probe import Probe
+from training.protocol import Moment
+from training.run import NEEDED, limit_text
+from training.runner import ProcessRunner
+
+TOKENS = 50_000
+"""Of one analysis, where none was made here yet (docs/benchmarks.md, `benchmarks.prompt`)."""
+KEPT_MIB = 2.0
+"""What a run leaves on the disk, where none was made here yet: metrics, last weights, report, pictures."""
+AROUND = 2.0
+"""Seconds of a night of the offline researcher in which nothing trains: reports on its first and last run, digest."""
+RARELY = 1000
+"""Runs that a session without limits is taken to have, where something is multiplied by them."""
+
+
+@runtime_checkable
+class Endpoint(Protocol):
+    """A model that may not be there."""
+
+    def check(self) -> None:
+        """Make sure that it answers and can do this work; raises ModelError where not."""
+
+
+@dataclass
+class Preflight:
+    """Everything that is known before the first run."""
+
+    record: SessionRecord
+    config: Config
+    notebook: Notebook
+    inventory: Inventory
+    runner: ProcessRunner
+    endpoint: Endpoint | None
+    """None for the offline researcher."""
+    approver: Approver
+    price: Price | None
+    candidates: int | None = None
+    """Runs that there is time for, once that is known."""
+    _told: tuple[str, str] = ("", "")
+
+    def require(self) -> None:
+        """Make sure that it can begin.
+
+        Raises:
+            InvalidInput: the disk has no room for it.
+            TrainingFailed: its files may not grow as large as they have to.
+            ModelError: the endpoint does not answer, or its model can't do this work.
+        """
+        self._begins_alike()
+        self._told = (self._disk(), self._endpoint())
+
+    def _begins_alike(self) -> None:
+        """Refuse settings that the runs here were not made with: a session builds on their incumbent."""
+        incumbent, group = self.notebook.incumbent(self.record.group), self.record.group
+        if incumbent is None:
+            return
+        where, values = of_group(group)
+        first = [row.run_id for row in self.notebook.index.rows(f"{where} AND {OWN}", values, limit=1)]
+        known = [self.notebook.config(name) for name in (*first, incumbent) if self.notebook.readable(name)]
+        for key, value in self.record.settings.items():
+            if key in BOOKKEEPING or any(config.get(key) == value for config in known):
+                continue
+            now = short(self.notebook.config(incumbent).get(key)) if self.notebook.readable(incumbent) else "?"
+            rule = f"is not what the runs here have: their incumbent {incumbent}, on which a session builds, has {now}"
+            raise refused(key, value, rule, "another --workspace, or leave it out and propose it: 'autopilot edit'")
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and text of what will happen.
+
+        Raises:
+            InvalidInput: the environment does not log the objective.
+            AutopilotError: the config can't be trained.
+        """
+        disk, endpoint = self._told
+        pace, how, logged = self._pace()
+        seconds = pace.seconds(self._steps, self.record.seeds)
+        runs, which = self._runs(pace)
+        self.candidates = max(1, round(runs)) if runs < RARELY or self.record.budgets.max_runs else None
+        return [
+            ("objective", f"{self._objective()}{logged}"),
+            ("device", self._device()),
+            ("time", f"{_about(seconds)} a run of {_replicates(self.record.seeds)} ({how})"),
+            ("budget", f"{self._budgets()}: {which}"),
+            ("model", f"{endpoint}{self._tokens(runs)}"),
+            ("approval", self._approval()),
+            ("fresh seeds", self._fresh(pace)),
+            ("disk", disk),
+        ]
+
+    @property
+    def _steps(self) -> int:
+        return int(self.config.train["total_timesteps"] or 0)
+
+    @property
+    def _baseline(self) -> int:
+        """Replicates of the baseline; 0 where the group has an incumbent, and so none is trained."""
+        return 0 if self.notebook.incumbent(self.record.group) else max(self.record.seeds, BASELINE_SEEDS)
+
+    def _objective(self) -> str:
+        record, task = self.record, self.record.task
+        more = f"; the baseline has {self._baseline} replicates, for the noise floor" if self._baseline else ""
+        return (
+            f"{record.objective} on {record.env_name}, preset {record.preset}: {_replicates(record.seeds)} of"
+            f" {short(self._steps)} steps a run, scored on {task.slots} agents in a fixed evaluation{more}"
+        )
+
+    def _device(self) -> str:
+        return f"{self._resolved()}, {_replicates(self._room())} at once"
+
+    def _room(self) -> int:
+        environment = self.inventory.environment(self.record.env_name)
+        return room_for(self.config, environment, self._resolved(), self.record.parallel)
+
+    def _resolved(self) -> str:
+        device = str(self.config.train["device"])
+        return self.inventory.devices[0] if device == "auto" else device
+
+    def _pace(self) -> tuple[Paces, str, str]:
+        """How fast it trains, how that is known (from runs like it, else measured for a moment); what is logged then.
+
+        Raises:
+            InvalidInput: the environment was seen to log other things than the objective.
+            AutopilotError: the config can't be trained.
+        """
+        found = paces(self.notebook, self.config, self.record.group, self._room())
+        if found is not None and not found.rough:
+            runs = len(found.runs)
+            return found, f"as {runs} run{'s' if runs > 1 else ''} here took, evaluation included", ""
+        environment = self.inventory.environment(self.record.env_name)
+        root = str(self.notebook.workspace.root.absolute())
+        probe = Probe(self.config, environment, self.inventory, self.runner, root)
+        moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
+        if moments is None:
+            raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: {plain(probe.why, 400)}")
+        logged = self._logged(moments)
+        pace = Pace(
+            start=max(moment.start for moment in moments),
+            step=max(1 / moment.sps for moment in moments),
+            evaluation=max(moment.evaluation for moment in moments),
+            batch=derive(self.config, environment.agents_per_env or 1).batch_size,
+            at_once=len(moments),
+        )
+        speed = f"{sum(moment.sps for moment in moments):,.0f} SPS in all, measured just now"
+        how = f"{speed}; with {_about(pace.evaluation)} of evaluation for each replicate"
+        return Paces((pace,), (), rough=False), how, logged
+
+    def _logged(self, moments: list[Moment]) -> str:
+        """What to say of an objective that an environment may log with other episodes than those of this moment."""
+        env, (metric, _) = self.record.env_name, objective_of(self.record.objective, self.record.env_name)
+        raw = {name: 0.0 for moment in moments for name in moment.logged}
+        known = map_metrics(raw, env)
+        if not raw or metric in {*known, *COUNTS}:
+            return ""
+        # Of one's own environments others may come with rarer episodes, but not others that are spelt almost the same.
+        if all(moment.settled for moment in moments) or _is_misspelt(metric, known):
+            raise refused("objective", metric, f"is nothing that {env} logs", " | ".join(sorted(known)))
+        seen = plain(", ".join(sorted(known)), 500)
+        return f"; no episode has logged {metric} so far, but {seen}: without it in the evaluation no run has a score"
+
+    def _runs(self, pace: Paces) -> tuple[float, str]:
+        limits, seconds = self.record.budgets, pace.seconds(self._steps, self.record.seeds)
+        first = pace.seconds(self._steps, self._baseline or self.record.seeds) + AROUND
+        by_time = 1 + (limits.hours * 3600 - first) / seconds if limits.hours else None
+        most = limits.max_runs
+        if by_time is not None and (most is None or by_time < most):
+            if by_time < 1 and self._baseline:
+                return 1, f"less than the baseline takes ({_about(first)}), which is trained to its end all the same"
+            return max(1.0, by_time), f"time for about {_runs(max(1, round(by_time)))}{self._of_these()}"
+        if most is not None:
+            takes = "takes" if most == 1 else "take"
+            return most, f"{_runs(most)} {takes} about {_about(first + (most - 1) * seconds)}{self._of_these()}"
+        return RARELY, "without a limit of time or runs: 'autopilot stop' ends it"
+
+    def _of_these(self) -> str:
+        baseline = f", the baseline's {self._baseline} replicates included" if self._baseline else ""
+        return f"{baseline}; fresh seeds of a promising one take longer"
+
+    def _budgets(self) -> str:
+        limits = self.record.budgets
+        parts = [
+            f"{limits.hours:g} h" if limits.hours else "",
+            _runs(limits.max_runs) if limits.max_runs else "",
+            f"{limits.max_tokens:,} tokens" if limits.max_tokens else "",
+            f"${limits.max_dollars:g}" if limits.max_dollars else "",
+        ]
+        return ", ".join(filter(None, parts)) or "none"
+
+    def _endpoint(self) -> str:
+        if self.endpoint is None:
+            idle = self.record.budgets.max_tokens or self.record.budgets.max_dollars
+            return f"the offline researcher: no model, no tokens{' (so their budget bounds nothing)' if idle else ''}"
+        begun = time.monotonic()
+        self.endpoint.check()
+        return f"{self.record.model} answered within {time.monotonic() - begun:.1f} s"
+
+    def _tokens(self, runs: float) -> str:
+        if self.endpoint is None:
+            return ""
+        each, how = self._tokens_each()
+        limits = self.record.budgets
+        said = f"; about {each:,.0f} tokens an analysis ({how})"
+        if self.price is None:
+            said += "; its price is not known ([prices] in autopilot.toml)"
+        else:
+            dollars = each * (0.95 * self.price.input + 0.05 * self.price.output) / 1e6
+            said += f", ${dollars:.3f} at the price that is known, ${dollars * runs:.2f} for {runs:,.0f} runs"
+        if limits.max_tokens and limits.max_tokens < each * runs:
+            said += f"; the tokens are used up after about {limits.max_tokens / each:,.0f} analyses"
+        return said
+
+    def _tokens_each(self) -> tuple[float, str]:
+        """Tokens of an analysis by earlier sessions of this model here."""
+        spent, runs = 0, 0
+        for path in self.notebook.workspace.sessions.glob("*/session.json"):
+            try:
+                other = read_model(path, SessionRecord)
+            except (AutopilotError, OSError):
+                continue
+            if other.model == self.record.model and other.spent.tokens:
+                spent += other.spent.tokens
+                runs += sum(not run.replicates_of for run in self.notebook.runs(session=other.session_id))
+        return (spent / runs, "as in earlier sessions here") if runs else (TOKENS, "as measured elsewhere")
+
+    def _approval(self) -> str:
+        return {
+            "auto": "auto: every valid proposal is trained",
+            "manual": "manual: each proposal waits for you; meanwhile only the incumbent is trained again",
+            "policy": f"policy: {'; '.join(self.approver.rules)}",
+        }[self.record.approve]
+
+    def _fresh(self, pace: Paces) -> str:
+        then, n = self.record.confirm, self.record.seeds
+        if 1 / math.comb(BASELINE_SEEDS + n, n) > SCREEN:
+            return f"none: with {_replicates(n)} no run can be told from the baseline's {BASELINE_SEEDS}: --seeds 3"
+        if then is None:
+            return "a promising run is confirmed on fresh seeds before it becomes incumbent"
+        config = preset(self.notebook.workspace, self.inventory.environment(self.record.env_name), then)
+        longer = int(config.train["total_timesteps"] or 0)
+        there = paces(self.notebook, config, self.record.group._replace(preset=then), self._room())
+        takes = (pace if there is None or there.rough else there).seconds(longer, GROUP)
+        return (
+            f"a promising run is confirmed on fresh seeds, then on the preset {then} ({longer:,} steps; {GROUP} seeds"
+            f" take about {_about(takes)}) before it becomes incumbent"
+        )
+
+    def _disk(self) -> str:
+        if limited := limit_text():
+            raise TrainingFailed(limited)
+        place = existing(self.notebook.workspace.runs)
+        free, each = shutil.disk_usage(place).free, self._bytes_each()
+        if free < NEEDED:
+            rule = f"has {free / 2**20:.0f} MiB free, and a training needs {NEEDED / 2**20:.0f} MiB"
+            raise refused("workspace", str(self.notebook.workspace.root), rule, "make room, or another --workspace")
+        runs = self.record.budgets.max_runs or 1
+        short = f"; {_runs(runs)} need more" if free < NEEDED + runs * each else ""
+        room = f"{free / 2**30:,.1f} GiB" if free >= 2**30 else f"{free / 2**20:.0f} MiB"
+        return f"{room} free; a run leaves about {each / 2**20:.1f} MiB{short}"
+
+    def _bytes_each(self) -> float:
+        latest = [run for run in self.notebook.latest(5, self.record.env_name) if run.state.ended]
+        sizes = [_size(self.notebook.workspace.run(run.run_id).dir) for run in latest]
+        return sum(sizes) / len(sizes) if sizes else KEPT_MIB * 2**20
+
+
+def _is_misspelt(name: str, known: Iterable[str]) -> bool:
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+    return bool(close) and abs(len(close[0]) - len(name)) <= 1
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' if count != 1 else ''}"
+
+
+def _replicates(count: int) -> str:
+    return f"{count} replicate{'s' if count != 1 else ''}"
+
+
+def _about(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else lasting(seconds)

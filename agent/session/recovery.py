@@ -1,0 +1,33 @@
+"""What a kill can leave between two files, and how it is made good: from the files alone, before anything goes on."""
+
+from agent.analysis.analyst import Analyst
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Group, ProposalState, RunState
+
+
+def recover(notebook: Notebook, proposals: Proposals, analyst: Analyst, group: Group, session: str) -> None:
+    """Close the gaps, each as the session would have gone on.
+
+    Args:
+        notebook: where the runs are.
+        proposals: the queue.
+        analyst: whose analyses may have been killed after their report.
+        group: that the session works on.
+        session: its name.
+    """
+    runs = notebook.runs(group)
+    by_proposal = {run.proposal: run for run in runs if run.proposal}
+    for run in runs:
+        if run.session == session and run.state is RunState.FINISHED:
+            notebook.judge(run)  # killed between a run's end and its verdict
+        if run.session == session and run.state.ended:
+            analyst.recover(run)
+    for proposal in proposals.all():
+        mine, state = by_proposal.get(proposal.proposal_id), proposal.state
+        if mine is not None and state is ProposalState.APPROVED:
+            state = ProposalState.RUNNING
+            proposals.decide(proposal.proposal_id, state, "session", run_id=mine.run_id)
+        if mine is not None and state is ProposalState.RUNNING and mine.state.ended:
+            proposals.decide(proposal.proposal_id, ProposalState.DONE, "session", run_id=mine.run_id)
+    proposals.tidy(group)

@@ -1,0 +1,281 @@
+"""What trains next: the baseline, fresh seeds, what was approved; and what may train while a model still thinks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from agent.approval.approver import Approver
+from agent.session.journal import Journal
+from lab.base.errors import InvalidInput
+from lab.base.text import lasting
+from lab.judge.costs import expected_seconds
+from lab.judge.incumbency import Incumbency, Need, fresh_config, repeat
+from lab.judge.stopping import FAILURES, failures
+from lab.search.sampling import ARM, sampled
+from lab.space.config import Config
+from lab.space.inventory import Inventory
+from lab.space.presets import preset as preset_named
+from lab.space.variants import chosen
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals, refuse_unfit
+from lab.store.questions import Questions
+from lab.store.records import Confirmation, Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord
+from report.confirmations import became_text
+
+BASELINE_SEEDS = 5
+"""Replicates of the baseline at the least: the noise floor and every screen rest on them."""
+BASELINES = 2
+"""Times that a baseline is begun anew which ended by a limit of time."""
+KEPT = 1
+"""Runs of the budget that are kept for proposals when a gap is to be filled."""
+ENOUGH = 8
+"""Replicates of the incumbent, from which on more of them are no longer trained to fill a gap."""
+
+
+@dataclass
+class Choice:
+    """Chooses for one session, and puts what it has chosen in the queue of runs."""
+
+    record: SessionRecord
+    """What was asked for when the session was started."""
+    notebook: Notebook
+    proposals: Proposals
+    inventory: Inventory
+    approver: Approver
+    journal: Journal
+
+    def __post_init__(self) -> None:
+        record = self.record
+        self._put_off: set[Need] = set()
+        candidates = record.candidates or record.budgets.max_runs
+        self.incumbency = Incumbency(
+            self.notebook, self.group, record.session_id, candidates, record.min_effect, record.confirm,
+            short=record.confirm is None,
+        )  # fmt: skip
+
+    @property
+    def group(self) -> Group:
+        """What the session works on."""
+        return self.record.group
+
+    def mine(self) -> list[RunRecord]:
+        """The session's runs, oldest first."""
+        return self.notebook.runs(session=self.record.session_id)
+
+    def begin(self, steps_left: int | None, seconds_left: float | None = None) -> RunRecord | None:
+        """The next run, queued: the baseline, fresh seeds of a promising run, what was approved; None when none may.
+
+        Args:
+            steps_left: agent steps that the session's time is good for; None without a limit.
+            seconds_left: that it has; None without a limit.
+        """
+        incumbent = self.notebook.incumbent(self.group)
+        if incumbent is None:
+            several = max(self.record.seeds, BASELINE_SEEDS)
+            return self._create(self.base_config(), dict(self.record.settings), arm="baseline", replicates=several)
+        if (fresh := self.confirm(seconds_left)) is not None:
+            return fresh
+        incumbent = self.notebook.incumbent(self.group) or incumbent  # fresh seeds may just have made it another run
+        if self.in_doubt():
+            self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
+            return self._fresh(Need(incumbent, self.record.seeds))
+        return self.approved(incumbent, steps_left)
+
+    def in_doubt(self) -> bool:
+        """Several runs in a row have failed, and the incumbent has not been trained again since."""
+        ended = [run for run in self.mine() if run.state.ended]
+        streak = failures(ended)
+        return streak >= FAILURES and not any(run.replicates_of for run in ended[-streak:])
+
+    def only_incumbent(self) -> bool:
+        """Several ideas in a row have failed: only changes of the incumbent are tried until one has a score."""
+        return failures([run for run in self.mine() if run.state.ended and not run.replicates_of]) >= FAILURES
+
+    def approved(self, incumbent: str, steps_left: int | None) -> RunRecord | None:
+        """The run of the proposal that was approved first, queued; what does not fit any more is dropped."""
+        while (proposal := self.proposals.head(self.group)) is not None:
+            why = self._unfit(proposal, incumbent, steps_left)
+            if why is None:
+                return self._run_of(proposal)
+            self.proposals.decide(proposal.proposal_id, ProposalState.SUPERSEDED, "session", why)
+            self.journal.note(f"proposal {proposal.proposal_id} was dropped: {why}")
+        return None
+
+    def _unfit(self, proposal: Proposal, incumbent: str, steps_left: int | None) -> str | None:
+        try:
+            refuse_unfit(proposal, self.notebook, self.inventory, steps_left)
+        except InvalidInput as error:
+            return str(error)
+        if any(decision.who.startswith("person") for decision in proposal.decisions):
+            return None
+        if proposal.parent != incumbent and self.only_incumbent():
+            return f"{FAILURES} runs in a row had no score: only the incumbent is built on now"
+        if self._outdated(proposal):
+            return f"its parent {proposal.parent} was the incumbent when it was made, and {incumbent} is now"
+        return None
+
+    def _outdated(self, proposal: Proposal) -> bool:
+        """It was to improve on an incumbent that has been replaced since."""
+        known = self.notebook.index.confirmations(group=self.group)
+        since = (one for one in known if one.outcome == "confirmed" and one.time > proposal.created)
+        return any(one.incumbent == proposal.parent for one in since)
+
+    def filler(self, steps_left: int | None, elapsed: float | None = None) -> RunRecord | None:
+        """Something that needs nobody's decision, queued: more replicates of the incumbent, else the control arm's.
+
+        Args:
+            steps_left: agent steps that the session's time leaves; None without a limit.
+            elapsed: share of the session's time that is over; None where it has no limit.
+
+        Returns:
+            None where there is nothing; the control arm proposes nothing where a person approves each proposal.
+        """
+        incumbent, left = self.notebook.incumbent(self.group), self.left()
+        if incumbent is None or (left is not None and left <= KEPT):
+            return None
+        again = self.notebook.index.records(
+            "replicates_of = ? AND preset = ? AND state != 'killed'", (incumbent, self.group.preset)
+        )
+        have = sum(len(run.seeds) for run in (self.notebook.run(incumbent), *again))
+        if have < ENOUGH:
+            return self._fresh(Need(incumbent, ENOUGH - have))
+        if self.record.approve == "manual" or not self._room_for_control(elapsed):
+            return None
+        permits = self.approver.permits if self.record.approve == "policy" else None
+        session = self.record.session_id
+        proposal = sampled(self.notebook, self.proposals, self.inventory, self.group, session, permits)
+        decision = self.approver.rule(proposal, steps_left) if proposal else None
+        if proposal is None or decision is None or decision.state is not ProposalState.APPROVED:
+            return None
+        proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
+        self.proposals.add(proposal)
+        return self._run_of(proposal)
+
+    def _room_for_control(self, elapsed: float | None) -> bool:
+        """Whether runs of the control arm leave enough of the budget of runs to proposals.
+
+        Where time is what ends the night, they are free. Where runs are, they are fewer than the others, or wait until
+        the night's time is ahead of its runs.
+        """
+        most, runs = self.record.budgets.max_runs, self.mine()
+        if most is None:
+            return True
+        controls = sum(run.arm == ARM for run in runs)
+        others = sum(run.proposal is not None and run.arm != ARM for run in runs)
+        return controls < others or (elapsed is not None and len(runs) / most < elapsed)
+
+    def left(self) -> int | None:
+        """Runs that the budget leaves; None without a limit."""
+        most = self.record.budgets.max_runs
+        return None if most is None else most - len(self.mine())
+
+    def confirm(self, seconds_left: float | None = None) -> RunRecord | None:
+        """Fresh seeds, queued, for a run that may become incumbent; None when no run is promising, or no time is left.
+
+        Args:
+            seconds_left: that the session has; None without a limit.
+        """
+        while (found := self.incumbency.step()) is not None:
+            if isinstance(found, Need):
+                try:
+                    if self._too_long(found, seconds_left):
+                        return None
+                    return self._fresh(found)
+                except InvalidInput as error:
+                    found = self.incumbency.drop(f"can't be trained on the preset {found.preset}: {error}")
+            self.note_confirmation(found)
+        return None
+
+    def settle(self) -> None:
+        """Take note that a confirmation has ended, if the seeds that are there decide it."""
+        self.note_confirmation(self.incumbency.settle())
+
+    def note_confirmation(self, found: Confirmation | None) -> None:
+        """Say how a confirmation ended."""
+        if found is None:
+            return
+        self.journal.event(found.outcome, run=found.candidate, incumbent=found.incumbent, why=found.why)
+        became = f"{found.candidate} {became_text(found)}: {found.why}"
+        self.journal.note(became)
+        if found.outcome == "confirmed":
+            self.journal.tell("incumbent", became, run=found.candidate)
+
+    def base_config(self) -> Config:
+        """The preset with the person's own settings."""
+        environment = self.inventory.environment(self.record.env_name)
+        preset = preset_named(self.notebook.workspace, environment, self.record.preset)
+        return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
+
+    def _too_long(self, need: Need, seconds_left: float | None) -> bool:
+        """There is no time left for these seeds; whoever reads the digest may go on with them."""
+        if seconds_left is None:
+            return False
+        group = self.group._replace(preset=need.preset or self.group.preset)
+        expected = expected_seconds(self.notebook, fresh_config(self.notebook, need, self.inventory), group, need.seeds)
+        if expected is None or expected.seconds <= seconds_left:
+            return False
+        if need not in self._put_off:
+            self._put_off.add(need)
+            takes = f"{need.seeds} fresh seeds of {need.run} would take {lasting(expected.seconds)}"
+            self.journal.note(f"{takes}, and {lasting(seconds_left)} are left: 'autopilot confirm' trains them later")
+        return True
+
+    def _fresh(self, need: Need, proposal: str | None = None) -> RunRecord:
+        run = repeat(self.notebook, need, self.record.session_id, self.inventory, proposal)
+        self.journal.event("created", run=run.run_id, replicates_of=need.run, proposal=proposal)
+        return run
+
+    def _run_of(self, proposal: Proposal) -> RunRecord:
+        config = self.notebook.config(proposal.parent).with_overrides(proposal.overrides)
+        twin = Questions(self.notebook.index).twin(config, self.group)
+        if twin is not None and "train.seed" not in proposal.overrides and not _without_score(self.notebook.run(twin)):
+            self.journal.note(f"{proposal.proposal_id}: run {twin} has this very config: more replicates of it train")
+            run = self._fresh(Need(twin, self.record.seeds), proposal.proposal_id)
+        else:
+            run = self._create(
+                config, proposal.overrides, arm=proposal.arm, parent=proposal.parent, proposal=proposal.proposal_id
+            )
+        self.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
+        return run
+
+    def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
+        if "train.seed" not in {**self.record.settings, **overrides}:  # a person's own seeds stay
+            config = config.without_seed()
+        run = self.notebook.create(
+            config,
+            overrides,
+            preset=self.record.preset,
+            objective=self.record.objective,
+            session=self.record.session_id,
+            task=self.record.task,
+            variants=chosen(config, self.inventory.environment(config.env_name).variants),
+            **more,
+        )
+        self.journal.event("created", run=run.run_id, proposal=run.proposal)
+        return run
+
+
+def _without_score(run: RunRecord) -> bool:
+    """It ended without one, so that more replicates of it could not be brought together with anything."""
+    return run.state.ended and run.state is not RunState.FINISHED
+
+
+def why_over(runs: list[RunRecord], max_runs: int | None) -> str | None:
+    """Why the runs themselves end a session; None while they do not.
+
+    Args:
+        runs: the session's, oldest first.
+        max_runs: how many it may have; None without a limit.
+    """
+    ended = [run for run in runs if run.state.ended]
+    if not ended:
+        return None
+    last, streak = ended[-1], failures(ended)
+    if max_runs is not None and len(runs) >= max_runs:
+        return f"all {max_runs} runs are done"
+    baselines = [run for run in ended if run.arm == "baseline" and run.replicates_of is None]
+    hung = last.state is RunState.TIMED_OUT and len(baselines) < BASELINES  # the machine, perhaps: once more
+    if last in baselines and last.state is not RunState.FINISHED and not hung:
+        return f"the baseline ended without a score: {last.reason}"
+    if streak > FAILURES and last.replicates_of is not None:
+        return f"after {streak - 1} runs in a row without a score the incumbent had none either: {last.reason}"
+    return None

@@ -1,0 +1,388 @@
+"""One overnight stretch: train, analyse, approve, train again, until a budget ends or somebody stops it.
+
+It goes in rounds. The next run trains while the one before it is analysed, and its outcome is recorded after that
+analysis is through: so what a model sees does not depend on who was faster, and a night that was killed and resumed
+comes to the same as one that was not. Where a model takes much longer than a training, what needs nobody's decision is
+trained until it is through.
+
+Everything it knows is on disk: a run that was training goes back to the queue and keeps its id, an ended run without a
+report is analysed, an approved proposal is run once.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.analysis.analyst import Analyst
+from agent.analysis.job import Thinker, Thought
+from agent.approval.approver import Approver
+from agent.model.budget import TURNS, Budget, Price, Work
+from agent.session.journal import Journal, Teller, View
+from agent.session.recovery import recover
+from agent.session.scheduler import Choice, why_over
+from lab.base.errors import AutopilotError, InvalidInput
+from lab.base.files import FULL, full_text, write_model
+from lab.base.paths import SessionPaths
+from lab.judge.costs import paces
+from lab.judge.stopping import exhausted, reached
+from lab.search.sampling import ARM
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook, active_time
+from lab.store.proposals import Proposals
+from lab.store.records import Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
+from lab.store.sole import sole_session
+from report.digest import write_digest
+from report.facts import changed_text, outcome_text
+from report.standing import standing
+from training.protocol import Progress
+from training.run import Options, Stopped, train_run
+from training.runner import Runner
+
+POLL = 0.2
+"""Seconds between two looks at whether a person has decided."""
+PATIENCE = 0.05
+"""Share of the last training's time that a model is given when the trainer is free, before something is trained that
+nobody asked for; at least `MOMENT` seconds."""
+MOMENT = 2.0
+SAVED = 10.0
+"""Seconds after which the time spent is saved again, so that a kill costs no more of it."""
+
+
+@dataclass
+class Session:
+    """A session at work."""
+
+    record: SessionRecord
+    notebook: Notebook
+    inventory: Inventory
+    runner: Runner
+    analyst: Analyst
+    view: View
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set by a signal: give up what is going on, keep it for later, return."""
+    price: Price | None = None
+    """Of the model; None where it is not known."""
+    turns: int = TURNS
+    """Requests that one analysis may take."""
+    rules: Approver | None = None
+    """Who approves; None for the one that the record names, without rules of its own."""
+    teller: Teller | None = None
+    pause: threading.Event = field(default_factory=threading.Event)
+    """Set by a signal: stop when the run that trains is through."""
+    patience: float | None = PATIENCE
+    """As a share of the last training's time; None for as long as it takes, which makes nights repeatable."""
+
+    def __post_init__(self) -> None:
+        record, self._lock = self.record, threading.Lock()
+        self.proposals = Proposals(self.notebook.workspace)
+        self.journal = Journal(self._paths, self.view, self.teller)
+        self.approver = self.rules or Approver(record.approve, self.notebook, self.inventory)
+        self.choice = Choice(record, self.notebook, self.proposals, self.inventory, self.approver, self.journal)
+        self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
+        self.thinker = Thinker(self.analyst, self.budget)
+        self._told: set[str] = set()
+        """Proposals that a person was asked about."""
+        self._noted: Thought | None = None
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> SessionRecord:
+        """Go on until a budget ends, the search is over, or somebody stops it.
+
+        Raises:
+            Busy: another session runs in this workspace.
+            AutopilotError: it can't go on, such as with a full disk; `autopilot resume` does once it can.
+        """
+        with sole_session(self.notebook.workspace, self.record.session_id), self._whatever_happens():
+            self._save()
+            self.journal.event("started")
+            recover(self.notebook, self.proposals, self.analyst, self.group, self.record.session_id)
+            while (why := self.over()) is None:
+                self.step()
+            self.choice.settle()
+            self._end(why)
+        return self.record
+
+    def step(self) -> None:
+        """One round: the next run trains while the last one is analysed."""
+        run = None if self.pause.is_set() else self.untrained()
+        if run is None and not self.pause.is_set() and self.enough() is None:
+            self.decide()
+            run = self.choice.begin(self.steps_left(), self.budget.left())
+        thought = self.think()
+        if run is not None:
+            self.train(run, thought)
+        if thought is not None:
+            self.beside(thought)
+        elif run is None and self.record.approve == "manual":
+            self.wait()
+
+    def over(self) -> str | None:
+        """Why the session is over, or None.
+
+        Raises:
+            Stopped: somebody asked for it.
+        """
+        if self.stop.is_set() or (self.pause.is_set() and not self.unreported()):
+            raise Stopped("stopped on request")
+        if self.untrained() is not None or self.unreported():
+            return None  # what was begun is finished first
+        return self.enough()
+
+    def enough(self) -> str | None:
+        """Why no further run is begun; None while one may be."""
+        record = self.record
+        why = record.ended_because or why_over(self.mine(), record.budgets.max_runs) or self.budget.why_over()
+        if why is not None or self.choice.incumbency.undecided() is not None:  # a confirmation is carried through
+            return why
+        return reached(self.notebook, self.group, record.target) or exhausted(
+            self.notebook, self.group, self.choice.incumbency.matters()
+        )
+
+    # --- its parts -----------------------------------------------------------------------------------------------
+
+    @property
+    def group(self) -> Group:
+        """What this session works on."""
+        return self.record.group
+
+    def mine(self) -> list[RunRecord]:
+        """This session's runs, oldest first."""
+        return self.choice.mine()
+
+    def untrained(self) -> RunRecord | None:
+        """The first run of this session that has not ended."""
+        waiting = "session = ? AND state IN ('queued', 'running')"
+        return next(iter(self.notebook.index.records(waiting, (self.record.session_id,))), None)
+
+    def unreported(self) -> list[RunRecord]:
+        """The runs of this session that have ended and have no report; fresh seeds of others get none."""
+        own = [run for run in self.mine() if run.state.ended and not run.replicates_of]
+        return [run for run in own if not self.notebook.workspace.run(run.run_id).report.exists()]
+
+    def latest(self) -> RunRecord | None:
+        """The newest run to be analysed: this session's, else the newest of the group, whoever made it."""
+        ended = [run for run in self.notebook.runs(self.group) if run.state.ended and run.replicates_of is None]
+        mine = [run for run in ended if run.session == self.record.session_id]
+        return next(iter((mine or ended)[-1:]), None)
+
+    def think(self) -> Thought | None:
+        """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
+
+        Runs of the control arm are no business of the model's, which would fall behind by each: the offline researcher
+        reports on them first.
+        """
+        due = self.unreported()
+        controls = [run for run in due if run.arm == ARM]
+        subject = next((run for run in due if run.arm != ARM), None)
+        subject = subject or (self.latest() if self.proposal_wanted() else None)
+        return self.thinker.begin(subject, self.steps_left(), controls) if subject or controls else None
+
+    def proposal_wanted(self) -> bool:
+        """Nothing is approved or waits for a decision, and another run may be begun."""
+        waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
+        return waiting is None and self.enough() is None
+
+    def decide(self) -> None:
+        """Decide what waits, as far as no person has to."""
+        while (staged := self.proposals.staged(self.group)) is not None:
+            decision = self.approver.rule(staged, self.steps_left())
+            if decision is None:
+                return
+            with contextlib.suppress(InvalidInput):  # a person was faster
+                self.proposals.decide(staged.proposal_id, decision.state, decision.who, decision.why)
+                self.journal.event("decided", proposal=staged.proposal_id, state=decision.state, why=decision.why)
+                if decision.state is not ProposalState.APPROVED:
+                    self.journal.note(f"{staged.proposal_id}: {decision.why}")
+            if decision.state is ProposalState.STAGED:
+                self.ask(staged)
+
+    def train(self, run: RunRecord, thought: Thought | None = None) -> None:
+        """Train a queued run to its end, and record what came of it once the analysis beside it is through."""
+        runs, most = [mine.run_id for mine in self.mine()], self.record.budgets.max_runs
+        of = f"/{most}" if most else ""
+        self.view.night(standing(self))
+        self.view.training(run, f"run {runs.index(run.run_id) + 1}{of} {changed_text(self.notebook, run)}")
+        options = Options(prune=self.record.prune, mirrors=self.record.mirrors)
+
+        def told(progress: Progress) -> None:
+            self.budget.checkpoint(older=SAVED)
+            self.view.progress(progress)
+            if thought is not None and thought.done and not thought.failed and not self.stop.is_set():
+                self.note(thought)  # one that failed ends the session, after this training
+
+        def trained() -> None:
+            self.budget.works(None)
+            if thought is not None:
+                self.hold(thought)
+
+        attempt = run.attempt
+        self.budget.works(self._work(run))
+        try:
+            run = train_run(
+                self.notebook, self.runner, self.inventory, run.run_id, told, self.stop.is_set, options, trained
+            )
+        finally:
+            self.budget.works(None)
+        self.journal.event("trained", run=run.run_id, state=run.state)
+        if run.attempt > attempt + 1:
+            self.journal.event("begun again", run=run.run_id, attempt=run.attempt)
+            self.journal.note(f"{run.run_id}: a process of it was killed from outside; attempt {run.attempt}")
+        if run.proposal is not None:
+            with contextlib.suppress(AutopilotError):  # its file is gone or damaged; the run is there all the same
+                self.proposals.decide(run.proposal, ProposalState.DONE, "session", run_id=run.run_id)
+        text = outcome_text(self.notebook, run)
+        self.view.trained(run, text)
+        if run.state not in (RunState.FINISHED, RunState.PRUNED):
+            self.journal.tell("failed", f"{run.run_id}: {text}", run=run.run_id)
+        self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
+
+    def _work(self, run: RunRecord) -> Work:
+        if run.proposal is not None:
+            return "search"
+        return "incumbent" if run.replicates_of in (None, self.notebook.incumbent(self.group)) else "confirming"
+
+    def hold(self, thought: Thought) -> None:
+        """Give an analysis a moment more, since the trainer is free.
+
+        Raises:
+            Stopped: on request.
+        """
+        took = next((time.total_seconds() for run in reversed(self.mine()) if (time := active_time(run))), 0.0)
+        thought.wait(None if self.patience is None else max(MOMENT, self.patience * took), self.stop)
+        if self.stop.is_set():
+            raise Stopped("stopped on request")
+
+    def beside(self, thought: Thought) -> None:
+        """Until an analysis is through, train what needs nobody's decision; then take note of what it came to."""
+        self.hold(thought)
+        while not thought.done and not self.pause.is_set():
+            filler = self.choice.filler(self.steps_left(), self.elapsed()) if self.enough() is None else None
+            if filler is None:
+                break
+            self.journal.note("the model is still at it; meanwhile something trains that needs no decision")
+            self.train(filler)
+        thought.wait(None, self.stop)
+        self.note(thought)
+
+    def note(self, thought: Thought) -> None:
+        """Take note, once, of what an analysis came to."""
+        if thought is self._noted:
+            return
+        outcome, self._noted = thought.outcome(), thought
+        if outcome is None:
+            return
+        staged = outcome.proposal.proposal_id if outcome.proposal else None
+        self.journal.event("analysed", run=thought.subject, staged=staged, fell_back=outcome.fell_back)
+        if outcome.fell_back and self.record.model != "offline":
+            self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
+        if outcome.proposal:
+            self.journal.note(f"staged {staged}: {outcome.proposal.changes}")
+            self.view.night(standing(self))
+        if outcome.ended:
+            rules = (
+                f" (the rules of [policy] let pass: {'; '.join(self.approver.rules)})" if self.approver.rules else ""
+            )
+            self._update(ended_because=f"nothing more to try: {outcome.ended.rstrip('.')}{rules}")
+        self._save()
+
+    def wait(self) -> None:
+        """Until a person has decided: train what needs no decision, else nothing."""
+        staged = self.proposals.staged(self.group)
+        if staged is None:
+            return
+        self.ask(staged)
+        if (filler := self.choice.filler(self.steps_left(), self.elapsed())) is not None:
+            self.journal.note("meanwhile fresh seeds of the incumbent train, which need no decision")
+            self.train(filler)
+            return
+        self.view.night(standing(self))
+        while self._waits(staged.proposal_id):
+            if self.stop.wait(POLL) or self.pause.is_set() or self.budget.why_over() is not None:
+                return
+            self.budget.checkpoint(older=SAVED)
+
+    def _waits(self, proposal: str) -> bool:
+        try:
+            return self.proposals.get(proposal).state is ProposalState.STAGED
+        except AutopilotError as error:  # somebody's editor has saved half of it
+            self.journal.note(f"{proposal} is passed over: {error}")
+            return False
+
+    def ask(self, proposal: Proposal) -> None:
+        """Say once that a proposal waits for a person."""
+        name = proposal.proposal_id
+        if name in self._told:
+            return
+        self._told.add(name)
+        self.journal.event("waiting", proposal=name)
+        how = f"'autopilot approve {name}' or 'autopilot reject {name} --why …'"
+        self.journal.note(f"waiting for a decision on {name}: {how}")
+        self.journal.tell("approval", f"{name} ({proposal.changes}) waits for a decision: {how}", proposal=name)
+
+    # --- bookkeeping ---------------------------------------------------------------------------------------------
+
+    def elapsed(self) -> float | None:
+        """Share of the session's time that is over; None without a limit."""
+        hours = self.record.budgets.hours
+        return None if hours is None else self.budget.seconds / (3600 * hours)
+
+    def steps_left(self) -> int | None:
+        """Agent steps of all replicates together that the time left is good for, at the speed of the incumbent's kind.
+
+        The incumbent's, since proposals build on it: what ran last may have been shorter, or of another topology.
+        """
+        left, incumbent = self.budget.left(), self.notebook.incumbent(self.group)
+        if left is None or incumbent is None or not self.notebook.readable(incumbent):
+            return None
+        found = paces(self.notebook, self.notebook.config(incumbent), self.group)
+        return None if found is None or found.rough else found.steps(left, self.record.seeds)
+
+    @contextlib.contextmanager
+    def _whatever_happens(self) -> Iterator[None]:
+        """Leave no process behind and write down where the session stands, however it ends."""
+        try:
+            yield
+        except Stopped:
+            self.journal.event("interrupted")
+        except AutopilotError as error:
+            self.journal.tell("failed", f"the session can't go on: {error}")
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                full = f"{full_text(error, self.notebook.workspace.root)}, then 'autopilot resume' goes on"
+                self.journal.tell("failed", full)
+                raise AutopilotError(full) from error
+            self.journal.event("broke", why=f"{type(error).__name__}: {error}"[:500])
+            self.journal.tell("failed", f"the session broke: {type(error).__name__}; 'autopilot resume' goes on")
+            raise
+        finally:
+            self.stop.set()  # an analysis under way is given up
+            self.runner.close()
+            self.thinker.close()
+            with contextlib.suppress(OSError):
+                self._save()
+                write_digest(self.notebook, self.proposals, self.record)
+
+    def _end(self, why: str) -> None:
+        self._update(ended=now(), ended_because=why)
+        self.journal.event("ended", why=why)
+        best = dict(standing(self))["incumbent"]
+        self.journal.tell("finished", f"session {self.record.session_id} is over: {why}; incumbent {best}")
+
+    def _save(self) -> None:
+        self.budget.checkpoint()
+
+    def _spent(self, spent: Spent) -> None:
+        self._update(spent=spent)
+        write_model(self._paths.session, self.record)
+
+    def _update(self, **changes: Any) -> None:
+        with self._lock:  # an analysis that is charged, and the training beside it
+            self.record = self.record.model_copy(update=changes)
+
+    @property
+    def _paths(self) -> SessionPaths:
+        return self.notebook.workspace.session(self.record.session_id)

@@ -1,0 +1,1 @@
+"""The command line: wiring only. It may import anything, lazily, and nothing imports it."""

@@ -1,0 +1,100 @@
+"""What is installed, what can be trained, whether a model is configured; and what to do about what is missing."""
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from lab.base.errors import AutopilotError, InvalidInput
+from lab.base.paths import Workspace, existing
+from lab.space.inventory import Inventory
+from training.machine import load_inventory, missing, usable_cores
+
+SHOWN = ("autopilot", "pufferlib", "torch", "numpy", "heavyball", "optuna", "openai", "pydantic", "duckdb")
+FREE_GIB = 1.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(workspace: Workspace) -> tuple[list[Check], Inventory | None]:
+    """Look at everything a session needs.
+
+    Args:
+        workspace: the folder that runs would be written to.
+
+    Returns:
+        The findings, and the inventory if a worker could make it.
+    """
+    checks = [Check("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
+    absent = missing()
+    packages = ", ".join(f"{name} {_version(name)}" for name in SHOWN)
+    checks.append(Check("packages", not absent, packages, f"missing {', '.join(absent)}: make install"))
+    inventory, fault, remedy = None, "not tried", "make clean install"
+    if not absent:
+        try:
+            inventory = load_inventory(workspace=workspace)
+        except AutopilotError as error:
+            fault = str(error)
+            remedy = "set right what it names" if isinstance(error, InvalidInput) else remedy
+    if inventory is None:
+        checks.append(Check("training", False, fault, remedy))
+    else:
+        cores = usable_cores()
+        device = (
+            f"{inventory.devices[0]} (torch built for {inventory.torch_build}; usable: {', '.join(inventory.devices)})"
+        )
+        checks.append(Check("device", True, f"{device}; {cores} cores, {inventory.memory_gib} GiB"))
+        usable = [env.name for env in inventory.environments.values() if env.refused is None]
+        checks.append(Check("environments", bool(usable), f"{len(usable)} can be trained", "make clean install"))
+    checks += [_model(), _workspace(workspace)]
+    return checks, inventory
+
+
+def _model() -> Check:
+    """A model is a choice: without one the offline researcher works."""
+    base = os.environ.get("OPENAI_BASE_URL")
+    if not os.environ.get("OPENAI_API_KEY"):
+        found = "none configured (OPENAI_API_KEY is not set); --model offline works without"
+        return Check("model", True, found)
+    return Check("model", True, f"OPENAI_API_KEY is set, endpoint {base or 'the default of the openai package'}")
+
+
+def _workspace(workspace: Workspace) -> Check:
+    try:
+        workspace.require_writable()
+    except AutopilotError as error:
+        return Check("workspace", False, str(error), "--workspace DIR or AUTOPILOT_WORKSPACE names another")
+    free = shutil.disk_usage(existing(workspace.root)).free / 2**30
+    remedy = f"less than {FREE_GIB:g} GiB free: make room"
+    return Check("workspace", free >= FREE_GIB, f"{workspace.root}, {free:.0f} GiB free", remedy)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def as_json(checks: list[Check], inventory: Inventory | None) -> dict[str, Any]:
+    """Everything, for programs."""
+    environments = {}
+    if inventory is not None:
+        environments = {env.name: env.refused for env in inventory.environments.values()}
+    return {
+        "ok": all(check.ok for check in checks),
+        "checks": [vars(check) for check in checks],
+        "environments": {name: {"trainable": why is None, "reason": why} for name, why in environments.items()},
+        "versions": inventory.versions if inventory else {},
+        "devices": list(inventory.devices) if inventory else [],
+    }

@@ -1,0 +1,128 @@
+"""The command line: wiring only. It may import anything, lazily, and nothing imports it.
+
+Exit status: 0 done, 1 it failed, 2 the call or the config is wrong. An error is one line on standard error.
+"""
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import machine, proposals, runs, sessions
+from lab.base.errors import AutopilotError, no_more_text
+from lab.base.files import FULL, full_text
+from lab.base.text import plain
+
+app = typer.Typer(
+    name="autopilot",
+    help="Trains PufferLib policies through the night: reads each run, writes its report, stages the next config.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "AUTOPILOT"},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"autopilot {version('autopilot')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    workspace: Annotated[
+        Path | None, typer.Option(envvar="AUTOPILOT_WORKSPACE", help="Folder of runs and proposals.")
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            envvar=[],
+            show_envvar=False,
+            is_eager=True,
+            callback=_version,
+            help="Print the version and end.",
+        ),
+    ] = False,
+) -> None:
+    """Find the workspace and its settings: flags over environment over autopilot.toml."""
+    from cli.settings import defaults, find_workspace
+
+    context.obj = find_workspace(workspace)
+    context.default_map = defaults(context.obj, options_of(context))
+
+
+def options_of(context: typer.Context) -> dict[str, set[str]]:
+    """Name of each command to the names that its options may have in `autopilot.toml`."""
+    commands: dict[str, Any] = getattr(context.command, "commands", {})
+    return {
+        name: {
+            text.lstrip("-").replace("-", "_")
+            for parameter in command.params
+            for text in (parameter.name, *parameter.opts)
+            if text
+        }
+        for name, command in commands.items()
+    }
+
+
+for command in (
+    sessions.start, sessions.resume, sessions.stop, sessions.status, runs.train, runs.confirm, runs.runs, runs.show,
+    runs.compare, runs.report, runs.check, runs.replay, runs.export, proposals.proposals, proposals.review,
+    proposals.approve, proposals.reject, proposals.edit, proposals.web, machine.probe, machine.doctor,
+):  # fmt: skip
+    app.command()(command)
+app.command("import")(runs.import_runs)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: runs a command and turns every expected error into one line and an exit status."""
+    from typer.exceptions import TyperException
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where the terminal's encoding has no arrows
+    try:
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = app(args=given or ["--help"], standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except TyperException as error:
+        text = error.format_message()
+        before = "--workspace" in text and "No such option" in text
+        hint = ": it stands before the command, as in 'autopilot --workspace DIR status'" if before else ""
+        _fail(f"{text}{hint}", error.exit_code)
+    except AutopilotError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has gone: `autopilot runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    except OSError as error:
+        if error.errno == errno.EAGAIN:
+            _fail(no_more_text(error), 1)
+        if error.errno not in FULL:
+            raise
+        _fail(full_text(error, Path(error.filename or "the workspace")), 1)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        _fail(no_more_text(error), 1)
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stderr.write(f"autopilot: {' '.join(plain(message, 4000).split())}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What the commands take: the options that several share, and how their values are read.
+
+A value that is wrong ends in one line that names the option, the value, the rule and what would be valid.
+"""
+
+import getpass
+import json
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import typer
+
+from lab.base.errors import InvalidInput, Problem
+
+
+def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:
+    """A reader of whole numbers from 1 to `high`."""
+
+    def read(text: Any) -> int:
+        try:
+            value = int(str(text).replace("_", ""))
+        except ValueError:
+            value = 0
+        if not 1 <= value <= high:
+            rule = f"must be a whole number from 1{f' to {high}' if high < 10**12 else ' on'}"
+            valid = f"such as {min(max(value, 1), high)}"
+            raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=valid)])
+        return value
+
+    return read
+
+
+def positive(key: str, high: float, valid: str) -> Callable[[Any], float]:
+    """A reader of numbers above 0 and up to `high`; `valid` is an example of one."""
+
+    def read(text: Any) -> float:
+        try:
+            value = float(str(text))
+        except ValueError:
+            value = 0.0
+        if not 0 < value <= high:
+            rule = f"must be a number above 0, {high:g} at most"
+            raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=f"such as {valid}")])
+        return value
+
+    return read
+
+
+def any_number(key: str) -> Callable[[Any], float]:
+    """A reader of finite numbers."""
+
+    def read(text: Any) -> float:
+        try:
+            value = float(str(text))
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise InvalidInput([Problem(key=key, value=repr(text), rule="must be a number", valid="such as 0.95")])
+        return value
+
+    return read
+
+
+hours_of = positive("hours", 24 * 365, "8 or 0.5")
+minutes_of = positive("minutes", 24 * 60, "4 or 0.5")
+dollars_of = positive("max-dollars", 1e6, "5 or 0.5")
+EnvOption = Annotated[
+    str, typer.Option("--env", help="PufferLib's name of it, gymnasium:ID, or your own as module:callable.")
+]
+PresetOption = Annotated[
+    str, typer.Option(help="quick (seconds to a minute), full (PufferLib's own length), or one that 'probe' made.")
+]
+ObjectiveOption = Annotated[str | None, typer.Option(help="METRIC:max or METRIC:min; else the environment's own.")]
+SeedsOption = Annotated[
+    int | None, typer.Option(parser=whole("seeds", 64), metavar="N", help="Replicates of each run; else the preset's.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as train.ent_coef=0.01."),
+]
+ParallelOption = Annotated[
+    int | None,
+    typer.Option(parser=whole("parallel", 256), metavar="N", help="Replicates at once; else what there is room for."),
+]
+MinEffectOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=positive("min-effect", 1e12, "0.02"), metavar="X",
+        help="The smallest difference that matters, in the objective's units; else half the noise floor.",
+    ),
+]  # fmt: skip
+TensorboardOption = Annotated[
+    bool, typer.Option("--tensorboard", help="Write each replicate's metrics for TensorBoard too.")
+]
+WandbOption = Annotated[bool, typer.Option("--wandb", help="Send each replicate's metrics to Weights & Biases too.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def assignments(settings: list[str] | None) -> dict[str, Any]:
+    """`KEY=VALUE` pairs; a value is JSON where it can be read as such, else a text."""
+    found: dict[str, Any] = {}
+    for item in settings or ():
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise InvalidInput(
+                [Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")]
+            )
+        try:
+            found[key.strip()] = json.loads(
+                text.strip().replace("_", "") if text.strip().replace("_", "").isdigit() else text
+            )
+        except ValueError:
+            found[key.strip()] = text.strip()
+    return found
+
+
+def mirrors_of(*, tensorboard: bool, wandb: bool) -> tuple[Literal["tensorboard", "wandb"], ...]:
+    """Where metrics go besides the run's folder.
+
+    Raises:
+        InvalidInput: the package for it is not installed.
+    """
+    from importlib.util import find_spec
+
+    wanted: dict[Literal["tensorboard", "wandb"], bool] = {"tensorboard": tensorboard, "wandb": wandb}
+    for name, asked in wanted.items():
+        if asked and find_spec(name) is None:
+            valid = f"leave it out, or install it: pip install {name}"
+            raise InvalidInput([Problem(key=name, value="true", rule=f"needs the package {name}", valid=valid)])
+    return tuple(name for name, asked in wanted.items() if asked)
+
+
+def who() -> str:
+    """Who decides, for the record."""
+    try:
+        return f"person {getpass.getuser()}"
+    except (KeyError, OSError):
+        return "person"

@@ -1,0 +1,131 @@
+"""Proposals: list, approve, reject, edit. Slow imports happen where they are needed."""
+
+from typing import Annotated
+
+import typer
+
+from cli.options import (
+    JsonOption,
+    assignments,
+    who,
+)
+
+
+def proposals(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are done or decided.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What is staged or approved."""
+    from lab.store.proposals import Proposals
+    from lab.store.records import ProposalState as S
+    from report.show import emit_json, proposal_row, proposals_table
+
+    queue = Proposals(context.obj)
+    found = [p for p in queue.all() if everything or p.state in (S.STAGED, S.APPROVED, S.RUNNING)]
+    emit_json([proposal_row(p) for p in found]) if as_json else proposals_table(queue, found)
+
+
+def approve(context: typer.Context, proposal: str) -> None:
+    """Approve a staged proposal: it runs next."""
+    from lab.store.notebook import Notebook
+    from lab.store.proposals import Proposals
+    from review.decisions import approve as decide
+    from training.machine import load_inventory
+
+    queue = Proposals(context.obj)
+    seen = queue.get(proposal)
+    decide(queue, Notebook(context.obj), load_inventory([seen.env_name], context.obj), seen, who())
+    typer.echo(f"approved {proposal}")
+
+
+def reject(
+    context: typer.Context,
+    proposal: str,
+    why: Annotated[str, typer.Option(help="The reason; the next analysis reads it.")],
+) -> None:
+    """Reject a proposal, with a reason."""
+    from lab.store.proposals import Proposals
+    from review.decisions import reject as decide
+
+    queue = Proposals(context.obj)
+    decide(queue, queue.get(proposal), who(), why)
+    typer.echo(f"rejected {proposal}")
+
+
+def edit(
+    context: typer.Context,
+    proposal: str,
+    settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A change of yours.")],
+) -> None:
+    """Put your own proposal in the place of a staged one: its changes, with some of your own."""
+    from lab.store.notebook import Notebook
+    from lab.store.proposals import Proposals
+    from review.decisions import edit as decide
+    from training.machine import load_inventory
+
+    queue, changes = Proposals(context.obj), assignments(settings)
+    seen = queue.get(proposal)
+    inventory = load_inventory([seen.env_name], context.obj)
+    new = decide(queue, Notebook(context.obj), inventory, seen, changes, who())
+    typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
+
+
+def review(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Decide about what waits, one proposal at a time: what changes, why, what it would cost, what the rules say."""
+    import pydoc
+    import sys
+
+    from lab.store.notebook import Notebook
+    from lab.store.proposals import Proposals
+    from report.show import emit_json, say
+    from review.terminal import Terminal, show
+    from review.waiting import seen, undecided
+    from training.machine import load_inventory
+
+    queue, notebook = Proposals(context.obj), Notebook(context.obj)
+    if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+        Terminal(
+            notebook, queue, lambda env: load_inventory([env], context.obj), who(),
+            key=typer.getchar, line=lambda ask: str(typer.prompt(ask, default="", show_default=False)),
+            page=pydoc.pager,
+        ).run()  # fmt: skip
+        return
+    found = [seen(p, notebook, load_inventory([p.env_name], context.obj)) for p in undecided(queue)]
+    if as_json:
+        emit_json([one.model_dump(mode="json") for one in found])
+        return
+    for one in found:
+        show(one, notebook)
+    if not found:
+        say("nothing waits for a decision")
+        return
+    how = "'autopilot review' on a terminal, or 'autopilot approve ID', 'reject', 'edit'"
+    say(f"\n{len(found)} wait{'s' if len(found) == 1 else ''} for a decision: {how}")
+
+
+def web(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where it listens; other than this machine's own only with a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 for a free one.")] = 8321,
+    token: Annotated[
+        str | None, typer.Option(help="What a browser from elsewhere has to bring; a new one if not given.")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """The same and more on a local page: tonight, runs, reports, curves, search, proposals, decisions."""
+    from functools import lru_cache
+
+    from review.app import Page
+    from review.serve import address_of, listening, serve
+    from training.machine import load_inventory
+
+    bound, guard = listening(host, port, token)
+    page = Page(context.obj, lru_cache(lambda env: load_inventory([env], context.obj)), f"{who()}, web", guard)
+    address = address_of(bound, guard)
+    typer.echo(f"{address} shows {context.obj.root}; Ctrl-C ends it")
+    if browser:
+        typer.launch(address)
+    serve(page, bound)

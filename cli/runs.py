@@ -1,0 +1,264 @@
+"""Runs: train one, list, show, compare, confirm, take in, replay. Slow imports happen where they are needed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import (
+    EnvOption,
+    JsonOption,
+    MinEffectOption,
+    ObjectiveOption,
+    ParallelOption,
+    PresetOption,
+    SeedsOption,
+    SetOption,
+    TensorboardOption,
+    WandbOption,
+    assignments,
+    mirrors_of,
+    whole,
+)
+from lab.base.errors import AutopilotError, InvalidInput, Problem
+from lab.base.paths import ExportPaths, Workspace
+from lab.base.text import plain
+
+if TYPE_CHECKING:
+    from lab.store.notebook import Notebook
+    from lab.store.records import RunRecord
+
+
+def train(
+    context: typer.Context,
+    env: EnvOption = "puffer_cartpole",
+    preset: PresetOption = "quick",
+    objective: ObjectiveOption = None,
+    seeds: SeedsOption = None,
+    settings: SetOption = None,
+    run_id: Annotated[str | None, typer.Option(help="Name of the run; else a new one.")] = None,
+    control_of: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on from the weights that RUN went on from, unchanged.")
+    ] = None,
+    parallel: ParallelOption = None,
+    tensorboard: TensorboardOption = False,
+    wandb: WandbOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one config, without an agent."""
+    from agent.session.launch import Manner, prepare, train_control, train_once
+    from lab.store.notebook import Notebook
+    from report.show import say_where
+
+    workspace: Workspace = context.obj
+    mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
+    manner = Manner(silent=as_json, parallel=parallel, mirrors=mirrors)
+    if control_of is not None:
+        if settings or seeds is not None:
+            rule, valid = "changes nothing of the run that it is a control of", "no --set and no --seeds"
+            raise InvalidInput([Problem(key="control-of", value=control_of, rule=rule, valid=valid)])
+        if not as_json:
+            say_where(workspace)
+        tell(Notebook(workspace), train_control(workspace, control_of, run_id, manner), as_json=as_json)
+        typer.echo(f"'autopilot compare {control_of}' compares the two", err=True)
+        return
+    inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
+    fields = {"preset": preset, "objective": goal, "run_id": run_id}
+    if not as_json:
+        say_where(workspace)
+    run = train_once(workspace, inventory, config, assignments(settings), manner, **fields)
+    tell(Notebook(workspace), run, as_json=as_json)
+
+
+def tell(notebook: "Notebook", run: "RunRecord", *, as_json: bool) -> None:
+    """What came of a person's run."""
+    from lab.store.records import RunState
+    from report.show import emit_json, run_row, show_run
+
+    emit_json(run_row(notebook, run)) if as_json else show_run(notebook, run)
+    if run.state is not RunState.FINISHED:
+        raise AutopilotError(f"run {run.run_id} ended as {run.state}: {run.reason}")
+
+
+def confirm(
+    context: typer.Context,
+    run: str,
+    min_effect: MinEffectOption = None,
+    parallel: ParallelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a run and the incumbent on fresh seeds until it is clear whether it takes that place."""
+    from agent.session.launch import Manner, confirm_run
+    from report.show import emit_json, print_confirmation, say_where
+
+    if not as_json:
+        say_where(context.obj)
+    found = confirm_run(context.obj, run, min_effect, Manner(silent=as_json, parallel=parallel))
+    emit_json(found.model_dump(mode="json")) if as_json else print_confirmation(found)
+
+
+def runs(
+    context: typer.Context,
+    env: Annotated[str | None, typer.Option("--env", help="Only this environment's.")] = None,
+    limit: Annotated[int, typer.Option(parser=whole("limit"), metavar="N", help="How many, the latest.")] = 50,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the index again from the folders first.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The runs of this workspace."""
+    from lab.store.notebook import Notebook
+    from report.show import emit_json, run_row, runs_table
+
+    notebook = Notebook(context.obj)
+    if rebuild:
+        count = notebook.index.rebuild()
+        typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}", err=True)
+    found = notebook.latest(limit, env)
+    emit_json([run_row(notebook, run) for run in found]) if as_json else runs_table(notebook, found)
+
+
+def import_runs(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folders of runs, or one run's own.")],
+    objective: ObjectiveOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in runs of another system, to be read and compared with; what is odd about them is flagged."""
+    from lab.store.legacy import look, store
+    from report.show import emit_json
+
+    context.obj.require_writable()
+    found = look(folder, objective)
+    names = store(context.obj, found)
+    if as_json:
+        emit_json([{"run_id": run.record.run_id, "state": run.record.state.value, "flags": list(run.record.flags)}
+                   for run in found])  # fmt: skip
+        return
+    for run in found:
+        flags = f"; {len(run.record.flags)} flagged: 'autopilot show {run.record.run_id}'" if run.record.flags else ""
+        typer.echo(f"{run.record.run_id}: {run.record.env_name}, {run.record.state}{flags}")
+    typer.echo(f"imported {len(names)} run{'' if len(names) == 1 else 's'}")
+
+
+def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
+    """One run: state, lineage, metrics."""
+    from lab.store.notebook import Notebook
+    from report.show import emit_json, run_row, show_run
+
+    notebook = Notebook(context.obj)
+    record = notebook.run(run)
+    if as_json:
+        summary = notebook.summary(run)
+        more = {"record": record.model_dump(mode="json"), "config": notebook.config(run).model_dump()}
+        emit_json(
+            {
+                **run_row(notebook, record),
+                **more,
+                "summary": summary.model_dump(mode="json") if summary else None,
+            }
+        )
+    else:
+        show_run(notebook, record)
+
+
+def compare(
+    context: typer.Context,
+    run: str,
+    against: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Its control or the incumbent if not given.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Two runs: the verdict with its interval, whether they are like with like, what changed, their metrics."""
+    from lab.store.notebook import Notebook
+    from report.comparing import compared
+    from report.show import emit_json, print_comparison
+
+    notebook = Notebook(context.obj)
+    found = compared(notebook, run, against or notebook.rival(run))
+    emit_json(found) if as_json else print_comparison(found)
+
+
+def report(context: typer.Context, run: str) -> None:
+    """One run's report."""
+    from lab.base.errors import NotFound
+    from lab.store.notebook import Notebook
+    from report.show import print_markdown
+
+    notebook = Notebook(context.obj)
+    path = notebook.paths(run).report
+    if not path.exists():
+        if original := notebook.run(run).replicates_of:
+            raise NotFound(f"run {run!r} has no report: it is fresh seeds of {original}, which has one")
+        raise NotFound(f"run {run!r} has no report: a session writes one when the run has ended ('autopilot resume')")
+    print_markdown(path.read_text(encoding="utf-8"))
+
+
+def check(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run whose report is checked, or a file.")],
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN", help="The run that a file is about; else the first it names.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check what a report says against the record: figures, comparisons, arithmetic, causes."""
+    from lab.store.notebook import Notebook
+    from report.checking import check_report
+    from report.show import emit_json, print_checked
+
+    found = check_report(Notebook(context.obj), what, run)
+    emit_json(found.model_dump(mode="json")) if as_json else print_checked(found)
+    if wrong := found.count("contradicted"):
+        raise AutopilotError(f"the record contradicts {wrong} of {len(found.claims)} claims")
+
+
+def export(
+    context: typer.Context,
+    run: str,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to make; else exports/RUN in the workspace.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Which replicate; else the best one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a folder with which PufferLib alone plays a run's policy: weights, ini, the command."""
+    import shlex
+
+    from lab.base.text import number
+    from lab.store.notebook import Notebook
+    from report.exporting import export_run
+    from report.show import emit_json
+
+    found, folder = export_run(Notebook(context.obj), run, to, seed)
+    if as_json:
+        emit_json({"dir": str(folder), **found.model_dump(mode="json")})
+        return
+    which, count = "the best" if found.chosen == "best" else "one", len(found.scores)
+    of = f", {which} of {count} replicates (mean {number(found.mean)})" if count > 1 else ""
+    typer.echo(f"{folder}: seed {found.seed}, {found.objective.partition(':')[0]} {number(found.score)}{of}")
+    typer.echo(f"PufferLib plays it: {shlex.join(['python', str(ExportPaths(folder).script)])}")
+    if found.command:
+        typer.echo(f"or, in that folder: {found.command}")
+
+
+def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
+    """Analyse a run again from its transcript, without a model or a network, and compare what comes out."""
+    from dataclasses import asdict
+
+    from agent.analysis.replay import replay as again
+    from lab.store.notebook import Notebook
+    from report.show import emit_json
+    from training.machine import load_inventory
+
+    notebook = Notebook(context.obj)
+    found = again(notebook, load_inventory([notebook.run(run).env_name], context.obj), run)
+    if as_json:
+        emit_json(asdict(found))
+    else:
+        for difference in found.differences:
+            typer.echo(f"{difference.what} differs:\n{plain(difference.diff, 4000)}\n")
+        typer.echo(f"replayed {found.requests} requests, {found.reports} reports, {found.proposals} proposals")
+    if found.differences:
+        raise AutopilotError(f"replay of {run}: {', '.join(item.what for item in found.differences)} differ")
+    if not as_json:
+        typer.echo("everything came out as it was")

@@ -1,0 +1,191 @@
+"""A session: begin, go on, stop, look. Slow imports happen where they are needed."""
+
+import os
+import signal
+from typing import Annotated
+
+import typer
+
+from cli.options import (
+    EnvOption,
+    JsonOption,
+    MinEffectOption,
+    ObjectiveOption,
+    ParallelOption,
+    PresetOption,
+    SeedsOption,
+    SetOption,
+    TensorboardOption,
+    WandbOption,
+    any_number,
+    assignments,
+    dollars_of,
+    hours_of,
+    mirrors_of,
+    whole,
+)
+from cli.runs import tell
+from lab.base.errors import AutopilotError, InvalidInput, refused
+from lab.base.paths import Workspace
+
+
+def start(
+    context: typer.Context,
+    env: EnvOption = "puffer_cartpole",
+    preset: PresetOption = "quick",
+    objective: ObjectiveOption = None,
+    model: Annotated[
+        str, typer.Option(help="'offline', or a model's name at an OpenAI-compatible endpoint.")
+    ] = "offline",
+    base_url: Annotated[str | None, typer.Option(help="The endpoint, over OPENAI_BASE_URL.")] = None,
+    approve: Annotated[
+        str,
+        typer.Option(
+            help="auto; manual: each proposal waits for you; policy: the rules of [policy] in autopilot.toml."
+        ),
+    ] = "manual",
+    hours: Annotated[float | None, typer.Option(parser=hours_of, metavar="H", help="Budget of time.")] = None,
+    max_runs: Annotated[int | None, typer.Option(parser=whole("max-runs"), metavar="N", help="Budget of runs.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(parser=whole("max-tokens"), metavar="N", help="Budget of the model's tokens.")
+    ] = None,
+    max_dollars: Annotated[
+        float | None, typer.Option(parser=dollars_of, metavar="X", help="Budget of money, at the model's price.")
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(parser=any_number("target"), metavar="X", help="End when the incumbent's score is as good."),
+    ] = None,
+    seeds: SeedsOption = None,
+    settings: SetOption = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="End runs early that look hopeless beside their peers.")
+    ] = False,
+    min_effect: MinEffectOption = None,
+    confirm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET", help="Where a run has to hold too before it is incumbent: full for quick, or none."
+        ),
+    ] = None,
+    parallel: ParallelOption = None,
+    tensorboard: TensorboardOption = False,
+    wandb: WandbOption = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Run without this terminal.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Begin another one although one with these options was interrupted.")
+    ] = False,
+) -> None:
+    """Start a session: baseline, then analyse, report, stage, approve and train until a budget ends.
+
+    Where one with the same options was interrupted, it is gone on with.
+    """
+    from agent.session.launch import prepare
+    from agent.session.night import Night, the_same_again
+    from lab.space.environments import check_reachable, task_of
+    from lab.space.presets import names
+    from lab.store.records import Approval, Budgets, SessionRecord, new_id, now
+    from lab.store.sole import require_nobody
+    from report.show import say_where
+
+    modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
+    if approve not in modes:
+        raise refused("approve", approve, "is unknown", " | ".join(modes))
+    workspace: Workspace = context.obj
+    require_nobody(workspace)
+    inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
+    then = {"none": None, None: "full" if preset == "quick" else None}.get(confirm, confirm)
+    if then is not None and then not in (known := names(workspace, env)):
+        raise refused("confirm", then, f"is no preset of {env}", " | ".join([*known, "none"]))
+    check_reachable(goal, env, target, min_effect)
+    created = now()
+    record = SessionRecord(
+        session_id=new_id(created),
+        env_name=env,
+        preset=preset,
+        objective=goal,
+        model=model,
+        base_url=base_url,
+        approve=modes[approve],
+        seeds=int(config.autopilot["seeds"] or 1),
+        settings=assignments(settings),
+        task=task_of(config),
+        prune=prune,
+        mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
+        parallel=parallel,
+        min_effect=min_effect,
+        confirm=None if then == preset else then,
+        target=target,
+        budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens, max_dollars=max_dollars),
+        created=created,
+    )
+    before = None if new else the_same_again(workspace, record)
+    night = Night(workspace, inventory, before or record)
+    if before is not None:
+        say_where(workspace)
+        typer.echo(f"session {before.session_id} with these options was interrupted: it is gone on with (else: --new)")
+    else:
+        night.announce(config)
+    night.detach() if detach else night.go()
+
+
+def resume(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[SESSION|RUN]", help="Which one; the latest session that has not ended if not given."),
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Run without this terminal.")] = False,
+) -> None:
+    """Go on with an interrupted session, with what is left of its budgets, or train an interrupted run again."""
+    from agent.session.launch import Manner, carry_out, run_to_resume
+    from agent.session.night import Night, session_to_resume
+    from lab.store.notebook import Notebook
+    from lab.store.sole import require_nobody
+    from report.show import say_where
+    from training.machine import load_inventory
+
+    run = run_to_resume(context.obj, name) if name else None
+    if run is not None:
+        inventory = load_inventory([run.env_name], context.obj)
+        say_where(context.obj)
+        tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Manner()), as_json=False)
+        return
+    require_nobody(context.obj)
+    record = session_to_resume(context.obj, name)
+    night = Night(context.obj, load_inventory([record.env_name], context.obj), record)
+    say_where(context.obj)
+    night.detach() if detach else night.go()
+
+
+def stop(
+    context: typer.Context,
+    at_once: Annotated[bool, typer.Option("--now", help="Give up the present run; it is trained again later.")] = False,
+) -> None:
+    """Interrupt the running session once its present run is through; 'autopilot resume' goes on with it."""
+    from agent.session.signals import PAUSING
+    from lab.base.paths import is_id
+    from lab.store.sole import holder
+
+    running = holder(context.obj)
+    if running is None:
+        raise InvalidInput(f"no session is running in {context.obj.root}")
+    if running["pid"] is None:
+        raise AutopilotError("the session is only just starting: try again in a moment")
+    session = is_id(running["session"] or "")  # else 'autopilot confirm' is at work
+    # Not SIGINT, which a job in the background of a script ignores.
+    os.kill(int(running["pid"]), signal.SIGTERM if at_once or not session else PAUSING)
+    when = "now" if at_once or not session else "after the present run and its analysis"
+    typer.echo(f"asked session {running['session']} (process {running['pid']}) to stop {when}")
+
+
+def status(context: typer.Context, as_json: JsonOption = False) -> None:
+    """What goes on, how far it is, what waits for a decision."""
+    from lab.store.notebook import Notebook
+    from lab.store.proposals import Proposals
+    from report.show import emit_json
+    from report.status import print_status
+    from report.status import status as look
+
+    found = look(Notebook(context.obj), Proposals(context.obj))
+    emit_json(found) if as_json else print_status(found)

@@ -1,0 +1,81 @@
+"""Settings of a workspace: `autopilot.toml`, under flags and environment.
+
+A table per command holds defaults for its options, by their long names:
+
+    [start]
+    model = "gpt-5"
+    hours = 8
+"""
+
+import contextlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.base.errors import InvalidInput, Problem, refused
+from lab.base.paths import Workspace
+from lab.base.toml import settings
+
+ELSEWHERE = ("variants", "space", "model", "prices", "notify", "policy")
+"""Tables that are read elsewhere: by `lab.space`, `agent.model`, `agent.notify` and `agent.approval`."""
+
+
+def find_workspace(given: Path | None) -> Workspace:
+    """The folder that runs and proposals lie in.
+
+    Args:
+        given: by flag or environment; else the nearest folder upward that has an autopilot.toml or holds both, else
+            the checkout that this program runs from, else the current folder.
+
+    Raises:
+        InvalidInput: it can't be told which one that is, or no record could hold its path.
+    """
+    try:
+        found = Workspace(given.expanduser().absolute()) if given is not None else _nearest(Path.cwd())
+        str(found.root).encode()
+    except UnicodeEncodeError as error:
+        raise refused(
+            "workspace", error.object, "is a path that is not UTF-8", "a folder without such a name"
+        ) from None
+    except (OSError, RuntimeError) as error:  # the current folder is gone; ~ without HOME and without an account
+        raise refused(
+            "workspace", str(given or "."), f"can't be found ({error})", "--workspace with a full path"
+        ) from None
+    return found
+
+
+def _nearest(here: Path) -> Workspace:
+    for folder in (here, *here.parents):
+        place = Workspace(folder)
+        with contextlib.suppress(PermissionError):  # a folder that may not be looked into is nobody's workspace
+            if place.settings.is_file() or (place.runs.is_dir() and place.proposals.is_dir()):
+                return place
+    checkout = Path(__file__).resolve().parent.parent
+    return Workspace(checkout if (checkout / "pyproject.toml").exists() else here)
+
+
+def defaults(workspace: Workspace, commands: Mapping[str, Collection[str]]) -> dict[str, dict[str, Any]]:
+    """Defaults of the commands' options from `autopilot.toml`.
+
+    Args:
+        workspace: whose file is read.
+        commands: names that a table may have, each with those of its options (`max_runs`).
+
+    Raises:
+        InvalidInput: the file can't be read, or has a table or key that is none.
+    """
+    tables = settings(workspace)
+    found: dict[str, dict[str, Any]] = {}
+    for name, table in tables.items():
+        if name in ELSEWHERE:
+            continue
+        if name not in commands or not isinstance(table, Mapping):
+            valid = f"a table named after a command, {', '.join(sorted(commands))}, or {', '.join(ELSEWHERE)}"
+            raise InvalidInput(
+                [Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)]
+            )
+        found[name] = {key.replace("-", "_"): value for key, value in table.items()}
+        for key in found[name].keys() - set(commands[name]):
+            valid = ", ".join(sorted(commands[name]))
+            raise refused(f"{name}.{key}", found[name][key], f"is no option of 'autopilot {name}'", valid)
+    return found

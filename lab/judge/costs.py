@@ -1,0 +1,192 @@
+"""How long a run would take on this machine, from how fast the replicates of runs here were. Nothing is written.
+
+What replicates say of themselves (when they were first stepped, how long they trained and were evaluated) holds
+however often their run was begun. A run's clock (`active_time`) does not, and counts only where a run was begun once
+and its replicates have no times.
+"""
+
+import platform
+from collections.abc import Collection, Iterable, Sequence
+from statistics import fmean, median
+from typing import Any, NamedTuple
+
+from lab.space.config import Config, diff
+from lab.store.index import of_group
+from lab.store.notebook import Notebook, active_time
+from lab.store.questions import Questions
+from lab.store.records import Group, ReplicateResult, RunRecord
+
+BEHIND = 5
+"""Runs behind an estimate at most, the newest ones: the median of five is not led astray by a machine that slept."""
+LOOKED_AT = 100
+"""Runs among which they are looked for, the newest ones."""
+
+HARDWARE = frozenset((
+    "env.num_envs", "train.device", "train.torch_deterministic", "train.cpu_offload", "train.compile",
+    "train.compile_fullgraph", "train.compile_mode", "train.precision", "autopilot.threads",
+))  # fmt: skip
+WORK = frozenset((
+    "train.update_epochs", "train.bptt_horizon", "train.minibatch_size", "train.max_minibatch_size", "train.optimizer",
+    "autopilot.environment_variant", "autopilot.reward_variant", "autopilot.policy_variant",
+))  # fmt: skip
+
+
+def is_topology(key: str) -> bool:
+    """Whether a dotted key says where and how a config is computed: vectorization, device, threads, arithmetic."""
+    return key.startswith("vec.") or key in HARDWARE
+
+
+def is_work(key: str) -> bool:
+    """Whether a dotted key says what has to be computed for a step: the policy, the passes over it, variants."""
+    return key.startswith(("policy.", "rnn.")) or key in WORK
+
+
+class Pace(NamedTuple):
+    """How fast replicates are, with so many of them side by side; all times are one replicate's, in seconds."""
+
+    start: float
+    """Until its environments are first stepped: process, environments, policy."""
+    step: float
+    """That training takes for one agent step."""
+    evaluation: float
+    """Both passes of the final evaluation, however long the training was."""
+    batch: int
+    """Agent steps of one update: a training goes on to the end of one."""
+    at_once: int
+    """Replicates side by side. More of them are further rounds, all equally long; fewer may be faster, and are not
+    taken to be."""
+
+    def seconds(self, steps: int, replicates: int) -> float:
+        """What a run takes: so many replicates of so many agent steps each, evaluated."""
+        trained = -(-steps // self.batch) * self.batch
+        return -(-replicates // self.at_once) * (self.start + trained * self.step + self.evaluation)
+
+    def steps(self, seconds: float, replicates: int) -> int:
+        """The most agent steps, of all replicates together, that a run of so many seconds may have."""
+        each = seconds / -(-replicates // self.at_once) - self.start - self.evaluation
+        return replicates * max(0, int(each / self.step) // self.batch * self.batch)
+
+
+class Paces(NamedTuple):
+    """How fast a config is, by several runs; the median of what each of them says counts."""
+
+    each: tuple[Pace, ...]
+    runs: tuple[str, ...]
+    """Those that it was worked out from, newest first; none where it was measured aside."""
+    rough: bool
+    """They were of another topology, policy, group or machine, which may well be faster or slower."""
+
+    def seconds(self, steps: int, replicates: int) -> float:
+        """See `Pace.seconds`."""
+        return median(pace.seconds(steps, replicates) for pace in self.each)
+
+    def steps(self, seconds: float, replicates: int) -> int:
+        """See `Pace.steps`."""
+        return int(median(pace.steps(seconds, replicates) for pace in self.each))
+
+
+class Estimate(NamedTuple):
+    """What a run is expected to take."""
+
+    seconds: float
+    """From its start to its end, all replicates and their evaluation included."""
+    runs: tuple[str, ...]
+    """Those that it was worked out from, newest first."""
+    rough: bool
+    """As that of `Paces`."""
+
+
+def expected_seconds(
+    notebook: Notebook, config: Config, group: Group, replicates: int | None = None
+) -> Estimate | None:
+    """How long a run of a config would take, by the runs that are most like it.
+
+    Args:
+        notebook: as in `paces`.
+        config: as in `paces`.
+        group: as in `paces`.
+        replicates: how many; as many as the config says if None.
+
+    Returns:
+        None where no run of the environment has been measured.
+    """
+    found = paces(notebook, config, group)
+    if found is None:
+        return None
+    count, steps = replicates or int(config.autopilot["seeds"] or 1), int(config.train["total_timesteps"] or 0)
+    return Estimate(found.seconds(steps, count), found.runs, found.rough)
+
+
+def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None = None) -> Paces | None:
+    """How fast a config is, by the newest finished runs that are most like it.
+
+    Args:
+        notebook: whose runs are looked at; imported ones don't count.
+        config: complete and valid.
+        group: that the run would belong to; runs of other groups of the environment, and of other topologies,
+            machines and policies are taken where it has none like it.
+        at_once: replicates that will train side by side; as many as were seen in each run if None.
+
+    Returns:
+        None where no run of the environment has been measured.
+    """
+    here = [
+        (run, keys)
+        for run, keys in _finished(notebook, config, *of_group(group))
+        if run.host == platform.node() and not any(map(is_topology, keys))
+    ]
+    alike = [run for run, keys in here if not any(map(is_work, keys))]
+    anywhere = [run for run, _ in _finished(notebook, config, "env_name = ?", (group.env_name,))]
+    for runs, rough in ((alike, False), ([run for run, _ in here], True), (anywhere, True)):
+        if found := _paces(notebook, runs):
+            each = tuple(pace._replace(at_once=at_once or pace.at_once) for pace in found.values())
+            return Paces(each, tuple(found), rough)
+    return None
+
+
+def _finished(
+    notebook: Notebook, config: Config, where: str, values: Sequence[Any]
+) -> list[tuple[RunRecord, Collection[str]]]:
+    """Finished runs with the keys in which they differ from a config, newest first."""
+    runs = notebook.index.records(f"({where}) AND state = 'finished' AND NOT legacy", values, newest=LOOKED_AT)
+    configs = Questions(notebook.index).configs_of([run.run_id for run in runs])
+    return [(run, diff(configs[run.run_id], config).keys()) for run in reversed(runs) if run.run_id in configs]
+
+
+def _paces(notebook: Notebook, runs: Iterable[RunRecord]) -> dict[str, Pace]:
+    """Run id to how fast it was, for the newest few that say so."""
+    found: dict[str, Pace] = {}
+    for run in runs:
+        if pace := _pace(run, notebook.results(run)):
+            found[run.run_id] = pace
+        if len(found) == BEHIND:
+            break
+    return found
+
+
+def _pace(run: RunRecord, results: Sequence[ReplicateResult]) -> Pace | None:
+    """By the times of its replicates; else by its clock, as if they had trained one after the other."""
+    trained = sum(result.metrics.get("agent_steps", 0.0) for result in results)
+    if not trained:
+        return None
+    first = [result.first_step for result in results if result.first_step]
+    if len(first) == len(results) and all(result.train_seconds for result in results):
+        return Pace(
+            start=min(((at - run.started).total_seconds() for at in first if run.started and at >= run.started),
+                      default=0.0),
+            step=sum(result.train_seconds for result in results) / trained,
+            evaluation=fmean(result.eval_seconds for result in results),
+            batch=max(1, round(trained / (sum(result.metrics.get("epoch", 0.0) for result in results) or trained))),
+            at_once=_side_by_side(results),
+        )  # fmt: skip
+    took = active_time(run)
+    if not took:
+        return None
+    return Pace(start=0.0, step=took.total_seconds() / trained, evaluation=0.0, batch=1, at_once=1)
+
+
+def _side_by_side(results: Iterable[ReplicateResult]) -> int:
+    """The most replicates that were stepping or evaluated at one moment."""
+    begun = [(r.first_step.timestamp(), r.train_seconds + r.eval_seconds) for r in results if r.first_step]
+    spans = [(start, start + lasted) for start, lasted in begun]
+    return max((sum(start <= at < end for start, end in spans) for at, _ in spans), default=1) or 1

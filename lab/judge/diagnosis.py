@@ -1,0 +1,180 @@
+"""What the curves of a run say about its training, each finding with its evidence. For the model and the reader alike.
+
+The limits are those that practitioners of PPO use; where one has a source it is named beside it. They say where to
+look, not what is wrong.
+"""
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lab.base.text import number
+from lab.judge.gathering import known_run
+from lab.judge.known import KnownRun
+from lab.space.environments import logged_as, objective_of
+from lab.store.curves import Outline
+from lab.store.notebook import Notebook
+from lab.store.records import RunRecord
+
+HIGH_KL = 0.03
+"""Twice the target of 0.015 that PPO implementations commonly stop an update at (Achiam, Spinning Up, 2018)."""
+LOW_KL = 1e-4
+"""Below it an update hardly moves the policy."""
+HIGH_CLIP, LOW_CLIP = 0.3, 0.005
+"""Shares of clipped ratios; 0.1 to 0.2 is usual (Huang et al., The 37 implementation details of PPO, 2022)."""
+COLLAPSED, STALLED = 0.05, 0.97
+"""Entropy at the end, as a share of what it was at the start."""
+BLIND = 0.1
+"""Explained variance below which the value function is little better than the mean return."""
+GROWN = 2.0
+"""Value loss of the last quarter against the first."""
+IMPROVING, FLAT = 0.05, 0.01
+"""Share of its whole range that the objective moved from the third quarter to the last."""
+FALLEN = 0.85
+"""Share of its peak that the objective ended below."""
+OUTLIER = 3.5
+"""Modified z-score from which a replicate is out of line (Iglewicz and Hoaglin, 1993)."""
+SLOW = 0.8
+"""Share of the usual throughput."""
+PEERS = 20
+CLIPPED = 0.9
+"""Share of max_grad_norm that the gradient's norm lies above."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a training."""
+
+    what: str
+    """In a word, such as `entropy_collapse`."""
+    says: str
+    evidence: str
+
+
+def diagnosis_of(notebook: Notebook, run: RunRecord, agents_per_env: float) -> tuple[Finding, ...]:
+    """What can be said of a run that has ended.
+
+    Args:
+        notebook: where it lies.
+        run: the run.
+        agents_per_env: of its environment.
+    """
+    known = known_run(notebook, run, agents_per_env)
+    usual = [sps for other in notebook.before(run, PEERS) if (sps := _throughput(notebook, run, other)) is not None]
+    return diagnose(known, run.objective, run.env_name, usual)
+
+
+def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float | None:
+    """Steps per second of an earlier run with the same topology and network."""
+    summary = notebook.summary(other.run_id) if other.run_id != run.run_id else None
+    if summary is None or "sps" not in summary.metrics or not notebook.readable(other.run_id):
+        return None
+    mine, theirs = notebook.config(run.run_id), notebook.config(other.run_id)
+    keys = ("vec.backend", "vec.num_envs", "vec.num_workers", "env.num_envs", "rnn.enabled", "policy.hidden_size",
+            "train.bptt_horizon", "train.minibatch_size", "train.update_epochs")  # fmt: skip
+    return summary.metrics["sps"].mean if all(mine.get(key) == theirs.get(key) for key in keys) else None
+
+
+def diagnose(run: KnownRun, objective: str, env_name: str, usual: list[float]) -> tuple[Finding, ...]:
+    """The findings of a run.
+
+    Args:
+        run: what is known of it.
+        objective: metric and direction, such as `perf:max`.
+        env_name: whose metrics they are.
+        usual: steps per second of runs like it.
+    """
+    metric, direction = objective_of(objective, env_name)
+    curve = run.curves.get(logged_as(metric, env_name))
+    return (
+        *_updates(run),
+        *_entropy(run),
+        *_values(run),
+        *(_progress(curve, metric, direction) if curve else ()),
+        *_replicates(run, metric),
+        *_speed(run, usual),
+        *(Finding("out_of_range", f"{name} is not what its name says", metric.flag)
+          for name, metric in run.metrics.items() if metric.flag),
+    )  # fmt: skip
+
+
+def _updates(run: KnownRun) -> Iterator[Finding]:
+    """KL and clipped share: of the first minibatch of an update both are zero, so with one alone they say nothing."""
+    kl, clipped = run.curves.get("losses/approx_kl"), run.curves.get("losses/clipfrac")
+    if run.derived.get("minibatches", 1) > 1:
+        if kl and kl.quarter_means[-1] > HIGH_KL:
+            says = "updates move the policy far; a smaller learning rate or fewer update epochs would calm them"
+            yield Finding("high_kl", says, f"approximate KL {number(kl.quarter_means[-1])} in the last quarter")
+        elif kl and kl.max.value < LOW_KL:
+            yield Finding("low_kl", "updates hardly move the policy", f"approximate KL at most {number(kl.max.value)}")
+        if clipped and clipped.quarter_means[-1] > HIGH_CLIP:
+            yield Finding("high_clipfrac", "many ratios are clipped, so much of each batch is not learnt from",
+                          f"{100 * clipped.quarter_means[-1]:.0f} % clipped in the last quarter")  # fmt: skip
+    norm, limit = run.curves.get("losses/grad_norm"), run.config.get("train.max_grad_norm")
+    if norm and isinstance(limit, (int, float)) and norm.quarter_means[-1] > CLIPPED * limit:
+        yield Finding("gradients_clipped", "gradients are clipped most of the time",
+                      f"norm {number(norm.quarter_means[-1])} in the last quarter, max_grad_norm {limit}")  # fmt: skip
+
+
+def _entropy(run: KnownRun) -> Iterator[Finding]:
+    entropy = run.curves.get("losses/entropy")
+    if entropy is None or entropy.first <= 0:
+        return
+    share = entropy.last / entropy.first
+    evidence = f"{number(entropy.last)} at the end, {number(entropy.first)} at the start"
+    if share < COLLAPSED:
+        yield Finding("entropy_collapse", "the policy has all but stopped exploring", f"entropy {evidence}")
+    elif share > STALLED:
+        yield Finding("entropy_stall", "the policy is about as random as at the start", f"entropy {evidence}")
+
+
+def _values(run: KnownRun) -> Iterator[Finding]:
+    explained, loss = run.curves.get("losses/explained_variance"), run.curves.get("losses/value_loss")
+    if explained and explained.quarter_means[-1] < BLIND:
+        yield Finding("blind_value", "the value function explains little of the returns",
+                      f"explained variance {number(explained.quarter_means[-1])} in the last quarter")  # fmt: skip
+    if loss and loss.quarter_means[0] > 0 and loss.quarter_means[-1] > GROWN * loss.quarter_means[0]:
+        first, last = number(loss.quarter_means[0]), number(loss.quarter_means[-1])
+        yield Finding("value_loss_grows", "the value loss grows", f"{first} in the first quarter, {last} in the last")
+
+
+def _progress(curve: Outline, metric: str, direction: str) -> Iterator[Finding]:
+    sign = -1 if direction == "min" else 1
+    spread = curve.max.value - curve.min.value
+    if spread <= 0:
+        return
+    third, last = curve.quarter_means[-2], curve.quarter_means[-1]
+    moved, evidence = (
+        sign * (last - third) / spread,
+        f"quarters of {metric}: {', '.join(map(number, curve.quarter_means))}",
+    )
+    best = curve.max.value if sign > 0 else curve.min.value
+    if sign > 0 and best > 0 and curve.last < FALLEN * best:
+        yield Finding("fell_back", "it ended well below its own peak: training was not stable to the end",
+                      f"{metric} {number(curve.last)} at the end, {number(best)} at its best")  # fmt: skip
+    elif moved > IMPROVING:
+        yield Finding("still_improving", "it was still improving when training ended", evidence)
+    elif abs(moved) < FLAT:
+        yield Finding("plateau", "it has reached a plateau", evidence)
+
+
+def _replicates(run: KnownRun, metric: str) -> Iterator[Finding]:
+    """One replicate far from the others; with fewer than four nobody can say which is odd."""
+    values = run.metrics[metric].values if metric in run.metrics else ()
+    if len(values) < 4:
+        return
+    middle = statistics.median(values)
+    mad = statistics.median(abs(value - middle) for value in values)
+    odd = [value for value in values if mad > 0 and 0.6745 * abs(value - middle) / mad > OUTLIER]
+    if odd:
+        which = "a replicate is" if len(odd) == 1 else "replicates are"
+        evidence = f"{metric} {', '.join(map(number, odd))} where the median is {number(middle)}"
+        yield Finding("odd_replicate", f"{which} out of line with the others", evidence)
+
+
+def _speed(run: KnownRun, usual: list[float]) -> Iterator[Finding]:
+    mine = run.metrics.get("sps")
+    if mine and len(usual) >= 3 and mine.mean < SLOW * statistics.median(usual):
+        others = f"the median of {len(usual)} others is {statistics.median(usual):,.0f}"
+        says = "it trained slower than runs like it usually do here"
+        yield Finding("slow", says, f"{mine.mean:,.0f} steps per second, {others}")

@@ -1,0 +1,159 @@
+"""What is known of a run, taken from the notebook: the record that claims about it are checked against."""
+
+import math
+import statistics
+from datetime import datetime
+
+from lab.base.errors import AutopilotError
+from lab.judge.known import Judgement, Known, KnownRun, Noise, Proposed, WarmStart
+from lab.judge.stats import detectable
+from lab.space.config import derive, diff
+from lab.store.curves import Curve, mean_curve, outline, run_curves
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Proposal, RunRecord, Verdict
+
+QUOTED = 12
+"""Characters of a line that can be recognized as quoted."""
+HISTORY = 12
+"""Runs before it that a report may speak of, beside parent, baseline and whom it is compared with."""
+
+
+def known_of(
+    notebook: Notebook,
+    run: RunRecord,
+    agents_per_env: float,
+    incumbent: str | None,
+    noise: tuple[float, int] | None,
+    proposal: Proposal | None = None,
+) -> Known:
+    """The record of a run and of those that a report about it may speak of.
+
+    Args:
+        notebook: where it lies.
+        run: the run, ended.
+        agents_per_env: of its environment.
+        incumbent: of its group, when the report is written.
+        noise: pooled standard deviation of the group's replicates then, and its degrees of freedom.
+        proposal: what was staged after it, if anything.
+    """
+    verdict = notebook.verdict(run.run_id)
+    against = (verdict.against if verdict else None) or incumbent
+    latest = [other.run_id for other in notebook.before(run, HISTORY)]
+    names = {_root(notebook, run), run.parent, against, proposal.parent if proposal else None, *latest}
+    others = {
+        name: known_run(notebook, notebook.run(name), agents_per_env, run.finished)
+        for name in sorted(name for name in names if name and name != run.run_id and notebook.readable(name))
+    }
+    mine = known_run(notebook, run, agents_per_env, run.finished)
+    compared = _compared(notebook, run, [name for name in (run.parent, against) if name])
+    verdicts = {**compared, **mine.verdicts}
+    origin = Proposals(notebook.workspace).origin(run)
+    return Known(
+        env_name=run.env_name,
+        objective=run.objective,
+        run=mine.model_copy(update={"verdicts": verdicts}),
+        others=others,
+        incumbent=against,
+        noise=Noise(replicate_sd=noise[0], degrees_of_freedom=noise[1]) if noise else None,
+        predicted=origin.predictions if origin else (),
+        proposal=proposed_of(proposal) if proposal else None,
+        told=_told(notebook, run, mine, noise),
+        quoted=tuple(line for line in (run.reason, *run.log_tail) if line and len(line) >= QUOTED),
+    )
+
+
+def _told(notebook: Notebook, run: RunRecord, mine: KnownRun, noise: tuple[float, int] | None) -> dict[str, float]:
+    """Numbers without a word of their own, which reports cite all the same."""
+    found: dict[str, float] = {}
+    if run.pruning:
+        about = run.pruning.model_dump(exclude={"spared"})
+        found |= {f"pruning: {name} {value:.6g}": float(value) for name, value in about.items()}
+        for result in notebook.results(run):
+            if "agent_steps" in result.metrics:
+                steps = result.metrics["agent_steps"]
+                found[f"seed {result.seed}: {steps:,.0f} steps"] = steps
+    n = max((metric.n for metric in mine.metrics.values()), default=0)
+    if noise and n:
+        error = noise[0] * math.sqrt(2 / n)
+        found[f"standard error of a difference of {n} replicates a side: {error:.6g}"] = error
+        if (least := detectable(noise[0], n)) is not None:
+            found[f"difference that {n} replicates a side show in 4 of 5 cases: {least:.6g}"] = least
+    return found
+
+
+def _root(notebook: Notebook, run: RunRecord) -> str:
+    """The run at the end of the line of parents; itself where it has none."""
+    seen = {run.run_id}
+    while run.parent and run.parent not in seen and notebook.readable(run.parent):
+        seen.add(run.parent)
+        run = notebook.run(run.parent)
+    return run.run_id
+
+
+def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: datetime | None = None) -> KnownRun:
+    """One run as far as its record goes.
+
+    Args:
+        notebook: where it lies.
+        run: the run.
+        agents_per_env: of its environment.
+        at: what fresh seeds have confirmed later is left out; nothing is if not given.
+    """
+    config, summary = notebook.config(run.run_id), notebook.summary(run.run_id)
+    parent = notebook.config(str(run.parent)) if notebook.readable(run.parent) else None
+    changed = diff(parent, config) if parent else {}
+    curves: dict[str, list[Curve]] = {}
+    for seed in run_curves(notebook.workspace.run(run.run_id), run.seeds).values():
+        for name, curve in seed.items():
+            curves.setdefault(name, []).append(curve)
+    return KnownRun(
+        run_id=run.run_id,
+        state=run.state.value,
+        arm=run.arm,
+        parent=run.parent,
+        changed={key: values for key, values in changed.items() if key != "autopilot.seeds"},
+        config=config.flat(),
+        derived={} if run.legacy else derive(config, agents_per_env).model_dump(),
+        metrics=summary.metrics if summary else {},
+        greedy={name: metric.mean for name, metric in summary.greedy.items()} if summary else {},
+        curves={name: outline(*mean_curve(found)) for name, found in curves.items()},
+        verdicts=_judged(notebook.standing(run.run_id, at)),
+        warm_start=_warm_start(notebook, run),
+    )
+
+
+def _warm_start(notebook: Notebook, run: RunRecord) -> WarmStart | None:
+    if run.resume is None:
+        return None
+    behind = [
+        result.metrics["cumulative_steps"] - result.metrics["agent_steps"]
+        for result in notebook.results(run)
+        if {"cumulative_steps", "agent_steps"} <= result.metrics.keys()
+    ]
+    return WarmStart(origin=run.resume.run_id or "", steps_behind=statistics.fmean(behind) if behind else None)
+
+
+def _compared(notebook: Notebook, run: RunRecord, others: list[str]) -> dict[str, Judgement]:
+    """Verdicts against parent and incumbent, where there is a score on both sides."""
+    found: dict[str, Judgement] = {}
+    for other in others:
+        try:
+            found |= _judged(notebook.weigh(run.run_id, other, run.finished))
+        except AutopilotError:
+            continue
+    found.pop(run.run_id, None)
+    return found
+
+
+def _judged(verdict: Verdict | None) -> dict[str, Judgement]:
+    """A verdict by whom it is against; nothing for the first of a group."""
+    if verdict is None or verdict.against is None or verdict.verdict == "first":
+        return {}
+    told = Judgement(verdict=verdict.verdict, effect=verdict.effect, low=verdict.low, high=verdict.high)
+    return {verdict.against: told}
+
+
+def proposed_of(proposal: Proposal) -> Proposed:
+    """A proposal as far as a report may speak of it."""
+    return Proposed(parent=proposal.parent, overrides=proposal.overrides, predictions=proposal.predictions)

@@ -1,0 +1,309 @@
+"""From a promising run to the incumbent: what has to be trained on fresh seeds, and what came of it.
+
+Everything follows from the record: a run's verdict has the p-value of its screen; `runs/confirmations.jsonl` says which
+confirmation was opened, with its level and the smallest effect that matters laid down before its first seed, and how it
+ended; runs with `replicates_of` are the fresh seeds. So a confirmation goes on after any interruption where it was.
+
+A search on a short preset may ask for a second confirmation, of the same changes on a longer one: what helps for two
+million steps need not help for twenty. Only a run that passed the first gets one, so that long trainings are spent on
+few.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lab.base.errors import InvalidInput
+from lab.base.files import append_line
+from lab.judge.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look, passes
+from lab.space.config import Config
+from lab.space.environments import objective_of
+from lab.space.inventory import Inventory
+from lab.space.presets import moved
+from lab.space.validate import check_config
+from lab.store.index import OF_GROUP
+from lab.store.notebook import Notebook
+from lab.store.records import Confirmation, Group, RunRecord, RunState, now
+
+MATTERS = 0.5
+"""The smallest effect that matters where nobody says another: half the standard deviation between replicates."""
+THEN_LEVEL = 0.05
+"""One-sided level of the second confirmation: that chance alone brings a run so far is what the first one rules out."""
+ENDED = ("confirmed", "dropped")
+RETRIES = 2
+"""Runs of the incumbent's fresh seeds that may fail before a confirmation is given up."""
+
+
+class Need(NamedTuple):
+    """Fresh seeds that a confirmation waits for."""
+
+    run: str
+    """Whose config is repeated."""
+    seeds: int
+    preset: str | None = None
+    """On which preset; None for the run's own."""
+
+
+@dataclass
+class Incumbency:
+    """Who is incumbent of one group, and who may become it."""
+
+    notebook: Notebook
+    group: Group
+    session: str | None = None
+    """Its error budget is what is spent; None: that of everything outside sessions."""
+    candidates: int | None = None
+    """Runs that the session may screen; None for the usual number."""
+    min_effect: float | None = None
+    """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
+    then: str | None = None
+    """The preset that candidates have to be confirmed on afterwards; None for none."""
+    short: bool = False
+    """Leave second confirmations alone that others have asked for."""
+
+    def step(self) -> Need | Confirmation | None:
+        """What to do: train fresh seeds, or take note that a confirmation ended; None when nothing is promising."""
+        current = self.current() or self._go_on() or self._open_next()
+        return None if current is None else self._advance(current)
+
+    def current(self) -> Confirmation | None:
+        """The confirmation under way."""
+        return self._standing("opened")
+
+    def undecided(self) -> Confirmation | None:
+        """The candidate of which it is not clear yet what becomes: under way, or between its two confirmations."""
+        return self._standing("opened", "passed")
+
+    def open(self, run: RunRecord) -> Confirmation:
+        """Begin a confirmation, whatever the screen said of the run.
+
+        Raises:
+            InvalidInput: the run can't become incumbent, or another confirmation is under way.
+        """
+        if why := self._unfit(run):
+            raise InvalidInput(f"run {run.run_id} {why}")
+        incumbent, current = self.notebook.incumbent(self.group), self.current() or self._go_on()
+        if current and current.candidate == run.run_id:
+            return current
+        if incumbent is None:
+            raise InvalidInput(f"there is no incumbent to confirm {run.run_id} against: the first run to finish is it")
+        if run.run_id == incumbent:
+            raise InvalidInput(f"run {run.run_id} is the incumbent: there is nothing to confirm it against")
+        mine, theirs = (self.notebook.config(name).train["total_timesteps"] for name in (run.run_id, incumbent))
+        if mine != theirs:
+            rule = "only equal lengths can be compared"
+            raise InvalidInput(f"run {run.run_id} trains for {mine:,} steps and the incumbent for {theirs:,}: {rule}")
+        if current:
+            rule = f"is open: 'autopilot confirm {current.candidate}' ends it first"
+            raise InvalidInput(f"the confirmation of {current.candidate} {rule}")
+        metric, _ = objective_of(self.group.objective, self.group.env_name)
+        return self._record(Confirmation(
+            time=now(), candidate=run.run_id, incumbent=incumbent, session=self.session, outcome="opened",
+            why=f"{GROUP * len(SPENDING)} fresh seeds a side at most", level=self._level(run),
+            min_effect=self.matters(), group=GROUP, looks=len(SPENDING), metric=metric,
+            then=None if self.then == run.preset else self.then,
+        ))  # fmt: skip
+
+    def drop(self, why: str) -> Confirmation | None:
+        """End the confirmation under way, since what it needs can't be trained."""
+        current = self.current()
+        return self._end(current, "dropped", why, []) if current else None
+
+    def _go_on(self) -> Confirmation | None:
+        """Open the second confirmation of a candidate that passed its first."""
+        passed = self._standing("passed")
+        if passed is None:
+            return None
+        changes = {
+            "time": now(), "outcome": "opened", "why": f"{GROUP * len(SPENDING)} fresh seeds a side at most",
+            "preset": passed.then, "then": None, "level": THEN_LEVEL, "seeds": 0, "effect": None, "low": None,
+            "high": None, "runs": (),
+        }  # fmt: skip
+        return self._record(Confirmation.model_validate({**passed.model_dump(), **changes}))
+
+    def settle(self) -> Confirmation | None:
+        """Take note that the confirmation under way has ended, if the seeds that are there decide it."""
+        current = self.current()
+        found = self._advance(current) if current else None
+        return found if isinstance(found, Confirmation) else None
+
+    def _unfit(self, run: RunRecord) -> str | None:
+        """Why a run can't become incumbent, whatever its score; None when it can."""
+        if run.legacy or run.replicates_of or run.state is not RunState.FINISHED:
+            what = f"a replicate of {run.replicates_of}" if run.replicates_of else run.state
+            return f"is {'imported' if run.legacy else what}: only a finished run of its own can become incumbent"
+        if run.resume is not None:
+            return "went on from other weights: only a fresh start can become incumbent"
+        ended = next((c for c in self._all() if c.candidate == run.run_id and c.outcome in ENDED), None)
+        if ended is not None:
+            return f"was {ended.outcome} against {ended.incumbent} and gets no second confirmation"
+        return None
+
+    def fresh(self, run_id: str, preset: str | None = None) -> list[RunRecord]:
+        """The ended runs that repeated a config on fresh seeds and had no part in choosing it, in order.
+
+        Args:
+            run_id: whose config.
+            preset: that they were trained on; None for the group's own.
+        """
+        chosen = ("passed", "confirmed")
+        chosen_by = {run for c in self._all() if c.candidate == run_id and c.outcome in chosen for run in c.runs}
+        wanted = (run_id, preset or self.group.preset)
+        runs = self.notebook.index.records("replicates_of = ? AND preset = ?", wanted)
+        lost = (RunState.QUEUED, RunState.RUNNING, RunState.KILLED)  # what a person stopped says nothing
+        return [run for run in runs if run.run_id not in chosen_by and run.state not in lost]
+
+    # --- one confirmation ----------------------------------------------------------------------------------------
+
+    def _advance(self, current: Confirmation) -> Need | Confirmation:
+        new, old = (self.fresh(run, current.preset) for run in (current.candidate, current.incumbent))
+        if failed := next((run for run in new if run.state is not RunState.FINISHED), None):
+            return self._end(current, "dropped", f"a fresh seed ended as {failed.state}: {failed.reason}", new)
+        broken = [run for run in old if run.state is not RunState.FINISHED]
+        if len(broken) > RETRIES:
+            return self._end(current, "dropped", f"the incumbent's fresh seeds failed: {broken[-1].reason}", new)
+        sound = [run for run in old if run.state is RunState.FINISHED]
+        mine, theirs = self._values(new, current.metric), self._values(sound, current.metric)
+        plan = Plan(current.level, current.min_effect, current.group)
+        _, direction = objective_of(self.group.objective, self.group.env_name)
+        found: Look | None = None
+        for target in range(plan.group, plan.cap + 1, plan.group):
+            for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
+                if len(values) < target:
+                    return Need(run, target - len(values), current.preset)
+            if why := self._unlike(new, sound):
+                return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new)
+            found = look(mine[:target], theirs[:target], plan, direction)
+            if found.decision != "continue":
+                break
+        assert found is not None  # noqa: S101 - there is a look at least
+        reached = "passed" if current.then else "confirmed"
+        return self._end(current, reached if found.decision == "confirmed" else "dropped", found.why, new, found)
+
+    def _end(
+        self, current: Confirmation, outcome: str, why: str, runs: list[RunRecord], found: Look | None = None
+    ) -> Confirmation:
+        numbers = {"seeds": found.seeds, "effect": found.effect, "low": found.low, "high": found.high} if found else {}
+        names = tuple(run.run_id for run in runs)
+        changes = {"time": now(), "outcome": outcome, "why": why[:500], "runs": names, **numbers}
+        return self._record(Confirmation.model_validate({**current.model_dump(), **changes}))
+
+    def _unlike(self, new: list[RunRecord], old: list[RunRecord]) -> str | None:
+        confounds = [self.notebook.confounds(one.run_id, other.run_id) for one, other in itertools.product(new, old)]
+        return next((found[0] for found in confounds if found), None)
+
+    def _values(self, runs: list[RunRecord], metric: str) -> list[float]:
+        return [value for run in runs for value in self.notebook.values(run.run_id, metric)]
+
+    # --- which runs ----------------------------------------------------------------------------------------------
+
+    def _open_next(self) -> Confirmation | None:
+        """Open the confirmation of the first run that came through the screen and has had none."""
+        had = {found.candidate for found in self._all()}
+        incumbent = self.notebook.incumbent(self.group)
+        for run_id in self._screened():
+            verdict = self.notebook.verdict(run_id)
+            if verdict and passes(verdict.screen) and run_id not in had and verdict.against == incumbent:
+                try:
+                    return self.open(self.notebook.run(run_id))
+                except InvalidInput:
+                    continue
+        return None
+
+    def _screened(self) -> list[str]:
+        """This session's runs that were screened, in order."""
+        where = "session = ?" if self.session else "session IS NULL"
+        query = (
+            f"SELECT runs.run_id FROM runs JOIN verdicts ON verdicts.run_id = runs.run_id WHERE {where}"  # noqa: S608
+            f" AND json_extract(line, '$.screen') IS NOT NULL AND {OF_GROUP} ORDER BY time"
+        )
+        values = [*([self.session] if self.session else []), *self.group]
+        return [run for (run,) in self.notebook.index.ask(query, values)]
+
+    def _level(self, run: RunRecord) -> float:
+        """What the run may use of the error budget: its share of the session's, or of all that ran outside sessions.
+
+        Raises:
+            InvalidInput: as many runs as it was laid out for have been screened before.
+        """
+        screened = self._screened()
+        number = screened.index(run.run_id) + 1 if run.run_id in screened else len(screened)
+        allowed = self.candidates or CANDIDATES
+        if self.session is None:  # nobody said how many there would be: later ones get less
+            allowed = max(allowed, number)
+        if number > allowed:
+            rule = "the error budget that was laid out for them is used up"
+            raise InvalidInput(f"{allowed} runs have been screened before run {run.run_id}: {rule}")
+        verdict = self.notebook.verdict(run.run_id)
+        incumbent = self.notebook.incumbent(self.group)
+        passed = verdict is not None and verdict.against == incumbent and passes(verdict.screen)
+        return level_for(allowed) * (1 if passed else SCREEN)  # without the screen its share is on the test
+
+    def matters(self) -> float:
+        """The smallest difference that matters, in the objective's units."""
+        if self.min_effect is not None:
+            return self.min_effect
+        noise = self.notebook.noise(self.group)
+        return MATTERS * noise[0] if noise else 0.0
+
+    def _standing(self, *outcomes: str) -> Confirmation | None:
+        """The first candidate whose last entry is one of these; none on a longer preset where those are left alone."""
+        last = {found.candidate: found for found in self._all()}
+        return next((found for found in last.values() if found.outcome in outcomes and self._is_ours(found)), None)
+
+    def _is_ours(self, found: Confirmation) -> bool:
+        """It is not left alone."""
+        elsewhere = found.outcome == "passed" or found.preset is not None
+        return not (self.short and elsewhere)
+
+    def _all(self) -> list[Confirmation]:
+        """Of this group, in order."""
+        return self.notebook.index.confirmations(group=self.group)
+
+    def _record(self, found: Confirmation) -> Confirmation:
+        append_line(self.notebook.workspace.confirmations, found.model_dump(mode="json"))
+        return found
+
+
+def fresh_config(notebook: Notebook, need: Need, inventory: Inventory | None = None) -> Config:
+    """What the fresh seeds that a confirmation waits for are trained with.
+
+    Args:
+        notebook: where the run is.
+        need: whose config, on which preset.
+        inventory: of this machine; needed where the preset is another one than the run's.
+
+    Raises:
+        InvalidInput: the changes of the run do not go with that preset.
+    """
+    original, config = notebook.run(need.run), notebook.config(need.run)
+    if need.preset not in (None, original.preset) and inventory is not None:
+        environment = inventory.environment(original.env_name)
+        config = moved(notebook.workspace, environment, config, original.preset, str(need.preset))
+        check_config(config, inventory)
+    return config.without_seed()
+
+
+def repeat(
+    notebook: Notebook, need: Need, session: str | None = None, inventory: Inventory | None = None,
+    proposal: str | None = None,
+) -> RunRecord:  # fmt: skip
+    """Queue fresh seeds of a run.
+
+    Args:
+        notebook: where.
+        need: whose config, how many seeds, on which preset.
+        session: that asks for it.
+        inventory: as in `fresh_config`.
+        proposal: that it comes of; None where a confirmation waits for it.
+
+    Raises:
+        InvalidInput: the changes of the run do not go with that preset.
+    """
+    original = notebook.run(need.run)
+    return notebook.create(
+        fresh_config(notebook, need, inventory), notebook.overrides(need.run), preset=need.preset or original.preset,
+        objective=original.objective, arm=original.arm, parent=original.parent, session=session,
+        replicates=need.seeds, replicates_of=need.run, proposal=proposal, task=original.task,
+        variants=original.variants, resume=original.resume,
+    )  # fmt: skip

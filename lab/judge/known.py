@@ -1,0 +1,122 @@
+"""What claims are checked against: everything the record says of one run and of those it may be compared with."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lab.store.curves import Outline
+from lab.store.records import MetricSummary, Prediction
+
+Changed = Mapping[str, tuple[Any, Any]]
+
+
+class Fact(BaseModel):
+    """Base of these values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Judgement(Fact):
+    """A recorded verdict."""
+
+    verdict: Literal["better", "worse", "inconclusive"]
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class WarmStart(Fact):
+    """Whose weights a run went on from."""
+
+    origin: str
+    steps_behind: float | None = None
+
+
+class KnownRun(Fact):
+    """One run."""
+
+    run_id: str
+    state: str
+    arm: str = ""
+    parent: str | None = None
+    changed: Changed = Field(default_factory=dict)
+    """Dotted key to the parent's value and its own."""
+    config: Mapping[str, Any] = Field(default_factory=dict)
+    derived: Mapping[str, float] = Field(default_factory=dict)
+    """agents, batch_size, minibatches, segments, epochs."""
+    metrics: Mapping[str, MetricSummary] = Field(default_factory=dict)
+    greedy: Mapping[str, float] = Field(default_factory=dict)
+    curves: Mapping[str, Outline] = Field(default_factory=dict)
+    verdicts: Mapping[str, Judgement] = Field(default_factory=dict)
+    """Run compared with to what came of it."""
+    warm_start: WarmStart | None = None
+
+    @property
+    def steps(self) -> float | None:
+        """Agent steps behind its score, those of a warm start's origin included."""
+        own = self.metrics.get("agent_steps")
+        if own is None:
+            return None
+        return own.mean + (self.warm_start.steps_behind or 0 if self.warm_start else 0)
+
+
+class Proposed(Fact):
+    """What was staged."""
+
+    parent: str
+    overrides: Mapping[str, Any]
+    predictions: tuple[Prediction, ...] = ()
+
+
+class Noise(Fact):
+    """How far replicates of one config differ."""
+
+    replicate_sd: float
+    degrees_of_freedom: int
+
+
+class Known(Fact):
+    """All of it."""
+
+    env_name: str = ""
+    objective: str
+    """Metric and direction, such as `perf:max`."""
+    run: KnownRun
+    """The run that the text is about."""
+    others: Mapping[str, KnownRun] = Field(default_factory=dict)
+    """Those before it, oldest first, by id."""
+    incumbent: str | None = None
+    """Whom it was compared with."""
+    noise: Noise | None = None
+    predicted: tuple[Prediction, ...] = ()
+    """What the proposal that the run came from had said of it."""
+    proposal: Proposed | None = None
+    told: Mapping[str, float] = Field(default_factory=dict)
+    """Further numbers of the record, each by what it is: of the pruner, of what so many replicates could show."""
+    quoted: tuple[str, ...] = ()
+    """Lines of logs, and why the run ended: what they say is not claimed by who quotes them."""
+
+    @property
+    def metric(self) -> str:
+        """The objective's name, without its direction."""
+        return self.objective.partition(":")[0]
+
+    def get(self, run_id: str | None) -> KnownRun | None:
+        """A run by its id."""
+        return self.run if run_id == self.run.run_id else self.others.get(run_id or "")
+
+    @property
+    def runs(self) -> list[KnownRun]:
+        """All of them, oldest first."""
+        return [*self.others.values(), self.run]
+
+    @property
+    def finished(self) -> list[KnownRun]:
+        """Those with a score."""
+        return [run for run in self.runs if run.metrics]
+
+    @property
+    def baseline(self) -> str | None:
+        """The first run without a parent."""
+        return next((run.run_id for run in self.runs if run.parent is None), None)

@@ -1,0 +1,211 @@
+"""What proposals predicted, and what came of it: interval scores, and skill against saying `no change`.
+
+The interval score is that of Gneiting and Raftery (2007, JASA 102, section 6.2): the width of the interval, and where
+the value lies outside, 2 / alpha times the distance to it. Less is better, and nobody gains by saying other than they
+think.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ValidationError
+
+from lab.base.files import append_line, read_lines
+from lab.base.paths import Workspace
+from lab.base.text import number
+from lab.judge.stats import spread
+from lab.space.environments import objective_of
+from lab.store.notebook import Notebook
+from lab.store.records import Group, MetricSummary, Prediction, Proposal, Record, RunRecord, now
+
+ENOUGH = 30
+"""Predictions from which on it is said how often such intervals held; before, chance has too large a part in it."""
+
+
+class Scored(Record):
+    """One line of `runs/predictions.jsonl`; only ever added."""
+
+    time: datetime
+    run_id: str
+    proposal: str
+    group: Group
+    arm: str
+    """Who predicted it."""
+    metric: str
+    direction: Literal["up", "down", "same"]
+    low: float
+    high: float
+    coverage: float
+    value: float
+    """The run's mean."""
+    base: float
+    """The parent's."""
+    score: float
+    """Interval score, in the metric's unit."""
+    reference: float | None = None
+    """That of `no change, give or take the noise floor` at the same coverage; None where the noise is not known."""
+
+    @property
+    def hit(self) -> bool:
+        """The interval held."""
+        return self.low <= self.value <= self.high
+
+    @property
+    def text(self) -> str:
+        """In one line, for reports."""
+        way = {"up": "up from", "down": "down from", "same": "about as"}[self.direction]
+        meant = f"{number(self.low)} to {number(self.high)} ({100 * self.coverage:.0f} %)"
+        against = "" if self.reference is None else f", `no change` {number(self.reference)}"
+        held = "within the interval" if self.hit else "outside the interval"
+        return (
+            f"{self.metric} {way} {number(self.base)}, {meant}; it came to {number(self.value)}: {held}"
+            f" (interval score {number(self.score)}{against}; less is better)"
+        )
+
+
+def interval_score(low: float, high: float, coverage: float, value: float) -> float:
+    """The interval score; less is better.
+
+    Args:
+        low: lower end.
+        high: upper end, not below `low`.
+        coverage: how often such an interval is meant to hold, between 0 and 1; alpha is the rest.
+        value: what came.
+    """
+    return (high - low) + 2 / (1 - coverage) * (max(0.0, low - value) + max(0.0, value - high))
+
+
+NEIGHBOURHOOD = 0.8
+"""Coverage of `like_the_parent`."""
+
+
+def like_the_parent(
+    mean: float, n: int, sd: float | None, others: Sequence[float], *, rate: bool
+) -> tuple[float, float]:
+    """Where the mean of a changed config should lie in 80 % of the cases, for who has no other idea.
+
+    The interval is the normal one for a difference of two means of n replicates, sd * z * sqrt(2 / n), with the
+    spread between configs in place of sd where that is larger. Its calibration is for the scores to show.
+
+    Args:
+        mean: the parent's.
+        n: its replicates.
+        sd: the noise floor; a tenth of the mean where it is not known.
+        others: means of other configs of the workspace.
+        rate: it lies between 0 and 1.
+    """
+    z = statistics.NormalDist().inv_cdf((1 + NEIGHBOURHOOD) / 2)
+    half = z * max((0.1 * abs(mean) if sd is None else sd) * math.sqrt(2 / n), spread(others))
+    low, high = mean - half, mean + half
+    return (max(0.0, low), min(1.0, high)) if rate and 0 <= mean <= 1 else (low, high)
+
+
+def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[Scored]:
+    """Score what a run's proposal had predicted, once; later calls return what was recorded.
+
+    Args:
+        notebook: where the run lies.
+        run: the run, ended.
+        proposal: the one it came from, if it came from one.
+    """
+    known = scored_predictions(notebook.workspace, run.run_id)
+    summary = notebook.summary(run.run_id)
+    parent = notebook.summary(str(run.parent)) if notebook.readable(run.parent) else None
+    if known or proposal is None or summary is None or parent is None:
+        return known
+    objective, _ = objective_of(run.objective, run.env_name)
+    for prediction in proposal.predictions:
+        if prediction.metric not in summary.metrics or prediction.metric not in parent.metrics:
+            continue
+        new, old = summary.metrics[prediction.metric], parent.metrics[prediction.metric]
+        noise = notebook.noise(run.group) if prediction.metric == objective else None
+        sd = noise[0] if noise else statistics.stdev(old.values) if old.n > 1 else None
+        scored = Scored(
+            time=now(),
+            run_id=run.run_id,
+            proposal=proposal.proposal_id,
+            group=run.group,
+            arm=proposal.arm,
+            metric=prediction.metric,
+            direction=prediction.direction,
+            low=prediction.low,
+            high=prediction.high,
+            coverage=prediction.coverage,
+            value=new.mean,
+            base=old.mean,
+            score=interval_score(prediction.low, prediction.high, prediction.coverage, new.mean),
+            reference=None if sd is None else _no_change(prediction, old, new, sd),
+        )
+        append_line(notebook.workspace.predictions, scored.model_dump(mode="json"))
+        known.append(scored)
+    return known
+
+
+def _no_change(prediction: Prediction, old: MetricSummary, new: MetricSummary, sd: float) -> float:
+    """The score of the parent's mean, give or take the normal interval of a difference that is only noise."""
+    half = statistics.NormalDist().inv_cdf((1 + prediction.coverage) / 2) * sd * math.sqrt(1 / new.n + 1 / old.n)
+    return interval_score(old.mean - half, old.mean + half, prediction.coverage, new.mean)
+
+
+def scored_predictions(workspace: Workspace, run_id: str | None = None) -> list[Scored]:
+    """All that were scored, or one run's, oldest first; a damaged line is passed over."""
+    found = []
+    for line in read_lines(workspace.predictions) if workspace.predictions.exists() else ():
+        try:
+            found.append(Scored.model_validate(line))
+        except ValidationError:
+            continue
+    return [one for one in found if run_id in (None, one.run_id)]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one arm has predicted so far."""
+
+    arm: str
+    count: int
+    hits: int
+    meant: float
+    """Mean coverage: the share of hits that would be right."""
+    skill: float | None
+    """1 is perfect, 0 as good as `no change`, below 0 worse; None without a noise floor."""
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        said = f"{self.count} prediction{'' if self.count == 1 else 's'}, {self.hits} within the interval"
+        if self.count >= ENOUGH:
+            said += f" ({100 * self.hits / self.count:.0f} %, meant {100 * self.meant:.0f} %)"
+        skill = "unknown" if self.skill is None else f"{self.skill:+.2f}"
+        return f"{said}; skill against 'no change, give or take the noise' {skill}"
+
+
+def standings(scored: Iterable[Scored], metric: str | None = None) -> list[Standing]:
+    """Each arm's, by name.
+
+    Args:
+        scored: predictions of runs that can be taken together.
+        metric: only those of this one.
+    """
+    arms: dict[str, list[Scored]] = {}
+    for one in scored:
+        if metric is None or one.metric == metric:
+            arms.setdefault(one.arm, []).append(one)
+    return [_standing(arm, arms[arm]) for arm in sorted(arms)]
+
+
+def _standing(arm: str, scored: list[Scored]) -> Standing:
+    pairs = [(one.score, one.reference) for one in scored if one.reference is not None]
+    reference = math.fsum(reference for _, reference in pairs)
+    skill = 1 - math.fsum(score for score, _ in pairs) / reference if reference > 0 else None
+    return Standing(
+        arm=arm,
+        count=len(scored),
+        hits=sum(one.hit for one in scored),
+        meant=statistics.fmean(one.coverage for one in scored),
+        skill=skill,
+    )

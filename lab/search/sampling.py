@@ -1,0 +1,59 @@
+"""The control arm: the sampler's next config as a proposal, without a model."""
+
+from lab.judge.predictions import NEIGHBOURHOOD, like_the_parent
+from lab.search.suggest import Permits, suggest
+from lab.space.environments import metrics_of, objective_of
+from lab.space.inventory import Inventory
+from lab.store.index import of_group
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Decision, Group, Prediction, Proposal, ProposalState, new_id, now
+
+ARM = "sampler"
+COUNT = 6
+"""Candidates that are looked at for one that nobody has tried."""
+
+
+def sampled(
+    notebook: Notebook,
+    proposals: Proposals,
+    inventory: Inventory,
+    group: Group,
+    session: str,
+    permits: Permits | None = None,
+) -> Proposal | None:
+    """The next proposal of the Optuna sampler, as a change of the incumbent; it is not in the queue yet.
+
+    Args:
+        notebook: whose runs feed it.
+        proposals: whose rejected ones it keeps away from.
+        inventory: what is valid here.
+        group: that it is for.
+        session: that asks.
+        permits: what a policy would let pass; None for anything valid.
+
+    Returns:
+        None where there is no incumbent, or it finds nothing that was not tried.
+    """
+    parent = notebook.incumbent(group)
+    if parent is None:
+        return None
+    avoid = proposals.rejected(group)
+    found = [c for c in suggest(notebook, inventory, group, parent, COUNT, avoid, permits=permits) if c.tried is None]
+    summary, noise = notebook.summary(parent), notebook.noise(group)
+    metric, _ = objective_of(group.objective, group.env_name)
+    if not found or summary is None or metric not in summary.metrics:
+        return None
+    known, created, base = metrics_of(group.env_name).get(metric), now(), summary.metrics[metric]
+    where, values = of_group(group)
+    rows = notebook.index.rows(f"{where} AND NOT legacy AND replicates_of IS NULL", values)
+    others = [row.score for row in rows if row.score is not None]
+    low, high = like_the_parent(base.mean, base.n, noise[0] if noise else None, others, rate=bool(known and known.rate))
+    prediction = Prediction(metric=metric, direction="same", low=low, high=high, coverage=NEIGHBOURHOOD)
+    theory = "The control arm: the next config of the Optuna sampler, fed with all finished runs; no model chose it."
+    return Proposal(
+        proposal_id=new_id(created), created=created, env_name=group.env_name, preset=group.preset,
+        objective=group.objective, task=group.task, parent=parent, parent_config=notebook.config(parent).fingerprint(),
+        analysed=parent, session=session, arm=ARM, overrides=found[0].changes, theory=theory, predictions=(prediction,),
+        decisions=(Decision(time=created, state=ProposalState.STAGED, who=ARM),),
+    )  # fmt: skip

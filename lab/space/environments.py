@@ -1,0 +1,271 @@
+"""What we declare about environments: how their metrics map to the common names, and the presets.
+
+PufferLib's own ini stays the base config. A preset fixes total_timesteps, topology, replicates and the size of the
+final evaluation; `quick` answers in seconds, `full` is PufferLib's own length.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lab.base.errors import InvalidInput, Problem, refused
+from lab.space.config import Config, derive
+from lab.space.inventory import Environment
+from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Scalar
+from lab.store.records import Task
+
+Preset = Literal["quick", "full"]
+PRESETS: tuple[Preset, ...] = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Where a metric comes from: the environment's own log, scaled."""
+
+    source: str
+    """Key in what the environment logs for its finished episodes."""
+    scale: float = 1.0
+    rate: bool = False
+    """It is a share: a value outside 0 to 1 is flagged."""
+    low: float | None = None
+    high: float | None = None
+    """What the metric can't be below or above; an interval ends there."""
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Both ends; 0 and 1 of a rate."""
+        return (0.0, 1.0) if self.rate else (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is known of one environment beyond its ini."""
+
+    objective: str = "perf:max"
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    """Common name to source; names that the environment logs itself need no entry."""
+    logs: tuple[str, ...] = ()
+    """The common metrics that it logs under their own names, where all of them are known."""
+    quick: dict[str, Scalar] = field(default_factory=dict)
+    full: dict[str, Scalar] = field(default_factory=dict)
+    complete: bool = True
+    """Everything that it logs is in `metrics` and `logs`, if there is anything in them."""
+
+
+def _evaluated(slots: int, steps: int, **more: Scalar) -> Profile:
+    """An environment that the usual evaluation does not suit."""
+    both: dict[str, Scalar] = {"autopilot.eval_slots": slots, "autopilot.eval_steps": steps}
+    return Profile(quick={**both, **more}, full={**both, **{k: v for k, v in more.items() if k != "env.num_envs"}})
+
+
+# An Ocean environment logs `perf`, its success on a scale of 0 to 1, by PufferLib's convention.
+COMMON: dict[str, Metric] = {
+    "perf": Metric("perf", rate=True),
+    "score": Metric("score"),
+    "episode_length": Metric("episode_length", low=0.0),
+    "mean_reward": Metric("episode_return"),
+    "success_rate": Metric("success_rate", rate=True),
+    "collision_rate": Metric("collision_rate", rate=True),
+}
+
+PROFILES: dict[str, Profile] = {
+    "puffer_cartpole": Profile(
+        # cartpole.h: perf = episode return / 200, one reward a step, and an episode ends at 200 steps.
+        metrics={
+            "mean_reward": Metric("perf", scale=200.0, low=0.0, high=200.0),
+            "episode_length": Metric("episode_length", low=0.0, high=200.0),
+            "score": Metric("score", low=0.0, high=200.0),
+            "success_rate": Metric("max_steps_termination", rate=True),
+            "collision_rate": Metric("x_threshold_termination", rate=True),
+            "pole_angle_termination": Metric("pole_angle_termination", rate=True),
+        },
+        logs=("perf",),
+        quick={
+            "train.total_timesteps": 2_000_000,
+            "train.optimizer": "adam",
+            "train.learning_rate": 0.005,
+            "train.bptt_horizon": 32,
+            "train.minibatch_size": 8192,
+            "env.num_envs": 1024,
+            "rnn.enabled": False,
+        },
+        full={"train.bptt_horizon": 32, "train.minibatch_size": 32768, "env.num_envs": 4096, "rnn.enabled": False,
+              "train.optimizer": "adam", "train.learning_rate": 0.005},
+    ),
+    # These log no `perf`.
+    "puffer_pacman": Profile(objective="score:max"),
+    "puffer_template": Profile(objective="score:max"),
+    "puffer_pysquared": Profile(objective="reward:max"),
+    "puffer_multiagent": Profile(objective="1/score:max"),
+    # Names of their own for the common metrics, as their sources have them.
+    "puffer_tetris": Profile(metrics={"episode_length": Metric("ep_length", low=0.0),
+                                      "mean_reward": Metric("ep_return")}, complete=False),
+    "puffer_checkers": Profile(metrics={"success_rate": Metric("winrate", rate=True)}, complete=False),
+    # Their episodes are long or rare: fewer agents for more steps, so that those cut off weigh little.
+    "puffer_enduro": _evaluated(8, 86_000),
+    "puffer_freeway": _evaluated(16, 20_000),
+    "puffer_rware": _evaluated(8, 30_000),
+    "puffer_trash_pickup": _evaluated(8, 20_000),
+    "puffer_moba": _evaluated(10, 20_000),
+    "puffer_terraform": _evaluated(32, 6_000),
+    "puffer_target": _evaluated(64, 10_000),
+    "puffer_grid": _evaluated(16, 9_000),
+    # Each step of these takes a CPU milliseconds, however few their agents.
+    "puffer_school": _evaluated(64, 2_000),
+    "puffer_boids": _evaluated(64, 1_000, **{"env.num_envs": 4}),
+    # It asks its empty log for a length when no game ended between two logs (connect4.py).
+    "puffer_connect4": _evaluated(256, 4_096, **{"env.report_interval": 1024}),
+}  # fmt: skip
+
+# Serial with one large native environment is the fastest topology on a CPU for every Ocean environment measured.
+_TOPOLOGY: dict[str, Scalar] = {"vec.backend": "Serial", "vec.num_envs": 1}
+_PYTHON_ENVS = 64
+
+
+def profile_of(env_name: str) -> Profile:
+    """What is declared about an environment, or the defaults."""
+    # Gymnasium's environments and the user's own follow no convention but that a return is there to be maximized.
+    return PROFILES.get(env_name, Profile(objective="mean_reward:max") if ":" in env_name else Profile())
+
+
+def task_of(config: Config) -> Task:
+    """What runs that start from this config are scored on."""
+    return Task(
+        env={key: value for key, value in config.env.items() if key != "num_envs"},
+        slots=int(config.autopilot["eval_slots"] or 1),
+        steps=int(config.autopilot["eval_steps"] or 1),
+        episodes=int(config.autopilot.get("eval_episodes") or 8),
+    )
+
+
+def metrics_of(env_name: str) -> dict[str, Metric]:
+    """Common name to source for an environment."""
+    return {**COMMON, **profile_of(env_name).metrics}
+
+
+def logged_as(metric: str, env_name: str) -> str:
+    """What training logs a metric as, such as `environment/perf`."""
+    declared = metrics_of(env_name).get(metric)
+    return f"environment/{declared.source if declared else metric}"
+
+
+def base_config(environment: Environment) -> Config:
+    """PufferLib's own ini for an environment, in our structure."""
+    ini, arguments = environment.ini, dict(environment.ini.get("env", {}))
+    if "num_envs" in environment.constructor:
+        arguments.setdefault("num_envs", environment.constructor["num_envs"])
+    known = {parameter.key for parameter in PARAMETERS}
+    train = {key: value for key, value in ini["train"].items() if f"train.{key}" in known and value != "auto"}
+    train.pop("seed", None)  # replicates have seeds of their own
+    vec = {key: value for key, value in ini["vec"].items() if f"vec.{key}" in known and value != "auto"}
+    rnn_name = ini["base"].get("rnn_name")
+    return Config(
+        env_name=environment.name,
+        env=arguments,
+        vec=vec,
+        train={**train, "device": "auto"},
+        policy={"name": ini["base"]["policy_name"], **ini.get("policy", {})},
+        rnn={"enabled": rnn_name is not None, "name": rnn_name},  # its widths follow policy.hidden_size
+        autopilot={
+            "seeds": 3, "threads": 1, "eval_slots": 64, "eval_steps": 4000, "eval_episodes": 8, "resume_mode": "fresh",
+            "save_strategy": "latest", "save_limit_mib": 512, "stall_limit": 300.0,
+            **{VARIANT_KEYS[kind].partition(".")[2]: "none" for kind, named in environment.variants.items() if named},
+        },
+    )  # fmt: skip
+
+
+def preset_config(environment: Environment, preset: str) -> Config:
+    """The config that a preset stands for.
+
+    Raises:
+        InvalidInput: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise InvalidInput([Problem(key="preset", value=repr(preset), rule="is unknown", valid=" | ".join(PRESETS))])
+    base = base_config(environment)
+    profile = profile_of(environment.name)
+    changes: dict[str, Any] = dict(_TOPOLOGY)
+    if "num_envs" not in environment.constructor:  # one environment at a time in Python
+        changes["vec.num_envs"] = _PYTHON_ENVS
+    if environment.emulated:  # a step costs about 20 us: fewer episodes must do
+        changes |= {"autopilot.eval_slots": 16, "autopilot.eval_steps": 20_000}
+    if preset == "quick":
+        changes |= {"autopilot.seeds": 3, **_generic_quick(base, python=environment.emulated), **profile.quick}
+    else:
+        longest = next(int(p.high or 0) for p in PARAMETERS if p.key == "train.total_timesteps")
+        steps = min(int(base.train["total_timesteps"] or longest), longest)
+        changes |= {"autopilot.seeds": 3, "train.total_timesteps": steps, **profile.full}
+    config = base.with_overrides(changes)
+    if environment.agents_per_env is None:
+        return config
+    # An ini is written for its own topology; with a smaller batch its minibatch no longer fits.
+    batch = derive(config, environment.agents_per_env).batch_size
+    minibatch = min(int(config.train["minibatch_size"] or batch), batch)
+    return config.with_overrides({"train.minibatch_size": minibatch})
+
+
+def check_objective(metric: str, env_name: str) -> None:
+    """Refuse a metric that an environment is known not to log, before a training is spent on it.
+
+    Raises:
+        InvalidInput: every metric of the environment is declared, and this is none of them.
+    """
+    profile = profile_of(env_name)
+    if (
+        profile.metrics
+        and profile.complete
+        and metric not in (known := {**profile.metrics, **{name: COMMON[name] for name in profile.logs}})
+    ):
+        rule = f"is not a metric of {env_name}"
+        raise InvalidInput([Problem(key="objective", value=repr(metric), rule=rule, valid=" | ".join(sorted(known)))])
+
+
+def check_reachable(objective: str, env_name: str, target: float | None, min_effect: float | None) -> None:
+    """Refuse a target that the objective can't reach, or differences larger than it can have.
+
+    Args:
+        objective: such as `perf:max`.
+        env_name: the environment.
+        target: in the objective's units; None for none.
+        min_effect: the smallest difference that matters; None for none.
+
+    Raises:
+        InvalidInput: what is declared of the metric rules it out.
+    """
+    metric, _ = objective_of(objective, env_name)
+    known = metrics_of(env_name).get(metric)
+    low, high = known.bounds if known else (None, None)
+    if target is not None and ((low is not None and target < low) or (high is not None and target > high)):
+        nearest = low if low is not None and target < low else high
+        rule = f"can't be reached: {metric} lies between {low} and {high}"
+        raise refused("target", target, rule, f"{nearest:g}")
+    if min_effect is not None and low is not None and high is not None and min_effect >= high - low:
+        rule = f"leaves nothing to find: {metric} lies between {low:g} and {high:g}"
+        raise refused("min-effect", min_effect, rule, f"below {high - low:g}")
+
+
+def _generic_quick(base: Config, *, python: bool) -> dict[str, Scalar]:
+    """A short training on a CPU for an environment nobody has tuned: a batch of at most 1024 env units."""
+    longest = 300_000 if python else 1_000_000
+    changes: dict[str, Scalar] = {
+        "train.total_timesteps": min(longest, int(base.train["total_timesteps"] or longest)),
+        "train.bptt_horizon": 32,
+        "train.minibatch_size": 8192,
+    }
+    if "num_envs" in base.env:
+        changes["env.num_envs"] = min(int(base.env["num_envs"]), 1024)
+    return changes
+
+
+def objective_of(text: str | None, env_name: str) -> tuple[str, Literal["max", "min"]]:
+    """Split an objective such as `perf:max`; the environment's own where none is given.
+
+    Raises:
+        InvalidInput: it is not of that form.
+    """
+    metric, _, direction = (text or profile_of(env_name).objective).partition(":")
+    if metric and direction in ("max", "min"):
+        return metric, "max" if direction == "max" else "min"
+    valid = "a metric and a direction, such as perf:max"
+    raise InvalidInput(
+        [Problem(key="objective", value=repr(text), rule="is not of the form METRIC:max or :min", valid=valid)]
+    )

@@ -1,0 +1,76 @@
+"""What this machine has, as a training worker found it: versions, devices, environments and their own configs.
+
+The notebook must know devices and environments without importing torch or PufferLib, so a child process writes this
+record once and everybody reads it. It is made again when anything it was made from has changed.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from lab.base.errors import InvalidInput, Problem
+from lab.space.parameters import Scalar
+from lab.store.records import Limit, Variant
+
+
+class Environment(BaseModel):
+    """One environment: PufferLib's own, Gymnasium's through its emulation, or the user's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    refused: str | None = None
+    """Why it can't be trained here; None when it can."""
+    constructor: dict[str, Scalar] = {}
+    """Arguments of its constructor and their defaults, but for the ones PufferLib fills in."""
+    agents_per_env: float | None = None
+    """Agents of one `env.num_envs` unit; None until it has been built once."""
+    observation_bytes: int = 0
+    """Of one agent; 0 until it has been built once."""
+    emulated: bool = False
+    """A Python environment behind PufferLib's emulation, so that the ends of its episodes can be seen."""
+    policies: tuple[str, ...] = ()
+    """Names that `policy.name` may have."""
+    variants: dict[str, dict[str, Variant]] = {}
+    """What the workspace declares for it: `environment`, `reward`, `policy` to name to variant."""
+    limits: dict[str, Limit] = {}
+    """What the workspace narrows, freezes or opens: dotted key to limit."""
+    sources: dict[str, str] = {}
+    """The user's files that it was read from, absolute, with their hashes; it is read again when one changed."""
+    ini: dict[str, dict[str, Any]] = {}
+    """PufferLib's own config: section to key to value, defaults included."""
+
+
+class Inventory(BaseModel):
+    """One machine's answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    made_from: str
+    """Identifies the installation this was read from."""
+    versions: dict[str, str]
+    torch_build: str
+    """`CPU` or `CUDA 13.0`."""
+    devices: tuple[str, ...]
+    """Usable by torch here, best first."""
+    cores: int
+    """Physical cores."""
+    memory_gib: float
+    environments: dict[str, Environment]
+
+    def environment(self, name: str) -> Environment:
+        """An environment that can be trained.
+
+        Raises:
+            InvalidInput: there is none of that name, or it is refused here.
+        """
+        import difflib
+
+        known = self.environments.get(name)
+        if known is not None and known.refused is None:
+            return known
+        usable = [environment.name for environment in self.environments.values() if environment.refused is None]
+        close = difflib.get_close_matches(name, usable, n=3, cutoff=0.5) or usable[:3]
+        rule = "is not an environment here" if known is None else f"can't be trained here ({known.refused})"
+        valid = f"{', '.join(close)} ('autopilot doctor' lists all {len(usable)})"
+        raise InvalidInput([Problem(key="env", value=repr(name[:80]), rule=rule, valid=valid)])

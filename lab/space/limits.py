@@ -1,0 +1,120 @@
+"""What the user allows less of, or opens: the table `[space]` in `autopilot.toml`.
+
+    [space]
+    "train.learning_rate" = {low = 1e-4, high = 0.02}
+    "train.optimizer" = {choices = ["muon"]}
+    "train.gamma" = {frozen = true}
+    "env.frameskip" = {open = true, low = 1, high = 8}
+
+A range is narrowed, never widened. A frozen key is out of reach of proposals. Opening one lets proposals train on
+another task; what is scored stays the session's task, and an objective that counts rewards is refused with it, since
+whoever may change the rewards may make them up.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from lab.base.errors import refused, refused_as
+from lab.base.paths import Workspace
+from lab.base.toml import settings
+from lab.space.parameters import Parameter, Space
+from lab.store.records import Limit
+
+REWARDS = ("mean_reward", "episode_return", "reward", "return")
+"""Metrics that count rewards."""
+
+
+def declared(workspace: Workspace) -> dict[str, Limit]:
+    """Dotted key to what the workspace says of it.
+
+    Raises:
+        InvalidInput: the table is not written as it has to be.
+    """
+    table = settings(workspace).get("space", {})
+    if not isinstance(table, Mapping):
+        raise refused("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
+    found = {}
+    for key, value in _flat(table).items():
+        if isinstance(value, Mapping) and value.get("choices") == []:
+            raise refused(f"space.{key}.choices", [], "leaves no value", "at least one")
+        try:
+            found[key] = Limit.model_validate(value)
+        except ValidationError as error:
+            raise refused_as(f"space.{key}", error, "low, high, choices, frozen = true, open = true") from error
+    return found
+
+
+def narrowed(space: Space, limits: Mapping[str, Limit]) -> Space:
+    """The space with these limits in it.
+
+    Args:
+        space: of an environment.
+        limits: dotted key to limit; keys of other environments' constructors are passed over.
+
+    Raises:
+        InvalidInput: a limit would widen a range, or opens what is closed for other reasons.
+    """
+    known = [key for key in limits if key in space or not key.startswith("env.")]
+    if unknown := next((key for key in known if key not in space), None):
+        raise refused(f"space.{unknown}", "", "is not a key of the config", "see 'autopilot doctor --space'")
+    return Space([_limited(parameter, limits.get(key)) for key, parameter in space.items()])
+
+
+def check_open(limits: Mapping[str, Limit], metric: str) -> None:
+    """Refuse an objective that counts rewards while proposals may change the task.
+
+    Raises:
+        InvalidInput: that is so.
+    """
+    opened = sorted(key for key, limit in limits.items() if limit.open)
+    if opened and metric in REWARDS:
+        rule = f"counts rewards, which proposals may change: {', '.join(opened)} open in autopilot.toml"
+        raise refused("objective", metric, rule, "another metric, such as success_rate:max, or close the key")
+
+
+def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
+    if limit is None:
+        return parameter
+    key = f"space.{parameter.key}"
+    for name, mine, theirs, side in (("low", limit.low, parameter.low, -1), ("high", limit.high, parameter.high, 1)):
+        if mine is not None and parameter.kind not in (int, float):
+            raise refused(f"{key}.{name}", mine, f"{parameter.key} is no number", "choices = [...]")
+        if mine is not None and theirs is not None and side * mine > side * theirs:
+            raise refused(f"{key}.{name}", mine, f"would widen {parameter.key}, {parameter.range}", f"{theirs:g}")
+    low = parameter.low if limit.low is None else limit.low
+    high = parameter.high if limit.high is None else limit.high
+    whole = parameter.kind is int and low is not None and high is not None and math.ceil(low) > math.floor(high)
+    if low is not None and high is not None and (low > high or whole):
+        raise refused(key, f"{low:g} to {high:g}", "leaves no value", "low at most high")
+    if limit.open and not parameter.key.startswith("env."):
+        raise refused(f"{key}.open", "true", "is not a key of the task", "a key that begins with env.")
+    return replace(
+        parameter, low=low, high=high, choices=_choices(parameter, limit, key),
+        proposable=(parameter.proposable or limit.open) and not limit.frozen,
+    )  # fmt: skip
+
+
+def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
+    if not limit.choices:
+        return parameter.choices
+    if limit.low is not None or limit.high is not None:
+        raise refused(f"{key}.choices", list(limit.choices), "stands beside low or high", "one or the other")
+    if bad := next((choice for choice in limit.choices if parameter.problem(choice) is not None), None):
+        raise refused(f"{key}.choices", bad, f"is no value of {parameter.key}", parameter.range)
+    return tuple(limit.choices)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`[space.train]` with `gamma = {...}` means what `"train.gamma" = {...}` does."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value and all(isinstance(inner, Mapping) for inner in value.values()):
+            found |= _flat(value, f"{key}.")
+        else:
+            found[key] = value
+    return found

@@ -1,0 +1,75 @@
+"""The user's own environments, rewards and policies, declared by name in `autopilot.toml`.
+
+    [variants.policy.deep]
+    call = "mynets:Deep"
+    arguments = {layers = 3}
+
+Each name becomes a value of `autopilot.policy_variant`, so that a proposal can choose it; `none` is PufferLib's own.
+An environment or a reward of the user's is for training only: the final evaluation stays the task's.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from lab.base.errors import refused
+from lab.base.paths import Workspace
+from lab.base.toml import settings
+from lab.space.config import Config
+from lab.space.modules import check_importable
+from lab.space.parameters import VARIANT_KEYS
+from lab.store.records import Variant
+
+Variants = dict[str, dict[str, Variant]]
+"""`environment`, `reward`, `policy` to name to what it stands for."""
+
+NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
+
+
+def declared(workspace: Workspace) -> Variants:
+    """What the workspace declares.
+
+    Raises:
+        InvalidInput: a variant is not written as it has to be, or another module has the name of its module.
+    """
+    tables = settings(workspace).get("variants", {})
+    if not isinstance(tables, Mapping):
+        raise refused("variants", tables, "is not a table", "[variants.policy.NAME]")
+    found = {str(kind): _named(str(kind), named) for kind, named in tables.items()}
+    for kind, variants in found.items():
+        for name, variant in variants.items():
+            check_importable(f"variants.{kind}.{name}.call", variant.call, workspace.root)
+    return found
+
+
+def _named(kind: str, named: object) -> dict[str, Variant]:
+    import re
+
+    if kind not in VARIANT_KEYS or not isinstance(named, Mapping):
+        raise refused(f"variants.{kind}", named, "is not a kind of variant", " | ".join(VARIANT_KEYS))
+    found = {}
+    for name, table in named.items():
+        key = f"variants.{kind}.{name}"
+        if not re.fullmatch(NAME, name) or name == "none":
+            raise refused(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
+        try:
+            found[name] = Variant.model_validate(table)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            rule = "is not module:callable" if field == "call" else first["msg"].lower()
+            raise refused(f"{key}.{field}" if field else key, first.get("input"), rule,
+                           'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
+                           ) from error  # fmt: skip
+    return found
+
+
+def chosen(config: Config, variants: Mapping[str, Mapping[str, Variant]]) -> dict[str, Variant]:
+    """The variants that a config names: kind to what it stands for.
+
+    Args:
+        config: valid for this environment.
+        variants: what is declared for it.
+    """
+    picked = {kind: str(config.autopilot.get(key.partition(".")[2]) or "none") for kind, key in VARIANT_KEYS.items()}
+    return {kind: variants[kind][name] for kind, name in picked.items() if name != "none"}

@@ -1,0 +1,336 @@
+"""The index: what every run's folder says, in one SQLite file, so that no question opens ten thousand folders.
+
+The folders are the truth and the index can be deleted at any time. `Index` brings it up to date before each
+question, and looks only where something can have changed: the folder of the runs tells by its own time stamp that runs
+came or went, runs that have not ended (and damaged ones) are looked at each time, verdicts are read on from where they
+were read to. An ended run never changes by our hand; `Index.trust` looks once more at the files behind what is answered
+and reads a folder again that somebody else changed.
+
+WAL: any number of processes read while one writes, and each of them may bring the index up to date. Where it can't be
+written (a read-only disk, a full one) it is kept in memory instead.
+"""
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from lab.base.errors import Damaged
+from lab.base.paths import Workspace, is_id
+from lab.store.records import Confirmation, Group, RunRecord, Verdict
+from lab.store.tables import Read, Tail, prepared, read, signed, store, writing
+
+SETTLED = 0.1
+"""Seconds after which a folder's time stamp is believed: a second change within one tick of the clock leaves it."""
+BUSY = 10.0
+"""Seconds that a process waits for another one's writing."""
+
+Answer = TypeVar("Answer")
+OF_GROUP = "env_name = ? AND objective = ? AND preset = ? AND task = ?"
+
+
+class Row(NamedTuple):
+    """A run as lists show it."""
+
+    run_id: str
+    state: str
+    env_name: str
+    preset: str
+    objective: str
+    arm: str
+    parent: str | None
+    session: str | None
+    replicates_of: str | None
+    legacy: bool
+    created: float
+    """Seconds since 1970, as `finished`."""
+    finished: float | None
+    score: float | None
+    """Mean of the objective over the replicates; None unless it finished."""
+    low: float | None
+    high: float | None
+    n: int | None
+    values: tuple[float, ...]
+    verdict: str | None
+    """As it stands: `better` once fresh seeds have confirmed it, else what the run got when it ended."""
+
+
+STANDS = ("CASE WHEN EXISTS (SELECT 1 FROM confirmations WHERE candidate = runs.run_id AND outcome = 'confirmed')"
+          " THEN 'better' ELSE verdicts.verdict END")  # fmt: skip
+COLUMNS = ("runs.run_id, state, env_name, preset, objective, arm, parent, session, replicates_of, legacy, created,"
+           f" finished, score, low, high, n, score_values, {STANDS}")  # fmt: skip
+FROM = "runs LEFT JOIN verdicts ON verdicts.run_id = runs.run_id"
+
+
+@dataclass
+class Index:
+    """One workspace's; each thread has a connection of its own."""
+
+    workspace: Workspace
+    _local: threading.local = field(default_factory=threading.local, init=False, repr=False)
+    _made: dict[tuple[Group, str], tuple[tuple[Any, ...], Any]] = field(default_factory=dict, init=False, repr=False)
+    """What `kept` has worked out, and from what."""
+
+    # --- questions -----------------------------------------------------------------------------------------------
+
+    def rows(self, where: str = "1", values: Sequence[Any] = (), *, order: str = "created, runs.run_id",
+             limit: int = -1, skip: int = 0) -> list[Row]:  # fmt: skip
+        """Readable runs; the SQL is the caller's own, never a user's text.
+
+        Args:
+            where: a condition on the columns of `runs` and `verdicts`, with `?` for values.
+            values: for it.
+            order: how they are sorted.
+            limit: how many at most; -1 for all.
+            skip: how many are left out before.
+        """
+        query = f"SELECT {COLUMNS} FROM {FROM} WHERE damaged IS NULL AND ({where}) ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+
+        def ask(base: sqlite3.Connection) -> list[Row]:
+            found = base.execute(query, (*values, limit, skip))
+            return [Row._make((*r[:9], bool(r[9]), *r[10:16], tuple(json.loads(r[16])), r[17])) for r in found]
+
+        return self.trust(ask, lambda found: (row.run_id for row in found))
+
+    def records(self, where: str = "1", values: Sequence[Any] = (), *, newest: int = -1) -> list[RunRecord]:
+        """The records of readable runs, oldest first.
+
+        Args:
+            where: as in `rows`.
+            values: for it.
+            newest: how many at most, the latest ones; -1 for all.
+        """
+        query = (
+            f"SELECT runs.run_id, record FROM runs JOIN texts USING (run_id) WHERE damaged IS NULL AND ({where})"  # noqa: S608
+            " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
+        )
+        found = self.trust(
+            lambda base: base.execute(query, (*values, newest)).fetchall(), lambda rows: (row[0] for row in rows)
+        )
+        return [RunRecord.model_validate_json(text) for _, text in reversed(found)]
+
+    def ask(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Rows of the tables above, brought up to date first."""
+
+        def work(base: sqlite3.Connection) -> list[Any]:
+            self._sync(base)
+            return base.execute(query, values).fetchall()
+
+        return self._on(work)
+
+    def keep(self, statement: str, values: Sequence[Any]) -> None:
+        """Store something worked out from the rows."""
+
+        def work(base: sqlite3.Connection) -> None:
+            with writing(base):
+                base.execute(statement, values)
+
+        self._on(work)
+
+    def damaged(self) -> dict[str, str]:
+        """Name of a folder or file to what is wrong with it."""
+        folders = dict(self.ask("SELECT run_id, damaged FROM runs WHERE damaged IS NOT NULL ORDER BY run_id"))
+        lines = self.ask("SELECT substr(key, 9), value FROM meta WHERE key LIKE 'damaged %'")
+        return {**folders, **dict(lines)}
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """Run id to its verdict: the first one counts, one is never taken back."""
+        return {run: Verdict.model_validate_json(line) for run, line in self.ask("SELECT run_id, line FROM verdicts")}
+
+    def verdict(self, run_id: str) -> Verdict | None:
+        """One run's."""
+        found = self.ask("SELECT line FROM verdicts WHERE run_id = ?", (run_id,))
+        return Verdict.model_validate_json(found[0][0]) if found else None
+
+    def confirmations(self, candidate: str | None = None, *, group: Group | None = None) -> list[Confirmation]:
+        """What became of candidates for the place of the incumbent, in order; those of one run or group if given."""
+        where, values = ("candidate = ?", (candidate,)) if candidate else ("1", ())
+        if group is not None:
+            mine = f"SELECT run_id FROM runs WHERE damaged IS NULL AND {OF_GROUP}"  # noqa: S608
+            where, values = f"{where} AND candidate IN ({mine})", (*values, *group)
+        query = f"SELECT line FROM confirmations WHERE {where} ORDER BY number"  # noqa: S608
+        return [Confirmation.model_validate_json(line) for (line,) in self.ask(query, values)]
+
+    def incumbent(self, group: Group) -> str | None:
+        """The run that was confirmed last, else the first one of the group."""
+        crowned = (
+            f"SELECT candidate FROM confirmations CROSS JOIN runs ON run_id = candidate WHERE outcome = 'confirmed'"  # noqa: S608
+            f" AND {OF_GROUP} ORDER BY number DESC LIMIT 1"
+        )
+        first = (
+            f"SELECT runs.run_id FROM verdicts CROSS JOIN runs ON runs.run_id = verdicts.run_id WHERE verdict = 'first'"  # noqa: S608
+            f" AND {OF_GROUP} ORDER BY time LIMIT 1"
+        )
+        found = self.ask(crowned, tuple(group)) or self.ask(first, tuple(group))
+        return str(found[0][0]) if found else None
+
+    def kept(self, group: Group, what: str, make: Callable[[], Answer]) -> Answer:
+        """Something worked out from a group's scores and confirmations; anew only when one has come or changed.
+
+        Args:
+            group: whose.
+            what: its name.
+            make: works it out.
+        """
+        scores = f"SELECT COUNT(*), TOTAL(goodness), MAX(finished) FROM runs WHERE damaged IS NULL AND {OF_GROUP}"  # noqa: S608
+        stamp = (*self.ask(scores, tuple(group))[0], self.ask("SELECT COUNT(*) FROM confirmations")[0][0])
+        known = self._made.get((group, what))
+        if known is None or known[0] != stamp:
+            known = self._made[group, what] = (stamp, make())
+        found: Answer = known[1]
+        return found
+
+    # --- keeping it true -----------------------------------------------------------------------------------------
+
+    def trust(self, ask: Callable[[sqlite3.Connection], Answer], named: Callable[[Answer], Iterable[str]]) -> Answer:
+        """An answer whose runs' files are as the index has them.
+
+        Args:
+            ask: takes a connection, returns the answer.
+            named: takes the answer, returns the runs in it.
+        """
+
+        def work(base: sqlite3.Connection) -> Answer:
+            self._sync(base)
+            found = ask(base)
+            if self._mend(base, list(named(found))):
+                found = ask(base)
+            return found
+
+        return self._on(work)
+
+    def rebuild(self) -> int:
+        """Make it again from the folders; how many runs it holds then, damaged ones included."""
+
+        def work(base: sqlite3.Connection) -> int:
+            found = [read(self.workspace.run(name)) for name in self._folders()]
+            with writing(base):
+                for table in ("runs", "texts", "places", "verdicts", "confirmations", "importance", "meta"):
+                    base.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
+                store(base, found)
+            self._sync(base)
+            return len(found)
+
+        return self._on(work)
+
+    def _sync(self, base: sqlite3.Connection) -> None:
+        stamp, changed = self._stamp(), list[Read]()
+        gone: set[str] = set()
+        known = dict(base.execute("SELECT key, value FROM meta"))
+        if stamp is None or known.get("stamp") != stamp:
+            # In this order: a run that another process adds in between is new twice, not gone.
+            there = {name for (name,) in base.execute("SELECT run_id FROM runs")}
+            here = set(self._folders())
+            gone = there - here
+            changed += [read(self.workspace.run(name)) for name in sorted(here - there)]
+        for name, signature in base.execute("SELECT run_id, signature FROM runs WHERE settled = 0").fetchall():
+            if name not in gone and signed(f"{self.workspace.runs}/{name}") != signature:
+                changed.append(read(self.workspace.run(name)))
+        added = [tail for tail in (Tail(self.workspace.verdicts, known), Tail(self.workspace.confirmations, known))
+                 if tail.grew]  # fmt: skip
+        if not (changed or gone or added or (stamp is not None and known.get("stamp") != stamp)):
+            return
+        with writing(base):
+            for table in ("runs", "texts", "places"):
+                base.executemany(f"DELETE FROM {table} WHERE run_id = ?", [(name,) for name in gone])  # noqa: S608
+            store(base, changed)
+            for tail in added:
+                tail.store(base)
+            if stamp is not None:
+                base.execute("INSERT OR REPLACE INTO meta VALUES ('stamp', ?)", (stamp,))
+
+    def _mend(self, base: sqlite3.Connection, names: list[str]) -> bool:
+        """Read again what somebody else changed behind our back; whether there was anything."""
+        marks = ",".join("?" * len(names))
+        query = f"SELECT run_id, signature FROM runs WHERE run_id IN ({marks})"  # noqa: S608 - marks only
+        pairs = base.execute(query, names).fetchall() if len(names) < 30_000 else base.execute(
+            "SELECT run_id, signature FROM runs").fetchall()  # fmt: skip
+        folder = str(self.workspace.runs)
+        changed = [name for name, signature in pairs if signed(f"{folder}/{name}") != signature]
+        if changed:
+            with writing(base):
+                store(base, [read(self.workspace.run(name)) for name in changed])
+        return bool(changed)
+
+    def _stamp(self) -> str | None:
+        """When a run came or went last; None while that is too fresh to be believed."""
+        try:
+            at = self.workspace.runs.stat().st_mtime_ns
+        except FileNotFoundError:
+            return "none"
+        return str(at) if time.time() - at / 1e9 > SETTLED else None
+
+    def _folders(self) -> Iterator[str]:
+        if not self.workspace.runs.is_dir():
+            return
+        with os.scandir(self.workspace.runs) as entries:
+            for entry in entries:
+                if is_id(entry.name) and entry.is_dir():
+                    yield entry.name
+
+    # --- connections ---------------------------------------------------------------------------------------------
+
+    def _on(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """What `work` makes of this thread's connection; a file that is no such database is made again, once."""
+        for again in (True, False):
+            base: sqlite3.Connection | None = getattr(self._local, "base", None)
+            if base is None or not self._is_mine(base):
+                self._local.base = base = self._open()
+            try:
+                return work(base)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                    raise
+                base.close()
+                self._local.base = None
+                # An operational one: the disk is full or read-only, which another file would not mend.
+                if isinstance(error, sqlite3.OperationalError) or not again:
+                    raise Damaged(f"{self.workspace.index}: {error}") from error
+                self._discard()
+        raise AssertionError("unreachable")
+
+    def _is_mine(self, base: sqlite3.Connection) -> bool:
+        """The file it was opened on is still the one there; in memory, there still is no folder for one."""
+        inode: int | None = self._local.inode
+        return self._local.in_vain or (inode == _inode(self.workspace.index) if inode else not self._possible())
+
+    def _possible(self) -> bool:
+        """There is something to index and a place for it; to ask about an empty workspace leaves nothing behind."""
+        writable = self.workspace.runs.is_dir() and os.access(self.workspace.runs, os.W_OK)
+        return writable and (self.workspace.index.exists() or next(self._folders(), None) is not None)
+
+    def _open(self) -> sqlite3.Connection:
+        self._local.inode, self._local.in_vain = None, False
+        for _ in range(2 if self._possible() else 0):
+            try:
+                base = prepared(sqlite3.connect(self.workspace.index, timeout=BUSY, isolation_level=None))
+            except sqlite3.OperationalError:  # locked for long, or the disk is full
+                break
+            except sqlite3.DatabaseError:  # no database: made again
+                self._discard()
+            else:
+                self._local.inode = _inode(self.workspace.index)
+                return base
+        self._local.in_vain = self._possible()
+        return prepared(sqlite3.connect(":memory:", isolation_level=None))
+
+    def _discard(self) -> None:
+        for ending in ("", "-wal", "-shm"):
+            self.workspace.index.with_name(self.workspace.index.name + ending).unlink(missing_ok=True)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def of_group(group: Group) -> tuple[str, tuple[str, ...]]:
+    """A condition and its values: the runs of one group."""
+    return OF_GROUP, tuple(group)

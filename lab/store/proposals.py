@@ -1,0 +1,336 @@
+"""The queue of proposals: staged → approved or rejected → running → done; or superseded.
+
+A decision is made under a lock on the newest state, so that two deciders can't both win, and is only ever added.
+`next_config.json` shows the overrides that run next and is never read back.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
+from lab.base.files import locked, read_model, write_json, write_model
+from lab.base.paths import Workspace
+from lab.space.config import diff
+from lab.space.inventory import Inventory
+from lab.space.parameters import TASK_KEYS
+from lab.space.validate import check_overrides
+from lab.store.index import SETTLED
+from lab.store.notebook import Notebook
+from lab.store.records import Decision, Group, Proposal, ProposalState, RunRecord, new_id, now
+
+S = ProposalState
+ALLOWED: dict[ProposalState, tuple[ProposalState, ...]] = {
+    S.STAGED: (S.STAGED, S.APPROVED, S.REJECTED, S.SUPERSEDED),  # staged once more: held for a person
+    S.APPROVED: (S.RUNNING, S.REJECTED, S.SUPERSEDED),
+    S.RUNNING: (S.DONE,),
+    S.REJECTED: (),
+    S.DONE: (),
+    S.SUPERSEDED: (),
+}
+
+
+@dataclass
+class Proposals:
+    """The proposals of one workspace."""
+
+    workspace: Workspace
+    damaged: dict[str, str] = field(default_factory=dict)
+    """File name to what is wrong with it, from the last listing."""
+    _read: dict[str, tuple[tuple[int, int, int], Proposal]] = field(default_factory=dict, init=False, repr=False)
+    """File name to its stamp and what it said: files are replaced, never written in place."""
+    _listed: tuple[int, list[Path]] = field(default=(0, []), init=False, repr=False)
+    """When a file came, went or was replaced last, and those that were there then."""
+
+    def all(self) -> list[Proposal]:
+        """Every readable proposal, oldest first."""
+        found, damaged = [], dict[str, str]()
+        paths, settled = self._files()
+        for path in paths:
+            known = self._read.get(path.name)
+            if settled and known is not None and not ALLOWED[known[1].state]:
+                found.append(known[1])  # decided for good: whoever changes its file in place changes nothing
+                continue
+            try:
+                found.append(self._as_read(path))
+            except FileNotFoundError:
+                continue
+            except (Damaged, OSError) as error:
+                damaged[path.name] = str(error)
+        self.damaged.clear()
+        self.damaged.update(damaged)
+        return sorted(found, key=lambda proposal: (proposal.created, proposal.proposal_id))
+
+    def _files(self) -> tuple[list[Path], bool]:
+        """The files, and whether none of them came, went or was replaced since the last listing."""
+        try:
+            at = self.workspace.proposals.stat().st_mtime_ns
+        except FileNotFoundError:
+            return [], False
+        known, paths = self._listed
+        if known == at:
+            return paths, True
+        paths = [path for path in self.workspace.proposals.glob("*.json") if path != self.workspace.next_config]
+        if time.time() - at / 1e9 > SETTLED:  # a second change within one tick of the clock would leave it
+            self._listed = (at, paths)
+        return paths, False
+
+    def _as_read(self, path: Path) -> Proposal:
+        """A file's proposal; a file that has not changed is not read again."""
+        stat = path.stat()
+        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        known = self._read.get(path.name)
+        if known is None or known[0] != stamp:
+            found = read_model(path, Proposal)
+            if found.proposal_id != path.stem:
+                raise Damaged(f"{path} is that of proposal {found.proposal_id}")
+            known = self._read[path.name] = (stamp, found)
+        return known[1]
+
+    def get(self, proposal_id: str) -> Proposal:
+        """One proposal.
+
+        Raises:
+            NotFound: no such proposal.
+        """
+        try:
+            return read_model(self.workspace.proposal(proposal_id), Proposal)
+        except (FileNotFoundError, IsADirectoryError):
+            raise NotFound(
+                f"proposal {proposal_id!r} is not in {self.workspace.root}: see 'autopilot proposals'"
+            ) from None
+
+    def origin(self, run: RunRecord) -> Proposal | None:
+        """The proposal that a run came from, if it came from one that can still be read."""
+        try:
+            return self.get(run.proposal) if run.proposal else None
+        except AutopilotError:
+            return None
+
+    def has(self, proposal_id: str) -> bool:
+        """There is a proposal of that name."""
+        return self.workspace.proposal(proposal_id).exists()
+
+    def stage(self, proposal: Proposal) -> None:
+        """Add a proposal; the ones of its group that were still waiting give way to it, but for those that are held."""
+        with locked(self.workspace.proposals_lock):
+            write_model(self.workspace.proposal(proposal.proposal_id), proposal)  # first: a kill must not lose both
+            self._give_way(proposal)
+            self._show_next()
+
+    def add(self, proposal: Proposal) -> None:
+        """Add a proposal that is decided already; what waits goes on waiting."""
+        with locked(self.workspace.proposals_lock):
+            write_model(self.workspace.proposal(proposal.proposal_id), proposal)
+            self._show_next()
+
+    def rejected(self, group: Group) -> list[dict[str, Any]]:
+        """Overrides that people turned down, for a sampler to keep away from."""
+        return [p.overrides for p in self.all() if p.group == group and p.state is S.REJECTED]
+
+    def replace(self, seen: Proposal, new: Proposal, who: str) -> None:
+        """Put a person's proposal in the place of the one that they have edited.
+
+        Args:
+            seen: the old one, as they saw it.
+            new: theirs.
+            who: the person.
+
+        Raises:
+            NotFound: the old one is gone.
+            InvalidInput: somebody else has changed or decided it since.
+        """
+        self.get(seen.proposal_id)  # before the lock makes a file in a workspace that has none
+        with locked(self.workspace.proposals_lock):
+            old = self.get(seen.proposal_id)
+            self._require(old, S.SUPERSEDED, seen.version)
+            write_model(self.workspace.proposal(new.proposal_id), new)  # first: a kill must not lose both
+            why = f"edited: {new.proposal_id} takes its place"
+            self._add(old, Decision(time=now(), state=S.SUPERSEDED, who=who, why=why, seen=seen.version))
+            self._give_way(new)
+            self._show_next()
+
+    def tidy(self, group: Group) -> None:
+        """Of several proposals that wait, let the newest be the one: what a kill in the midst of staging leaves."""
+        with locked(self.workspace.proposals_lock):
+            if (newest := self.staged(group)) is not None:
+                self._give_way(newest)
+            self._show_next()
+
+    def _give_way(self, to: Proposal) -> None:
+        for other in self.all():
+            waits = other.state is S.STAGED and not other.held
+            if waits and other.group == to.group and other.proposal_id != to.proposal_id:
+                why = f"{to.proposal_id} was staged later"
+                self._add(other, Decision(time=now(), state=S.SUPERSEDED, who="queue", why=why))
+
+    def decide(
+        self,
+        proposal_id: str,
+        state: ProposalState,
+        who: str,
+        why: str = "",
+        run_id: str | None = None,
+        check: Callable[[Proposal], None] | None = None,
+        seen: str = "",
+    ) -> Proposal:
+        """Move a proposal on.
+
+        Args:
+            proposal_id: which one.
+            state: where to.
+            who: `person`, or the policy or program part that decides.
+            why: the reason, kept with the decision.
+            run_id: the run that carries it out, once there is one.
+            check: refuses by raising; it sees the newest state.
+            seen: the version that a person has decided on; "" for whatever it is now.
+
+        Raises:
+            NotFound: no such proposal.
+            InvalidInput: it has moved on already, is not what was seen, or `check` refuses it.
+        """
+        self.get(proposal_id)  # before the lock makes a file in a workspace that has none
+        with locked(self.workspace.proposals_lock):
+            proposal = self.get(proposal_id)
+            self._require(proposal, state, seen)
+            if check is not None:
+                check(proposal)
+            overrides = proposal.overrides if state in (S.APPROVED, S.REJECTED) else None
+            decision = Decision(
+                time=now(), state=state, who=who, why=why, run_id=run_id, overrides=overrides, seen=seen
+            )
+            proposal = self._add(proposal, decision)
+            self._show_next()
+        return proposal
+
+    def head(self, group: Group) -> Proposal | None:
+        """The approved proposal of a group that runs next: the one approved first."""
+        approved = [proposal for proposal in self.all() if proposal.group == group and proposal.state is S.APPROVED]
+        return min(approved, key=lambda proposal: proposal.decisions[-1].time, default=None)
+
+    def staged(self, group: Group) -> Proposal | None:
+        """The proposal of a group that waits for a decision; not one that is held for a person."""
+        waiting = (p for p in reversed(self.all()) if p.group == group and p.state is S.STAGED and not p.held)
+        return next(waiting, None)
+
+    def _require(self, proposal: Proposal, state: ProposalState, seen: str) -> None:
+        """Refuse a step that can't be taken, or that somebody decided on who had seen something else.
+
+        Raises:
+            InvalidInput: with what the proposal is now.
+        """
+        last = proposal.decisions[-1]
+        since = f"since {last.time:%Y-%m-%d %H:%M:%S} UTC, by {last.who}"
+        if state not in ALLOWED[proposal.state] or (state is S.STAGED and proposal.held):
+            because = f" ({last.why})" if last.why else ""
+            raise InvalidInput(
+                f"proposal {proposal.proposal_id} is {proposal.state}{because} {since}, and can't become {state}"
+            )
+        if seen:
+            require_seen(proposal, seen)
+
+    def _add(self, proposal: Proposal, decision: Decision) -> Proposal:
+        proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
+        write_model(self.workspace.proposal(proposal.proposal_id), proposal)
+        return proposal
+
+    def _show_next(self) -> None:
+        live = [p for p in self.all() if p.state in (S.APPROVED, S.STAGED)]
+        head = min(live, key=lambda p: (p.state is not S.APPROVED, p.decisions[-1].time), default=None)
+        if head is None:
+            self.workspace.next_config.unlink(missing_ok=True)
+            return
+        shown = {
+            "proposal": head.proposal_id,
+            "state": head.state,
+            "parent": head.parent,
+            "overrides": head.overrides,
+        }
+        write_json(self.workspace.next_config, shown)
+
+
+def require_seen(proposal: Proposal, version: str) -> None:
+    """Refuse to decide on a proposal that is not what was looked at.
+
+    Raises:
+        InvalidInput: with what it is now.
+    """
+    if version != proposal.version:
+        last = proposal.decisions[-1]
+        raise InvalidInput(
+            f"proposal {proposal.proposal_id} is not what it was when you looked: it is {proposal.state} since"
+            f" {last.time:%Y-%m-%d %H:%M:%S} UTC, by {last.who}; look again and decide"
+        )
+
+
+def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
+    """A person's version of a staged proposal: the same, with some values of their own.
+
+    Args:
+        proposal: still staged.
+        changes: dotted key to value, over the proposal's own.
+        who: the person.
+
+    Raises:
+        InvalidInput: it has moved on.
+    """
+    if proposal.state is not S.STAGED:
+        raise InvalidInput(f"proposal {proposal.proposal_id} is {proposal.state} and can't be edited any more")
+    created = now()
+    return proposal.model_copy(
+        update={
+            "proposal_id": new_id(created),
+            "created": created,
+            "arm": "person",
+            "overrides": {**proposal.overrides, **changes},
+            "theory": f"{who} put this in the place of {proposal.proposal_id} ({proposal.arm}: {proposal.changes})."
+            f" Its theory was:\n\n{proposal.theory}",
+            "predictions": (),  # they were about other values, and somebody else's
+            "decisions": (
+                Decision(time=created, state=S.STAGED, who=who, why=f"in the place of {proposal.proposal_id}"),
+            ),
+        }
+    )
+
+
+def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory, steps_left: int | None = None) -> None:
+    """Refuse a proposal that is stale or does not validate any more.
+
+    Args:
+        proposal: about to be approved or to run.
+        notebook: where its parent is.
+        inventory: what is valid here.
+        steps_left: that the session's time leaves; None without a limit.
+
+    Raises:
+        InvalidInput: with what is wrong.
+    """
+    try:
+        base = notebook.config(proposal.parent)
+    except NotFound:
+        raise InvalidInput(
+            f"proposal {proposal.proposal_id} is stale: its parent run {proposal.parent} is gone"
+        ) from None
+    except Damaged as error:
+        raise InvalidInput(f"proposal {proposal.proposal_id} is stale: its parent can't be read: {error}") from error
+    if base.fingerprint() != proposal.parent_config:
+        raise InvalidInput(
+            f"proposal {proposal.proposal_id} is stale: the config of its parent {proposal.parent} is no longer the one"
+            " it was made for"
+        )
+    approved = [one for one in proposal.decisions if one.state is S.APPROVED and one.overrides is not None]
+    if approved and approved[-1].overrides != proposal.overrides:
+        raise InvalidInput(
+            f"proposal {proposal.proposal_id} was changed after {approved[-1].who} had approved it; what was approved:"
+            f" {approved[-1].overrides}"
+        )
+    if frozen := sorted(key for key in proposal.overrides if key in TASK_KEYS):
+        rule = "is part of what runs are scored on, which is frozen when a session starts"
+        raise refused(frozen[0], proposal.overrides[frozen[0]], rule, "leave it out, or start a session with it")
+    proposing = proposal.arm != "person"
+    if problems := check_overrides(base, proposal.overrides, inventory, proposing=proposing, steps_left=steps_left):
+        raise InvalidInput(problems)
+    if not diff(base, base.with_overrides(proposal.overrides)):
+        raise InvalidInput(f"that changes nothing against the parent {proposal.parent}")

@@ -1,0 +1,393 @@
+"""What people and models ask of all runs at once, answered from the index: no folder is opened for an answer.
+
+With ten thousand runs each takes milliseconds (benchmarks/ten_thousand.py). Only which parameters matter takes longer;
+that is worked out aside, kept in the index, and shown with the number of runs it was worked out from.
+"""
+
+import json
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from lab.base.errors import NotFound
+from lab.space.config import Config, diff
+from lab.space.parameters import NEAR, PARAMETERS, Scale, identity, kinship
+from lab.store.index import FROM, OF_GROUP, STANDS, Index, Row, of_group
+from lab.store.records import Group, Record
+
+OWN = "replicates_of IS NULL"
+"""Fresh seeds of another run are no run of their own here."""
+FEWEST = 10
+"""Runs below which no importance is worked out: it would be noise."""
+GREW = 1.1
+"""Times as many runs as it was worked out from, and an importance is worked out again."""
+SHOWN = 200
+"""Runs that are named as having tried a config, at most."""
+MOVING = ("latest", "best")
+"""Names of weights that stand for others as runs come."""
+DEEP = 1_000
+"""Ancestors that a lineage goes back."""
+
+
+class Listing(NamedTuple):
+    """A page of a list of runs."""
+
+    rows: list[Row]
+    total: int
+    """Runs that fit, on all pages."""
+
+
+class Wanted(Record):
+    """Which runs, in what order; what is empty does not narrow."""
+
+    env_name: str = ""
+    preset: str = ""
+    state: str = ""
+    verdict: str = ""
+    arm: str = ""
+    session: str = ""
+    text: str = ""
+    """In a run's name, its parent's, or a key that it changed."""
+    sort: Literal["created", "env", "state", "arm", "score", "verdict", "n"] = "created"
+    descending: bool = True
+
+
+SORTS = {
+    "created": "created", "env": "env_name", "state": "state", "arm": "arm", "score": "score", "n": "n",
+    "verdict": f"({STANDS})",
+}  # fmt: skip
+
+
+class Trend(NamedTuple):
+    """Where the last runs of a group go."""
+
+    rows: list[Row]
+    slope: float | None
+    """Change of the score from run to run, by Theil and Sen (1968); None with fewer than three scores."""
+    low: float | None
+    high: float | None
+    """Its 95 % interval."""
+
+
+class Best(NamedTuple):
+    """A run that was better than every one before it."""
+
+    finished: float
+    """Seconds since 1970."""
+    run_id: str
+    score: float
+
+
+class Importance(NamedTuple):
+    """Which parameters the differences between runs go with."""
+
+    shares: dict[str, float]
+    """Dotted key to its share, largest first; they add up to 1."""
+    runs: int
+    """How many runs it was worked out from."""
+    computed: float
+    """Seconds since 1970."""
+
+
+@dataclass
+class Questions:
+    """About the runs of one workspace."""
+
+    index: Index
+    _refreshing: dict[Group, threading.Thread] = field(default_factory=dict, init=False, repr=False)
+
+    def last(self, count: int, env_name: str | None = None) -> list[Row]:
+        """The latest runs, oldest first."""
+        where, values = ("env_name = ?", (env_name,)) if env_name else ("1", ())
+        return self.index.rows(where, values, order="created DESC, runs.run_id DESC", limit=count)[::-1]
+
+    def listing(self, wanted: Wanted, page: int, size: int) -> Listing:
+        """A page of the runs that fit; those without what they are sorted by come last.
+
+        Args:
+            wanted: which, in what order.
+            page: from 1 on.
+            size: runs of a page.
+        """
+        where, values = ["damaged IS NULL"], list[Any]()
+        for column, value in (("env_name", wanted.env_name), ("preset", wanted.preset), ("state", wanted.state),
+                              ("arm", wanted.arm), ("session", wanted.session)):  # fmt: skip
+            if value:
+                where.append(f"{column} = ?")
+                values.append(value)
+        if wanted.verdict:
+            where.append(f"({STANDS}) = ?")
+            values.append(wanted.verdict)
+        if wanted.text:
+            where.append("instr(runs.run_id || ' ' || coalesce(parent, '') || ' ' || coalesce(changed, ''), ?) > 0")
+            values.append(wanted.text)
+        condition, by = " AND ".join(where), SORTS[wanted.sort]
+        way = "DESC" if wanted.descending else "ASC"
+        total = self.index.ask(f"SELECT COUNT(*) FROM {FROM} WHERE {condition}", values)[0][0]  # noqa: S608
+        order = f"{by} IS NULL, {by} {way}, created {way}, runs.run_id {way}"
+        rows = self.index.rows(condition, values, order=order, limit=size, skip=size * (page - 1))
+        return Listing(rows, int(total))
+
+    def kinds(self, column: Literal["env_name", "preset", "state", "arm", "session"]) -> list[str]:
+        """The values that a column has, most frequent first."""
+        query = f"SELECT {column} FROM runs WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY COUNT(*) DESC LIMIT 200"  # noqa: S608
+        return [str(value) for (value,) in self.index.ask(query)]
+
+    def groups(self) -> list[Group]:
+        """Those that have runs, the one with the newest run first."""
+        query = (
+            "SELECT env_name, objective, preset, task FROM runs WHERE env_name IS NOT NULL"
+            " GROUP BY 1, 2, 3, 4 ORDER BY MAX(created) DESC"
+        )
+        return [Group(*row) for row in self.index.ask(query)]
+
+    def best(self, group: Group, count: int) -> list[Row]:
+        """The best scores of a group, best first. They are flattered by having been picked."""
+        where, values = of_group(group)
+        return self.index.rows(
+            f"{where} AND goodness IS NOT NULL AND {OWN}", values, order="goodness DESC", limit=count
+        )
+
+    def lineage(self, run_id: str) -> list[Row]:
+        """A run, its parent, the parent's parent and so on.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        above = """WITH RECURSIVE line (run_id, depth) AS (
+            SELECT ?, 0 UNION
+            SELECT runs.parent, depth + 1 FROM runs JOIN line ON runs.run_id = line.run_id
+            WHERE runs.parent IS NOT NULL AND depth < ?
+        ) SELECT run_id FROM line ORDER BY depth"""
+        names = list(dict.fromkeys(name for (name,) in self.index.ask(above, (run_id, DEEP))))
+        marks = ",".join("?" * len(names))
+        found = {row.run_id: row for row in self.index.rows(f"runs.run_id IN ({marks})", names)}
+        if run_id not in found:
+            raise NotFound(f"run {run_id!r} is not in {self.index.workspace.root}: 'autopilot runs' lists what is")
+        return [found[name] for name in names if name in found]
+
+    def children(self, run_id: str) -> list[Row]:
+        """The runs that changed this one's config, oldest first."""
+        return self.index.rows(f"parent = ? AND {OWN}", (run_id,))
+
+    def changed(self, one: str, other: str) -> dict[str, tuple[Any, Any]]:
+        """What differs between two runs' configs: dotted key to (one's, other's).
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        return diff(self.config(one), self.config(other))
+
+    def config(self, run_id: str) -> Config:
+        """A run's config.
+
+        Raises:
+            NotFound: there is no such run, or it can't be read.
+        """
+        found = self.index.ask("SELECT config FROM texts WHERE run_id = ? AND config IS NOT NULL", (run_id,))
+        if not found:
+            raise NotFound(f"run {run_id!r} is not in {self.index.workspace.root}: 'autopilot runs' lists what is")
+        return Config.model_validate_json(found[0][0])
+
+    def configs(self, group: Group, newest: int = -1) -> dict[str, Config]:
+        """The configs of a group's readable runs, newest first.
+
+        Args:
+            group: whose.
+            newest: how many at most; -1 for all.
+        """
+        where, values = of_group(group)
+        query = (
+            f"SELECT runs.run_id, config FROM runs JOIN texts USING (run_id) WHERE {where} AND damaged IS NULL"  # noqa: S608
+            " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
+        )
+        found = self.index.ask(query, (*values, newest))
+        return {run: Config.model_construct(**json.loads(text)) for run, text in found}
+
+    def values_of(self, group: Group, key: str, newest: int) -> dict[str, Any]:
+        """What a group's scored runs set a key to, newest first; those that do not set it are left out.
+
+        Args:
+            group: whose; fresh seeds of others are left out.
+            key: dotted.
+            newest: how many at most.
+        """
+        section, _, name = key.partition(".")
+        if '"' in key:
+            return {}
+        where, values = of_group(group)
+        query = (
+            f"SELECT runs.run_id, json_extract(config, ?), json_type(config, ?) FROM runs JOIN texts USING (run_id)"  # noqa: S608
+            f" WHERE {where} AND damaged IS NULL AND goodness IS NOT NULL AND {OWN} ORDER BY created DESC LIMIT ?"
+        )
+        place = f'$."{section}"."{name}"'
+        found = self.index.ask(query, (place, place, *values, newest))
+        return {
+            run: bool(value) if kind in ("true", "false") else value
+            for run, value, kind in found
+            if kind in ("true", "false", "integer", "real", "text")
+        }
+
+    def configs_of(self, names: Sequence[str]) -> dict[str, Config]:
+        """The configs of those of some runs that can be read."""
+        marks = ",".join("?" * len(names))
+        found = self.index.ask(
+            f"SELECT run_id, config FROM texts WHERE config IS NOT NULL AND run_id IN ({marks})",  # noqa: S608
+            names,
+        )
+        return {run: Config.model_construct(**json.loads(text)) for run, text in found}
+
+    def tried(self, config: Config, group: Group) -> list[Row]:
+        """Runs of a group that trained this config, or one that differs too little to tell, exact ones first.
+
+        Two numbers are the same idea when they are within `NEAR` of the larger one (of 1 - x for gamma and its like);
+        seeds and bookkeeping do not count.
+        """
+        import numpy as np
+
+        kin, place = kinship(config.env_name, config.flat())
+        where, values = of_group(group)
+        near = self.index.ask(
+            "SELECT run_id, place, fingerprint FROM places WHERE kin = ?",
+            (kin,),
+        )
+        if not near:
+            return []
+        mine = np.frombuffer(place)
+        theirs = np.frombuffer(b"".join(blob for _, blob, _ in near)).reshape(len(near), -1)
+        apart = np.abs(theirs - mine) > NEAR * np.maximum(np.abs(theirs), np.abs(mine))
+        unlike = apart | (np.isnan(theirs) != np.isnan(mine))
+        exact = identity(config.env_name, config.flat())
+        alike = [one for one, no in zip(near, unlike.any(axis=1), strict=True) if not no]
+        names = [name for _, name in sorted((found != exact, name) for name, _, found in alike)][:SHOWN]
+        ours = f"runs.run_id IN ({','.join('?' * len(names))}) AND {where} AND {OWN}"
+        found = {row.run_id: row for row in self.index.rows(ours, (*names, *values))}
+        return [found[name] for name in names if name in found]
+
+    def twin(self, config: Config, group: Group, before: datetime | None = None) -> str | None:
+        """The run of a group that has this very config, trained, training or queued; None where there is none.
+
+        Seeds and bookkeeping make no difference. What goes on from the latest or best weights has no twin: they are
+        others each time. A run that somebody stopped says nothing, so its config may be had again.
+
+        Args:
+            config: complete.
+            group: with its task.
+            before: runs that were made later don't count; None for all.
+        """
+        if config.autopilot.get("resume_mode") == "continue" and config.autopilot.get("resume_from") in MOVING:
+            return None
+        where, values = of_group(group)
+        until = before.timestamp() if before else math.inf
+        query = (
+            f"SELECT runs.run_id FROM runs JOIN places USING (run_id) WHERE fingerprint = ? AND created < ? AND {where}"  # noqa: S608
+            f" AND {OWN} AND NOT legacy AND damaged IS NULL AND state != 'killed' ORDER BY created, runs.run_id LIMIT 1"
+        )
+        found = self.index.ask(query, (identity(config.env_name, config.flat()), until, *values))
+        return str(found[0][0]) if found else None
+
+    def trend(self, group: Group, count: int) -> Trend:
+        """The last scores of a group and whether they rise or fall."""
+        where, values = of_group(group)
+        rows = self.index.rows(f"{where} AND score IS NOT NULL AND {OWN}", values, order="created DESC", limit=count)[
+            ::-1
+        ]
+        scores = [row.score for row in rows if row.score is not None]
+        if len(scores) < 3:
+            return Trend(rows, None, None, None)
+        from scipy.stats import theilslopes
+
+        found = theilslopes(scores, range(len(scores)), 0.95)
+        return Trend(rows, float(found.slope), float(found.low_slope), float(found.high_slope))
+
+    def best_so_far(self, group: Group) -> list[Best]:
+        """The runs of a group that were better than every one before, oldest first."""
+        query = f"""SELECT finished, run_id, score FROM (
+            SELECT finished, run_id, score, goodness, MAX(goodness) OVER (
+                ORDER BY finished, run_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+            FROM runs WHERE {OF_GROUP} AND goodness IS NOT NULL AND finished IS NOT NULL AND {OWN}
+        ) WHERE before IS NULL OR goodness > before ORDER BY finished, run_id"""  # noqa: S608
+        return [Best(*row) for row in self.index.ask(query, tuple(group))]
+
+    # --- importance ----------------------------------------------------------------------------------------------
+
+    def importance(self, group: Group) -> Importance | None:
+        """What is known of it at once; when it is out of date a thread works it out anew for the next time.
+
+        Returns:
+            None while nothing is known: too few runs, or it has not been worked out yet.
+        """
+        kept, runs = self._kept(group), self.scored(group)
+        under_way = self._refreshing.get(group)
+        if runs >= max(FEWEST, GREW * (kept.runs if kept else 0)) and not (under_way and under_way.is_alive()):
+            self._refreshing[group] = threading.Thread(target=self.refresh, args=(group,), daemon=True)
+            self._refreshing[group].start()
+        return kept
+
+    def refresh(self, group: Group) -> Importance | None:
+        """Work it out now, and keep it.
+
+        The method is Optuna's PED-ANOVA (Watanabe et al. 2023): how much a parameter's values among the best tenth
+        differ from those among all.
+        """
+        where, values = of_group(group)
+        found = self.index.ask(
+            f"SELECT goodness, config FROM runs JOIN texts USING (run_id) WHERE {where}"  # noqa: S608
+            " AND goodness IS NOT NULL AND NOT legacy",
+            values,
+        )
+        if len(found) < FEWEST:
+            return None
+        flats = [Config.model_construct(**json.loads(config)).flat() for _, config in found]
+        shares = _shares([goodness for goodness, _ in found], flats)
+        made = Importance(shares, len(found), time.time())
+        self.index.keep(
+            "INSERT OR REPLACE INTO importance VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*group, made.runs, made.computed, json.dumps(shares)),
+        )
+        return made
+
+    def _kept(self, group: Group) -> Importance | None:
+        query = f"SELECT shares, runs, computed FROM importance WHERE {OF_GROUP}"  # noqa: S608
+        found = self.index.ask(query, tuple(group))
+        return Importance(json.loads(found[0][0]), *found[0][1:]) if found else None
+
+    def scored(self, group: Group) -> int:
+        """How many of its runs have a score."""
+        query = f"SELECT COUNT(*) FROM runs WHERE {OF_GROUP} AND goodness IS NOT NULL AND NOT legacy"  # noqa: S608
+        return int(self.index.ask(query, tuple(group))[0][0])
+
+
+def _shares(goodness: list[float], flats: list[dict[str, Any]]) -> dict[str, float]:
+    """Key to its share of the importance, for the keys that differ between runs."""
+    import optuna
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    scales = {parameter.key: parameter.scale for parameter in PARAMETERS}
+    dims: dict[str, BaseDistribution] = {}
+    columns: dict[str, list[Any]] = {}
+    for key in sorted({key for flat in flats for key in flat}):
+        values = [flat.get(key) for flat in flats]
+        if not all(isinstance(value, (bool, int, float, str)) for value in values) or len(set(values)) < 2:
+            continue
+        if any(isinstance(value, (bool, str)) for value in values):
+            dims[key], columns[key] = CategoricalDistribution(sorted(set(values), key=str)), values
+            continue
+        numbers = [1 - float(value or 0) if scales.get(key) is Scale.LOGIT else float(value or 0) for value in values]
+        log = scales.get(key) in (Scale.LOG, Scale.LOGIT, Scale.POW2) and min(numbers) > 0
+        dims[key], columns[key] = FloatDistribution(min(numbers), max(numbers), log=log), numbers
+    if not dims:
+        return {}
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([
+        optuna.trial.create_trial(params={key: columns[key][i] for key in dims}, distributions=dims, value=value)
+        for i, value in enumerate(goodness)
+    ])  # fmt: skip
+    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -1,0 +1,84 @@
+"""What a run's replicates add up to: the common metrics, each with mean, interval and n."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from lab.judge.stats import Bounds, summarize
+from lab.space.config import Config
+from lab.space.environments import metrics_of
+from lab.store.records import ReplicateResult, RunRecord, TrainerSummary, now
+
+Kept = TypeVar("Kept")
+COUNTS = ("sps", "agent_steps", "epoch", "cumulative_steps")
+"""Metrics of the training itself, which every replicate has."""
+
+
+def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]) -> TrainerSummary:
+    """The summary of a finished run.
+
+    Args:
+        record: of the run.
+        config: what it trained.
+        results: of all its replicates, each finished; a metric counts when every one of them has it.
+    """
+    declared = metrics_of(record.env_name)
+    rates = {name for key, metric in declared.items() if metric.rate for name in (key, metric.source)}
+    names = [name for name in results[0].metrics if all(name in result.metrics for result in results)]
+    metrics = {}
+    for name in names:
+        values = [result.metrics[name] for result in results]
+        low, high = (0.0, 1.0) if name in rates else declared[name].bounds if name in declared else (None, None)
+        flag = oddity(values, (low, high))
+        metrics[name] = summarize(values, flag, bounds=(None, None) if flag else (low, high))
+    return TrainerSummary(
+        timestamp=now(),
+        run_id=record.run_id,
+        train=config.train,
+        env=config.env,
+        vec=config.vec,
+        metrics=metrics,
+        greedy=_greedy(results, record.env_name),
+    )
+
+
+FIRST = ("success_rate", "mean_reward", "collision_rate", "episode_length", "sps", "agent_steps", "epoch")
+"""Metrics that are shown before others, after the objective."""
+SHOWN = 40
+"""Metrics of a run that a report or an answer has room for; an environment may log thousands."""
+
+
+def leading(metrics: Mapping[str, Kept], objective: str) -> dict[str, Kept]:
+    """The metrics that are shown, `SHOWN` at most: the objective, the common ones, then others as they come.
+
+    Args:
+        metrics: by name.
+        objective: its name.
+    """
+    names = dict.fromkeys(name for name in (objective, *FIRST, *metrics) if name in metrics)
+    return {name: metrics[name] for name in islice(names, SHOWN)}
+
+
+def oddity(values: Sequence[float], bounds: Bounds) -> str | None:
+    """What to flag a metric with whose values are not all between its declared bounds; None where they are."""
+    low, high = bounds
+    outside = any((low is not None and value < low) or (high is not None and value > high) for value in values)
+    what = "a rate, but outside 0 to 1" if bounds == (0.0, 1.0) else f"between {low} and {high}, but outside"
+    return f"declared as {what}" if outside else None
+
+
+def _greedy(results: list[ReplicateResult], env_name: str) -> dict[str, Any]:
+    passes = [next((e for e in result.evaluations if e.actions == "greedy"), None) for result in results]
+    mapped = [map_metrics(evaluation.raw, env_name) for evaluation in passes if evaluation]
+    if len(mapped) < len(results):
+        return {}
+    return {
+        name: summarize([values[name] for values in mapped]) for name in mapped[0] if all(name in m for m in mapped)
+    }
+
+
+def map_metrics(raw: dict[str, float], env_name: str) -> dict[str, float]:
+    """What an environment logged, under the common names; names without a mapping stay as they are."""
+    declared = metrics_of(env_name)
+    mapped = {name: raw[metric.source] * metric.scale for name, metric in declared.items() if metric.source in raw}
+    return {**{name: value for name, value in raw.items() if name != "n"}, **mapped}

@@ -1,0 +1,229 @@
+"""The index's tables, and what goes into them: one row for each run's folder, one for each line of a line file."""
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from lab.base.errors import Damaged
+from lab.base.files import read_model
+from lab.base.paths import RunPaths
+from lab.space.config import Config
+from lab.space.environments import objective_of
+from lab.space.parameters import identity, kinship
+from lab.store.records import Confirmation, RunRecord, RunState, TrainerSummary, Verdict
+
+MAPPED = 2**27
+"""Bytes of the file that are read without copying them."""
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY, signature TEXT NOT NULL, settled INTEGER NOT NULL, damaged TEXT,
+    env_name TEXT, objective TEXT, preset TEXT, task TEXT, state TEXT, arm TEXT, parent TEXT, proposal TEXT,
+    session TEXT, replicates_of TEXT, legacy INTEGER, created REAL, finished REAL, last_seed INTEGER,
+    goodness REAL, score REAL, low REAL, high REAL, n INTEGER, score_values TEXT, changed TEXT
+);
+CREATE TABLE texts (run_id TEXT PRIMARY KEY, config TEXT, record TEXT) WITHOUT ROWID;
+CREATE TABLE places (run_id TEXT PRIMARY KEY, kin TEXT, fingerprint TEXT, place BLOB);
+CREATE INDEX by_kin ON places (kin);
+CREATE INDEX by_time ON runs (created, run_id);
+CREATE INDEX by_group ON runs (env_name, objective, preset, task, created);
+CREATE INDEX by_score ON runs (env_name, objective, preset, task, goodness, legacy);
+CREATE INDEX by_end ON runs (
+    env_name, objective, preset, task, finished, run_id, replicates_of, goodness, score
+);
+CREATE INDEX by_parent ON runs (parent);
+CREATE INDEX by_original ON runs (replicates_of);
+CREATE INDEX by_session ON runs (session);
+CREATE INDEX unsettled ON runs (settled) WHERE settled = 0;
+CREATE TABLE verdicts (run_id TEXT PRIMARY KEY, time TEXT, verdict TEXT, line TEXT);
+CREATE INDEX firsts ON verdicts (time) WHERE verdict = 'first';
+CREATE TABLE confirmations (
+    number INTEGER PRIMARY KEY, time TEXT, candidate TEXT, incumbent TEXT, outcome TEXT, line TEXT
+);
+CREATE INDEX by_candidate ON confirmations (candidate);
+CREATE TABLE importance (
+    env_name TEXT, objective TEXT, preset TEXT, task TEXT, runs INTEGER, computed REAL, shares TEXT,
+    PRIMARY KEY (env_name, objective, preset, task)
+);
+"""
+VERSION = zlib.crc32(TABLES.encode()) % 2**31
+"""Of the tables; an index with others is thrown away and made again."""
+
+
+def prepared(base: sqlite3.Connection) -> sqlite3.Connection:
+    """The connection, with the tables in it; those of another version are thrown away."""
+    base.execute("PRAGMA journal_mode = WAL")
+    base.execute("PRAGMA synchronous = NORMAL")  # it can be made again; the folders are flushed
+    base.execute(f"PRAGMA mmap_size = {MAPPED}")
+    if base.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return base
+    with writing(base):
+        if base.execute("PRAGMA user_version").fetchone()[0] != VERSION:  # another process may have been quicker
+            for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                base.execute(f"DROP TABLE {name}")
+            for statement in TABLES.split(";"):
+                base.execute(statement)
+            base.execute(f"PRAGMA user_version = {VERSION}")
+    return base
+
+
+@contextmanager
+def writing(base: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, while no other process writes."""
+    base.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        base.execute("ROLLBACK")
+        raise
+    base.execute("COMMIT")
+
+
+_HERE = RunPaths(Path())
+BEHIND = tuple(path.name for path in (_HERE.run, _HERE.config, _HERE.summary))
+"""Names of the files behind a row."""
+
+
+def signed(folder: str) -> str:
+    """Changes whenever one of the files behind a row does; they are replaced, never written in place.
+
+    Args:
+        folder: the run's; a text, since this is asked of ten thousand at a time.
+    """
+    found = []
+    for name in BEHIND:
+        try:
+            stat = os.stat(f"{folder}/{name}")  # noqa: PTH116
+            found.append(f"{stat.st_mtime_ns}.{stat.st_ino}.{stat.st_size}")
+        except OSError:
+            found.append("-")
+    return " ".join(found)
+
+
+class Read(NamedTuple):
+    """What one folder says."""
+
+    row: tuple[Any, ...]
+    config: str | None = None
+    record: str | None = None
+    place: tuple[str, str, bytes] | None = None
+    """What kind of config, exactly which, and where among its kind: what `Questions.tried` goes by."""
+
+
+def read(paths: RunPaths) -> Read:
+    """One folder's row; a folder that can't be read has a row that says so."""
+    signature = signed(str(paths.dir))
+    try:
+        record, config = read_model(paths.run, RunRecord), read_model(paths.config, Config)
+        summary = read_model(paths.summary, TrainerSummary) if record.state is RunState.FINISHED else None
+    except FileNotFoundError as error:
+        why = f"{Path(error.filename).name} is missing"
+    except (Damaged, OSError) as error:
+        why = str(error)
+    else:
+        if record.run_id == paths.dir.name:
+            return _row(paths, signature, record, config, summary)
+        why = f"run.json is that of run {record.run_id}"
+    return Read((paths.dir.name, signature, 0, why, *[None] * 21))
+
+
+def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
+    metric, direction = objective_of(record.objective, record.env_name)
+    found = summary.metrics.get(metric) if summary else None
+    goodness = None if found is None else found.mean if direction == "max" else -found.mean
+    kin, where = kinship(config.env_name, config.flat())
+    row = (
+        paths.dir.name, signature, int(record.state.ended), None, *record.group, record.state.value, record.arm,
+        record.parent, record.proposal, record.session, record.replicates_of, int(record.legacy),
+        record.created.timestamp(),
+        record.finished.timestamp() if record.finished else None, max(record.seeds, default=None), goodness,
+        found.mean if found else None, found.low if found else None, found.high if found else None,
+        found.n if found else None, json.dumps(list(found.values) if found else []), " ".join(_changed(paths)),
+    )  # fmt: skip
+    place = (kin, identity(config.env_name, config.flat()), where)
+    return Read(row, config.model_dump_json(), record.model_dump_json(), place)
+
+
+def _changed(paths: RunPaths) -> list[str]:
+    """The keys that a run changed against its parent, or against the preset; written with it, once."""
+    for path in (paths.config_diff, paths.override):
+        try:
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and found:
+            return [str(key) for key in found]
+    return []
+
+
+def store(base: sqlite3.Connection, found: Iterable[Read]) -> None:
+    """Put what folders say in the place of what was there of them."""
+    for one in found:
+        name, signature, _, damaged, *_ = one.row
+        if damaged is not None and base.execute("SELECT 1 FROM runs WHERE run_id = ?", (name,)).fetchone():
+            # What it said before still counts for who is incumbent and which seeds are used.
+            base.execute("UPDATE runs SET signature = ?, settled = 0, damaged = ? WHERE run_id = ?",
+                         (signature, damaged, name))  # fmt: skip
+            continue
+        base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 25)})", one.row)  # noqa: S608 - marks only
+        base.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, one.config, one.record))
+        base.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (name, *(one.place or (None, None, None))))
+
+
+class Tail:
+    """What has been added to a line file since it was read last."""
+
+    def __init__(self, path: Path, known: dict[str, str]) -> None:
+        self._path, self._key = path, path.name
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            size = 0
+        self._from = int(known.get(self._key, "0"))
+        self._anew = size < self._from
+        self.grew = size != self._from
+
+    def store(self, base: sqlite3.Connection) -> None:
+        """Take it in; a line that is not whole yet is left for the next time."""
+        table = self._path.stem
+        if self._anew:
+            base.execute(f"DELETE FROM {table}")  # noqa: S608 - our own name
+            base.execute("DELETE FROM meta WHERE key = ?", (f"damaged {self._key}",))
+            self._from = 0
+        # Asked again under the lock: another process may have read on in the meantime.
+        known = base.execute("SELECT value FROM meta WHERE key = ?", (self._key,)).fetchone()
+        start = self._from if self._anew or known is None else int(known[0])
+        try:
+            with self._path.open("rb") as file:
+                file.seek(start)
+                text = file.read()
+        except FileNotFoundError:
+            text = b""
+        whole = text[: text.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            try:
+                self._take(base, line)
+            except ValidationError:
+                why = f"has a line that is no {table.rstrip('s')}"
+                base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"damaged {self._key}", why))
+        base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (self._key, str(start + len(whole))))
+
+    def _take(self, base: sqlite3.Connection, line: bytes) -> None:
+        if self._path.stem == "verdicts":
+            verdict = Verdict.model_validate_json(line)
+            values = (verdict.run_id, verdict.time.isoformat(), verdict.verdict, verdict.model_dump_json())
+            base.execute("INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?)", values)
+        else:
+            found = Confirmation.model_validate_json(line)
+            base.execute(
+                "INSERT INTO confirmations (time, candidate, incumbent, outcome, line) VALUES (?, ?, ?, ?, ?)",
+                (found.time.isoformat(), found.candidate, found.incumbent, found.outcome, found.model_dump_json()),
+            )

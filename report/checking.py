@@ -1,0 +1,71 @@
+"""`autopilot check`: a report of a run, or any text about one, against the record."""
+
+import re
+from pathlib import Path
+
+from lab.base.errors import AutopilotError, NotFound, refused
+from lab.base.text import plain
+from lab.claims.checking import Checked, check
+from lab.claims.reports import sections_of
+from lab.claims.tokens import RUN_ID
+from lab.judge.gathering import known_of
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+
+LONGEST = 100_000
+"""Bytes that a report may have."""
+
+
+def check_report(notebook: Notebook, what: str, about: str | None = None) -> Checked:
+    """The claims of a report.
+
+    Args:
+        notebook: whose record it is checked against.
+        what: a run's id, or the path of a file.
+        about: the run that a file is about; the first one that it names if not given.
+
+    Raises:
+        NotFound: there is no such run, report or file.
+        InvalidInput: nothing says what run the file is about, or it is no report.
+    """
+    path = Path(what)
+    if about is None and not path.is_file():
+        about, path = what, notebook.paths(what).report
+    if not path.is_file():
+        raise NotFound(f"{what!r} has no report" if about == what else f"there is no file {what!r}")
+    text = _read(path)
+    if about is None:
+        about = next((found for found in RUN_ID.findall(text) if notebook.readable(found)), None)
+        if about is None:
+            raise refused("run", "not given", "is needed: the file names no run of this workspace", "--run RUN")
+    run = notebook.run(about)
+    staged = [proposal for proposal in Proposals(notebook.workspace).all() if proposal.analysed == run.run_id]
+    named = re.search(r"staged in proposals/([^/\s]+)\.json", text)
+    proposal = next((p for p in staged if named and p.proposal_id == named.group(1)), staged[-1] if staged else None)
+    incumbent, noise = notebook.incumbent(run.group), notebook.noise(run.group)
+    known = known_of(notebook, run, _agents(notebook, run.env_name), incumbent, noise, proposal)
+    return check(known, sections_of(text))
+
+
+def _read(path: Path) -> str:
+    """A file's text, without what would colour a terminal.
+
+    Raises:
+        InvalidInput: it is too long, or no text.
+    """
+    if (size := path.stat().st_size) > LONGEST:
+        raise refused("file", f"{size:,} bytes", "is too long for a report", f"at most {LONGEST:,} bytes")
+    try:
+        return plain(path.read_bytes().decode("utf-8"), LONGEST)
+    except UnicodeDecodeError:
+        raise refused("file", path, "is no text", "a report in UTF-8, such as a report.md") from None
+
+
+def _agents(notebook: Notebook, env_name: str) -> float:
+    """Agents of one environment; one where this machine does not know it."""
+    from training.machine import load_inventory
+
+    try:
+        return load_inventory([env_name], notebook.workspace).environment(env_name).agents_per_env or 1
+    except AutopilotError:
+        return 1

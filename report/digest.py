@@ -1,0 +1,369 @@
+"""`digest.md`: what the session came to, for the morning. Everything in it is computed from the record."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+from lab.base.files import write_atomic
+from lab.base.text import lasting, number, plain
+from lab.judge.incumbency import Incumbency
+from lab.judge.lessons import lessons
+from lab.judge.predictions import ENOUGH, scored_predictions, standings
+from lab.judge.pruning import pruning_report
+from lab.judge.stats import detectable
+from lab.space.environments import objective_of
+from lab.store.index import of_group
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.questions import OWN
+from lab.store.records import Group, ProposalState, RunRecord, RunState, SessionRecord
+from report.confirmations import candidates, on_fresh_seeds
+from report.facts import changed_text, difference_text, interval_text, score_text
+from report.plots import best_so_far
+from report.repro import setting
+from report.templates import render
+
+ROWS = 60
+"""Runs up to which a digest lists all of them."""
+TURNED_DOWN = 10
+"""Rejected proposals that a digest tells, the latest."""
+LOOKED_AT = 50
+"""Runs with the best means among which the best one is looked for that is like the baseline."""
+LESSONS = 6
+"""That a digest tells, the clearest first."""
+
+
+class Compared(NamedTuple):
+    """Whom a digest compares."""
+
+    baseline: RunRecord | None
+    """The first one that has a score."""
+    best: RunRecord | None
+    """The best mean of the runs that are like the baseline, itself included."""
+    above: RunRecord | None
+    """The best mean of all, where it is another one: of another length, say."""
+
+
+def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
+    """Write a session's digest and its plot, over the ones from before an interruption."""
+    paths = notebook.workspace.session(session.session_id)
+    group = session.group
+    metric, _ = objective_of(session.objective, session.env_name)
+    everything = [run for run in notebook.runs(group) if not run.legacy]
+    runs, own = notebook.runs(session=session.session_id), _own(everything)
+    compared = _compared(notebook, group)
+    scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
+    if scored:
+        _draw(notebook, session, paths.plots / "best_so_far.png")
+    shown = _shown(notebook, session, list(enumerate(runs, start=1)), metric)
+    text = render(
+        "digest.md.j2",
+        session=session,
+        headline=_headline(session, runs),
+        metric=metric,
+        standing=_standing(notebook, metric, compared, notebook.incumbent(group)),
+        comparison=_comparison(notebook, compared, metric, session.seeds),
+        confirmations=candidates(notebook, group, own),
+        plot="plots/best_so_far.png" if scored else None,
+        runs=[_row(notebook, number, run, metric) for number, run in shown],
+        left_out=len(runs) - len(shown),
+        lessons=lessons(notebook.index, group, LESSONS),
+        predictions=standings([one for one in scored_predictions(notebook.workspace) if one.group == group], metric),
+        enough=ENOUGH,
+        spent=_spent(session),
+        pruning=_pruning(notebook, runs),
+        failures=[
+            f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
+        ],
+        turned_down=_turned_down(proposals, session),
+        waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
+        commands=_commands(session, proposals, runs, Incumbency(notebook, group)),
+    )
+    write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
+
+
+class Ended(NamedTuple):
+    """A run of a session that has a score."""
+
+    hours: float
+    """Since the session began."""
+    run_id: str
+    score: float
+    low: float | None
+    high: float | None
+
+
+def progress(notebook: Notebook, session: SessionRecord) -> list[Ended]:
+    """The scored runs of a session in the order in which they ended, fresh seeds of others left out."""
+    where = f"session = ? AND score IS NOT NULL AND {OWN}"
+    rows = notebook.index.rows(where, (session.session_id,), order="finished, runs.run_id")
+    begun = session.created.timestamp()
+    return [
+        Ended(((row.finished or row.created) - begun) / 3600, row.run_id, row.score, row.low, row.high)
+        for row in rows
+        if row.score is not None
+    ]
+
+
+def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
+    """Best so far over time."""
+    metric, direction = objective_of(session.objective, session.env_name)
+    ended = progress(notebook, session)
+    won = [one for one in notebook.index.confirmations(group=session.group) if one.session == session.session_id]
+    crowned = [(one.time - session.created).total_seconds() / 3600 for one in won if one.outcome == "confirmed"]
+    scores, hours = [one[1:] for one in ended], [one.hours for one in ended]
+    best_so_far(path, scores, metric, max if direction == "max" else min, hours=hours, crowned=crowned)
+
+
+def _own(runs: list[RunRecord]) -> list[RunRecord]:
+    """Those that are no fresh seeds of another one."""
+    return [run for run in runs if run.replicates_of is None]
+
+
+def _shown(
+    notebook: Notebook, session: SessionRecord, runs: list[tuple[int, RunRecord]], metric: str
+) -> list[tuple[int, RunRecord]]:
+    """All runs of a short night; of a long one those that matter: baseline, candidates, the best, the latest."""
+    if len(runs) <= ROWS:
+        return runs
+    _, direction = objective_of(session.objective, session.env_name)
+    had = {one.candidate for one in notebook.index.confirmations(group=session.group)}
+    sign = -1 if direction == "max" else 1
+    scores = {run.run_id: found.metrics[metric].mean for _, run in runs if (found := notebook.summary(run.run_id))}
+    own = [run.run_id for _, run in runs if run.replicates_of is None and run.run_id in scores]
+    best = set(sorted(own, key=lambda run_id: sign * scores[run_id])[: ROWS // 3])
+    kept = {run.run_id for _, run in runs[:1] + runs[-(ROWS // 6) :]} | had | best
+    return [(number, run) for number, run in runs if run.run_id in kept or run.replicates_of in had]
+
+
+def _row(notebook: Notebook, number: int, run: RunRecord, metric: str) -> dict[str, str]:
+    verdict = notebook.standing(run.run_id)
+    return {
+        "number": str(number),
+        "run": run.run_id,
+        "arm": run.arm,
+        "changed": changed_text(notebook, run),
+        "score": _outcome(notebook, run, metric),
+        "verdict": verdict.verdict if verdict else "none",
+        "report": f"[report](../../{run.run_id}/report.md)" if _reported(notebook, run) else "none",
+    }
+
+
+def _reported(notebook: Notebook, run: RunRecord) -> bool:
+    return notebook.workspace.run(run.run_id).report.exists()
+
+
+def _failed(run: RunRecord) -> bool:
+    """It ended without a score, and not because it was found hopeless."""
+    return run.state.ended and run.state not in (RunState.FINISHED, RunState.PRUNED)
+
+
+def _outcome(notebook: Notebook, run: RunRecord, metric: str) -> str:
+    """A run's score, or its state, and what the pruner found."""
+    text, found = score_text(notebook, run, metric), run.pruning
+    if found is None:
+        return text
+    if found.spared:
+        return f"{text}, spared by the pruner"
+    if run.state is not RunState.PRUNED:
+        return text
+    peers = f"the median of {found.peers} peers {number(found.median)}"
+    return f"{text} at {found.steps:,} steps: {number(found.score)}, {peers}"
+
+
+def _pruning(notebook: Notebook, runs: list[RunRecord]) -> str | None:
+    """What became of the hopeless runs, and how often it was a mistake; None when there was none."""
+    hopeless = [(run, run.pruning) for run in runs if run.pruning is not None]
+    return pruning_report(hopeless, notebook).text if hopeless else None
+
+
+def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
+    finished = sum(run.state is RunState.FINISHED for run in runs)
+    how = (
+        f"It ended because {session.ended_because}." if session.ended_because else "It is not over: it was interrupted."
+    )
+    fresh = sum(run.replicates_of is not None for run in runs)
+    how = f"{fresh} of them {'was' if fresh == 1 else 'were'} fresh seeds of others. {how}" if fresh else how
+    pruned = sum(run.state is RunState.PRUNED for run in runs)
+    and_pruned = f", {pruned} {'was' if pruned == 1 else 'were'} pruned" if pruned else ""
+    return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
+
+
+def _standing(notebook: Notebook, metric: str, found: Compared, incumbent: str | None) -> list[dict[str, str]]:
+    roles: dict[str, list[str]] = {}
+    named = [("baseline", found.baseline), ("best mean", found.best), ("best mean of all, not alike", found.above)]
+    names = [(what, run.run_id if run else None) for what, run in named]
+    for what, run_id in [names[0], ("incumbent", incumbent), *names[1:]]:
+        if run_id is not None:
+            roles.setdefault(run_id, []).append(what)
+    rows = []
+    for run_id, whats in roles.items():
+        summary = notebook.summary(run_id)
+        if summary is None:
+            continue
+        score = summary.metrics[metric]
+        rows.append(
+            {
+                "what": ", ".join(whats),
+                "run": f"{run_id} ({changed_text(notebook, notebook.run(run_id))})",
+                "mean": number(score.mean),
+                "interval": interval_text(score),
+                "n": str(score.n),
+            }
+        )
+    return rows
+
+
+def is_it_better(notebook: Notebook, session: SessionRecord) -> str:
+    """The best config of a session's group against its baseline, in words, with what fresh seeds say."""
+    metric, _ = objective_of(session.objective, session.env_name)
+    return _comparison(notebook, _compared(notebook, session.group), metric, session.seeds)
+
+
+def _compared(notebook: Notebook, group: Group) -> Compared:
+    """Baseline and best mean of a group, imported runs left out."""
+    where, values = of_group(group)
+    where = f"{where} AND goodness IS NOT NULL AND NOT legacy AND {OWN}"
+    first = notebook.index.rows(f"{where} AND arm = 'baseline'", values, limit=1)
+    rows = notebook.index.rows(where, values, order="goodness DESC, created, runs.run_id", limit=LOOKED_AT)
+    baseline = notebook.run(first[0].run_id) if first else None
+    if baseline is None or not rows:
+        return Compared(baseline, notebook.run(rows[0].run_id) if rows else None, None)
+    alike = (row for row in rows if not notebook.confounds(row.run_id, baseline.run_id))
+    best = next((notebook.run(row.run_id) for row in alike), baseline)
+    return Compared(baseline, best, None if best.run_id == rows[0].run_id else notebook.run(rows[0].run_id))
+
+
+def _seeds(run: RunRecord) -> str:
+    """Such as `6 to 8`."""
+    low, high = min(run.seeds), max(run.seeds)
+    return f"{low} to {high}" if high - low + 1 == len(run.seeds) > 2 else ", ".join(map(str, run.seeds))
+
+
+def _comparison(notebook: Notebook, found: Compared, metric: str, seeds: int) -> str:
+    baseline, best, above = found
+    if baseline is None or best is None:
+        return "No run has a score yet."
+    noise = notebook.noise(baseline.group)
+    floor = ""
+    if noise is not None:
+        seen = detectable(noise[0], seeds)
+        floor = (
+            f" Replicates of one config differ by a standard deviation of {number(noise[0])} ({noise[1]} degrees of"
+            f" freedom{', a rough guess' if noise[1] < 5 else ''})"
+        )
+        floor += f": with {seeds} a side, four of five differences of {number(seen)} would be found." if seen else "."
+    unlike = ""
+    if above is not None:
+        summary, why = notebook.summary(above.run_id), "; ".join(notebook.confounds(above.run_id, baseline.run_id))
+        mean = f" ({number(summary.metrics[metric].mean)})" if summary else ""
+        unlike = f" {above.run_id} has the best mean of all{mean} and is not compared, since it is not alike: {why}."
+    floor = f"{unlike}{floor}"
+    fresh, told = on_fresh_seeds(notebook, best)
+    if best.run_id == baseline.run_id:
+        than = "No run that is like it" if above else "No run"
+        return " ".join([*fresh, f"{than} has a better mean than the baseline.{floor}"])
+    if told:
+        return " ".join(fresh) + floor
+    verdict = notebook.compare(best.run_id, baseline.run_id)
+    effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
+    mean = (
+        f"Best mean against baseline: {metric} {effect} ({verdict.method}; seeds {_seeds(best)} against"
+        f" {_seeds(baseline)}). The best of several means is flattered by chance, so this is no finding: only fresh"
+        f" seeds tell."
+    )
+    return " ".join([*fresh, mean]) + floor
+
+
+def _spent(session: SessionRecord) -> str:
+    spent = session.spent
+    parts = [f"{lasting(spent.seconds)} in all"]
+    if spent.training:
+        busy, search, confirming = (
+            round(100 * part / whole)
+            for part, whole in (
+                (spent.training, spent.seconds),
+                (spent.search, spent.training),
+                (spent.confirming, spent.training),
+            )
+        )
+        parts = [
+            f"{parts[0]}, of which the trainer was busy {busy} % ({lasting(spent.training)}): {search} % of that on"
+            f" proposals and control runs, {confirming} % on fresh seeds of proposals, {100 - search - confirming} % on"
+            f" the baseline and more seeds of the incumbent"
+        ]
+    dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
+    parts.append(f"{spent.tokens:,} tokens of {session.model}{dollars}" if spent.tokens else "no tokens")
+    return "; ".join(parts) + "."
+
+
+def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
+    """The session's proposals that were rejected, with who said so and why, the latest last."""
+    found = [p for p in proposals.all() if p.group == session.group and p.state is ProposalState.REJECTED]
+    mine = [p for p in found if p.session == session.session_id or p.decisions[-1].time >= session.created]
+    return [
+        f"{p.proposal_id} ({p.changes}), by {p.decisions[-1].who}: {plain(p.decisions[-1].why, 300)}"
+        for p in mine[-TURNED_DOWN:]
+    ]
+
+
+def _waiting(proposals: Proposals, group: Group) -> list[str]:
+    live = [
+        p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
+    ]
+    return [
+        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.arm}): {proposal.changes}"
+        + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
+        for proposal in live
+    ]
+
+
+def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord], incumbency: Incumbency) -> list[str]:
+    group, undecided = session.group, incumbency.undecided()
+    staged = next((p for p in reversed(proposals.all()) if p.group == group and p.state is ProposalState.STAGED), None)
+    commands = ["autopilot runs"]
+    if told := [run for run in _own(runs) if _reported(incumbency.notebook, run)]:
+        commands.append(f"autopilot report {told[-1].run_id}")
+    if undecided is not None and session.ended is not None:
+        commands.append(f"autopilot confirm {undecided.candidate}")
+    if staged:
+        commands += [
+            f"autopilot approve {staged.proposal_id}",
+            f'autopilot reject {staged.proposal_id} --why "…"',
+        ]
+    incumbent = incumbency.notebook.incumbent(group)
+    if incumbent is not None and session.env_name.startswith("puffer_"):
+        commands.append(f"autopilot export {incumbent}")
+    if session.ended is None:
+        return [f"autopilot resume {session.session_id}", *commands]
+    return [*commands, _again(session)]
+
+
+def _again(session: SessionRecord) -> str:
+    """The command that starts another session like this one."""
+    budgets = session.budgets
+    given = {
+        "env": session.env_name,
+        "preset": session.preset,
+        "objective": session.objective,
+        "model": session.model,
+        "base-url": session.base_url,
+        "approve": session.approve,
+        "seeds": session.seeds,
+        "hours": budgets.hours,
+        "max-runs": budgets.max_runs,
+        "max-tokens": budgets.max_tokens,
+        "max-dollars": budgets.max_dollars,
+        "min-effect": session.min_effect,
+        "confirm": session.confirm or ("none" if session.preset == "quick" else None),
+        "target": session.target,
+        "parallel": session.parallel,
+    }
+    parts = ["autopilot", "start"]
+    for option, value in given.items():
+        parts += [f"--{option}", str(value)] if value is not None else []
+    parts += [f"--{flag}" for flag in (*(["prune"] if session.prune else []), *session.mirrors)]
+    for key, value in session.settings.items():
+        parts += ["--set", f"{key}={setting(value)}"]
+    return shlex.join(parts)

@@ -1,0 +1,173 @@
+"""What is known of a run in words, from its record alone: for its report, for the terminal, for the digest."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from lab.base.text import number, short
+from lab.judge.sequential import SCREEN
+from lab.space.config import Config
+from lab.space.environments import objective_of
+from lab.space.parameters import VARIANT_KEYS
+from lab.store.notebook import Notebook
+from lab.store.records import MetricSummary, ReplicateResult, Resume, RunRecord, RunState, Verdict
+from report.templates import render
+from tools.reading import early_ends_of, notes_of, warm_start
+
+SOURCES = 12
+"""Files whose hashes a report prints; all of them are in the run's record."""
+
+
+def facts(run: RunRecord, config: Config, results: Sequence[ReplicateResult]) -> list[str]:
+    """What is particular about a run, in lines such as `Warm start: …`; none where there is nothing to say."""
+    text = render(
+        "facts.md.j2",
+        run=run,
+        warm=warm_start(run, results),
+        origin=_origin(run.resume) if run.resume else "",
+        wanted=config.get("autopilot.resume_from"),
+        variants=run.variants,
+        names={kind: config.get(key) for kind, key in VARIANT_KEYS.items()},
+        early=early_ends_of(results),
+        notes=notes_of(results),
+    )
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _origin(resume: Resume) -> str:
+    """The weights of a warm start in words: `2025-…-k3f9 (best.pt of seeds 1, 2)`, or the file's path."""
+    seeds: dict[str, list[str]] = {}
+    for file in dict.fromkeys(resume.files):
+        match PurePosixPath(file).parts:
+            case (_, _, "seeds", seed, "checkpoints", name) if resume.run_id:
+                seeds.setdefault(name, []).append(seed)
+            case _:
+                return file
+    texts = [f"{name} of seed{'s' if len(of) > 1 else ''} {', '.join(of)}" for name, of in seeds.items()]
+    return f"{resume.run_id} ({', '.join(texts)})"
+
+
+def code_text(run: RunRecord) -> str:
+    """The state of the user's repository; empty where there is none."""
+    if run.code is None:
+        return ""
+    return f"commit {run.code.commit[:10]}{', with uncommitted changes: see code.diff' if run.code.dirty else ''}"
+
+
+def sources_text(run: RunRecord) -> str:
+    """The files that environment and policy are made of, with their hashes, the first dozen."""
+    shown = [f"`{name}` {digest[:8]}" for name, digest in list(run.sources.items())[:SOURCES]]
+    more = len(run.sources) - len(shown)
+    return ", ".join([*shown, *([f"{more} more in run.json"] if more else [])])
+
+
+def hashes(digests: Mapping[int, str | None]) -> str:
+    """Hashes by seed, shortened; one for all where they are equal."""
+    found = {seed: f"`{digest[:12]}…`" for seed, digest in digests.items() if digest}
+    if len(found) > 1 and len(set(found.values())) == 1:
+        return f"every seed: {next(iter(found.values()))}"
+    return ", ".join(f"seed {seed}: {digest}" for seed, digest in found.items())
+
+
+def changed_text(notebook: Notebook, run: RunRecord) -> str:
+    """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`."""
+    if run.replicates_of is not None:
+        elsewhere = notebook.readable(run.replicates_of) and notebook.run(run.replicates_of).preset != run.preset
+        return f"fresh seeds of {run.replicates_of}{f' on the preset {run.preset}' if elsewhere else ''}"
+    if run.parent is None:
+        given = notebook.overrides(run.run_id)
+        settings = ", ".join(f"{key.split('.', 1)[-1]} = {short(value)}" for key, value in given.items())
+        return " with ".join(filter(None, ("baseline" if run.arm == "baseline" else "preset", settings)))
+    changed = notebook.changes(run.run_id)
+    return ", ".join(f"{key.split('.', 1)[-1]} {short(old)} → {short(new)}" for key, (old, new) in changed.items())
+
+
+def score_text(notebook: Notebook, run: RunRecord, metric: str) -> str:
+    """A run's score as people read it, or its state."""
+    summary = notebook.summary(run.run_id)
+    if summary is None or metric not in summary.metrics:
+        return run.state.value
+    return f"{summary.metrics[metric].mean:.4g} (n={summary.metrics[metric].n})"
+
+
+def outcome_text(notebook: Notebook, run: RunRecord) -> str:
+    """What came of a run, in a line: its score and verdict, or why it has none."""
+    metric, _ = objective_of(run.objective, run.env_name)
+    if run.state is not RunState.FINISHED:
+        return f"{run.state}: {run.reason}"
+    verdict = notebook.verdict(run.run_id)
+    standing = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
+    return f"{metric} {score_text(notebook, run, metric)}, {standing}"
+
+
+def difference_text(effect: float, low: float | None, high: float | None) -> str:
+    """A difference with its 95 % interval, such as `+0.12 [+0.05, +0.19]`."""
+    span = "" if low is None or high is None else f" [{low:+.4g}, {high:+.4g}]"
+    return f"{effect:+.4g}{span}"
+
+
+def verdict_text(run: RunRecord, verdict: Verdict | None) -> str:
+    """A run's verdict in a line of Markdown: against whom, by how much, how that was found, and what follows."""
+    if verdict is None and run.state is RunState.FINISHED:
+        return "**Verdict: none on record.** runs/verdicts.jsonl has none of this run."
+    if verdict is None:
+        return f"**Verdict: none.** The run ended as {run.state} and has no score."
+    if verdict.verdict == "first":
+        return f"**Verdict: first of its kind.** It is the incumbent for {run.env_name}, {run.objective}, {run.preset}."
+    effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
+    confounds = f" Not like with like: {'; '.join(verdict.confounds)}." if verdict.confounds else ""
+    what = f"{verdict.metric} {effect}".strip()
+    screen = ""
+    if verdict.screen is not None and verdict.verdict != "better":  # that one is confirmed
+        then = "fresh seeds are to confirm it" if verdict.screen <= SCREEN else "it does not become incumbent"
+        sign = "≤" if verdict.screen <= SCREEN else ">"
+        screen = f" Screen: p = {verdict.screen:.3g} {sign} {SCREEN:g} (exact permutation, one-sided), so {then}."
+    return f"**Verdict: {verdict.verdict}** against {verdict.against}: {what} ({verdict.method}).{confounds}{screen}"
+
+
+def interval_text(metric: MetricSummary) -> str:
+    """The 95 % interval of a mean."""
+    if metric.low is None or metric.high is None:
+        return "n = 1"
+    return "all equal" if metric.low == metric.high else f"{number(metric.low)} to {number(metric.high)}"
+
+
+def device_text(run: RunRecord, results: Sequence[ReplicateResult]) -> str:
+    """Where a run was trained, and what it took."""
+    if not results:
+        return f"never started on {run.host}"
+    first, count = results[0], len(run.seeds)
+    parts = [
+        f"{first.device or 'unknown device'} on {run.host}",
+        f"{count} replicate{'s' if count > 1 else ''}",
+        f"{first.threads} thread{'s' if first.threads != 1 else ''} each",
+    ]
+    if peak := max(result.peak_memory_mib for result in results):
+        parts.append(f"{peak:,.0f} MiB of memory at most")
+    return ", ".join(parts)
+
+
+def evaluation_text(run: RunRecord, results: Sequence[ReplicateResult]) -> str:
+    """What a run was scored on, and on how much of it."""
+    passes = [evaluation for result in results for evaluation in result.evaluations if evaluation.actions == "sampled"]
+    if not passes:
+        return "none"
+    task, episodes = run.task, f"{min(e.episodes for e in passes):,}"
+    counts = [evaluation.per_slot for evaluation in passes if evaluation.per_slot is not None]
+    if counts:
+        what = f"{_span(counts)} complete episode{'s' if max(counts) != 1 else ''} of each of {task.slots} agents"
+        wanted = f" ({task.episodes} were wanted within {task.steps:,} steps)" if min(counts) < task.episodes else ""
+        text = f"{what} after training, sampled actions{wanted}; {episodes} or more a replicate"
+    else:
+        share = max(evaluation.unfinished_share for evaluation in passes)
+        text = (
+            f"{task.slots} agents × {_span([e.steps or task.steps for e in passes])} steps after training, sampled"
+            f" actions; {episodes} or more episodes a replicate; episodes cut off at the end weigh at most"
+            f" {100 * share:.1f} %"
+        )
+    missing = len(run.seeds) - len(passes)
+    return f"{text}; {missing} of {len(run.seeds)} replicates not evaluated" if missing else text
+
+
+def _span(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,0 +1,279 @@
+"""What a person sees while training: a panel that lives on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from lab.base.paths import Workspace
+from lab.base.text import plain
+from lab.space.presets import Measurement, StoredPreset, topology
+from lab.store.records import RunRecord
+from training.protocol import Progress
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LINE_SECONDS = 5.0
+NOTE_CHARS = 1000
+
+
+class _Replicates:
+    """The replicates of the run that trains, put together."""
+
+    def __init__(self, run: RunRecord) -> None:
+        self.run = run
+        self.latest: dict[int, Progress] = {}
+
+    def add(self, progress: Progress) -> None:
+        """Take in one replicate's progress."""
+        known = self.latest.get(progress.seed)
+        if progress.phase == "evaluate" and known is not None:
+            progress = progress.model_copy(update={"sps": known.sps, "score": known.score})
+        self.latest[progress.seed] = progress
+
+    @property
+    def total(self) -> int:
+        """Steps of all replicates."""
+        return max((p.total for p in self.latest.values()), default=0) * len(self.run.seeds)
+
+    @property
+    def steps(self) -> int:
+        """Steps done by all replicates."""
+        return sum(min(p.steps, p.total) for p in self.latest.values())
+
+    @property
+    def sps(self) -> float:
+        """Steps per second of all replicates that train."""
+        return sum(p.sps for p in self.latest.values() if p.phase == "train")
+
+    @property
+    def phase(self) -> str:
+        """Training until the last replicate is."""
+        return "train" if any(p.phase == "train" for p in self.latest.values()) else "evaluate"
+
+    def score(self, metric: str) -> str:
+        """The mean of the newest scores while training, such as `perf 0.81`."""
+        scores = [p.score for p in self.latest.values() if p.score is not None]
+        return f"{metric} {sum(scores) / len(scores):.3f}" if scores else f"{metric} …"
+
+    def eta(self) -> str:
+        """How long until the steps are done."""
+        if self.phase == "evaluate":
+            return "evaluating"
+        seconds = (self.total - self.steps) / self.sps if self.sps else 0
+        return f"ETA {int(seconds) // 60}:{int(seconds) % 60:02}" if self.sps else "ETA …"
+
+
+class SilentView:
+    """Shows nothing: standard output is for JSON."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def night(self, lines: list[tuple[str, str]]) -> None:
+        """Nothing."""
+
+    def training(self, run: RunRecord, what: str) -> None:
+        """Nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def trained(self, run: RunRecord, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class LineView:
+    """Plain lines, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._run: _Replicates | None = None
+        self._said = 0.0
+
+    def note(self, text: str) -> None:
+        """See `agent.session.journal.View`."""
+        sys.stdout.write(f"{plain(text, NOTE_CHARS)}\n")
+        sys.stdout.flush()
+
+    def night(self, lines: list[tuple[str, str]]) -> None:
+        """Nothing: 'autopilot status' says it."""
+
+    def training(self, run: RunRecord, what: str) -> None:
+        """See `agent.session.journal.View`."""
+        self._run, self._said = _Replicates(run), time.monotonic()
+        seeds = ", ".join(map(str, run.seeds))
+        self.note(f"{run.run_id}  {what}  (seeds {seeds})")
+
+    def progress(self, progress: Progress) -> None:
+        """See `agent.session.journal.View`."""
+        if self._run is None:
+            return
+        self._run.add(progress)
+        if time.monotonic() - self._said >= LINE_SECONDS:
+            self._said = time.monotonic()
+            run = self._run
+            share = 100 * run.steps / run.total if run.total else 0
+            metric = run.run.objective.partition(":")[0]
+            self.note(
+                f"  {share:3.0f} %  {run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M steps"
+                f"{f'  {run.sps / 1e3:.0f}K SPS in all' if run.sps else ''}"
+                f"  {run.score(metric)}  {run.eta()}"
+            )
+
+    def trained(self, run: RunRecord, text: str) -> None:
+        """See `agent.session.journal.View`."""
+        self._run = None
+        self.note(f"  {text}")
+
+    def close(self) -> None:
+        """See `agent.session.journal.View`."""
+
+
+class BarView:
+    """What has happened scrolls by; below it stands a panel: progress, incumbent, queue, budgets left, last theory."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(highlight=False)
+        self._run: _Replicates | None = None
+        self._lines: list[tuple[str, str]] = []
+        self._live = Live(console=self._console, get_renderable=self._panel, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def note(self, text: str) -> None:
+        """See `agent.session.journal.View`."""
+        self._console.print(f"[dim]·[/dim] {_escape(text)}")
+
+    def night(self, lines: list[tuple[str, str]]) -> None:
+        """See `agent.session.journal.View`."""
+        self._lines = lines
+
+    def training(self, run: RunRecord, what: str) -> None:
+        """See `agent.session.journal.View`."""
+        self._console.print(
+            f"[bold]{_escape(what)}[/bold]  [dim]{run.run_id}, seeds {', '.join(map(str, run.seeds))}[/dim]"
+        )
+        self._run = _Replicates(run)
+
+    def progress(self, progress: Progress) -> None:
+        """See `agent.session.journal.View`."""
+        if self._run is not None:
+            self._run.add(progress)
+
+    def trained(self, run: RunRecord, text: str) -> None:
+        """See `agent.session.journal.View`."""
+        self._run = None
+        color = "green" if run.state == "finished" else "red"
+        self._console.print(f"  [{color}]●[/{color}] {_escape(text)}")
+
+    def close(self) -> None:
+        """Take the panel off the terminal."""
+        self._run = None
+        self._live.stop()
+
+    def _panel(self) -> "RenderableType":
+        """What stands below, as it is now."""
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 1), expand=True)
+        grid.add_column(style="dim", width=9)
+        grid.add_column(ratio=1)
+        if self._run is not None:
+            grid.add_row("training", self._bar(self._run))
+        for label, text in self._lines:
+            grid.add_row(label, Text(plain(text, NOTE_CHARS), no_wrap=True, overflow="ellipsis"))
+        return grid
+
+    @staticmethod
+    def _bar(run: _Replicates) -> "RenderableType":
+        from rich.columns import Columns
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        metric = run.run.objective.partition(":")[0]
+        steps = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M"
+        text = f"{steps}  {run.sps / 1e3:.0f}K SPS in all  {run.score(metric)}  {run.eta()}"
+        share = f"{100 * run.steps / run.total:3.0f} %" if run.total else "starting"
+        bar = ProgressBar(total=run.total or 1, completed=run.steps, width=20)
+        return Columns([bar, Text(share), Text(text)], padding=(0, 1))
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(plain(text, NOTE_CHARS))
+
+
+def make_view() -> LineView | BarView:
+    """A bar on a terminal, lines elsewhere."""
+    return BarView() if sys.stdout.isatty() else LineView()
+
+
+class MeasurementTable:
+    """The table of a probe, as it grows; silent where standard output is for JSON."""
+
+    def __init__(self, *, silent: bool) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.table import Table
+
+        self._table = Table(box=None, pad_edge=False)
+        for column, justify in (("topology", "left"), ("threads", "right"), ("at once", "right"), ("batch", "right"),
+                                ("SPS in all", "right"), ("against the ini", "right")):  # fmt: skip
+            self._table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's own words
+        self._console = Console(quiet=silent, width=None if sys.stdout.isatty() else 140)
+        self._live = Live(self._table, console=self._console, auto_refresh=False)
+
+    def __enter__(self) -> "MeasurementTable":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+        if not self._console.is_terminal:  # where nothing can be drawn over, the last row ends without a line break
+            self._console.print()
+
+    def add(self, what: str, found: Measurement, ini: Measurement | None) -> None:
+        """One more row.
+
+        Args:
+            what: what it is of, where its topology does not say it all.
+            found: the measurement.
+            ini: what it is compared with, PufferLib's own.
+        """
+        ratio = f"{found.sps / ini.sps:.1f}×" if ini else ""
+        name = f"{what}: {topology(found)}" if what else topology(found)
+        self._table.add_row(
+            name, str(found.threads), str(found.at_once), f"{found.batch_size:,}", f"{found.sps:,.0f}", ratio
+        )
+        self._live.refresh()
+
+    def note(self, text: str) -> None:
+        """Say what goes on."""
+        self._console.print(plain(text, NOTE_CHARS), highlight=False, markup=False)
+
+
+def print_preset(workspace: Workspace, found: StoredPreset) -> None:
+    """What a probe came to."""
+    from rich.console import Console
+
+    console = Console()
+    lines = [f"fastest: {topology(found.best)}, {found.best.threads} thread(s), {found.best.at_once} at once:"
+             f" {found.best.sps:,.0f} steps per second in all"]  # fmt: skip
+    if found.ini:
+        lines[0] += f", {found.best.sps / found.ini.sps:.1f} times PufferLib's ini ({found.ini.sps:,.0f})"
+    if found.verdict:
+        start, probed = found.runs
+        lines.append(f"score at equal steps: {found.verdict} (run {probed} against {start})")
+    path = workspace.preset(found.name, found.env_name)
+    lines.append(
+        f"kept as preset {found.name!r} in {path}: autopilot start --env {found.env_name} --preset {found.name}"
+    )
+    for line in lines:
+        console.print(plain(line, NOTE_CHARS), highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,184 @@
+"""A run's pictures: what is drawn beside its report, and what the report calls them.
+
+All show what was there when the run ended, so they are the same whenever they are made.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.judge.predictions import scored_predictions
+from lab.space.config import Config, telling
+from lab.space.environments import logged_as, objective_of
+from lab.space.parameters import BOOKKEEPING, PARAMETERS, Scale
+from lab.store.curves import run_curves
+from lab.store.index import Row, of_group
+from lab.store.notebook import Notebook
+from lab.store.questions import OWN, Questions
+from lab.store.records import RunRecord, RunState
+from report import plots
+from report.plots import Band, Point
+
+SCORED = f"goodness IS NOT NULL AND NOT legacy AND {OWN}"
+SHOWN = 100
+"""Runs in a picture, at most; the latest ones."""
+KEYS = 3
+"""Changed parameters that get a panel, and metrics that were predicted."""
+FORETOLD = 12
+"""Earlier predictions that this run's is shown beside."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One that is to be drawn."""
+
+    name: str
+    """Path below the run's folder."""
+    title: str
+    draw: Callable[[Path], None]
+
+
+def compared_with(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
+    """What a run is compared with, each once: its parent, and the incumbent of when it ended."""
+    verdict = notebook.verdict(run.run_id)
+    found: list[tuple[str, str | None]] = [("parent", run.parent)] if run.parent else []
+    if verdict and verdict.against and verdict.against != run.parent:
+        found.append(("incumbent", verdict.against))
+    elif verdict and verdict.against:
+        found = [("parent (incumbent)", run.parent)]
+    return [(name, other) for name, other in found if other and notebook.readable(other) and notebook.summary(other)]
+
+
+def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:
+    """Those of a run that there is something to draw for, by kind: `curves`, `parameters`, `predictions`, `best`."""
+    others, scored = compared_with(notebook, run), _scored(notebook, run)
+    found = {
+        "curves": _learning_curves(notebook, run, others),
+        "parameters": _parameters(notebook, run, others, scored),
+        "predictions": _predictions(notebook, run),
+        "best": _best_so_far(notebook, run, scored),
+    }
+    return {kind: picture for kind, picture in found.items() if picture is not None}
+
+
+def _learning_curves(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]]) -> Picture | None:
+    """The objective while training, with what the run is compared with."""
+    if notebook.summary(run.run_id) is None and run.state is not RunState.PRUNED:
+        return None
+    source, bands = objective_bands(notebook, [("this run", run.run_id), *others])
+    if not any(band.curves for band in bands):
+        return None
+    what = f"{source} while training"
+    return Picture(
+        "plots/learning_curves.png",
+        f"Learning curves: {what}, mean and range of the replicates",
+        lambda path: plots.learning_curves(path, bands, what),
+    )
+
+
+def objective_bands(notebook: Notebook, labelled: list[tuple[str, str]]) -> tuple[str, list[Band]]:
+    """What the environment logs of the objective while it trains, and each run's curves of that, one a replicate.
+
+    Args:
+        notebook: where the runs are.
+        labelled: what to call each, and its id; at least one, all of one environment and objective.
+    """
+    first = notebook.run(labelled[0][1])
+    metric, _ = objective_of(first.objective, first.env_name)
+    name, bands = logged_as(metric, first.env_name), list[Band]()
+    for label, run_id in labelled:
+        curves = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
+        bands.append(Band(label, [seed[name] for seed in curves.values() if name in seed]))
+    return name.partition("/")[2], bands
+
+
+def _parameters(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]], scored: list[Row]) -> Picture | None:
+    """The score against each parameter that the run changed."""
+    keys = [key for key in notebook.changes(run.run_id) if key not in BOOKKEEPING][:KEYS]
+    if not keys:
+        return None
+    metric, _ = objective_of(run.objective, run.env_name)
+    roles = {run_id: role for role, run_id in others}
+    rows = {row.run_id: row for row in scored} | {
+        row.run_id: row for name in roles for row in notebook.index.rows("runs.run_id = ?", (name,))
+    }
+    configs = Questions(notebook.index).configs_of([*rows, run.run_id])
+    mine, scales = configs[run.run_id], {parameter.key: parameter.scale for parameter in PARAMETERS}
+    panels = []
+    for key in keys:
+        points = [
+            Point(_shown(configs[name], key), row.values, roles.get(name, ""), _alone(configs[name], mine, key))
+            for name, row in rows.items()
+            if name != run.run_id and name in configs
+        ]
+        values = rows[run.run_id].values if run.run_id in rows else ()
+        points.append(Point(_shown(mine, key), values, "this run"))
+        if any(isinstance(point.x, str) for point in points):
+            points = [Point(str(point.x), point.values, point.role, point.alone) for point in points]
+        panels.append((key, scales.get(key, Scale.LINEAR), points))
+    if not any(point.values for _, _, points in panels for point in points):
+        return None
+    return Picture(
+        "plots/parameters.png",
+        f"{metric} against {' and '.join(key.split('.', 1)[-1] for key in keys)}, of all runs so far",
+        lambda path: plots.score_against(path, panels, metric),
+    )
+
+
+def _predictions(notebook: Notebook, run: RunRecord) -> Picture | None:
+    """What was predicted of the run and what came, after earlier predictions of the same metrics."""
+    scored = scored_predictions(notebook.workspace)
+    mine = [one for one in scored if one.run_id == run.run_id]
+    if not mine:
+        return None
+    earlier = [one for one in scored if one.group == run.group and one.run_id != run.run_id and one.time < mine[0].time]
+    panels = [
+        (one.metric, [*[other for other in earlier if other.metric == one.metric][-FORETOLD:], one])
+        for one in mine[:KEYS]
+    ]
+    return Picture(
+        "plots/predictions.png",
+        "Predictions and what came of them, this run's last",
+        lambda path: plots.predictions(path, panels),
+    )
+
+
+def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture | None:
+    """Every run's score up to this one, and the best mean so far; nothing for a single run."""
+    metric, direction = objective_of(run.objective, run.env_name)
+    if len(rows) < 2:
+        return None
+    where, values = of_group(run.group)
+    (count, best), *_ = notebook.index.ask(
+        f"SELECT COUNT(*), MAX(goodness) FROM runs WHERE {where} AND {SCORED} AND created < ?",  # noqa: S608
+        (*values, rows[0].created),
+    )
+    scores = [(row.run_id, float(row.score or 0.0), row.low, row.high) for row in rows]
+    before = None if best is None else float(best) if direction == "max" else -float(best)
+    return Picture(
+        "plots/best_so_far.png",
+        f"Best {metric} so far, run by run",
+        lambda path: plots.best_so_far(
+            path, scores, metric, max if direction == "max" else min, first=count + 1, before=before
+        ),
+    )
+
+
+def _scored(notebook: Notebook, run: RunRecord) -> list[Row]:
+    """The latest runs of a run's group up to itself that have a score, oldest first; no imported ones."""
+    where, values = of_group(run.group)
+    where = f"{where} AND {SCORED} AND created <= ?"
+    rows = notebook.index.rows(
+        where, (*values, run.created.timestamp()), order="created DESC, runs.run_id DESC", limit=SHOWN
+    )
+    return rows[::-1]
+
+
+def _shown(config: Config, key: str) -> float | str:
+    value = config.get(key)
+    return str(value) if isinstance(value, (bool, str)) or value is None else float(value)
+
+
+def _alone(config: Config, other: Config, key: str) -> bool:
+    """Two configs differ in nothing but one key and bookkeeping."""
+    return telling(config, other).keys() <= {key}

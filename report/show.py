@@ -1,0 +1,261 @@
+"""Lists and single things for the terminal, and the same as JSON: both come from one place each."""
+
+import json
+import re
+import sys
+from typing import Any
+
+from lab.base.paths import Workspace
+from lab.base.text import plain, short
+from lab.base.values import storable
+from lab.claims.checking import MARKS, Checked
+from lab.space.environments import objective_of
+from lab.space.inventory import Environment
+from lab.space.validate import space_of
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.questions import Questions
+from lab.store.records import Confirmation, Proposal, ReplicateResult, RunRecord
+from report.confirmations import became_text
+from report.facts import (
+    changed_text,
+    code_text,
+    device_text,
+    difference_text,
+    evaluation_text,
+    facts,
+    score_text,
+    verdict_text,
+)
+
+LINE = 6
+"""Relatives that are named."""
+
+
+def say_where(workspace: Workspace) -> None:
+    """Name the workspace before something is done there: which one it is depends on where the command was given."""
+    sys.stdout.write(f"workspace {plain(str(workspace.root), 1000)}\n")
+    sys.stdout.flush()
+
+
+def emit_json(value: Any) -> None:
+    """Print a value as JSON."""
+    sys.stdout.write(json.dumps(storable(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
+    """One line of `autopilot runs`."""
+    metric, _ = objective_of(run.objective, run.env_name)
+    summary, verdict = notebook.summary(run.run_id), notebook.standing(run.run_id)
+    score = summary.metrics[metric].model_dump() if summary and metric in summary.metrics else None
+    return {
+        "run_id": run.run_id,
+        "state": "interrupted" if notebook.interrupted(run) else run.state.value,
+        "env_name": run.env_name,
+        "preset": run.preset,
+        "objective": run.objective,
+        "arm": run.arm,
+        "parent": run.parent,
+        "session": run.session,
+        "seeds": list(run.seeds),
+        "changed": changed_text(notebook, run),
+        "score": score,
+        "verdict": verdict.verdict if verdict else None,
+        "incumbent": notebook.incumbent(run.group) == run.run_id,
+        "reason": run.reason,
+    }
+
+
+def proposal_row(proposal: Proposal) -> dict[str, Any]:
+    """One line of `autopilot proposals`, and everything about it."""
+    return {**proposal.model_dump(mode="json"), "state": proposal.state.value, "changes": proposal.changes}
+
+
+def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
+    """Print runs as a table."""
+    from rich.text import Text
+
+    table = _table("run", "state", "env", "changed", "score", "verdict")
+    rows = [run_row(notebook, run) for run in runs]
+    for run, row in zip(runs, rows, strict=True):
+        metric, _ = objective_of(run.objective, run.env_name)
+        verdict = f"{row['verdict'] or ''}{' *' if row['incumbent'] else ''}"
+        score = f"{metric} {score_text(notebook, run, metric)}" if row["score"] else ""
+        env = f"{run.env_name.removeprefix('puffer_')} {run.preset}"
+        table.add_row(*(Text(cell) for cell in (run.run_id, row["state"], env, row["changed"], score, verdict)))
+    say(table)
+    if any(row["incumbent"] for row in rows):
+        say("* incumbent")
+    for name, why in notebook.damaged.items():
+        say(f"passed over: {name}: {why}")
+
+
+def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
+    """Print proposals as a table."""
+    from rich.text import Text
+
+    table = _table("proposal", "state", "by", "changes", "why")
+    for proposal in shown:
+        last = proposal.decisions[-1]
+        why = f"{last.who}: {last.why}" if last.why else last.who
+        table.add_row(
+            *(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, proposal.changes, why))
+        )
+    say(table)
+    for name, why in proposals.damaged.items():
+        say(f"passed over: {name}: {why}")
+
+
+def show_run(notebook: Notebook, run: RunRecord) -> None:
+    """Print one run: record, metrics, files."""
+    from rich.text import Text
+
+    row = run_row(notebook, run)
+    head = (
+        "state",
+        "env_name",
+        "preset",
+        "objective",
+        "arm",
+        "parent",
+        "session",
+        "seeds",
+        "changed",
+        "reason",
+    )
+    for key in head:
+        if row[key] not in (None, ""):
+            say(f"{key:13} {row[key]}")
+    for label, text in _details(notebook, run):
+        say(f"{label:13} {text}")
+    summary = notebook.summary(run.run_id)
+    if summary:
+        table = _table("metric", "mean", "low", "high", "n")
+        for name, metric in summary.metrics.items():
+            cells = (plain(name, 60), metric.mean, metric.low, metric.high, metric.n)
+            table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
+        say(table)
+    say(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
+
+
+def print_comparison(found: dict[str, Any]) -> None:
+    """Print what `report.comparing.compared` says of two runs."""
+    from rich.text import Text
+
+    effect = "" if found["effect"] is None else difference_text(found["effect"], found["low"], found["high"])
+    say(f"{found['run_id']} against {found['against']}")
+    say(f"{'verdict':13} {found['verdict']}: {found['metric']} {effect} ({found['method']})")
+    for confound in found["confounds"]:
+        say(f"{'confounded':13} {confound}")
+    if "caution" in found:
+        say(f"{'caution':13} {found['caution']}")
+    changed = [f"{key} {short(old)} → {short(new)}" for key, (old, new) in found["changed"].items()]
+    say(f"{'changed':13} {', '.join(changed) or 'nothing but the seeds'}")
+    table = _table("metric", "run", "against")
+    for name, means in found["means"].items():
+        table.add_row(*(Text(cell) for cell in (plain(name, 60), short(means["run"]), short(means["against"]))))
+    say(table)
+
+
+def print_checked(found: Checked) -> None:
+    """The claims of a report, those that are wrong first, then the causes in doubt."""
+    order = {"contradicted": 0, "unsupported": 1, "verified": 2}
+    table = _table("", "section", "claim", "the record")
+    for claim in sorted(found.claims, key=lambda claim: order[claim.status]):
+        sign = {"verified": "✓", "contradicted": "✗", "unsupported": "?"}[claim.status]
+        table.add_row(sign, claim.section, plain(claim.quote, 80), plain(claim.evidence, 160))
+    say(table)
+    for cause in found.causes:
+        if cause.marks:
+            why = "; ".join(MARKS[mark] for mark in cause.marks)
+            sys.stdout.write(f'\na cause that can\'t be told from others: "{plain(cause.quote, 200)}": {why}\n')
+    counts = ", ".join(f"{found.count(status)} {status}" for status in ("verified", "contradicted", "unsupported"))
+    sys.stdout.write(f"\n{counts}\n")
+
+
+def print_confirmation(found: Confirmation) -> None:
+    """Print what a confirmation came to."""
+    say(f"{found.candidate} {became_text(found)}: {found.why}")
+    say(f"laid down beforehand: level {found.level:.3g}, smallest effect that matters {found.min_effect:.4g}")
+    if found.effect is not None:
+        say(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
+
+
+def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
+    """What else there is to know of a run: label and text, only where there is something to say."""
+    found: list[tuple[str, str]] = []
+    questions = Questions(notebook.index)
+    if len(above := questions.lineage(run.run_id)) > 2:
+        found.append(
+            ("lineage", " ← ".join(row.run_id for row in above[:LINE]) + (" ← …" if len(above) > LINE else ""))
+        )
+    if children := questions.children(run.run_id):
+        more = f" and {len(children) - LINE} more" if len(children) > LINE else ""
+        found.append(("children", ", ".join(row.run_id for row in children[:LINE]) + more))
+    found += [("flag", flag) for flag in run.flags]
+    if verdict := notebook.standing(run.run_id):
+        found.append(("verdict", verdict_text(run, verdict).replace("**", "")))
+    results, damaged = notebook.read_results(run)
+    found += [("damaged", why) for why in damaged]
+    return [*found, *particulars(notebook, run, results)]
+
+
+def particulars(notebook: Notebook, run: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:
+    """What is particular about a run and where it was trained: label and text, only where there is something to say."""
+    found: list[tuple[str, str]] = []
+    for line in facts(run, notebook.config(run.run_id), results):
+        label, _, text = line.partition(": ")
+        found.append((label.lower(), text))
+    if any(result.evaluations for result in results):
+        found.append(("evaluation", evaluation_text(run, results)))
+    if results:
+        found.append(("trained on", device_text(run, results)))
+    if run.code:
+        found.append(("code", code_text(run)))
+    if run.sources:
+        found.append(("sources", f"{len(run.sources)} file{'s' if len(run.sources) > 1 else ''}, hashed in run.json"))
+    return found
+
+
+def print_space(environment: Environment) -> None:
+    """Print the search space of an environment."""
+    from rich.text import Text
+
+    table = _table("key", "range", "scale", "who", "what it does")
+    for key, parameter in space_of(environment).items():
+        who = "proposable" if parameter.proposable else "person only"
+        table.add_row(*(Text(cell) for cell in (key, parameter.range, parameter.scale.value, who, parameter.doc)))
+    say(table)
+    if elsewhere := sorted(set(environment.limits) - set(space_of(environment))):
+        say(f"[space] in autopilot.toml limits no key of this environment with {', '.join(elsewhere)}")
+
+
+def print_markdown(text: str) -> None:
+    """Print a report or digest, without what would command a terminal: rendered on one, as it is elsewhere."""
+    text = plain(text, 1_000_000)
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(re.sub(r"!\[([^\]]*)\]\(([^)]*)\)", r"\1: \2", text)))  # a terminal shows no pictures
+    else:
+        sys.stdout.write(text)
+
+
+def _table(*columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def say(what: Any) -> None:
+    """Print a text, harmless and without breaking its lines, or something of rich's."""
+    from rich.console import Console
+    from rich.text import Text
+
+    width = None if sys.stdout.isatty() else 200
+    console = Console(highlight=False, width=width, soft_wrap=isinstance(what, str))
+    console.print(Text(plain(what, 10_000)) if isinstance(what, str) else what)

@@ -1,0 +1,101 @@
+"""How a session stands, in a few lines: the same for the live view, `status` and whoever asks."""
+
+from typing import TYPE_CHECKING, Any
+
+from lab.base.files import last_line
+from lab.base.text import lasting, plain
+from lab.space.environments import logged_as, metrics_of, objective_of
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import Group, ProposalState, SessionRecord
+from report.facts import changed_text, score_text
+
+if TYPE_CHECKING:
+    from agent.session.session import Session
+
+THEORY = 160
+"""Characters of the last theory."""
+
+
+def standing(session: "Session") -> list[tuple[str, str]]:
+    """Of a session at work: label and text."""
+    return standing_of(session.notebook, session.proposals, session.record, session.budget.seconds)
+
+
+def standing_of(
+    notebook: Notebook, proposals: Proposals, record: SessionRecord, seconds: float
+) -> list[tuple[str, str]]:
+    """Incumbent, queue, budgets left and last theory of a session: label and text.
+
+    Args:
+        notebook: where its runs are.
+        proposals: the queue.
+        record: the session.
+        seconds: that it has worked so far.
+    """
+    group = record.group
+    lines = [("incumbent", _incumbent(notebook, group)), ("queue", _queue(proposals, group))]
+    lines.append(("left", _left(notebook, record, seconds)))
+    theories = [p for p in proposals.all() if p.group == group and p.theory]
+    if theories:
+        lines.append(("theory", f"{theories[-1].arm}: {plain(' '.join(theories[-1].theory.split()), THEORY)}"))
+    return lines
+
+
+def training_of(notebook: Notebook, session: str) -> dict[str, Any] | None:
+    """The run of a session that trains: what it changes, steps done of all, its score so far; None while none does."""
+    running = notebook.index.records("session = ? AND state = 'running'", (session,))
+    if not running:
+        return None
+    run = running[0]
+    total = int(notebook.config(run.run_id).train["total_timesteps"] or 0)
+    metric, _ = objective_of(run.objective, run.env_name)
+    known, steps, scores, speed = metrics_of(run.env_name).get(metric), 0, [], 0.0
+    for seed in run.seeds:
+        paths = notebook.workspace.run(run.run_id).seed(seed)
+        line = last_line(paths.metrics_live) or {}
+        steps += min(total, int(line.get("agent_steps", 0)))
+        speed += 0.0 if paths.result.exists() else float(line.get("SPS", 0.0))
+        raw = line.get(logged_as(metric, run.env_name))
+        scores += [raw * (known.scale if known else 1.0)] if isinstance(raw, (int, float)) else []
+    return {
+        "run_id": run.run_id,
+        "changed": changed_text(notebook, run),
+        "since": run.started.isoformat() if run.started else None,
+        "steps": steps,
+        "total_steps": total * len(run.seeds),
+        "sps": speed,
+        "metric": metric,
+        "score": sum(scores) / len(scores) if scores else None,
+    }
+
+
+def _incumbent(notebook: Notebook, group: Group) -> str:
+    name = notebook.incumbent(group)
+    if name is None:
+        return "none yet"
+    metric, _ = objective_of(group.objective, group.env_name)
+    run = notebook.run(name)
+    return f"{metric} {score_text(notebook, run, metric)}, {name} ({changed_text(notebook, run)})"
+
+
+def _queue(proposals: Proposals, group: Group) -> str:
+    wanted = {ProposalState.APPROVED: "approved", ProposalState.STAGED: "staged"}
+    found = []
+    for proposal in proposals.all():
+        if proposal.group == group and proposal.state in wanted:
+            changes = ", ".join(f"{key.partition('.')[2]} = {value}" for key, value in proposal.overrides.items())
+            found.append(f"{changes} ({wanted[proposal.state]})")
+    return "; ".join(found) or "empty"
+
+
+def _left(notebook: Notebook, record: SessionRecord, seconds: float) -> str:
+    limits, spent = record.budgets, record.spent
+    runs = len(notebook.index.ask("SELECT 1 FROM runs WHERE session = ?", (record.session_id,)))
+    parts = [
+        lasting(max(0.0, limits.hours * 3600 - seconds)) if limits.hours else "",
+        f"{max(0, limits.max_runs - runs)} of {limits.max_runs} runs" if limits.max_runs else "",
+        f"{max(0, limits.max_tokens - spent.tokens):,} tokens" if limits.max_tokens else "",
+        f"${max(0.0, limits.max_dollars - spent.dollars):.2f}" if limits.max_dollars else "",
+    ]
+    return ", ".join(filter(None, parts)) or "no limit"

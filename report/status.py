@@ -1,0 +1,82 @@
+"""`autopilot status`: what goes on, how far it is, what waits for a decision."""
+
+from typing import Any
+
+from lab.base.errors import Damaged
+from lab.base.files import last_line, read_model
+from lab.base.paths import is_id
+from lab.base.text import lasting, number
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import ProposalState, SessionRecord
+from lab.store.sole import holder
+from report.show import proposal_row, say
+from report.standing import standing_of, training_of
+
+
+def status(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
+    """What goes on: the running session if there is one, else the latest; how far it is; what waits."""
+    workspace = notebook.workspace
+    running = holder(workspace)
+    sessions = sorted(path.name for path in workspace.sessions.iterdir()) if workspace.sessions.is_dir() else []
+    name = running["session"] if running else (sessions[-1] if sessions else None)
+    found: dict[str, Any] = {"running": running, "session": None, "last_event": None, "training": None, "standing": {}}
+    if name and is_id(name):  # else 'autopilot confirm' is at work
+        paths = workspace.session(name)
+        found["last_event"] = last_line(paths.events)
+        found["training"] = training_of(notebook, name) if running else None
+        try:
+            record = read_model(paths.session, SessionRecord)
+            found["session"] = record.model_dump(mode="json")
+            found["standing"] = dict(standing_of(notebook, proposals, record, record.spent.seconds))
+        except (Damaged, FileNotFoundError) as error:
+            found["damaged"] = f"session {name} can't be read: {error}"
+    states = [run.state.value for run in notebook.runs(session=name)] if name else []
+    found["runs"] = {state: states.count(state) for state in sorted(set(states))}
+    live = [p for p in proposals.all() if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
+    found["waiting"] = [proposal_row(proposal) for proposal in live]
+    return found
+
+
+def print_status(found: dict[str, Any]) -> None:
+    """Print what `status` found."""
+    session, running = found["session"], found["running"]
+    if "damaged" in found:
+        say(found["damaged"])
+    elif session is None and running:
+        say(f"'autopilot {running['session']}' is running: process {running['pid']}, since {running['since']}")
+    elif session is None:
+        say("no session yet: 'autopilot start' begins one")
+    if session is None:
+        return
+    if running:
+        how = f"running: process {running['pid']}, since {running['since']}, for {running['age'] or 'a moment'}"
+    else:
+        how = f"ended: {session['ended_because']}" if session["ended"] else "interrupted: 'autopilot resume' goes on"
+    say(f"session    {session['session_id']} ({how})")
+    say(f"on         {session['env_name']}, {session['preset']}, {session['objective']}, model {session['model']}")
+    say(f"runs       {', '.join(f'{count} {state}' for state, count in found['runs'].items()) or 'none'}")
+    if found["training"]:
+        say(f"training   {_training(found['training'])}")
+    for label, text in found["standing"].items():
+        say(f"{label:10} {text}")
+    spent = session["spent"]
+    dollars = f", ${spent['dollars']:.2f}" if spent["dollars"] else ""
+    busy = 100 * spent["training"] / spent["seconds"] if spent["seconds"] else 0.0
+    say(
+        f"spent      {lasting(spent['seconds'])}, the trainer busy for {busy:.0f} % of it; {spent['tokens']:,}"
+        f" tokens{dollars}"
+    )
+    if found["last_event"]:
+        event = {key: value for key, value in found["last_event"].items() if key not in ("time", "event") and value}
+        told = " ".join(f"{key} {value}" for key, value in event.items())
+        say(f"last       {found['last_event']['event']} {told} at {found['last_event']['time'][:19]} UTC")
+    for proposal in found["waiting"]:
+        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['changes']}")
+
+
+def _training(run: dict[str, Any]) -> str:
+    share = 100 * run["steps"] / run["total_steps"] if run["total_steps"] else 0
+    score = "" if run["score"] is None else f", {run['metric']} {number(run['score'])} while it trains"
+    speed = f", {run['sps'] / 1e3:,.0f}K SPS in all" if run["sps"] else ""
+    return f"{run['run_id']} ({run['changed']}): {share:.0f} % of {run['total_steps']:,} steps{speed}{score}"

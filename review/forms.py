@@ -1,0 +1,119 @@
+"""Routes that change something: a person approves, rejects or edits a proposal.
+
+Each form names the version of the proposal that it was made for, so that nobody decides on what they have not seen, and
+carries a token of our own page.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse, Response
+
+from cli.options import assignments
+from lab.base.errors import InvalidInput, refused
+from lab.base.text import plain
+from lab.store.proposals import require_seen
+from lab.store.records import Proposal
+from review import decisions
+from review.app import Page
+from review.waiting import seen as shown
+
+FIELDS = 100
+"""Of a form, at most."""
+VALUE = "value."
+"""Begins the name of a field that holds a key's new value."""
+
+
+def deciding(page: Page) -> APIRouter:
+    """What a person can do to a proposal."""
+    routes, notebook, proposals = APIRouter(prefix="/proposals"), page.notebook, page.proposals
+
+    async def form_of(request: Request) -> dict[str, str]:
+        form = await request.form(max_files=0, max_fields=FIELDS)
+        found = {name: value for name, value in form.items() if isinstance(value, str)}
+        if not page.guard.signed(request, found.get("csrf", "")):
+            raise InvalidInput("this form is not of this page, or the page was started again: load it once more")
+        return found
+
+    def as_seen(proposal_id: str, form: Mapping[str, str]) -> Proposal:
+        proposal = proposals.get(proposal_id)
+        require_seen(proposal, form.get("version", ""))
+        return proposal
+
+    async def decide(request: Request, proposal_id: str, do: Callable[[Mapping[str, str]], str]) -> Response:
+        form = await form_of(request)
+        try:
+            to = await run_in_threadpool(do, form)
+        except InvalidInput as error:
+            return await run_in_threadpool(again, request, proposal_id, form, str(error))
+        return RedirectResponse(f"/proposals/{to}", status_code=303)
+
+    def again(request: Request, proposal_id: str, form: Mapping[str, str], error: str) -> Response:
+        proposal = proposals.get(proposal_id)
+        waiting = shown(proposal, notebook, page.inventory_of(proposal.env_name))
+        return page.render(request, "proposal.html.j2", 409, waiting=waiting, error=plain(error, 4000), given=form)
+
+    @routes.post("/{proposal_id}/approve")
+    async def _approve(request: Request, proposal_id: str) -> Response:
+        def do(form: Mapping[str, str]) -> str:
+            proposal = as_seen(proposal_id, form)
+            decisions.approve(proposals, notebook, page.inventory_of(proposal.env_name), proposal, page.who)
+            return proposal_id
+
+        return await decide(request, proposal_id, do)
+
+    @routes.post("/{proposal_id}/reject")
+    async def _reject(request: Request, proposal_id: str) -> Response:
+        def do(form: Mapping[str, str]) -> str:
+            decisions.reject(proposals, as_seen(proposal_id, form), page.who, form.get("why", ""))
+            return proposal_id
+
+        return await decide(request, proposal_id, do)
+
+    @routes.post("/{proposal_id}/edit")
+    async def _edit(request: Request, proposal_id: str) -> Response:
+        def do(form: Mapping[str, str]) -> str:
+            proposal = as_seen(proposal_id, form)
+            inventory = page.inventory_of(proposal.env_name)
+            new = decisions.edit(proposals, notebook, inventory, proposal, changes_of(proposal, form), page.who)
+            if "approve" in form:
+                decisions.approve(proposals, notebook, inventory, new, page.who)
+            return new.proposal_id
+
+        return await decide(request, proposal_id, do)
+
+    @routes.post("/{proposal_id}/check")
+    async def _check(request: Request, proposal_id: str) -> Response:
+        form = await form_of(request)
+
+        def look() -> Response:
+            try:
+                proposal = as_seen(proposal_id, form)
+                inventory = page.inventory_of(proposal.env_name)
+                new = decisions.edited(notebook, inventory, proposal, changes_of(proposal, form), page.who)
+            except InvalidInput as error:
+                problems = [str(problem) for problem in error.problems] or [str(error)]
+                return page.render(request, "checked.html.j2", problems=problems, new=None)
+            return page.render(request, "checked.html.j2", problems=[], new=shown(new, notebook, inventory))
+
+        return await run_in_threadpool(look)
+
+    return routes
+
+
+def changes_of(proposal: Proposal, form: Mapping[str, str]) -> dict[str, Any]:
+    """What a form changes of a proposal: the fields with other values than it has, and lines of KEY=VALUE.
+
+    Raises:
+        InvalidInput: a line is not KEY=VALUE.
+    """
+    lines = [f"{name.removeprefix(VALUE)}={text}" for name, text in form.items() if name.startswith(VALUE)]
+    lines += [line for line in form.get("more", "").splitlines() if line.strip()]
+    for key in assignments(lines):
+        given_to_it = {text for line in lines for name, _, text in [line.partition("=")] if name.strip() == key}
+        if len(given_to_it) > 1:
+            raise refused(key, " and ".join(sorted(given_to_it)), "is given more than once", "one value")
+    given = assignments(lines)
+    return {key: value for key, value in given.items() if proposal.overrides.get(key) != value}

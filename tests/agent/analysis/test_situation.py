@@ -1,0 +1,94 @@
+"""What a model is told first: word for word, from the record alone, and no longer after a thousand runs."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.analysis.analyst import Analyst
+from agent.analysis.briefing import opening_of, situation_of
+from agent.model.offline import OfflineResearcher
+from benchmarks.ten_thousand import generate
+from lab.base.paths import Workspace
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import ProposalState, RunState
+from report.templates import render
+from tests.conftest import RunMaker
+
+SNAPSHOTS = Path(__file__).resolve().parents[2] / "data" / "prompts"
+FULL: dict[str, Any] = {
+    "env_name": "puffer_cartpole", "preset": "quick", "objective": "perf:max", "run_id": "2026-01-02T030405Z-aaaa",
+    "state": "finished", "arm": "gpt-5", "incumbent": "2026-01-02T020000Z-bbbb", "noise": [0.0213, 8],
+    "foretold": "3 predictions, 2 within the interval; skill against 'no change, give or take the noise' -0.12",
+    "predicted": [{"metric": "perf", "low": 0.9, "high": 0.98, "coverage": 0.8, "came": 0.871, "score": 0.37,
+                   "reference": 0.11},
+                  {"metric": "nonsense", "low": 1.0, "high": 2.0, "coverage": 0.5, "came": None}],
+    "runs": [{"run": "2026-01-02T020000Z-bbbb", "changed": "baseline", "score": "perf 0.9 (n=5)", "verdict": "first"},
+             {"run": "2026-01-02T030405Z-aaaa", "changed": "gamma 0.95 → 0.9", "score": "perf 0.871 (n=3)",
+              "verdict": None}],
+    "runs_in_all": 12345,
+    "lessons": [{"key": "train.gamma", "direction": "down", "effect": -0.0291, "low": -0.04, "high": -0.018,
+                 "meaning": "hurts", "agreeing": 1, "opposed": 0},
+                {"key": "train.optimizer", "direction": "→ adam", "effect": 0.01, "low": -0.02, "high": 0.04,
+                 "meaning": "unclear", "agreeing": 3, "opposed": 2}],
+    "waiting": [{"overrides": {"train.ent_coef": 0.02}, "parent": "2026-01-02T020000Z-bbbb"}],
+    "rejected": [{"overrides": {"train.ent_coef": 0.5}, "why": "that high it never settles"}],
+    "report_wanted": True,
+}  # fmt: skip
+BARE: dict[str, Any] = {
+    **FULL, "arm": "", "incumbent": None, "noise": None, "foretold": None, "predicted": [], "runs": [], "lessons": [],
+    "waiting": [], "rejected": [], "report_wanted": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("system", render("system.md.j2")),
+    ("iteration", render("iteration.md.j2", **FULL)),
+    ("iteration_bare", render("iteration.md.j2", **BARE)),
+])  # fmt: skip
+def test_the_prompts_word_for_word(name: str, text: str) -> None:
+    path = SNAPSHOTS / f"{name}.md"
+    if os.environ.get("WRITE_SNAPSHOTS"):
+        path.write_text(text)
+    assert text == path.read_text(), "WRITE_SNAPSHOTS=1 keeps the new one"
+
+
+def test_it_tells_what_was_predicted_learnt_and_rejected(
+    make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+) -> None:
+    base = make_run()
+    analyst = Analyst(notebook, proposals, inventory, OfflineResearcher())
+    first = analyst.analyse(base).proposal
+    assert first is not None
+    proposals.decide(first.proposal_id, ProposalState.REJECTED, "person", "we know\x1b[31m that")
+    second = analyst.analyse(base).proposal
+    assert second is not None
+    hurt = make_run({"train.learning_rate": 0.0001}, parent=base.run_id)
+    child = make_run(second.overrides, parent=base.run_id, proposal=second.proposal_id)
+    situation = situation_of(analyst._context(child, "scripted", None))
+    (predicted,) = situation["predicted"]
+    summary = notebook.summary(child.run_id)
+    assert summary is not None
+    assert predicted["came"] == summary.metrics["perf"].mean
+    assert {line["run"] for line in situation["runs"]} == {base.run_id, hurt.run_id, child.run_id}
+    assert ("train.learning_rate", "down", "hurts") in {
+        (lesson["key"], lesson["direction"], lesson["meaning"]) for lesson in situation["lessons"]
+    }
+    text = opening_of(situation)[1].content
+    assert f'{first.overrides}: "we know that"' in text
+    assert "\x1b" not in text
+
+
+def test_it_does_not_grow_with_the_history(tmp_path: Path, inventory: Inventory) -> None:
+    lengths = {}
+    for count in (50, 1_000):
+        place = Workspace(tmp_path / str(count))
+        generate(place, count)
+        notebook = Notebook(place)
+        run = next(run for run in reversed(notebook.runs()) if run.state is RunState.FINISHED)
+        context = Analyst(notebook, Proposals(place), inventory, OfflineResearcher())._context(run, "scripted", None)
+        lengths[count] = sum(len(message.content) for message in opening_of(situation_of(context)))
+    assert lengths[1_000] <= 1.2 * lengths[50]

@@ -1,0 +1,115 @@
+"""A session with a real language model on this machine: SmolLM2, 135 million parameters, behind llama.cpp's server.
+
+It knows no tool calls and its judgement is worth nothing, which makes it the right adversary: whatever it says, the
+night goes on, and what it proposes is valid or not staged.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.analysis.replay import replay
+from benchmarks.common import small_model
+from lab.base.files import read_lines
+from lab.base.paths import Workspace
+from lab.space.inventory import Inventory
+from lab.space.validate import check_overrides
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.records import ProposalState, RunState
+from tests.conftest import Cli
+
+pytestmark = pytest.mark.llm
+MODEL = "smollm2"
+SERVER = """
+import sys
+import xllamacpp
+
+parameters = xllamacpp.CommonParams()
+parameters.model.path = sys.argv[1]
+parameters.n_ctx, parameters.n_parallel, parameters.cpuparams.n_threads, parameters.port = 8192, 1, 2, 0
+server = xllamacpp.Server(parameters)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+SETTINGS = """
+[model]
+turns = 8
+timeout = 300
+max_tokens = 600
+temperature = 0.8
+"""
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """The server's address."""
+    weights = small_model()
+    if weights is None:
+        pytest.skip("make test-llm installs the model")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(weights)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    while address and not address.startswith("http"):
+        address = process.stdout.readline().strip()
+    assert address, "the server did not start"
+    yield f"{address}/v1"
+    process.kill()
+    process.wait()
+
+
+def analyses(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """The lines of each analysis of a transcript."""
+    found: list[dict[str, Any]] = []
+    for line in read_lines(path):
+        if line["kind"] == "analysis" and found:
+            yield found
+            found = []
+        found.append(line)
+    yield found
+
+
+def executed(lines: list[dict[str, Any]]) -> list[str]:
+    """Tools that the model chose, that did what they are for, and whose answers were in its next request."""
+    messages = [line for line in lines if line["kind"] == "message"]
+    found = []
+    for before, answer, after in zip(messages, messages[1:], messages[2:], strict=False):
+        if answer["role"] == "tool" and before.get("tool_calls") and after["role"] == "assistant":
+            name = before["tool_calls"][0]["name"]
+            found += [name] if not answer["content"].startswith('{"error"') else []
+    return found
+
+
+def test_a_session(endpoint: str, workspace: Workspace, cli: Cli, inventory: Inventory) -> None:
+    workspace.settings.write_text(SETTINGS)
+    short = ["--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200"]
+    done = cli(
+        "start", "--model", MODEL, "--base-url", endpoint, "--max-runs", "2", "--seeds", "1", "--approve", "auto",
+        *short, OPENAI_API_KEY="none",
+    )  # fmt: skip
+    assert done.code == 0, (done.out, done.err)
+    notebook, proposals = Notebook(workspace), Proposals(workspace)
+    assert [run.state for run in notebook.runs()] == [RunState.FINISHED] * 2
+    runs = notebook.runs()
+    for proposal in proposals.all():
+        base = notebook.config(proposal.parent)
+        assert check_overrides(base, proposal.overrides, inventory, proposing=True) == []
+    for run in runs:
+        report = notebook.paths(run.run_id).report.read_text()
+        assert f"Analysis: {MODEL}" in report or f"Analysis: offline, after {MODEL} gave up" in report
+        first = next(analyses(notebook.paths(run.run_id).transcript))
+        assert first[0]["model"] == MODEL
+        assert executed(first), [line.get("content", "")[:200] for line in first]
+        assert replay(notebook, inventory, run.run_id).differences == ()
+    trained = {run.proposal for run in runs if run.arm == MODEL}
+    its_own = [p for p in proposals.all() if p.arm == MODEL and p.state is ProposalState.DONE]
+    assert trained & {proposal.proposal_id for proposal in its_own}, [
+        (p.arm, p.state, p.overrides) for p in proposals.all()
+    ]

@@ -1,0 +1,168 @@
+"""What a session has time for, and what it says before it begins."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent.session.launch import prepare
+from agent.session.night import Night
+from lab.base.errors import AutopilotError, InvalidInput
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.space.environments import task_of
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.records import Budgets, SessionRecord, new_id, now
+from tests.agent.conftest import Make
+from tests.lab.judge.test_costs import Clocked
+from training.run import train_run
+
+OURS = """
+import gymnasium, numpy as np
+
+class Walk(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32), gymnasium.spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        self.at = self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.at, self.steps = self.at + 2 * int(action) - 1, self.steps + 1
+        return np.zeros(1, np.float32), 0.0, self.ends(), False, {"there": 1} if self.at == 40 else {}
+
+class Rare(Walk):
+    def ends(self):
+        return self.steps == 40
+
+class Endless(Walk):
+    def ends(self):
+        return False
+
+class Raising(Walk):
+    def ends(self):
+        raise ValueError("made up")
+
+class Wrapped(gymnasium.Wrapper):
+    def step(self, action):
+        *seen, info = self.env.step(action)
+        return *seen, {"there": 1} if seen[1] > 1e9 else info
+
+def wrapped():
+    return Wrapped(gymnasium.make("CartPole-v1"))
+"""
+Announce = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def announced(workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Announce:
+    """What a session says before it begins, label to text: `announced("ours:Rare", "there:max")`."""
+    monkeypatch.setattr("training.probe.SECONDS", 0.05)
+
+    def make(env: str, objective: str | None = None, settings: list[str] | None = None, **more: Any) -> dict[str, str]:
+        inventory, config, goal = prepare(workspace, env, "quick", objective, 3, settings)
+        created = now()
+        fields = {"model": "offline", "approve": "auto", "budgets": Budgets(max_runs=4), **more}
+        record = SessionRecord(
+            session_id=new_id(created), env_name=env, preset="quick", objective=goal, seeds=3, created=created,
+            task=task_of(config), **fields,
+        )  # fmt: skip
+        night = Night(workspace, inventory, record)
+        try:
+            night.announce(config)
+        finally:
+            night.runner.close()
+        lines = capsys.readouterr().out.splitlines()[1:]
+        return {line[2:14].strip(): line[15:] for line in lines}
+
+    return make
+
+
+@pytest.mark.parametrize(("env", "said"), [
+    ("ours:Rare", "; no episode has logged there so far, but episode_length, episode_return, mean_reward: "),
+    ("ours:wrapped", "; no episode has logged there so far, but episode_length, episode_return, mean_reward: "),
+    ("ours:Endless", None),
+])  # fmt: skip
+def test_what_may_be_logged_yet_is_said_and_not_refused(
+    announced: Announce, workspace: Workspace, env: str, said: str | None
+) -> None:
+    name = f"ours_{env[5:].lower()}"  # nothing is unimported
+    (workspace.root / f"{name}.py").write_text(OURS)
+    objective = announced(env.replace("ours", name), "there:max")["objective"]
+    assert (said in objective) if said else ("logged" not in objective)
+
+
+def test_an_environment_that_raises_at_once_says_what(announced: Announce, workspace: Workspace) -> None:
+    (workspace.root / "ours_raising.py").write_text(OURS)
+    with pytest.raises(AutopilotError, match=r"Raising could not be trained for a moment: ValueError: made up$"):
+        announced("ours_raising:Raising")
+
+
+def test_a_misspelt_objective_of_ones_own_environment_is_refused(announced: Announce, workspace: Workspace) -> None:
+    (workspace.root / "ours_misspelt.py").write_text(OURS)
+    with pytest.raises(InvalidInput, match=r"is nothing that ours_misspelt:Rare logs; valid: .*episode_length"):
+        announced("ours_misspelt:Rare", "episode_lenght:max")
+
+
+def test_an_objective_of_no_declared_environment_that_is_logged(announced: Announce) -> None:
+    assert "logged" not in announced("puffer_breakout", "episode_length:min")["objective"]
+    assert "logged" not in announced("puffer_breakout", "sps:max")["objective"]  # of the training, not the environment
+    with pytest.raises(InvalidInput, match="is nothing that puffer_breakout logs"):
+        announced("puffer_breakout", "episode_lenght:min")
+
+
+def test_what_a_night_takes_has_the_evaluation_in_it(announced: Announce) -> None:
+    short, long = (
+        announced("gymnasium:CartPole-v1", settings=["train.total_timesteps=16384", f"autopilot.eval_episodes={count}"])
+        for count in (1, 32)
+    )
+    each = [float(match[1]) for said in (short, long) if (match := re.search(r"with ([\d.]+) s of eval", said["time"]))]
+    assert each[1] > 8 * each[0]  # of episodes as long as they may be
+    assert "the baseline's 5 replicates included" in short["budget"]
+
+
+@pytest.mark.parametrize("hours", [None, 1.0])
+def test_runs_that_are_there_say_what_a_night_takes(
+    announced: Announce, notebook: Notebook, inventory: Inventory, config: Config, hours: float | None
+) -> None:
+    config = config.with_overrides({"autopilot.seeds": 3})
+    made = notebook.create(config, {}, preset="quick", objective="perf:max", arm="baseline", replicates=5)
+    train_run(
+        notebook, Clocked(seconds=300, at_once=2, evaluation=50, again=True), inventory, made.run_id, lambda _: None
+    )
+    said = announced("puffer_cartpole", parallel=2, budgets=Budgets(max_runs=None if hours else 4, hours=hours))
+    assert said["time"].startswith("3 min 18 s a run of 3 replicates (as 1 run here took, evaluation included)")
+    # No baseline: the group has its incumbent.
+    assert "baseline" not in said["objective"]
+    assert "baseline" not in said["budget"]
+    assert said["budget"].startswith("1 h: time for about 18 runs" if hours else "4 runs: 4 runs take about 13 min")
+
+
+@pytest.mark.parametrize(("again", "then"), [
+    (False, None),
+    (True, None),
+    (False, (20, {"train.total_timesteps": 200_000})),
+    (False, (4000, {"train.total_timesteps": 40_000_000, "vec.num_envs": 2})),
+    (False, (4000, {"policy.hidden_size": 512})),
+])  # fmt: skip
+def test_a_session_has_time_for_what_runs_like_the_incumbent_take(
+    make_session: Make, notebook: Notebook, inventory: Inventory, config: Config, again: bool,
+    then: tuple[float, dict[str, Any]] | None,
+) -> None:  # fmt: skip
+    session = make_session(seeds=2, budgets=Budgets(hours=1))
+    assert session.steps_left() is None  # nothing was trained yet
+
+    def trained(overrides: dict[str, Any], runner: Clocked, replicates: int) -> None:
+        made = notebook.create(
+            config.with_overrides(overrides), {}, preset="quick", objective="perf:max", arm="person",
+            session=session.record.session_id, replicates=replicates,
+        )  # fmt: skip
+        train_run(notebook, runner, inventory, made.run_id, lambda _: None)
+
+    trained({}, Clocked(seconds=300, at_once=1, evaluation=10, again=again), 3)  # one after the other
+    if then is not None:
+        trained(then[1], Clocked(seconds=then[0], at_once=1, evaluation=1), 2)
+    left, steps = session.steps_left(), int(config.train["total_timesteps"] or 0)
+    assert left == pytest.approx(2 * (1800 - 10) / 90 * steps, rel=0.05)

@@ -1,0 +1,292 @@
+"""From a promising run to the incumbent, on made-up runs: what is trained, what is written, and what is refused."""
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from lab.base.errors import InvalidInput
+from lab.judge.incumbency import Incumbency, Need, repeat
+from lab.judge.lessons import lessons
+from lab.judge.sequential import NIGHT, SCREEN
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.records import Confirmation, RunRecord, RunState, now
+from tests.conftest import Cli, RunMaker
+from training.fake import FakeRunner
+from training.run import train_run
+
+GOOD, BAD = {"train.learning_rate": 0.01}, {"train.learning_rate": 0.0005}
+
+
+@pytest.fixture
+def fresh(notebook: Notebook, inventory: Inventory) -> Callable[..., RunRecord]:
+    """Train what a confirmation waits for."""
+
+    def train(need: Need, **more: object) -> RunRecord:
+        run = repeat(notebook, need)
+        return train_run(notebook, FakeRunner(**more), inventory, run.run_id, lambda _: None)  # type: ignore[arg-type]
+
+    return train
+
+
+FEW = 10
+"""Candidates of a night that is short enough for its level to be passed at the first look."""
+
+
+def carried_through(place: Incumbency, fresh: Callable[..., RunRecord]) -> tuple[Confirmation | None, list[Need]]:
+    needs = []
+    while isinstance(found := place.step(), Need):
+        needs.append(found)
+        fresh(found)
+    return found, needs
+
+
+def test_a_better_run_becomes_incumbent_on_fresh_seeds_only(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    verdict = notebook.verdicts()[better.run_id]
+    assert verdict.screen is not None
+    assert verdict.screen <= SCREEN
+    assert notebook.incumbent(base.group) == base.run_id  # a screen crowns nobody
+    place = Incumbency(notebook, base.group, candidates=FEW)
+    found, needs = carried_through(place, fresh)
+    assert needs == [Need(better.run_id, 5), Need(base.run_id, 5)]
+    assert found is not None
+    assert (found.outcome, found.candidate, found.incumbent, found.seeds) == (
+        "confirmed",
+        better.run_id,
+        base.run_id,
+        5,
+    )
+    assert notebook.incumbent(base.group) == better.run_id
+    opened = notebook.index.confirmations(better.run_id)[0]
+    assert (opened.outcome, opened.level, opened.min_effect) == ("opened", found.level, found.min_effect)
+    values = dict[str, list[float]]()
+    for run in notebook.runs():
+        if run.replicates_of:
+            values.setdefault(run.replicates_of, []).extend(notebook.values(run.run_id, "perf"))
+    assert found.effect == pytest.approx(sum(values[better.run_id]) / 5 - sum(values[base.run_id]) / 5)
+    seeds = [seed for run in notebook.runs() for seed in run.seeds]
+    assert len(seeds) == len(set(seeds))  # fresh ones, all of them
+    assert place.step() is None
+    assert set(notebook.verdicts()) == {base.run_id, better.run_id}  # fresh seeds have no verdict of their own
+
+
+def test_better_is_for_fresh_seeds_to_say(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    assert notebook.compare(better.run_id, base.run_id).verdict == "better"  # one test, of two chosen beforehand
+    for found in (notebook.verdict(better.run_id), notebook.standing(better.run_id)):
+        assert found is not None
+        assert (found.verdict, found.screen) == ("inconclusive", pytest.approx(1 / 252))
+    assert notebook.weigh(better.run_id, base.run_id).verdict == "inconclusive"
+    assert [lesson.meaning for lesson in lessons(notebook.index, base.group)] == ["promising"]
+    before = now()
+    confirmed, _ = carried_through(Incumbency(notebook, base.group), fresh)
+    assert confirmed is not None
+    assert confirmed.outcome == "confirmed"
+    found = notebook.standing(better.run_id)
+    assert found is not None
+    assert (found.verdict, found.against, found.effect) == ("better", base.run_id, confirmed.effect)
+    assert f"{confirmed.seeds} fresh seeds a side" in found.method
+    assert notebook.weigh(better.run_id, base.run_id) == found
+    assert [row.verdict for row in notebook.index.rows("runs.run_id = ?", (better.run_id,))] == ["better"]
+    recorded, earlier = notebook.verdict(better.run_id), notebook.standing(better.run_id, before)
+    assert recorded is not None
+    assert recorded.verdict == "inconclusive"  # what it ended with stays
+    assert earlier == recorded
+    assert [lesson.meaning for lesson in lessons(notebook.index, base.group)] == ["helps"]
+
+
+def test_what_won_it_the_place_does_not_defend_it(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    place = Incumbency(notebook, base.group, candidates=FEW, min_effect=0.0)
+    carried_through(place, fresh)
+    assert place.fresh(better.run_id) == []
+    assert len(place.fresh(base.run_id)) == 1
+
+
+def test_an_equal_run_is_dropped_and_gets_no_second_chance(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({"autopilot.seeds": 5})
+    same = make_run({"train.gamma": 0.96}, parent=base.run_id)
+    place = Incumbency(notebook, base.group)
+    place.open(same)  # whatever the screen said
+    assert place.current() is not None
+    assert place.open(same) == place.current()
+    found, needs = carried_through(place, fresh)
+    assert found is not None
+    assert found.outcome == "dropped"
+    assert sum(need.seeds for need in needs) <= 30
+    assert notebook.incumbent(base.group) == base.run_id
+    with pytest.raises(InvalidInput, match=r"was dropped against .* and gets no second confirmation"):
+        place.open(same)
+
+
+def test_without_the_screen_the_level_is_stricter(make_run: RunMaker, notebook: Notebook) -> None:
+    base = make_run({**GOOD, "autopilot.seeds": 5})
+    worse = make_run(BAD, parent=base.run_id)
+    assert Incumbency(notebook, base.group).step() is None
+    opened = Incumbency(notebook, base.group).open(worse)
+    assert opened.level == pytest.approx(NIGHT / 50)
+
+
+def test_a_fresh_seed_that_fails_drops_the_candidate(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    place = Incumbency(notebook, base.group)
+    need = place.step()
+    assert need == Need(better.run_id, 5)
+    first = max(seed for run in notebook.runs() for seed in run.seeds) + 1
+    fresh(need, faults={first + 2: "nan"})
+    found = place.step()
+    assert isinstance(found, Confirmation)
+    assert found.outcome == "dropped"
+    assert "a fresh seed ended as diverged" in found.why
+
+
+def test_a_confirmation_goes_on_after_an_interruption(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    need = Incumbency(notebook, base.group).step()
+    assert isinstance(need, Need)
+    stopped = repeat(notebook, need)
+    notebook.fail(stopped.run_id, RunState.KILLED, "stopped by the user")  # says nothing about the candidate
+    again = Incumbency(Notebook(notebook.workspace), base.group)
+    assert again.step() == need
+    found, _ = carried_through(again, fresh)
+    assert found is not None
+    assert found.outcome == "confirmed"
+    assert len([c for c in notebook.index.confirmations() if c.outcome == "opened"]) == 1
+    assert notebook.incumbent(base.group) == better.run_id
+
+
+def test_the_budget_of_errors_is_kept(make_run: RunMaker, notebook: Notebook) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5}, session="night")
+    for rate in (0.0005, 0.0006):
+        make_run({"train.learning_rate": rate}, parent=base.run_id, session="night")
+    better = make_run(GOOD, parent=base.run_id, session="night")
+    assert Incumbency(notebook, base.group, "night", candidates=2).step() is None
+    with pytest.raises(InvalidInput, match="2 runs have been screened before"):
+        Incumbency(notebook, base.group, "night", candidates=2).open(better)
+    opened = Incumbency(notebook, base.group, "night", candidates=10).step()
+    assert opened == Need(better.run_id, 5)
+    assert notebook.index.confirmations()[0].level == pytest.approx(NIGHT)
+
+
+def test_who_can_not_become_incumbent(make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]) -> None:
+    base = make_run({"autopilot.seeds": 5})
+    failed = make_run(GOOD, parent=base.run_id, fault="crash")
+    warm = make_run({"autopilot.resume_mode": "continue", "autopilot.resume_from": base.run_id}, parent=base.run_id)
+    longer = make_run({"train.total_timesteps": 4_000_000}, parent=base.run_id)
+    place = Incumbency(notebook, base.group)
+    replicate = fresh(Need(base.run_id, 2))
+    for run, why in ((base, "is the incumbent"), (failed, "is failed"), (warm, "went on from other weights"),
+                     (longer, "only equal lengths can be compared"),
+                     (replicate, f"is a replicate of {base.run_id}")):  # fmt: skip
+        with pytest.raises(InvalidInput, match=why):
+            place.open(run)
+    assert notebook.index.confirmations() == []
+
+
+def test_a_warm_start_is_compared_with_its_control(make_run: RunMaker, notebook: Notebook, cli: Cli) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 3})
+    warm = {"autopilot.resume_mode": "continue", "autopilot.resume_from": base.run_id}
+    alone = make_run({**warm, **GOOD}, parent=base.run_id)
+    verdict = notebook.verdicts()[alone.run_id]
+    assert (verdict.against, verdict.verdict, verdict.screen) == (base.run_id, "inconclusive", None)
+    assert any(f"autopilot train --control-of {alone.run_id}" in why for why in verdict.confounds)
+    control = make_run(warm, parent=base.run_id)
+    found = cli("compare", alone.run_id, "--json").json()  # its verdict stays; the control came later
+    assert (found["against"], found["verdict"], found["confounds"]) == (control.run_id, "better", [])
+    child = make_run({**warm, **GOOD}, parent=base.run_id)
+    verdict = notebook.verdicts()[child.run_id]
+    assert (verdict.against, verdict.confounds) == (control.run_id, ())
+    assert verdict.verdict == "better"
+    assert verdict.screen is None  # trained for longer than the incumbent: it is no candidate for its place
+
+
+def test_a_screen_against_another_incumbent_counts_for_nothing(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    other = make_run({"train.learning_rate": 0.004}, parent=base.run_id)
+    better = make_run(GOOD, parent=base.run_id)
+    place = Incumbency(notebook, base.group)
+    place.open(better)
+    carried_through(place, fresh)
+    assert notebook.incumbent(base.group) == better.run_id
+    assert place.step() is None
+    assert place.open(other).level == pytest.approx(NIGHT / 50)
+
+
+def test_a_damaged_incumbent_keeps_its_place(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    carried_through(Incumbency(notebook, base.group), fresh)
+    path = notebook.paths(better.run_id).config
+    content = path.read_bytes()
+    path.unlink()
+    assert [run.run_id for run in notebook.runs(base.group)].count(better.run_id) == 0
+    assert better.run_id in notebook.damaged
+    assert notebook.incumbent(base.group) == better.run_id
+    path.write_bytes(content)
+    assert notebook.incumbent(base.group) == better.run_id
+    assert notebook.damaged == {}
+
+
+def test_what_the_seeds_at_hand_decide_is_noted_without_training_more(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    place = Incumbency(notebook, base.group, candidates=FEW)
+    assert place.settle() is None
+    for _ in range(2):
+        assert place.settle() is None
+        need = place.step()
+        assert isinstance(need, Need)
+        fresh(need)
+    found = place.settle()
+    assert found is not None
+    assert (found.outcome, notebook.incumbent(base.group)) == ("confirmed", better.run_id)
+
+
+def test_a_name_that_was_judged_is_not_given_again(make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run(run_id="mine")
+    shutil.rmtree(notebook.paths(run.run_id).dir)
+    with pytest.raises(InvalidInput, match="one that was deleted keeps its verdict"):
+        make_run(run_id="mine")
+    for name in ("verdicts.jsonl", "index.sqlite", "session.lock", "README.md", "sessions"):
+        with pytest.raises(InvalidInput, match="reserved"):
+            make_run(run_id=name)
+
+
+def test_whoever_wants_no_second_confirmation_leaves_those_of_others_alone(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    run = make_run(GOOD, parent=base.run_id)
+    found, _ = carried_through(Incumbency(notebook, run.group, candidates=FEW, then="full"), fresh)
+    assert found is not None
+    assert found.outcome == "passed"
+    assert Incumbency(notebook, run.group, short=True).step() is None
+    assert Incumbency(notebook, run.group).undecided() == found
+    again = Incumbency(notebook, run.group).step()
+    assert isinstance(again, Need)
+    assert again.preset == "full"

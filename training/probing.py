@@ -1,0 +1,136 @@
+"""What `probe` does: measure, show a table as it goes, check that the score does not suffer, keep the preset."""
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lab.base.errors import AutopilotError, InvalidInput, Problem
+from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.space.environments import PRESETS, objective_of
+from lab.space.inventory import Inventory
+from lab.space.presets import Measurement, StoredPreset, store
+from lab.store.notebook import Notebook
+from lab.store.records import RunState, now
+from training.machine import usable_cores
+from training.probe import Probe
+from training.run import Options, train_run
+from training.runner import ProcessRunner
+
+CHECK_SEEDS = 4
+"""Replicates on each side of the comparison of scores."""
+
+
+@dataclass
+class Probing:
+    """One call of `autopilot probe`."""
+
+    workspace: Workspace
+    inventory: Inventory
+    config: Config
+    """The start: a preset with what the person set."""
+    base: str
+    """Name of that preset."""
+    name: str
+    """What the result is to be called."""
+    settings: dict[str, Any]
+    """What the person set."""
+    minutes: float
+    show: Callable[[str, Measurement, Measurement | None], None]
+    """Called with what a measurement is of, the measurement, and PufferLib's own."""
+    note: Callable[[str], None]
+    """Called with what goes on."""
+
+    def run(self, *, check_score: bool, stopping: Callable[[], bool]) -> StoredPreset:
+        """Measure within the time, compare scores if wanted, store.
+
+        Args:
+            check_score: train start and result at equal steps, on as many seeds each, and compare.
+            stopping: polled; once true nothing more is done, and nothing is kept.
+
+        Raises:
+            AutopilotError: it was stopped.
+            InvalidInput: the name is that of a preset that always exists.
+        """
+        if self.name in PRESETS:
+            rule = "always exists and can't be replaced"
+            raise InvalidInput([Problem(key="save-as", value=repr(self.name), rule=rule, valid="another name")])
+        self.workspace.preset(self.name, self.config.env_name)  # refuses a name that is none, before anything is done
+        environment = self.inventory.environment(self.config.env_name)
+        runner = ProcessRunner()
+        runner.warm(self.config, self.inventory.devices[0])
+        deadline = time.monotonic() + 60 * self.minutes
+        where = str(self.workspace.root.absolute())
+        probe = Probe(self.config, environment, self.inventory, runner, where, stopping)
+        try:
+            ini = probe.ini()
+            if ini is not None:
+                self.show("PufferLib's ini", ini, None)
+            self._require_going_on(stopping)
+            best = probe.run(deadline, lambda found: self.show("", found, ini))
+            self._require_going_on(stopping)
+            record = StoredPreset(
+                name=self.name,
+                env_name=self.config.env_name,
+                base=self.base,
+                overrides={**self.settings, **best.overrides},
+                measured=now(),
+                host=platform.node(),
+                cores=usable_cores(),
+                best=best,
+                ini=ini,
+                tried=tuple(probe.measured),
+            )
+            if check_score:
+                record = self._checked(record, probe, runner, stopping)
+            self.workspace.create()
+            store(self.workspace, record)
+            return record
+        finally:
+            runner.close()
+
+    @staticmethod
+    def _require_going_on(stopping: Callable[[], bool]) -> None:
+        if stopping():
+            raise AutopilotError("stopped: no preset was kept")
+
+    def _checked(
+        self, record: StoredPreset, probe: Probe, runner: ProcessRunner, stopping: Callable[[], bool]
+    ) -> StoredPreset:
+        """The result with its comparison; a result that scores worse gives way to the start in its fastest form."""
+        self.workspace.create()
+        notebook = Notebook(self.workspace)
+        start = self._score(notebook, runner, self.config, "start", stopping)
+        run = self._score(notebook, runner, self.config.with_overrides(record.best.overrides), "probed", stopping)
+        verdict = notebook.compare(run, start)
+        text = verdict.verdict if verdict.verdict in ("better", "worse") else "not worse beyond noise"
+        record = record.model_copy(update={"runs": (start, run), "verdict": text})
+        if verdict.verdict != "worse":
+            return record
+        same = [m for m in probe.measured if _learns_alike(m, probe.measured[0])]
+        best = max(same, key=lambda found: found.sps)
+        self.note("the fastest topology scored worse: the fastest that learns like the start is kept")
+        return record.model_copy(update={"best": best, "overrides": {**self.settings, **best.overrides}})
+
+    def _score(
+        self, notebook: Notebook, runner: ProcessRunner, config: Config, what: str, stopping: Callable[[], bool]
+    ) -> str:
+        metric, direction = objective_of(None, config.env_name)
+        config = config.with_overrides({"autopilot.seeds": CHECK_SEEDS})
+        run = notebook.create(
+            config, {}, preset=f"{self.name}-check", objective=f"{metric}:{direction}", arm=f"probe ({what})"
+        )
+        self.note(f"training the {what} topology, {CHECK_SEEDS} seeds, {config.train['total_timesteps']:,} steps each")
+        options = Options(requeue=False)
+        run = train_run(notebook, runner, self.inventory, run.run_id, lambda _: None, stopping, options)
+        if run.state is not RunState.FINISHED:
+            raise InvalidInput(f"the {what} topology could not be scored: run {run.run_id} {run.state}: {run.reason}")
+        return run.run_id
+
+
+def _learns_alike(one: Measurement, other: Measurement) -> bool:
+    """The same batch in the same minibatches: only speed can differ."""
+    key = "train.minibatch_size"
+    return one.batch_size == other.batch_size and one.overrides.get(key) == other.overrides.get(key)
