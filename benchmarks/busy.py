@@ -23,9 +23,10 @@ from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from benchmarks.common import tell
 from lab.base.paths import Workspace
+from lab.base.record import new_id, now
 from lab.store.notebook import Notebook, active_time
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, SessionRecord, new_id, now
+from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from training.machine import load_inventory
 from training.runner import ProcessRunner

@@ -16,6 +16,7 @@ from lab.base.paths import Workspace
 from lab.space.config import Config
 from lab.space.environments import preset_config
 from lab.space.inventory import Inventory
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord, RunState
 from training.machine import load_inventory, usable_cores
@@ -51,7 +52,7 @@ def cartpole(**changes: Any) -> tuple[Inventory, Config]:
 
 def train(notebook: Notebook, runner: ProcessRunner, inventory: Inventory, config: Config) -> RunRecord:
     """One run to its end."""
-    run = notebook.create(config, {}, preset="quick", objective="perf:max", arm="benchmark")
+    run = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="benchmark")
     run = train_run(notebook, runner, inventory, run.run_id, lambda _: None)
     if run.state is not RunState.FINISHED:
         raise SystemExit(f"run {run.run_id} {run.state}: {run.reason}")

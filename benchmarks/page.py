@@ -22,11 +22,14 @@ from benchmarks.common import tell
 from benchmarks.ten_thousand import ENV, generate, milliseconds, without_index
 from lab.base.files import write_atomic
 from lab.base.paths import Workspace
+from lab.base.record import new_id, now
 from lab.store.notebook import Notebook
+from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, Decision, Proposal, ProposalState, SessionRecord, new_id, now
+from lab.store.session import Budgets, SessionRecord
 from report.live import SilentView
-from review.app import Page, create_app
+from review.app import create_app
+from review.page import Page
 from review.serve import listening
 from training.fake import FakeRunner
 from training.machine import load_inventory

@@ -26,12 +26,15 @@ from agent.session.session import Session
 from benchmarks.common import ENV, tell
 from lab.base.files import append_line, write_model
 from lab.base.paths import Workspace
+from lab.base.record import new_id, now
 from lab.judge.sequential import passes
+from lab.judge.verdicts import current_verdict
 from lab.space.config import Config, telling
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, ReplicateResult, SessionRecord, StopReason, new_id, now
+from lab.store.records import ReplicateResult, StopReason
+from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from training.fake import FakeRunner
 from training.machine import load_inventory, usable_cores
@@ -150,7 +153,7 @@ def outcome(session: Session) -> Outcome:
     digest = notebook.workspace.session(session.record.session_id).digest.read_text()
     told = re.search(r"with \d+ a side, four of five differences of [\d.]+ would be found", digest)
     reports = {run.run_id: notebook.paths(run.run_id).report.read_text() for run in own}
-    verdicts = [notebook.standing(run.run_id) for run in own]
+    verdicts = [current_verdict(notebook, run.run_id) for run in own]
     return Outcome(
         incumbent=[run.run_id for run in own].index(str(notebook.incumbent(session.group))),
         reports=len(reports),

@@ -22,9 +22,10 @@ from lab.base.files import read_model
 from lab.base.paths import Workspace
 from lab.space.config import Config
 from lab.space.environments import objective_of, preset_config
+from lab.space.task import Group, Task
 from lab.store.index import Index
 from lab.store.questions import Questions
-from lab.store.records import Group, MetricSummary, RunRecord, RunState, Task, TrainerSummary, Verdict
+from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary, Verdict
 from training.machine import load_inventory
 
 ENV = "puffer_cartpole"

@@ -4,16 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
-    EnvOption,
-    JsonOption,
-    PresetOption,
-    SetOption,
-    assignments,
-    minutes_of,
-)
+from cli.options import EnvOption, JsonOption, PresetOption, SetOption, minutes_of
 from lab.base.errors import AutopilotError
 from lab.base.paths import Workspace
+from lab.space.overrides import assignments
 
 
 def probe(

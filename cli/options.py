@@ -4,7 +4,6 @@ A value that is wrong ends in one line that names the option, the value, the rul
 """
 
 import getpass
-import json
 import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -95,24 +94,6 @@ TensorboardOption = Annotated[
 ]
 WandbOption = Annotated[bool, typer.Option("--wandb", help="Send each replicate's metrics to Weights & Biases too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
-
-
-def assignments(settings: list[str] | None) -> dict[str, Any]:
-    """`KEY=VALUE` pairs; a value is JSON where it can be read as such, else a text."""
-    found: dict[str, Any] = {}
-    for item in settings or ():
-        key, equals, text = item.partition("=")
-        if not equals or not key.strip():
-            raise InvalidInput(
-                [Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")]
-            )
-        try:
-            found[key.strip()] = json.loads(
-                text.strip().replace("_", "") if text.strip().replace("_", "").isdigit() else text
-            )
-        except ValueError:
-            found[key.strip()] = text.strip()
-    return found
 
 
 def mirrors_of(*, tensorboard: bool, wandb: bool) -> tuple[Literal["tensorboard", "wandb"], ...]:

@@ -4,11 +4,8 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
-    JsonOption,
-    assignments,
-    who,
-)
+from cli.options import JsonOption, who
+from lab.space.overrides import assignments
 
 
 def proposals(
@@ -17,8 +14,8 @@ def proposals(
     as_json: JsonOption = False,
 ) -> None:
     """What is staged or approved."""
+    from lab.store.proposal import ProposalState as S
     from lab.store.proposals import Proposals
-    from lab.store.records import ProposalState as S
     from report.show import emit_json, proposal_row, proposals_table
 
     queue = Proposals(context.obj)
@@ -118,7 +115,7 @@ def web(
     """The same and more on a local page: tonight, runs, reports, curves, search, proposals, decisions."""
     from functools import lru_cache
 
-    from review.app import Page
+    from review.page import Page
     from review.serve import address_of, listening, serve
     from training.machine import load_inventory
 

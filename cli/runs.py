@@ -16,13 +16,14 @@ from cli.options import (
     SetOption,
     TensorboardOption,
     WandbOption,
-    assignments,
     mirrors_of,
     whole,
 )
 from lab.base.errors import AutopilotError, InvalidInput, Problem
 from lab.base.paths import ExportPaths, Workspace
 from lab.base.text import plain
+from lab.judge.verdicts import rival
+from lab.space.overrides import assignments
 
 if TYPE_CHECKING:
     from lab.store.notebook import Notebook
@@ -174,7 +175,7 @@ def compare(
     from report.show import emit_json, print_comparison
 
     notebook = Notebook(context.obj)
-    found = compared(notebook, run, against or notebook.rival(run))
+    found = compared(notebook, run, against or rival(notebook, run))
     emit_json(found) if as_json else print_comparison(found)
 
 

@@ -18,7 +18,6 @@ from cli.options import (
     TensorboardOption,
     WandbOption,
     any_number,
-    assignments,
     dollars_of,
     hours_of,
     mirrors_of,
@@ -27,6 +26,7 @@ from cli.options import (
 from cli.runs import tell
 from lab.base.errors import AutopilotError, InvalidInput, refused
 from lab.base.paths import Workspace
+from lab.space.overrides import assignments
 
 
 def start(
@@ -82,9 +82,10 @@ def start(
     """
     from agent.session.launch import prepare
     from agent.session.night import Night, the_same_again
+    from lab.base.record import new_id, now
     from lab.space.environments import check_reachable, task_of
     from lab.space.presets import names
-    from lab.store.records import Approval, Budgets, SessionRecord, new_id, now
+    from lab.store.session import Approval, Budgets, SessionRecord
     from lab.store.sole import require_nobody
     from report.show import say_where
 

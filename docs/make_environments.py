@@ -16,6 +16,7 @@ from lab.base.paths import Workspace
 from lab.space.config import Config, derive
 from lab.space.environments import COMMON, objective_of, preset_config
 from lab.space.inventory import Environment, Inventory
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import ReplicateResult, RunRecord, RunState
 from training.machine import load_inventory, usable_cores
@@ -61,7 +62,7 @@ def smoke(inventory: Inventory, name: str, place: Workspace) -> Smoke:
     metric, direction = objective_of(None, name)
     began = time.monotonic()
     try:
-        run = notebook.create(config, {}, preset="quick", objective=f"{metric}:{direction}", arm="smoke")
+        run = create_run(notebook, config, {}, preset="quick", objective=f"{metric}:{direction}", arm="smoke")
         run = train_run(notebook, runner, inventory, run.run_id, lambda _: None)
     finally:
         runner.close()

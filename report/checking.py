@@ -9,6 +9,7 @@ from lab.claims.checking import Checked, check
 from lab.claims.reports import sections_of
 from lab.claims.tokens import RUN_ID
 from lab.judge.gathering import known_of
+from lab.judge.verdicts import noise_of
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 
@@ -42,7 +43,7 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
     staged = [proposal for proposal in Proposals(notebook.workspace).all() if proposal.analysed == run.run_id]
     named = re.search(r"staged in proposals/([^/\s]+)\.json", text)
     proposal = next((p for p in staged if named and p.proposal_id == named.group(1)), staged[-1] if staged else None)
-    incumbent, noise = notebook.incumbent(run.group), notebook.noise(run.group)
+    incumbent, noise = notebook.incumbent(run.group), noise_of(notebook, run.group)
     known = known_of(notebook, run, _agents(notebook, run.env_name), incumbent, noise, proposal)
     return check(known, sections_of(text))
 

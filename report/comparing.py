@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from lab.base.text import rounded
+from lab.judge.verdicts import compare_runs, weigh
+from lab.space.config import diff
 from lab.store.notebook import Notebook
-from tools.reading import comparison
+from lab.store.records import Verdict
+from lab.store.summary import leading
 
 CAUTION = "one test on the seeds at hand, which may have made it look good: fresh seeds have not said so"
 
@@ -20,8 +24,24 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
         NotFound: there is no such run.
         InvalidInput: one of them has no score.
     """
-    verdict, weighed = notebook.compare(run_id, against), notebook.weigh(run_id, against)
+    verdict, weighed = compare_runs(notebook, run_id, against), weigh(notebook, run_id, against)
     found = comparison(notebook, weighed if weighed.verdict == "better" else verdict, run_id, against)
     if verdict.verdict == "better" and weighed.verdict != "better":
         found["caution"] = CAUTION
     return found
+
+
+def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:
+    """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have."""
+    new, old = notebook.summary(one), notebook.summary(other)
+    both = {name: found for name, found in new.metrics.items() if old and name in old.metrics} if new else {}
+    shared = leading(both, verdict.metric)
+    changed = diff(notebook.config(other), notebook.config(one))
+    return {
+        **verdict.model_dump(mode="json", exclude={"time"}),
+        "changed": {key: list(values) for key, values in changed.items()},
+        "means": {
+            name: {"run": rounded(new.metrics[name].mean), "against": rounded(old.metrics[name].mean)}
+            for name in shared if new and old
+        },
+    }  # fmt: skip

@@ -5,8 +5,9 @@ import statistics
 from lab.base.text import number
 from lab.judge.incumbency import Incumbency
 from lab.judge.sequential import passes
+from lab.space.task import Group
 from lab.store.notebook import Notebook
-from lab.store.records import Confirmation, Group, RunRecord
+from lab.store.records import Confirmation, RunRecord
 from report.facts import changed_text, difference_text
 
 OPEN = ("opened", "passed")

@@ -12,12 +12,16 @@ from lab.judge.lessons import lessons
 from lab.judge.predictions import ENOUGH, scored_predictions, standings
 from lab.judge.pruning import pruning_report
 from lab.judge.stats import detectable
+from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of
 from lab.space.environments import objective_of
+from lab.space.task import Group
 from lab.store.index import of_group
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.questions import OWN
-from lab.store.records import Group, ProposalState, RunRecord, RunState, SessionRecord
+from lab.store.records import RunRecord, RunState
+from lab.store.session import SessionRecord
 from report.confirmations import candidates, on_fresh_seeds
 from report.facts import changed_text, difference_text, interval_text, score_text
 from report.plots import best_so_far
@@ -138,7 +142,7 @@ def _shown(
 
 
 def _row(notebook: Notebook, number: int, run: RunRecord, metric: str) -> dict[str, str]:
-    verdict = notebook.standing(run.run_id)
+    verdict = current_verdict(notebook, run.run_id)
     return {
         "number": str(number),
         "run": run.run_id,
@@ -230,7 +234,7 @@ def _compared(notebook: Notebook, group: Group) -> Compared:
     baseline = notebook.run(first[0].run_id) if first else None
     if baseline is None or not rows:
         return Compared(baseline, notebook.run(rows[0].run_id) if rows else None, None)
-    alike = (row for row in rows if not notebook.confounds(row.run_id, baseline.run_id))
+    alike = (row for row in rows if not confounds(notebook, row.run_id, baseline.run_id))
     best = next((notebook.run(row.run_id) for row in alike), baseline)
     return Compared(baseline, best, None if best.run_id == rows[0].run_id else notebook.run(rows[0].run_id))
 
@@ -245,7 +249,7 @@ def _comparison(notebook: Notebook, found: Compared, metric: str, seeds: int) ->
     baseline, best, above = found
     if baseline is None or best is None:
         return "No run has a score yet."
-    noise = notebook.noise(baseline.group)
+    noise = noise_of(notebook, baseline.group)
     floor = ""
     if noise is not None:
         seen = detectable(noise[0], seeds)
@@ -256,7 +260,7 @@ def _comparison(notebook: Notebook, found: Compared, metric: str, seeds: int) ->
         floor += f": with {seeds} a side, four of five differences of {number(seen)} would be found." if seen else "."
     unlike = ""
     if above is not None:
-        summary, why = notebook.summary(above.run_id), "; ".join(notebook.confounds(above.run_id, baseline.run_id))
+        summary, why = notebook.summary(above.run_id), "; ".join(confounds(notebook, above.run_id, baseline.run_id))
         mean = f" ({number(summary.metrics[metric].mean)})" if summary else ""
         unlike = f" {above.run_id} has the best mean of all{mean} and is not compared, since it is not alike: {why}."
     floor = f"{unlike}{floor}"
@@ -266,7 +270,7 @@ def _comparison(notebook: Notebook, found: Compared, metric: str, seeds: int) ->
         return " ".join([*fresh, f"{than} has a better mean than the baseline.{floor}"])
     if told:
         return " ".join(fresh) + floor
-    verdict = notebook.compare(best.run_id, baseline.run_id)
+    verdict = compare_runs(notebook, best.run_id, baseline.run_id)
     effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
     mean = (
         f"Best mean against baseline: {metric} {effect} ({verdict.method}; seeds {_seeds(best)} against"

@@ -17,10 +17,12 @@ from typing import Literal
 from lab.base.errors import AutopilotError, Damaged, InvalidInput, TrainingFailed, refused
 from lab.base.files import write_atomic
 from lab.base.paths import ExportPaths, Workspace, existing
+from lab.base.record import Record, now
 from lab.space.config import Config
 from lab.space.environments import objective_of
+from lab.space.task import Task
 from lab.store.notebook import Notebook
-from lab.store.records import Evaluation, Record, ReplicateResult, RunRecord, RunState, Task, now
+from lab.store.records import Evaluation, ReplicateResult, RunRecord, RunState
 from lab.store.summary import map_metrics
 from report.templates import render
 from training.machine import missing

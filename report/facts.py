@@ -1,9 +1,11 @@
 """What is known of a run in words, from its record alone: for its report, for the terminal, for the digest."""
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
-from lab.base.text import number, short
+from lab.base.text import number, plain, short
 from lab.judge.sequential import SCREEN
 from lab.space.config import Config
 from lab.space.environments import objective_of
@@ -11,10 +13,12 @@ from lab.space.parameters import VARIANT_KEYS
 from lab.store.notebook import Notebook
 from lab.store.records import MetricSummary, ReplicateResult, Resume, RunRecord, RunState, Verdict
 from report.templates import render
-from tools.reading import early_ends_of, notes_of, warm_start
 
 SOURCES = 12
 """Files whose hashes a report prints; all of them are in the run's record."""
+
+LISTED = 8
+"""Notes, or files, of one run that an answer names."""
 
 
 def facts(run: RunRecord, config: Config, results: Sequence[ReplicateResult]) -> list[str]:
@@ -171,3 +175,49 @@ def evaluation_text(run: RunRecord, results: Sequence[ReplicateResult]) -> str:
 def _span(counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def remarks(said: Iterable[tuple[int, str | None]]) -> dict[str, list[int]]:
+    """What replicates say of themselves, each thing once, with the seeds that say it.
+
+    Args:
+        said: seed and text; None where a replicate says nothing.
+    """
+    found: dict[str, list[int]] = {}
+    for seed, text in said:
+        if text:
+            found.setdefault(" ".join(plain(text, 300).split()), []).append(seed)
+    return found
+
+
+def notes_of(results: Iterable[ReplicateResult]) -> dict[str, list[int]]:
+    """What a reader should know of the replicates, with the seeds that it is true of."""
+    return remarks((result.seed, note) for result in results for note in result.notes)
+
+
+def early_ends_of(results: Iterable[ReplicateResult]) -> dict[str, list[int]]:
+    """Why replicates finished before `train.total_timesteps`, with their seeds."""
+    return remarks((result.seed, result.stopped_early) for result in results)
+
+
+def warm_start(run: RunRecord, results: Iterable[ReplicateResult]) -> dict[str, Any] | None:
+    """Whose weights a run went on from, and how many steps of each replicate are whose; None for a fresh start.
+
+    The steps are means over the finished replicates. Those behind the weights are None where no replicate has
+    finished, and where a checkpoint came without the state that counts them.
+    """
+    if run.resume is None:
+        return None
+    steps = [(r.metrics["cumulative_steps"], r.metrics["agent_steps"]) for r in results
+             if "cumulative_steps" in r.metrics]  # fmt: skip
+    total, own = (round(statistics.fmean(counts)) for counts in zip(*steps, strict=True)) if steps else (None, None)
+    if not all(cumulative > trained for cumulative, trained in steps):
+        total = None
+    return {
+        "from_run": run.resume.run_id,
+        "files": list(run.resume.files[:LISTED]),
+        "files_in_all": len(run.resume.files),
+        "steps_before": None if total is None or own is None else total - own,
+        "own_steps": own,
+        "cumulative_steps": total,
+    }

@@ -13,12 +13,15 @@ from lab.base.text import number, plain, short
 from lab.claims.checking import Checked
 from lab.judge.diagnosis import diagnosis_of
 from lab.judge.predictions import scored_predictions
+from lab.judge.verdicts import current_verdict
 from lab.space.config import Config, derive, diff
 from lab.space.environments import metrics_of, objective_of
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
-from lab.store.records import MetricSummary, Proposal, ReplicateResult, RunRecord
+from lab.store.proposal import Proposal
+from lab.store.records import MetricSummary, ReplicateResult, RunRecord
 from lab.store.summary import FIRST, SHOWN, leading
+from report.draft import ReportDraft
 from report.facts import (
     changed_text,
     code_text,
@@ -35,7 +38,6 @@ from report.marking import marked, told_of
 from report.pictures import Picture, compared_with, pictures
 from report.repro import preset_of, repro_commands
 from report.templates import render
-from tools.context import ReportDraft
 
 TREND = 8
 
@@ -250,7 +252,7 @@ def _train_line(config: Config) -> str:
 def _trend(notebook: Notebook, run: RunRecord, metric: str) -> list[dict[str, str]]:
     rows = []
     for other in notebook.before(run, TREND):
-        verdict = notebook.standing(other.run_id, run.finished)
+        verdict = current_verdict(notebook, other.run_id, run.finished)
         bold = "**" if other.run_id == run.run_id else ""
         rows.append(
             {

@@ -9,13 +9,15 @@ from lab.base.paths import Workspace
 from lab.base.text import plain, short
 from lab.base.values import storable
 from lab.claims.checking import MARKS, Checked
+from lab.judge.verdicts import current_verdict
 from lab.space.environments import objective_of
 from lab.space.inventory import Environment
 from lab.space.validate import space_of
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
 from lab.store.questions import Questions
-from lab.store.records import Confirmation, Proposal, ReplicateResult, RunRecord
+from lab.store.records import Confirmation, ReplicateResult, RunRecord
 from report.confirmations import became_text
 from report.facts import (
     changed_text,
@@ -46,7 +48,7 @@ def emit_json(value: Any) -> None:
 def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
     """One line of `autopilot runs`."""
     metric, _ = objective_of(run.objective, run.env_name)
-    summary, verdict = notebook.summary(run.run_id), notebook.standing(run.run_id)
+    summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id)
     score = summary.metrics[metric].model_dump() if summary and metric in summary.metrics else None
     return {
         "run_id": run.run_id,
@@ -193,7 +195,7 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
         more = f" and {len(children) - LINE} more" if len(children) > LINE else ""
         found.append(("children", ", ".join(row.run_id for row in children[:LINE]) + more))
     found += [("flag", flag) for flag in run.flags]
-    if verdict := notebook.standing(run.run_id):
+    if verdict := current_verdict(notebook, run.run_id):
         found.append(("verdict", verdict_text(run, verdict).replace("**", "")))
     results, damaged = notebook.read_results(run)
     found += [("damaged", why) for why in damaged]

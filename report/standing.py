@@ -1,25 +1,19 @@
 """How a session stands, in a few lines: the same for the live view, `status` and whoever asks."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab.base.files import last_line
 from lab.base.text import lasting, plain
 from lab.space.environments import logged_as, metrics_of, objective_of
+from lab.space.task import Group
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Group, ProposalState, SessionRecord
+from lab.store.session import SessionRecord
 from report.facts import changed_text, score_text
-
-if TYPE_CHECKING:
-    from agent.session.session import Session
 
 THEORY = 160
 """Characters of the last theory."""
-
-
-def standing(session: "Session") -> list[tuple[str, str]]:
-    """Of a session at work: label and text."""
-    return standing_of(session.notebook, session.proposals, session.record, session.budget.seconds)
 
 
 def standing_of(

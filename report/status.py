@@ -7,8 +7,9 @@ from lab.base.files import last_line, read_model
 from lab.base.paths import is_id
 from lab.base.text import lasting, number
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState, SessionRecord
+from lab.store.session import SessionRecord
 from lab.store.sole import holder
 from report.show import proposal_row, say
 from report.standing import standing_of, training_of

@@ -6,15 +6,17 @@ from typing import Any, Literal
 import numpy as np
 
 from lab.base.errors import NotFound
+from lab.base.record import Record
 from lab.base.text import plain
 from lab.space.config import Config
 from lab.space.environments import logged_as, objective_of
 from lab.space.parameters import PARAMETERS, Scale
+from lab.space.task import Group
 from lab.store.curves import Curve, mean_curve, run_curves
 from lab.store.index import of_group
 from lab.store.notebook import Notebook
 from lab.store.questions import OWN, Questions
-from lab.store.records import Group, Record, SessionRecord
+from lab.store.session import SessionRecord
 from report.digest import progress
 
 POINTS = 400

@@ -10,8 +10,8 @@ from lab.base.errors import InvalidInput, refused
 from lab.base.text import plain
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import Proposals, amended, refuse_unfit
-from lab.store.records import Proposal, ProposalState
 
 LONGEST = 1000
 """Characters of a reason."""

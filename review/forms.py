@@ -11,13 +11,13 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from cli.options import assignments
 from lab.base.errors import InvalidInput, refused
 from lab.base.text import plain
+from lab.space.overrides import assignments
+from lab.store.proposal import Proposal
 from lab.store.proposals import require_seen
-from lab.store.records import Proposal
 from review import decisions
-from review.app import Page
+from review.page import Page
 from review.waiting import seen as shown
 
 FIELDS = 100

@@ -15,13 +15,15 @@ from fastapi.responses import (
 from lab.base.errors import NotFound
 from lab.base.paths import RunPaths, SessionPaths
 from lab.base.text import plain
+from lab.space.task import Group
+from lab.store.proposal import ProposalState
 from lab.store.questions import Questions, Wanted
-from lab.store.records import Group, ProposalState, RunState
+from lab.store.records import RunState
 from report.digest import is_it_better
 from report.pictures import compared_with
 from review import charts as draw
 from review import views as looking
-from review.app import Page
+from review.page import Page
 from review.prose import html_of
 from review.waiting import seen, undecided
 

@@ -8,8 +8,9 @@ import socket
 import uvicorn
 
 from lab.base.errors import AutopilotError, refused
-from review.app import Page, create_app
+from review.app import create_app
 from review.guard import Guard
+from review.page import Page
 
 SHORTEST = 16
 """Characters of a token of a person's own."""

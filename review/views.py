@@ -14,12 +14,15 @@ from lab.base.text import lasting, number, plain, short
 from lab.claims.checking import Checked
 from lab.judge.lessons import lessons
 from lab.judge.predictions import ENOUGH, Scored, scored_predictions, standings
+from lab.judge.verdicts import current_verdict
 from lab.space.environments import objective_of
 from lab.space.parameters import BOOKKEEPING
+from lab.space.task import Group
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.questions import FEWEST, Questions, Wanted
-from lab.store.records import Group, ReplicateResult, RunRecord, SessionRecord, Verdict
+from lab.store.records import ReplicateResult, RunRecord, Verdict
+from lab.store.session import SessionRecord
 from report.comparing import compared
 from report.confirmations import candidates
 from report.facts import (
@@ -165,7 +168,7 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
     report, lost = _report(notebook, run_id)
     summary, config = notebook.summary(run_id), notebook.config(run_id)
     results = notebook.results(record)
-    verdict = notebook.standing(run_id)
+    verdict = current_verdict(notebook, run_id)
     changed = notebook.changes(run_id)
     return {
         "row": run_row(notebook, record),

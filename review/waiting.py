@@ -7,17 +7,19 @@ from typing import Any
 from agent.approval.policy import PolicySettings, policy_settings
 from agent.approval.ruling import rule_on
 from lab.base.errors import AutopilotError, InvalidInput
+from lab.base.record import Record
 from lab.base.text import lasting, number, plain, short
 from lab.judge.costs import expected_seconds
 from lab.judge.lessons import lessons
+from lab.judge.verdicts import current_verdict
 from lab.search.suggest import Dimension
 from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.space.parameters import Parameter, Scale
 from lab.space.validate import space_of
 from lab.store.notebook import Notebook
+from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.proposals import Proposals, refuse_unfit
-from lab.store.records import Decision, Prediction, Proposal, ProposalState, Record
 from report.facts import changed_text, score_text
 
 CITED = 8
@@ -191,7 +193,7 @@ def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
 
 
 def _cited(notebook: Notebook, name: str, role: str) -> Cited:
-    run, verdict = notebook.run(name), notebook.standing(name)
+    run, verdict = notebook.run(name), current_verdict(notebook, name)
     metric, _ = objective_of(run.objective, run.env_name)
     score = score_text(notebook, run, metric)
     return Cited(

@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from lab.base.paths import Workspace
+from lab.base.record import new_id, now
 from lab.space.config import Config
 from lab.space.environments import preset_config
 from lab.space.inventory import Inventory
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
+from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Decision, Proposal, ProposalState, RunRecord, new_id, now
+from lab.store.records import RunRecord
 from training.fake import FakeRunner, Fault
 from training.machine import load_inventory
 from training.run import train_run
@@ -86,8 +89,13 @@ def make_run(notebook: Notebook, inventory: Inventory, config: Config) -> RunMak
         parent = more.get("parent")
         base = notebook.config(parent) if parent else config
         more = {"arm": "offline" if parent else "baseline", **more}
-        run = notebook.create(
-            base.with_overrides(overrides or {}), overrides or {}, preset="quick", objective="perf:max", **more
+        run = create_run(
+            notebook,
+            base.with_overrides(overrides or {}),
+            overrides or {},
+            preset="quick",
+            objective="perf:max",
+            **more,
         )
         faults = {run.seeds[0]: fault} if fault else {}
         return train_run(notebook, FakeRunner(faults=faults), inventory, run.run_id, lambda _: None)

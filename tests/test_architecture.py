@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_imports_point_one_way(path: Path) -> None:
     assert {name for name in ours if name and RANK[name] >= RANK[package]} == set()
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not lazily either, nor for their types alone."""
+    names = {dotted(path).removesuffix(".__init__"): path for path in modules()}
+    needed = {name: {found for found in _all_imports(path) if found in names} for name, path in names.items()}
+    needed = {name: {found for found in of if not name.startswith(f"{found}.")} for name, of in needed.items()}
+    TopologicalSorter(needed).prepare()
+
+
 def importing(library: str) -> set[str]:
     found = {path for path in modules() if library in {name.split(".")[0] for name in imports(path)}}
     return {str(path.relative_to(ROOT)) for path in found}
@@ -108,8 +117,8 @@ def test_the_tree_is_the_one_in_the_design() -> None:
         "\n"
     )
     folders = {path.split("/")[0] for path in tracked if "/" in path}
-    assert folders <= {"agent", "cli", "prompts", "report", "tools", "lab", "training", "review", "runs", "proposals", "tests", "docs",
-                       "benchmarks", "install", "examples", ".ci"}  # fmt: skip
+    assert folders <= {"agent", "cli", "prompts", "report", "tools", "lab", "training", "review", "runs", "proposals",
+                       "tests", "docs", "benchmarks", "install", "examples", ".ci"}  # fmt: skip
     assert {"agent", "prompts", "tools", "runs", "proposals", "tests"} <= folders
     assert [path for path in tracked if path.startswith("prompts/") and not path.endswith(".j2")] == []
 

@@ -17,8 +17,9 @@ from cli.settings import find_workspace
 from lab.base.files import read_lines
 from lab.base.paths import Workspace
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState, RunState
+from lab.store.records import RunState
 from tests.conftest import Cli, RunMaker, tree
 
 SHORT = ("--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200")

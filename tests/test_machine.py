@@ -170,7 +170,7 @@ runner.warm()
 next(runner.worker(1, "cpu").events(60))
 resource.prlimit(runner._server.pid, resource.RLIMIT_NPROC, (0, 0))
 config = preset_config(inventory.environment("puffer_cartpole"), "quick")
-run = Notebook(workspace).create(config, {{}}, preset="quick", objective="perf:max", arm="person", run_id="waits")
+run = create_run(Notebook(workspace), config, {{}}, preset="quick", objective="perf:max", arm="person", run_id="waits")
 try:
     train_run(Notebook(workspace), runner, inventory, "waits", print)
 finally:

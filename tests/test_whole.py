@@ -14,8 +14,9 @@ import pytest
 from lab.base.files import read_lines
 from lab.base.paths import Workspace
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState, RunState
+from lab.store.records import RunState
 from tests.conftest import Cli
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,36 +7,17 @@ from functools import cached_property
 from typing import Any
 
 from lab.base.errors import NotFound
+from lab.base.record import new_id, now
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.known import Known
 from lab.search.suggest import Permits
 from lab.space.inventory import Inventory
+from lab.space.task import Group
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
-from lab.store.records import Group, Proposal, RunRecord, new_id, now
-
-
-@dataclass
-class ReportDraft:
-    """The model's part of a report; the program writes the rest from the record."""
-
-    title: str
-    observations: list[str]
-    theory: str
-    next_step: str
-    cited: dict[str, float] = field(default_factory=dict)
-    """Numbers that it took from the record by reference, by their paths."""
-
-    @property
-    def sections(self) -> dict[str, str]:
-        """Section to text, as claims are looked for in it."""
-        return {
-            "title": self.title,
-            "observations": "\n".join(self.observations),
-            "theory": self.theory,
-            "next_step": self.next_step,
-        }
-
+from lab.store.records import RunRecord
+from report.draft import ReportDraft
 
 REWORKS = 2
 """How often a report whose figures contradict the record goes back to its author."""

@@ -7,16 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.base.errors import AutopilotError, InvalidInput
-from lab.base.text import plain
+from lab.base.text import plain, rounded
 from lab.judge.lessons import Lesson, direction, lessons
 from lab.search.suggest import suggest
 from lab.space.config import Config, derive, diff
 from lab.space.environments import Metric, metrics_of, objective_of
 from lab.space.validate import check_overrides, space_of
+from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.questions import Questions
-from lab.store.records import Decision, Prediction, Proposal, ProposalState
 from tools.context import ToolContext
-from tools.reading import rounded
 from tools.registry import ToolError
 
 Changes = Annotated[

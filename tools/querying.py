@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from lab.base.text import plain
+from lab.base.text import plain, rounded
 from lab.judge.lessons import lessons
 from lab.store.index import of_group
 from lab.store.questions import FEWEST, Questions
+from report.facts import LISTED
 from tools.context import ToolContext
-from tools.reading import LISTED, rounded
 from tools.registry import ToolError
 from tools.sandbox import Query
 

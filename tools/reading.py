@@ -1,39 +1,34 @@
 """Tools that read the record. Runs are named by id, or as `current`, `parent` or `incumbent`."""
 
 import json
-import math
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from lab.base.text import plain
+from lab.base.text import plain, rounded
 from lab.judge.diagnosis import diagnosis_of
 from lab.judge.stats import detectable
-from lab.space.config import derive, diff
+from lab.judge.verdicts import current_verdict, noise_of, weigh
+from lab.space.config import derive
 from lab.space.environments import logged_as, metrics_of, objective_of
 from lab.space.validate import space_of
 from lab.store.curves import Curve, mean_curve, outline, run_curves
-from lab.store.notebook import Notebook, active_time
-from lab.store.records import MetricSummary, ProposalState, ReplicateResult, RunRecord, Verdict
+from lab.store.notebook import active_time
+from lab.store.proposal import ProposalState
+from lab.store.records import MetricSummary, RunRecord
 from lab.store.summary import SHOWN, leading
+from report.comparing import comparison
+from report.facts import LISTED, early_ends_of, notes_of, warm_start
 from tools.context import ToolContext
 from tools.registry import MAX_CHARS, ToolError
 
-LISTED = 8
-"""Notes, or files, of one run that an answer names."""
 NAMES = 150
 """Names of curves that an answer lists."""
 
 RunName = Annotated[str, Field(max_length=80, description="A run id, or 'current', 'parent' or 'incumbent'.")]
-
-
-def rounded(value: float | None) -> float | None:
-    """Six significant digits: what a reader can use, in few characters."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
 def summary_of(metric: MetricSummary) -> dict[str, Any]:
@@ -49,52 +44,6 @@ def _shown(metrics: Mapping[str, MetricSummary], objective: str) -> dict[str, An
     return {name: summary_of(metric) for name, metric in leading(metrics, objective).items()}
 
 
-def remarks(said: Iterable[tuple[int, str | None]]) -> dict[str, list[int]]:
-    """What replicates say of themselves, each thing once, with the seeds that say it.
-
-    Args:
-        said: seed and text; None where a replicate says nothing.
-    """
-    found: dict[str, list[int]] = {}
-    for seed, text in said:
-        if text:
-            found.setdefault(" ".join(plain(text, 300).split()), []).append(seed)
-    return found
-
-
-def notes_of(results: Iterable[ReplicateResult]) -> dict[str, list[int]]:
-    """What a reader should know of the replicates, with the seeds that it is true of."""
-    return remarks((result.seed, note) for result in results for note in result.notes)
-
-
-def early_ends_of(results: Iterable[ReplicateResult]) -> dict[str, list[int]]:
-    """Why replicates finished before `train.total_timesteps`, with their seeds."""
-    return remarks((result.seed, result.stopped_early) for result in results)
-
-
-def warm_start(run: RunRecord, results: Iterable[ReplicateResult]) -> dict[str, Any] | None:
-    """Whose weights a run went on from, and how many steps of each replicate are whose; None for a fresh start.
-
-    The steps are means over the finished replicates. Those behind the weights are None where no replicate has
-    finished, and where a checkpoint came without the state that counts them.
-    """
-    if run.resume is None:
-        return None
-    steps = [(r.metrics["cumulative_steps"], r.metrics["agent_steps"]) for r in results
-             if "cumulative_steps" in r.metrics]  # fmt: skip
-    total, own = (round(statistics.fmean(counts)) for counts in zip(*steps, strict=True)) if steps else (None, None)
-    if not all(cumulative > trained for cumulative, trained in steps):
-        total = None
-    return {
-        "from_run": run.resume.run_id,
-        "files": list(run.resume.files[:LISTED]),
-        "files_in_all": len(run.resume.files),
-        "steps_before": None if total is None or own is None else total - own,
-        "own_steps": own,
-        "cumulative_steps": total,
-    }
-
-
 def list_runs(
     ctx: ToolContext,
     limit: Annotated[int, Field(ge=1, le=50, description="How many, the latest ones.")] = 12,
@@ -102,7 +51,7 @@ def list_runs(
     """The latest runs of this environment, objective and preset, oldest first, with what each changed and scored."""
     runs = ctx.notebook.runs(ctx.group)
     metric, direction = objective_of(ctx.group[1], ctx.group[0])
-    noise, declared = ctx.notebook.noise(ctx.group), metrics_of(ctx.group[0])
+    noise, declared = noise_of(ctx.notebook, ctx.group), metrics_of(ctx.group[0])
     rows = [_row(ctx, run, metric) for run in runs[-limit:]]
     while len(json.dumps(rows)) > 0.9 * MAX_CHARS:
         rows.pop(0)
@@ -130,7 +79,7 @@ def _noise_floor(noise: tuple[float, int] | None, n: int) -> dict[str, Any] | No
 
 def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
     summary = ctx.notebook.summary(run.run_id)
-    verdict = ctx.notebook.standing(run.run_id, ctx.as_of(run.run_id))
+    verdict = current_verdict(ctx.notebook, run.run_id, ctx.as_of(run.run_id))
     row: dict[str, Any] = {"run": run.run_id, "state": run.state, "arm": run.arm, "parent": run.parent}
     row["changed_from_parent"] = ctx.notebook.changes(run.run_id)
     if run.replicates_of:
@@ -172,7 +121,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     agents = 1.0 if record.legacy else ctx.inventory.environment(config.env_name).agents_per_env or 1.0
     summary = ctx.notebook.summary(record.run_id)
     metric, _ = objective_of(record.objective, record.env_name)
-    verdict = ctx.notebook.standing(record.run_id, ctx.as_of(record.run_id))
+    verdict = current_verdict(ctx.notebook, record.run_id, ctx.as_of(record.run_id))
     took = active_time(record)
     start, said = _account(ctx, record)
     return {
@@ -278,23 +227,7 @@ def compare_runs(ctx: ToolContext, run: RunName = "current", against: RunName = 
     one, other = ctx.resolve(run), ctx.resolve(against)
     if one == other:
         raise ToolError(f"{run!r} and {against!r} are the same run, {one}")
-    return comparison(ctx.notebook, ctx.notebook.weigh(one, other, ctx.as_of(one)), one, other)
-
-
-def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:
-    """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have."""
-    new, old = notebook.summary(one), notebook.summary(other)
-    both = {name: found for name, found in new.metrics.items() if old and name in old.metrics} if new else {}
-    shared = leading(both, verdict.metric)
-    changed = diff(notebook.config(other), notebook.config(one))
-    return {
-        **verdict.model_dump(mode="json", exclude={"time"}),
-        "changed": {key: list(values) for key, values in changed.items()},
-        "means": {
-            name: {"run": rounded(new.metrics[name].mean), "against": rounded(old.metrics[name].mean)}
-            for name in shared if new and old
-        },
-    }  # fmt: skip
+    return comparison(ctx.notebook, weigh(ctx.notebook, one, other, ctx.as_of(one)), one, other)
 
 
 def list_proposals(

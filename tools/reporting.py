@@ -7,7 +7,8 @@ from pydantic import Field
 from lab.base.text import plain
 from lab.claims.checking import MARKS, Checked, check
 from lab.claims.citing import cited
-from tools.context import REWORKS, ReportDraft, ToolContext
+from report.draft import ReportDraft
+from tools.context import REWORKS, ToolContext
 from tools.registry import ToolError
 
 TOLD = 8

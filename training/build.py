@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lab.space.config import Config
-from lab.store.records import Variant
+from lab.space.task import Variant
 from training import adapter
 
 Variants = Mapping[str, Variant]

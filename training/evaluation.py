@@ -19,7 +19,8 @@ import torch
 from lab.base.values import LARGEST, numbers, parted
 from lab.space.config import Config
 from lab.space.seeds import evaluation_seed, evaluation_shape
-from lab.store.records import Evaluation, Task
+from lab.space.task import Task
+from lab.store.records import Evaluation
 from training import adapter
 
 UNFINISHED = 0.05

@@ -19,9 +19,9 @@ from lab.space.config import Config, derive
 from lab.space.environments import base_config
 from lab.space.inventory import Environment, Inventory
 from lab.space.presets import Measurement
+from lab.space.task import Task
 from lab.space.validate import check_overrides, memory_of
 from lab.space.variants import chosen
-from lab.store.records import Task
 from training.machine import room_for, usable_cores
 from training.process import Worker, start_worker
 from training.protocol import Ended, MeasureJob, Moment

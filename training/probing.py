@@ -8,12 +8,15 @@ from typing import Any
 
 from lab.base.errors import AutopilotError, InvalidInput, Problem
 from lab.base.paths import Workspace
+from lab.base.record import now
+from lab.judge.verdicts import compare_runs
 from lab.space.config import Config
 from lab.space.environments import PRESETS, objective_of
 from lab.space.inventory import Inventory
 from lab.space.presets import Measurement, StoredPreset, store
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
-from lab.store.records import RunState, now
+from lab.store.records import RunState
 from training.machine import usable_cores
 from training.probe import Probe
 from training.run import Options, train_run
@@ -104,7 +107,7 @@ class Probing:
         notebook = Notebook(self.workspace)
         start = self._score(notebook, runner, self.config, "start", stopping)
         run = self._score(notebook, runner, self.config.with_overrides(record.best.overrides), "probed", stopping)
-        verdict = notebook.compare(run, start)
+        verdict = compare_runs(notebook, run, start)
         text = verdict.verdict if verdict.verdict in ("better", "worse") else "not worse beyond noise"
         record = record.model_copy(update={"runs": (start, run), "verdict": text})
         if verdict.verdict != "worse":
@@ -119,8 +122,8 @@ class Probing:
     ) -> str:
         metric, direction = objective_of(None, config.env_name)
         config = config.with_overrides({"autopilot.seeds": CHECK_SEEDS})
-        run = notebook.create(
-            config, {}, preset=f"{self.name}-check", objective=f"{metric}:{direction}", arm=f"probe ({what})"
+        run = create_run(
+            notebook, config, {}, preset=f"{self.name}-check", objective=f"{metric}:{direction}", arm=f"probe ({what})"
         )
         self.note(f"training the {what} topology, {CHECK_SEEDS} seeds, {config.train['total_timesteps']:,} steps each")
         options = Options(requeue=False)

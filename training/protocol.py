@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lab.space.config import Config
-from lab.store.records import ReplicateResult, StopReason, Task, Variant
+from lab.space.task import Task, Variant
+from lab.store.records import ReplicateResult, StopReason
 
 
 class Message(BaseModel):

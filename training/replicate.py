@@ -20,10 +20,11 @@ import psutil
 import torch
 
 from lab.base.paths import SeedPaths
+from lab.base.record import now
 from lab.base.values import Columns, numbers, parted, text_of
 from lab.space.modules import hint
 from lab.space.seeds import evaluation_spans, first_seed, of_config
-from lab.store.records import ReplicateResult, RunState, StopReason, now
+from lab.store.records import ReplicateResult, RunState, StopReason
 from lab.store.summary import COUNTS, map_metrics
 from training import adapter, build, checkpoints
 from training.envs import devices, file_hash, user_files

@@ -16,12 +16,14 @@ from typing import TypeVar
 from lab.base.errors import AutopilotError, Busy, TrainingFailed
 from lab.base.files import FULL, full_text, owned, write_atomic
 from lab.base.paths import Workspace
+from lab.base.record import now
 from lab.judge.pruning import Watch, watch
+from lab.judge.verdicts import record_verdict
 from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.space.validate import check_config
 from lab.store.notebook import Notebook
-from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, StopReason, now
+from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, StopReason
 from training.protocol import Progress
 from training.runner import Plan, Runner
 
@@ -173,7 +175,7 @@ def _train(
         if not run.state.ended:  # else a first try came as far as that
             run = notebook.finish(run_id, ended, dict(inventory.versions), pruning=pruner.pruning, at=at)
         if run.state is RunState.FINISHED:
-            notebook.judge(run)
+            record_verdict(notebook, run)
         return run
 
     return _with_room(notebook.workspace, conclude)

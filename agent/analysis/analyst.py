@@ -18,14 +18,17 @@ from lab.base.text import plain
 from lab.claims.checking import Checked
 from lab.judge.predictions import score_predictions
 from lab.judge.stopping import FAILURES, PLATEAU, failures, plateau
+from lab.judge.verdicts import noise_of
 from lab.search.suggest import Permits
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
-from lab.store.records import Proposal, RunRecord
+from lab.store.records import RunRecord
+from report.draft import ReportDraft
 from report.run_report import Report, report_of, write_report
 from tools.catalog import TOOLS
-from tools.context import ReportDraft, ToolContext
+from tools.context import ToolContext
 from tools.registry import Toolbox
 from tools.reporting import checked_draft
 from training.run import Stopped
@@ -145,7 +148,7 @@ class Analyst:
             arm=arm,
             steps_left=steps_left,
             incumbent=self.notebook.incumbent(run.group),
-            noise=self.notebook.noise(run.group),
+            noise=noise_of(self.notebook, run.group),
             failures=failed if failed >= FAILURES else 0,
             plateau=flat if flat >= PLATEAU else 0,
             permits=self.permits,

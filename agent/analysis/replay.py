@@ -24,8 +24,8 @@ from lab.search.sampling import ARM
 from lab.search.suggest import Permits
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
-from lab.store.records import Proposal
 from tools.catalog import TOOLS
 from tools.context import ToolContext
 from tools.proposing import DENIED

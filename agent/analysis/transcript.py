@@ -1,24 +1,13 @@
 """`transcript.jsonl`: every message of every analysis of a run, in order, appended as it happens."""
 
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.model.chat import Message
+from agent.model.redaction import redacted
 from lab.base.files import append_line
-from lab.store.records import now
-
-_KEY = re.compile(r"\bsk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{16,}")
-
-
-def redacted(text: str) -> str:
-    """`text` without API keys: the one in use, and whatever looks like one."""
-    key = os.environ.get("OPENAI_API_KEY", "")
-    if len(key) >= 8:
-        text = text.replace(key, "[key]")
-    return _KEY.sub("[key]", text)
+from lab.base.record import now
 
 
 class Transcript:

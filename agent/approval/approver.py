@@ -7,11 +7,13 @@ from typing import Any
 from agent.approval.policy import PolicySettings
 from agent.approval.ruling import rule_on
 from lab.base.errors import InvalidInput
+from lab.base.record import now
 from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.proposals import refuse_unfit
-from lab.store.records import Approval, Decision, Prediction, Proposal, ProposalState, now
+from lab.store.session import Approval
 
 S = ProposalState
 WHO: dict[Approval, str] = {"auto": "policy auto", "policy": "rules of [policy]", "manual": "person"}

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from lab.base.errors import refused, refused_as
 from lab.base.paths import Workspace
+from lab.base.record import Record
 from lab.base.text import short
 from lab.base.toml import settings as tables
 from lab.judge.costs import is_topology
@@ -26,7 +27,6 @@ from lab.space.config import SECTIONS
 from lab.space.inventory import Environment
 from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Parameter, Scale, Space
 from lab.space.validate import space_of
-from lab.store.records import Record
 
 SLACK = 1e-6
 """Share by which a limit may be passed: what is exact in decimals (0.1 × 3) is not in binary."""

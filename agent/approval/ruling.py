@@ -13,8 +13,8 @@ from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.space.validate import space_of
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
 from lab.store.proposals import refuse_unfit
-from lab.store.records import Proposal
 
 LONGEST = 8000
 """Characters of a ruling."""

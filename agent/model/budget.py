@@ -17,8 +17,9 @@ from pydantic import Field, ValidationError
 from agent.model.chat import Usage
 from lab.base.errors import refused, refused_as
 from lab.base.paths import Workspace
+from lab.base.record import Record
 from lab.base.toml import settings
-from lab.store.records import Budgets, Record, Spent
+from lab.store.session import Budgets, Spent
 
 TURNS = 24
 """Requests that one analysis may take."""

@@ -26,8 +26,8 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
-from agent.analysis.transcript import redacted
 from agent.model.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
+from agent.model.redaction import redacted
 from agent.model.settings import ModelSettings
 from agent.model.structured import LONGEST, TEXTS, answer_format, call_in, conversation
 from lab.base.errors import InvalidInput, Problem

@@ -7,8 +7,8 @@ from pydantic import Field, ValidationError
 from agent.model.budget import TURNS
 from lab.base.errors import refused_as
 from lab.base.paths import Workspace
+from lab.base.record import Record
 from lab.base.toml import settings
-from lab.store.records import Record
 
 
 class ModelSettings(Record):

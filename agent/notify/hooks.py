@@ -26,11 +26,11 @@ from tenacity import (
     wait_random,
 )
 
-from agent.analysis.transcript import redacted
+from agent.model.redaction import redacted
 from lab.base.paths import Workspace
+from lab.base.record import now
 from lab.base.text import plain
 from lab.base.values import text_of
-from lab.store.records import now
 from training.process import PRIVATE
 
 WEBHOOK = "AUTOPILOT_WEBHOOK"

@@ -34,8 +34,8 @@ from agent.notify.hooks import (
 )
 from lab.base.errors import InvalidInput, refused, refused_as
 from lab.base.paths import Workspace
+from lab.base.record import Record
 from lab.base.toml import settings
-from lab.store.records import Record
 
 Event = Literal["finished", "failed", "incumbent", "approval"]
 EVENTS: Final[tuple[Event, ...]] = ("finished", "failed", "incumbent", "approval")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lab.base.files import append_line
 from lab.base.paths import SessionPaths
-from lab.store.records import RunRecord, now
+from lab.base.record import now
+from lab.store.records import RunRecord
 from training.protocol import Progress
 
 if TYPE_CHECKING:

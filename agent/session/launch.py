@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent.session.signals import Stopping
-from cli.options import assignments
 from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
 from lab.base.paths import Workspace
 from lab.judge.incumbency import Incumbency, Need, repeat
@@ -14,9 +13,11 @@ from lab.space.config import Config
 from lab.space.environments import check_objective, objective_of
 from lab.space.inventory import Inventory
 from lab.space.limits import check_open
+from lab.space.overrides import assignments
 from lab.space.presets import preset as preset_named
 from lab.space.validate import check_config, check_overrides
 from lab.space.variants import chosen
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import Confirmation, RunRecord, RunState
 from lab.store.sole import sole_session
@@ -81,7 +82,7 @@ def train_once(
         config: complete and valid.
         overrides: what the person set on top of the preset.
         manner: how it is trained and shown.
-        fields: preset, objective and, if given, run_id, as `Notebook.create` takes them.
+        fields: preset, objective and, if given, run_id, as `create_run` takes them.
 
     Raises:
         InvalidInput: the name is taken.
@@ -90,7 +91,7 @@ def train_once(
     workspace.create()
     with _ready(workspace, inventory, config, manner) as runner:
         variants = chosen(config, inventory.environment(config.env_name).variants)
-        run = Notebook(workspace).create(config, overrides, arm="person", variants=variants, **fields)
+        run = create_run(Notebook(workspace), config, overrides, arm="person", variants=variants, **fields)
         return _trained(workspace, inventory, run, manner, runner)
 
 
@@ -157,7 +158,8 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, manner: M
     inventory = load_inventory([run.env_name], workspace)
     check_config(config, inventory)
     with _ready(workspace, inventory, config, manner) as runner:
-        made = notebook.create(
+        made = create_run(
+        notebook,
             config, {}, preset=run.preset, objective=run.objective, arm="control", run_id=run_id, task=run.task,
             parent=run.resume.run_id, variants=notebook.run(run.resume.run_id).variants, resume=run.resume,
         )  # fmt: skip

@@ -25,12 +25,13 @@ from agent.session.signals import Stopping
 from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
 from lab.base.files import append_line, read_model, write_model
 from lab.base.paths import Workspace
+from lab.base.record import now
 from lab.base.text import plain
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
-from lab.store.records import SessionRecord, now
+from lab.store.session import SessionRecord
 from lab.store.sole import holder
 from report.live import make_view
 from report.show import print_markdown, say_where

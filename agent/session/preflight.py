@@ -26,7 +26,7 @@ from lab.space.presets import preset
 from lab.store.index import of_group
 from lab.store.notebook import Notebook
 from lab.store.questions import OWN
-from lab.store.records import SessionRecord
+from lab.store.session import SessionRecord
 from lab.store.summary import COUNTS, map_metrics
 from training.machine import room_for
 from training.probe import Probe

@@ -1,9 +1,12 @@
 """What a kill can leave between two files, and how it is made good: from the files alone, before anything goes on."""
 
 from agent.analysis.analyst import Analyst
+from lab.judge.verdicts import record_verdict
+from lab.space.task import Group
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Group, ProposalState, RunState
+from lab.store.records import RunState
 
 
 def recover(notebook: Notebook, proposals: Proposals, analyst: Analyst, group: Group, session: str) -> None:
@@ -20,7 +23,7 @@ def recover(notebook: Notebook, proposals: Proposals, analyst: Analyst, group: G
     by_proposal = {run.proposal: run for run in runs if run.proposal}
     for run in runs:
         if run.session == session and run.state is RunState.FINISHED:
-            notebook.judge(run)  # killed between a run's end and its verdict
+            record_verdict(notebook, run)  # killed between a run's end and its verdict
         if run.session == session and run.state.ended:
             analyst.recover(run)
     for proposal in proposals.all():

@@ -14,11 +14,15 @@ from lab.search.sampling import ARM, sampled
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.space.presets import preset as preset_named
+from lab.space.task import Group
 from lab.space.variants import chosen
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import Proposals, refuse_unfit
 from lab.store.questions import Questions
-from lab.store.records import Confirmation, Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord
+from lab.store.records import Confirmation, RunRecord, RunState
+from lab.store.session import SessionRecord
 from report.confirmations import became_text
 
 BASELINE_SEEDS = 5
@@ -240,7 +244,8 @@ class Choice:
     def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
         if "train.seed" not in {**self.record.settings, **overrides}:  # a person's own seeds stay
             config = config.without_seed()
-        run = self.notebook.create(
+        run = create_run(
+            self.notebook,
             config,
             overrides,
             preset=self.record.preset,

@@ -25,17 +25,21 @@ from agent.session.scheduler import Choice, why_over
 from lab.base.errors import AutopilotError, InvalidInput
 from lab.base.files import FULL, full_text, write_model
 from lab.base.paths import SessionPaths
+from lab.base.record import now
 from lab.judge.costs import paces
 from lab.judge.stopping import exhausted, reached
 from lab.search.sampling import ARM
 from lab.space.inventory import Inventory
+from lab.space.task import Group
 from lab.store.notebook import Notebook, active_time
+from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Group, Proposal, ProposalState, RunRecord, RunState, SessionRecord, Spent, now
+from lab.store.records import RunRecord, RunState
+from lab.store.session import SessionRecord, Spent
 from lab.store.sole import sole_session
 from report.digest import write_digest
 from report.facts import changed_text, outcome_text
-from report.standing import standing
+from report.standing import standing_of
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
 from training.runner import Runner
@@ -203,7 +207,7 @@ class Session:
         """Train a queued run to its end, and record what came of it once the analysis beside it is through."""
         runs, most = [mine.run_id for mine in self.mine()], self.record.budgets.max_runs
         of = f"/{most}" if most else ""
-        self.view.night(standing(self))
+        self.view.night(self._standing())
         self.view.training(run, f"run {runs.index(run.run_id) + 1}{of} {changed_text(self.notebook, run)}")
         options = Options(prune=self.record.prune, mirrors=self.record.mirrors)
 
@@ -238,6 +242,9 @@ class Session:
         if run.state not in (RunState.FINISHED, RunState.PRUNED):
             self.journal.tell("failed", f"{run.run_id}: {text}", run=run.run_id)
         self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
+
+    def _standing(self) -> list[tuple[str, str]]:
+        return standing_of(self.notebook, self.proposals, self.record, self.budget.seconds)
 
     def _work(self, run: RunRecord) -> Work:
         if run.proposal is not None:
@@ -280,7 +287,7 @@ class Session:
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         if outcome.proposal:
             self.journal.note(f"staged {staged}: {outcome.proposal.changes}")
-            self.view.night(standing(self))
+            self.view.night(self._standing())
         if outcome.ended:
             rules = (
                 f" (the rules of [policy] let pass: {'; '.join(self.approver.rules)})" if self.approver.rules else ""
@@ -298,7 +305,7 @@ class Session:
             self.journal.note("meanwhile fresh seeds of the incumbent train, which need no decision")
             self.train(filler)
             return
-        self.view.night(standing(self))
+        self.view.night(self._standing())
         while self._waits(staged.proposal_id):
             if self.stop.wait(POLL) or self.pause.is_set() or self.budget.why_over() is not None:
                 return
@@ -369,7 +376,7 @@ class Session:
     def _end(self, why: str) -> None:
         self._update(ended=now(), ended_because=why)
         self.journal.event("ended", why=why)
-        best = dict(standing(self))["incumbent"]
+        best = dict(self._standing())["incumbent"]
         self.journal.tell("finished", f"session {self.record.session_id} is over: {why}; incumbent {best}")
 
     def _save(self) -> None:

@@ -1,5 +1,6 @@
 """Text from elsewhere (logs, models, environments), made harmless to show: bounded, without control sequences."""
 
+import math
 import re
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -33,3 +34,8 @@ def lasting(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def rounded(value: float | None) -> float | None:
+    """Six significant digits: what a reader can use, in few characters."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")

@@ -11,10 +11,11 @@ from statistics import fmean, median
 from typing import Any, NamedTuple
 
 from lab.space.config import Config, diff
+from lab.space.task import Group
 from lab.store.index import of_group
 from lab.store.notebook import Notebook, active_time
 from lab.store.questions import Questions
-from lab.store.records import Group, ReplicateResult, RunRecord
+from lab.store.records import ReplicateResult, RunRecord
 
 BEHIND = 5
 """Runs behind an estimate at most, the newest ones: the median of five is not led astray by a machine that slept."""

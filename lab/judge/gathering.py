@@ -7,11 +7,13 @@ from datetime import datetime
 from lab.base.errors import AutopilotError
 from lab.judge.known import Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.judge.stats import detectable
+from lab.judge.verdicts import current_verdict, weigh
 from lab.space.config import derive, diff
 from lab.store.curves import Curve, mean_curve, outline, run_curves
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
-from lab.store.records import Proposal, RunRecord, Verdict
+from lab.store.records import RunRecord, Verdict
 
 QUOTED = 12
 """Characters of a line that can be recognized as quoted."""
@@ -118,7 +120,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         metrics=summary.metrics if summary else {},
         greedy={name: metric.mean for name, metric in summary.greedy.items()} if summary else {},
         curves={name: outline(*mean_curve(found)) for name, found in curves.items()},
-        verdicts=_judged(notebook.standing(run.run_id, at)),
+        verdicts=_judged(current_verdict(notebook, run.run_id, at)),
         warm_start=_warm_start(notebook, run),
     )
 
@@ -139,7 +141,7 @@ def _compared(notebook: Notebook, run: RunRecord, others: list[str]) -> dict[str
     found: dict[str, Judgement] = {}
     for other in others:
         try:
-            found |= _judged(notebook.weigh(run.run_id, other, run.finished))
+            found |= _judged(weigh(notebook, run.run_id, other, run.finished))
         except AutopilotError:
             continue
     found.pop(run.run_id, None)

@@ -15,15 +15,19 @@ from typing import NamedTuple
 
 from lab.base.errors import InvalidInput
 from lab.base.files import append_line
+from lab.base.record import now
 from lab.judge.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look, passes
+from lab.judge.verdicts import confounds, noise_of
 from lab.space.config import Config
 from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.space.presets import moved
+from lab.space.task import Group
 from lab.space.validate import check_config
+from lab.store.creation import create_run
 from lab.store.index import OF_GROUP
 from lab.store.notebook import Notebook
-from lab.store.records import Confirmation, Group, RunRecord, RunState, now
+from lab.store.records import Confirmation, RunRecord, RunState
 
 MATTERS = 0.5
 """The smallest effect that matters where nobody says another: half the standard deviation between replicates."""
@@ -189,7 +193,7 @@ class Incumbency:
         return self._record(Confirmation.model_validate({**current.model_dump(), **changes}))
 
     def _unlike(self, new: list[RunRecord], old: list[RunRecord]) -> str | None:
-        confounds = [self.notebook.confounds(one.run_id, other.run_id) for one, other in itertools.product(new, old)]
+        confounds = [confounds(self.notebook, one.run_id, other.run_id) for one, other in itertools.product(new, old)]
         return next((found[0] for found in confounds if found), None)
 
     def _values(self, runs: list[RunRecord], metric: str) -> list[float]:
@@ -243,7 +247,7 @@ class Incumbency:
         """The smallest difference that matters, in the objective's units."""
         if self.min_effect is not None:
             return self.min_effect
-        noise = self.notebook.noise(self.group)
+        noise = noise_of(self.notebook, self.group)
         return MATTERS * noise[0] if noise else 0.0
 
     def _standing(self, *outcomes: str) -> Confirmation | None:
@@ -301,7 +305,8 @@ def repeat(
         InvalidInput: the changes of the run do not go with that preset.
     """
     original = notebook.run(need.run)
-    return notebook.create(
+    return create_run(
+        notebook,
         fresh_config(notebook, need, inventory), notebook.overrides(need.run), preset=need.preset or original.preset,
         objective=original.objective, arm=original.arm, parent=original.parent, session=session,
         replicates=need.seeds, replicates_of=need.run, proposal=proposal, task=original.task,

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.store.curves import Outline
-from lab.store.records import MetricSummary, Prediction
+from lab.store.proposal import Prediction
+from lab.store.records import MetricSummary
 
 Changed = Mapping[str, tuple[Any, Any]]
 

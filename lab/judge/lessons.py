@@ -14,9 +14,9 @@ from lab.judge.sequential import NIGHT
 from lab.judge.stats import noise_floor
 from lab.space.config import telling
 from lab.space.environments import objective_of
+from lab.space.task import Group
 from lab.store.index import Index, Row, of_group
 from lab.store.questions import OWN, Questions
-from lab.store.records import Group
 
 
 class Lesson(NamedTuple):

@@ -16,11 +16,15 @@ from pydantic import ValidationError
 
 from lab.base.files import append_line, read_lines
 from lab.base.paths import Workspace
+from lab.base.record import Record, now
 from lab.base.text import number
-from lab.judge.stats import spread
+from lab.judge.verdicts import noise_of
 from lab.space.environments import objective_of
+from lab.space.task import Group
 from lab.store.notebook import Notebook
-from lab.store.records import Group, MetricSummary, Prediction, Proposal, Record, RunRecord, now
+from lab.store.proposal import Prediction, Proposal
+from lab.store.records import MetricSummary, RunRecord
+from lab.store.summary import spread
 
 ENOUGH = 30
 """Predictions from which on it is said how often such intervals held; before, chance has too large a part in it."""
@@ -122,7 +126,7 @@ def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | N
         if prediction.metric not in summary.metrics or prediction.metric not in parent.metrics:
             continue
         new, old = summary.metrics[prediction.metric], parent.metrics[prediction.metric]
-        noise = notebook.noise(run.group) if prediction.metric == objective else None
+        noise = noise_of(notebook, run.group) if prediction.metric == objective else None
         sd = noise[0] if noise else statistics.stdev(old.values) if old.n > 1 else None
         scored = Scored(
             time=now(),

@@ -20,11 +20,12 @@ from typing import Literal
 import numpy as np
 
 from lab.base.paths import RunPaths
+from lab.base.record import Record
 from lab.space.config import Config
 from lab.space.environments import metrics_of, objective_of
 from lab.store.curves import Array, Curve, run_curves
 from lab.store.notebook import Notebook
-from lab.store.records import Pruning, Record, RunRecord, RunState
+from lab.store.records import Pruning, RunRecord, RunState
 
 RUNGS = 4
 """A run is judged at each of these parts of its horizon but the last: at a quarter, a half, three quarters."""

@@ -9,39 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from lab.store.records import MetricSummary
-
-CONFIDENCE = 0.95
-Bounds = tuple[float | None, float | None]
-
-
-def summarize(values: Sequence[float], flag: str | None = None, *, bounds: Bounds = (None, None)) -> MetricSummary:
-    """Mean and its two-sided 95 % t-interval (Student 1908) over replicates.
-
-    Args:
-        values: one finite number per replicate, at least one.
-        flag: what is odd about the metric, if anything.
-        bounds: what the metric can't be below or above; the interval is cut there, which does not change how often it
-            holds.
-    """
-    n = len(values)
-    mean = math.fsum(values) / n
-    if n < 2:
-        return MetricSummary(mean=mean, low=None, high=None, n=n, values=tuple(values), flag=flag)
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * spread(values) / math.sqrt(n)
-    low = mean - half if bounds[0] is None else max(bounds[0], mean - half)
-    high = mean + half if bounds[1] is None else min(bounds[1], mean + half)
-    return MetricSummary(mean=mean, low=low, high=high, n=n, values=tuple(values), flag=flag)
-
-
-def spread(values: Sequence[float]) -> float:
-    """Sample standard deviation (n - 1); 0 with fewer than two values."""
-    if len(values) < 2:
-        return 0.0
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+from lab.store.summary import CONFIDENCE, spread
 
 
 class Comparison(NamedTuple):

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from lab.base.text import number
 from lab.judge.sequential import passes
-from lab.judge.stats import summarize
+from lab.judge.verdicts import current_verdict
 from lab.space.environments import metrics_of, objective_of
+from lab.space.task import Group
 from lab.store.notebook import Notebook
-from lab.store.records import Group, RunRecord, RunState
+from lab.store.records import RunRecord, RunState
+from lab.store.summary import summarize
 
 FAILURES = 3
 """Runs in a row without a score, after which only the incumbent is built on."""
@@ -47,7 +49,7 @@ def plateau(notebook: Notebook, runs: Sequence[RunRecord]) -> int:
     for run in reversed(runs):
         if run.replicates_of is not None or run.state not in SCORED:
             continue
-        verdict = notebook.standing(run.run_id)
+        verdict = current_verdict(notebook, run.run_id)
         if verdict and (verdict.verdict in ("first", "better") or passes(verdict.screen)):
             break
         count += 1

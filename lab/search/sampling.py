@@ -1,13 +1,16 @@
 """The control arm: the sampler's next config as a proposal, without a model."""
 
+from lab.base.record import new_id, now
 from lab.judge.predictions import NEIGHBOURHOOD, like_the_parent
+from lab.judge.verdicts import noise_of
 from lab.search.suggest import Permits, suggest
 from lab.space.environments import metrics_of, objective_of
 from lab.space.inventory import Inventory
+from lab.space.task import Group
 from lab.store.index import of_group
 from lab.store.notebook import Notebook
+from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Decision, Group, Prediction, Proposal, ProposalState, new_id, now
 
 ARM = "sampler"
 COUNT = 6
@@ -40,7 +43,7 @@ def sampled(
         return None
     avoid = proposals.rejected(group)
     found = [c for c in suggest(notebook, inventory, group, parent, COUNT, avoid, permits=permits) if c.tried is None]
-    summary, noise = notebook.summary(parent), notebook.noise(group)
+    summary, noise = notebook.summary(parent), noise_of(notebook, group)
     metric, _ = objective_of(group.objective, group.env_name)
     if not found or summary is None or metric not in summary.metrics:
         return None

@@ -19,11 +19,12 @@ from lab.space.config import Config, diff
 from lab.space.environments import objective_of
 from lab.space.inventory import Environment, Inventory
 from lab.space.parameters import Parameter, Scale
+from lab.space.task import Group
 from lab.space.validate import check_overrides, space_of
 from lab.store.index import Row, of_group
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
-from lab.store.records import Group, RunState
+from lab.store.records import RunState
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -11,7 +11,7 @@ from lab.base.errors import InvalidInput, Problem, refused
 from lab.space.config import Config, derive
 from lab.space.inventory import Environment
 from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Scalar
-from lab.store.records import Task
+from lab.space.task import Task
 
 Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")

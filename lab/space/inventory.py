@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lab.base.errors import InvalidInput, Problem
 from lab.space.parameters import Scalar
-from lab.store.records import Limit, Variant
+from lab.space.task import Limit, Variant
 
 
 class Environment(BaseModel):

@@ -22,7 +22,7 @@ from lab.base.errors import refused, refused_as
 from lab.base.paths import Workspace
 from lab.base.toml import settings
 from lab.space.parameters import Parameter, Space
-from lab.store.records import Limit
+from lab.space.task import Limit
 
 REWARDS = ("mean_reward", "episode_return", "reward", "return")
 """Metrics that count rewards."""

@@ -18,7 +18,7 @@ from lab.base.toml import settings
 from lab.space.config import Config
 from lab.space.modules import check_importable
 from lab.space.parameters import VARIANT_KEYS
-from lab.store.records import Variant
+from lab.space.task import Variant
 
 Variants = dict[str, dict[str, Variant]]
 """`environment`, `reward`, `policy` to name to what it stands for."""

@@ -4,22 +4,20 @@ What `best` and `latest` stand for changes through the night; the record names t
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
 from lab.space.config import Config, diff
 from lab.space.parameters import BOOKKEEPING
-from lab.store.records import Group, Resume, RunRecord, RunState
-
-if TYPE_CHECKING:
-    from lab.store.notebook import Notebook
+from lab.space.task import Group
+from lab.store.notebook import Notebook
+from lab.store.records import Resume, RunRecord, RunState
 
 ALLOWED = {"autopilot.resume_mode", "autopilot.resume_from", *BOOKKEEPING}
 """What a control may change."""
 VALID = "latest | best | a run's id | the path of a .pt file in the workspace"
 
 
-def resolve(notebook: "Notebook", config: Config, group: Group) -> Resume | None:
+def resolve(notebook: Notebook, config: Config, group: Group) -> Resume | None:
     """Where a run of this config takes its weights from; None when it starts fresh.
 
     Args:
@@ -56,7 +54,7 @@ def resolve(notebook: "Notebook", config: Config, group: Group) -> Resume | None
     return _of_run(notebook, run, wanted, prefer="latest")
 
 
-def control(notebook: "Notebook", run: RunRecord) -> RunRecord | None:
+def control(notebook: Notebook, run: RunRecord) -> RunRecord | None:
     """The finished run that goes on from the same weights as this one and changes nothing; None if there is none.
 
     Args:
@@ -72,7 +70,7 @@ def control(notebook: "Notebook", run: RunRecord) -> RunRecord | None:
     return None
 
 
-def is_control(notebook: "Notebook", run: RunRecord) -> bool:
+def is_control(notebook: Notebook, run: RunRecord) -> bool:
     """It goes on from another run's weights and changes nothing of that run's config."""
     if run.resume is None or run.resume.run_id is None:
         return False
@@ -82,7 +80,7 @@ def is_control(notebook: "Notebook", run: RunRecord) -> bool:
         return False
 
 
-def _of_run(notebook: "Notebook", run: RunRecord, wanted: str, *, prefer: str) -> Resume:
+def _of_run(notebook: Notebook, run: RunRecord, wanted: str, *, prefer: str) -> Resume:
     if not run.state.ended:
         raise _refused(wanted, f"is run {run.run_id}, which is {run.state}: its weights still change")
     if run.state in (RunState.FAILED, RunState.DIVERGED):
@@ -98,7 +96,7 @@ def _of_run(notebook: "Notebook", run: RunRecord, wanted: str, *, prefer: str) -
     return Resume(run_id=run.run_id, files=tuple(files))
 
 
-def _file(notebook: "Notebook", wanted: str) -> Resume:
+def _file(notebook: Notebook, wanted: str) -> Resume:
     root = notebook.workspace.root.resolve()
     path = (root / wanted).resolve()
     if not path.is_relative_to(root):

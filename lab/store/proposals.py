@@ -13,13 +13,16 @@ from typing import Any
 from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
 from lab.base.files import locked, read_model, write_json, write_model
 from lab.base.paths import Workspace
+from lab.base.record import new_id, now
 from lab.space.config import diff
 from lab.space.inventory import Inventory
 from lab.space.parameters import TASK_KEYS
+from lab.space.task import Group
 from lab.space.validate import check_overrides
 from lab.store.index import SETTLED
 from lab.store.notebook import Notebook
-from lab.store.records import Decision, Group, Proposal, ProposalState, RunRecord, new_id, now
+from lab.store.proposal import Decision, Proposal, ProposalState
+from lab.store.records import RunRecord
 
 S = ProposalState
 ALLOWED: dict[ProposalState, tuple[ProposalState, ...]] = {

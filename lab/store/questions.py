@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from lab.base.errors import NotFound
+from lab.base.record import Record
 from lab.space.config import Config, diff
 from lab.space.parameters import NEAR, PARAMETERS, Scale, identity, kinship
+from lab.space.task import Group
 from lab.store.index import FROM, OF_GROUP, STANDS, Index, Row, of_group
-from lab.store.records import Group, Record
 
 OWN = "replicates_of IS NULL"
 """Fresh seeds of another run are no run of their own here."""

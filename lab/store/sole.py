@@ -10,8 +10,8 @@ from typing import Any
 from lab.base.errors import Busy
 from lab.base.files import owned, owner_of
 from lab.base.paths import Workspace
+from lab.base.record import now
 from lab.base.text import lasting
-from lab.store.records import now
 
 SINCE = "%Y-%m-%d %H:%M:%S UTC"
 

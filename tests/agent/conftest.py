@@ -11,10 +11,11 @@ from agent.model.chat import ChatModel
 from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from lab.base.files import read_lines
+from lab.base.record import new_id, now
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, SessionRecord, new_id, now
+from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from tests.conftest import ENV
 from training.fake import FakeRunner

@@ -10,21 +10,24 @@ from typing import Any
 
 import pytest
 
-from cli.options import assignments
 from lab.base.files import append_line, write_model
+from lab.base.record import now
 from lab.claims.checking import Checked
 from lab.judge.predictions import Scored
 from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.space.overrides import assignments
 from lab.space.presets import Measurement, StoredPreset, preset, store
+from lab.space.task import Variant
 from lab.space.validate import check_config, check_overrides
 from lab.space.variants import chosen
+from lab.store.creation import create_run
 from lab.store.lineage import source_file
 from lab.store.notebook import Notebook
-from lab.store.records import Evaluation, Pruning, ReplicateResult, RunRecord, RunState, Variant, now
+from lab.store.records import Evaluation, Pruning, ReplicateResult, RunRecord, RunState
+from report.draft import ReportDraft
 from report.run_report import report_of, write_report
 from tests.conftest import ENV, Cli, RunMaker
-from tools.context import ReportDraft
 from training.fake import FakeRunner
 from training.run import train_run
 
@@ -58,7 +61,7 @@ class Desk:
     def run(self, overrides: dict[str, Any] | None = None, say: Say = lambda _: {}, **more: Any) -> RunRecord:
         overrides = overrides or {}
         more = {"preset": "quick", "objective": "perf:max", "arm": "person", **more}
-        run = self.notebook.create(self.config.with_overrides(overrides), overrides, **more)
+        run = create_run(self.notebook, self.config.with_overrides(overrides), overrides, **more)
         return train_run(self.notebook, TellingRunner(say=say), self.inventory, run.run_id, lambda _: None)
 
     def warm(self, resume_from: str, **more: Any) -> RunRecord:
@@ -95,7 +98,7 @@ class Desk:
         config = base.with_overrides(overrides)
         check_config(config, self.inventory)
         fields = {"preset": options["--preset"], "objective": options.get("--objective", "perf:max"), "arm": "person"}
-        return self.notebook.create(config, overrides, variants=chosen(config, environment.variants), **fields)
+        return create_run(self.notebook, config, overrides, variants=chosen(config, environment.variants), **fields)
 
     def assert_repeatable(self, run: RunRecord) -> None:
         """The commands of its report train every replicate again: same config, same seed, same weights at the start."""
@@ -527,7 +530,8 @@ def test_a_changed_run_shows_score_against_what_changed(overrides: dict[str, Any
 
 def test_a_failed_run_shows_where_it_would_stand(desk: Desk, notebook: Notebook) -> None:
     first = desk.run()
-    run = notebook.create(
+    run = create_run(
+        notebook,
         desk.config.with_overrides({"train.gamma": 0.9}), {"train.gamma": 0.9}, preset="quick", objective="perf:max",
         arm="person", parent=first.run_id,
     )  # fmt: skip

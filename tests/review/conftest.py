@@ -12,8 +12,9 @@ import uvicorn
 
 from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
-from review.app import Page, create_app
+from review.app import create_app
 from review.guard import Guard
+from review.page import Page
 from review.serve import listening
 
 

@@ -16,8 +16,8 @@ from agent.analysis.analyst import Analyst
 from lab.base.files import read_model, write_model
 from lab.base.paths import Workspace
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState as S
 from lab.store.records import RunState
 from tests.agent.conftest import Make, make_session
 from tests.conftest import ENV

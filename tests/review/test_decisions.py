@@ -9,8 +9,8 @@ from lab.base.errors import InvalidInput
 from lab.base.files import write_model
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals, refuse_unfit
-from lab.store.records import ProposalState as S
 from review import decisions
 
 

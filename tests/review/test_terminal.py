@@ -16,8 +16,8 @@ import pytest
 
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState as S
 from review import terminal
 from review.terminal import Terminal
 from tests.conftest import ENV, RunMaker

@@ -11,8 +11,8 @@ import pytest
 from lab.base.files import write_model
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState as S
 from report.show import run_row
 from review import decisions
 from tests.agent.conftest import Make, make_session

@@ -9,6 +9,7 @@ from lab.base.files import append_line
 from lab.base.paths import Workspace
 from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.store.creation import create_run
 from lab.store.curves import compact, run_curves
 from lab.store.notebook import Notebook
 from lab.store.records import Pruning, RunRecord, RunState
@@ -53,7 +54,7 @@ def test_a_warm_start_is_told_with_its_steps(made: Desk, notebook: Notebook) -> 
 
 def test_what_the_pruner_found_is_told(made: Desk, notebook: Notebook) -> None:
     made.run()
-    run = notebook.create(made.config, {}, preset="quick", objective="perf:max", arm="offline")
+    run = create_run(notebook, made.config, {}, preset="quick", objective="perf:max", arm="offline")
     found = Pruning(steps=500_000, score=1 / 3, median=2 / 3, peers=5, spared=False)
     run = notebook.fail(run.run_id, RunState.PRUNED, "seed 3: pruned: 0.3333 at 500,000 steps", pruning=found)
     ask = bench(made, run)
@@ -88,7 +89,7 @@ def test_answers_stay_bounded(made: Desk, notebook: Notebook) -> None:
         say=lambda at: {"notes": tuple(f"{at} {n} {'x' * 5000}" for n in range(20)), "stopped_early": f"{at}" * 5000},
     )
     for _ in range(60):
-        other = notebook.create(made.config, {}, preset="quick", objective="perf:max", arm="offline")
+        other = create_run(notebook, made.config, {}, preset="quick", objective="perf:max", arm="offline")
         paths = notebook.paths(other.run_id)
         for old, seed in zip(run.seeds, other.seeds, strict=False):
             paths.seed(seed).dir.mkdir(parents=True)

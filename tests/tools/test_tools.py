@@ -11,9 +11,10 @@ from lab.base.files import append_line, write_model
 from lab.space.inventory import Inventory
 from lab.space.validate import space_of
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.questions import Questions
-from lab.store.records import ProposalState, RunRecord, RunState
+from lab.store.records import RunRecord, RunState
 from tests.conftest import ENV, RunMaker, tree
 from tools.catalog import TOOLS
 from tools.context import ToolContext

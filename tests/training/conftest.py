@@ -14,6 +14,7 @@ from lab.space.environments import objective_of, preset_config
 from lab.space.inventory import Inventory
 from lab.space.validate import check_overrides
 from lab.space.variants import chosen
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord
 from training.fake import FakeRunner
@@ -59,7 +60,8 @@ def queue(notebook: Notebook, config: Config) -> Queue:
 
     def make(overrides: dict[str, Any] | None = None, **more: Any) -> RunRecord:
         changed = config.with_overrides({**SHORT, **(overrides or {})})
-        return notebook.create(changed, {}, **{"preset": "quick", "objective": "perf:max", "arm": "person", **more})
+        fields = {"preset": "quick", "objective": "perf:max", "arm": "person", **more}
+        return create_run(notebook, changed, {}, **fields)
 
     return make
 
@@ -105,7 +107,8 @@ def train_env(notebook: Notebook, real: ProcessRunner) -> Train:
         config = base.with_overrides(changes)
         metric, direction = objective_of(more.pop("objective", None), env_name)
         before: Callable[[], object] = more.pop("before", lambda: None)
-        made = notebook.create(
+        made = create_run(
+        notebook,
             config, {}, preset="quick", objective=f"{metric}:{direction}", arm="person",
             variants=chosen(config, environment.variants), **more,
         )  # fmt: skip

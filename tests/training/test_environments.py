@@ -9,6 +9,7 @@ from lab.base.paths import Workspace
 from lab.space.environments import preset_config
 from lab.space.validate import check_overrides, space_of
 from lab.space.variants import declared
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import RunState
 from tests.conftest import Cli
@@ -173,7 +174,7 @@ def test_a_variant_that_can_not_be_used_is_said_before_training(
 def test_a_task_of_other_spaces_is_refused_before_training(train_env: Train, notebook: Notebook) -> None:
     parent = train_env("puffer_cartpole", {"env.num_envs": 64, "train.minibatch_size": 2048})
     config = notebook.config(parent.run_id).with_overrides({"env.continuous": True})
-    child = notebook.create(config, {}, preset="quick", objective="perf:max", arm="person", parent=parent.run_id)
+    child = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person", parent=parent.run_id)
     inventory = load_inventory(["puffer_cartpole"], notebook.workspace)
     runner = ProcessRunner()
     try:
@@ -290,7 +291,7 @@ def test_a_proposal_can_not_make_the_task_easier(train_env: Train, workspace: Wo
     name = module(MINE)
     parent = train_env(f"{name}:Corridor", {"env.length": 4})
     config = notebook.config(parent.run_id).with_overrides({"env.length": 1, "autopilot.eval_steps": 10})
-    child = notebook.create(config, {"env.length": 1}, preset="quick", objective=parent.objective, arm="person",
+    child = create_run(notebook, config, {"env.length": 1}, preset="quick", objective=parent.objective, arm="person",
                             parent=parent.run_id)  # fmt: skip
     assert child.task == parent.task
     assert child.group == parent.group

@@ -17,9 +17,11 @@ from lab.base.errors import AutopilotError
 from lab.base.files import write_model
 from lab.base.paths import Workspace
 from lab.space.config import Config
+from lab.space.task import Task, Variant
+from lab.store.creation import create_run
 from lab.store.legacy import look, store
 from lab.store.notebook import Notebook
-from lab.store.records import RunRecord, RunState, Task, Variant
+from lab.store.records import RunRecord, RunState
 from report.exporting import export_run
 from tests.conftest import Cli, RunMaker, tree
 from tests.training.conftest import Queue, Train
@@ -247,7 +249,7 @@ def ended(notebook: Notebook, config: Config) -> Callable[..., RunRecord]:
 
     def make(env_name: str = "puffer_cartpole", **more: Any) -> RunRecord:
         changed = config.model_copy(update={"env_name": env_name})
-        run = notebook.create(changed, {}, preset="quick", objective="perf:max", arm="person", **more)
+        run = create_run(notebook, changed, {}, preset="quick", objective="perf:max", arm="person", **more)
         return notebook.update(run.run_id, state=RunState.FINISHED)
 
     return make

@@ -18,9 +18,11 @@ from lab.base.errors import TrainingFailed
 from lab.base.paths import Workspace
 from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.space.task import Variant
+from lab.store.creation import create_run
 from lab.store.curves import run_curves
 from lab.store.notebook import Notebook
-from lab.store.records import RunState, Variant
+from lab.store.records import RunState
 from tests.conftest import Cli
 from tests.training.conftest import LONG, Queue, Train
 from training.process import ForkServer, Worker, start_worker
@@ -222,7 +224,7 @@ def test_a_disk_that_fills_while_it_trains(
     workspace.create()
     notebook = Notebook(workspace)
     changes = {**LONG, "autopilot.seeds": 1, "train.checkpoint_interval": 10}
-    run = notebook.create(config.with_overrides(changes), {}, preset="quick", objective="perf:max", arm="person")
+    run = create_run(notebook, config.with_overrides(changes), {}, preset="quick", objective="perf:max", arm="person")
     filler = small_disk / "filler"
 
     def fill(progress: Progress) -> None:
@@ -238,7 +240,7 @@ def test_a_disk_that_fills_while_it_trains(
     with pytest.raises(TrainingFailed, match=r"disk .* is full"):
         next_run = run.model_copy(update={"run_id": "next", "state": RunState.QUEUED})
         filler.unlink()
-        notebook.create(config, {}, preset="quick", objective="perf:max", arm="person", run_id=next_run.run_id)
+        create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person", run_id=next_run.run_id)
         filler.write_bytes(os.urandom(shutil.disk_usage(small_disk).free - 10 * 2**20))
         train_run(notebook, real, inventory, next_run.run_id, lambda _: None)
     filler.unlink()
@@ -253,7 +255,7 @@ def test_a_disk_that_is_full_for_a_while_costs_points_of_the_curve_alone(
     workspace.create()
     notebook = Notebook(workspace)
     changes = {"train.total_timesteps": 2_000_000, "autopilot.seeds": 1, "train.checkpoint_interval": 10_000}
-    run = notebook.create(config.with_overrides(changes), {}, preset="quick", objective="perf:max", arm="person")
+    run = create_run(notebook, config.with_overrides(changes), {}, preset="quick", objective="perf:max", arm="person")
     filler, seen = small_disk / "filler", list[Progress]()
 
     def fill(progress: Progress) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from lab.base.errors import InvalidInput
 from lab.space.inventory import Inventory
+from lab.space.task import Variant
 from lab.store.curves import run_curves
 from lab.store.notebook import Notebook
-from lab.store.records import RunRecord, RunState, Variant
+from lab.store.records import RunRecord, RunState
 from tests.training.conftest import LONG, SHORT, Queue
 from training.fake import FakeRunner
 from training.protocol import Progress

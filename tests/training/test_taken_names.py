@@ -4,7 +4,8 @@ import pytest
 
 from lab.base.errors import InvalidInput
 from lab.base.paths import Workspace
-from lab.store.records import RunState, Variant
+from lab.space.task import Variant
+from lab.store.records import RunState
 from tests.conftest import Cli, tree
 from tests.training.conftest import Train
 from training.machine import load_inventory

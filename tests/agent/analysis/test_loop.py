@@ -18,8 +18,9 @@ from lab.base.files import read_lines, read_model
 from lab.claims.checking import Checked
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, ProposalState, Spent
+from lab.store.session import Budgets, Spent
 from tests.conftest import RunMaker
 from tests.tools.test_tools import PROPOSAL
 from tools.catalog import TOOLS

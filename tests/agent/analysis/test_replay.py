@@ -16,8 +16,9 @@ from agent.model.scripted import ScriptedModel
 from lab.base.errors import NotFound
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState, RunRecord
+from lab.store.records import RunRecord
 from report.templates import render
 from tests.agent.analysis.test_loop import DONE, calls, text
 from tests.conftest import Cli, RunMaker

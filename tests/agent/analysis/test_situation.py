@@ -13,8 +13,9 @@ from benchmarks.ten_thousand import generate
 from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState, RunState
+from lab.store.records import RunState
 from report.templates import render
 from tests.conftest import RunMaker
 

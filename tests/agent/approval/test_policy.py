@@ -15,12 +15,16 @@ from agent.approval.ruling import Ruling, rule_on
 from cli.settings import defaults
 from lab.base.errors import InvalidInput
 from lab.base.paths import Workspace
+from lab.base.record import new_id, now
 from lab.space.config import Config, derive
 from lab.space.inventory import Inventory
 from lab.space.parameters import Parameter, Scale
+from lab.space.task import Variant
 from lab.space.validate import check_overrides, space_of
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook, active_time
-from lab.store.records import Decision, Prediction, Proposal, ProposalState, RunRecord, RunState, Variant, new_id, now
+from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
+from lab.store.records import RunRecord, RunState
 from tests.conftest import ENV, tree
 from tests.lab.judge.test_costs import Clocked
 from training.machine import load_inventory
@@ -43,7 +47,7 @@ def parent(notebook: Notebook, inventory: Inventory, config: Config) -> RunRecor
         "train.total_timesteps": STEPS, "rnn.enabled": False,
     }  # fmt: skip
     made = config.with_overrides(values)
-    run = notebook.create(made, {}, preset="quick", objective="perf:max", arm="baseline")
+    run = create_run(notebook, made, {}, preset="quick", objective="perf:max", arm="baseline")
     return train_run(notebook, Clocked(seconds=600), inventory, run.run_id, lambda _: None)
 
 
@@ -134,7 +138,7 @@ def test_a_factor_keeps_the_sign(
     old: float, new: float, *, passes: bool,
 ) -> None:  # fmt: skip
     base = notebook.config(parent.run_id).with_overrides({"autopilot.target_score": old})
-    run = notebook.create(base, {}, preset="quick", objective="perf:max", arm="person")
+    run = create_run(notebook, base, {}, preset="quick", objective="perf:max", arm="person")
     of = {"arm": "person", "parent": run.run_id, "parent_config": base.fingerprint()}
     rules = PolicySettings.model_validate({"allow": [{"keys": ["autopilot.target_score"], "factor": 3}]})
     found = rule_on(proposed({"autopilot.target_score": new}, **of), notebook, inventory, rules)
@@ -236,7 +240,7 @@ def test_a_child_of_a_warm_start_is_one_unless_it_starts_fresh(
 ) -> None:
     warm = {"autopilot.resume_mode": "continue", "autopilot.resume_from": parent.run_id}
     base = notebook.config(parent.run_id).with_overrides(warm)
-    run = notebook.create(base, warm, preset="quick", objective="perf:max", arm="person", parent=parent.run_id)
+    run = create_run(notebook, base, warm, preset="quick", objective="perf:max", arm="person", parent=parent.run_id)
     of = {"parent": run.run_id, "parent_config": base.fingerprint()}
     rules = PolicySettings.model_validate({"allow": [FREE]})
     found = rule_on(proposed({"train.gamma": 0.9}, **of), notebook, inventory, rules)
@@ -316,7 +320,7 @@ def test_no_longer_than_a_run_may_take(ruled: Rule) -> None:
 def test_a_limit_of_time_denies_while_nothing_was_measured(
     notebook: Notebook, inventory: Inventory, config: Config, proposed: Callable[..., Proposal], parent: RunRecord
 ) -> None:
-    run = notebook.create(config, {}, preset="quick", objective="perf:max", arm="person")
+    run = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person")
     proposal = proposed({"train.gamma": 0.97}, parent=run.run_id, parent_config=config.fingerprint())
     notebook.workspace.run(parent.run_id).dir.rename(notebook.workspace.root / "elsewhere")
     rules = PolicySettings.model_validate({"allow": [FREE], "max_minutes": 1000})

@@ -19,8 +19,9 @@ from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
 from lab.space.validate import check_overrides
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import ProposalState, RunState
+from lab.store.records import RunState
 from tests.conftest import Cli
 
 pytestmark = pytest.mark.llm

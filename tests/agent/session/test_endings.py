@@ -11,8 +11,10 @@ from agent.session.scheduler import why_over
 from lab.base.files import read_lines
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, ProposalState, RunState
+from lab.store.records import RunState
+from lab.store.session import Budgets
 from tests.agent.conftest import Make, Told, events
 from tests.conftest import ENV, RunMaker
 from training.fake import FakeRunner

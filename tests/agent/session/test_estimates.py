@@ -10,11 +10,13 @@ from agent.session.launch import prepare
 from agent.session.night import Night
 from lab.base.errors import AutopilotError, InvalidInput
 from lab.base.paths import Workspace
+from lab.base.record import new_id, now
 from lab.space.config import Config
 from lab.space.environments import task_of
 from lab.space.inventory import Inventory
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
-from lab.store.records import Budgets, SessionRecord, new_id, now
+from lab.store.session import Budgets, SessionRecord
 from tests.agent.conftest import Make
 from tests.lab.judge.test_costs import Clocked
 from training.run import train_run
@@ -128,7 +130,7 @@ def test_runs_that_are_there_say_what_a_night_takes(
     announced: Announce, notebook: Notebook, inventory: Inventory, config: Config, hours: float | None
 ) -> None:
     config = config.with_overrides({"autopilot.seeds": 3})
-    made = notebook.create(config, {}, preset="quick", objective="perf:max", arm="baseline", replicates=5)
+    made = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="baseline", replicates=5)
     train_run(
         notebook, Clocked(seconds=300, at_once=2, evaluation=50, again=True), inventory, made.run_id, lambda _: None
     )
@@ -155,7 +157,8 @@ def test_a_session_has_time_for_what_runs_like_the_incumbent_take(
     assert session.steps_left() is None  # nothing was trained yet
 
     def trained(overrides: dict[str, Any], runner: Clocked, replicates: int) -> None:
-        made = notebook.create(
+        made = create_run(
+        notebook,
             config.with_overrides(overrides), {}, preset="quick", objective="perf:max", arm="person",
             session=session.record.session_id, replicates=replicates,
         )  # fmt: skip

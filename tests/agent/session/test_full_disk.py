@@ -15,10 +15,13 @@ from agent.session.session import Session
 from lab.base.errors import AutopilotError
 from lab.base.files import read_model
 from lab.base.paths import Workspace
+from lab.base.record import now
+from lab.judge.verdicts import record_verdict
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, ReplicateResult, RunState, SessionRecord, now
+from lab.store.records import ReplicateResult, RunState
+from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from tests.conftest import ENV, RunMaker
 from training.fake import FakeRunner
@@ -95,4 +98,4 @@ def test_a_verdict_that_finds_no_room_is_given_once_there_is(make_run: RunMaker,
     assert path.read_bytes() == padded
     second = notebook.runs()[-1]
     assert second.state is RunState.FINISHED
-    assert notebook.judge(second) == notebook.verdict(second.run_id) is not None
+    assert record_verdict(notebook, second) == notebook.verdict(second.run_id) is not None

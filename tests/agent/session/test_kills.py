@@ -26,9 +26,11 @@ from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from lab.base.files import read_lines, read_model
 from lab.base.paths import Workspace
+from lab.base.record import now
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, ReplicateResult, RunState, SessionRecord, now
+from lab.store.records import ReplicateResult, RunState
+from lab.store.session import Budgets, SessionRecord
 from report.live import SilentView
 from tests.conftest import ENV
 from training.fake import FakeRunner

@@ -15,7 +15,8 @@ from agent.model.openai_chat import OpenAIChat
 from agent.model.settings import ModelSettings
 from lab.base.files import read_lines
 from lab.store.notebook import Notebook
-from lab.store.records import Budgets, ReplicateResult, RunState
+from lab.store.records import ReplicateResult, RunState
+from lab.store.session import Budgets
 from tests.agent.conftest import Make
 from training.fake import FakeRunner
 from training.runner import Plan

@@ -15,8 +15,10 @@ from agent.model.offline import OfflineResearcher
 from lab.base.errors import AutopilotError
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, Proposal, ReplicateResult, RunState
+from lab.store.records import ReplicateResult, RunState
+from lab.store.session import Budgets
 from tests.agent.conftest import Make
 from training.fake import FakeRunner
 from training.runner import Plan

@@ -19,12 +19,17 @@ from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from lab.base.errors import Busy
 from lab.base.files import read_lines, read_model
+from lab.base.record import now
 from lab.claims.checking import Checked
 from lab.judge.costs import Estimate
+from lab.judge.verdicts import defence
 from lab.space.inventory import Inventory
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import Budgets, ProposalState, RunState, SessionRecord, now
+from lab.store.records import RunState
+from lab.store.session import Budgets, SessionRecord
 from lab.store.sole import holder, sole_session
 from report.digest import is_it_better, write_digest
 from report.show import runs_table
@@ -540,7 +545,7 @@ def test_few_replicates_are_screened_against_the_fresh_seeds_of_an_incumbent(
     night.run()
     planted, fresh, _, after = night.mine()
     assert notebook.incumbent(night.group) == planted.run_id
-    assert notebook.defence(planted.run_id, "perf") == notebook.values(fresh.run_id, "perf")
+    assert defence(notebook, planted.run_id, "perf") == notebook.values(fresh.run_id, "perf")
     verdict = notebook.verdict(after.run_id)
     assert verdict is not None
     assert verdict.screen is not None
@@ -647,7 +652,7 @@ def test_the_digest_compares_like_with_like(make_session: Make, notebook: Notebo
     base = notebook.config(baseline.run_id)
     made = []
     for changes in ({"train.learning_rate": 0.007}, {"train.learning_rate": 0.01, "train.total_timesteps": 3_000_000}):
-        run = notebook.create(base.with_overrides({**changes, "autopilot.seeds": 2}), changes, preset="quick",
+        run = create_run(notebook, base.with_overrides({**changes, "autopilot.seeds": 2}), changes, preset="quick",
                               objective="perf:max", arm="person", parent=baseline.run_id)  # fmt: skip
         made.append(train_run(notebook, FakeRunner(noise=0.001), inventory, run.run_id, lambda _: None))
     alike, longer = made

@@ -8,7 +8,8 @@ from benchmarks.claims import known_of
 from lab.claims.checking import check
 from lab.judge.known import Judgement, Known
 from lab.space.parameters import PARAMETERS, Parameter
-from lab.store.records import MetricSummary, Prediction
+from lab.store.proposal import Prediction
+from lab.store.records import MetricSummary
 from report.templates import render
 
 KNOWN = known_of("breakout")

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from lab.base.files import write_model
+from lab.base.record import now
 from lab.judge.costs import BEHIND, Estimate, expected_seconds, is_topology, is_work
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.space.parameters import PARAMETERS
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook, active_time
-from lab.store.records import ReplicateResult, RunRecord, now
+from lab.store.records import ReplicateResult, RunRecord
 from training.fake import POINTS, FakeRunner
 from training.run import train_run
 from training.runner import OnProgress, Plan, ShouldStop
@@ -61,7 +63,7 @@ def took(notebook: Notebook, inventory: Inventory, config: Config) -> Clock:
              preset: str = "quick", evaluation: float | None = None, again: bool = False, **more: Any,
              ) -> RunRecord:  # fmt: skip
         made = config.with_overrides(overrides or {})
-        run = notebook.create(made, {}, preset=preset, objective="perf:max", arm="person", **more)
+        run = create_run(notebook, made, {}, preset=preset, objective="perf:max", arm="person", **more)
         runner = Clocked(seconds=seconds, at_once=at_once, evaluation=evaluation, again=again)
         return train_run(notebook, runner, inventory, run.run_id, lambda _: None)
 
@@ -79,7 +81,7 @@ def estimated(notebook: Notebook, config: Config, run: RunRecord, replicates: in
 
 
 def test_nothing_was_measured(notebook: Notebook, config: Config) -> None:
-    run = notebook.create(config, {}, preset="quick", objective="perf:max", arm="person")
+    run = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person")
     assert expected_seconds(notebook, config, run.group) is None
 
 
@@ -161,7 +163,7 @@ def test_another_machine_is_rough(
 
 
 def test_a_run_begun_twice_says_nothing(notebook: Notebook, inventory: Inventory, config: Config, took: Clock) -> None:
-    run = notebook.create(config, {}, preset="quick", objective="perf:max", arm="person")
+    run = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person")
     notebook.update(run.run_id, attempt=1)
     assert train_run(notebook, Clocked(), inventory, run.run_id, lambda _: None).attempt == 2
     assert expected_seconds(notebook, config, run.group) is None
@@ -195,7 +197,7 @@ def test_a_training_goes_on_to_the_end_of_a_batch(notebook: Notebook, config: Co
 
 
 def test_only_what_finished_counts(notebook: Notebook, inventory: Inventory, config: Config) -> None:
-    run = notebook.create(config, {}, preset="quick", objective="perf:max", arm="person")
+    run = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person")
     train_run(notebook, Clocked(faults={run.seeds[0]: "crash"}), inventory, run.run_id, lambda _: None)
     assert expected_seconds(notebook, config, run.group) is None
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from lab.base.errors import InvalidInput
+from lab.base.record import now
 from lab.judge.incumbency import Incumbency, Need, repeat
 from lab.judge.lessons import lessons
 from lab.judge.sequential import NIGHT, SCREEN
+from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
-from lab.store.records import Confirmation, RunRecord, RunState, now
+from lab.store.records import Confirmation, RunRecord, RunState
 from tests.conftest import Cli, RunMaker
 from training.fake import FakeRunner
 from training.run import train_run
@@ -80,23 +82,23 @@ def test_better_is_for_fresh_seeds_to_say(
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
-    assert notebook.compare(better.run_id, base.run_id).verdict == "better"  # one test, of two chosen beforehand
-    for found in (notebook.verdict(better.run_id), notebook.standing(better.run_id)):
+    assert compare_runs(notebook, better.run_id, base.run_id).verdict == "better"  # one test, of two chosen beforehand
+    for found in (notebook.verdict(better.run_id), current_verdict(notebook, better.run_id)):
         assert found is not None
         assert (found.verdict, found.screen) == ("inconclusive", pytest.approx(1 / 252))
-    assert notebook.weigh(better.run_id, base.run_id).verdict == "inconclusive"
+    assert weigh(notebook, better.run_id, base.run_id).verdict == "inconclusive"
     assert [lesson.meaning for lesson in lessons(notebook.index, base.group)] == ["promising"]
     before = now()
     confirmed, _ = carried_through(Incumbency(notebook, base.group), fresh)
     assert confirmed is not None
     assert confirmed.outcome == "confirmed"
-    found = notebook.standing(better.run_id)
+    found = current_verdict(notebook, better.run_id)
     assert found is not None
     assert (found.verdict, found.against, found.effect) == ("better", base.run_id, confirmed.effect)
     assert f"{confirmed.seeds} fresh seeds a side" in found.method
-    assert notebook.weigh(better.run_id, base.run_id) == found
+    assert weigh(notebook, better.run_id, base.run_id) == found
     assert [row.verdict for row in notebook.index.rows("runs.run_id = ?", (better.run_id,))] == ["better"]
-    recorded, earlier = notebook.verdict(better.run_id), notebook.standing(better.run_id, before)
+    recorded, earlier = notebook.verdict(better.run_id), current_verdict(notebook, better.run_id, before)
     assert recorded is not None
     assert recorded.verdict == "inconclusive"  # what it ended with stays
     assert earlier == recorded

@@ -7,6 +7,7 @@ from scipy.stats import t
 
 from lab.judge.lessons import lessons
 from lab.judge.sequential import NIGHT
+from lab.judge.verdicts import noise_of
 from lab.space.config import Config
 from lab.space.parameters import PARAMETERS
 from lab.store.notebook import Notebook
@@ -48,7 +49,7 @@ def test_runs_of_one_parent_are_one_comparison(make_run: RunMaker, notebook: Not
     for value in (0.9, 0.91, 0.92, 0.93):
         make_run({"train.gamma": value}, parent=base.run_id)
     (lesson,) = lessons(notebook.index, base.group)
-    sd, freedom = notebook.noise(base.group) or (0.0, 0)
+    sd, freedom = noise_of(notebook, base.group) or (0.0, 0)
     alone = float(t.ppf(1 - NIGHT / 2, freedom)) * sd * math.sqrt(1 / 2)  # the parent's part of it
     assert (lesson.high - lesson.low) / 2 > alone
 
@@ -58,7 +59,7 @@ def test_all_lessons_hold_together(make_run: RunMaker, notebook: Notebook) -> No
     base = make_run({"autopilot.seeds": 4})
     for count, key in enumerate(("train.gamma", "train.gae_lambda", "train.ent_coef"), start=1):
         make_run({key: 0.05}, parent=base.run_id)  # of four seeds too, as its parent
-        sd, freedom = notebook.noise(base.group) or (0.0, 0)
+        sd, freedom = noise_of(notebook, base.group) or (0.0, 0)
         half = float(t.ppf(1 - NIGHT / count / 2, freedom)) * sd * math.sqrt(1 / 4 + 1 / 4)
         found = lessons(notebook.index, base.group)
         assert [(lesson.high - lesson.low) / 2 for lesson in found] == pytest.approx([half] * count)

@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.base.record import now
 from lab.judge.predictions import ENOUGH, Scored, interval_score, score_predictions, scored_predictions, standings
+from lab.judge.verdicts import noise_of
+from lab.space.task import Group
 from lab.store.notebook import Notebook
+from lab.store.proposal import Prediction, Proposal
 from lab.store.proposals import Proposals
-from lab.store.records import Group, Prediction, Proposal, RunRecord, now
+from lab.store.records import RunRecord
 from tests.conftest import RunMaker
 
 GROUP = Group("e", "perf:max", "quick", "t")
@@ -67,7 +71,7 @@ def test_a_run_is_scored_once_against_its_parent_and_the_noise(make_run: RunMake
     (perf, sps) = score_predictions(notebook, run, proposal)
     assert (perf.value, perf.base, perf.hit) == (value, base, True)
     assert perf.score == pytest.approx(0.02)
-    noise = notebook.noise(run.group)
+    noise = noise_of(notebook, run.group)
     assert noise is not None
     half = 1.2815515655446004 * noise[0] * math.sqrt(1 / 2 + 1 / 2)
     assert perf.reference == pytest.approx(interval_score(base - half, base + half, 0.8, value))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lab.base.files import append_line, write_model
 from lab.judge.pruning import Peer, Watch, pruning_report, watch
 from lab.space.config import Config
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState
 from tests.conftest import RunMaker
@@ -32,7 +33,7 @@ def ready(notebook: Notebook, config: Config) -> Ready:
 
     def make(name: str = "candidate", **more: Any) -> RunRecord:
         more = {"preset": "quick", "objective": "perf:max", "arm": "offline", **more}
-        return notebook.create(config.with_overrides(more.pop("overrides", {})), {}, run_id=name, **more)
+        return create_run(notebook, config.with_overrides(more.pop("overrides", {})), {}, run_id=name, **more)
 
     return make
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from lab.judge.stats import compare, detectable, noise_floor, summarize
+from lab.judge.stats import compare, detectable, noise_floor
+from lab.store.summary import summarize
 
 
 def test_the_interval_is_students() -> None:

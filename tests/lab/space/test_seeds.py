@@ -18,6 +18,7 @@ from lab.space.seeds import (
     free_of_evaluation,
 )
 from lab.space.validate import check_overrides
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from tests.conftest import ENV
 
@@ -72,7 +73,7 @@ def test_replicates_share_no_environment_seed(seed: int, copies: int) -> None:
 
 def test_a_run_is_given_seeds_that_are_free(notebook: Notebook, config: Config) -> None:
     clash = (TOP - 64) // 1024
-    make = lambda c: notebook.create(c, {}, preset="quick", objective="perf:max", arm="person")  # noqa: E731
+    make = lambda c: create_run(notebook, c, {}, preset="quick", objective="perf:max", arm="person")  # noqa: E731
     assert make(config.with_overrides({"train.seed": clash - 2})).seeds == (clash - 2, clash - 1)
     following = make(config).seeds
     assert following[0] > clash

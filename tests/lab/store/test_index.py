@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lab.base.paths import Workspace
+from lab.store.creation import create_run
 from lab.store.index import Index
 from lab.store.notebook import Notebook
 from lab.store.records import RunState
@@ -42,7 +43,7 @@ def test_every_change_of_a_folder_is_seen(make_run: RunMaker, notebook: Notebook
     run = make_run()
     other = Notebook(workspace)  # as another process would
     assert [r.run_id for r in other.runs()] == [run.run_id]
-    queued = notebook.create(notebook.config(run.run_id), {}, preset="quick", objective="perf:max", arm="person")
+    queued = create_run(notebook, notebook.config(run.run_id), {}, preset="quick", objective="perf:max", arm="person")
     assert [r.run_id for r in other.runs()] == [run.run_id, queued.run_id]
     notebook.update(queued.run_id, state=RunState.RUNNING)
     assert other.runs()[-1].state is RunState.RUNNING
@@ -195,7 +196,7 @@ WRITER = """
     config = Config.model_validate_json(Path(sys.argv[2]).read_text())
     notebook, names, until = Notebook(Workspace(Path(sys.argv[1]))), [], time.monotonic() + float(sys.argv[3])
     while time.monotonic() < until:
-        run = notebook.create(config, {}, preset="quick", objective="perf:max", arm="writer")
+        run = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="writer")
         notebook.update(run.run_id, state=RunState.RUNNING)
         notebook.fail(run.run_id, RunState.FAILED, "made up")
         line = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric="perf")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.base.paths import Workspace
+from lab.judge.verdicts import compare_runs, record_verdict
 from lab.store.legacy import FILES, look, store
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
@@ -102,11 +103,11 @@ def test_imported_runs_can_be_read_and_compared_but_never_win(old: Path, noteboo
     assert shown.code == 0, shown.err
     assert "1255" in shown.out
     assert "entropy halved" in cli("report", "2025-09-20T162635Z").out
-    verdict = notebook.compare("2025-09-20T162635Z", "2025-09-19T120000Z")
+    verdict = compare_runs(notebook, "2025-09-20T162635Z", "2025-09-19T120000Z")
     assert verdict.verdict == "inconclusive"
     assert "imported" in verdict.confounds[0]
     run = notebook.run("2025-09-20T162635Z")
-    assert notebook.judge(run) is None
+    assert record_verdict(notebook, run) is None
     assert notebook.incumbent(run.group) is None
 
 

@@ -8,7 +8,9 @@ import pytest
 from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound
 from lab.base.files import append_line, read_lines, read_model, write_atomic, write_model
 from lab.base.paths import Workspace
+from lab.judge.verdicts import compare_runs
 from lab.space.config import Config
+from lab.store.creation import create_run
 from lab.store.curves import run_curves
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord, RunState
@@ -44,7 +46,7 @@ def test_an_occupied_name_is_refused(make_run: RunMaker, notebook: Notebook, con
     make_run(run_id="mine")
     before = notebook.run("mine")
     with pytest.raises(InvalidInput, match="taken"):
-        notebook.create(config, {}, preset="quick", objective="perf:max", arm="person", run_id="mine")
+        create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person", run_id="mine")
     assert notebook.run("mine") == before
 
 
@@ -155,7 +157,7 @@ def test_the_same_file_with_other_content_is_a_confound(make_run: RunMaker, note
     for run, sources in ((first, {"mine.py": "aa", "policy.py": "11"}), (second, {"mine.py": "bb", "deep.py": "22"})):
         path = notebook.paths(run.run_id).run
         write_model(path, run.model_copy(update={"sources": sources}))
-    verdict = notebook.compare(second.run_id, first.run_id)
+    verdict = compare_runs(notebook, second.run_id, first.run_id)
     assert verdict.verdict == "inconclusive"
     assert verdict.confounds == ("the code has changed: mine.py",)  # another policy is the change under test
 

@@ -8,10 +8,11 @@ import pytest
 
 from lab.base.errors import InvalidInput, NotFound
 from lab.base.files import write_model
+from lab.base.record import now
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import ALLOWED, Proposals, amended, refuse_unfit
-from lab.store.records import ProposalState, now
 
 S = ProposalState
 

@@ -6,6 +6,7 @@ import pytest
 
 from lab.base.errors import NotFound
 from lab.space.config import diff
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
 from tests.conftest import RunMaker
@@ -49,7 +50,7 @@ def test_where_less_is_better_the_best_is_the_least(
     inventory = load_inventory(["puffer_cartpole"])
     found = []
     for rate in (0.01, 0.0001):
-        run = notebook.create(config.with_overrides({"train.learning_rate": rate}), {}, preset="quick",
+        run = create_run(notebook, config.with_overrides({"train.learning_rate": rate}), {}, preset="quick",
                               objective="perf:min", arm="person")  # fmt: skip
         found.append(train_run(notebook, FakeRunner(), inventory, run.run_id, lambda _: None))
     assert [row.run_id for row in questions.best(found[0].group, 5)] == [found[1].run_id, found[0].run_id]

@@ -1,0 +1,187 @@
+"""Verdicts: what replicates say of a finished run, against the incumbent of its group, its control, or any other.
+
+Recorded once, when the run ends; never *better* then, which is for fresh seeds to say.
+"""
+
+from datetime import datetime
+
+from lab.base.errors import InvalidInput, refused
+from lab.base.files import append_line
+from lab.base.record import now
+from lab.base.text import short
+from lab.judge.sequential import screen_p
+from lab.judge.stats import compare, noise_floor
+from lab.space.environments import objective_of
+from lab.space.task import Group
+from lab.store.index import of_group
+from lab.store.lineage import control, is_control
+from lab.store.notebook import Notebook
+from lab.store.records import RunRecord, Verdict
+
+
+def record_verdict(notebook: Notebook, run: RunRecord) -> Verdict | None:
+    """The verdict of a finished run, recorded once: against the incumbent of its group, or its control.
+
+    Never `better` against the incumbent: that is for fresh seeds to say, in `current_verdict`.
+
+    A run that goes on from a checkpoint is compared with a control that goes on from the same one unchanged, where
+    there is one. Fresh seeds of another run have no verdict of their own, nor have imported runs.
+    """
+    if run.replicates_of or run.legacy:
+        return None
+    if known := notebook.verdict(run.run_id):
+        return known
+    like = control(notebook, run)
+    against = like.run_id if like else notebook.incumbent(run.group)
+    metric, direction = objective_of(run.objective, run.env_name)
+    if against is None:
+        verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=metric)
+    else:
+        verdict = weigh(notebook, run.run_id, against)
+        if not verdict.confounds and like is None:
+            new, old = notebook.values(run.run_id, metric), defence(notebook, against, metric)
+            verdict = verdict.model_copy(update={"screen": screen_p(new, old, direction)})
+    append_line(notebook.workspace.verdicts, verdict.model_dump(mode="json"))
+    return verdict
+
+
+def current_verdict(notebook: Notebook, run_id: str, at: datetime | None = None) -> Verdict | None:
+    """A run's verdict as it stands: the one of its fresh seeds if these confirmed it, else the one it ended with.
+
+    Args:
+        notebook: where it is.
+        run_id: of a run.
+        at: as it stood then; now if not given.
+    """
+    verdict = notebook.verdict(run_id)
+    found = [
+        one
+        for one in notebook.index.confirmations(run_id)
+        if one.outcome == "confirmed" and (at is None or one.time <= at)
+    ]
+    if verdict is None or not found:
+        return verdict
+    fresh = found[-1]
+    told = {"against": fresh.incumbent, "effect": fresh.effect, "low": fresh.low, "high": fresh.high}
+    where = f" on the preset {fresh.preset}" if fresh.preset else ""
+    method = f"{fresh.seeds} fresh seeds a side{where}, {fresh.why}"
+    return verdict.model_copy(update={**told, "verdict": "better", "method": method})
+
+
+def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> Verdict:
+    """Two finished runs, as a report may say it: not `better` before fresh seeds have confirmed it.
+
+    One test at the 5 % level is right for two runs chosen beforehand (`compare`); a night makes dozens, and finds
+    a false improvement among equal configs more often than not. Against the control of a warm start, which gets no
+    fresh seeds, the one test stands.
+
+    Args:
+        notebook: where they are.
+        run_id: the run.
+        against: another one.
+        at: as it stood then; now if not given.
+
+    Raises:
+        InvalidInput: one of them has no score.
+    """
+    known = current_verdict(notebook, run_id, at)
+    if known and known.verdict == "better" and known.against == against:
+        return known
+    verdict, like = compare_runs(notebook, run_id, against), control(notebook, notebook.run(run_id))
+    if verdict.verdict != "better" or (like is not None and like.run_id == against):
+        return verdict
+    return verdict.model_copy(update={"verdict": "inconclusive"})
+
+
+def compare_runs(notebook: Notebook, run_id: str, against: str) -> Verdict:
+    """Two finished runs in the first one's objective; inconclusive where they are not like with like.
+
+    Raises:
+        InvalidInput: one of them has no score.
+    """
+    record = notebook.run(run_id)
+    metric, direction = objective_of(record.objective, record.env_name)
+    new, old = notebook.values(run_id, metric), notebook.values(against, metric)
+    for name, values in ((run_id, new), (against, old)):
+        if not values:
+            raise InvalidInput(f"run {name} has no {metric!r}: only a finished run has a score")
+    result = compare(new, old, direction)
+    unlike = confounds(notebook, run_id, against)
+    return Verdict(
+        time=now(),
+        run_id=run_id,
+        against=against,
+        verdict="inconclusive" if unlike else result.verdict,
+        metric=metric,
+        effect=result.effect,
+        low=result.low,
+        high=result.high,
+        method=result.method,
+        confounds=unlike,
+    )
+
+
+def confounds(notebook: Notebook, run_id: str, against: str) -> tuple[str, ...]:
+    """Why two runs are not like with like, in words; none where they are."""
+    new, old = notebook.run(run_id), notebook.run(against)
+    steps = [notebook.config(name).train.get("total_timesteps") for name in (against, run_id)]
+    found = []
+    if new.legacy or old.legacy:
+        found.append("imported from another system: not scored as ours are")
+    if steps[0] != steps[1]:
+        found.append(f"trained for {short(steps[1])} steps against {short(steps[0])}")
+    for metric, what in (("cumulative_steps", "warm-started: trained"), ("agent_steps", "ended early: trained")):
+        counts = [next(iter(notebook.values(name, metric)), None) for name in (against, run_id)]
+        if not found and counts[0] is not None and counts[1] is not None and not _alike(counts[0], counts[1]):
+            found.append(f"{what} for {counts[1]:,.0f} steps in all against {counts[0]:,.0f}")
+    alone = new.resume is not None and not is_control(notebook, new)
+    if alone and new.resume and found and not (old.resume and old.resume.files == new.resume.files):
+        found.append(f"no control goes on from the same weights ('autopilot train --control-of {run_id}' trains one)")
+    if new.task != old.task:
+        found.append("the final evaluations differ")
+    if new.versions and old.versions and new.versions != old.versions:
+        changed = sorted(k for k in new.versions | old.versions if new.versions.get(k) != old.versions.get(k))
+        found.append(f"other versions of {', '.join(changed)}")
+    # A file that only one of them used is the change under test; the same file with other content is not.
+    edited = sorted(name for name in new.sources.keys() & old.sources if new.sources[name] != old.sources[name])
+    if edited:
+        found.append(f"the code has changed: {', '.join(edited)}")
+    return tuple(found)
+
+
+def defence(notebook: Notebook, run_id: str, metric: str) -> tuple[float, ...]:
+    """What an incumbent is screened against: the fresh seeds that won it its place, else its own replicates.
+
+    Its own are as few as any run's, and flattered by having been chosen; other fresh seeds of it are kept for
+    confirmations, which have to rest on other seeds than the screen.
+    """
+    won = [one for one in notebook.index.confirmations(run_id) if one.outcome in ("passed", "confirmed")]
+    own = [name for one in won if one.preset is None for name in one.runs if notebook.readable(name)]
+    values = tuple(value for name in own for value in notebook.values(name, metric))
+    return values or notebook.values(run_id, metric)
+
+
+def rival(notebook: Notebook, run_id: str) -> str:
+    """Whom a run is to be compared with: the control of a warm start where there is one, else the incumbent.
+
+    Raises:
+        InvalidInput: there is none but itself.
+    """
+    run = notebook.run(run_id)
+    like = control(notebook, run)
+    found = like.run_id if like else notebook.incumbent(run.group)
+    if found is None or found == run_id:
+        rule = "is the incumbent itself" if found else "has no incumbent to be compared with"
+        raise refused("run", run_id, rule, "two runs: 'autopilot runs' lists them")
+    return found
+
+
+def noise_of(notebook: Notebook, group: Group) -> tuple[float, int] | None:
+    """The noise floor of a group: pooled replicate standard deviation, and its degrees of freedom."""
+    where, values = of_group(group)
+    return noise_floor([row.values for row in notebook.index.rows(f"{where} AND n > 1 AND NOT legacy", values)])
+
+
+def _alike(one: float, other: float) -> bool:
+    """Two step counts that a whole number of batches explains: training goes on to the end of one."""
+    return abs(one - other) <= 0.05 * max(one, other)

@@ -1,0 +1,24 @@
+"""What a person sets, read from the command line or a form."""
+
+import json
+from typing import Any
+
+from lab.base.errors import InvalidInput, Problem
+
+
+def assignments(settings: list[str] | None) -> dict[str, Any]:
+    """`KEY=VALUE` pairs; a value is JSON where it can be read as such, else a text."""
+    found: dict[str, Any] = {}
+    for item in settings or ():
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise InvalidInput(
+                [Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")]
+            )
+        try:
+            found[key.strip()] = json.loads(
+                text.strip().replace("_", "") if text.strip().replace("_", "").isdigit() else text
+            )
+        except ValueError:
+            found[key.strip()] = text.strip()
+    return found

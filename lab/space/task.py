@@ -1,0 +1,62 @@
+"""What is trained and scored: a task, the group of runs that share it, and what the user says of both."""
+
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from pydantic import ConfigDict, Field
+
+from lab.base.record import Record
+
+
+class Group(NamedTuple):
+    """What is compared with what, and has one incumbent."""
+
+    env_name: str
+    objective: str
+    preset: str
+    task: str
+    """`Task.key`."""
+
+
+class Task(Record):
+    """What a run is scored on: fixed by whoever starts a session or a run, out of reach of any proposal."""
+
+    env: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the environment's constructor, without `num_envs`."""
+    slots: int = 64
+    """Parallel environments of the final evaluation."""
+    steps: int = 4000
+    """Steps of each, where the environment counts its episodes itself; else the most that an evaluation may take."""
+    episodes: int = 8
+    """Complete episodes of each slot, where their ends can be seen."""
+
+    @property
+    def key(self) -> str:
+        """A short hash; equal tasks have equal ones."""
+        text = json.dumps(self.model_dump(), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class Variant(Record):
+    """A named stand-in that the user declares in `autopilot.toml` for an environment, a reward or a policy."""
+
+    call: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """`module:callable`, importable from the workspace or installed."""
+    arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    env: str | None = None
+    """The one environment that it is for; None for any."""
+
+
+class Limit(Record):
+    """What the user says of one key in `[space]` of `autopilot.toml`."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[bool | int | float | str, ...] = Field(default=(), strict=False)
+    frozen: bool = False
+    """No proposal may change it."""
+    open: bool = False
+    """Proposals may change it although it is the task's."""

@@ -1,0 +1,85 @@
+"""A session as it is kept: what it works on, under which budgets, and what it has used."""
+
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from lab.base.record import Record, Upgrades
+from lab.space.task import Group, Task
+
+
+class Budgets(Record):
+    """What a session may use; None is without limit."""
+
+    hours: float | None = Field(default=None, gt=0)
+    max_runs: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_dollars: float | None = Field(default=None, gt=0)
+
+
+class Spent(Record):
+    """What a session has used."""
+
+    tokens: int = 0
+    dollars: float = 0.0
+    """0 where the model's price is not known."""
+    seconds: float = 0.0
+    """Without the pauses between interruption and resume."""
+    training: float = 0.0
+    """Seconds of these in which replicates were trained or evaluated."""
+    search: float = 0.0
+    """Seconds of those that went to proposals, whoever made them."""
+    confirming: float = 0.0
+    """Seconds of those that went to fresh seeds of proposals; the rest is the baseline and replicates of incumbents."""
+
+
+def _spent(old: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in old.items() if key not in ("tokens", "active_seconds")}
+    return {**kept, "spent": {"tokens": old.get("tokens", 0), "seconds": old.get("active_seconds", 0.0)}}
+
+
+Approval = Literal["auto", "manual", "policy"]
+
+
+class SessionRecord(Record):
+    """`runs/sessions/<id>/session.json`."""
+
+    UPGRADES: ClassVar[Upgrades] = {1: _spent}
+
+    schema_version: Literal[2] = 2
+    session_id: str
+    env_name: str
+    preset: str
+    objective: str
+    model: str
+    base_url: str | None = None
+    approve: Approval
+    seeds: int
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Overrides of the preset that the person gave with --set."""
+    task: Task = Task()
+    """What every run of the session is scored on."""
+    prune: bool = False
+    """End runs that look hopeless beside their peers."""
+    mirrors: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    parallel: int | None = None
+    """Replicates at once; None derives it."""
+    min_effect: float | None = None
+    """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
+    confirm: str | None = None
+    """The preset on which a run has to be confirmed too before it is incumbent; None for the session's own alone."""
+    candidates: int | None = None
+    """Runs that it was laid out for when it began, by its time; the error budget is divided among them."""
+    target: float | None = None
+    """Score of the incumbent, in the objective's units, at which the session is over."""
+    budgets: Budgets
+    created: datetime
+    spent: Spent = Spent()
+    ended: datetime | None = None
+    ended_because: str | None = None
+
+    @property
+    def group(self) -> Group:
+        """The runs it works on."""
+        return Group(self.env_name, self.objective, self.preset, self.task.key)

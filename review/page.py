@@ -1,0 +1,69 @@
+"""What all routes of the page share: the record, the templates, who decides."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from lab.base.paths import Workspace
+from lab.base.text import lasting, number, plain, short
+from lab.claims.tokens import RUN_ID
+from lab.space.inventory import Inventory
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from review.guard import Guard
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Page:
+    """What all routes share."""
+
+    workspace: Workspace
+    inventory_of: Callable[[str], Inventory]
+    """Takes an environment's name."""
+    who: str
+    """Whose decisions are recorded."""
+    guard: Guard
+
+    @cached_property
+    def notebook(self) -> Notebook:
+        """The workspace's; each thread has a connection of its own to the index."""
+        return Notebook(self.workspace)
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """The workspace's."""
+        return Proposals(self.workspace)
+
+    @cached_property
+    def templates(self) -> Environment:
+        """Of `templates/`; everything that they are filled with is escaped."""
+        made = Environment(
+            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True,
+        )  # fmt: skip
+        made.filters.update(short=short, num=number, lasting=lasting, linked=_linked)
+        return made
+
+    def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A template, filled, as an answer."""
+        csrf = self.guard.signature(request.state.browser)
+        text = self.templates.get_template(template).render(**values, csrf=csrf, path=request.url.path)
+        return HTMLResponse(text, status)
+
+    def sorry(self, request: Request, status: int, why: str) -> HTMLResponse:
+        """A page that says what is wrong, in a line."""
+        return self.render(request, "sorry.html.j2", status, why=plain(why, 4000))
+
+
+def _linked(text: str) -> Markup:
+    """A text with its ids as links to what has them."""
+    return Markup(RUN_ID.sub(lambda found: f'<a class="id" href="/find/{found[0]}">{found[0]}</a>', str(escape(text))))  # noqa: S704 - escaped
