@@ -85,7 +85,7 @@ class Analyst:
                 raise Stopped("stopped on request") from error
             fell_back = str(error)
             context = self._context(run, "offline", steps_left)
-            self._analysis(OfflineResearcher(), context, Budget()).run()
+            self._offline(context)
         dollars = budget.spent.dollars - before.dollars if budget.price else None
         cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
         if context.report is not None:
@@ -110,14 +110,23 @@ class Analyst:
         score_predictions(self.notebook, run, self.proposals.origin(run))
         context = self._context(run, "offline", None)
         try:
-            self._analysis(OfflineResearcher(), context, Budget()).run()
-        except GaveUp as error:
-            raise Stopped("stopped on request") from error
+            self._offline(context)
+        except GaveUp:
+            if context.report is None:  # nothing is proposed here, so a report is all that is owed
+                raise
         without_proposal(context)
         if context.report is not None:
             checked = checked_draft(context, context.report)
             report = finished_report(self.inventory, context, context.report, checked, "offline")
             write_report(self.notebook, run, report, checked)
+
+    def _offline(self, context: ToolContext) -> None:
+        try:
+            self._analysis(OfflineResearcher(), context, Budget()).run()
+        except GaveUp as error:
+            if self.should_stop():
+                raise Stopped("stopped on request") from error
+            raise
 
     def recover(self, run: RunRecord) -> None:
         """Stage what an analysis led to that was killed between its report and its proposal."""

@@ -21,6 +21,8 @@ CURVES = [
     "losses/clipfrac",
     "losses/value_loss",
 ]
+SUGGESTED = 3
+"""Times that the sampler is asked, where everything it had was begun by somebody else meanwhile."""
 
 
 class OfflineResearcher:
@@ -66,6 +68,11 @@ class _Known:
         )
         return next(fits, None)
 
+    def refused(self) -> list[dict[str, Any]]:
+        """The changes that could not be staged."""
+        staged = ((given, result) for name, given, result in self.calls if name == "stage_proposal")
+        return [given["changes"] for given, result in staged if "error" in result]
+
     def answer(self, name: str, **arguments: Any) -> dict[str, Any] | None:
         """The same, but None where the tool had to refuse: a run may be gone."""
         found = self.get(name, **arguments)
@@ -99,15 +106,20 @@ def _details(known: _Known) -> Calls:
 
 
 def _choice(known: _Known) -> Calls:
-    """Take the sampler's first idea that nobody has tried, and make sure that it is valid."""
-    if known.get("check_config") is not None:
-        return []
-    candidates = (known.get("suggest_configs") or {}).get("candidates", [])
+    """Take the sampler's first idea that nobody has tried, and make sure that it is valid.
+
+    One that was refused when it was staged makes room for the next: while this run was looked at, others were begun.
+    """
+    refused, suggested = known.refused(), known.get("suggest_configs") or {}
+    candidates = [candidate for candidate in suggested.get("candidates", []) if candidate["changes"] not in refused]
     fresh = [candidate for candidate in candidates if candidate["tried_by_run"] is None] or candidates
+    asked = [given for name, given, _ in known.calls if name == "suggest_configs"]
     if not fresh:
+        return [("suggest_configs", asked[-1])] if refused and len(asked) < SUGGESTED else []
+    changes = fresh[0]["changes"]
+    if known.get("check_config", changes=changes) is not None:
         return []
-    parent = (known.get("suggest_configs") or {})["parent"]
-    return [("check_config", {"parent": parent, "changes": fresh[0]["changes"]})]
+    return [("check_config", {"parent": suggested["parent"], "changes": changes})]
 
 
 def _conclusion(known: _Known) -> Calls:
@@ -148,7 +160,7 @@ def _facts(known: _Known) -> dict[str, Any]:
     metric = runs["objective"]["metric"]
     rows = {row["run"]: row for row in runs["runs"]}
     parent = suggested.get("parent")
-    changes = checked.get("changes", {})
+    changes = {} if checked.get("changes") in known.refused() else checked.get("changes", {})
     space = {item["key"]: item for item in (known.get("search_space") or {}).get("keys", [])}
     curves: dict[str, Any] = next(
         (result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result),

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ import pytest
 from markdown_it import MarkdownIt
 
 from agent.analysis.analyst import Analyst
+from agent.analysis.replay import replay
 from agent.model.budget import Budget, Price
 from agent.model.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
 from agent.model.offline import OfflineResearcher
 from agent.model.scripted import ScriptedModel
 from lab.base.files import read_lines, read_model
+from lab.base.text import short
 from lab.claims.checking import Checked
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
@@ -107,6 +109,51 @@ def test_the_offline_researcher_finishes_what_a_model_does_not(
     assert why in (outcome.fell_back or "")
     assert proposals.all()[0].arm == "offline"
     assert "offline, after scripted gave up" in notebook.paths(run.run_id).report.read_text()
+
+
+class Beaten(OfflineResearcher):
+    """Somebody begins what it is about to propose, so many times."""
+
+    def __init__(self, begin: Callable[[dict[str, Any]], object], times: int) -> None:
+        self.begun: list[dict[str, Any]] = []
+        self._begin, self._times = begin, times
+
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
+        reply = super().complete(messages, tools)
+        for call in reply.message.tool_calls:
+            if call.name == "stage_proposal" and len(self.begun) < self._times:
+                self.begun.append(json.loads(call.arguments)["changes"])
+                self._begin(self.begun[-1])
+        return reply
+
+
+@pytest.mark.parametrize("times", [1, 7])
+def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
+    times: int, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+) -> None:
+    """The control arm draws from the same sampler, and trains beside a slow analysis."""
+    run = make_run()
+    model = Beaten(lambda changes: make_run(changes, parent=run.run_id), times)
+    outcome = Analyst(notebook, proposals, inventory, model).analyse(run)
+    assert len(model.begun) == times
+    assert outcome.fell_back is None
+    assert outcome.proposal is not None
+    assert outcome.proposal.overrides not in model.begun
+    report = notebook.paths(run.run_id).report.read_text()
+    (key, value), *_ = outcome.proposal.overrides.items()
+    assert f"Try {key} = {short(value)}" in report.partition("## Next step")[2]
+    assert replay(notebook, inventory, run.run_id).differences == ()
+
+
+def test_a_control_run_is_reported_on_whatever_becomes_of_an_idea(
+    make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    begun = Beaten(lambda changes: make_run(changes, parent=run.run_id), 100)
+    monkeypatch.setattr("agent.analysis.analyst.OfflineResearcher", lambda: begun)
+    Analyst(notebook, proposals, inventory, ScriptedModel([])).report_control(run)
+    assert len(begun.begun) > 1
+    assert "Nothing was staged: this run is of the control arm" in notebook.paths(run.run_id).report.read_text()
 
 
 def test_a_model_may_end_the_search(
@@ -455,7 +502,7 @@ def test_a_tool_that_fails_inside_ends_nothing(
 ) -> None:
     worker = analyst(calls(("list_runs", {})))
     context = worker._context(make_run(), "scripted", None)
-    monkeypatch.setattr(Notebook, "noise", lambda *_: 1 / 0)
+    monkeypatch.setattr("tools.reading.noise_of", lambda *_: 1 / 0)
     answer = Toolbox(TOOLS, context).call("list_runs", "{}")
     assert not answer.ok
     assert "the tool itself failed: ZeroDivisionError" in answer.content
