@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.common import tell, workspace
 from lab.base.paths import Workspace
+from lab.space.objective import Objective
 
 CASES = {
     "puffer_cartpole with its LSTM": ("puffer_cartpole", ["rnn.enabled=true", "train.total_timesteps=1_000_000"]),
@@ -51,7 +52,7 @@ def _scores(place: Workspace, runs: list[str]) -> dict[str, Any]:
     for name, run in zip(("start", "probed"), runs, strict=True):
         summary = json.loads(place.run(run).summary.read_text())
         record = json.loads(place.run(run).run.read_text())
-        metric = record["objective"].partition(":")[0]
+        metric = Objective.of(record["objective"], record["env_name"]).metric
         found[name] = {
             "metric": metric,
             **{key: summary["metrics"][metric][key] for key in ("mean", "low", "high", "n")},

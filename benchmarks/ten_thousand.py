@@ -21,8 +21,9 @@ from benchmarks.common import tell
 from lab.base.files import read_model
 from lab.base.paths import Workspace
 from lab.space.config import Config
-from lab.space.environments import objective_of, preset_config
-from lab.space.task import Group, Task
+from lab.space.environments import preset_config
+from lab.space.objective import Group
+from lab.space.task import Task
 from lab.store.index import Index
 from lab.store.questions import Questions
 from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary, Verdict
@@ -120,7 +121,7 @@ def without_index(place: Workspace, count: int) -> list[tuple[str, float | None]
     found = []
     for record in records[-count:]:
         path = place.run(record.run_id).summary
-        metric, _ = objective_of(record.objective, record.env_name)
+        metric = record.goal.metric
         found.append((record.run_id, read_model(path, TrainerSummary).metrics[metric].mean if path.exists() else None))
     return found
 

@@ -83,7 +83,8 @@ def start(
     from agent.session.launch import prepare
     from agent.session.night import Night, the_same_again
     from lab.base.record import new_id, now
-    from lab.space.environments import check_reachable, task_of
+    from lab.space.environments import task_of
+    from lab.space.objective import check_reachable
     from lab.space.presets import names
     from lab.store.session import Approval, Budgets, SessionRecord
     from lab.store.sole import require_nobody

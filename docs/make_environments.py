@@ -14,8 +14,9 @@ from pathlib import Path
 
 from lab.base.paths import Workspace
 from lab.space.config import Config, derive
-from lab.space.environments import COMMON, objective_of, preset_config
+from lab.space.environments import COMMON, preset_config
 from lab.space.inventory import Environment, Inventory
+from lab.space.objective import Objective
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import ReplicateResult, RunRecord, RunState
@@ -59,10 +60,10 @@ def smoke(inventory: Inventory, name: str, place: Workspace) -> Smoke:
     """Train and evaluate one environment."""
     environment = inventory.environment(name)
     config, notebook, runner = smoke_config(environment), Notebook(place), ProcessRunner(1)
-    metric, direction = objective_of(None, name)
+    objective = str(Objective.of(None, name))
     began = time.monotonic()
     try:
-        run = create_run(notebook, config, {}, preset="quick", objective=f"{metric}:{direction}", arm="smoke")
+        run = create_run(notebook, config, {}, preset="quick", objective=objective, arm="smoke")
         run = train_run(notebook, runner, inventory, run.run_id, lambda _: None)
     finally:
         runner.close()
@@ -88,7 +89,7 @@ def row(found: Smoke) -> str:
     else:
         episodes = metrics = sps = "-"
         state = f"{found.run.state}: {found.run.reason}".replace("|", "/")
-    objective = found.run.objective.partition(":")[0]
+    objective = found.run.goal.metric
     cells = (f"`{environment.name}`", state, objective, agents, str(size), lstm, sps, episodes, metrics)
     return "| " + " | ".join(cells) + " |"
 

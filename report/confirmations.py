@@ -5,7 +5,7 @@ import statistics
 from lab.base.text import number
 from lab.judge.incumbency import Incumbency
 from lab.judge.sequential import passes
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.records import Confirmation, RunRecord
 from report.facts import changed_text, difference_text

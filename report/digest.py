@@ -13,8 +13,7 @@ from lab.judge.predictions import ENOUGH, scored_predictions, standings
 from lab.judge.pruning import pruning_report
 from lab.judge.stats import detectable
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of
-from lab.space.environments import objective_of
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.index import of_group
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
@@ -53,7 +52,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     """Write a session's digest and its plot, over the ones from before an interruption."""
     paths = notebook.workspace.session(session.session_id)
     group = session.group
-    metric, _ = objective_of(session.objective, session.env_name)
+    metric = session.goal.metric
     everything = [run for run in notebook.runs(group) if not run.legacy]
     runs, own = notebook.runs(session=session.session_id), _own(everything)
     compared = _compared(notebook, group)
@@ -112,12 +111,11 @@ def progress(notebook: Notebook, session: SessionRecord) -> list[Ended]:
 
 def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
     """Best so far over time."""
-    metric, direction = objective_of(session.objective, session.env_name)
     ended = progress(notebook, session)
     won = [one for one in notebook.index.confirmations(group=session.group) if one.session == session.session_id]
     crowned = [(one.time - session.created).total_seconds() / 3600 for one in won if one.outcome == "confirmed"]
     scores, hours = [one[1:] for one in ended], [one.hours for one in ended]
-    best_so_far(path, scores, metric, max if direction == "max" else min, hours=hours, crowned=crowned)
+    best_so_far(path, scores, session.goal, hours=hours, crowned=crowned)
 
 
 def _own(runs: list[RunRecord]) -> list[RunRecord]:
@@ -131,12 +129,10 @@ def _shown(
     """All runs of a short night; of a long one those that matter: baseline, candidates, the best, the latest."""
     if len(runs) <= ROWS:
         return runs
-    _, direction = objective_of(session.objective, session.env_name)
     had = {one.candidate for one in notebook.index.confirmations(group=session.group)}
-    sign = -1 if direction == "max" else 1
     scores = {run.run_id: found.metrics[metric].mean for _, run in runs if (found := notebook.summary(run.run_id))}
     own = [run.run_id for _, run in runs if run.replicates_of is None and run.run_id in scores]
-    best = set(sorted(own, key=lambda run_id: sign * scores[run_id])[: ROWS // 3])
+    best = set(sorted(own, key=lambda run_id: -session.goal.sign * scores[run_id])[: ROWS // 3])
     kept = {run.run_id for _, run in runs[:1] + runs[-(ROWS // 6) :]} | had | best
     return [(number, run) for number, run in runs if run.run_id in kept or run.replicates_of in had]
 
@@ -221,7 +217,7 @@ def _standing(notebook: Notebook, metric: str, found: Compared, incumbent: str |
 
 def is_it_better(notebook: Notebook, session: SessionRecord) -> str:
     """The best config of a session's group against its baseline, in words, with what fresh seeds say."""
-    metric, _ = objective_of(session.objective, session.env_name)
+    metric = session.goal.metric
     return _comparison(notebook, _compared(notebook, session.group), metric, session.seeds)
 
 

@@ -19,7 +19,7 @@ from lab.base.files import write_atomic
 from lab.base.paths import ExportPaths, Workspace, existing
 from lab.base.record import Record, now
 from lab.space.config import Config
-from lab.space.environments import objective_of
+from lab.space.objective import Objective
 from lab.space.task import Task
 from lab.store.notebook import Notebook
 from lab.store.records import Evaluation, ReplicateResult, RunRecord, RunState
@@ -134,11 +134,10 @@ def _require_exportable(notebook: Notebook, run: RunRecord) -> None:
 
 
 def _replicate(run: RunRecord, results: Sequence[ReplicateResult], seed: int | None) -> ReplicateResult:
-    metric, direction = objective_of(run.objective, run.env_name)
-    by_seed = {result.seed: result for result in results if metric in result.metrics}
+    goal = run.goal
+    by_seed = {result.seed: result for result in results if goal.metric in result.metrics}
     if seed is None and by_seed:
-        sign = 1 if direction == "max" else -1
-        return max(by_seed.values(), key=lambda result: sign * result.metrics[metric])
+        return max(by_seed.values(), key=lambda result: goal.sign * result.metrics[goal.metric])
     if seed not in by_seed:
         known = ", ".join(map(str, by_seed)) or "none: their results are gone"
         raise refused("seed", seed, f"is no replicate of {run.run_id}", known)
@@ -193,7 +192,7 @@ def _export(
     run: RunRecord, config: Config, results: Sequence[ReplicateResult], result: ReplicateResult, found: Handover,
     content: bytes, *, asked: bool,
 ) -> Export:  # fmt: skip
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     greedy = next((one for one in result.evaluations if one.actions == "greedy"), None)
     scores = {one.seed: one.metrics[metric] for one in results}
     words = ["puffer", "eval", run.env_name, "--load-model-path=weights.pt", *found.flags]
@@ -231,8 +230,12 @@ def _files(
     paths: ExportPaths, export: Export, config: Config, found: Handover, content: bytes
 ) -> dict[Path, str | bytes]:
     ini = paths.ini(export.env_name)
-    metric, _ = objective_of(export.objective, export.env_name)
-    about = {"metric": metric, "ini": ini.name, "own_ini": found.own_ini, "units": config.env.get("num_envs")}
+    about = {
+        "metric": Objective.of(export.objective, export.env_name).metric,
+        "ini": ini.name,
+        "own_ini": found.own_ini,
+        "units": config.env.get("num_envs"),
+    }
     return {
         paths.weights: content,
         ini: found.ini,

@@ -8,7 +8,6 @@ from typing import Any
 from lab.base.text import number, plain, short
 from lab.judge.sequential import SCREEN
 from lab.space.config import Config
-from lab.space.environments import objective_of
 from lab.space.parameters import VARIANT_KEYS
 from lab.store.notebook import Notebook
 from lab.store.records import MetricSummary, ReplicateResult, Resume, RunRecord, RunState, Verdict
@@ -95,7 +94,7 @@ def score_text(notebook: Notebook, run: RunRecord, metric: str) -> str:
 
 def outcome_text(notebook: Notebook, run: RunRecord) -> str:
     """What came of a run, in a line: its score and verdict, or why it has none."""
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     if run.state is not RunState.FINISHED:
         return f"{run.state}: {run.reason}"
     verdict = notebook.verdict(run.run_id)

@@ -116,7 +116,7 @@ class LineView:
             self._said = time.monotonic()
             run = self._run
             share = 100 * run.steps / run.total if run.total else 0
-            metric = run.run.objective.partition(":")[0]
+            metric = run.run.goal.metric
             self.note(
                 f"  {share:3.0f} %  {run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M steps"
                 f"{f'  {run.sps / 1e3:.0f}K SPS in all' if run.sps else ''}"
@@ -196,7 +196,7 @@ class BarView:
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
-        metric = run.run.objective.partition(":")[0]
+        metric = run.run.goal.metric
         steps = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M"
         text = f"{steps}  {run.sps / 1e3:.0f}K SPS in all  {run.score(metric)}  {run.eta()}"
         share = f"{100 * run.steps / run.total:3.0f} %" if run.total else "starting"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.judge.predictions import scored_predictions
 from lab.space.config import Config, telling
-from lab.space.environments import logged_as, objective_of
+from lab.space.environments import logged_as
 from lab.space.parameters import BOOKKEEPING, PARAMETERS, Scale
 from lab.store.curves import run_curves
 from lab.store.index import Row, of_group
@@ -84,7 +84,7 @@ def objective_bands(notebook: Notebook, labelled: list[tuple[str, str]]) -> tupl
         labelled: what to call each, and its id; at least one, all of one environment and objective.
     """
     first = notebook.run(labelled[0][1])
-    metric, _ = objective_of(first.objective, first.env_name)
+    metric = first.goal.metric
     name, bands = logged_as(metric, first.env_name), list[Band]()
     for label, run_id in labelled:
         curves = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
@@ -97,7 +97,7 @@ def _parameters(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]
     keys = [key for key in notebook.changes(run.run_id) if key not in BOOKKEEPING][:KEYS]
     if not keys:
         return None
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     roles = {run_id: role for role, run_id in others}
     rows = {row.run_id: row for row in scored} | {
         row.run_id: row for name in roles for row in notebook.index.rows("runs.run_id = ?", (name,))
@@ -145,7 +145,7 @@ def _predictions(notebook: Notebook, run: RunRecord) -> Picture | None:
 
 def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture | None:
     """Every run's score up to this one, and the best mean so far; nothing for a single run."""
-    metric, direction = objective_of(run.objective, run.env_name)
+    goal = run.goal
     if len(rows) < 2:
         return None
     where, values = of_group(run.group)
@@ -154,13 +154,11 @@ def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture
         (*values, rows[0].created),
     )
     scores = [(row.run_id, float(row.score or 0.0), row.low, row.high) for row in rows]
-    before = None if best is None else float(best) if direction == "max" else -float(best)
+    before = None if best is None else goal.sign * float(best)
     return Picture(
         "plots/best_so_far.png",
-        f"Best {metric} so far, run by run",
-        lambda path: plots.best_so_far(
-            path, scores, metric, max if direction == "max" else min, first=count + 1, before=before
-        ),
+        f"Best {goal.metric} so far, run by run",
+        lambda path: plots.best_so_far(path, scores, goal, first=count + 1, before=before),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from lab.base.paths import cache_dir
 from lab.judge.predictions import Scored
+from lab.space.objective import Objective
 from lab.space.parameters import Scale
 from lab.store.curves import Array, Curve
 
@@ -79,8 +80,7 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> None:
 def best_so_far(
     path: Path,
     scores: Sequence[tuple[str, float, float | None, float | None]],
-    ylabel: str,
-    best: Callable[[float, float], float],
+    goal: Objective,
     *,
     first: int = 1,
     before: float | None = None,
@@ -92,8 +92,7 @@ def best_so_far(
     Args:
         path: PNG to write.
         scores: name, mean, low, high of each run.
-        ylabel: the metric.
-        best: `max` or `min`, as a function of two numbers.
+        goal: the objective.
         first: number of the first run shown.
         before: the best mean of those that are not shown.
         hours: when each ended, since the start; then they stand over time instead of over their number.
@@ -102,7 +101,8 @@ def best_so_far(
     figure, (axes,) = _figure(7.2, 3.2, above=0.4)
     index = np.arange(first, first + len(scores)) if hours is None else np.asarray(hours)
     means = [mean for _, mean, _, _ in scores]
-    running = list(itertools.accumulate(means if before is None else [before, *means], best))[-len(means) :]
+    known = means if before is None else [before, *means]
+    running = list(itertools.accumulate(known, lambda *two: goal.best(two)))[-len(means) :]
     axes.step(index, running, where="post", color=COLORS[1], linewidth=1.8, label="best mean so far")
     for at, (_, mean, low, high) in zip(index, scores, strict=True):
         if low is not None and high is not None:
@@ -114,7 +114,7 @@ def best_so_far(
     if hours is None:
         axes.set_xticks(index if len(index) <= 20 else index[:: len(index) // 10])
     axes.set_xlabel("run" if hours is None else "hours since the session began")
-    axes.set_ylabel(ylabel)
+    axes.set_ylabel(goal.metric)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
     _save(figure, path)
 

@@ -8,8 +8,9 @@ from typing import Any
 from lab.base.errors import Damaged, InvalidInput
 from lab.base.files import read_model
 from lab.space.config import Config, diff
-from lab.space.environments import PRESETS, objective_of, preset_config
+from lab.space.environments import PRESETS, preset_config
 from lab.space.inventory import Inventory
+from lab.space.objective import Objective
 from lab.space.presets import StoredPreset
 from lab.space.presets import preset as preset_named
 from lab.store.notebook import Notebook
@@ -40,7 +41,7 @@ def repro_commands(notebook: Notebook, inventory: Inventory, run: RunRecord) -> 
         changed = {key: config.get(key) for key in measured if config.get(key) is not None} | changed
     changed.pop("autopilot.seeds", None)
     start = ["autopilot", "train", "--env", run.env_name, "--preset", name]
-    if objective_of(run.objective, run.env_name) != objective_of(None, run.env_name):
+    if run.goal != Objective.of(None, run.env_name):
         start += ["--objective", run.objective]
     commands = []
     for seed, count, weights in _trainings(run, config):

@@ -15,7 +15,7 @@ from lab.judge.diagnosis import diagnosis_of
 from lab.judge.predictions import scored_predictions
 from lab.judge.verdicts import current_verdict
 from lab.space.config import Config, derive, diff
-from lab.space.environments import metrics_of, objective_of
+from lab.space.environments import metrics_of
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal
@@ -87,7 +87,7 @@ def report_of(
         nothing_staged: why nothing was.
     """
     summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     others = compared_with(notebook, run)
     results = notebook.results(run)
     prose = {section: marked(text, section, checked) for section, text in draft.sections.items()}

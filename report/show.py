@@ -10,7 +10,6 @@ from lab.base.text import plain, short
 from lab.base.values import storable
 from lab.claims.checking import MARKS, Checked
 from lab.judge.verdicts import current_verdict
-from lab.space.environments import objective_of
 from lab.space.inventory import Environment
 from lab.space.validate import space_of
 from lab.store.notebook import Notebook
@@ -47,7 +46,7 @@ def emit_json(value: Any) -> None:
 
 def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
     """One line of `autopilot runs`."""
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id)
     score = summary.metrics[metric].model_dump() if summary and metric in summary.metrics else None
     return {
@@ -80,7 +79,7 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     table = _table("run", "state", "env", "changed", "score", "verdict")
     rows = [run_row(notebook, run) for run in runs]
     for run, row in zip(runs, rows, strict=True):
-        metric, _ = objective_of(run.objective, run.env_name)
+        metric = run.goal.metric
         verdict = f"{row['verdict'] or ''}{' *' if row['incumbent'] else ''}"
         score = f"{metric} {score_text(notebook, run, metric)}" if row["score"] else ""
         env = f"{run.env_name.removeprefix('puffer_')} {run.preset}"

@@ -4,8 +4,8 @@ from typing import Any
 
 from lab.base.files import last_line
 from lab.base.text import lasting, plain
-from lab.space.environments import logged_as, metrics_of, objective_of
-from lab.space.task import Group
+from lab.space.environments import logged_as, metrics_of
+from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -43,7 +43,7 @@ def training_of(notebook: Notebook, session: str) -> dict[str, Any] | None:
         return None
     run = running[0]
     total = int(notebook.config(run.run_id).train["total_timesteps"] or 0)
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     known, steps, scores, speed = metrics_of(run.env_name).get(metric), 0, [], 0.0
     for seed in run.seeds:
         paths = notebook.workspace.run(run.run_id).seed(seed)
@@ -68,7 +68,7 @@ def _incumbent(notebook: Notebook, group: Group) -> str:
     name = notebook.incumbent(group)
     if name is None:
         return "none yet"
-    metric, _ = objective_of(group.objective, group.env_name)
+    metric = group.goal.metric
     run = notebook.run(name)
     return f"{metric} {score_text(notebook, run, metric)}, {name} ({changed_text(notebook, run)})"
 

@@ -9,9 +9,9 @@ from lab.base.errors import NotFound
 from lab.base.record import Record
 from lab.base.text import plain
 from lab.space.config import Config
-from lab.space.environments import logged_as, objective_of
+from lab.space.environments import logged_as
+from lab.space.objective import Group
 from lab.space.parameters import PARAMETERS, Scale
-from lab.space.task import Group
 from lab.store.curves import Curve, mean_curve, run_curves
 from lab.store.index import of_group
 from lab.store.notebook import Notebook
@@ -105,7 +105,7 @@ def logged(notebook: Notebook, run_id: str) -> list[str]:
         NotFound: there is no such run.
     """
     run = notebook.run(run_id)
-    objective, _ = objective_of(run.objective, run.env_name)
+    objective = run.goal.metric
     first = logged_as(objective, run.env_name)
     found = {name for seed in run_curves(notebook.workspace.run(run_id), run.seeds).values() for name in seed}
     return sorted(found, key=lambda name: (name != first, name))
@@ -113,13 +113,12 @@ def logged(notebook: Notebook, run_id: str) -> list[str]:
 
 def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     """Every scored run of a session against the hours since its start, and the best mean so far."""
-    metric, direction = objective_of(session.objective, session.env_name)
+    goal = session.goal
     scored = progress(notebook, session)
-    better = max if direction == "max" else min
     unit, times = ("minutes", 60.0) if scored and scored[-1].hours < SHORT else ("hours", 1.0)
     best, line = None, list[tuple[float, float]]()
     for one in scored:
-        best = one.score if best is None else better(best, one.score)
+        best = one.score if best is None else goal.best((best, one.score))
         line.append((times * one.hours, best))
     points = Series(
         label="runs", role="run", kind="points", group=0,
@@ -130,9 +129,9 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     so_far = Series(label="best mean so far", role="best", kind="steps", group=1,
                     x=tuple(at for at, _ in line), y=tuple(value for _, value in line))  # fmt: skip
     return Chart(
-        title=f"{metric} of each run, with 95 % intervals, and the best mean so far",
+        title=f"{goal.metric} of each run, with 95 % intervals, and the best mean so far",
         x=Axis(label="since the session began", unit=unit, follows=True),
-        y=Axis(label=metric),
+        y=Axis(label=goal.metric),
         series=(so_far, points) if scored else (),
     )
 
@@ -148,7 +147,7 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
     Raises:
         NotFound: no run of the group has such a key.
     """
-    metric, _ = objective_of(group.objective, group.env_name)
+    metric = group.goal.metric
     where, values = of_group(group)
     where = f"{where} AND goodness IS NOT NULL AND {OWN}"
     rows = notebook.index.rows(where, values, order="created DESC", limit=SCORED)

@@ -15,7 +15,7 @@ from fastapi.responses import (
 from lab.base.errors import NotFound
 from lab.base.paths import RunPaths, SessionPaths
 from lab.base.text import plain
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.proposal import ProposalState
 from lab.store.questions import Questions, Wanted
 from lab.store.records import RunState

@@ -15,9 +15,8 @@ from lab.claims.checking import Checked
 from lab.judge.lessons import lessons
 from lab.judge.predictions import ENOUGH, Scored, scored_predictions, standings
 from lab.judge.verdicts import current_verdict
-from lab.space.environments import objective_of
+from lab.space.objective import Group
 from lab.space.parameters import BOOKKEEPING
-from lab.space.task import Group
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.questions import FEWEST, Questions, Wanted
@@ -225,7 +224,7 @@ def pictures_of(paths: RunPaths | SessionPaths, under: str) -> dict[str, str]:
 
 
 def _replicate(record: RunRecord, result: ReplicateResult) -> dict[str, Any]:
-    metric, _ = objective_of(record.objective, record.env_name)
+    metric = record.goal.metric
     score, speed = result.metrics.get(metric), result.metrics.get("sps")
     return {
         "seed": result.seed,
@@ -400,7 +399,7 @@ def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
 
 def knowledge(notebook: Notebook, group: Group) -> dict[str, Any]:
     """Predictions with what came of them, and lessons."""
-    metric, _ = objective_of(group.objective, group.env_name)
+    metric = group.goal.metric
     scored: list[Scored] = [one for one in scored_predictions(notebook.workspace) if one.group == group]
     return {
         "metric": metric,

@@ -13,7 +13,6 @@ from lab.judge.costs import expected_seconds
 from lab.judge.lessons import lessons
 from lab.judge.verdicts import current_verdict
 from lab.search.suggest import Dimension
-from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.space.parameters import Parameter, Scale
 from lab.space.validate import space_of
@@ -194,7 +193,7 @@ def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
 
 def _cited(notebook: Notebook, name: str, role: str) -> Cited:
     run, verdict = notebook.run(name), current_verdict(notebook, name)
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     score = score_text(notebook, run, metric)
     return Cited(
         run_id=name,
@@ -206,7 +205,7 @@ def _cited(notebook: Notebook, name: str, role: str) -> Cited:
 
 
 def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:
-    metric, _ = objective_of(proposal.objective, proposal.env_name)
+    metric = proposal.goal.metric
     found = lessons(notebook.index, proposal.group, LESSONS)
     return tuple(lesson.told(metric) for lesson in found if lesson.key in proposal.overrides)
 

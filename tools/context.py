@@ -12,7 +12,7 @@ from lab.judge.gathering import known_of, proposed_of
 from lab.judge.known import Known
 from lab.search.suggest import Permits
 from lab.space.inventory import Inventory
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals

@@ -11,7 +11,7 @@ from lab.base.text import plain, rounded
 from lab.judge.lessons import Lesson, direction, lessons
 from lab.search.suggest import suggest
 from lab.space.config import Config, derive, diff
-from lab.space.environments import Metric, metrics_of, objective_of
+from lab.space.environments import Metric, metrics_of
 from lab.space.validate import check_overrides, space_of
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.questions import Questions
@@ -76,7 +76,7 @@ COVERAGES = [0.5, 0.8, 0.9, 0.95]
 
 def expected_schema(ctx: ToolContext) -> dict[str, Any]:
     """The schema of `expected`: of the objective, by its name, within what it can be."""
-    name, _ = objective_of(ctx.group.objective, ctx.group.env_name)
+    name = ctx.group.goal.metric
     low, high = _bounds(ctx, name)
     bounds = {key: value for key, value in (("minimum", low), ("maximum", high)) if math.isfinite(value)}
     schema = _forecast(Forecast)
@@ -95,7 +95,7 @@ def also_expected_schema(ctx: ToolContext) -> dict[str, Any]:
 
 def _others(ctx: ToolContext) -> list[str]:
     """Metrics of the run beside the objective."""
-    objective, _ = objective_of(ctx.group.objective, ctx.group.env_name)
+    objective = ctx.group.goal.metric
     summary = ctx.notebook.summary(ctx.subject.run_id)
     return [name for name in (summary.metrics if summary else ()) if name != objective][:METRICS] or ["score"]
 
@@ -241,7 +241,7 @@ def stage_proposal(
         raise ToolError(f"this changes nothing: the parent {parent_id} has these values already")
     if (twin := _twin(ctx, base.with_overrides(changes))) is not None:
         raise ToolError(twin)
-    metric, _ = objective_of(ctx.group.objective, ctx.group.env_name)
+    metric = ctx.group.goal.metric
     if unknown := [other.metric for other in also_expected if other.metric not in _others(ctx)]:
         raise ToolError(f"also_expected: no metric {plain(unknown[0], 60)!r}; there are {', '.join(_others(ctx))}")
     predictions = [Prediction(metric=metric, **expected.model_dump())]

@@ -13,7 +13,7 @@ from lab.judge.diagnosis import diagnosis_of
 from lab.judge.stats import detectable
 from lab.judge.verdicts import current_verdict, noise_of, weigh
 from lab.space.config import derive
-from lab.space.environments import logged_as, metrics_of, objective_of
+from lab.space.environments import logged_as, metrics_of
 from lab.space.validate import space_of
 from lab.store.curves import Curve, mean_curve, outline, run_curves
 from lab.store.notebook import active_time
@@ -50,7 +50,7 @@ def list_runs(
 ) -> dict[str, Any]:
     """The latest runs of this environment, objective and preset, oldest first, with what each changed and scored."""
     runs = ctx.notebook.runs(ctx.group)
-    metric, direction = objective_of(ctx.group[1], ctx.group[0])
+    goal, metric = ctx.group.goal, ctx.group.goal.metric
     noise, declared = noise_of(ctx.notebook, ctx.group), metrics_of(ctx.group[0])
     rows = [_row(ctx, run, metric) for run in runs[-limit:]]
     while len(json.dumps(rows)) > 0.9 * MAX_CHARS:
@@ -58,7 +58,7 @@ def list_runs(
     return {
         "objective": {
             "metric": metric,
-            "direction": direction,
+            "direction": goal.direction,
             "rate": metric in declared and declared[metric].rate,
         },
         "under_analysis": ctx.subject.run_id,
@@ -120,7 +120,7 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     config = ctx.notebook.config(record.run_id)
     agents = 1.0 if record.legacy else ctx.inventory.environment(config.env_name).agents_per_env or 1.0
     summary = ctx.notebook.summary(record.run_id)
-    metric, _ = objective_of(record.objective, record.env_name)
+    metric = record.goal.metric
     verdict = current_verdict(ctx.notebook, record.run_id, ctx.as_of(record.run_id))
     took = active_time(record)
     start, said = _account(ctx, record)
@@ -163,7 +163,7 @@ def read_metrics(
     """Learning curves of a run, the mean over its replicates: each quarter's mean, first, last, extremes, points."""
     record = ctx.notebook.run(ctx.resolve(run))
     curves = run_curves(ctx.notebook.workspace.run(record.run_id), record.seeds)
-    metric, _ = objective_of(record.objective, record.env_name)
+    metric = record.goal.metric
     first = logged_as(metric, record.env_name)  # before whatever else an environment logs, which may be thousands
     names = sorted(
         {name for seed in curves.values() for name in seed},

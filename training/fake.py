@@ -91,7 +91,7 @@ class FakeRunner:
         result = ReplicateResult(
             seed=seed,
             state=RunState.FINISHED,
-            metrics={plan.metric: final, **counts},
+            metrics={plan.goal.metric: final, **counts},
             evaluations=tuple(
                 Evaluation(actions=actions, episodes=100, unfinished_share=0.01, raw=raw, steps=plan.run.task.steps)
                 for actions in ("sampled", "greedy")

@@ -11,8 +11,9 @@ from lab.base.paths import Workspace
 from lab.base.record import now
 from lab.judge.verdicts import compare_runs
 from lab.space.config import Config
-from lab.space.environments import PRESETS, objective_of
+from lab.space.environments import PRESETS
 from lab.space.inventory import Inventory
+from lab.space.objective import Objective
 from lab.space.presets import Measurement, StoredPreset, store
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
@@ -120,11 +121,9 @@ class Probing:
     def _score(
         self, notebook: Notebook, runner: ProcessRunner, config: Config, what: str, stopping: Callable[[], bool]
     ) -> str:
-        metric, direction = objective_of(None, config.env_name)
+        objective = str(Objective.of(None, config.env_name))
         config = config.with_overrides({"autopilot.seeds": CHECK_SEEDS})
-        run = create_run(
-            notebook, config, {}, preset=f"{self.name}-check", objective=f"{metric}:{direction}", arm=f"probe ({what})"
-        )
+        run = create_run(notebook, config, {}, preset=f"{self.name}-check", objective=objective, arm=f"probe ({what})")
         self.note(f"training the {what} topology, {CHECK_SEEDS} seeds, {config.train['total_timesteps']:,} steps each")
         options = Options(requeue=False)
         run = train_run(notebook, runner, self.inventory, run.run_id, lambda _: None, stopping, options)

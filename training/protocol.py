@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lab.space.config import Config
+from lab.space.objective import Objective
 from lab.space.task import Task, Variant
 from lab.store.records import ReplicateResult, StopReason
 
@@ -33,9 +34,8 @@ class TrainJob(Message):
     score: str
     """The environment's own name of the metric to show while training."""
     score_scale: float = 1.0
-    metric: str = ""
-    """The objective's common name, for people."""
-    lower_is_better: bool = False
+    objective: str
+    """Metric and direction, such as `perf:max`."""
     task: Task
     """What it is scored on."""
     workspace: str | None = None
@@ -47,6 +47,11 @@ class TrainJob(Message):
     project: str = ""
     """W&B's project."""
     run_id: str = ""
+
+    @property
+    def goal(self) -> Objective:
+        """The objective as a value."""
+        return Objective.of(self.objective, self.config.env_name)
 
 
 class InventoryJob(Message):

@@ -128,7 +128,7 @@ class _Replicate:
             before = loaded.steps if loaded else 0
             keep = checkpoints.Checkpoints(
                 SeedPaths(Path(job.dir)), str(config.autopilot.get("save_strategy") or "latest"),
-                int(config.autopilot.get("save_limit_mib") or 512), before, -1 if job.lower_is_better else 1,
+                int(config.autopilot.get("save_limit_mib") or 512), before, job.goal.sign,
             )  # fmt: skip
             trainer = adapter.Trainer(
                 config, vecenv, policy, seed=first_seed(config, job.seed), device=self.device, on_log=self._log,
@@ -243,7 +243,7 @@ class _Replicate:
         target = self.config.autopilot.get("target_score")
         if target is None:
             return False
-        return score <= float(target) if self.job.lower_is_better else score >= float(target)
+        return not self.job.goal.better(float(target), score)
 
     def _score_since(self) -> float | None:
         """The mean training score since the last checkpoint."""
@@ -293,7 +293,7 @@ class _Replicate:
             "metrics": {**map_metrics(passes[0].raw, self.config.env_name), **self.outcome["metrics"]},
         }
         if (odd := passes[0].not_finite.get(self.job.score)) is not None:
-            raise Diverged(f"{self.job.metric or self.job.score} came to {odd} in the final evaluation")
+            raise Diverged(f"{self.job.goal.metric} came to {odd} in the final evaluation")
 
 
 class _Watching:

@@ -19,7 +19,6 @@ from lab.base.paths import Workspace
 from lab.base.record import now
 from lab.judge.pruning import Watch, watch
 from lab.judge.verdicts import record_verdict
-from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.space.validate import check_config
 from lab.store.notebook import Notebook
@@ -118,7 +117,6 @@ def _train(
 ) -> RunRecord:
     record, config = notebook.run(run_id), notebook.config(run_id)
     check_config(config, inventory)
-    metric, direction = objective_of(record.objective, record.env_name)
     done = {r.seed: r for r in notebook.results(record) if r.state is not RunState.KILLED}
     device = str(config.train["device"])
     plan = Plan(
@@ -128,8 +126,7 @@ def _train(
         workspace=notebook.workspace,
         environment=inventory.environment(config.env_name),
         device=inventory.devices[0] if device == "auto" else device,
-        metric=metric,
-        lower_is_better=direction == "min",
+        goal=record.goal,
         mirrors=options.mirrors,
     )
     require_space(notebook.workspace)

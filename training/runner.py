@@ -20,6 +20,7 @@ from lab.base.paths import RunPaths, Workspace
 from lab.space.config import Config
 from lab.space.environments import metrics_of
 from lab.space.inventory import Environment
+from lab.space.objective import Objective
 from lab.store.lineage import source_file
 from lab.store.records import ReplicateResult, RunRecord, RunState, StopReason
 from training.machine import room_for
@@ -43,9 +44,7 @@ class Plan:
     environment: Environment
     device: str
     """Resolved: cpu, cuda or mps."""
-    metric: str
-    """Common name of the metric to show while it trains."""
-    lower_is_better: bool = False
+    goal: Objective
     mirrors: tuple[str, ...] = ()
 
     @property
@@ -55,7 +54,7 @@ class Plan:
 
     def job(self, seed: int) -> TrainJob:
         """What one worker is told."""
-        metric = metrics_of(self.config.env_name).get(self.metric)
+        metric = metrics_of(self.config.env_name).get(self.goal.metric)
         root, resume = self.workspace.root.absolute(), self.run.resume
         start = source_file(root, resume, self.run.seeds.index(seed)) if resume else None
         return TrainJob.model_validate({
@@ -64,10 +63,9 @@ class Plan:
             "agents_per_env": self.environment.agents_per_env or 1.0,
             "seed": seed,
             "dir": str(self.paths.seed(seed).dir.absolute()),
-            "score": metric.source if metric else self.metric,
+            "score": metric.source if metric else self.goal.metric,
             "score_scale": metric.scale if metric else 1.0,
-            "metric": self.metric,
-            "lower_is_better": self.lower_is_better,
+            "objective": str(self.goal),
             "task": self.run.task,
             "workspace": str(root),
             "variants": self.run.variants,

@@ -12,7 +12,6 @@ from lab.base.values import storable
 from lab.judge.lessons import Lesson, lessons
 from lab.judge.predictions import scored_predictions, standings
 from lab.judge.verdicts import current_verdict
-from lab.space.environments import objective_of
 from lab.store.index import OF_GROUP
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal, ProposalState
@@ -70,7 +69,7 @@ def opening_of(situation: dict[str, Any]) -> list[Message]:
 
 
 def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     verdict = current_verdict(notebook, run.run_id)
     changed = plain(changed_text(notebook, run), 200) if notebook.readable(run.parent) or run.parent is None else "?"
     score = f"{metric} {score_text(notebook, run, metric)}" if notebook.summary(run.run_id) else run.state.value
@@ -94,7 +93,7 @@ def _foretold(context: ToolContext) -> str | None:
     mine = [
         one for one in scored_predictions(context.notebook.workspace) if one.arm == context.arm and one.group == group
     ]
-    found = standings(mine, objective_of(group.objective, group.env_name)[0])
+    found = standings(mine, group.goal.metric)
     return found[0].text if found else None
 
 

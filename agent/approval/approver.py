@@ -8,7 +8,6 @@ from agent.approval.policy import PolicySettings
 from agent.approval.ruling import rule_on
 from lab.base.errors import InvalidInput
 from lab.base.record import now
-from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
@@ -60,7 +59,7 @@ class Approver:
         if self.mode != "policy":
             return None
         run, config = self.notebook.run(parent), self.notebook.config(parent)
-        metric, _ = objective_of(run.objective, run.env_name)
+        metric = run.goal.metric
         outlook = Prediction(metric=metric, direction="same", low=0, high=0, coverage=0.5)
         proposal = Proposal(
             proposal_id="none-yet", created=now(), env_name=run.env_name, preset=run.preset, objective=run.objective,

@@ -9,7 +9,6 @@ from lab.base.errors import AutopilotError, InvalidInput
 from lab.base.text import number, plain, short
 from lab.judge.costs import expected_seconds, is_topology
 from lab.space.config import Config
-from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.space.validate import space_of
 from lab.store.notebook import Notebook
@@ -108,7 +107,7 @@ def _unfit(case: _Case) -> Ruling | None:
 
 
 def _unpredicted(case: _Case) -> Ruling | None:
-    metric, _ = objective_of(case.proposal.objective, case.proposal.env_name)
+    metric = case.proposal.goal.metric
     if not case.settings.prediction or any(made.metric == metric for made in case.proposal.predictions):
         return None
     rule = f"policy.prediction, nothing is predicted of {plain(metric, 60)}"

@@ -10,9 +10,9 @@ from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
 from lab.base.paths import Workspace
 from lab.judge.incumbency import Incumbency, Need, repeat
 from lab.space.config import Config
-from lab.space.environments import check_objective, objective_of
 from lab.space.inventory import Inventory
 from lab.space.limits import check_open
+from lab.space.objective import Objective, check_objective
 from lab.space.overrides import assignments
 from lab.space.presets import preset as preset_named
 from lab.space.validate import check_config, check_overrides
@@ -40,10 +40,10 @@ def prepare(
     """Check everything that a person gave before anything is written."""
     workspace.require_writable()
     overrides = assignments(settings)
-    metric, direction = objective_of(objective, env)
-    check_objective(metric, env)
+    goal = Objective.of(objective, env)
+    check_objective(goal.metric, env)
     inventory = load_inventory([env], workspace)
-    check_open(inventory.environment(env).limits, metric)
+    check_open(inventory.environment(env).limits, goal.metric)
     base = preset_named(workspace, inventory.environment(env), preset)
     if seeds is not None:
         base = base.with_overrides({"autopilot.seeds": seeds})
@@ -51,7 +51,7 @@ def prepare(
         raise InvalidInput(problems)
     config = base.with_overrides(overrides)
     check_config(config, inventory)
-    return inventory, config, f"{metric}:{direction}"
+    return inventory, config, str(goal)
 
 
 @dataclass(frozen=True)

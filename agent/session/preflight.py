@@ -19,7 +19,6 @@ from lab.base.text import lasting, plain, short
 from lab.judge.costs import Pace, Paces, paces
 from lab.judge.sequential import GROUP, SCREEN
 from lab.space.config import Config, derive
-from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
 from lab.space.parameters import BOOKKEEPING
 from lab.space.presets import preset
@@ -177,7 +176,7 @@ class Preflight:
 
     def _logged(self, moments: list[Moment]) -> str:
         """What to say of an objective that an environment may log with other episodes than those of this moment."""
-        env, (metric, _) = self.record.env_name, objective_of(self.record.objective, self.record.env_name)
+        env, metric = self.record.env_name, self.record.goal.metric
         raw = {name: 0.0 for moment in moments for name in moment.logged}
         known = map_metrics(raw, env)
         if not raw or metric in {*known, *COUNTS}:

@@ -2,7 +2,7 @@
 
 from agent.analysis.analyst import Analyst
 from lab.judge.verdicts import record_verdict
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals

@@ -13,8 +13,8 @@ from lab.judge.stopping import FAILURES, failures
 from lab.search.sampling import ARM, sampled
 from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.space.objective import Group
 from lab.space.presets import preset as preset_named
-from lab.space.task import Group
 from lab.space.variants import chosen
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook

@@ -30,7 +30,7 @@ from lab.judge.costs import paces
 from lab.judge.stopping import exhausted, reached
 from lab.search.sampling import ARM
 from lab.space.inventory import Inventory
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.notebook import Notebook, active_time
 from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import Proposals

@@ -34,7 +34,7 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
         return
     s.look(inside[0])
     quantity = next((s.tokens[i].value for i in inside if s.codes[i] == "Q"), None)
-    name, _, direction = s.known.objective.partition(":")
+    name = s.known.metric
     if quantity is None and word in ("longest", "shortest"):
         quantity = Quantity(("metric:episode_length",))
     near = s.quantity(inside[0])
@@ -44,7 +44,7 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
     low = word in SMALLER or word == "most low"
     if word in ("best", "worst"):
         lower_better = bool(LOWER_IS_BETTER.search(quantity.keys[0])) or (
-            quantity.keys[0] == f"metric:{name}" and direction == "min"
+            quantity.keys[0] == f"metric:{name}" and s.known.goal.sign < 0
         )
         low = lower_better == (word == "best")
     runs = s.known.finished

@@ -89,10 +89,9 @@ class Sentence:
         return NOBODY
 
     def _best(self) -> str | None:
-        name, _, direction = self.known.objective.partition(":")
+        goal, name = self.known.goal, self.known.metric
         runs = [run for run in self.known.finished if run is not self.known.run and name in run.metrics]
-        pick = min if direction == "min" else max
-        return pick(runs, key=lambda run: run.metrics[name].mean).run_id if runs else None
+        return max(runs, key=lambda run: goal.sign * run.metrics[name].mean).run_id if runs else None
 
     def alike(self, run: KnownRun) -> list[KnownRun]:
         """Runs that are spoken of by a value which this run has too: `@0.01` may be three of them."""

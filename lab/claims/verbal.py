@@ -141,12 +141,12 @@ def verdicts(s: Sentence) -> None:
 
 def _without_verdict(s: Sentence, start: int, last: int, said: str, reference: KnownRun | None, word: str) -> None:
     """No verdict is on record: only the means can speak, and only against."""
-    name, _, direction = s.known.objective.partition(":")
+    name = s.known.metric
     new, old = s.subject.metrics.get(name), reference.metrics.get(name) if reference else None
     if not new or not old or said == "inconclusive":
         s.judge(start, last, None, "no verdict of it is on record")
         return
-    better = (new.mean > old.mean) == (direction != "min")
+    better = s.known.goal.better(new.mean, old.mean)
     wrong = better != (said == "better")
     s.judge(
         start,
@@ -166,12 +166,12 @@ def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quanti
 
 
 def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
-    name, _, direction = s.known.objective.partition(":")
+    name = s.known.metric
     greedy, metric = s.subject.greedy.get(name), s.subject.metrics.get(name)
     if greedy is None or metric is None:
         return
     of_greedy = not any(s.codes[i] == "p" and s.tokens[i].value == "greedy" for i in range(first, last + 1))
-    better = ((greedy > metric.mean) == (direction != "min")) == of_greedy
+    better = s.known.goal.better(greedy, metric.mean) == of_greedy
     s.judge(first, last, better == (code == "b"), f"greedy {name} {greedy:.6g}, sampled {metric.mean:.6g}")
 
 

@@ -11,7 +11,7 @@ from statistics import fmean, median
 from typing import Any, NamedTuple
 
 from lab.space.config import Config, diff
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.index import of_group
 from lab.store.notebook import Notebook, active_time
 from lab.store.questions import Questions

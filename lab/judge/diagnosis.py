@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from lab.base.text import number
 from lab.judge.gathering import known_run
 from lab.judge.known import KnownRun
-from lab.space.environments import logged_as, objective_of
+from lab.space.environments import logged_as
+from lab.space.objective import Objective
 from lab.store.curves import Outline
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord
@@ -61,7 +62,7 @@ def diagnosis_of(notebook: Notebook, run: RunRecord, agents_per_env: float) -> t
     """
     known = known_run(notebook, run, agents_per_env)
     usual = [sps for other in notebook.before(run, PEERS) if (sps := _throughput(notebook, run, other)) is not None]
-    return diagnose(known, run.objective, run.env_name, usual)
+    return diagnose(known, run.goal, run.env_name, usual)
 
 
 def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float | None:
@@ -75,23 +76,22 @@ def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float |
     return summary.metrics["sps"].mean if all(mine.get(key) == theirs.get(key) for key in keys) else None
 
 
-def diagnose(run: KnownRun, objective: str, env_name: str, usual: list[float]) -> tuple[Finding, ...]:
+def diagnose(run: KnownRun, goal: Objective, env_name: str, usual: list[float]) -> tuple[Finding, ...]:
     """The findings of a run.
 
     Args:
         run: what is known of it.
-        objective: metric and direction, such as `perf:max`.
+        goal: the objective.
         env_name: whose metrics they are.
         usual: steps per second of runs like it.
     """
-    metric, direction = objective_of(objective, env_name)
-    curve = run.curves.get(logged_as(metric, env_name))
+    curve = run.curves.get(logged_as(goal.metric, env_name))
     return (
         *_updates(run),
         *_entropy(run),
         *_values(run),
-        *(_progress(curve, metric, direction) if curve else ()),
-        *_replicates(run, metric),
+        *(_progress(curve, goal) if curve else ()),
+        *_replicates(run, goal.metric),
         *_speed(run, usual),
         *(Finding("out_of_range", f"{name} is not what its name says", metric.flag)
           for name, metric in run.metrics.items() if metric.flag),
@@ -138,20 +138,19 @@ def _values(run: KnownRun) -> Iterator[Finding]:
         yield Finding("value_loss_grows", "the value loss grows", f"{first} in the first quarter, {last} in the last")
 
 
-def _progress(curve: Outline, metric: str, direction: str) -> Iterator[Finding]:
-    sign = -1 if direction == "min" else 1
+def _progress(curve: Outline, goal: Objective) -> Iterator[Finding]:
     spread = curve.max.value - curve.min.value
     if spread <= 0:
         return
     third, last = curve.quarter_means[-2], curve.quarter_means[-1]
     moved, evidence = (
-        sign * (last - third) / spread,
-        f"quarters of {metric}: {', '.join(map(number, curve.quarter_means))}",
+        goal.gain(last, third) / spread,
+        f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}",
     )
-    best = curve.max.value if sign > 0 else curve.min.value
-    if sign > 0 and best > 0 and curve.last < FALLEN * best:
+    best = goal.best((curve.max.value, curve.min.value))
+    if goal.sign > 0 and best > 0 and curve.last < FALLEN * best:
         yield Finding("fell_back", "it ended well below its own peak: training was not stable to the end",
-                      f"{metric} {number(curve.last)} at the end, {number(best)} at its best")  # fmt: skip
+                      f"{goal.metric} {number(curve.last)} at the end, {number(best)} at its best")  # fmt: skip
     elif moved > IMPROVING:
         yield Finding("still_improving", "it was still improving when training ended", evidence)
     elif abs(moved) < FLAT:

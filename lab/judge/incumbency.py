@@ -19,10 +19,9 @@ from lab.base.record import now
 from lab.judge.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look, passes
 from lab.judge.verdicts import confounds, noise_of
 from lab.space.config import Config
-from lab.space.environments import objective_of
 from lab.space.inventory import Inventory
+from lab.space.objective import Group
 from lab.space.presets import moved
-from lab.space.task import Group
 from lab.space.validate import check_config
 from lab.store.creation import create_run
 from lab.store.index import OF_GROUP
@@ -100,7 +99,7 @@ class Incumbency:
         if current:
             rule = f"is open: 'autopilot confirm {current.candidate}' ends it first"
             raise InvalidInput(f"the confirmation of {current.candidate} {rule}")
-        metric, _ = objective_of(self.group.objective, self.group.env_name)
+        metric = self.group.goal.metric
         return self._record(Confirmation(
             time=now(), candidate=run.run_id, incumbent=incumbent, session=self.session, outcome="opened",
             why=f"{GROUP * len(SPENDING)} fresh seeds a side at most", level=self._level(run),
@@ -169,7 +168,6 @@ class Incumbency:
         sound = [run for run in old if run.state is RunState.FINISHED]
         mine, theirs = self._values(new, current.metric), self._values(sound, current.metric)
         plan = Plan(current.level, current.min_effect, current.group)
-        _, direction = objective_of(self.group.objective, self.group.env_name)
         found: Look | None = None
         for target in range(plan.group, plan.cap + 1, plan.group):
             for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
@@ -177,7 +175,7 @@ class Incumbency:
                     return Need(run, target - len(values), current.preset)
             if why := self._unlike(new, sound):
                 return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new)
-            found = look(mine[:target], theirs[:target], plan, direction)
+            found = look(mine[:target], theirs[:target], plan, self.group.goal.direction)
             if found.decision != "continue":
                 break
         assert found is not None  # noqa: S101 - there is a look at least
@@ -193,8 +191,8 @@ class Incumbency:
         return self._record(Confirmation.model_validate({**current.model_dump(), **changes}))
 
     def _unlike(self, new: list[RunRecord], old: list[RunRecord]) -> str | None:
-        confounds = [confounds(self.notebook, one.run_id, other.run_id) for one, other in itertools.product(new, old)]
-        return next((found[0] for found in confounds if found), None)
+        reasons = [confounds(self.notebook, one.run_id, other.run_id) for one, other in itertools.product(new, old)]
+        return next((found[0] for found in reasons if found), None)
 
     def _values(self, runs: list[RunRecord], metric: str) -> list[float]:
         return [value for run in runs for value in self.notebook.values(run.run_id, metric)]

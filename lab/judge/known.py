@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lab.space.objective import Objective
 from lab.store.curves import Outline
 from lab.store.proposal import Prediction
 from lab.store.records import MetricSummary
@@ -99,9 +100,14 @@ class Known(Fact):
     """Lines of logs, and why the run ended: what they say is not claimed by who quotes them."""
 
     @property
+    def goal(self) -> Objective:
+        """The objective as a value."""
+        return Objective.of(self.objective, self.env_name)
+
+    @property
     def metric(self) -> str:
         """The objective's name, without its direction."""
-        return self.objective.partition(":")[0]
+        return self.goal.metric
 
     def get(self, run_id: str | None) -> KnownRun | None:
         """A run by its id."""

@@ -13,8 +13,7 @@ from typing import Any, Literal, NamedTuple
 from lab.judge.sequential import NIGHT
 from lab.judge.stats import noise_floor
 from lab.space.config import telling
-from lab.space.environments import objective_of
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.index import Index, Row, of_group
 from lab.store.questions import OWN, Questions
 
@@ -73,8 +72,7 @@ def _all(index: Index, group: Group) -> list[Lesson]:
         if len(changed) == 1 and "train.total_timesteps" not in changed:
             ((key, values),) = changed.items()
             found[key, direction(*values)].append((row, parent))
-    _, aim = objective_of(group.objective, group.env_name)
-    sign, level = 1 if aim == "max" else -1, NIGHT / max(1, len(found))
+    sign, level = group.goal.sign, NIGHT / max(1, len(found))
     made = [_lesson(*what, pairs, noise, sign, level) for what, pairs in found.items()]
     return sorted(made, key=lambda lesson: -abs(lesson.effect) / (lesson.high - lesson.low))
 

@@ -19,8 +19,7 @@ from lab.base.paths import Workspace
 from lab.base.record import Record, now
 from lab.base.text import number
 from lab.judge.verdicts import noise_of
-from lab.space.environments import objective_of
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.proposal import Prediction, Proposal
 from lab.store.records import MetricSummary, RunRecord
@@ -121,7 +120,7 @@ def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | N
     parent = notebook.summary(str(run.parent)) if notebook.readable(run.parent) else None
     if known or proposal is None or summary is None or parent is None:
         return known
-    objective, _ = objective_of(run.objective, run.env_name)
+    objective = run.goal.metric
     for prediction in proposal.predictions:
         if prediction.metric not in summary.metrics or prediction.metric not in parent.metrics:
             continue

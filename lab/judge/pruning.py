@@ -15,14 +15,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
 
 import numpy as np
 
 from lab.base.paths import RunPaths
 from lab.base.record import Record
 from lab.space.config import Config
-from lab.space.environments import metrics_of, objective_of
+from lab.space.environments import metrics_of
+from lab.space.objective import Objective
 from lab.store.curves import Array, Curve, run_curves
 from lab.store.notebook import Notebook
 from lab.store.records import Pruning, RunRecord, RunState
@@ -72,7 +72,7 @@ class Watch:
     seeds: tuple[int, ...]
     horizon: int
     """Agent steps that each replicate trains for."""
-    direction: Literal["max", "min"]
+    goal: Objective
     peers: tuple[Peer, ...]
     """Without any, the run is never stopped."""
     _steps: dict[int, int] = field(default_factory=dict, init=False, repr=False)
@@ -108,7 +108,7 @@ class Watch:
         mine = _scores([_curve(self._points.get(seed, ())) for seed in self.seeds], passed)
         rung = passed[-1]
         theirs = [peer.scores[rung] for peer in self.peers if rung in peer.scores]
-        if rung not in mine or len(theirs) < PEERS or not _hopeless(mine, self.peers, self.direction):
+        if rung not in mine or len(theirs) < PEERS or not _hopeless(mine, self.peers, self.goal):
             return None
         median = statistics.median(theirs)
         return Pruning(steps=rung, score=mine[rung], median=median, peers=len(theirs), spared=_is_spared(self.run_id))
@@ -124,9 +124,8 @@ def watch(notebook: Notebook, run: RunRecord, config: Config) -> Watch:
         run: about to be trained.
         config: what it trains.
     """
-    _, direction = objective_of(run.objective, run.env_name)
     horizon = _horizon(config)
-    watched = Watch(run.run_id, run.seeds, horizon, direction, _peers(notebook, run, config))
+    watched = Watch(run.run_id, run.seeds, horizon, run.goal, _peers(notebook, run, config))
     done = tuple(result.seed for result in notebook.results(run) if result.state is RunState.FINISHED)
     curves = _objective_curves(notebook.paths(run.run_id), done, run.env_name, run.objective)
     for seed, curve in zip(done, curves, strict=True):
@@ -151,15 +150,14 @@ def pruning_report(runs_with_pruning: Sequence[tuple[RunRecord, Pruning]], noteb
     names = {run.run_id for run in spared}
     losses: list[bool] = []
     for run in spared:
-        metric, direction = objective_of(run.objective, run.env_name)
         finished = [other for other in notebook.runs(run.group) if other.state is RunState.FINISHED]
         names |= {other.run_id for other in finished if other.pruning and other.pruning.spared}  # of earlier sessions
-        means = {other.run_id: _mean(notebook.values(other.run_id, metric)) for other in finished}
+        means = {other.run_id: _mean(notebook.values(other.run_id, run.goal.metric)) for other in finished}
         finals = {name: mean for name, mean in means.items() if mean is not None}
         others = [mean for name, mean in finals.items() if name not in names]
         if run.run_id in finals and others:
             final, median = finals[run.run_id], statistics.median(others)
-            losses.append(final >= median if direction == "max" else final <= median)
+            losses.append(not run.goal.better(median, final))
     pruned = sum(run.state is RunState.PRUNED for run, pruning in runs_with_pruning if not pruning.spared)
     return PruningReport(
         pruned=pruned,
@@ -177,7 +175,6 @@ def _peers(notebook: Notebook, run: RunRecord, config: Config) -> tuple[Peer, ..
         return ()
     import duckdb
 
-    metric, _ = objective_of(run.objective, run.env_name)
     found: list[Peer] = []
     unreadable: dict[str, str] = {}
     for other in notebook.runs(run.group):
@@ -189,7 +186,7 @@ def _peers(notebook: Notebook, run: RunRecord, config: Config) -> tuple[Peer, ..
         except duckdb.Error as error:  # it judges nobody, but must not keep others from training
             unreadable[other.run_id] = f"a learning curve can't be read: {error}"
             continue
-        final = _mean(notebook.values(other.run_id, metric))
+        final = _mean(notebook.values(other.run_id, run.goal.metric))
         if final is not None:
             found.append(Peer(final, scores))
     notebook.notice(unreadable)
@@ -225,7 +222,7 @@ def _finished_scores(
 
 def _objective_curves(paths: RunPaths, seeds: tuple[int, ...], env_name: str, objective: str) -> list[Curve | None]:
     """What each replicate logged of the objective while it trained, in the objective's units as progress gives it."""
-    name, _ = objective_of(objective, env_name)
+    name = Objective.of(objective, env_name).metric
     metric = metrics_of(env_name).get(name)
     source, scale = (metric.source, metric.scale) if metric else (name, 1.0)
     logged = [curves.get(f"environment/{source}") for curves in run_curves(paths, seeds).values()]
@@ -265,19 +262,19 @@ def _score(curve: Curve | None, rung: int) -> float | None:
     return float(curve.values[before][-1]) if before.any() else None
 
 
-def _hopeless(mine: Mapping[int, float], peers: Sequence[Peer], direction: Literal["max", "min"]) -> bool:
+def _hopeless(mine: Mapping[int, float], peers: Sequence[Peer], goal: Objective) -> bool:
     """Optuna's MedianPruner: the best score so far is worse than the median of the peers' at the last rung.
 
     Args:
         mine: rung to score, the last rung included; finite, since Optuna prunes what has no numbers.
         peers: five or more with a score at that rung.
-        direction: whether more or less is good.
+        goal: whose direction counts.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=PEERS, n_warmup_steps=0, n_min_trials=PEERS)
-    study = optuna.create_study(direction="maximize" if direction == "max" else "minimize", pruner=pruner)
+    study = optuna.create_study(direction=goal.optuna, pruner=pruner)
     for peer in peers:
         study.add_trial(optuna.trial.create_trial(value=peer.final, intermediate_values=dict(peer.scores)))
     trial = study.ask()

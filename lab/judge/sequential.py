@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from lab.space.objective import SIGN, Direction
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -44,8 +46,6 @@ ROWS = 40
 """Permutations drawn for each of the 252 splits of the first group."""
 HOPELESS = 0.9
 """A confirmation ends when the effect is below the smallest that matters with this confidence."""
-
-Direction = Literal["max", "min"]
 
 
 def level_for(candidates: int | None) -> float:
@@ -75,7 +75,7 @@ def screen_p(new: Sequence[float], old: Sequence[float], direction: Direction) -
 
     if not len(new) or not len(old):
         return 1.0
-    values = np.concatenate([np.asarray(new, float), np.asarray(old, float)]) * (1 if direction == "max" else -1)
+    values = np.concatenate([np.asarray(new, float), np.asarray(old, float)]) * SIGN[direction]
     n, total = len(new), len(new) + len(old)
     if math.comb(total, n) <= EXACT:
         sums = values[_splits(total, n)].sum(axis=1)
@@ -136,7 +136,7 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, direction: Dire
 
     done = min(len(new), len(old)) // plan.group
     count = done * plan.group
-    sign = 1.0 if direction == "max" else -1.0
+    sign = float(SIGN[direction])
     a, b = (np.asarray(side[:count], float) * sign for side in (new, old))
     effect, half = float(a.mean() - b.mean()), _half_width(a, b, 0.95)
     found = (sign * effect, min(sign * (effect - half), sign * (effect + half)),

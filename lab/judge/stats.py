@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from lab.space.objective import SIGN, Direction
 from lab.store.summary import CONFIDENCE, spread
 
 
@@ -23,7 +24,7 @@ class Comparison(NamedTuple):
     method: str
 
 
-def compare(new: Sequence[float], old: Sequence[float], direction: Literal["max", "min"]) -> Comparison:
+def compare(new: Sequence[float], old: Sequence[float], direction: Direction) -> Comparison:
     """Better, worse or inconclusive, by Welch's t-test at the 5 % level (Welch 1947).
 
     Welch's test keeps its error rate at very small n where a bootstrap does not, at the price of power: with two or
@@ -50,7 +51,7 @@ def compare(new: Sequence[float], old: Sequence[float], direction: Literal["max"
         return Comparison("inconclusive", effect, None, None, "no interval can be computed from these replicates")
     if low <= 0 <= high:
         return Comparison("inconclusive", effect, low, high, method)
-    return Comparison("better" if (effect > 0) == (direction == "max") else "worse", effect, low, high, method)
+    return Comparison("better" if SIGN[direction] * effect > 0 else "worse", effect, low, high, method)
 
 
 def detectable(sd: float, n: int, power: float = 0.8) -> float | None:

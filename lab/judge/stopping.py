@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from lab.base.text import number
 from lab.judge.sequential import passes
 from lab.judge.verdicts import current_verdict
-from lab.space.environments import metrics_of, objective_of
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord, RunState
 from lab.store.summary import summarize
@@ -62,7 +61,7 @@ def scores_of(notebook: Notebook, run_id: str) -> list[float]:
     A run that was chosen for its score is flattered by it; its fresh seeds are not.
     """
     run = notebook.run(run_id)
-    metric, _ = objective_of(run.objective, run.env_name)
+    metric = run.goal.metric
     fresh = notebook.index.rows("replicates_of = ? AND preset = ? AND score IS NOT NULL", (run_id, run.preset))
     values = [value for row in fresh for value in row.values]
     return values or list(notebook.values(run_id, metric))
@@ -79,11 +78,11 @@ def reached(notebook: Notebook, group: Group, target: float | None) -> str | Non
     incumbent = notebook.incumbent(group)
     if target is None or incumbent is None or not (values := scores_of(notebook, incumbent)):
         return None
-    metric, direction = objective_of(group.objective, group.env_name)
     mean = sum(values) / len(values)
-    if mean < target if direction == "max" else mean > target:
+    if group.goal.better(target, mean):
         return None
-    return f"the target is reached: {metric} {number(mean)} (n={len(values)}) of {incumbent}, wanted {number(target)}"
+    what = f"{group.goal.metric} {number(mean)} (n={len(values)}) of {incumbent}"
+    return f"the target is reached: {what}, wanted {number(target)}"
 
 
 def exhausted(notebook: Notebook, group: Group, matters: float) -> str | None:
@@ -98,18 +97,16 @@ def exhausted(notebook: Notebook, group: Group, matters: float) -> str | None:
         matters: the smallest difference that matters, in the objective's units.
     """
     incumbent = notebook.incumbent(group)
-    metric, direction = objective_of(group.objective, group.env_name)
-    known = metrics_of(group.env_name).get(metric)
-    bound = (known.bounds[1] if direction == "max" else known.bounds[0]) if known else None
+    goal, bound = group.goal, group.goal.limit
     values = scores_of(notebook, incumbent) if incumbent else []
     if bound is None or len(values) < KNOWN:
         return None
     found = summarize(values)
     low, high = found.low or found.mean, found.high or found.mean
-    if abs(bound - (low if direction == "max" else high)) > matters:
+    if abs(bound - goal.worst((low, high))) > matters:
         return None
     return (
-        f"nothing is left to learn at this noise level: {metric} can't go beyond {number(bound)}, the incumbent"
+        f"nothing is left to learn at this noise level: {goal.metric} can't go beyond {number(bound)}, the incumbent"
         f" {incumbent} has {number(found.mean)} [{number(low)}, {number(high)}] (n={len(values)}), and the smallest"
         f" difference that matters is {number(matters)} (--min-effect sets it)"
     )

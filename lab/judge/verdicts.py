@@ -11,8 +11,7 @@ from lab.base.record import now
 from lab.base.text import short
 from lab.judge.sequential import screen_p
 from lab.judge.stats import compare, noise_floor
-from lab.space.environments import objective_of
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.index import of_group
 from lab.store.lineage import control, is_control
 from lab.store.notebook import Notebook
@@ -33,14 +32,14 @@ def record_verdict(notebook: Notebook, run: RunRecord) -> Verdict | None:
         return known
     like = control(notebook, run)
     against = like.run_id if like else notebook.incumbent(run.group)
-    metric, direction = objective_of(run.objective, run.env_name)
+    goal, metric = run.goal, run.goal.metric
     if against is None:
         verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=metric)
     else:
         verdict = weigh(notebook, run.run_id, against)
         if not verdict.confounds and like is None:
             new, old = notebook.values(run.run_id, metric), defence(notebook, against, metric)
-            verdict = verdict.model_copy(update={"screen": screen_p(new, old, direction)})
+            verdict = verdict.model_copy(update={"screen": screen_p(new, old, goal.direction)})
     append_line(notebook.workspace.verdicts, verdict.model_dump(mode="json"))
     return verdict
 
@@ -100,12 +99,12 @@ def compare_runs(notebook: Notebook, run_id: str, against: str) -> Verdict:
         InvalidInput: one of them has no score.
     """
     record = notebook.run(run_id)
-    metric, direction = objective_of(record.objective, record.env_name)
+    metric = record.goal.metric
     new, old = notebook.values(run_id, metric), notebook.values(against, metric)
     for name, values in ((run_id, new), (against, old)):
         if not values:
             raise InvalidInput(f"run {name} has no {metric!r}: only a finished run has a score")
-    result = compare(new, old, direction)
+    result = compare(new, old, record.goal.direction)
     unlike = confounds(notebook, run_id, against)
     return Verdict(
         time=now(),

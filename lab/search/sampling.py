@@ -4,9 +4,9 @@ from lab.base.record import new_id, now
 from lab.judge.predictions import NEIGHBOURHOOD, like_the_parent
 from lab.judge.verdicts import noise_of
 from lab.search.suggest import Permits, suggest
-from lab.space.environments import metrics_of, objective_of
+from lab.space.environments import metrics_of
 from lab.space.inventory import Inventory
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.index import of_group
 from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
@@ -44,7 +44,7 @@ def sampled(
     avoid = proposals.rejected(group)
     found = [c for c in suggest(notebook, inventory, group, parent, COUNT, avoid, permits=permits) if c.tried is None]
     summary, noise = notebook.summary(parent), noise_of(notebook, group)
-    metric, _ = objective_of(group.objective, group.env_name)
+    metric = group.goal.metric
     if not found or summary is None or metric not in summary.metrics:
         return None
     known, created, base = metrics_of(group.env_name).get(metric), now(), summary.metrics[metric]

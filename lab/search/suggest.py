@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lab.space.config import Config, diff
-from lab.space.environments import objective_of
 from lab.space.inventory import Environment, Inventory
+from lab.space.objective import Group
 from lab.space.parameters import Parameter, Scale
-from lab.space.task import Group
 from lab.space.validate import check_overrides, space_of
 from lab.store.index import Row, of_group
 from lab.store.notebook import Notebook
@@ -211,12 +210,12 @@ def _study(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    _, direction = objective_of(group[1], group[0])
-    study = optuna.create_study(direction="maximize" if direction == "max" else "minimize")
+    goal = group.goal
+    study = optuna.create_study(direction=goal.optuna)
     means = {row.run_id: row.score for row in rows if row.score is not None}
     if not means:
         return study
-    worst = min(means.values()) if direction == "max" else max(means.values())
+    worst = goal.worst(means.values())
     distributions = {key: dim.distribution() for key, dim in dims.items()}
     for row in rows:
         params = {key: _number(dim, configs[row.run_id]) for key, dim in dims.items()}

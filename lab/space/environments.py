@@ -7,7 +7,7 @@ final evaluation; `quick` answers in seconds, `full` is PufferLib's own length.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lab.base.errors import InvalidInput, Problem, refused
+from lab.base.errors import InvalidInput, Problem
 from lab.space.config import Config, derive
 from lab.space.inventory import Environment
 from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Scalar
@@ -203,46 +203,6 @@ def preset_config(environment: Environment, preset: str) -> Config:
     return config.with_overrides({"train.minibatch_size": minibatch})
 
 
-def check_objective(metric: str, env_name: str) -> None:
-    """Refuse a metric that an environment is known not to log, before a training is spent on it.
-
-    Raises:
-        InvalidInput: every metric of the environment is declared, and this is none of them.
-    """
-    profile = profile_of(env_name)
-    if (
-        profile.metrics
-        and profile.complete
-        and metric not in (known := {**profile.metrics, **{name: COMMON[name] for name in profile.logs}})
-    ):
-        rule = f"is not a metric of {env_name}"
-        raise InvalidInput([Problem(key="objective", value=repr(metric), rule=rule, valid=" | ".join(sorted(known)))])
-
-
-def check_reachable(objective: str, env_name: str, target: float | None, min_effect: float | None) -> None:
-    """Refuse a target that the objective can't reach, or differences larger than it can have.
-
-    Args:
-        objective: such as `perf:max`.
-        env_name: the environment.
-        target: in the objective's units; None for none.
-        min_effect: the smallest difference that matters; None for none.
-
-    Raises:
-        InvalidInput: what is declared of the metric rules it out.
-    """
-    metric, _ = objective_of(objective, env_name)
-    known = metrics_of(env_name).get(metric)
-    low, high = known.bounds if known else (None, None)
-    if target is not None and ((low is not None and target < low) or (high is not None and target > high)):
-        nearest = low if low is not None and target < low else high
-        rule = f"can't be reached: {metric} lies between {low} and {high}"
-        raise refused("target", target, rule, f"{nearest:g}")
-    if min_effect is not None and low is not None and high is not None and min_effect >= high - low:
-        rule = f"leaves nothing to find: {metric} lies between {low:g} and {high:g}"
-        raise refused("min-effect", min_effect, rule, f"below {high - low:g}")
-
-
 def _generic_quick(base: Config, *, python: bool) -> dict[str, Scalar]:
     """A short training on a CPU for an environment nobody has tuned: a batch of at most 1024 env units."""
     longest = 300_000 if python else 1_000_000
@@ -254,18 +214,3 @@ def _generic_quick(base: Config, *, python: bool) -> dict[str, Scalar]:
     if "num_envs" in base.env:
         changes["env.num_envs"] = min(int(base.env["num_envs"]), 1024)
     return changes
-
-
-def objective_of(text: str | None, env_name: str) -> tuple[str, Literal["max", "min"]]:
-    """Split an objective such as `perf:max`; the environment's own where none is given.
-
-    Raises:
-        InvalidInput: it is not of that form.
-    """
-    metric, _, direction = (text or profile_of(env_name).objective).partition(":")
-    if metric and direction in ("max", "min"):
-        return metric, "max" if direction == "max" else "min"
-    valid = "a metric and a direction, such as perf:max"
-    raise InvalidInput(
-        [Problem(key="objective", value=repr(text), rule="is not of the form METRIC:max or :min", valid=valid)]
-    )

@@ -2,21 +2,11 @@
 
 import hashlib
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from lab.base.record import Record
-
-
-class Group(NamedTuple):
-    """What is compared with what, and has one incumbent."""
-
-    env_name: str
-    objective: str
-    preset: str
-    task: str
-    """`Task.key`."""
 
 
 class Task(Record):

@@ -10,8 +10,9 @@ from lab.base.paths import RunPaths
 from lab.base.record import new_id, now
 from lab.space.config import Config, diff
 from lab.space.environments import task_of
+from lab.space.objective import Group
 from lab.space.seeds import free_of_evaluation
-from lab.space.task import Group, Task, Variant
+from lab.space.task import Task, Variant
 from lab.store.code import code_state
 from lab.store.lineage import resolve
 from lab.store.notebook import Notebook

@@ -22,7 +22,8 @@ from lab.base.paths import RunPaths, Workspace, is_id
 from lab.base.text import plain
 from lab.base.values import fit, storable
 from lab.space.config import SECTIONS, Config
-from lab.space.environments import metrics_of, objective_of
+from lab.space.environments import metrics_of
+from lab.space.objective import Objective
 from lab.space.parameters import PARAMETERS, space_for
 from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary
 from lab.store.summary import oddity
@@ -123,18 +124,18 @@ def _run(place: Path, beside: set[str], objective: str | None) -> Found:
     about = parsed.get("run.json", {})
     config = _config({**_of(told, SECTIONS), **parsed.get("config.json", {})}, {**about, **told}, flags)
     metrics = _metrics(_told_metrics(told, flags), config.env_name, flags)
-    goal = objective or _objective(config.env_name, metrics)
-    metric, direction = objective_of(goal, config.env_name)
+    goal = Objective.of(objective or _objective(config.env_name, metrics), config.env_name)
     at = _time(told.get("timestamp"), about.get("timestamp"), about.get("created"), place)
-    scored = metric in metrics
+    scored = goal.metric in metrics
     parent = about.get("parent") or about.get("parent_run_id")
     if parent is not None and (not isinstance(parent, str) or parent not in beside or parent == place.name):
         flags.append(f"its parent {plain(str(parent), 100)} was not imported")
         parent = None
     record = RunRecord(
         run_id=place.name, state=RunState.FINISHED if scored else RunState.FAILED, env_name=config.env_name,
-        preset=PRESET, objective=f"{metric}:{direction}", arm=PRESET, parent=parent, legacy=True,
-        seeds=(_seed(config),), created=at, finished=at, reason=None if scored else f"imported without a {metric!r}",
+        preset=PRESET, objective=str(goal), arm=PRESET, parent=parent, legacy=True,
+        seeds=(_seed(config),), created=at, finished=at,
+        reason=None if scored else f"imported without a {goal.metric!r}",
         flags=(*flags[:FLAGS], *([f"{len(flags) - FLAGS} more"] if len(flags) > FLAGS else [])),
     )  # fmt: skip
     summary = TrainerSummary(timestamp=at, run_id=place.name, train=config.train, env=config.env, vec=config.vec,
@@ -248,7 +249,7 @@ def _metrics(found: object, env_name: str, flags: list[str]) -> dict[str, Metric
 
 
 def _objective(env_name: str, metrics: Mapping[str, MetricSummary]) -> str:
-    usual, _ = objective_of(None, env_name)
+    usual = Objective.of(None, env_name).metric
     return f"{next((name for name in (usual, *OBJECTIVES) if name in metrics), usual)}:max"
 
 

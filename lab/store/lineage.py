@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
 from lab.space.config import Config, diff
+from lab.space.objective import Group
 from lab.space.parameters import BOOKKEEPING
-from lab.space.task import Group
 from lab.store.notebook import Notebook
 from lab.store.records import Resume, RunRecord, RunState
 

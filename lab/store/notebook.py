@@ -16,8 +16,7 @@ from lab.base.files import owner_of, read_model, write_model
 from lab.base.paths import RunPaths, Workspace
 from lab.base.record import now
 from lab.space.config import Config
-from lab.space.environments import objective_of
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.curves import compact
 from lab.store.index import Index, of_group
 from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, TrainerSummary, Verdict
@@ -182,7 +181,7 @@ class Notebook:
                 compact(paths.seed(seed))
         sources = {name: digest for result in results for name, digest in result.sources.items()}
         more: dict[str, Any] = {"versions": versions, "sources": sources, "pruning": pruning, "finished": at or now()}
-        metric, _ = objective_of(record.objective, record.env_name)
+        metric = record.goal.metric
         bad = next((result for result in results if result.state is not RunState.FINISHED), None)
         if bad is None and len(results) < len(record.seeds):
             return self.fail(run_id, RunState.KILLED, "stopped by the user before every seed was trained", **more)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from lab.base.record import SCHEMA, Record
-from lab.space.task import Group
+from lab.space.objective import Group, Objective
 
 
 class Prediction(Record):
@@ -92,6 +92,11 @@ class Proposal(Record):
     def held(self) -> bool:
         """A policy left it to a person, and nothing newer takes its place."""
         return self.state is ProposalState.STAGED and len(self.decisions) > 1
+
+    @property
+    def goal(self) -> Objective:
+        """The objective as a value."""
+        return Objective.of(self.objective, self.env_name)
 
     @property
     def group(self) -> Group:

@@ -16,8 +16,8 @@ from lab.base.paths import Workspace
 from lab.base.record import new_id, now
 from lab.space.config import diff
 from lab.space.inventory import Inventory
+from lab.space.objective import Group
 from lab.space.parameters import TASK_KEYS
-from lab.space.task import Group
 from lab.space.validate import check_overrides
 from lab.store.index import SETTLED
 from lab.store.notebook import Notebook

@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 from lab.base.errors import NotFound
 from lab.base.record import Record
 from lab.space.config import Config, diff
+from lab.space.objective import Group
 from lab.space.parameters import NEAR, PARAMETERS, Scale, identity, kinship
-from lab.space.task import Group
 from lab.store.index import FROM, OF_GROUP, STANDS, Index, Row, of_group
 
 OWN = "replicates_of IS NULL"

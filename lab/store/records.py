@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from lab.base.record import SCHEMA, Record, Upgrades
-from lab.space.task import Group, Task, Variant
+from lab.space.objective import Group, Objective
+from lab.space.task import Task, Variant
 
 
 class RunState(StrEnum):
@@ -116,6 +117,11 @@ class RunRecord(Record):
     """What the pruner found, if it found the run hopeless."""
     flags: tuple[str, ...] = ()
     """What is odd about an imported run: values outside today's search space, files that could not be read."""
+
+    @property
+    def goal(self) -> Objective:
+        """The objective as a value."""
+        return Objective.of(self.objective, self.env_name)
 
     @property
     def group(self) -> Group:

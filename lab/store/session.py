@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from lab.base.record import Record, Upgrades
-from lab.space.task import Group, Task
+from lab.space.objective import Group, Objective
+from lab.space.task import Task
 
 
 class Budgets(Record):
@@ -78,6 +79,11 @@ class SessionRecord(Record):
     spent: Spent = Spent()
     ended: datetime | None = None
     ended_because: str | None = None
+
+    @property
+    def goal(self) -> Objective:
+        """The objective as a value."""
+        return Objective.of(self.objective, self.env_name)
 
     @property
     def group(self) -> Group:

@@ -15,7 +15,6 @@ from lab.base.errors import Damaged
 from lab.base.files import read_model
 from lab.base.paths import RunPaths
 from lab.space.config import Config
-from lab.space.environments import objective_of
 from lab.space.parameters import identity, kinship
 from lab.store.records import Confirmation, RunRecord, RunState, TrainerSummary, Verdict
 
@@ -136,9 +135,9 @@ def read(paths: RunPaths) -> Read:
 
 
 def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
-    metric, direction = objective_of(record.objective, record.env_name)
-    found = summary.metrics.get(metric) if summary else None
-    goodness = None if found is None else found.mean if direction == "max" else -found.mean
+    goal = record.goal
+    found = summary.metrics.get(goal.metric) if summary else None
+    goodness = None if found is None else goal.sign * found.mean
     kin, where = kinship(config.env_name, config.flat())
     row = (
         paths.dir.name, signature, int(record.state.ended), None, *record.group, record.state.value, record.arm,

@@ -10,8 +10,9 @@ import pytest
 
 from lab.base.paths import Workspace
 from lab.space.config import Config
-from lab.space.environments import objective_of, preset_config
+from lab.space.environments import preset_config
 from lab.space.inventory import Inventory
+from lab.space.objective import Objective
 from lab.space.validate import check_overrides
 from lab.space.variants import chosen
 from lab.store.creation import create_run
@@ -105,11 +106,11 @@ def train_env(notebook: Notebook, real: ProcessRunner) -> Train:
         base = preset_config(environment, "quick")
         assert check_overrides(base, changes, inventory) == []
         config = base.with_overrides(changes)
-        metric, direction = objective_of(more.pop("objective", None), env_name)
+        objective = str(Objective.of(more.pop("objective", None), env_name))
         before: Callable[[], object] = more.pop("before", lambda: None)
         made = create_run(
         notebook,
-            config, {}, preset="quick", objective=f"{metric}:{direction}", arm="person",
+            config, {}, preset="quick", objective=objective, arm="person",
             variants=chosen(config, environment.variants), **more,
         )  # fmt: skip
         before()

@@ -73,7 +73,7 @@ PLAY = """
         agents.append(play(["puffer", "eval", "puffer_cartpole", "--load-model-path=weights.pt"]))
 
     import torch
-    from lab.store.records import Task
+    from lab.space.task import Task
     from training import adapter
     from training.evaluation import Evaluator
 

@@ -6,6 +6,7 @@ import pytest
 
 from lab.judge.diagnosis import diagnose, diagnosis_of
 from lab.judge.known import KnownRun
+from lab.space.objective import Objective
 from lab.store.curves import Extreme, Outline
 from lab.store.notebook import Notebook
 from lab.store.records import MetricSummary
@@ -33,7 +34,8 @@ def values(*found: float, flag: str | None = None) -> MetricSummary:
 
 
 def names(known: KnownRun, usual: list[float] | None = None, objective: str = "perf:max") -> set[str]:
-    return {finding.what for finding in diagnose(known, objective, "puffer_breakout", usual or [])}
+    goal = Objective.of(objective, "puffer_breakout")
+    return {finding.what for finding in diagnose(known, goal, "puffer_breakout", usual or [])}
 
 
 STEADY = {
@@ -76,7 +78,7 @@ def test_a_minimized_objective_improves_downwards() -> None:
 
 
 def test_a_replicate_out_of_line_is_named_with_four_and_not_with_three() -> None:
-    odd = diagnose(run(metrics={"perf": values(0.9, 0.91, 0.92, 0.2)}), "perf:max", "puffer_breakout", [])
+    odd = diagnose(run(metrics={"perf": values(0.9, 0.91, 0.92, 0.2)}), Objective("perf", "max"), "puffer_breakout", [])
     assert [finding.what for finding in odd] == ["odd_replicate"]
     assert "0.2" in odd[0].evidence
     assert names(run(metrics={"perf": values(0.9, 0.91, 0.2)})) == set()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lab.base.record import now
 from lab.judge.predictions import ENOUGH, Scored, interval_score, score_predictions, scored_predictions, standings
 from lab.judge.verdicts import noise_of
-from lab.space.task import Group
+from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.proposal import Prediction, Proposal
 from lab.store.proposals import Proposals

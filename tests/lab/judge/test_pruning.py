@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lab.base.files import append_line, write_model
 from lab.judge.pruning import Peer, Watch, pruning_report, watch
 from lab.space.config import Config
+from lab.space.objective import Objective
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState
@@ -74,7 +75,7 @@ def made(*finals: float) -> Watch:
     """A watch over two replicates whose peers' curves are like the fake runner's."""
     rungs = (QUARTER, HALF, THREE_QUARTERS)
     found = tuple(Peer(final, {rung: grown(final, rung) for rung in rungs}) for final in finals)
-    return Watch("candidate", (1, 2), HORIZON, "max", found)
+    return Watch("candidate", (1, 2), HORIZON, Objective("perf", "max"), found)
 
 
 # --- who is stopped ----------------------------------------------------------------------------------------------
@@ -336,7 +337,7 @@ def test_the_rule_is_the_median_stopping_rule(mine: list[float], theirs: list[li
     """Against its definition: stopped where the best so far is worse than the median, never by fewer than five."""
     rungs = (QUARTER, HALF, THREE_QUARTERS)
     found = tuple(Peer(curve[-1], dict(zip(rungs, curve, strict=True))) for curve in theirs)
-    watched = Watch("candidate", (1,), HORIZON, "max" if sign == 1 else "min", found)
+    watched = Watch("candidate", (1,), HORIZON, Objective("perf", "max" if sign == 1 else "min"), found)
     for rung, score in zip(rungs, mine, strict=True):
         watched.saw(1, rung, score)
     expected = None

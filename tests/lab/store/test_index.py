@@ -120,7 +120,7 @@ def test_a_run_that_comes_while_another_process_looks_is_not_taken_for_a_gone_on
         if not come:
             come.append("")
             names = list(found)
-            come[0] = other.create(config, {}, preset="quick", objective="perf:max", arm="person").run_id
+            come[0] = create_run(other, config, {}, preset="quick", objective="perf:max", arm="person").run_id
             assert len(other.runs()) == 2
             return contextlib.nullcontext(names)
         return found
@@ -190,7 +190,9 @@ WRITER = """
     from lab.space.config import Config
     from lab.store.notebook import Notebook
     from lab.base.paths import Workspace
-    from lab.store.records import RunState, Verdict, now
+    from lab.store.creation import create_run
+    from lab.store.records import RunState, Verdict
+    from lab.base.record import now
     from lab.base.files import append_line
 
     config = Config.model_validate_json(Path(sys.argv[2]).read_text())

@@ -198,5 +198,5 @@ def test_a_name_drawn_twice_is_drawn_again(
     make_run: RunMaker, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = iter(["one", "one", "one", "two"])
-    monkeypatch.setattr("lab.store.notebook.new_id", lambda at: next(names))
+    monkeypatch.setattr("lab.store.creation.new_id", lambda at: next(names))
     assert [make_run().run_id, make_run().run_id] == ["one", "two"]
