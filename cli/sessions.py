@@ -87,14 +87,14 @@ def start(
     from lab.space.objective import check_reachable
     from lab.space.presets import names
     from lab.store.session import Approval, Budgets, SessionRecord
-    from lab.store.sole import require_nobody
+    from lab.store.sessions import Sessions
     from report.show import say_where
 
     modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
     if approve not in modes:
         raise refused("approve", approve, "is unknown", " | ".join(modes))
     workspace: Workspace = context.obj
-    require_nobody(workspace)
+    Sessions(workspace).require_nobody()
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     then = {"none": None, None: "full" if preset == "quick" else None}.get(confirm, confirm)
     if then is not None and then not in (known := names(workspace, env)):
@@ -143,7 +143,7 @@ def resume(
     from agent.session.launch import Manner, carry_out, run_to_resume
     from agent.session.night import Night, session_to_resume
     from lab.store.notebook import Notebook
-    from lab.store.sole import require_nobody
+    from lab.store.sessions import Sessions
     from report.show import say_where
     from training.machine import load_inventory
 
@@ -153,7 +153,7 @@ def resume(
         say_where(context.obj)
         tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Manner()), as_json=False)
         return
-    require_nobody(context.obj)
+    Sessions(context.obj).require_nobody()
     record = session_to_resume(context.obj, name)
     night = Night(context.obj, load_inventory([record.env_name], context.obj), record)
     say_where(context.obj)
@@ -167,18 +167,18 @@ def stop(
     """Interrupt the running session once its present run is through; 'autopilot resume' goes on with it."""
     from agent.session.signals import PAUSING
     from lab.base.paths import is_id
-    from lab.store.sole import holder
+    from lab.store.sessions import Sessions
 
-    running = holder(context.obj)
+    running = Sessions(context.obj).running()
     if running is None:
         raise InvalidInput(f"no session is running in {context.obj.root}")
-    if running["pid"] is None:
+    if running.pid is None:
         raise AutopilotError("the session is only just starting: try again in a moment")
-    session = is_id(running["session"] or "")  # else 'autopilot confirm' is at work
+    session = is_id(running.session or "")  # else 'autopilot confirm' is at work
     # Not SIGINT, which a job in the background of a script ignores.
-    os.kill(int(running["pid"]), signal.SIGTERM if at_once or not session else PAUSING)
+    os.kill(int(running.pid), signal.SIGTERM if at_once or not session else PAUSING)
     when = "now" if at_once or not session else "after the present run and its analysis"
-    typer.echo(f"asked session {running['session']} (process {running['pid']}) to stop {when}")
+    typer.echo(f"asked session {running.session} (process {running.pid}) to stop {when}")
 
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:

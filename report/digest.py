@@ -12,7 +12,7 @@ from lab.judge.lessons import lessons
 from lab.judge.predictions import ENOUGH, scored_predictions, standings
 from lab.judge.pruning import pruning_report
 from lab.judge.stats import detectable
-from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of
+from lab.judge.verdicts import compare_runs, confounds, noise_of
 from lab.space.objective import Group
 from lab.store.index import of_group
 from lab.store.notebook import Notebook
@@ -22,10 +22,11 @@ from lab.store.questions import OWN
 from lab.store.records import RunRecord, RunState
 from lab.store.session import SessionRecord
 from report.confirmations import candidates, on_fresh_seeds
-from report.facts import changed_text, difference_text, interval_text, score_text
+from report.facts import changed_text, difference_text, interval_text
 from report.plots import best_so_far
 from report.repro import setting
 from report.templates import render
+from report.view import RunView, view_of
 
 ROWS = 60
 """Runs up to which a digest lists all of them."""
@@ -69,7 +70,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         comparison=_comparison(notebook, compared, metric, session.seeds),
         confirmations=candidates(notebook, group, own),
         plot="plots/best_so_far.png" if scored else None,
-        runs=[_row(notebook, number, run, metric) for number, run in shown],
+        runs=[_row(notebook, number, run) for number, run in shown],
         left_out=len(runs) - len(shown),
         lessons=lessons(notebook.index, group, LESSONS),
         predictions=standings([one for one in scored_predictions(notebook.workspace) if one.group == group], metric),
@@ -137,15 +138,15 @@ def _shown(
     return [(number, run) for number, run in runs if run.run_id in kept or run.replicates_of in had]
 
 
-def _row(notebook: Notebook, number: int, run: RunRecord, metric: str) -> dict[str, str]:
-    verdict = current_verdict(notebook, run.run_id)
+def _row(notebook: Notebook, number: int, run: RunRecord) -> dict[str, str]:
+    row = view_of(notebook, run)
     return {
         "number": str(number),
-        "run": run.run_id,
-        "arm": run.arm,
-        "changed": changed_text(notebook, run),
-        "score": _outcome(notebook, run, metric),
-        "verdict": verdict.verdict if verdict else "none",
+        "run": row.run_id,
+        "arm": row.arm,
+        "changed": row.changed,
+        "score": _outcome(row, run),
+        "verdict": row.verdict or "none",
         "report": f"[report](../../{run.run_id}/report.md)" if _reported(notebook, run) else "none",
     }
 
@@ -159,9 +160,9 @@ def _failed(run: RunRecord) -> bool:
     return run.state.ended and run.state not in (RunState.FINISHED, RunState.PRUNED)
 
 
-def _outcome(notebook: Notebook, run: RunRecord, metric: str) -> str:
+def _outcome(row: RunView, run: RunRecord) -> str:
     """A run's score, or its state, and what the pruner found."""
-    text, found = score_text(notebook, run, metric), run.pruning
+    text, found = row.scored, run.pruning
     if found is None:
         return text
     if found.spared:

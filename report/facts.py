@@ -98,8 +98,8 @@ def outcome_text(notebook: Notebook, run: RunRecord) -> str:
     if run.state is not RunState.FINISHED:
         return f"{run.state}: {run.reason}"
     verdict = notebook.verdict(run.run_id)
-    standing = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
-    return f"{metric} {score_text(notebook, run, metric)}, {standing}"
+    judged = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
+    return f"{metric} {score_text(notebook, run, metric)}, {judged}"
 
 
 def difference_text(effect: float, low: float | None, high: float | None) -> str:

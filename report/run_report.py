@@ -13,7 +13,6 @@ from lab.base.text import number, plain, short
 from lab.claims.checking import Checked
 from lab.judge.diagnosis import diagnosis_of
 from lab.judge.predictions import scored_predictions
-from lab.judge.verdicts import current_verdict
 from lab.space.config import Config, derive, diff
 from lab.space.environments import metrics_of
 from lab.space.inventory import Inventory
@@ -23,14 +22,12 @@ from lab.store.records import MetricSummary, ReplicateResult, RunRecord
 from lab.store.summary import FIRST, SHOWN, leading
 from report.draft import ReportDraft
 from report.facts import (
-    changed_text,
     code_text,
     device_text,
     evaluation_text,
     facts,
     hashes,
     interval_text,
-    score_text,
     sources_text,
     verdict_text,
 )
@@ -38,6 +35,7 @@ from report.marking import marked, told_of
 from report.pictures import Picture, compared_with, pictures
 from report.repro import preset_of, repro_commands
 from report.templates import render
+from report.view import view_of
 
 TREND = 8
 
@@ -111,7 +109,7 @@ def report_of(
         predicted=[one.text for one in scored_predictions(notebook.workspace, run.run_id)],
         diagnosis=diagnosis_of(notebook, run, _agents(inventory, run)),
         observations=[_inline(line) for line in prose["observations"].split("\n")],
-        trend=_trend(notebook, run, metric),
+        trend=_trend(notebook, run),
         theory=_block(prose["theory"]),
         next_step=_block(prose["next_step"]),
         proposal=proposal,
@@ -249,19 +247,13 @@ def _train_line(config: Config) -> str:
     )
 
 
-def _trend(notebook: Notebook, run: RunRecord, metric: str) -> list[dict[str, str]]:
+def _trend(notebook: Notebook, run: RunRecord) -> list[dict[str, str]]:
     rows = []
     for other in notebook.before(run, TREND):
-        verdict = current_verdict(notebook, other.run_id, run.finished)
+        row = view_of(notebook, other, run.finished)
         bold = "**" if other.run_id == run.run_id else ""
-        rows.append(
-            {
-                "name": f"{bold}{other.run_id}{bold}",
-                "changed": changed_text(notebook, other),
-                "score": score_text(notebook, other, metric),
-                "verdict": verdict.verdict if verdict else "none",
-            }
-        )
+        name = f"{bold}{row.run_id}{bold}"
+        rows.append({"name": name, "changed": row.changed, "score": row.scored, "verdict": row.verdict or "none"})
     return rows
 
 

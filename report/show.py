@@ -19,15 +19,14 @@ from lab.store.questions import Questions
 from lab.store.records import Confirmation, ReplicateResult, RunRecord
 from report.confirmations import became_text
 from report.facts import (
-    changed_text,
     code_text,
     device_text,
     difference_text,
     evaluation_text,
     facts,
-    score_text,
     verdict_text,
 )
+from report.view import view_of
 
 LINE = 6
 """Relatives that are named."""
@@ -45,26 +44,8 @@ def emit_json(value: Any) -> None:
 
 
 def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
-    """One line of `autopilot runs`."""
-    metric = run.goal.metric
-    summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id)
-    score = summary.metrics[metric].model_dump() if summary and metric in summary.metrics else None
-    return {
-        "run_id": run.run_id,
-        "state": "interrupted" if notebook.interrupted(run) else run.state.value,
-        "env_name": run.env_name,
-        "preset": run.preset,
-        "objective": run.objective,
-        "arm": run.arm,
-        "parent": run.parent,
-        "session": run.session,
-        "seeds": list(run.seeds),
-        "changed": changed_text(notebook, run),
-        "score": score,
-        "verdict": verdict.verdict if verdict else None,
-        "incumbent": notebook.incumbent(run.group) == run.run_id,
-        "reason": run.reason,
-    }
+    """One line of `autopilot runs --json`."""
+    return view_of(notebook, run).model_dump()
 
 
 def proposal_row(proposal: Proposal) -> dict[str, Any]:
@@ -77,15 +58,14 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     from rich.text import Text
 
     table = _table("run", "state", "env", "changed", "score", "verdict")
-    rows = [run_row(notebook, run) for run in runs]
+    rows = [view_of(notebook, run) for run in runs]
     for run, row in zip(runs, rows, strict=True):
-        metric = run.goal.metric
-        verdict = f"{row['verdict'] or ''}{' *' if row['incumbent'] else ''}"
-        score = f"{metric} {score_text(notebook, run, metric)}" if row["score"] else ""
-        env = f"{run.env_name.removeprefix('puffer_')} {run.preset}"
-        table.add_row(*(Text(cell) for cell in (run.run_id, row["state"], env, row["changed"], score, verdict)))
+        verdict = f"{row.verdict or ''}{' *' if row.incumbent else ''}"
+        score = f"{run.goal.metric} {row.scored}" if row.score else ""
+        env = f"{row.env_name.removeprefix('puffer_')} {row.preset}"
+        table.add_row(*(Text(cell) for cell in (row.run_id, row.state, env, row.changed, score, verdict)))
     say(table)
-    if any(row["incumbent"] for row in rows):
+    if any(row.incumbent for row in rows):
         say("* incumbent")
     for name, why in notebook.damaged.items():
         say(f"passed over: {name}: {why}")

@@ -10,7 +10,8 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.session import SessionRecord
-from report.facts import changed_text, score_text
+from report.facts import changed_text
+from report.view import view_of
 
 THEORY = 160
 """Characters of the last theory."""
@@ -68,9 +69,8 @@ def _incumbent(notebook: Notebook, group: Group) -> str:
     name = notebook.incumbent(group)
     if name is None:
         return "none yet"
-    metric = group.goal.metric
-    run = notebook.run(name)
-    return f"{metric} {score_text(notebook, run, metric)}, {name} ({changed_text(notebook, run)})"
+    row = view_of(notebook, notebook.run(name))
+    return f"{group.goal.metric} {row.scored}, {name} ({row.changed})"
 
 
 def _queue(proposals: Proposals, group: Group) -> str:

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from lab.base.errors import Damaged
-from lab.base.files import last_line, read_model
+from lab.base.errors import Damaged, NotFound
+from lab.base.files import last_line
 from lab.base.paths import is_id
 from lab.base.text import lasting, number
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.session import SessionRecord
-from lab.store.sole import holder
+from lab.store.sessions import Sessions
 from report.show import proposal_row, say
 from report.standing import standing_of, training_of
 
@@ -18,19 +17,20 @@ from report.standing import standing_of, training_of
 def status(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     """What goes on: the running session if there is one, else the latest; how far it is; what waits."""
     workspace = notebook.workspace
-    running = holder(workspace)
-    sessions = sorted(path.name for path in workspace.sessions.iterdir()) if workspace.sessions.is_dir() else []
-    name = running["session"] if running else (sessions[-1] if sessions else None)
-    found: dict[str, Any] = {"running": running, "session": None, "last_event": None, "training": None, "standing": {}}
+    sessions = Sessions(workspace)
+    running = sessions.running()
+    name = running.session if running else next(iter(sessions.names()), None)
+    found: dict[str, Any] = {"running": running.model_dump() if running else None, "session": None}
+    found |= {"last_event": None, "training": None, "standing": {}}
     if name and is_id(name):  # else 'autopilot confirm' is at work
         paths = workspace.session(name)
         found["last_event"] = last_line(paths.events)
         found["training"] = training_of(notebook, name) if running else None
         try:
-            record = read_model(paths.session, SessionRecord)
+            record = sessions.get(name)
             found["session"] = record.model_dump(mode="json")
             found["standing"] = dict(standing_of(notebook, proposals, record, record.spent.seconds))
-        except (Damaged, FileNotFoundError) as error:
+        except (Damaged, NotFound) as error:
             found["damaged"] = f"session {name} can't be read: {error}"
     states = [run.state.value for run in notebook.runs(session=name)] if name else []
     found["runs"] = {state: states.count(state) for state in sorted(set(states))}

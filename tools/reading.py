@@ -22,6 +22,7 @@ from lab.store.records import MetricSummary, RunRecord
 from lab.store.summary import SHOWN, leading
 from report.comparing import comparison
 from report.facts import LISTED, early_ends_of, notes_of, warm_start
+from report.view import view_of
 from tools.context import ToolContext
 from tools.registry import MAX_CHARS, ToolError
 
@@ -78,18 +79,17 @@ def _noise_floor(noise: tuple[float, int] | None, n: int) -> dict[str, Any] | No
 
 
 def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
-    summary = ctx.notebook.summary(run.run_id)
-    verdict = current_verdict(ctx.notebook, run.run_id, ctx.as_of(run.run_id))
-    row: dict[str, Any] = {"run": run.run_id, "state": run.state, "arm": run.arm, "parent": run.parent}
+    view = view_of(ctx.notebook, run, ctx.as_of(run.run_id))
+    row: dict[str, Any] = {"run": view.run_id, "state": view.state, "arm": view.arm, "parent": view.parent}
     row["changed_from_parent"] = ctx.notebook.changes(run.run_id)
     if run.replicates_of:
         row["fresh_seeds_of"] = run.replicates_of
-    if summary and metric in summary.metrics:
-        row[metric] = summary_of(summary.metrics[metric])
-    if verdict:
-        row["verdict"] = verdict.verdict
-    if run.reason:
-        row["reason"] = plain(run.reason, 300)
+    if view.score:
+        row[metric] = summary_of(view.score)
+    if view.verdict:
+        row["verdict"] = view.verdict
+    if view.reason:
+        row["reason"] = plain(view.reason, 300)
     if run.resume:
         row["warm_start_from"] = run.resume.run_id or run.resume.files[0]
     if run.pruning:

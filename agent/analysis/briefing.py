@@ -11,13 +11,12 @@ from lab.base.text import plain
 from lab.base.values import storable
 from lab.judge.lessons import Lesson, lessons
 from lab.judge.predictions import scored_predictions, standings
-from lab.judge.verdicts import current_verdict
 from lab.store.index import OF_GROUP
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal, ProposalState
 from lab.store.records import RunRecord
-from report.facts import changed_text, score_text
 from report.templates import render
+from report.view import view_of
 from tools.context import ToolContext
 
 RUNS = 8
@@ -69,11 +68,10 @@ def opening_of(situation: dict[str, Any]) -> list[Message]:
 
 
 def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
-    metric = run.goal.metric
-    verdict = current_verdict(notebook, run.run_id)
-    changed = plain(changed_text(notebook, run), 200) if notebook.readable(run.parent) or run.parent is None else "?"
-    score = f"{metric} {score_text(notebook, run, metric)}" if notebook.summary(run.run_id) else run.state.value
-    return {"run": run.run_id, "changed": changed, "score": score, "verdict": verdict.verdict if verdict else None}
+    row = view_of(notebook, run)
+    changed = plain(row.changed, 200) if notebook.readable(run.parent) or run.parent is None else "?"
+    score = f"{run.goal.metric} {row.scored}" if row.score else row.state
+    return {"run": row.run_id, "changed": changed, "score": score, "verdict": row.verdict}
 
 
 def _predicted(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[dict[str, Any]]:

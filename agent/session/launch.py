@@ -20,7 +20,7 @@ from lab.space.variants import chosen
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import Confirmation, RunRecord, RunState
-from lab.store.sole import sole_session
+from lab.store.sessions import Sessions
 from report.live import SilentView, make_view
 from training.machine import load_inventory
 from training.run import Options, require_space, train_run
@@ -185,7 +185,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manne
     run = notebook.run(name)
     inventory = load_inventory([run.env_name], workspace)
     place = Incumbency(notebook, run.group, min_effect=min_effect)
-    with sole_session(workspace, f"confirm {name}"):
+    with Sessions(workspace).sole(f"confirm {name}"):
         opened = place.open(run)
         if min_effect is not None and opened.min_effect != min_effect:
             rule = f"{opened.min_effect:.6g} was laid down when the confirmation was opened"

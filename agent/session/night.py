@@ -1,6 +1,5 @@
 """A session from the command line: its parts put together, announced, detached, run, gone on with."""
 
-import contextlib
 import os
 import re
 import subprocess
@@ -22,8 +21,8 @@ from agent.notify.notifier import notifier_of, notify_settings
 from agent.session.preflight import Endpoint, Preflight
 from agent.session.session import PATIENCE, Session
 from agent.session.signals import Stopping
-from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
-from lab.base.files import append_line, read_model, write_model
+from lab.base.errors import AutopilotError, InvalidInput, NotFound, refused
+from lab.base.files import append_line
 from lab.base.paths import Workspace
 from lab.base.record import now
 from lab.base.text import plain
@@ -32,7 +31,7 @@ from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.session import SessionRecord
-from lab.store.sole import holder
+from lab.store.sessions import Sessions
 from report.live import make_view
 from report.show import print_markdown, say_where
 from training.runner import ProcessRunner
@@ -49,34 +48,22 @@ def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
     """
     if name is not None:
         try:
-            record = read_model(workspace.session(name).session, SessionRecord)
-        except FileNotFoundError:
-            raise NotFound(
-                f"session {name!r} is not in {workspace.root}: 'autopilot resume' takes the latest"
-            ) from None
+            record = Sessions(workspace).get(name)
+        except NotFound as error:
+            raise NotFound(f"{error}: 'autopilot resume' takes the latest") from None
         if record.ended is not None:
             raise InvalidInput(f"session {name} has ended ({record.ended_because}): 'autopilot start' begins another")
         return record
-    if found := interrupted_sessions(workspace):
-        return found[0]
+    if interrupted := Sessions(workspace).interrupted():
+        return interrupted[0]
     raise InvalidInput("there is no session to go on with: 'autopilot start' begins one")
-
-
-def interrupted_sessions(workspace: Workspace) -> list[SessionRecord]:
-    """Those that have not ended, the latest first."""
-    found = []
-    for path in sorted(workspace.sessions.glob("*"), reverse=True):
-        with contextlib.suppress(OSError, Damaged):  # a damaged session must not stand in the way of the others
-            record = read_model(workspace.session(path.name).session, SessionRecord)
-            found += [record] if record.ended is None else []
-    return found
 
 
 def the_same_again(workspace: Workspace, record: SessionRecord) -> SessionRecord | None:
     """An interrupted session that was asked for in the same words as this one."""
     of_its_own = {"session_id", "created", "spent", "ended", "ended_because", "candidates"}
     wanted = record.model_dump(exclude=of_its_own)
-    return next((r for r in interrupted_sessions(workspace) if r.model_dump(exclude=of_its_own) == wanted), None)
+    return next((r for r in Sessions(workspace).interrupted() if r.model_dump(exclude=of_its_own) == wanted), None)
 
 
 @dataclass
@@ -144,15 +131,15 @@ class Night:
         """
         self.runner.close()
         self.workspace.create()
-        paths = self.workspace.session(self.record.session_id)
-        write_model(paths.session, self.record)
+        paths, sessions = self.workspace.session(self.record.session_id), Sessions(self.workspace)
+        sessions.save(self.record)
         command = [sys.executable, "-P", "-m", "cli.main", "--workspace", str(self.workspace.root), "resume"]
         with paths.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own module
                 [*command, self.record.session_id], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        while (running := holder(self.workspace)) is None or running["session"] != self.record.session_id:
+        while (running := sessions.running()) is None or running.session != self.record.session_id:
             if process.poll() is not None:
                 said = paths.log.read_text(errors="replace").strip().splitlines()[-1:]
                 raise AutopilotError(f"the detached session ended at once: {plain(''.join(said), 400)}")

@@ -13,7 +13,6 @@ from agent.approval.approver import Approver
 from agent.model.budget import Price
 from agent.session.scheduler import BASELINE_SEEDS
 from lab.base.errors import AutopilotError, TrainingFailed, refused
-from lab.base.files import read_model
 from lab.base.paths import existing
 from lab.base.text import lasting, plain, short
 from lab.judge.costs import Pace, Paces, paces
@@ -26,6 +25,7 @@ from lab.store.index import of_group
 from lab.store.notebook import Notebook
 from lab.store.questions import OWN
 from lab.store.session import SessionRecord
+from lab.store.sessions import Sessions
 from lab.store.summary import COUNTS, map_metrics
 from training.machine import room_for
 from training.probe import Probe
@@ -241,11 +241,7 @@ class Preflight:
     def _tokens_each(self) -> tuple[float, str]:
         """Tokens of an analysis by earlier sessions of this model here."""
         spent, runs = 0, 0
-        for path in self.notebook.workspace.sessions.glob("*/session.json"):
-            try:
-                other = read_model(path, SessionRecord)
-            except (AutopilotError, OSError):
-                continue
+        for other in Sessions(self.notebook.workspace).all():
             if other.model == self.record.model and other.spent.tokens:
                 spent += other.spent.tokens
                 runs += sum(not run.replicates_of for run in self.notebook.runs(session=other.session_id))

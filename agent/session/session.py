@@ -23,7 +23,7 @@ from agent.session.journal import Journal, Teller, View
 from agent.session.recovery import recover
 from agent.session.scheduler import Choice, why_over
 from lab.base.errors import AutopilotError, InvalidInput
-from lab.base.files import FULL, full_text, write_model
+from lab.base.files import FULL, full_text
 from lab.base.paths import SessionPaths
 from lab.base.record import now
 from lab.judge.costs import paces
@@ -36,7 +36,7 @@ from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunRecord, RunState
 from lab.store.session import SessionRecord, Spent
-from lab.store.sole import sole_session
+from lab.store.sessions import Sessions
 from report.digest import write_digest
 from report.facts import changed_text, outcome_text
 from report.standing import standing_of
@@ -80,7 +80,7 @@ class Session:
 
     def __post_init__(self) -> None:
         record, self._lock = self.record, threading.Lock()
-        self.proposals = Proposals(self.notebook.workspace)
+        self.proposals, self.sessions = Proposals(self.notebook.workspace), Sessions(self.notebook.workspace)
         self.journal = Journal(self._paths, self.view, self.teller)
         self.approver = self.rules or Approver(record.approve, self.notebook, self.inventory)
         self.choice = Choice(record, self.notebook, self.proposals, self.inventory, self.approver, self.journal)
@@ -99,7 +99,7 @@ class Session:
             Busy: another session runs in this workspace.
             AutopilotError: it can't go on, such as with a full disk; `autopilot resume` does once it can.
         """
-        with sole_session(self.notebook.workspace, self.record.session_id), self._whatever_happens():
+        with self.sessions.sole(self.record.session_id), self._whatever_happens():
             self._save()
             self.journal.event("started")
             recover(self.notebook, self.proposals, self.analyst, self.group, self.record.session_id)
@@ -384,7 +384,7 @@ class Session:
 
     def _spent(self, spent: Spent) -> None:
         self._update(spent=spent)
-        write_model(self._paths.session, self.record)
+        self.sessions.save(self.record)
 
     def _update(self, **changes: Any) -> None:
         with self._lock:  # an analysis that is charged, and the training beside it

@@ -30,7 +30,7 @@ from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunState
 from lab.store.session import Budgets, SessionRecord
-from lab.store.sole import holder, sole_session
+from lab.store.sessions import Sessions
 from report.digest import is_it_better, write_digest
 from report.show import runs_table
 from tests.agent.conftest import Make, Told, events
@@ -221,7 +221,7 @@ def test_a_kill_between_two_files_is_made_good(make_session: Make, notebook: Not
 
 def test_the_second_session_of_a_workspace_is_refused(make_session: Make, notebook: Notebook) -> None:
     with (
-        sole_session(notebook.workspace, "first"),
+        Sessions(notebook.workspace).sole("first"),
         pytest.raises(Busy, match=r"first is running.*process \d+, since 20"),
     ):
         make_session().run()
@@ -237,7 +237,7 @@ def test_what_a_reboot_leaves_behind_is_no_session(make_session: Make, notebook:
     notebook.workspace.run(run.run_id).owner.write_text(str(os.getpid()))
     lock = {"session": "another", "pid": os.getpid(), "since": "2026-01-01 00:00:00 UTC"}
     notebook.workspace.session_lock.write_text(json.dumps(lock))
-    assert holder(notebook.workspace) is None
+    assert Sessions(notebook.workspace).running() is None
     assert session.run().ended_because == "all 2 runs are done"
     first = notebook.runs()[0]
     assert (first.run_id, first.attempt) == (run.run_id, 2)

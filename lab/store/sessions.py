@@ -1,0 +1,119 @@
+"""The sessions of a workspace: read and written, one at most at work.
+
+A session writes its own record; whoever works in a workspace for a night, or confirms a run there, holds the one lock.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from lab.base.errors import AutopilotError, Busy, NotFound
+from lab.base.files import owned, owner_of, read_model, write_model
+from lab.base.paths import Workspace
+from lab.base.record import Record, now
+from lab.base.text import lasting
+from lab.store.session import SessionRecord
+
+SINCE = "%Y-%m-%d %H:%M:%S UTC"
+
+
+class Holder(Record):
+    """Who is at work in a workspace; what is None is not known yet."""
+
+    session: str | None = None
+    """A session's name, or the command that has the workspace to itself."""
+    pid: int | None = None
+    since: str = "a moment ago"
+    age: str | None = None
+    """In words."""
+
+
+@dataclass
+class Sessions:
+    """Those of one workspace."""
+
+    workspace: Workspace
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Name of a session to what is wrong with it."""
+
+    def names(self) -> list[str]:
+        """All of them, those included that can't be read, the newest first."""
+        folder = self.workspace.sessions
+        return sorted((path.name for path in folder.iterdir()), reverse=True) if folder.is_dir() else []
+
+    def all(self) -> list[SessionRecord]:
+        """All that can be read, the newest first; the others are in `damaged` afterwards."""
+        records = []
+        for name in self.names():
+            try:
+                records.append(self.get(name))
+            except (AutopilotError, OSError) as error:
+                self.damaged[name] = str(error)
+        return records
+
+    def get(self, name: str) -> SessionRecord:
+        """One session's record.
+
+        Raises:
+            NotFound: there is none of that name.
+            Damaged: it can't be read.
+        """
+        try:
+            return read_model(self.workspace.session(name).session, SessionRecord)
+        except FileNotFoundError:
+            raise NotFound(f"session {name!r} is not in {self.workspace.root}") from None
+
+    def interrupted(self) -> list[SessionRecord]:
+        """The sessions that have not ended, the newest first; damaged ones do not stand in their way."""
+        return [record for record in self.all() if record.ended is None]
+
+    def save(self, record: SessionRecord) -> None:
+        """Write a session's record over the one from before."""
+        write_model(self.workspace.session(record.session_id).session, record)
+
+    # --- one at a time -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def sole(self, session_id: str) -> Iterator[None]:
+        """Be the only one at work; the system gives the lock back when the process ends, however it ends.
+
+        Raises:
+            Busy: another one is at work, with its pid and age.
+        """
+        told = json.dumps({"session": session_id, "pid": os.getpid(), "since": f"{now():{SINCE}}"})
+        with owned(self.workspace.session_lock, told, lambda said: self._busy(_holder(said))):
+            yield
+
+    def require_nobody(self) -> None:
+        """Nobody is at work, as far as can be seen now.
+
+        Raises:
+            Busy: somebody is.
+        """
+        if (held := self.running()) is not None:
+            raise self._busy(held)
+
+    def running(self) -> Holder | None:
+        """Who is at work; None where nobody is."""
+        said = owner_of(self.workspace.session_lock)
+        return None if said is None else _holder(said)
+
+    def _busy(self, held: Holder) -> Busy:
+        since = f"since {held.since}, for {held.age}" if held.age else held.since
+        return Busy(
+            f"session {held.session or 'of unknown name'} is running in {self.workspace.root}: process"
+            f" {held.pid or 'unknown'}, {since}; 'autopilot stop' ends it"
+        )
+
+
+def _holder(text: str) -> Holder:
+    said = json.loads(text or "{}")
+    held = Holder.model_validate({key: said[key] for key in ("session", "pid", "since") if key in said})
+    try:
+        since = datetime.strptime(held.since, SINCE).replace(tzinfo=UTC)
+    except ValueError:
+        return held
+    return held.model_copy(update={"age": lasting((now() - since).total_seconds())})

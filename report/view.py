@@ -1,0 +1,63 @@
+"""What is shown of a run: the one value that lists, reports, digests, tools and the page take it from.
+
+A further column is a field here and a place that shows it.
+"""
+
+from datetime import datetime
+
+from lab.base.record import Record
+from lab.judge.verdicts import current_verdict
+from lab.store.notebook import Notebook
+from lab.store.records import MetricSummary, RunRecord
+from report.facts import changed_text
+
+
+class RunView(Record):
+    """One run, as `autopilot runs --json` has it."""
+
+    run_id: str
+    state: str
+    """`interrupted` where it says that it runs and its process has gone."""
+    env_name: str
+    preset: str
+    objective: str
+    arm: str
+    parent: str | None
+    session: str | None
+    seeds: tuple[int, ...]
+    changed: str
+    """What it changed against its parent, such as `ent_coef 0.001 → 0.01`."""
+    score: MetricSummary | None
+    """The objective over the replicates; None unless the run finished."""
+    verdict: str | None
+    """`better` once fresh seeds have confirmed it, else what the run got when it ended."""
+    incumbent: bool
+    reason: str | None
+    """Why it is not finished."""
+
+    @property
+    def scored(self) -> str:
+        """The score as people read it, or the state."""
+        return self.state if self.score is None else f"{self.score.mean:.4g} (n={self.score.n})"
+
+
+def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None) -> RunView:
+    """What is shown of a run.
+
+    Args:
+        notebook: where it lies.
+        run: its record.
+        at: the verdict is the one that it had then; the one it has now if not given.
+    """
+    summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id, at)
+    same = {name: getattr(run, name) for name in RunView.model_fields.keys() & RunRecord.model_fields.keys()}
+    return RunView.model_validate(
+        {
+            **same,
+            "state": "interrupted" if notebook.interrupted(run) else run.state.value,
+            "changed": changed_text(notebook, run),
+            "score": summary.metrics.get(run.goal.metric) if summary else None,
+            "verdict": verdict.verdict if verdict else None,
+            "incumbent": notebook.incumbent(run.group) == run.run_id,
+        }
+    )
