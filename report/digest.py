@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,11 @@ from lab.judge.pruning import pruning_report
 from lab.judge.stats import detectable
 from lab.judge.verdicts import compare_runs, confounds, noise_of
 from lab.space.objective import Group
-from lab.store.index import of_group
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.questions import OWN
 from lab.store.records import RunRecord, RunState
+from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from report.confirmations import candidates, on_fresh_seeds
 from report.facts import changed_text, difference_text, interval_text
@@ -100,8 +100,7 @@ class Ended(NamedTuple):
 
 def progress(notebook: Notebook, session: SessionRecord) -> list[Ended]:
     """The scored runs of a session in the order in which they ended, fresh seeds of others left out."""
-    where = f"session = ? AND score IS NOT NULL AND {OWN}"
-    rows = notebook.index.rows(where, (session.session_id,), order="finished, runs.run_id")
+    rows = notebook.index.rows(Selection(session=session.session_id, scored=True, own=True), order="finished")
     begun = session.created.timestamp()
     return [
         Ended(((row.finished or row.created) - begun) / 3600, row.run_id, row.score, row.low, row.high)
@@ -224,10 +223,9 @@ def is_it_better(notebook: Notebook, session: SessionRecord) -> str:
 
 def _compared(notebook: Notebook, group: Group) -> Compared:
     """Baseline and best mean of a group, imported runs left out."""
-    where, values = of_group(group)
-    where = f"{where} AND goodness IS NOT NULL AND NOT legacy AND {OWN}"
-    first = notebook.index.rows(f"{where} AND arm = 'baseline'", values, limit=1)
-    rows = notebook.index.rows(where, values, order="goodness DESC, created, runs.run_id", limit=LOOKED_AT)
+    which = Selection(group, scored=True, native=True, own=True)
+    first = notebook.index.rows(replace(which, arm="baseline"), limit=1)
+    rows = notebook.index.rows(which, order="best", limit=LOOKED_AT)
     baseline = notebook.run(first[0].run_id) if first else None
     if baseline is None or not rows:
         return Compared(baseline, notebook.run(rows[0].run_id) if rows else None, None)

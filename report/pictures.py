@@ -4,7 +4,8 @@ All show what was there when the run ended, so they are the same whenever they a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.judge.predictions import scored_predictions
@@ -12,14 +13,14 @@ from lab.space.config import Config, telling
 from lab.space.environments import logged_as
 from lab.space.parameters import BOOKKEEPING, PARAMETERS, Scale
 from lab.store.curves import run_curves
-from lab.store.index import Row, of_group
+from lab.store.index import Row
 from lab.store.notebook import Notebook
-from lab.store.questions import OWN, Questions
+from lab.store.questions import Questions
 from lab.store.records import RunRecord, RunState
+from lab.store.selection import Selection
 from report import plots
 from report.plots import Band, Point
 
-SCORED = f"goodness IS NOT NULL AND NOT legacy AND {OWN}"
 SHOWN = 100
 """Runs in a picture, at most; the latest ones."""
 KEYS = 3
@@ -100,7 +101,7 @@ def _parameters(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]
     metric = run.goal.metric
     roles = {run_id: role for role, run_id in others}
     rows = {row.run_id: row for row in scored} | {
-        row.run_id: row for name in roles for row in notebook.index.rows("runs.run_id = ?", (name,))
+        row.run_id: row for row in notebook.index.rows(Selection(names=roles))
     }
     configs = Questions(notebook.index).configs_of([*rows, run.run_id])
     mine, scales = configs[run.run_id], {parameter.key: parameter.scale for parameter in PARAMETERS}
@@ -145,16 +146,12 @@ def _predictions(notebook: Notebook, run: RunRecord) -> Picture | None:
 
 def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture | None:
     """Every run's score up to this one, and the best mean so far; nothing for a single run."""
-    goal = run.goal
     if len(rows) < 2:
         return None
-    where, values = of_group(run.group)
-    (count, best), *_ = notebook.index.ask(
-        f"SELECT COUNT(*), MAX(goodness) FROM runs WHERE {where} AND {SCORED} AND created < ?",  # noqa: S608
-        (*values, rows[0].created),
-    )
+    goal, earlier = run.goal, replace(_which(run), before=datetime.fromtimestamp(rows[0].created, UTC))
+    count, best = notebook.index.count(earlier), notebook.index.rows(earlier, order="best", limit=1)
     scores = [(row.run_id, float(row.score or 0.0), row.low, row.high) for row in rows]
-    before = None if best is None else goal.sign * float(best)
+    before = best[0].score if best else None
     return Picture(
         "plots/best_so_far.png",
         f"Best {goal.metric} so far, run by run",
@@ -162,13 +159,13 @@ def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture
     )
 
 
+def _which(run: RunRecord) -> Selection:
+    return Selection(run.group, scored=True, native=True, own=True)
+
+
 def _scored(notebook: Notebook, run: RunRecord) -> list[Row]:
     """The latest runs of a run's group up to itself that have a score, oldest first; no imported ones."""
-    where, values = of_group(run.group)
-    where = f"{where} AND {SCORED} AND created <= ?"
-    rows = notebook.index.rows(
-        where, (*values, run.created.timestamp()), order="created DESC, runs.run_id DESC", limit=SHOWN
-    )
+    rows = notebook.index.rows(replace(_which(run), until=run.created), order="newest", limit=SHOWN)
     return rows[::-1]
 
 

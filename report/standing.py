@@ -9,6 +9,8 @@ from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
+from lab.store.records import RunState
+from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from report.facts import changed_text
 from report.view import view_of
@@ -39,7 +41,7 @@ def standing_of(
 
 def training_of(notebook: Notebook, session: str) -> dict[str, Any] | None:
     """The run of a session that trains: what it changes, steps done of all, its score so far; None while none does."""
-    running = notebook.index.records("session = ? AND state = 'running'", (session,))
+    running = notebook.index.records(Selection(session=session, states=(RunState.RUNNING,)))
     if not running:
         return None
     run = running[0]
@@ -85,7 +87,7 @@ def _queue(proposals: Proposals, group: Group) -> str:
 
 def _left(notebook: Notebook, record: SessionRecord, seconds: float) -> str:
     limits, spent = record.budgets, record.spent
-    runs = len(notebook.index.ask("SELECT 1 FROM runs WHERE session = ?", (record.session_id,)))
+    runs = notebook.index.count(Selection(session=record.session_id))
     parts = [
         lasting(max(0.0, limits.hours * 3600 - seconds)) if limits.hours else "",
         f"{max(0, limits.max_runs - runs)} of {limits.max_runs} runs" if limits.max_runs else "",

@@ -13,9 +13,9 @@ from lab.space.environments import logged_as
 from lab.space.objective import Group
 from lab.space.parameters import PARAMETERS, Scale
 from lab.store.curves import Curve, mean_curve, run_curves
-from lab.store.index import of_group
 from lab.store.notebook import Notebook
-from lab.store.questions import OWN, Questions
+from lab.store.questions import Questions
+from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from report.digest import progress
 
@@ -148,9 +148,7 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
         NotFound: no run of the group has such a key.
     """
     metric = group.goal.metric
-    where, values = of_group(group)
-    where = f"{where} AND goodness IS NOT NULL AND {OWN}"
-    rows = notebook.index.rows(where, values, order="created DESC", limit=SCORED)
+    rows = notebook.index.rows(Selection(group, scored=True, own=True), order="newest", limit=SCORED)
     found = Questions(notebook.index).values_of(group, key, SCORED)
     shown = [(found[row.run_id], row) for row in rows if row.run_id in found]
     if not shown:

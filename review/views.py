@@ -21,6 +21,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.questions import FEWEST, Questions, Wanted
 from lab.store.records import ReplicateResult, RunRecord, Verdict
+from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from report.comparing import compared
 from report.confirmations import candidates
@@ -81,7 +82,7 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     """What goes on, as `autopilot status` has it, with the latest runs and how far the budgets are used."""
     found = status(notebook, proposals)
     record = SessionRecord.model_validate(found["session"]) if found["session"] else None
-    rows = notebook.index.records("session = ?", (record.session_id,), newest=8)[::-1] if record else []
+    rows = notebook.index.records(Selection(session=record.session_id), newest=8)[::-1] if record else []
     return {
         **found,
         "record": record,
@@ -106,7 +107,7 @@ class Used(NamedTuple):
 
 def _budgets(notebook: Notebook, record: SessionRecord) -> list[Used]:
     limits, spent = record.budgets, record.spent
-    runs = len(notebook.index.ask("SELECT 1 FROM runs WHERE session = ?", (record.session_id,)))
+    runs = notebook.index.count(Selection(session=record.session_id))
     found: list[tuple[str, float, float | None, Callable[[float], str]]] = [
         ("time", spent.seconds, limits.hours and limits.hours * 3600, lasting),
         ("runs", runs, limits.max_runs, lambda value: f"{value:,.0f}"),
@@ -251,7 +252,7 @@ def _family(notebook: Notebook, record: RunRecord) -> list[tuple[str, str, str]]
     questions = Questions(notebook.index)
     above = [("ancestor", row.run_id) for row in questions.lineage(record.run_id)[1:RELATIVES]]
     below = [("child", row.run_id) for row in questions.children(record.run_id)[-RELATIVES:]]
-    again = [("fresh seeds", row.run_id) for row in notebook.index.rows("replicates_of = ?", (record.run_id,))]
+    again = [("fresh seeds", row.run_id) for row in notebook.index.rows(Selection(replicates_of=record.run_id))]
     first = [("fresh seeds of", record.replicates_of)] if record.replicates_of else []
     if above:
         above[0] = ("parent", above[0][1])

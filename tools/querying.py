@@ -10,8 +10,8 @@ from pydantic import Field
 
 from lab.base.text import plain, rounded
 from lab.judge.lessons import lessons
-from lab.store.index import of_group
 from lab.store.questions import FEWEST, Questions
+from lab.store.selection import Selection
 from report.facts import LISTED
 from tools.context import ToolContext
 from tools.registry import ToolError
@@ -44,8 +44,7 @@ def query_metrics(
     state, arm, parent, replicates_of, score, low, high, n, verdict); params(run, key, value). At most 100 rows come
     back: aggregate.
     """
-    where, values = of_group(ctx.group)
-    rows = ctx.notebook.index.rows(where, values, order="created DESC, runs.run_id DESC", limit=RUNS)
+    rows = ctx.notebook.index.rows(Selection(ctx.group), order="newest", limit=RUNS)
     runs = [
         {"run": row.run_id, "created": row.created, "state": row.state, "arm": row.arm, "parent": row.parent,
          "replicates_of": row.replicates_of, "score": row.score, "low": row.low, "high": row.high, "n": row.n,
@@ -80,8 +79,7 @@ def query_metrics(
 
 def _files(ctx: ToolContext) -> list[tuple[str, int, str]]:
     found: list[tuple[str, int, str]] = []
-    where, values = of_group(ctx.group)
-    for run in reversed(ctx.notebook.index.records(where, values, newest=REPLICATES)):
+    for run in reversed(ctx.notebook.index.records(Selection(ctx.group), newest=REPLICATES)):
         for seed in run.seeds if len(found) < REPLICATES else ():
             paths = ctx.notebook.workspace.run(run.run_id).seed(seed)
             lines = paths.metrics_live.exists() and paths.metrics_live.stat().st_size

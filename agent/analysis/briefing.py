@@ -11,10 +11,10 @@ from lab.base.text import plain
 from lab.base.values import storable
 from lab.judge.lessons import Lesson, lessons
 from lab.judge.predictions import scored_predictions, standings
-from lab.store.index import OF_GROUP
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal, ProposalState
 from lab.store.records import RunRecord
+from lab.store.selection import Selection
 from report.templates import render
 from report.view import view_of
 from tools.context import ToolContext
@@ -47,7 +47,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "predicted": _predicted(notebook, run, next((p for p in mine if p.proposal_id == run.proposal), None)),
         "foretold": _foretold(context),
         "runs": [_line(notebook, other) for other in notebook.before(run, RUNS)],
-        "runs_in_all": notebook.index.ask(f"SELECT COUNT(*) FROM runs WHERE {OF_GROUP}", tuple(run.group))[0][0],  # noqa: S608
+        "runs_in_all": notebook.index.count(Selection(run.group)),
         "lessons": [_counted(lesson) for lesson in lessons(notebook.index, run.group, LESSONS)],
         "waiting": [{"overrides": p.overrides, "parent": p.parent} for p in waiting[-PROPOSALS:]],
         "rejected": [{"overrides": p.overrides, "why": plain(p.decisions[-1].why, 300)} for p in rejected[:PROPOSALS]],

@@ -19,7 +19,8 @@ from lab.space.validate import check_config, check_overrides
 from lab.space.variants import chosen
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
-from lab.store.records import Confirmation, RunRecord, RunState
+from lab.store.records import UNDONE, Confirmation, RunRecord, RunState
+from lab.store.selection import Selection
 from lab.store.sessions import Sessions
 from report.live import SilentView, make_view
 from training.machine import load_inventory
@@ -191,7 +192,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manne
             rule = f"{opened.min_effect:.6g} was laid down when the confirmation was opened"
             raise InvalidInput([Problem(key="min-effect", value=f"{min_effect:g}", rule=rule, valid="leave it out")])
         while isinstance(found := place.step(), Need):
-            waiting = notebook.index.records("replicates_of = ? AND state IN ('queued', 'running')", (found.run,))
+            waiting = notebook.index.records(Selection(replicates_of=found.run, states=UNDONE))
             try:
                 made = waiting[0] if waiting else repeat(notebook, found, inventory=inventory)
             except InvalidInput as error:

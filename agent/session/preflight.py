@@ -21,9 +21,8 @@ from lab.space.config import Config, derive
 from lab.space.inventory import Inventory
 from lab.space.parameters import BOOKKEEPING
 from lab.space.presets import preset
-from lab.store.index import of_group
 from lab.store.notebook import Notebook
-from lab.store.questions import OWN
+from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from lab.store.sessions import Sessions
 from lab.store.summary import COUNTS, map_metrics
@@ -84,8 +83,7 @@ class Preflight:
         incumbent, group = self.notebook.incumbent(self.record.group), self.record.group
         if incumbent is None:
             return
-        where, values = of_group(group)
-        first = [row.run_id for row in self.notebook.index.rows(f"{where} AND {OWN}", values, limit=1)]
+        first = [row.run_id for row in self.notebook.index.rows(Selection(group, own=True), limit=1)]
         known = [self.notebook.config(name) for name in (*first, incumbent) if self.notebook.readable(name)]
         for key, value in self.record.settings.items():
             if key in BOOKKEEPING or any(config.get(key) == value for config in known):

@@ -22,6 +22,7 @@ from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import Proposals, refuse_unfit
 from lab.store.questions import Questions
 from lab.store.records import Confirmation, RunRecord, RunState
+from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from report.confirmations import became_text
 
@@ -137,7 +138,7 @@ class Choice:
         if incumbent is None or (left is not None and left <= KEPT):
             return None
         again = self.notebook.index.records(
-            "replicates_of = ? AND preset = ? AND state != 'killed'", (incumbent, self.group.preset)
+            Selection(replicates_of=incumbent, preset=self.group.preset, not_states=(RunState.KILLED,))
         )
         have = sum(len(run.seeds) for run in (self.notebook.run(incumbent), *again))
         if have < ENOUGH:

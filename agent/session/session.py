@@ -34,7 +34,8 @@ from lab.space.objective import Group
 from lab.store.notebook import Notebook, active_time
 from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import RunRecord, RunState
+from lab.store.records import UNDONE, RunRecord, RunState
+from lab.store.selection import Selection
 from lab.store.session import SessionRecord, Spent
 from lab.store.sessions import Sessions
 from report.digest import write_digest
@@ -158,8 +159,8 @@ class Session:
 
     def untrained(self) -> RunRecord | None:
         """The first run of this session that has not ended."""
-        waiting = "session = ? AND state IN ('queued', 'running')"
-        return next(iter(self.notebook.index.records(waiting, (self.record.session_id,))), None)
+        waiting = Selection(session=self.record.session_id, states=UNDONE)
+        return next(iter(self.notebook.index.records(waiting)), None)
 
     def unreported(self) -> list[RunRecord]:
         """The runs of this session that have ended and have no report; fresh seeds of others get none."""

@@ -7,15 +7,16 @@ and its replicates have no times.
 
 import platform
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lab.space.config import Config, diff
 from lab.space.objective import Group
-from lab.store.index import of_group
 from lab.store.notebook import Notebook, active_time
 from lab.store.questions import Questions
-from lab.store.records import ReplicateResult, RunRecord
+from lab.store.records import ReplicateResult, RunRecord, RunState
+from lab.store.selection import Selection
 
 BEHIND = 5
 """Runs behind an estimate at most, the newest ones: the median of five is not led astray by a machine that slept."""
@@ -133,11 +134,11 @@ def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None 
     """
     here = [
         (run, keys)
-        for run, keys in _finished(notebook, config, *of_group(group))
+        for run, keys in _finished(notebook, config, Selection(group))
         if run.host == platform.node() and not any(map(is_topology, keys))
     ]
     alike = [run for run, keys in here if not any(map(is_work, keys))]
-    anywhere = [run for run, _ in _finished(notebook, config, "env_name = ?", (group.env_name,))]
+    anywhere = [run for run, _ in _finished(notebook, config, Selection(env_name=group.env_name))]
     for runs, rough in ((alike, False), ([run for run, _ in here], True), (anywhere, True)):
         if found := _paces(notebook, runs):
             each = tuple(pace._replace(at_once=at_once or pace.at_once) for pace in found.values())
@@ -145,11 +146,9 @@ def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None 
     return None
 
 
-def _finished(
-    notebook: Notebook, config: Config, where: str, values: Sequence[Any]
-) -> list[tuple[RunRecord, Collection[str]]]:
+def _finished(notebook: Notebook, config: Config, which: Selection) -> list[tuple[RunRecord, Collection[str]]]:
     """Finished runs with the keys in which they differ from a config, newest first."""
-    runs = notebook.index.records(f"({where}) AND state = 'finished' AND NOT legacy", values, newest=LOOKED_AT)
+    runs = notebook.index.records(replace(which, states=(RunState.FINISHED,), native=True), newest=LOOKED_AT)
     configs = Questions(notebook.index).configs_of([run.run_id for run in runs])
     return [(run, diff(configs[run.run_id], config).keys()) for run in reversed(runs) if run.run_id in configs]
 

@@ -24,9 +24,9 @@ from lab.space.objective import Group
 from lab.space.presets import moved
 from lab.space.validate import check_config
 from lab.store.creation import create_run
-from lab.store.index import OF_GROUP
 from lab.store.notebook import Notebook
 from lab.store.records import Confirmation, RunRecord, RunState
+from lab.store.selection import Selection
 
 MATTERS = 0.5
 """The smallest effect that matters where nobody says another: half the standard deviation between replicates."""
@@ -151,8 +151,7 @@ class Incumbency:
         """
         chosen = ("passed", "confirmed")
         chosen_by = {run for c in self._all() if c.candidate == run_id and c.outcome in chosen for run in c.runs}
-        wanted = (run_id, preset or self.group.preset)
-        runs = self.notebook.index.records("replicates_of = ? AND preset = ?", wanted)
+        runs = self.notebook.index.records(Selection(replicates_of=run_id, preset=preset or self.group.preset))
         lost = (RunState.QUEUED, RunState.RUNNING, RunState.KILLED)  # what a person stopped says nothing
         return [run for run in runs if run.run_id not in chosen_by and run.state not in lost]
 
@@ -214,13 +213,7 @@ class Incumbency:
 
     def _screened(self) -> list[str]:
         """This session's runs that were screened, in order."""
-        where = "session = ?" if self.session else "session IS NULL"
-        query = (
-            f"SELECT runs.run_id FROM runs JOIN verdicts ON verdicts.run_id = runs.run_id WHERE {where}"  # noqa: S608
-            f" AND json_extract(line, '$.screen') IS NOT NULL AND {OF_GROUP} ORDER BY time"
-        )
-        values = [*([self.session] if self.session else []), *self.group]
-        return [run for (run,) in self.notebook.index.ask(query, values)]
+        return self.notebook.index.screened(self.group, self.session)
 
     def _level(self, run: RunRecord) -> float:
         """What the run may use of the error budget: its share of the session's, or of all that ran outside sessions.

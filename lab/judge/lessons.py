@@ -14,8 +14,9 @@ from lab.judge.sequential import NIGHT
 from lab.judge.stats import noise_floor
 from lab.space.config import telling
 from lab.space.objective import Group
-from lab.store.index import Index, Row, of_group
-from lab.store.questions import OWN, Questions
+from lab.store.index import Index, Row
+from lab.store.questions import Questions
+from lab.store.selection import Selection
 
 
 class Lesson(NamedTuple):
@@ -57,8 +58,7 @@ def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
 
 
 def _all(index: Index, group: Group) -> list[Lesson]:
-    where, values = of_group(group)
-    rows = {row.run_id: row for row in index.rows(f"{where} AND score IS NOT NULL AND NOT legacy AND {OWN}", values)}
+    rows = {row.run_id: row for row in index.rows(Selection(group, scored=True, native=True, own=True))}
     noise = noise_floor([row.values for row in rows.values()])
     if noise is None or noise[0] == 0:
         return []

@@ -11,6 +11,7 @@ from lab.judge.verdicts import current_verdict
 from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord, RunState
+from lab.store.selection import Selection
 from lab.store.summary import summarize
 
 FAILURES = 3
@@ -62,7 +63,7 @@ def scores_of(notebook: Notebook, run_id: str) -> list[float]:
     """
     run = notebook.run(run_id)
     metric = run.goal.metric
-    fresh = notebook.index.rows("replicates_of = ? AND preset = ? AND score IS NOT NULL", (run_id, run.preset))
+    fresh = notebook.index.rows(Selection(replicates_of=run_id, preset=run.preset, scored=True))
     values = [value for row in fresh for value in row.values]
     return values or list(notebook.values(run_id, metric))
 

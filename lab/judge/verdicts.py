@@ -12,10 +12,10 @@ from lab.base.text import short
 from lab.judge.sequential import screen_p
 from lab.judge.stats import compare, noise_floor
 from lab.space.objective import Group
-from lab.store.index import of_group
 from lab.store.lineage import control, is_control
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord, Verdict
+from lab.store.selection import Selection
 
 
 def record_verdict(notebook: Notebook, run: RunRecord) -> Verdict | None:
@@ -177,8 +177,7 @@ def rival(notebook: Notebook, run_id: str) -> str:
 
 def noise_of(notebook: Notebook, group: Group) -> tuple[float, int] | None:
     """The noise floor of a group: pooled replicate standard deviation, and its degrees of freedom."""
-    where, values = of_group(group)
-    return noise_floor([row.values for row in notebook.index.rows(f"{where} AND n > 1 AND NOT legacy", values)])
+    return noise_floor([row.values for row in notebook.index.rows(Selection(group, several=True, native=True))])
 
 
 def _alike(one: float, other: float) -> bool:

@@ -7,10 +7,10 @@ from lab.search.suggest import Permits, suggest
 from lab.space.environments import metrics_of
 from lab.space.inventory import Inventory
 from lab.space.objective import Group
-from lab.store.index import of_group
 from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.proposals import Proposals
+from lab.store.selection import Selection
 
 ARM = "sampler"
 COUNT = 6
@@ -48,8 +48,7 @@ def sampled(
     if not found or summary is None or metric not in summary.metrics:
         return None
     known, created, base = metrics_of(group.env_name).get(metric), now(), summary.metrics[metric]
-    where, values = of_group(group)
-    rows = notebook.index.rows(f"{where} AND NOT legacy AND replicates_of IS NULL", values)
+    rows = notebook.index.rows(Selection(group, native=True, own=True))
     others = [row.score for row in rows if row.score is not None]
     low, high = like_the_parent(base.mean, base.n, noise[0] if noise else None, others, rate=bool(known and known.rate))
     prediction = Prediction(metric=metric, direction="same", low=low, high=high, coverage=NEIGHBOURHOOD)

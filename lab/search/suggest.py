@@ -20,10 +20,11 @@ from lab.space.inventory import Environment, Inventory
 from lab.space.objective import Group
 from lab.space.parameters import Parameter, Scale
 from lab.space.validate import check_overrides, space_of
-from lab.store.index import Row, of_group
+from lab.store.index import Row
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
 from lab.store.records import RunState
+from lab.store.selection import Selection
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -151,8 +152,7 @@ def suggest(
         permits: says why a change is not to be had, None where it is.
     """
     questions = Questions(notebook.index)
-    where, values = of_group(group)
-    rows = [row for row in notebook.index.rows(where, values) if RunState(row.state).ended]
+    rows = [row for row in notebook.index.rows(Selection(group)) if RunState(row.state).ended]
     every = questions.configs(group)
     configs = {row.run_id: every[row.run_id] for row in rows}
     base = notebook.config(parent)

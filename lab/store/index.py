@@ -24,6 +24,7 @@ from lab.base.errors import Damaged
 from lab.base.paths import Workspace, is_id
 from lab.space.objective import Group
 from lab.store.records import Confirmation, RunRecord, Verdict
+from lab.store.selection import OF_GROUP, ORDERS, Order, Selection
 from lab.store.tables import Read, Tail, prepared, read, signed, store, writing
 
 SETTLED = 0.1
@@ -32,7 +33,7 @@ BUSY = 10.0
 """Seconds that a process waits for another one's writing."""
 
 Answer = TypeVar("Answer")
-OF_GROUP = "env_name = ? AND objective = ? AND preset = ? AND task = ?"
+EVERY = Selection()
 
 
 class Row(NamedTuple):
@@ -79,14 +80,26 @@ class Index:
 
     # --- questions -----------------------------------------------------------------------------------------------
 
-    def rows(self, where: str = "1", values: Sequence[Any] = (), *, order: str = "created, runs.run_id",
-             limit: int = -1, skip: int = 0) -> list[Row]:  # fmt: skip
-        """Readable runs; the SQL is the caller's own, never a user's text.
+    def rows(self, which: Selection = EVERY, *, order: Order = "oldest", limit: int = -1, skip: int = 0) -> list[Row]:
+        """Readable runs as lists show them.
+
+        Args:
+            which: all if not given.
+            order: how they are sorted.
+            limit: how many at most; -1 for all.
+            skip: how many are left out before.
+        """
+        return self.rows_where(*which.where(), order=ORDERS[order], limit=limit, skip=skip)
+
+    def rows_where(
+        self, where: str, values: Sequence[Any], *, order: str = ORDERS["oldest"], limit: int = -1, skip: int = 0
+    ) -> list[Row]:
+        """Readable runs by a condition in SQL, for this package's own questions; never a user's text.
 
         Args:
             where: a condition on the columns of `runs` and `verdicts`, with `?` for values.
             values: for it.
-            order: how they are sorted.
+            order: SQL's.
             limit: how many at most; -1 for all.
             skip: how many are left out before.
         """
@@ -98,14 +111,14 @@ class Index:
 
         return self.trust(ask, lambda found: (row.run_id for row in found))
 
-    def records(self, where: str = "1", values: Sequence[Any] = (), *, newest: int = -1) -> list[RunRecord]:
+    def records(self, which: Selection = EVERY, *, newest: int = -1) -> list[RunRecord]:
         """The records of readable runs, oldest first.
 
         Args:
-            where: as in `rows`.
-            values: for it.
+            which: all if not given.
             newest: how many at most, the latest ones; -1 for all.
         """
+        where, values = which.where()
         query = (
             f"SELECT runs.run_id, record FROM runs JOIN texts USING (run_id) WHERE damaged IS NULL AND ({where})"  # noqa: S608
             " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
@@ -114,6 +127,25 @@ class Index:
             lambda base: base.execute(query, (*values, newest)).fetchall(), lambda rows: (row[0] for row in rows)
         )
         return [RunRecord.model_validate_json(text) for _, text in reversed(found)]
+
+    def count(self, which: Selection) -> int:
+        """How many runs there are, damaged ones included."""
+        where, values = which.where()
+        return int(self.ask(f"SELECT COUNT(*) FROM runs WHERE {where}", values)[0][0])  # noqa: S608
+
+    def screened(self, group: Group, session: str | None) -> list[str]:
+        """The runs of a group that were screened for the incumbent's place, in that order.
+
+        Args:
+            group: whose.
+            session: only those of it; None for those that no session made.
+        """
+        where, values = ("session = ?", (session,)) if session else ("session IS NULL", ())
+        query = (
+            f"SELECT runs.run_id FROM runs JOIN verdicts ON verdicts.run_id = runs.run_id WHERE {where}"  # noqa: S608
+            f" AND json_extract(line, '$.screen') IS NOT NULL AND {OF_GROUP} ORDER BY time"
+        )
+        return [run for (run,) in self.ask(query, (*values, *group))]
 
     def ask(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Rows of the tables above, brought up to date first."""
@@ -330,8 +362,3 @@ def _inode(path: Path) -> int | None:
         return path.stat().st_ino
     except FileNotFoundError:
         return None
-
-
-def of_group(group: Group) -> tuple[str, tuple[str, ...]]:
-    """A condition and its values: the runs of one group."""
-    return OF_GROUP, tuple(group)

@@ -18,8 +18,9 @@ from lab.base.record import now
 from lab.space.config import Config
 from lab.space.objective import Group
 from lab.store.curves import compact
-from lab.store.index import Index, of_group
+from lab.store.index import Index
 from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, TrainerSummary, Verdict
+from lab.store.selection import Selection
 from lab.store.summary import COUNTS, summary_of
 
 
@@ -49,21 +50,16 @@ class Notebook:
             group: only those of it.
             session: only those of it.
         """
-        where, values = of_group(group) if group else ("1", ())
-        if session is not None:
-            where, values = f"{where} AND session = ?", (*values, session)
-        return self.index.records(where, values)
+        return self.index.records(Selection(group=group, session=session))
 
     def latest(self, count: int, env_name: str | None = None) -> list[RunRecord]:
         """The latest readable runs, oldest first; those of one environment if given."""
-        where, values = ("env_name = ?", (env_name,)) if env_name else ("1", ())
-        return self.index.records(where, values, newest=count)
+        return self.index.records(Selection(env_name=env_name), newest=count)
 
     def before(self, run: RunRecord, count: int) -> list[RunRecord]:
         """The latest ended runs of a run's group up to itself, oldest first, fresh seeds of others left out."""
-        where, values = of_group(run.group)
-        where = f"{where} AND created <= ? AND settled AND replicates_of IS NULL"
-        return self.index.records(where, (*values, run.created.timestamp()), newest=count)
+        ended = [state for state in RunState if state.ended]
+        return self.index.records(Selection(run.group, until=run.created, own=True, states=ended), newest=count)
 
     def paths(self, run_id: str) -> RunPaths:
         """Files of an existing run.

@@ -18,10 +18,9 @@ from lab.base.record import Record
 from lab.space.config import Config, diff
 from lab.space.objective import Group
 from lab.space.parameters import NEAR, PARAMETERS, Scale, identity, kinship
-from lab.store.index import FROM, OF_GROUP, STANDS, Index, Row, of_group
+from lab.store.index import FROM, STANDS, Index, Row
+from lab.store.selection import OF_GROUP, OWN, Selection
 
-OWN = "replicates_of IS NULL"
-"""Fresh seeds of another run are no run of their own here."""
 FEWEST = 10
 """Runs below which no importance is worked out: it would be noise."""
 GREW = 1.1
@@ -103,8 +102,7 @@ class Questions:
 
     def last(self, count: int, env_name: str | None = None) -> list[Row]:
         """The latest runs, oldest first."""
-        where, values = ("env_name = ?", (env_name,)) if env_name else ("1", ())
-        return self.index.rows(where, values, order="created DESC, runs.run_id DESC", limit=count)[::-1]
+        return self.index.rows(Selection(env_name=env_name), order="newest", limit=count)[::-1]
 
     def listing(self, wanted: Wanted, page: int, size: int) -> Listing:
         """A page of the runs that fit; those without what they are sorted by come last.
@@ -130,7 +128,7 @@ class Questions:
         way = "DESC" if wanted.descending else "ASC"
         total = self.index.ask(f"SELECT COUNT(*) FROM {FROM} WHERE {condition}", values)[0][0]  # noqa: S608
         order = f"{by} IS NULL, {by} {way}, created {way}, runs.run_id {way}"
-        rows = self.index.rows(condition, values, order=order, limit=size, skip=size * (page - 1))
+        rows = self.index.rows_where(condition, values, order=order, limit=size, skip=size * (page - 1))
         return Listing(rows, int(total))
 
     def kinds(self, column: Literal["env_name", "preset", "state", "arm", "session"]) -> list[str]:
@@ -148,10 +146,7 @@ class Questions:
 
     def best(self, group: Group, count: int) -> list[Row]:
         """The best scores of a group, best first. They are flattered by having been picked."""
-        where, values = of_group(group)
-        return self.index.rows(
-            f"{where} AND goodness IS NOT NULL AND {OWN}", values, order="goodness DESC", limit=count
-        )
+        return self.index.rows(Selection(group, scored=True, own=True), order="best", limit=count)
 
     def lineage(self, run_id: str) -> list[Row]:
         """A run, its parent, the parent's parent and so on.
@@ -165,15 +160,14 @@ class Questions:
             WHERE runs.parent IS NOT NULL AND depth < ?
         ) SELECT run_id FROM line ORDER BY depth"""
         names = list(dict.fromkeys(name for (name,) in self.index.ask(above, (run_id, DEEP))))
-        marks = ",".join("?" * len(names))
-        found = {row.run_id: row for row in self.index.rows(f"runs.run_id IN ({marks})", names)}
+        found = {row.run_id: row for row in self.index.rows(Selection(names=names))}
         if run_id not in found:
             raise NotFound(f"run {run_id!r} is not in {self.index.workspace.root}: 'autopilot runs' lists what is")
         return [found[name] for name in names if name in found]
 
     def children(self, run_id: str) -> list[Row]:
         """The runs that changed this one's config, oldest first."""
-        return self.index.rows(f"parent = ? AND {OWN}", (run_id,))
+        return self.index.rows(Selection(parent=run_id, own=True))
 
     def changed(self, one: str, other: str) -> dict[str, tuple[Any, Any]]:
         """What differs between two runs' configs: dotted key to (one's, other's).
@@ -201,7 +195,7 @@ class Questions:
             group: whose.
             newest: how many at most; -1 for all.
         """
-        where, values = of_group(group)
+        where, values = OF_GROUP, tuple(group)
         query = (
             f"SELECT runs.run_id, config FROM runs JOIN texts USING (run_id) WHERE {where} AND damaged IS NULL"  # noqa: S608
             " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
@@ -220,7 +214,7 @@ class Questions:
         section, _, name = key.partition(".")
         if '"' in key:
             return {}
-        where, values = of_group(group)
+        where, values = OF_GROUP, tuple(group)
         query = (
             f"SELECT runs.run_id, json_extract(config, ?), json_type(config, ?) FROM runs JOIN texts USING (run_id)"  # noqa: S608
             f" WHERE {where} AND damaged IS NULL AND goodness IS NOT NULL AND {OWN} ORDER BY created DESC LIMIT ?"
@@ -251,7 +245,7 @@ class Questions:
         import numpy as np
 
         kin, place = kinship(config.env_name, config.flat())
-        where, values = of_group(group)
+        where, values = OF_GROUP, tuple(group)
         near = self.index.ask(
             "SELECT run_id, place, fingerprint FROM places WHERE kin = ?",
             (kin,),
@@ -266,7 +260,7 @@ class Questions:
         alike = [one for one, no in zip(near, unlike.any(axis=1), strict=True) if not no]
         names = [name for _, name in sorted((found != exact, name) for name, _, found in alike)][:SHOWN]
         ours = f"runs.run_id IN ({','.join('?' * len(names))}) AND {where} AND {OWN}"
-        found = {row.run_id: row for row in self.index.rows(ours, (*names, *values))}
+        found = {row.run_id: row for row in self.index.rows_where(ours, (*names, *values))}
         return [found[name] for name in names if name in found]
 
     def twin(self, config: Config, group: Group, before: datetime | None = None) -> str | None:
@@ -282,7 +276,7 @@ class Questions:
         """
         if config.autopilot.get("resume_mode") == "continue" and config.autopilot.get("resume_from") in MOVING:
             return None
-        where, values = of_group(group)
+        where, values = OF_GROUP, tuple(group)
         until = before.timestamp() if before else math.inf
         query = (
             f"SELECT runs.run_id FROM runs JOIN places USING (run_id) WHERE fingerprint = ? AND created < ? AND {where}"  # noqa: S608
@@ -293,10 +287,7 @@ class Questions:
 
     def trend(self, group: Group, count: int) -> Trend:
         """The last scores of a group and whether they rise or fall."""
-        where, values = of_group(group)
-        rows = self.index.rows(f"{where} AND score IS NOT NULL AND {OWN}", values, order="created DESC", limit=count)[
-            ::-1
-        ]
+        rows = self.index.rows(Selection(group, scored=True, own=True), order="newest", limit=count)[::-1]
         scores = [row.score for row in rows if row.score is not None]
         if len(scores) < 3:
             return Trend(rows, None, None, None)
@@ -335,7 +326,7 @@ class Questions:
         The method is Optuna's PED-ANOVA (Watanabe et al. 2023): how much a parameter's values among the best tenth
         differ from those among all.
         """
-        where, values = of_group(group)
+        where, values = OF_GROUP, tuple(group)
         found = self.index.ask(
             f"SELECT goodness, config FROM runs JOIN texts USING (run_id) WHERE {where}"  # noqa: S608
             " AND goodness IS NOT NULL AND NOT legacy",

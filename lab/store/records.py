@@ -32,6 +32,10 @@ class RunState(StrEnum):
         return self not in (RunState.QUEUED, RunState.RUNNING)
 
 
+UNDONE = (RunState.QUEUED, RunState.RUNNING)
+"""States of a run that is still to be trained, or is being trained."""
+
+
 class Resume(Record):
     """Where a warm start takes its weights from, resolved when the run is made."""
 

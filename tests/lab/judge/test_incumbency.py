@@ -14,6 +14,7 @@ from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.records import Confirmation, RunRecord, RunState
+from lab.store.selection import Selection
 from tests.conftest import Cli, RunMaker
 from training.fake import FakeRunner
 from training.run import train_run
@@ -97,7 +98,7 @@ def test_better_is_for_fresh_seeds_to_say(
     assert (found.verdict, found.against, found.effect) == ("better", base.run_id, confirmed.effect)
     assert f"{confirmed.seeds} fresh seeds a side" in found.method
     assert weigh(notebook, better.run_id, base.run_id) == found
-    assert [row.verdict for row in notebook.index.rows("runs.run_id = ?", (better.run_id,))] == ["better"]
+    assert [row.verdict for row in notebook.index.rows(Selection(names=[better.run_id]))] == ["better"]
     recorded, earlier = notebook.verdict(better.run_id), current_verdict(notebook, better.run_id, before)
     assert recorded is not None
     assert recorded.verdict == "inconclusive"  # what it ended with stays
