@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from agent.analysis.analyst import Analyst
-from agent.analysis.job import Thought
+from agent.analysis.job import AnalysisJob, wait_for
 from agent.model.chat import Message, Reply
 from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from benchmarks.common import tell
 from lab.base.paths import Workspace
 from lab.base.record import new_id, now
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook, active_time
-from lab.store.proposals import Proposals
 from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from training.machine import load_inventory
@@ -62,12 +62,12 @@ class Slow(OfflineResearcher):
 class OneAfterTheOther(Session):
     """Trains nothing while a model thinks."""
 
-    def think(self) -> Thought | None:
+    def think(self) -> AnalysisJob | None:
         """Begin the analysis that is due, and wait for it."""
-        thought = super().think()
-        if thought is not None:
-            thought.wait(None, self.stop)
-        return thought
+        job = super().think()
+        if job is not None:
+            wait_for(job, None, self.stop)
+        return job
 
 
 def night(kind: type[Session], minutes: float, seconds: float, steps: int) -> dict[str, Any]:
@@ -82,10 +82,8 @@ def night(kind: type[Session], minutes: float, seconds: float, steps: int) -> di
             approve="auto", seeds=2, budgets=Budgets(hours=minutes / 60), created=created,
             settings={"train.total_timesteps": steps},
         )  # fmt: skip
-        analyst = Analyst(
-            notebook, Proposals(notebook.workspace), inventory, Slow(seconds, stop), record.session_id, stop.is_set
-        )
-        session = kind(record, notebook, inventory, ProcessRunner(), analyst, LineView(), stop)
+        analyst = Analyst(Lab(notebook, inventory), Slow(seconds, stop), record.session_id, stop.is_set)
+        session = kind(record, Lab(notebook, inventory), ProcessRunner(), analyst, LineView(), stop)
         spent = session.run().spent
         runs = [run for run in session.mine() if run.state.ended]
         took = [clock.total_seconds() for run in runs if run.proposal and (clock := active_time(run))]

@@ -23,6 +23,7 @@ from benchmarks.ten_thousand import ENV, generate, milliseconds, without_index
 from lab.base.files import write_atomic
 from lab.base.paths import Workspace
 from lab.base.record import new_id, now
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.proposals import Proposals
@@ -42,8 +43,8 @@ def night(place: Workspace) -> SessionRecord:
         session_id=new_id(created), env_name=ENV, preset="quick", objective="perf:max", model="offline",
         approve="auto", seeds=3, budgets=Budgets(max_runs=6), created=created,
     )  # fmt: skip
-    analyst = Analyst(notebook, Proposals(place), inventory, OfflineResearcher(), record.session_id, lambda: False)
-    return Session(record, notebook, inventory, FakeRunner(), analyst, SilentView(), patience=None).run()
+    analyst = Analyst(Lab(notebook, inventory), OfflineResearcher(), record.session_id, lambda: False)
+    return Session(record, Lab(notebook, inventory), FakeRunner(), analyst, SilentView(), patience=None).run()
 
 
 def propose(place: Workspace, count: int) -> None:

@@ -20,8 +20,8 @@ from agent.model.offline import OfflineResearcher
 from benchmarks.common import small_model, tell
 from benchmarks.ten_thousand import ENV, generate
 from lab.base.paths import Workspace
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
 from lab.store.records import RunState
 from training.machine import load_inventory
 
@@ -70,7 +70,7 @@ def main() -> None:
             notebook, model = Notebook(place), Counted()
             subject = next(run for run in reversed(notebook.runs()) if run.state is RunState.FINISHED)
             place.run(subject.run_id).seed(subject.seeds[0]).dir.mkdir(parents=True)
-            Analyst(notebook, Proposals(place), load_inventory([ENV]), model).analyse(subject, Budget())
+            Analyst(Lab(notebook, load_inventory([ENV])), model).analyse(subject, Budget())
             sizes = [count(request) for request in model.requests]
             results[runs] = {"requests": len(sizes), "first": sizes[0], "last": sizes[-1], "in_all": sum(sizes)}
     ratio = {part: round(results[1_000][part] / results[50][part], 3) for part in ("first", "last", "in_all")}

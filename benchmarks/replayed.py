@@ -31,8 +31,8 @@ from lab.judge.sequential import passes
 from lab.judge.verdicts import current_verdict
 from lab.space.config import Config, telling
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
 from lab.store.records import ReplicateResult, StopReason
 from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
@@ -121,9 +121,8 @@ def night(root: Path, inventory: Inventory, runner: Runner, max_runs: int, **set
         session_id=new_id(created), env_name=ENV, preset="quick", objective="perf:max", model="offline",
         approve="auto", seeds=3, budgets=Budgets(max_runs=max_runs), created=created, settings=settings,
     )  # fmt: skip
-    queue = Proposals(notebook.workspace)
-    analyst = Analyst(notebook, queue, inventory, OfflineResearcher(), record.session_id, stop.is_set)
-    session = Session(record, notebook, inventory, runner, analyst, LineView(), stop)
+    analyst = Analyst(Lab(notebook, inventory), OfflineResearcher(), record.session_id, stop.is_set)
+    session = Session(record, Lab(notebook, inventory), runner, analyst, LineView(), stop)
     session.run()
     return session
 

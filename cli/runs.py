@@ -47,27 +47,28 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train one config, without an agent."""
-    from agent.session.launch import Manner, prepare, train_control, train_once
+    from agent.session.launch import prepare, train_control, train_once
     from lab.store.notebook import Notebook
     from report.show import say_where
+    from training.run import Options
 
     workspace: Workspace = context.obj
     mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
-    manner = Manner(silent=as_json, parallel=parallel, mirrors=mirrors)
+    options = Options(silent=as_json, parallel=parallel, mirrors=mirrors)
     if control_of is not None:
         if settings or seeds is not None:
             rule, valid = "changes nothing of the run that it is a control of", "no --set and no --seeds"
             raise InvalidInput([Problem(key="control-of", value=control_of, rule=rule, valid=valid)])
         if not as_json:
             say_where(workspace)
-        tell(Notebook(workspace), train_control(workspace, control_of, run_id, manner), as_json=as_json)
+        tell(Notebook(workspace), train_control(workspace, control_of, run_id, options), as_json=as_json)
         typer.echo(f"'autopilot compare {control_of}' compares the two", err=True)
         return
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     fields = {"preset": preset, "objective": goal, "run_id": run_id}
     if not as_json:
         say_where(workspace)
-    run = train_once(workspace, inventory, config, assignments(settings), manner, **fields)
+    run = train_once(workspace, inventory, config, assignments(settings), options, **fields)
     tell(Notebook(workspace), run, as_json=as_json)
 
 
@@ -89,12 +90,13 @@ def confirm(
     as_json: JsonOption = False,
 ) -> None:
     """Train a run and the incumbent on fresh seeds until it is clear whether it takes that place."""
-    from agent.session.launch import Manner, confirm_run
+    from agent.session.launch import confirm_run
     from report.show import emit_json, print_confirmation, say_where
+    from training.run import Options
 
     if not as_json:
         say_where(context.obj)
-    found = confirm_run(context.obj, run, min_effect, Manner(silent=as_json, parallel=parallel))
+    found = confirm_run(context.obj, run, min_effect, Options(silent=as_json, parallel=parallel))
     emit_json(found.model_dump(mode="json")) if as_json else print_confirmation(found)
 
 
@@ -247,12 +249,13 @@ def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
     from dataclasses import asdict
 
     from agent.analysis.replay import replay as again
+    from lab.store.lab import Lab
     from lab.store.notebook import Notebook
     from report.show import emit_json
     from training.machine import load_inventory
 
     notebook = Notebook(context.obj)
-    found = again(notebook, load_inventory([notebook.run(run).env_name], context.obj), run)
+    found = again(Lab(notebook, load_inventory([notebook.run(run).env_name], context.obj)), run)
     if as_json:
         emit_json(asdict(found))
     else:

@@ -140,18 +140,19 @@ def resume(
     detach: Annotated[bool, typer.Option("--detach", help="Run without this terminal.")] = False,
 ) -> None:
     """Go on with an interrupted session, with what is left of its budgets, or train an interrupted run again."""
-    from agent.session.launch import Manner, carry_out, run_to_resume
+    from agent.session.launch import carry_out, run_to_resume
     from agent.session.night import Night, session_to_resume
     from lab.store.notebook import Notebook
     from lab.store.sessions import Sessions
     from report.show import say_where
     from training.machine import load_inventory
+    from training.run import Options
 
     run = run_to_resume(context.obj, name) if name else None
     if run is not None:
         inventory = load_inventory([run.env_name], context.obj)
         say_where(context.obj)
-        tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Manner()), as_json=False)
+        tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Options()), as_json=False)
         return
     Sessions(context.obj).require_nobody()
     record = session_to_resume(context.obj, name)

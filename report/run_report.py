@@ -16,6 +16,7 @@ from lab.judge.predictions import scored_predictions
 from lab.space.config import Config, derive, diff
 from lab.space.environments import metrics_of
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal
 from lab.store.records import MetricSummary, ReplicateResult, RunRecord
@@ -63,8 +64,7 @@ def write_report(notebook: Notebook, run: RunRecord, report: Report, checked: Ch
 
 
 def report_of(
-    notebook: Notebook,
-    inventory: Inventory,
+    lab: Lab,
     run: RunRecord,
     draft: ReportDraft,
     checked: Checked,
@@ -75,8 +75,7 @@ def report_of(
     """A run's report. It says the same whenever it is made: what it is compared with is in its verdict.
 
     Args:
-        notebook: where the run lies.
-        inventory: for the batch arithmetic.
+        lab: where the run lies.
         run: the run, ended.
         draft: the model's part.
         checked: what checking it came to.
@@ -84,6 +83,7 @@ def report_of(
         author: who wrote the prose.
         nothing_staged: why nothing was.
     """
+    notebook, inventory = lab.notebook, lab.inventory
     summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
     metric = run.goal.metric
     others = compared_with(notebook, run)

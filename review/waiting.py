@@ -16,6 +16,7 @@ from lab.search.suggest import Dimension
 from lab.space.inventory import Inventory
 from lab.space.parameters import Parameter, Scale
 from lab.space.validate import space_of
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.proposals import Proposals, refuse_unfit
@@ -230,7 +231,7 @@ def _risk(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Risk:
         settings, rules = policy_settings(notebook.workspace, inventory.environment(proposal.env_name)), True
     except InvalidInput:
         settings, rules = PolicySettings(prediction=False), False
-    outcome, rule = rule_on(proposal, notebook, inventory, settings)
+    outcome, rule = rule_on(proposal, Lab(notebook, inventory), settings)
     if not rules and rule.startswith("no rule allows"):
         return Risk(outcome="no rules", rule="autopilot.toml has no [policy]: a person decides, or --approve auto")
     return Risk(outcome=outcome, rule=rule)

@@ -13,6 +13,7 @@ from lab.judge.known import Known
 from lab.search.suggest import Permits
 from lab.space.inventory import Inventory
 from lab.space.objective import Group
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
@@ -32,9 +33,7 @@ def _fresh() -> tuple[datetime, str]:
 class ToolContext:
     """The surroundings of one analysis."""
 
-    notebook: Notebook
-    proposals: Proposals
-    inventory: Inventory
+    lab: Lab
     subject: RunRecord
     """The run under analysis."""
     session: str | None
@@ -73,6 +72,21 @@ class ToolContext:
     """Validated and ready; staged when the analysis ends."""
     ended: str | None = None
     """Why nothing more should be tried, if the model said so."""
+
+    @property
+    def notebook(self) -> Notebook:
+        """The lab's runs."""
+        return self.lab.notebook
+
+    @property
+    def proposals(self) -> Proposals:
+        """The lab's proposals."""
+        return self.lab.proposals
+
+    @property
+    def inventory(self) -> Inventory:
+        """The lab's environments and devices."""
+        return self.lab.inventory
 
     @property
     def group(self) -> Group:

@@ -45,7 +45,7 @@ BY_USER = StopReason(state=RunState.KILLED, reason="stopped by the user")
 
 @dataclass(frozen=True)
 class Options:
-    """How runs are trained, beyond their config."""
+    """How runs are trained and shown, beyond their config."""
 
     prune: bool = False
     """End runs that look hopeless beside their peers."""
@@ -53,6 +53,10 @@ class Options:
     """`tensorboard`, `wandb`."""
     requeue: bool = True
     """A run that was stopped by the user returns to the queue; else it ends as killed."""
+    parallel: int | None = None
+    """Replicates at once; None derives it."""
+    silent: bool = False
+    """Nothing is shown while it trains."""
 
 
 def train_run(

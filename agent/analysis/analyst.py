@@ -4,11 +4,12 @@ When the model does not get there, the offline researcher finishes the iteration
 never lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent.analysis.briefing import opening_of, situation_of
 from agent.analysis.loop import Analysis, GaveUp
+from agent.analysis.outset import Outset
 from agent.analysis.transcript import Transcript
 from agent.model.budget import Budget
 from agent.model.chat import ChatModel
@@ -17,13 +18,9 @@ from lab.base.files import read_model, write_model
 from lab.base.text import plain
 from lab.claims.checking import Checked
 from lab.judge.predictions import score_predictions
-from lab.judge.stopping import FAILURES, PLATEAU, failures, plateau
-from lab.judge.verdicts import noise_of
 from lab.search.suggest import Permits
-from lab.space.inventory import Inventory
-from lab.store.notebook import Notebook
+from lab.store.lab import Lab
 from lab.store.proposal import Proposal
-from lab.store.proposals import Proposals
 from lab.store.records import RunRecord
 from report.draft import ReportDraft
 from report.run_report import Report, report_of, write_report
@@ -40,6 +37,8 @@ CONTROL = "this run is of the control arm, whose next config comes from the samp
 class Outcome:
     """What an analysis came to."""
 
+    subject: str
+    """The run that was analysed."""
     proposal: Proposal | None
     ended: str | None
     """Why the search should end, if the model said so."""
@@ -51,9 +50,7 @@ class Outcome:
 class Analyst:
     """Analyses runs of one workspace with one model."""
 
-    notebook: Notebook
-    proposals: Proposals
-    inventory: Inventory
+    lab: Lab
     model: ChatModel
     session: str | None = None
     should_stop: Callable[[], bool] = lambda: False
@@ -61,6 +58,24 @@ class Analyst:
     """What the session's policy denies; None where anything valid may pass."""
     rules: tuple[str, ...] = ()
     """What it lets pass, in words."""
+
+    def work(
+        self, run: RunRecord | None, controls: Sequence[RunRecord], budget: Budget, steps_left: int | None
+    ) -> Outcome | None:
+        """Report on runs of the control arm, then analyse a run: what is due beside a training.
+
+        Args:
+            run: it has ended; None where only the others are due.
+            controls: runs of the control arm, ended.
+            budget: as for `analyse`.
+            steps_left: as for `analyse`.
+
+        Raises:
+            Stopped: on request.
+        """
+        for control in controls:
+            self.report_control(control)
+        return None if run is None else self.analyse(run, budget, steps_left)
 
     def analyse(self, run: RunRecord, budget: Budget | None = None, steps_left: int | None = None) -> Outcome:
         """Report on a run (once) and stage a proposal.
@@ -73,7 +88,7 @@ class Analyst:
         Raises:
             Stopped: on request; nothing was staged or written.
         """
-        score_predictions(self.notebook, run, self.proposals.origin(run))
+        score_predictions(self.lab.notebook, run, self.lab.proposals.origin(run))
         context = self._context(run, self.model.name, steps_left)
         budget = budget or Budget()
         before, budget.turns = budget.spent, 0
@@ -90,13 +105,13 @@ class Analyst:
         cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
         if context.report is not None:
             author, checked = author_text(self.model.name, fell_back) + cost, checked_draft(context, context.report)
-            report = finished_report(self.inventory, context, context.report, checked, author)
+            report = finished_report(context, context.report, checked, author)
             self._keep(run, context.proposal)  # with the report the analysis is done, so this has to be there before
-            write_report(self.notebook, run, report, checked)
+            write_report(self.lab.notebook, run, report, checked)
         if context.proposal is not None:
-            self.proposals.stage(context.proposal)
+            self.lab.proposals.stage(context.proposal)
         self._keep(run, None)
-        return Outcome(context.proposal, context.ended, fell_back)
+        return Outcome(run.run_id, context.proposal, context.ended, fell_back)
 
     def report_control(self, run: RunRecord) -> None:
         """Report on a run of the control arm: by the offline researcher, and without a proposal.
@@ -107,7 +122,7 @@ class Analyst:
         Raises:
             Stopped: on request; nothing was written.
         """
-        score_predictions(self.notebook, run, self.proposals.origin(run))
+        score_predictions(self.lab.notebook, run, self.lab.proposals.origin(run))
         context = self._context(run, "offline", None)
         try:
             self._offline(context)
@@ -117,8 +132,8 @@ class Analyst:
         without_proposal(context)
         if context.report is not None:
             checked = checked_draft(context, context.report)
-            report = finished_report(self.inventory, context, context.report, checked, "offline")
-            write_report(self.notebook, run, report, checked)
+            report = finished_report(context, context.report, checked, "offline")
+            write_report(self.lab.notebook, run, report, checked)
 
     def _offline(self, context: ToolContext) -> None:
         try:
@@ -130,46 +145,29 @@ class Analyst:
 
     def recover(self, run: RunRecord) -> None:
         """Stage what an analysis led to that was killed between its report and its proposal."""
-        paths = self.notebook.workspace.run(run.run_id)
+        paths = self.lab.notebook.workspace.run(run.run_id)
         if paths.proposed.exists():
             proposal = read_model(paths.proposed, Proposal)
-            if paths.report.exists() and not self.proposals.has(proposal.proposal_id):
-                self.proposals.stage(proposal)
+            if paths.report.exists() and not self.lab.proposals.has(proposal.proposal_id):
+                self.lab.proposals.stage(proposal)
             self._keep(run, None)
 
     def _keep(self, run: RunRecord, proposal: Proposal | None) -> None:
-        path = self.notebook.workspace.run(run.run_id).proposed
+        path = self.lab.notebook.workspace.run(run.run_id).proposed
         if proposal is None:
             path.unlink(missing_ok=True)
         else:
             write_model(path, proposal)
 
     def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
-        runs = self.notebook.runs(run.group, session=self.session) if self.session else []
-        own = [one for one in runs if one.state.ended and one.replicates_of is None]
-        failed, flat = failures(own), plateau(self.notebook, own)
-        return ToolContext(
-            notebook=self.notebook,
-            proposals=self.proposals,
-            inventory=self.inventory,
-            subject=run,
-            session=self.session,
-            arm=arm,
-            steps_left=steps_left,
-            incumbent=self.notebook.incumbent(run.group),
-            noise=noise_of(self.notebook, run.group),
-            failures=failed if failed >= FAILURES else 0,
-            plateau=flat if flat >= PLATEAU else 0,
-            permits=self.permits,
-            rules=self.rules,
-            report_wanted=not self.notebook.workspace.run(run.run_id).report.exists(),
-        )
+        outset = Outset.now(self.lab, run, self.session, arm, steps_left, self.rules)
+        return outset.context(self.lab, run, self.permits)
 
     def _analysis(self, model: ChatModel, context: ToolContext, budget: Budget) -> Analysis:
         toolbox = Toolbox(TOOLS, context)
         situation = situation_of(context)
         opening = opening_of(situation)
-        path = self.notebook.workspace.run(context.subject.run_id).transcript
+        path = self.lab.notebook.workspace.run(context.subject.run_id).transcript
         about = {"session": self.session, "steps_left": context.steps_left, "turns": budget.allowed}
         transcript = Transcript(
             path, model=model.name, tools=toolbox.schemas, opening=opening, situation=situation, **about
@@ -184,12 +182,10 @@ def without_proposal(context: ToolContext) -> None:
         context.report.next_step = f"Nothing was proposed: {CONTROL}."
 
 
-def finished_report(
-    inventory: Inventory, context: ToolContext, draft: ReportDraft, checked: Checked, author: str
-) -> Report:
+def finished_report(context: ToolContext, draft: ReportDraft, checked: Checked, author: str) -> Report:
     """The report of an analysis that is complete."""
     reason = context.ended or "the analysis ended without a valid proposal."
-    return report_of(context.notebook, inventory, context.subject, draft, checked, context.proposal, author, reason)
+    return report_of(context.lab, context.subject, draft, checked, context.proposal, author, reason)
 
 
 def author_text(model: str, fell_back: str | None) -> str:

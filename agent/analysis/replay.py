@@ -15,6 +15,7 @@ from typing import Any
 from agent.analysis.analyst import author_text, cost_text, finished_report, without_proposal
 from agent.analysis.briefing import opening_of
 from agent.analysis.loop import Analysis, GaveUp
+from agent.analysis.outset import Outset
 from agent.analysis.transcript import Transcript
 from agent.model.budget import Budget
 from agent.model.chat import Message, ModelError, Reply, Usage
@@ -22,10 +23,8 @@ from lab.base.errors import Damaged, NotFound
 from lab.base.files import read_lines
 from lab.search.sampling import ARM
 from lab.search.suggest import Permits
-from lab.space.inventory import Inventory
-from lab.store.notebook import Notebook
+from lab.store.lab import Lab
 from lab.store.proposal import Proposal
-from lab.store.proposals import Proposals
 from tools.catalog import TOOLS
 from tools.context import ToolContext
 from tools.proposing import DENIED
@@ -58,13 +57,13 @@ class Replay:
     differences: tuple[Difference, ...]
 
 
-def replay(notebook: Notebook, inventory: Inventory, run_id: str) -> Replay:
+def replay(lab: Lab, run_id: str) -> Replay:
     """Every analysis of a run that came to its end, again.
 
     Raises:
         NotFound: the run has no transcript with such an analysis.
     """
-    path = notebook.paths(run_id).transcript
+    path = lab.notebook.paths(run_id).transcript
     recorded = [
         lines for lines in _analyses(read_lines(path) if path.exists() else iter(())) if lines[0].get("situation")
     ]
@@ -74,7 +73,7 @@ def replay(notebook: Notebook, inventory: Inventory, run_id: str) -> Replay:
             f"run {run_id!r} has no analysis to replay: none that a session began and ended is in {path.name}"
         )
     try:
-        again = [_Again(notebook, inventory, run_id, lines) for lines in ended]
+        again = [_Again(lab, run_id, lines) for lines in ended]
         for before, analysis in zip([None, *again], again, strict=False):
             analysis.carry_out(before)
     except (KeyError, TypeError, AttributeError, ValueError) as error:  # pydantic's is a ValueError
@@ -110,21 +109,13 @@ def _analyses(lines: Iterator[Line]) -> Iterator[list[Line]]:
 class _Again:
     """One analysis."""
 
-    def __init__(self, notebook: Notebook, inventory: Inventory, run_id: str, lines: Sequence[Line]) -> None:
+    def __init__(self, lab: Lab, run_id: str, lines: Sequence[Line]) -> None:
         self.head, self.gave_up = lines[0], lines[-1]["gave_up"]
         self.said = [line for line in lines if line.get("kind") == "message"]
         self.differences: list[Difference] = []
         self.reported = False
-        self._inventory = inventory
-        situation = self.head["situation"]
-        self.context = ToolContext(
-            notebook=notebook, proposals=Proposals(notebook.workspace), inventory=inventory,
-            subject=notebook.run(run_id), session=self.head["session"], arm=self.head["model"],
-            steps_left=self.head["steps_left"], incumbent=situation["incumbent"], names=_names(self.said),
-            report_wanted=situation["report_wanted"], failures=situation.get("failures", 0),
-            plateau=situation.get("plateau", 0), noise=tuple(situation["noise"]) if situation["noise"] else None,
-            permits=_denials(self.said), rules=tuple(situation.get("rules", ())),
-        )  # fmt: skip
+        self.context = Outset.recorded(self.head).context(lab, lab.notebook.run(run_id), _denials(self.said))
+        self.context.names = _names(self.said)
         self._asked = [line for line in self.said if "usage" in line]
 
     @property
@@ -177,7 +168,7 @@ class _Again:
         if draft is None or not path.exists():
             return
         self.reported = True
-        text = finished_report(self._inventory, self.context, draft, checked_draft(self.context, draft), author).text
+        text = finished_report(self.context, draft, checked_draft(self.context, draft), author).text
         self._compare("report", path.read_text(encoding="utf-8"), text)
 
     def _compare(self, what: str, recorded: Any, made: Any) -> None:

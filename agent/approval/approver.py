@@ -8,8 +8,7 @@ from agent.approval.policy import PolicySettings
 from agent.approval.ruling import rule_on
 from lab.base.errors import InvalidInput
 from lab.base.record import now
-from lab.space.inventory import Inventory
-from lab.store.notebook import Notebook
+from lab.store.lab import Lab
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.proposals import refuse_unfit
 from lab.store.session import Approval
@@ -24,8 +23,7 @@ class Approver:
     """Decides as a session was told to."""
 
     mode: Approval
-    notebook: Notebook
-    inventory: Inventory
+    lab: Lab
     settings: PolicySettings | None = None
     """The rules, where the mode is `policy`."""
 
@@ -40,11 +38,11 @@ class Approver:
             return None
         state, why = S.APPROVED, "valid, and this session approves what is valid"
         if self.mode == "policy":
-            outcome, why = rule_on(proposal, self.notebook, self.inventory, self.settings or PolicySettings())
+            outcome, why = rule_on(proposal, self.lab, self.settings or PolicySettings())
             state = OUTCOMES[outcome]
         if state is S.APPROVED:
             try:
-                refuse_unfit(proposal, self.notebook, self.inventory, steps_left)
+                refuse_unfit(proposal, self.lab.notebook, self.lab.inventory, steps_left)
             except InvalidInput as error:
                 state, why = S.SUPERSEDED, str(error)
         return Decision(time=now(), state=state, who=WHO[self.mode], why=why)
@@ -58,7 +56,7 @@ class Approver:
         """
         if self.mode != "policy":
             return None
-        run, config = self.notebook.run(parent), self.notebook.config(parent)
+        run, config = self.lab.notebook.run(parent), self.lab.notebook.config(parent)
         metric = run.goal.metric
         outlook = Prediction(metric=metric, direction="same", low=0, high=0, coverage=0.5)
         proposal = Proposal(
@@ -67,7 +65,7 @@ class Approver:
             arm="nobody", overrides=dict(changes), theory="", predictions=(outlook,),
             decisions=(Decision(time=now(), state=S.STAGED, who="nobody"),),
         )  # fmt: skip
-        outcome, why = rule_on(proposal, self.notebook, self.inventory, self.settings or PolicySettings())
+        outcome, why = rule_on(proposal, self.lab, self.settings or PolicySettings())
         return why if outcome == "denied" else None
 
     @property

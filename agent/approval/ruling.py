@@ -11,6 +11,7 @@ from lab.judge.costs import expected_seconds, is_topology
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.space.validate import space_of
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal
 from lab.store.proposals import refuse_unfit
@@ -28,7 +29,7 @@ class Ruling(NamedTuple):
     """The rule that made it so, with every key that the proposal changes: one line of plain text."""
 
 
-def rule_on(proposal: Proposal, notebook: Notebook, inventory: Inventory, settings: PolicySettings) -> Ruling:
+def rule_on(proposal: Proposal, lab: Lab, settings: PolicySettings) -> Ruling:
     """What becomes of a proposal by the rules; follows from them and the record alone, and changes nothing.
 
     No table switches off the first three: topology and device are never changed, warm starts are a person's to decide,
@@ -38,18 +39,17 @@ def rule_on(proposal: Proposal, notebook: Notebook, inventory: Inventory, settin
 
     Args:
         proposal: that waits for a decision.
-        notebook: where its parent is, and the runs that say how long it would take.
-        inventory: what is valid here.
+        lab: where its parent is, and the runs that say how long it would take.
         settings: the rules.
     """
     try:
-        base = notebook.config(proposal.parent)
+        base = lab.notebook.config(proposal.parent)
     except AutopilotError as error:
         return _ruling(
             "denied", f"its parent can't be read ({plain(str(error), 300)})", map(_named, proposal.overrides)
         )
     changed = {key: (base.get(key), new) for key, new in proposal.overrides.items() if base.get(key) != new}
-    case = _Case(proposal, notebook, inventory, settings, base, changed)
+    case = _Case(proposal, lab.notebook, lab.inventory, settings, base, changed)
     rules: tuple[Callable[[_Case], Ruling | None], ...] = (
         _topology, _warm_start, _unfit, _unpredicted, _too_many, _too_long,
     )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from agent.session.signals import Stopping
 from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
@@ -26,8 +26,6 @@ from report.live import SilentView, make_view
 from training.machine import load_inventory
 from training.run import Options, require_space, train_run
 from training.runner import ProcessRunner
-
-Mirror = Literal["tensorboard", "wandb"]
 
 
 def prepare(
@@ -55,24 +53,12 @@ def prepare(
     return inventory, config, str(goal)
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How a person wants one run trained and shown."""
-
-    silent: bool = False
-    """Nothing while it trains."""
-    parallel: int | None = None
-    """Replicates at once; None derives it."""
-    mirrors: tuple[Mirror, ...] = ()
-    """Where else its metrics go."""
-
-
 def train_once(
     workspace: Workspace,
     inventory: Inventory,
     config: Config,
     overrides: dict[str, Any],
-    manner: Manner,
+    options: Options,
     **fields: Any,
 ) -> RunRecord:
     """Train one config for a person.
@@ -82,7 +68,7 @@ def train_once(
         inventory: what this machine has.
         config: complete and valid.
         overrides: what the person set on top of the preset.
-        manner: how it is trained and shown.
+        options: how it is trained and shown.
         fields: preset, objective and, if given, run_id, as `create_run` takes them.
 
     Raises:
@@ -90,28 +76,28 @@ def train_once(
         TrainingFailed: it can't be begun: no room, no process.
     """
     workspace.create()
-    with _ready(workspace, inventory, config, manner) as runner:
+    with _ready(workspace, inventory, config, options) as runner:
         variants = chosen(config, inventory.environment(config.env_name).variants)
         run = create_run(Notebook(workspace), config, overrides, arm="person", variants=variants, **fields)
-        return _trained(workspace, inventory, run, manner, runner)
+        return _trained(workspace, inventory, run, options, runner)
 
 
-def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, manner: Manner) -> RunRecord:
+def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, options: Options) -> RunRecord:
     """Train a person's run that is queued or was interrupted, and keep its weights if it is stopped.
 
     Raises:
         Busy: another process trains it.
         TrainingFailed: it could not be begun; it stays queued.
     """
-    with _ready(workspace, inventory, Notebook(workspace).config(run.run_id), manner) as runner:
-        return _trained(workspace, inventory, run, manner, runner)
+    with _ready(workspace, inventory, Notebook(workspace).config(run.run_id), options) as runner:
+        return _trained(workspace, inventory, run, options, runner)
 
 
 @contextmanager
-def _ready(workspace: Workspace, inventory: Inventory, config: Config, manner: Manner) -> Iterator[ProcessRunner]:
+def _ready(workspace: Workspace, inventory: Inventory, config: Config, options: Options) -> Iterator[ProcessRunner]:
     """A runner that has begun to get ready: made before a run is queued, since it may not come to that."""
     require_space(workspace)
-    runner = ProcessRunner(manner.parallel)
+    runner = ProcessRunner(options.parallel)
     try:
         runner.warm(config, inventory.devices[0])
         yield runner
@@ -120,13 +106,13 @@ def _ready(workspace: Workspace, inventory: Inventory, config: Config, manner: M
 
 
 def _trained(
-    workspace: Workspace, inventory: Inventory, run: RunRecord, manner: Manner, runner: ProcessRunner
+    workspace: Workspace, inventory: Inventory, run: RunRecord, options: Options, runner: ProcessRunner
 ) -> RunRecord:
-    notebook, view = Notebook(workspace), SilentView() if manner.silent else make_view()
+    notebook, view = Notebook(workspace), SilentView() if options.silent else make_view()
     try:
         with Stopping() as stopping:
             view.training(run, f"{run.env_name}, {run.preset}")
-            options = Options(mirrors=manner.mirrors, requeue=False)
+            options = replace(options, requeue=False)
             return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set, options)
     except KeyboardInterrupt:  # asked twice: at once, and nobody is to go on with it
         notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
@@ -135,14 +121,14 @@ def _trained(
         view.close()
 
 
-def train_control(workspace: Workspace, name: str, run_id: str | None, manner: Manner) -> RunRecord:
+def train_control(workspace: Workspace, name: str, run_id: str | None, options: Options) -> RunRecord:
     """Train what a warm start is compared with: the same weights, gone on from without a change.
 
     Args:
         workspace: where the run is.
         name: the warm start.
         run_id: the control's name; a new one if None.
-        manner: how it is trained and shown.
+        options: how it is trained and shown.
 
     Raises:
         InvalidInput: the run did not go on from another run's weights.
@@ -158,23 +144,23 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, manner: M
     config = config.without_seed()
     inventory = load_inventory([run.env_name], workspace)
     check_config(config, inventory)
-    with _ready(workspace, inventory, config, manner) as runner:
+    with _ready(workspace, inventory, config, options) as runner:
         made = create_run(
         notebook,
             config, {}, preset=run.preset, objective=run.objective, arm="control", run_id=run_id, task=run.task,
             parent=run.resume.run_id, variants=notebook.run(run.resume.run_id).variants, resume=run.resume,
         )  # fmt: skip
-        return _trained(workspace, inventory, made, manner, runner)
+        return _trained(workspace, inventory, made, options, runner)
 
 
-def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manner: Manner) -> Confirmation:
+def confirm_run(workspace: Workspace, name: str, min_effect: float | None, options: Options) -> Confirmation:
     """Train fresh seeds of a run and of the incumbent until it is clear whether the run takes its place.
 
     Args:
         workspace: where they are.
         name: the candidate.
         min_effect: the smallest difference that matters; None derives it.
-        manner: how they are trained and shown.
+        options: how they are trained and shown.
 
     Raises:
         InvalidInput: it can't become incumbent.
@@ -199,7 +185,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, manne
                 if (dropped := place.drop(f"can't be trained on the preset {found.preset}: {error}")) is not None:
                     return dropped
                 raise
-            ended = carry_out(workspace, inventory, made, manner)
+            ended = carry_out(workspace, inventory, made, options)
             if ended.state is RunState.KILLED:
                 raise AutopilotError(f"stopped; 'autopilot confirm {name}' begins these seeds again")
     if found is None:

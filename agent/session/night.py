@@ -28,8 +28,8 @@ from lab.base.record import now
 from lab.base.text import plain
 from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
 from lab.store.session import SessionRecord
 from lab.store.sessions import Sessions
 from report.live import make_view
@@ -89,10 +89,10 @@ class Night:
             rule, valid = f"needs the price of {record.model}", f'[prices."{record.model}"] in autopilot.toml'
             raise refused("max-dollars", record.budgets.max_dollars, rule, valid)
         self.model = model_named(record.model, record.base_url, self.asked, self.stopping, self._left)
-        self.notebook = Notebook(workspace)
+        self.lab = Lab(Notebook(workspace), self.inventory)
         environment = self.inventory.environment(record.env_name)
         rules = policy_settings(workspace, environment) if record.approve == "policy" else None
-        self.approver = Approver(record.approve, self.notebook, self.inventory, rules)
+        self.approver = Approver(record.approve, self.lab, rules)
         notify_settings(workspace)
         self.runner = ProcessRunner(record.parallel)
 
@@ -103,9 +103,7 @@ class Night:
             AutopilotError: it can't: no room on the disk, no answer from the endpoint.
         """
         endpoint = self.model if isinstance(self.model, Endpoint) else None
-        preflight = Preflight(
-            self.record, config, self.notebook, self.inventory, self.runner, endpoint, self.approver, self.price
-        )
+        preflight = Preflight(self.record, config, self.lab, self.runner, endpoint, self.approver, self.price)
         if sys.stdout.isatty() and endpoint is not None:
             sys.stdout.write(f"asking {self.record.model} …\n")
             sys.stdout.flush()
@@ -161,7 +159,7 @@ class Night:
         with Stopping(self.stopping, self.pausing):
             permits = self.approver.permits if record.approve == "policy" else None
             analyst = Analyst(
-                self.notebook, Proposals(self.workspace), self.inventory, self.model, record.session_id,
+                self.lab, self.model, record.session_id,
                 self.stopping.is_set, permits, self.approver.rules,
             )  # fmt: skip
             self.runner.warm(device=self.inventory.devices[0])
@@ -170,7 +168,7 @@ class Night:
             # The offline researcher takes seconds, and is worth waiting for: it proposes what the sampler would.
             patience = None if record.model == "offline" else PATIENCE
             self.session = Session(
-                record, self.notebook, self.inventory, self.runner, analyst, view, self.stopping, self.price,
+                record, self.lab, self.runner, analyst, view, self.stopping, self.price,
                 self.asked.turns, self.approver, notifier, self.pausing, patience,
             )  # fmt: skip
             view.note(f"session {record.session_id} begins" if not self.session.mine() else _going_on(self.session))

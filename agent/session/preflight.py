@@ -18,10 +18,9 @@ from lab.base.text import lasting, plain, short
 from lab.judge.costs import Pace, Paces, paces
 from lab.judge.sequential import GROUP, SCREEN
 from lab.space.config import Config, derive
-from lab.space.inventory import Inventory
 from lab.space.parameters import BOOKKEEPING
 from lab.space.presets import preset
-from lab.store.notebook import Notebook
+from lab.store.lab import Lab
 from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from lab.store.sessions import Sessions
@@ -56,8 +55,7 @@ class Preflight:
 
     record: SessionRecord
     config: Config
-    notebook: Notebook
-    inventory: Inventory
+    lab: Lab
     runner: ProcessRunner
     endpoint: Endpoint | None
     """None for the offline researcher."""
@@ -80,15 +78,15 @@ class Preflight:
 
     def _begins_alike(self) -> None:
         """Refuse settings that the runs here were not made with: a session builds on their incumbent."""
-        incumbent, group = self.notebook.incumbent(self.record.group), self.record.group
+        incumbent, group = self.lab.notebook.incumbent(self.record.group), self.record.group
         if incumbent is None:
             return
-        first = [row.run_id for row in self.notebook.index.rows(Selection(group, own=True), limit=1)]
-        known = [self.notebook.config(name) for name in (*first, incumbent) if self.notebook.readable(name)]
+        first = [row.run_id for row in self.lab.notebook.index.rows(Selection(group, own=True), limit=1)]
+        known = [self.lab.notebook.config(name) for name in (*first, incumbent) if self.lab.notebook.readable(name)]
         for key, value in self.record.settings.items():
             if key in BOOKKEEPING or any(config.get(key) == value for config in known):
                 continue
-            now = short(self.notebook.config(incumbent).get(key)) if self.notebook.readable(incumbent) else "?"
+            now = short(self.lab.notebook.config(incumbent).get(key)) if self.lab.notebook.readable(incumbent) else "?"
             rule = f"is not what the runs here have: their incumbent {incumbent}, on which a session builds, has {now}"
             raise refused(key, value, rule, "another --workspace, or leave it out and propose it: 'autopilot edit'")
 
@@ -122,7 +120,7 @@ class Preflight:
     @property
     def _baseline(self) -> int:
         """Replicates of the baseline; 0 where the group has an incumbent, and so none is trained."""
-        return 0 if self.notebook.incumbent(self.record.group) else max(self.record.seeds, BASELINE_SEEDS)
+        return 0 if self.lab.notebook.incumbent(self.record.group) else max(self.record.seeds, BASELINE_SEEDS)
 
     def _objective(self) -> str:
         record, task = self.record, self.record.task
@@ -136,12 +134,12 @@ class Preflight:
         return f"{self._resolved()}, {_replicates(self._room())} at once"
 
     def _room(self) -> int:
-        environment = self.inventory.environment(self.record.env_name)
+        environment = self.lab.inventory.environment(self.record.env_name)
         return room_for(self.config, environment, self._resolved(), self.record.parallel)
 
     def _resolved(self) -> str:
         device = str(self.config.train["device"])
-        return self.inventory.devices[0] if device == "auto" else device
+        return self.lab.inventory.devices[0] if device == "auto" else device
 
     def _pace(self) -> tuple[Paces, str, str]:
         """How fast it trains, how that is known (from runs like it, else measured for a moment); what is logged then.
@@ -150,13 +148,13 @@ class Preflight:
             InvalidInput: the environment was seen to log other things than the objective.
             AutopilotError: the config can't be trained.
         """
-        found = paces(self.notebook, self.config, self.record.group, self._room())
+        found = paces(self.lab.notebook, self.config, self.record.group, self._room())
         if found is not None and not found.rough:
             runs = len(found.runs)
             return found, f"as {runs} run{'s' if runs > 1 else ''} here took, evaluation included", ""
-        environment = self.inventory.environment(self.record.env_name)
-        root = str(self.notebook.workspace.root.absolute())
-        probe = Probe(self.config, environment, self.inventory, self.runner, root)
+        environment = self.lab.inventory.environment(self.record.env_name)
+        root = str(self.lab.notebook.workspace.root.absolute())
+        probe = Probe(self.config, environment, self.lab.inventory, self.runner, root)
         moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
         if moments is None:
             raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: {plain(probe.why, 400)}")
@@ -239,10 +237,10 @@ class Preflight:
     def _tokens_each(self) -> tuple[float, str]:
         """Tokens of an analysis by earlier sessions of this model here."""
         spent, runs = 0, 0
-        for other in Sessions(self.notebook.workspace).all():
+        for other in Sessions(self.lab.notebook.workspace).all():
             if other.model == self.record.model and other.spent.tokens:
                 spent += other.spent.tokens
-                runs += sum(not run.replicates_of for run in self.notebook.runs(session=other.session_id))
+                runs += sum(not run.replicates_of for run in self.lab.notebook.runs(session=other.session_id))
         return (spent / runs, "as in earlier sessions here") if runs else (TOKENS, "as measured elsewhere")
 
     def _approval(self) -> str:
@@ -258,9 +256,9 @@ class Preflight:
             return f"none: with {_replicates(n)} no run can be told from the baseline's {BASELINE_SEEDS}: --seeds 3"
         if then is None:
             return "a promising run is confirmed on fresh seeds before it becomes incumbent"
-        config = preset(self.notebook.workspace, self.inventory.environment(self.record.env_name), then)
+        config = preset(self.lab.notebook.workspace, self.lab.inventory.environment(self.record.env_name), then)
         longer = int(config.train["total_timesteps"] or 0)
-        there = paces(self.notebook, config, self.record.group._replace(preset=then), self._room())
+        there = paces(self.lab.notebook, config, self.record.group._replace(preset=then), self._room())
         takes = (pace if there is None or there.rough else there).seconds(longer, GROUP)
         return (
             f"a promising run is confirmed on fresh seeds, then on the preset {then} ({longer:,} steps; {GROUP} seeds"
@@ -270,19 +268,19 @@ class Preflight:
     def _disk(self) -> str:
         if limited := limit_text():
             raise TrainingFailed(limited)
-        place = existing(self.notebook.workspace.runs)
+        place = existing(self.lab.notebook.workspace.runs)
         free, each = shutil.disk_usage(place).free, self._bytes_each()
         if free < NEEDED:
             rule = f"has {free / 2**20:.0f} MiB free, and a training needs {NEEDED / 2**20:.0f} MiB"
-            raise refused("workspace", str(self.notebook.workspace.root), rule, "make room, or another --workspace")
+            raise refused("workspace", str(self.lab.notebook.workspace.root), rule, "make room, or another --workspace")
         runs = self.record.budgets.max_runs or 1
         short = f"; {_runs(runs)} need more" if free < NEEDED + runs * each else ""
         room = f"{free / 2**30:,.1f} GiB" if free >= 2**30 else f"{free / 2**20:.0f} MiB"
         return f"{room} free; a run leaves about {each / 2**20:.1f} MiB{short}"
 
     def _bytes_each(self) -> float:
-        latest = [run for run in self.notebook.latest(5, self.record.env_name) if run.state.ended]
-        sizes = [_size(self.notebook.workspace.run(run.run_id).dir) for run in latest]
+        latest = [run for run in self.lab.notebook.latest(5, self.record.env_name) if run.state.ended]
+        sizes = [_size(self.lab.notebook.workspace.run(run.run_id).dir) for run in latest]
         return sum(sizes) / len(sizes) if sizes else KEPT_MIB * 2**20
 
 

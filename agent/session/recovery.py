@@ -3,22 +3,21 @@
 from agent.analysis.analyst import Analyst
 from lab.judge.verdicts import record_verdict
 from lab.space.objective import Group
-from lab.store.notebook import Notebook
+from lab.store.lab import Lab
 from lab.store.proposal import ProposalState
-from lab.store.proposals import Proposals
 from lab.store.records import RunState
 
 
-def recover(notebook: Notebook, proposals: Proposals, analyst: Analyst, group: Group, session: str) -> None:
+def recover(lab: Lab, analyst: Analyst, group: Group, session: str) -> None:
     """Close the gaps, each as the session would have gone on.
 
     Args:
-        notebook: where the runs are.
-        proposals: the queue.
+        lab: where the runs and the proposals are.
         analyst: whose analyses may have been killed after their report.
         group: that the session works on.
         session: its name.
     """
+    notebook, proposals = lab.notebook, lab.proposals
     runs = notebook.runs(group)
     by_proposal = {run.proposal: run for run in runs if run.proposal}
     for run in runs:

@@ -12,14 +12,13 @@ from lab.judge.incumbency import Incumbency, Need, fresh_config, repeat
 from lab.judge.stopping import FAILURES, failures
 from lab.search.sampling import ARM, sampled
 from lab.space.config import Config
-from lab.space.inventory import Inventory
 from lab.space.objective import Group
 from lab.space.presets import preset as preset_named
 from lab.space.variants import chosen
 from lab.store.creation import create_run
-from lab.store.notebook import Notebook
+from lab.store.lab import Lab
 from lab.store.proposal import Proposal, ProposalState
-from lab.store.proposals import Proposals, refuse_unfit
+from lab.store.proposals import refuse_unfit
 from lab.store.questions import Questions
 from lab.store.records import Confirmation, RunRecord, RunState
 from lab.store.selection import Selection
@@ -42,14 +41,13 @@ class Choice:
 
     record: SessionRecord
     """What was asked for when the session was started."""
-    notebook: Notebook
-    proposals: Proposals
-    inventory: Inventory
+    lab: Lab
     approver: Approver
     journal: Journal
 
     def __post_init__(self) -> None:
         record = self.record
+        self.notebook, self.proposals, self.inventory = self.lab.notebook, self.lab.proposals, self.lab.inventory
         self._put_off: set[Need] = set()
         candidates = record.candidates or record.budgets.max_runs
         self.incumbency = Incumbency(
@@ -147,7 +145,7 @@ class Choice:
             return None
         permits = self.approver.permits if self.record.approve == "policy" else None
         session = self.record.session_id
-        proposal = sampled(self.notebook, self.proposals, self.inventory, self.group, session, permits)
+        proposal = sampled(self.lab, self.group, session, permits)
         decision = self.approver.rule(proposal, steps_left) if proposal else None
         if proposal is None or decision is None or decision.state is not ProposalState.APPROVED:
             return None

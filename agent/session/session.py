@@ -12,11 +12,12 @@ report is analysed, an approved proposal is run once.
 import contextlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.analysis.analyst import Analyst
-from agent.analysis.job import Thinker, Thought
+from agent.analysis.job import AnalysisJob, wait_for
 from agent.approval.approver import Approver
 from agent.model.budget import TURNS, Budget, Price, Work
 from agent.session.journal import Journal, Teller, View
@@ -29,11 +30,10 @@ from lab.base.record import now
 from lab.judge.costs import paces
 from lab.judge.stopping import exhausted, reached
 from lab.search.sampling import ARM
-from lab.space.inventory import Inventory
 from lab.space.objective import Group
-from lab.store.notebook import Notebook, active_time
+from lab.store.lab import Lab
+from lab.store.notebook import active_time
 from lab.store.proposal import Proposal, ProposalState
-from lab.store.proposals import Proposals
 from lab.store.records import UNDONE, RunRecord, RunState
 from lab.store.selection import Selection
 from lab.store.session import SessionRecord, Spent
@@ -60,8 +60,7 @@ class Session:
     """A session at work."""
 
     record: SessionRecord
-    notebook: Notebook
-    inventory: Inventory
+    lab: Lab
     runner: Runner
     analyst: Analyst
     view: View
@@ -81,15 +80,16 @@ class Session:
 
     def __post_init__(self) -> None:
         record, self._lock = self.record, threading.Lock()
-        self.proposals, self.sessions = Proposals(self.notebook.workspace), Sessions(self.notebook.workspace)
+        self.notebook, self.proposals, self.inventory = self.lab.notebook, self.lab.proposals, self.lab.inventory
+        self.sessions = Sessions(self.notebook.workspace)
         self.journal = Journal(self._paths, self.view, self.teller)
-        self.approver = self.rules or Approver(record.approve, self.notebook, self.inventory)
-        self.choice = Choice(record, self.notebook, self.proposals, self.inventory, self.approver, self.journal)
+        self.approver = self.rules or Approver(record.approve, self.lab)
+        self.choice = Choice(record, self.lab, self.approver, self.journal)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
-        self.thinker = Thinker(self.analyst, self.budget)
+        self._analyses = ThreadPoolExecutor(1, thread_name_prefix="analysis")  # so that the trainer need not wait
         self._told: set[str] = set()
         """Proposals that a person was asked about."""
-        self._noted: Thought | None = None
+        self._noted: AnalysisJob | None = None
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class Session:
         with self.sessions.sole(self.record.session_id), self._whatever_happens():
             self._save()
             self.journal.event("started")
-            recover(self.notebook, self.proposals, self.analyst, self.group, self.record.session_id)
+            recover(self.lab, self.analyst, self.group, self.record.session_id)
             while (why := self.over()) is None:
                 self.step()
             self.choice.settle()
@@ -116,11 +116,11 @@ class Session:
         if run is None and not self.pause.is_set() and self.enough() is None:
             self.decide()
             run = self.choice.begin(self.steps_left(), self.budget.left())
-        thought = self.think()
+        job = self.think()
         if run is not None:
-            self.train(run, thought)
-        if thought is not None:
-            self.beside(thought)
+            self.train(run, job)
+        if job is not None:
+            self.beside(job)
         elif run is None and self.record.approve == "manual":
             self.wait()
 
@@ -173,7 +173,7 @@ class Session:
         mine = [run for run in ended if run.session == self.record.session_id]
         return next(iter((mine or ended)[-1:]), None)
 
-    def think(self) -> Thought | None:
+    def think(self) -> AnalysisJob | None:
         """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
 
         Runs of the control arm are no business of the model's, which would fall behind by each: the offline researcher
@@ -183,7 +183,9 @@ class Session:
         controls = [run for run in due if run.arm == ARM]
         subject = next((run for run in due if run.arm != ARM), None)
         subject = subject or (self.latest() if self.proposal_wanted() else None)
-        return self.thinker.begin(subject, self.steps_left(), controls) if subject or controls else None
+        if subject is None and not controls:
+            return None
+        return self._analyses.submit(self.analyst.work, subject, controls, self.budget, self.steps_left())
 
     def proposal_wanted(self) -> bool:
         """Nothing is approved or waits for a decision, and another run may be begun."""
@@ -204,7 +206,7 @@ class Session:
             if decision.state is ProposalState.STAGED:
                 self.ask(staged)
 
-    def train(self, run: RunRecord, thought: Thought | None = None) -> None:
+    def train(self, run: RunRecord, job: AnalysisJob | None = None) -> None:
         """Train a queued run to its end, and record what came of it once the analysis beside it is through."""
         runs, most = [mine.run_id for mine in self.mine()], self.record.budgets.max_runs
         of = f"/{most}" if most else ""
@@ -215,13 +217,13 @@ class Session:
         def told(progress: Progress) -> None:
             self.budget.checkpoint(older=SAVED)
             self.view.progress(progress)
-            if thought is not None and thought.done and not thought.failed and not self.stop.is_set():
-                self.note(thought)  # one that failed ends the session, after this training
+            if job is not None and job.done() and job.exception() is None and not self.stop.is_set():
+                self.note(job)  # one that failed ends the session, after this training
 
         def trained() -> None:
             self.budget.works(None)
-            if thought is not None:
-                self.hold(thought)
+            if job is not None:
+                self.hold(job)
 
         attempt = run.attempt
         self.budget.works(self._work(run))
@@ -252,38 +254,38 @@ class Session:
             return "search"
         return "incumbent" if run.replicates_of in (None, self.notebook.incumbent(self.group)) else "confirming"
 
-    def hold(self, thought: Thought) -> None:
+    def hold(self, job: AnalysisJob) -> None:
         """Give an analysis a moment more, since the trainer is free.
 
         Raises:
             Stopped: on request.
         """
         took = next((time.total_seconds() for run in reversed(self.mine()) if (time := active_time(run))), 0.0)
-        thought.wait(None if self.patience is None else max(MOMENT, self.patience * took), self.stop)
+        wait_for(job, None if self.patience is None else max(MOMENT, self.patience * took), self.stop)
         if self.stop.is_set():
             raise Stopped("stopped on request")
 
-    def beside(self, thought: Thought) -> None:
+    def beside(self, job: AnalysisJob) -> None:
         """Until an analysis is through, train what needs nobody's decision; then take note of what it came to."""
-        self.hold(thought)
-        while not thought.done and not self.pause.is_set():
+        self.hold(job)
+        while not job.done() and not self.pause.is_set():
             filler = self.choice.filler(self.steps_left(), self.elapsed()) if self.enough() is None else None
             if filler is None:
                 break
             self.journal.note("the model is still at it; meanwhile something trains that needs no decision")
             self.train(filler)
-        thought.wait(None, self.stop)
-        self.note(thought)
+        wait_for(job, None, self.stop)
+        self.note(job)
 
-    def note(self, thought: Thought) -> None:
+    def note(self, job: AnalysisJob) -> None:
         """Take note, once, of what an analysis came to."""
-        if thought is self._noted:
+        if job is self._noted:
             return
-        outcome, self._noted = thought.outcome(), thought
+        outcome, self._noted = job.result(), job
         if outcome is None:
             return
         staged = outcome.proposal.proposal_id if outcome.proposal else None
-        self.journal.event("analysed", run=thought.subject, staged=staged, fell_back=outcome.fell_back)
+        self.journal.event("analysed", run=outcome.subject, staged=staged, fell_back=outcome.fell_back)
         if outcome.fell_back and self.record.model != "offline":
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         if outcome.proposal:
@@ -369,7 +371,7 @@ class Session:
         finally:
             self.stop.set()  # an analysis under way is given up
             self.runner.close()
-            self.thinker.close()
+            self._analyses.shutdown()  # it ends soon: the session is stopped
             with contextlib.suppress(OSError):
                 self._save()
                 write_digest(self.notebook, self.proposals, self.record)

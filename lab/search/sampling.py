@@ -5,11 +5,9 @@ from lab.judge.predictions import NEIGHBOURHOOD, like_the_parent
 from lab.judge.verdicts import noise_of
 from lab.search.suggest import Permits, suggest
 from lab.space.environments import metrics_of
-from lab.space.inventory import Inventory
 from lab.space.objective import Group
-from lab.store.notebook import Notebook
+from lab.store.lab import Lab
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
-from lab.store.proposals import Proposals
 from lab.store.selection import Selection
 
 ARM = "sampler"
@@ -17,20 +15,11 @@ COUNT = 6
 """Candidates that are looked at for one that nobody has tried."""
 
 
-def sampled(
-    notebook: Notebook,
-    proposals: Proposals,
-    inventory: Inventory,
-    group: Group,
-    session: str,
-    permits: Permits | None = None,
-) -> Proposal | None:
+def sampled(lab: Lab, group: Group, session: str, permits: Permits | None = None) -> Proposal | None:
     """The next proposal of the Optuna sampler, as a change of the incumbent; it is not in the queue yet.
 
     Args:
-        notebook: whose runs feed it.
-        proposals: whose rejected ones it keeps away from.
-        inventory: what is valid here.
+        lab: whose runs feed it, and whose rejected proposals it keeps away from.
         group: that it is for.
         session: that asks.
         permits: what a policy would let pass; None for anything valid.
@@ -38,11 +27,13 @@ def sampled(
     Returns:
         None where there is no incumbent, or it finds nothing that was not tried.
     """
+    notebook = lab.notebook
     parent = notebook.incumbent(group)
     if parent is None:
         return None
-    avoid = proposals.rejected(group)
-    found = [c for c in suggest(notebook, inventory, group, parent, COUNT, avoid, permits=permits) if c.tried is None]
+    avoid = lab.proposals.rejected(group)
+    candidates = suggest(notebook, lab.inventory, group, parent, COUNT, avoid, permits=permits)
+    found = [candidate for candidate in candidates if candidate.tried is None]
     summary, noise = notebook.summary(parent), noise_of(notebook, group)
     metric = group.goal.metric
     if not found or summary is None or metric not in summary.metrics:

@@ -13,8 +13,8 @@ from agent.session.session import Session
 from lab.base.files import read_lines
 from lab.base.record import new_id, now
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
 from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from tests.conftest import ENV
@@ -40,12 +40,11 @@ def make_session(notebook: Notebook, inventory: Inventory) -> Make:
         }  # fmt: skip
         record = record or SessionRecord.model_validate({**fresh, **fields})
         stop = threading.Event()
-        model, queue = model or OfflineResearcher(), Proposals(notebook.workspace)
-        analyst = Analyst(notebook, queue, inventory, model, record.session_id, stop.is_set)
+        analyst = Analyst(Lab(notebook, inventory), model or OfflineResearcher(), record.session_id, stop.is_set)
         parts = {"patience": None, **(parts or {})}
         if "rules" in parts:
             analyst.permits, analyst.rules = parts["rules"].permits, parts["rules"].rules
-        return Session(record, notebook, inventory, runner or FakeRunner(), analyst, LineView(), stop, **parts)
+        return Session(record, Lab(notebook, inventory), runner or FakeRunner(), analyst, LineView(), stop, **parts)
 
     return make
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lab.base.files import append_line, write_model
 from lab.space.inventory import Inventory
 from lab.space.validate import space_of
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -26,7 +27,7 @@ class Bench:
 
     def __init__(self, notebook: Notebook, inventory: Inventory, subject: RunRecord) -> None:
         self.context = ToolContext(
-            notebook, Proposals(notebook.workspace), inventory, subject, None, "scripted",
+            Lab(notebook, inventory), subject, None, "scripted",
             incumbent=notebook.incumbent(subject.group),
         )  # fmt: skip
         self.toolbox = Toolbox(TOOLS, self.context)

@@ -19,8 +19,8 @@ from agent.model.chat import Message, Reply, ToolCall, Usage
 from agent.model.scripted import ScriptedModel
 from lab.space.inventory import Inventory
 from lab.space.validate import check_overrides
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
 from lab.store.records import RunRecord
 from tests.conftest import RunMaker, tree
 from tools.catalog import TOOLS
@@ -110,8 +110,8 @@ met: list[int] = []
 def _play(
     notebook: Notebook, inventory: Inventory, run: RunRecord, watch: Watch, outside: Path, replies: list[Reply]
 ) -> None:
-    proposals, model = Proposals(notebook.workspace), ScriptedModel(replies)
-    context = Analyst(notebook, proposals, inventory, model)._context(run, "hostile", 10**9)
+    model = ScriptedModel(replies)
+    context = Analyst(Lab(notebook, inventory), model)._context(run, "hostile", 10**9)
     opening = opening_of(situation_of(context))
     transcript = Transcript(notebook.paths(run.run_id).transcript, model="hostile", tools=[], opening=opening)
     budget = Budget(allowed=TURNS)

@@ -19,6 +19,7 @@ from lab.base.files import read_lines, read_model
 from lab.base.text import short
 from lab.claims.checking import Checked
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -53,7 +54,7 @@ AnalystMaker = Callable[..., Analyst]
 @pytest.fixture
 def analyst(notebook: Notebook, proposals: Proposals, inventory: Inventory) -> AnalystMaker:
     def make(*steps: Any) -> Analyst:
-        return Analyst(notebook, proposals, inventory, ScriptedModel(steps))
+        return Analyst(Lab(notebook, inventory), ScriptedModel(steps))
 
     return make
 
@@ -134,7 +135,7 @@ def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
     """The control arm draws from the same sampler, and trains beside a slow analysis."""
     run = make_run()
     model = Beaten(lambda changes: make_run(changes, parent=run.run_id), times)
-    outcome = Analyst(notebook, proposals, inventory, model).analyse(run)
+    outcome = Analyst(Lab(notebook, inventory), model).analyse(run)
     assert len(model.begun) == times
     assert outcome.fell_back is None
     assert outcome.proposal is not None
@@ -142,7 +143,7 @@ def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
     report = notebook.paths(run.run_id).report.read_text()
     (key, value), *_ = outcome.proposal.overrides.items()
     assert f"Try {key} = {short(value)}" in report.partition("## Next step")[2]
-    assert replay(notebook, inventory, run.run_id).differences == ()
+    assert replay(Lab(notebook, inventory), run.run_id).differences == ()
 
 
 def test_a_control_run_is_reported_on_whatever_becomes_of_an_idea(
@@ -151,7 +152,7 @@ def test_a_control_run_is_reported_on_whatever_becomes_of_an_idea(
     run = make_run()
     begun = Beaten(lambda changes: make_run(changes, parent=run.run_id), 100)
     monkeypatch.setattr("agent.analysis.analyst.OfflineResearcher", lambda: begun)
-    Analyst(notebook, proposals, inventory, ScriptedModel([])).report_control(run)
+    Analyst(Lab(notebook, inventory), ScriptedModel([])).report_control(run)
     assert len(begun.begun) > 1
     assert "Nothing was staged: this run is of the control arm" in notebook.paths(run.run_id).report.read_text()
 
@@ -282,7 +283,7 @@ class TestOffline:
 
     def analyse(self, notebook: Notebook, proposals: Proposals, inventory: Inventory) -> str:
         run = notebook.runs()[-1]
-        outcome = Analyst(notebook, proposals, inventory, OfflineResearcher()).analyse(run)
+        outcome = Analyst(Lab(notebook, inventory), OfflineResearcher()).analyse(run)
         assert outcome.fell_back is None
         return notebook.paths(run.run_id).report.read_text()
 
@@ -418,14 +419,14 @@ def test_a_conversation_that_does_not_fit_is_shortened(
     notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
 ) -> None:
     model = Narrow([calls(("search_space", {}))] * 3 + [calls(("read_run", {})), DONE])
-    worker = Analyst(notebook, proposals, inventory, model)
+    worker = Analyst(Lab(notebook, inventory), model)
     assert worker.analyse(make_run()).fell_back is None
     answers = [message.content for message in model.seen[-1] if message.role == "tool"]
     assert [text.startswith("… (the rest was left out") for text in answers] == [True, True, True, False]
     assert model.seen[-1][0] == model.seen[0][0]  # what it is told first stays
     model = Narrow([])
     model.room = 100
-    assert "does not fit" in (Analyst(notebook, proposals, inventory, model).analyse(make_run()).fell_back or "")
+    assert "does not fit" in (Analyst(Lab(notebook, inventory), model).analyse(make_run()).fell_back or "")
 
 
 class Watching(ScriptedModel):
@@ -446,7 +447,7 @@ def test_towards_the_end_only_what_ends_it_is_offered(
     steps = [calls(("list_runs", {"limit": 1 + n})) for n in range(20)]
     steps[10] = steps[9]  # the same once more
     model = Watching([*steps, calls(("stage_proposal", PROPOSAL)), *steps])
-    Analyst(notebook, proposals, inventory, model).analyse(make_run())
+    Analyst(Lab(notebook, inventory), model).analyse(make_run())
     offered = [set(schemas) for schemas in model.offered]
     assert len(offered) == 24
     assert ["list_runs" in names for names in offered[:18]] == [n != 11 for n in range(18)]
@@ -461,7 +462,7 @@ def test_towards_the_end_what_was_refused_is_not_offered_again(
     bad = calls(("check_config", {"changes": {"train.gamma": 7}}))
     worse = calls(("stage_proposal", {**PROPOSAL, "changes": {"train.ent_coef": -1}}))
     model = Watching([bad, worse, *[calls(("list_runs", {"limit": n})) for n in range(1, 23)]])
-    Analyst(notebook, proposals, inventory, model).analyse(make_run())
+    Analyst(Lab(notebook, inventory), model).analyse(make_run())
     changes = [schemas["stage_proposal"]["changes"] for schemas in model.offered]
     keys = [set(schema["properties"]) for schema in changes[:21]]
     assert {"train.gamma", "train.ent_coef"} <= keys[0] == keys[17]
@@ -535,7 +536,7 @@ def test_half_a_character_from_a_model_ends_nothing(
     notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
 ) -> None:
     run = make_run()
-    Analyst(notebook, proposals, inventory, ScriptedModel([text("Hm \ud800."), DONE])).analyse(run)
+    Analyst(Lab(notebook, inventory), ScriptedModel([text("Hm \ud800."), DONE])).analyse(run)
     said = [line.get("content") for line in read_lines(notebook.paths(run.run_id).transcript)]
     assert "Hm ?." in said
     assert len(proposals.all()) == 1
@@ -547,7 +548,7 @@ def test_the_sampler_is_asked_once_for_what_a_model_may_choose_from(
     asked: list[ToolContext] = []
     monkeypatch.setattr("agent.analysis.loop.candidates", lambda context: asked.append(context) or candidates(context))
     model = Watching([calls(("list_runs", {"limit": n})) for n in range(1, 25)])
-    Analyst(notebook, proposals, inventory, model).analyse(make_run())
+    Analyst(Lab(notebook, inventory), model).analyse(make_run())
     chosen = [schemas["stage_proposal"]["changes"].get("enum") for schemas in model.offered[-3:]]
     assert chosen[0]
     assert chosen == [chosen[0]] * 3

@@ -15,6 +15,7 @@ from agent.model.offline import OfflineResearcher
 from agent.model.scripted import ScriptedModel
 from lab.base.errors import NotFound
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -32,7 +33,7 @@ def analysed(notebook: Notebook, proposals: Proposals, inventory: Inventory, mak
     def make(*steps: Reply, run: RunRecord | None = None) -> RunRecord:
         model = ScriptedModel(steps) if steps else OfflineResearcher()
         run = run or make_run()
-        Analyst(notebook, proposals, inventory, model).analyse(run, Budget(price=Price(input=3, output=9)))
+        Analyst(Lab(notebook, inventory), model).analyse(run, Budget(price=Price(input=3, output=9)))
         return run
 
     return make
@@ -59,7 +60,7 @@ def test_report_and_proposal_come_out_byte_for_byte(
 ) -> None:
     run = analysed(*STEPS[who])
     make_run({"train.learning_rate": 0.02}, parent=run.run_id)  # what came later changes nothing
-    found = replay(notebook, inventory, run.run_id)
+    found = replay(Lab(notebook, inventory), run.run_id)
     assert found.differences == ()
     assert found.reports == 1
     assert found.proposals == (0 if "ends the search" in who else 1)
@@ -73,7 +74,7 @@ def test_decisions_and_a_second_proposal_change_nothing(
     (first,) = proposals.all()
     proposals.decide(first.proposal_id, ProposalState.REJECTED, "person", "not this")
     analysed(run=run)
-    found = replay(notebook, inventory, run.run_id)
+    found = replay(Lab(notebook, inventory), run.run_id)
     assert found.differences == ()
     assert (found.reports, found.proposals) == (1, 2)
 
@@ -91,16 +92,16 @@ def test_a_changed_prompt_tool_or_template_is_a_difference(
         )
 
     monkeypatch.setattr("agent.analysis.briefing.render", changed)
-    (difference,) = replay(notebook, inventory, run.run_id).differences
+    (difference,) = replay(Lab(notebook, inventory), run.run_id).differences
     assert difference.what == "conversation"
     assert "the better half" in difference.diff
     monkeypatch.setattr("report.run_report.render", changed)
-    differences = replay(notebook, inventory, run.run_id).differences
+    differences = replay(Lab(notebook, inventory), run.run_id).differences
     assert [difference.what for difference in differences] == ["conversation", "report"]
     assert "+## Why" in differences[1].diff
     monkeypatch.undo()
     monkeypatch.setattr("agent.analysis.replay.TOOLS", [])
-    differences = replay(notebook, inventory, run.run_id).differences
+    differences = replay(Lab(notebook, inventory), run.run_id).differences
     assert differences[0].what == "tools"
 
 
@@ -125,12 +126,12 @@ def test_without_a_transcript_there_is_nothing_to_replay(
 ) -> None:
     run = make_run()
     with pytest.raises(NotFound, match="has no analysis to replay"):
-        replay(notebook, inventory, run.run_id)
+        replay(Lab(notebook, inventory), run.run_id)
     notebook.paths(run.run_id).transcript.write_text(
         json.dumps({"kind": "analysis", "model": "m", "tools": []}) + "\n"  # as version 0.3 wrote them
     )
     with pytest.raises(NotFound, match="has no analysis to replay"):
-        replay(notebook, inventory, run.run_id)
+        replay(Lab(notebook, inventory), run.run_id)
 
 
 def test_an_analysis_that_was_killed_is_passed_over(
@@ -140,7 +141,7 @@ def test_an_analysis_that_was_killed_is_passed_over(
     path = notebook.paths(run.run_id).transcript
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:4]) + "".join(lines))
-    assert replay(notebook, inventory, run.run_id).differences == ()
+    assert replay(Lab(notebook, inventory), run.run_id).differences == ()
 
 
 def test_a_proposal_that_was_a_run_before_its_answer_was_written_down(
@@ -155,7 +156,7 @@ def test_a_proposal_that_was_a_run_before_its_answer_was_written_down(
     (answer,) = (line for line in lines if line.get("role") == "tool" and '"created"' in line["content"])
     answer["time"] = (made.created + timedelta(seconds=1)).isoformat()
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert replay(notebook, inventory, run.run_id).differences == ()
+    assert replay(Lab(notebook, inventory), run.run_id).differences == ()
 
 
 def test_what_the_policy_denied_is_denied_again(
@@ -169,7 +170,7 @@ def test_what_the_policy_denied_is_denied_again(
     denied = calls(("stage_proposal", {**PROPOSAL, "changes": {"train.gamma": 0.9}}))
     run = make_run()
     model = ScriptedModel([denied, denied, DONE])
-    Analyst(notebook, proposals, inventory, model, permits=permits, rules=("train.ent_coef",)).analyse(run)
-    found = replay(notebook, inventory, run.run_id)
+    Analyst(Lab(notebook, inventory), model, permits=permits, rules=("train.ent_coef",)).analyse(run)
+    found = replay(Lab(notebook, inventory), run.run_id)
     assert found.differences == ()
     assert (found.reports, found.proposals) == (1, 1)

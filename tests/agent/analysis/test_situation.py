@@ -12,6 +12,7 @@ from agent.model.offline import OfflineResearcher
 from benchmarks.ten_thousand import generate
 from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -61,7 +62,7 @@ def test_it_tells_what_was_predicted_learnt_and_rejected(
     make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
 ) -> None:
     base = make_run()
-    analyst = Analyst(notebook, proposals, inventory, OfflineResearcher())
+    analyst = Analyst(Lab(notebook, inventory), OfflineResearcher())
     first = analyst.analyse(base).proposal
     assert first is not None
     proposals.decide(first.proposal_id, ProposalState.REJECTED, "person", "we know\x1b[31m that")
@@ -90,6 +91,6 @@ def test_it_does_not_grow_with_the_history(tmp_path: Path, inventory: Inventory)
         generate(place, count)
         notebook = Notebook(place)
         run = next(run for run in reversed(notebook.runs()) if run.state is RunState.FINISHED)
-        context = Analyst(notebook, Proposals(place), inventory, OfflineResearcher())._context(run, "scripted", None)
+        context = Analyst(Lab(notebook, inventory), OfflineResearcher())._context(run, "scripted", None)
         lengths[count] = sum(len(message.content) for message in opening_of(situation_of(context)))
     assert lengths[1_000] <= 1.2 * lengths[50]

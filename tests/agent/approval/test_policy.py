@@ -22,6 +22,7 @@ from lab.space.parameters import Parameter, Scale
 from lab.space.task import Variant
 from lab.space.validate import check_overrides, space_of
 from lab.store.creation import create_run
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook, active_time
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.records import RunRecord, RunState
@@ -77,7 +78,7 @@ def ruled(proposed: Callable[..., Proposal], notebook: Notebook, inventory: Inve
     def rule(overrides: dict[str, Any], *allow: dict[str, Any], of: dict[str, Any] | None = None,
              **rules: Any) -> Ruling:  # fmt: skip
         proposal = proposed(overrides, **(of or {}))
-        found = rule_on(proposal, notebook, inventory, PolicySettings.model_validate({"allow": allow, **rules}))
+        found = rule_on(proposal, Lab(notebook, inventory), PolicySettings.model_validate({"allow": allow, **rules}))
         assert all(key in found.rule for key in overrides)
         assert "\n" not in found.rule
         return found
@@ -188,7 +189,7 @@ def test_a_key_set_to_what_it_was_is_no_change(
 ) -> None:
     rules = PolicySettings.model_validate({"allow": [{"keys": ["train.ent_coef"]}], "max_keys": 1})
     proposal = proposed({"train.ent_coef": 0.02, "train.gamma": 0.98, "vec.num_envs": 1})
-    assert rule_on(proposal, notebook, inventory, rules) == (
+    assert rule_on(proposal, Lab(notebook, inventory), rules) == (
         "approved", "policy.allow[1]: train.ent_coef 0.01 → 0.02",
     )  # fmt: skip
     nothing = rule_on(proposed({"train.gamma": 0.98}), notebook, inventory, rules)
@@ -249,8 +250,8 @@ def test_a_child_of_a_warm_start_is_one_unless_it_starts_fresh(
         "warm starts wait for a person (autopilot.resume_mode is continue, as its parent's): train.gamma 0.98 → 0.9",
     )
     fresh = proposed({"autopilot.resume_mode": "fresh", "train.gamma": 0.9}, **of)
-    assert rule_on(fresh, notebook, inventory, rules).outcome == "approved"
-    assert rule_on(fresh, notebook, inventory, PolicySettings()).outcome == "denied"
+    assert rule_on(fresh, Lab(notebook, inventory), rules).outcome == "approved"
+    assert rule_on(fresh, Lab(notebook, inventory), PolicySettings()).outcome == "denied"
 
 
 @pytest.mark.parametrize(("overrides", "said"), [
@@ -324,10 +325,11 @@ def test_a_limit_of_time_denies_while_nothing_was_measured(
     proposal = proposed({"train.gamma": 0.97}, parent=run.run_id, parent_config=config.fingerprint())
     notebook.workspace.run(parent.run_id).dir.rename(notebook.workspace.root / "elsewhere")
     rules = PolicySettings.model_validate({"allow": [FREE], "max_minutes": 1000})
-    found = rule_on(proposal, notebook, inventory, rules)
+    found = rule_on(proposal, Lab(notebook, inventory), rules)
     assert found.outcome == "denied"
     assert found.rule.startswith("policy.max_minutes = 1000, no run has measured yet how fast this trains: train.gamma")
-    assert rule_on(proposal, notebook, inventory, rules.model_copy(update={"max_minutes": None})).outcome == "approved"
+    unlimited = rules.model_copy(update={"max_minutes": None})
+    assert rule_on(proposal, Lab(notebook, inventory), unlimited).outcome == "approved"
 
 
 def test_the_order_of_the_rules(ruled: Rule) -> None:
@@ -458,8 +460,8 @@ def test_what_is_approved_keeps_every_rule(
     arm = data.draw(st.sampled_from(["offline", "person"]))
     proposal = proposed(overrides, predictions=predictions, arm=arm)
     rules = data.draw(RULES)
-    found = rule_on(proposal, notebook, inventory, PolicySettings.model_validate(rules))
-    nothing = rule_on(proposal, notebook, inventory, PolicySettings.model_validate({**rules, "allow": []}))
+    found = rule_on(proposal, Lab(notebook, inventory), PolicySettings.model_validate(rules))
+    nothing = rule_on(proposal, Lab(notebook, inventory), PolicySettings.model_validate({**rules, "allow": []}))
     assert nothing.outcome != "approved"
     changed = {key: value for key, value in overrides.items() if value != base.get(key)}
     assert all(key in found.rule for key in changed)

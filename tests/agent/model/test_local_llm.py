@@ -18,6 +18,7 @@ from lab.base.files import read_lines
 from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
 from lab.space.validate import check_overrides
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -108,7 +109,7 @@ def test_a_session(endpoint: str, workspace: Workspace, cli: Cli, inventory: Inv
         first = next(analyses(notebook.paths(run.run_id).transcript))
         assert first[0]["model"] == MODEL
         assert executed(first), [line.get("content", "")[:200] for line in first]
-        assert replay(notebook, inventory, run.run_id).differences == ()
+        assert replay(Lab(notebook, inventory), run.run_id).differences == ()
     trained = {run.proposal for run in runs if run.arm == MODEL}
     its_own = [p for p in proposals.all() if p.arm == MODEL and p.state is ProposalState.DONE]
     assert trained & {proposal.proposal_id for proposal in its_own}, [

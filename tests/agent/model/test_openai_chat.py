@@ -21,8 +21,8 @@ from agent.model.structured import answer_format, call_in
 from lab.base.errors import InvalidInput
 from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
 from tests.conftest import Cli, RunMaker
 from tools import catalog
 from tools.context import ToolContext
@@ -477,7 +477,7 @@ def test_any_text_is_a_call_or_none(text: str) -> None:
 
 
 def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, notebook: Notebook) -> None:
-    context = ToolContext(notebook, Proposals(notebook.workspace), inventory, make_run(), None, "scripted")
+    context = ToolContext(Lab(notebook, inventory), make_run(), None, "scripted")
     schema = answer_format(Toolbox(catalog.TOOLS, context).schemas)["json_schema"]["schema"]
     text = json.dumps(schema)
     assert "$ref" not in text

@@ -10,6 +10,7 @@ from agent.approval.policy import policy_settings
 from agent.session.scheduler import why_over
 from lab.base.files import read_lines
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -100,7 +101,7 @@ factor = 3
 def ruled(notebook: Notebook, inventory: Inventory) -> dict[str, Any]:
     notebook.workspace.settings.write_text(RULES)
     rules = policy_settings(notebook.workspace, inventory.environment(ENV))
-    return {"rules": Approver("policy", notebook, inventory, rules)}
+    return {"rules": Approver("policy", Lab(notebook, inventory), rules)}
 
 
 def test_only_what_the_rules_allow_is_trained(

@@ -18,6 +18,7 @@ from lab.base.paths import Workspace
 from lab.base.record import now
 from lab.judge.verdicts import record_verdict
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.records import ReplicateResult, RunState
@@ -56,10 +57,8 @@ def test_a_full_disk_ends_it_with_one_line_and_nothing_is_lost(small_disk: Path,
 
     def session(runner: FakeRunner, record: SessionRecord) -> Session:
         stop = threading.Event()
-        analyst = Analyst(
-            notebook, Proposals(workspace), inventory, OfflineResearcher(), record.session_id, stop.is_set
-        )
-        return Session(record, notebook, inventory, runner, analyst, LineView(), stop, patience=None)
+        analyst = Analyst(Lab(notebook, inventory), OfflineResearcher(), record.session_id, stop.is_set)
+        return Session(record, Lab(notebook, inventory), runner, analyst, LineView(), stop, patience=None)
 
     record = SessionRecord.model_validate({
         "session_id": "full", "env_name": ENV, "preset": "quick", "objective": "perf:max", "model": "offline",

@@ -27,6 +27,7 @@ from agent.session.session import Session
 from lab.base.files import read_lines, read_model
 from lab.base.paths import Workspace
 from lab.base.record import now
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.records import ReplicateResult, RunState
@@ -80,9 +81,9 @@ def night(root: str, which: Which, death: "Death | None" = None) -> None:
     record = read_model(path, SessionRecord) if path.exists() else SessionRecord.model_validate(fresh)
     if record.ended is not None:
         return
-    analyst = Analyst(notebook, Proposals(notebook.workspace), inventory, OfflineResearcher(), NAME, stop.is_set)
+    analyst = Analyst(Lab(notebook, inventory), OfflineResearcher(), NAME, stop.is_set)
     runner = Planted() if which == "fake" else ProcessRunner()
-    Session(record, notebook, inventory, runner, analyst, SilentView(), stop, patience=None).run()
+    Session(record, Lab(notebook, inventory), runner, analyst, SilentView(), stop, patience=None).run()
 
 
 @dataclass(frozen=True)

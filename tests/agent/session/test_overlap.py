@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from agent.analysis.job import Thought
+from agent.analysis.job import AnalysisJob, wait_for
 from agent.analysis.replay import replay
 from agent.model.chat import Message, Reply
 from agent.model.offline import OfflineResearcher
 from lab.base.errors import AutopilotError
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
@@ -138,7 +139,7 @@ def test_beside_a_slow_model_replicates_of_the_incumbent_train_and_then_the_cont
         assert proposal.predictions
         report = notebook.paths(run.run_id).report.read_text()
         assert "Nothing was staged: this run is of the control arm" in report
-        assert replay(notebook, inventory, run.run_id).differences == ()
+        assert replay(Lab(notebook, inventory), run.run_id).differences == ()
     assert len({notebook.config(run.run_id).fingerprint() for run in controls}) == 3
     digest = notebook.workspace.session(record.session_id).digest.read_text()
     assert "the trainer was busy" in digest
@@ -215,7 +216,7 @@ def test_an_analysis_that_breaks_costs_no_training(
     make_session: Make, notebook: Notebook, error: Exception, raised: type[Exception], said: str
 ) -> None:
     """The run beside it is trained and recorded, then the session says what broke; the next one goes on from there."""
-    thoughts: list[Thought] = []
+    jobs: list[AnalysisJob] = []
 
     def before(number: int) -> None:
         if number == 3:  # of the first proposal's run; the second one's trains meanwhile
@@ -223,12 +224,12 @@ def test_an_analysis_that_breaks_costs_no_training(
 
     def begins(plan: Plan) -> None:
         if len(notebook.runs()) == 3:
-            assert thoughts[-1].wait(LONG, threading.Event())
-            assert thoughts[-1].failed
+            assert wait_for(jobs[-1], LONG, threading.Event())
+            assert jobs[-1].exception() is not None
 
     session = make_session(Telling(begins), model=Thinking(before), budgets=Budgets(max_runs=3))
-    begin = session.thinker.begin
-    session.thinker.begin = lambda *of: thoughts.append(begin(*of)) or thoughts[-1]  # type: ignore[method-assign]
+    think = session.think
+    session.think = lambda: jobs.append(job) or job if (job := think()) else None  # type: ignore[method-assign,func-returns-value]
     with pytest.raises(raised, match=said):
         session.run()
     assert [(run.state, run.attempt) for run in notebook.runs()] == [(RunState.FINISHED, 1)] * 3

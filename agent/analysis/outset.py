@@ -1,0 +1,78 @@
+"""What holds when an analysis begins: worked out from the record, or read from the transcript of an earlier one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab.base.record import Record
+from lab.judge.stopping import FAILURES, PLATEAU, failures, plateau
+from lab.judge.verdicts import noise_of
+from lab.search.suggest import Permits
+from lab.store.lab import Lab
+from lab.store.records import RunRecord
+from tools.context import ToolContext
+
+
+class Outset(Record):
+    """The part of a tool context that changes with each run of the group; `ToolContext` says what each field is."""
+
+    session: str | None
+    arm: str
+    steps_left: int | None
+    incumbent: str | None
+    noise: tuple[float, int] | None
+    report_wanted: bool = True
+    failures: int = 0
+    plateau: int = 0
+    rules: tuple[str, ...] = ()
+
+    @classmethod
+    def now(
+        cls, lab: Lab, run: RunRecord, session: str | None, arm: str, steps_left: int | None, rules: tuple[str, ...]
+    ) -> "Outset":
+        """What holds now.
+
+        Args:
+            lab: where the run is.
+            run: to be analysed.
+            session: that has it analysed.
+            arm: who analyses.
+            steps_left: agent steps that the session's time leaves; None without a limit.
+            rules: of the session's policy, in words.
+        """
+        notebook = lab.notebook
+        runs = notebook.runs(run.group, session=session) if session else []
+        own = [one for one in runs if one.state.ended and one.replicates_of is None]
+        failed, flat = failures(own), plateau(notebook, own)
+        return cls(
+            session=session,
+            arm=arm,
+            steps_left=steps_left,
+            incumbent=notebook.incumbent(run.group),
+            noise=noise_of(notebook, run.group),
+            report_wanted=not notebook.workspace.run(run.run_id).report.exists(),
+            failures=failed if failed >= FAILURES else 0,
+            plateau=flat if flat >= PLATEAU else 0,
+            rules=rules,
+        )
+
+    @classmethod
+    def recorded(cls, head: Mapping[str, Any]) -> "Outset":
+        """What held when a transcript was begun.
+
+        Args:
+            head: the transcript's first line.
+        """
+        known = {key: value for key, value in head["situation"].items() if key in cls.model_fields}
+        about = {"session": head["session"], "arm": head["model"], "steps_left": head["steps_left"]}
+        return cls.model_validate({**known, **about})
+
+    def context(self, lab: Lab, run: RunRecord, permits: Permits | None) -> ToolContext:
+        """What the tools of the analysis share.
+
+        Args:
+            lab: where the run is.
+            run: to be analysed.
+            permits: what the session's policy denies.
+        """
+        fields = {name: getattr(self, name) for name in Outset.model_fields}
+        return ToolContext(lab, run, permits=permits, **fields)
