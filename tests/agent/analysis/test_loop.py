@@ -546,7 +546,9 @@ def test_the_sampler_is_asked_once_for_what_a_model_may_choose_from(
     notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[ToolContext] = []
-    monkeypatch.setattr("agent.analysis.loop.candidates", lambda context: asked.append(context) or candidates(context))
+    monkeypatch.setattr(
+        "agent.analysis.coaching.candidates", lambda context: asked.append(context) or candidates(context)
+    )
     model = Watching([calls(("list_runs", {"limit": n})) for n in range(1, 25)])
     Analyst(Lab(notebook, inventory), model).analyse(make_run())
     chosen = [schemas["stage_proposal"]["changes"].get("enum") for schemas in model.offered[-3:]]
