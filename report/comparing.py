@@ -42,6 +42,7 @@ def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> di
         "changed": {key: list(values) for key, values in changed.items()},
         "means": {
             name: {"run": rounded(new.metrics[name].mean), "against": rounded(old.metrics[name].mean)}
-            for name in shared if new and old
+            for name in shared
+            if new and old
         },
-    }  # fmt: skip
+    }

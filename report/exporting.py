@@ -100,8 +100,12 @@ def export_run(notebook: Notebook, run_id: str, to: Path | None = None, seed: in
     result = _replicate(run, results, seed)
     weights = notebook.paths(run_id).seed(result.seed).weights("latest")
     if not weights.is_file():
-        raise refused("seed", result.seed, f"has no weights any more: {weights} is not there",
-                      "another replicate or run, or 'autopilot train' with the command in its report")  # fmt: skip
+        raise refused(
+            "seed",
+            result.seed,
+            f"has no weights any more: {weights} is not there",
+            "another replicate or run, or 'autopilot train' with the command in its report",
+        )
     folder = _target(notebook.workspace, run_id, to)
     found = _try_out(config, result, weights)
     if found.problem is not None:
@@ -189,22 +193,41 @@ def _try_out(config: Config, result: ReplicateResult, weights: Path) -> Handover
 
 
 def _export(
-    run: RunRecord, config: Config, results: Sequence[ReplicateResult], result: ReplicateResult, found: Handover,
-    content: bytes, *, asked: bool,
-) -> Export:  # fmt: skip
+    run: RunRecord,
+    config: Config,
+    results: Sequence[ReplicateResult],
+    result: ReplicateResult,
+    found: Handover,
+    content: bytes,
+    *,
+    asked: bool,
+) -> Export:
     metric = run.goal.metric
     greedy = next((one for one in result.evaluations if one.actions == "greedy"), None)
     scores = {one.seed: one.metrics[metric] for one in results}
     words = ["puffer", "eval", run.env_name, "--load-model-path=weights.pt", *found.flags]
     return Export(
-        created=now(), run_id=run.run_id, seed=result.seed, chosen="asked for" if asked else "best",
-        env_name=run.env_name, objective=run.objective, score=result.metrics[metric],
+        created=now(),
+        run_id=run.run_id,
+        seed=result.seed,
+        chosen="asked for" if asked else "best",
+        env_name=run.env_name,
+        objective=run.objective,
+        score=result.metrics[metric],
         greedy=map_metrics(greedy.raw, run.env_name).get(metric) if greedy else None,
-        mean=sum(scores.values()) / len(scores), scores=scores, task=run.task, evaluations=result.evaluations,
-        steps=result.metrics.get("agent_steps", 0.0), device=result.device, weights=found.weights,
-        weights_file=hashlib.sha256(content).hexdigest(), versions=run.versions,
-        command=None if found.unsayable else shlex.join(words), unsayable=found.unsayable, notes=_notes(run, config),
-    )  # fmt: skip
+        mean=sum(scores.values()) / len(scores),
+        scores=scores,
+        task=run.task,
+        evaluations=result.evaluations,
+        steps=result.metrics.get("agent_steps", 0.0),
+        device=result.device,
+        weights=found.weights,
+        weights_file=hashlib.sha256(content).hexdigest(),
+        versions=run.versions,
+        command=None if found.unsayable else shlex.join(words),
+        unsayable=found.unsayable,
+        notes=_notes(run, config),
+    )
 
 
 def _notes(run: RunRecord, config: Config) -> tuple[str, ...]:

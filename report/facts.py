@@ -207,8 +207,9 @@ def warm_start(run: RunRecord, results: Iterable[ReplicateResult]) -> dict[str, 
     """
     if run.resume is None:
         return None
-    steps = [(r.metrics["cumulative_steps"], r.metrics["agent_steps"]) for r in results
-             if "cumulative_steps" in r.metrics]  # fmt: skip
+    steps = [
+        (r.metrics["cumulative_steps"], r.metrics["agent_steps"]) for r in results if "cumulative_steps" in r.metrics
+    ]
     total, own = (round(statistics.fmean(counts)) for counts in zip(*steps, strict=True)) if steps else (None, None)
     if not all(cumulative > trained for cumulative, trained in steps):
         total = None

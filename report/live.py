@@ -224,8 +224,14 @@ class MeasurementTable:
         from rich.table import Table
 
         self._table = Table(box=None, pad_edge=False)
-        for column, justify in (("topology", "left"), ("threads", "right"), ("at once", "right"), ("batch", "right"),
-                                ("SPS in all", "right"), ("against the ini", "right")):  # fmt: skip
+        for column, justify in (
+            ("topology", "left"),
+            ("threads", "right"),
+            ("at once", "right"),
+            ("batch", "right"),
+            ("SPS in all", "right"),
+            ("against the ini", "right"),
+        ):
             self._table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's own words
         self._console = Console(quiet=silent, width=None if sys.stdout.isatty() else 140)
         self._live = Live(self._table, console=self._console, auto_refresh=False)
@@ -264,8 +270,10 @@ def print_preset(workspace: Workspace, found: StoredPreset) -> None:
     from rich.console import Console
 
     console = Console()
-    lines = [f"fastest: {topology(found.best)}, {found.best.threads} thread(s), {found.best.at_once} at once:"
-             f" {found.best.sps:,.0f} steps per second in all"]  # fmt: skip
+    lines = [
+        f"fastest: {topology(found.best)}, {found.best.threads} thread(s), {found.best.at_once} at once:"
+        f" {found.best.sps:,.0f} steps per second in all"
+    ]
     if found.ini:
         lines[0] += f", {found.best.sps / found.ini.sps:.1f} times PufferLib's ini ({found.ini.sps:,.0f})"
     if found.verdict:

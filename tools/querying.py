@@ -24,20 +24,31 @@ REPLICATES = 400
 ROWS = 100
 SECONDS = 10
 COLUMNS = {
-    "run": "VARCHAR", "created": "DOUBLE", "state": "VARCHAR", "arm": "VARCHAR", "parent": "VARCHAR",
-    "replicates_of": "VARCHAR", "score": "DOUBLE", "low": "DOUBLE", "high": "DOUBLE", "n": "INTEGER",
+    "run": "VARCHAR",
+    "created": "DOUBLE",
+    "state": "VARCHAR",
+    "arm": "VARCHAR",
+    "parent": "VARCHAR",
+    "replicates_of": "VARCHAR",
+    "score": "DOUBLE",
+    "low": "DOUBLE",
+    "high": "DOUBLE",
+    "n": "INTEGER",
     "verdict": "VARCHAR",
-}  # fmt: skip
+}
 
 
 def query_metrics(
     ctx: ToolContext,
     sql: Annotated[
         str,
-        Field(min_length=8, max_length=4000, description="One SELECT, such as SELECT run, max(\"environment/perf\")"
-              " FROM metrics GROUP BY run."),
+        Field(
+            min_length=8,
+            max_length=4000,
+            description='One SELECT, such as SELECT run, max("environment/perf") FROM metrics GROUP BY run.',
+        ),
     ],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """SQL (DuckDB) over this group's runs, read-only: tables metrics, runs, params.
 
     metrics(run, seed, agent_steps, one column for each logged name, quoted as in "losses/entropy"); runs(run, created,
@@ -45,17 +56,13 @@ def query_metrics(
     back: aggregate.
     """
     rows = ctx.notebook.index.rows(Selection(ctx.group), order="newest", limit=RUNS)
-    runs = [
-        {"run": row.run_id, "created": row.created, "state": row.state, "arm": row.arm, "parent": row.parent,
-         "replicates_of": row.replicates_of, "score": row.score, "low": row.low, "high": row.high, "n": row.n,
-         "verdict": row.verdict}
-        for row in rows
-    ]  # fmt: skip
+    runs = [{name: getattr(row, "run_id" if name == "run" else name) for name in COLUMNS} for row in rows]
     params = [
         {"run": run, "key": key, "value": str(value)}
         for run, config in Questions(ctx.notebook.index).configs(ctx.group, RUNS).items()
-        for key, value in config.flat().items() if value is not None
-    ]  # fmt: skip
+        for key, value in config.flat().items()
+        if value is not None
+    ]
     query = Query(
         sql=sql,
         files=_files(ctx),
@@ -95,9 +102,14 @@ def _ask(query: Query) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "tools.sandbox"],
-            input=query.model_dump_json(), capture_output=True, text=True, timeout=2 * SECONDS, cwd=root, check=False,
+            input=query.model_dump_json(),
+            capture_output=True,
+            text=True,
+            timeout=2 * SECONDS,
+            cwd=root,
+            check=False,
             env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(root), "HOME": "/nonexistent"},
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         raise ToolError(f"the query took longer than {2 * SECONDS} s and was ended: aggregate less at once") from None
     if done.returncode != 0:
@@ -137,15 +149,20 @@ def lessons_learnt(
     return {
         "lessons": [
             {
-                "key": lesson.key, "moved": lesson.direction, "meaning": lesson.meaning,
-                "effect": rounded(lesson.effect), "low": rounded(lesson.low), "high": rounded(lesson.high),
-                "runs_for": lesson.agreeing[:LISTED], "runs_against": lesson.opposed[:LISTED],
+                "key": lesson.key,
+                "moved": lesson.direction,
+                "meaning": lesson.meaning,
+                "effect": rounded(lesson.effect),
+                "low": rounded(lesson.low),
+                "high": rounded(lesson.high),
+                "runs_for": lesson.agreeing[:LISTED],
+                "runs_against": lesson.opposed[:LISTED],
                 "runs_in_all": len(lesson.agreeing) + len(lesson.opposed),
             }
             for lesson in found[:count]
         ],
         "left_out": max(0, len(found) - count),
-    }  # fmt: skip
+    }
 
 
 def search_so_far(
@@ -155,10 +172,17 @@ def search_so_far(
     questions = Questions(ctx.notebook.index)
     trend = questions.trend(ctx.group, 20)
     return {
-        "best": [{"run": row.run_id, "score": rounded(row.score), "n": row.n, "verdict": row.verdict}
-                 for row in questions.best(ctx.group, count)],
-        "best_so_far": [{"run": best.run_id, "score": rounded(best.score)}
-                        for best in questions.best_so_far(ctx.group)[-count:]],
-        "trend": {"over_runs": len(trend.rows), "slope_per_run": rounded(trend.slope),
-                  "low": rounded(trend.low), "high": rounded(trend.high)},
-    }  # fmt: skip
+        "best": [
+            {"run": row.run_id, "score": rounded(row.score), "n": row.n, "verdict": row.verdict}
+            for row in questions.best(ctx.group, count)
+        ],
+        "best_so_far": [
+            {"run": best.run_id, "score": rounded(best.score)} for best in questions.best_so_far(ctx.group)[-count:]
+        ],
+        "trend": {
+            "over_runs": len(trend.rows),
+            "slope_per_run": rounded(trend.slope),
+            "low": rounded(trend.low),
+            "high": rounded(trend.high),
+        },
+    }

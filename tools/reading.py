@@ -35,9 +35,12 @@ RunName = Annotated[str, Field(max_length=80, description="A run id, or 'current
 def summary_of(metric: MetricSummary) -> dict[str, Any]:
     """A metric as the tools show it."""
     shown: dict[str, Any] = {
-        "mean": rounded(metric.mean), "low": rounded(metric.low), "high": rounded(metric.high), "n": metric.n,
+        "mean": rounded(metric.mean),
+        "low": rounded(metric.low),
+        "high": rounded(metric.high),
+        "n": metric.n,
         "values": [rounded(value) for value in metric.values],
-    }  # fmt: skip
+    }
     return {**shown, "flag": metric.flag} if metric.flag else shown
 
 
@@ -268,8 +271,15 @@ def search_space(ctx: ToolContext) -> dict[str, Any]:
     config = ctx.notebook.config(ctx.subject.run_id)
     return {
         "keys": [
-            {"key": key, "type": parameter.kind.__name__, "range": parameter.range, "scale": parameter.scale,
-             "current": config.get(key), "doc": parameter.doc}
-            for key, parameter in space_of(environment).items() if parameter.proposable
+            {
+                "key": key,
+                "type": parameter.kind.__name__,
+                "range": parameter.range,
+                "scale": parameter.scale,
+                "current": config.get(key),
+                "doc": parameter.doc,
+            }
+            for key, parameter in space_of(environment).items()
+            if parameter.proposable
         ]
-    }  # fmt: skip
+    }

@@ -79,9 +79,11 @@ def metrics_table(files: list[tuple[str, int, str]]) -> str:
     if parquet:
         parts.append(f"FROM read_parquet([{_texts(parquet)}], union_by_name = true, filename = true)")
     if lines:
-        parts.append(f"FROM read_json([{_texts(lines)}], format = 'newline_delimited', ignore_errors = true,"
-                     " union_by_name = true, filename = true, sample_size = -1,"
-                     " map_inference_threshold = -1)")  # fmt: skip
+        parts.append(
+            f"FROM read_json([{_texts(lines)}], format = 'newline_delimited', ignore_errors = true,"
+            " union_by_name = true, filename = true, sample_size = -1,"
+            " map_inference_threshold = -1)"
+        )
     if not parts:
         return "CREATE TABLE metrics AS SELECT '' AS run, 0 AS seed, 0 AS agent_steps LIMIT 0"
     known = ", ".join(f"({_text(path)}, {_text(run)}, {seed})" for run, seed, path in files)

@@ -60,11 +60,22 @@ class Approver:
         metric = run.goal.metric
         outlook = Prediction(metric=metric, direction="same", low=0, high=0, coverage=0.5)
         proposal = Proposal(
-            proposal_id="none-yet", created=now(), env_name=run.env_name, preset=run.preset, objective=run.objective,
-            task=run.task.key, parent=parent, parent_config=config.fingerprint(), analysed=parent, session=None,
-            arm="nobody", overrides=dict(changes), theory="", predictions=(outlook,),
+            proposal_id="none-yet",
+            created=now(),
+            env_name=run.env_name,
+            preset=run.preset,
+            objective=run.objective,
+            task=run.task.key,
+            parent=parent,
+            parent_config=config.fingerprint(),
+            analysed=parent,
+            session=None,
+            arm="nobody",
+            overrides=dict(changes),
+            theory="",
+            predictions=(outlook,),
             decisions=(Decision(time=now(), state=S.STAGED, who="nobody"),),
-        )  # fmt: skip
+        )
         outcome, why = rule_on(proposal, self.lab, self.settings or PolicySettings())
         return why if outcome == "denied" else None
 

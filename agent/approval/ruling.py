@@ -51,8 +51,13 @@ def rule_on(proposal: Proposal, lab: Lab, settings: PolicySettings) -> Ruling:
     changed = {key: (base.get(key), new) for key, new in proposal.overrides.items() if base.get(key) != new}
     case = _Case(proposal, lab.notebook, lab.inventory, settings, base, changed)
     rules: tuple[Callable[[_Case], Ruling | None], ...] = (
-        _topology, _warm_start, _unfit, _unpredicted, _too_many, _too_long,
-    )  # fmt: skip
+        _topology,
+        _warm_start,
+        _unfit,
+        _unpredicted,
+        _too_many,
+        _too_long,
+    )
     return next((ruling for rule in rules if (ruling := rule(case)) is not None), None) or _entries(case)
 
 

@@ -146,10 +146,18 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, options: 
     check_config(config, inventory)
     with _ready(workspace, inventory, config, options) as runner:
         made = create_run(
-        notebook,
-            config, {}, preset=run.preset, objective=run.objective, arm="control", run_id=run_id, task=run.task,
-            parent=run.resume.run_id, variants=notebook.run(run.resume.run_id).variants, resume=run.resume,
-        )  # fmt: skip
+            notebook,
+            config,
+            {},
+            preset=run.preset,
+            objective=run.objective,
+            arm="control",
+            run_id=run_id,
+            task=run.task,
+            parent=run.resume.run_id,
+            variants=notebook.run(run.resume.run_id).variants,
+            resume=run.resume,
+        )
         return _trained(workspace, inventory, made, options, runner)
 
 

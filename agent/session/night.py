@@ -134,9 +134,12 @@ class Night:
         command = [sys.executable, "-P", "-m", "cli.main", "--workspace", str(self.workspace.root), "resume"]
         with paths.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own module
-                [*command, self.record.session_id], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*command, self.record.session_id],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         while (running := sessions.running()) is None or running.session != self.record.session_id:
             if process.poll() is not None:
                 said = paths.log.read_text(errors="replace").strip().splitlines()[-1:]
@@ -159,18 +162,32 @@ class Night:
         with Stopping(self.stopping, self.pausing):
             permits = self.approver.permits if record.approve == "policy" else None
             analyst = Analyst(
-                self.lab, self.model, record.session_id,
-                self.stopping.is_set, permits, self.approver.rules,
-            )  # fmt: skip
+                self.lab,
+                self.model,
+                record.session_id,
+                self.stopping.is_set,
+                permits,
+                self.approver.rules,
+            )
             self.runner.warm(device=self.inventory.devices[0])
             events = self.workspace.session(record.session_id).events
             notifier = notifier_of(self.workspace, record.session_id, lambda text: _untold(events, text))
             # The offline researcher takes seconds, and is worth waiting for: it proposes what the sampler would.
             patience = None if record.model == "offline" else PATIENCE
             self.session = Session(
-                record, self.lab, self.runner, analyst, view, self.stopping, self.price,
-                self.asked.turns, self.approver, notifier, self.pausing, patience,
-            )  # fmt: skip
+                record,
+                self.lab,
+                self.runner,
+                analyst,
+                view,
+                self.stopping,
+                self.price,
+                self.asked.turns,
+                self.approver,
+                notifier,
+                self.pausing,
+                patience,
+            )
             view.note(f"session {record.session_id} begins" if not self.session.mine() else _going_on(self.session))
             try:
                 record = self.session.run()

@@ -51,9 +51,14 @@ class Choice:
         self._put_off: set[Need] = set()
         candidates = record.candidates or record.budgets.max_runs
         self.incumbency = Incumbency(
-            self.notebook, self.group, record.session_id, candidates, record.min_effect, record.confirm,
+            self.notebook,
+            self.group,
+            record.session_id,
+            candidates,
+            record.min_effect,
+            record.confirm,
             short=record.confirm is None,
-        )  # fmt: skip
+        )
 
     @property
     def group(self) -> Group:

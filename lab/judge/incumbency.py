@@ -100,12 +100,22 @@ class Incumbency:
             rule = f"is open: 'autopilot confirm {current.candidate}' ends it first"
             raise InvalidInput(f"the confirmation of {current.candidate} {rule}")
         metric = self.group.goal.metric
-        return self._record(Confirmation(
-            time=now(), candidate=run.run_id, incumbent=incumbent, session=self.session, outcome="opened",
-            why=f"{GROUP * len(SPENDING)} fresh seeds a side at most", level=self._level(run),
-            min_effect=self.matters(), group=GROUP, looks=len(SPENDING), metric=metric,
-            then=None if self.then == run.preset else self.then,
-        ))  # fmt: skip
+        return self._record(
+            Confirmation(
+                time=now(),
+                candidate=run.run_id,
+                incumbent=incumbent,
+                session=self.session,
+                outcome="opened",
+                why=f"{GROUP * len(SPENDING)} fresh seeds a side at most",
+                level=self._level(run),
+                min_effect=self.matters(),
+                group=GROUP,
+                looks=len(SPENDING),
+                metric=metric,
+                then=None if self.then == run.preset else self.then,
+            )
+        )
 
     def drop(self, why: str) -> Confirmation | None:
         """End the confirmation under way, since what it needs can't be trained."""
@@ -118,10 +128,18 @@ class Incumbency:
         if passed is None:
             return None
         changes = {
-            "time": now(), "outcome": "opened", "why": f"{GROUP * len(SPENDING)} fresh seeds a side at most",
-            "preset": passed.then, "then": None, "level": THEN_LEVEL, "seeds": 0, "effect": None, "low": None,
-            "high": None, "runs": (),
-        }  # fmt: skip
+            "time": now(),
+            "outcome": "opened",
+            "why": f"{GROUP * len(SPENDING)} fresh seeds a side at most",
+            "preset": passed.then,
+            "then": None,
+            "level": THEN_LEVEL,
+            "seeds": 0,
+            "effect": None,
+            "low": None,
+            "high": None,
+            "runs": (),
+        }
         return self._record(Confirmation.model_validate({**passed.model_dump(), **changes}))
 
     def settle(self) -> Confirmation | None:
@@ -280,9 +298,12 @@ def fresh_config(notebook: Notebook, need: Need, inventory: Inventory | None = N
 
 
 def repeat(
-    notebook: Notebook, need: Need, session: str | None = None, inventory: Inventory | None = None,
+    notebook: Notebook,
+    need: Need,
+    session: str | None = None,
+    inventory: Inventory | None = None,
     proposal: str | None = None,
-) -> RunRecord:  # fmt: skip
+) -> RunRecord:
     """Queue fresh seeds of a run.
 
     Args:
@@ -298,8 +319,17 @@ def repeat(
     original = notebook.run(need.run)
     return create_run(
         notebook,
-        fresh_config(notebook, need, inventory), notebook.overrides(need.run), preset=need.preset or original.preset,
-        objective=original.objective, arm=original.arm, parent=original.parent, session=session,
-        replicates=need.seeds, replicates_of=need.run, proposal=proposal, task=original.task,
-        variants=original.variants, resume=original.resume,
-    )  # fmt: skip
+        fresh_config(notebook, need, inventory),
+        notebook.overrides(need.run),
+        preset=need.preset or original.preset,
+        objective=original.objective,
+        arm=original.arm,
+        parent=original.parent,
+        session=session,
+        replicates=need.seeds,
+        replicates_of=need.run,
+        proposal=proposal,
+        task=original.task,
+        variants=original.variants,
+        resume=original.resume,
+    )

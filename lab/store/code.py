@@ -39,8 +39,12 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments
             ["git", *safe, *arguments],  # noqa: S607 - the user's git
-            cwd=folder, capture_output=True, check=False, timeout=SECONDS, env=environment,
-        )  # fmt: skip
+            cwd=folder,
+            capture_output=True,
+            check=False,
+            timeout=SECONDS,
+            env=environment,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None

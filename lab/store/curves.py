@@ -107,9 +107,12 @@ def compact(paths: SeedPaths) -> None:
         with _database().cursor() as connection:
             # All lines decide which columns there are, and many columns are no map.
             source = connection.read_json(
-                escape(str(paths.metrics_live)), format="newline_delimited", ignore_errors=True, sample_size=-1,
+                escape(str(paths.metrics_live)),
+                format="newline_delimited",
+                ignore_errors=True,
+                sample_size=-1,
                 map_inference_threshold=-1,
-            )  # fmt: skip
+            )
             source.write_parquet(str(temporary), compression="zstd")
         temporary.replace(paths.metrics)
     paths.metrics_live.unlink()

@@ -62,10 +62,14 @@ class Row(NamedTuple):
     """As it stands: `better` once fresh seeds have confirmed it, else what the run got when it ended."""
 
 
-STANDS = ("CASE WHEN EXISTS (SELECT 1 FROM confirmations WHERE candidate = runs.run_id AND outcome = 'confirmed')"
-          " THEN 'better' ELSE verdicts.verdict END")  # fmt: skip
-COLUMNS = ("runs.run_id, state, env_name, preset, objective, arm, parent, session, replicates_of, legacy, created,"
-           f" finished, score, low, high, n, score_values, {STANDS}")  # fmt: skip
+STANDS = (
+    "CASE WHEN EXISTS (SELECT 1 FROM confirmations WHERE candidate = runs.run_id AND outcome = 'confirmed')"
+    " THEN 'better' ELSE verdicts.verdict END"
+)
+COLUMNS = (
+    "runs.run_id, state, env_name, preset, objective, arm, parent, session, replicates_of, legacy, created,"
+    f" finished, score, low, high, n, score_values, {STANDS}"
+)
 FROM = "runs LEFT JOIN verdicts ON verdicts.run_id = runs.run_id"
 
 
@@ -264,8 +268,8 @@ class Index:
         for name, signature in base.execute("SELECT run_id, signature FROM runs WHERE settled = 0").fetchall():
             if name not in gone and signed(f"{self.workspace.runs}/{name}") != signature:
                 changed.append(read(self.workspace.run(name)))
-        added = [tail for tail in (Tail(self.workspace.verdicts, known), Tail(self.workspace.confirmations, known))
-                 if tail.grew]  # fmt: skip
+        tails = (Tail(self.workspace.verdicts, known), Tail(self.workspace.confirmations, known))
+        added = [tail for tail in tails if tail.grew]
         if not (changed or gone or added or (stamp is not None and known.get("stamp") != stamp)):
             return
         with writing(base):
@@ -281,8 +285,8 @@ class Index:
         """Read again what somebody else changed behind our back; whether there was anything."""
         marks = ",".join("?" * len(names))
         query = f"SELECT run_id, signature FROM runs WHERE run_id IN ({marks})"  # noqa: S608 - marks only
-        pairs = base.execute(query, names).fetchall() if len(names) < 30_000 else base.execute(
-            "SELECT run_id, signature FROM runs").fetchall()  # fmt: skip
+        few = len(names) < 30_000  # SQLite takes so many values
+        pairs = base.execute(*((query, names) if few else ("SELECT run_id, signature FROM runs",))).fetchall()
         folder = str(self.workspace.runs)
         changed = [name for name, signature in pairs if signed(f"{folder}/{name}") != signature]
         if changed:

@@ -28,8 +28,16 @@ from lab.space.parameters import PARAMETERS, space_for
 from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary
 from lab.store.summary import oddity
 
-FILES = ("config.json", "override.json", "config_diff.json", "run.json", "summary.json", "trainer_summary.json",
-         "notes.txt", "model_path.txt")  # fmt: skip
+FILES = (
+    "config.json",
+    "override.json",
+    "config_diff.json",
+    "run.json",
+    "summary.json",
+    "trainer_summary.json",
+    "notes.txt",
+    "model_path.txt",
+)
 LARGEST = 5_000_000
 """Bytes of one of them; a larger one is left where it is, and said."""
 FLAGS = 100
@@ -132,19 +140,33 @@ def _run(place: Path, beside: set[str], objective: str | None) -> Found:
         flags.append(f"its parent {plain(str(parent), 100)} was not imported")
         parent = None
     record = RunRecord(
-        run_id=place.name, state=RunState.FINISHED if scored else RunState.FAILED, env_name=config.env_name,
-        preset=PRESET, objective=str(goal), arm=PRESET, parent=parent, legacy=True,
-        seeds=(_seed(config),), created=at, finished=at,
+        run_id=place.name,
+        state=RunState.FINISHED if scored else RunState.FAILED,
+        env_name=config.env_name,
+        preset=PRESET,
+        objective=str(goal),
+        arm=PRESET,
+        parent=parent,
+        legacy=True,
+        seeds=(_seed(config),),
+        created=at,
+        finished=at,
         reason=None if scored else f"imported without a {goal.metric!r}",
         flags=(*flags[:FLAGS], *([f"{len(flags) - FLAGS} more"] if len(flags) > FLAGS else [])),
-    )  # fmt: skip
-    summary = TrainerSummary(timestamp=at, run_id=place.name, train=config.train, env=config.env, vec=config.vec,
-                             metrics=metrics) if scored else None  # fmt: skip
+    )
+    sections = {"train": config.train, "env": config.env, "vec": config.vec}
+    summary = TrainerSummary(timestamp=at, run_id=place.name, metrics=metrics, **sections) if scored else None
     report = texts.get("notes.txt")
     return Found(
-        place, record, config, parsed.get("override.json", {}), parsed.get("config_diff.json", {}), summary,
-        None if report is None else plain(report, 200_000), tuple(texts),
-    )  # fmt: skip
+        place,
+        record,
+        config,
+        parsed.get("override.json", {}),
+        parsed.get("config_diff.json", {}),
+        summary,
+        None if report is None else plain(report, 200_000),
+        tuple(texts),
+    )
 
 
 def _text(path: Path, flags: list[str]) -> str | None:
@@ -194,8 +216,8 @@ def _config(found: Mapping[str, Any], about: Mapping[str, Any], flags: list[str]
             sections[section][name] = value
     train = {ALIASES.get(key, key): value for key, value in sections["train"].items()}
     sections["train"] = train
-    name = next((value for value in (found.get("env_name"), about.get("env_name"), found.get("env"), train.get("env"))
-                 if isinstance(value, str)), "unknown")  # fmt: skip
+    said = (found.get("env_name"), about.get("env_name"), found.get("env"), train.get("env"))
+    name = next((value for value in said if isinstance(value, str)), "unknown")
     plain_values = {
         section: {key: value for key, value in values.items() if section == "env" or _scalar(value)}
         for section, values in sections.items()
@@ -203,8 +225,8 @@ def _config(found: Mapping[str, Any], about: Mapping[str, Any], flags: list[str]
     config = Config(env_name=plain(name, 80), **plain_values)
     known = {parameter.key for parameter in PARAMETERS}
     flat = {key: value for key, value in config.flat().items() if value is not None and not key.startswith("env.")}
-    flags += [f"{key} = {str(value)[:40]}: not a key of today's search space" for key, value in flat.items()
-              if key not in known]  # fmt: skip
+    odd = {key: str(value)[:40] for key, value in flat.items() if key not in known}
+    flags += [f"{key} = {value}: not a key of today's search space" for key, value in odd.items()]
     given = {key: value for key, value in flat.items() if key in known}
     flags += [f"{problem.key} = {problem.value}: {problem.rule}" for problem in space_for({}).problems(given)]
     return config

@@ -56,10 +56,8 @@ class Wanted(Record):
     descending: bool = True
 
 
-SORTS = {
-    "created": "created", "env": "env_name", "state": "state", "arm": "arm", "score": "score", "n": "n",
-    "verdict": f"({STANDS})",
-}  # fmt: skip
+SORTED = {"env": "env_name", "verdict": f"({STANDS})"}
+"""What to sort by where it is no column of that name."""
 
 
 class Trend(NamedTuple):
@@ -113,9 +111,8 @@ class Questions:
             size: runs of a page.
         """
         where, values = ["damaged IS NULL"], list[Any]()
-        for column, value in (("env_name", wanted.env_name), ("preset", wanted.preset), ("state", wanted.state),
-                              ("arm", wanted.arm), ("session", wanted.session)):  # fmt: skip
-            if value:
+        for column in ("env_name", "preset", "state", "arm", "session"):
+            if value := getattr(wanted, column):
                 where.append(f"{column} = ?")
                 values.append(value)
         if wanted.verdict:
@@ -124,7 +121,7 @@ class Questions:
         if wanted.text:
             where.append("instr(runs.run_id || ' ' || coalesce(parent, '') || ' ' || coalesce(changed, ''), ?) > 0")
             values.append(wanted.text)
-        condition, by = " AND ".join(where), SORTS[wanted.sort]
+        condition, by = " AND ".join(where), SORTED.get(wanted.sort, wanted.sort)
         way = "DESC" if wanted.descending else "ASC"
         total = self.index.ask(f"SELECT COUNT(*) FROM {FROM} WHERE {condition}", values)[0][0]  # noqa: S608
         order = f"{by} IS NULL, {by} {way}, created {way}, runs.run_id {way}"
@@ -377,9 +374,8 @@ def _shares(goodness: list[float], flats: list[dict[str, Any]]) -> dict[str, flo
     if not dims:
         return {}
     study = optuna.create_study(direction="maximize")
-    study.add_trials([
-        optuna.trial.create_trial(params={key: columns[key][i] for key in dims}, distributions=dims, value=value)
-        for i, value in enumerate(goodness)
-    ])  # fmt: skip
+    for i, value in enumerate(goodness):
+        params = {key: columns[key][i] for key in dims}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=dims, value=value))
     found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -11,6 +11,7 @@ from lab.store.records import RunState
 OF_GROUP = "env_name = ? AND objective = ? AND preset = ? AND task = ?"
 OWN = "replicates_of IS NULL"
 """Fresh seeds of another run are no run of their own."""
+FLAGS = {"own": OWN, "native": "NOT legacy", "scored": "goodness IS NOT NULL", "several": "n > 1"}
 Order = Literal["oldest", "newest", "finished", "best"]
 ORDERS: dict[Order, str] = {
     "oldest": "created, runs.run_id",
@@ -69,9 +70,8 @@ class Selection:
             yield "created <= ?", (self.until.timestamp(),)
         if self.before is not None:
             yield "created < ?", (self.before.timestamp(),)
-        for asked, text in ((self.own, OWN), (self.native, "NOT legacy"), (self.scored, "goodness IS NOT NULL"),
-                            (self.several, "n > 1")):  # fmt: skip
-            if asked:
+        for name, text in FLAGS.items():
+            if getattr(self, name):
                 yield text, ()
 
 

@@ -140,13 +140,29 @@ def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, sum
     goodness = None if found is None else goal.sign * found.mean
     kin, where = kinship(config.env_name, config.flat())
     row = (
-        paths.dir.name, signature, int(record.state.ended), None, *record.group, record.state.value, record.arm,
-        record.parent, record.proposal, record.session, record.replicates_of, int(record.legacy),
+        paths.dir.name,
+        signature,
+        int(record.state.ended),
+        None,
+        *record.group,
+        record.state.value,
+        record.arm,
+        record.parent,
+        record.proposal,
+        record.session,
+        record.replicates_of,
+        int(record.legacy),
         record.created.timestamp(),
-        record.finished.timestamp() if record.finished else None, max(record.seeds, default=None), goodness,
-        found.mean if found else None, found.low if found else None, found.high if found else None,
-        found.n if found else None, json.dumps(list(found.values) if found else []), " ".join(_changed(paths)),
-    )  # fmt: skip
+        record.finished.timestamp() if record.finished else None,
+        max(record.seeds, default=None),
+        goodness,
+        found.mean if found else None,
+        found.low if found else None,
+        found.high if found else None,
+        found.n if found else None,
+        json.dumps(list(found.values) if found else []),
+        " ".join(_changed(paths)),
+    )
     place = (kin, identity(config.env_name, config.flat()), where)
     return Read(row, config.model_dump_json(), record.model_dump_json(), place)
 
@@ -169,8 +185,9 @@ def store(base: sqlite3.Connection, found: Iterable[Read]) -> None:
         name, signature, _, damaged, *_ = one.row
         if damaged is not None and base.execute("SELECT 1 FROM runs WHERE run_id = ?", (name,)).fetchone():
             # What it said before still counts for who is incumbent and which seeds are used.
-            base.execute("UPDATE runs SET signature = ?, settled = 0, damaged = ? WHERE run_id = ?",
-                         (signature, damaged, name))  # fmt: skip
+            base.execute(
+                "UPDATE runs SET signature = ?, settled = 0, damaged = ? WHERE run_id = ?", (signature, damaged, name)
+            )
             continue
         base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 25)})", one.row)  # noqa: S608 - marks only
         base.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, one.config, one.record))
