@@ -158,6 +158,7 @@ def test_no_process_can_be_forked(nobody: Start, place: Path) -> None:
 import resource
 from pathlib import Path
 from lab.space.environments import preset_config
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.base.paths import Workspace
 from training.machine import load_inventory

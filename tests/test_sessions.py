@@ -37,7 +37,8 @@ def test_a_detached_session_is_looked_at_stopped_and_gone_on_with(cli: Cli, work
     assert looked["standing"]["left"].endswith("of 4 runs")
     stopped = cli("stop")
     assert "to stop after the present run and its analysis" in stopped.out
-    psutil.wait_procs([process], timeout=60)
+    _, alive = psutil.wait_procs([process], timeout=300)  # a busy machine takes its time
+    assert alive == []
     notebook = Notebook(workspace)
     runs = notebook.runs()
     assert 1 <= len(runs) < 4
