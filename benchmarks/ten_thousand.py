@@ -24,6 +24,7 @@ from lab.space.config import Config
 from lab.space.environments import preset_config
 from lab.space.objective import Group
 from lab.space.task import Task
+from lab.store.importance import Importances
 from lab.store.index import Index
 from lab.store.questions import Questions
 from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary, Verdict
@@ -139,7 +140,7 @@ def main() -> None:
         turn = itertools.cycle(names)
         configs = itertools.cycle([questions.config(name) for name in names[:20]])
         began = time.perf_counter()
-        importance = questions.refresh(group)
+        importance = Importances(questions.index).refresh(group)
         importance_seconds = time.perf_counter() - began
         asked = {
             "the last 50": milliseconds(lambda: questions.last(50)),
@@ -148,7 +149,7 @@ def main() -> None:
             "children": milliseconds(lambda: questions.children(next(turn))),
             "what changed between two runs": milliseconds(lambda: questions.changed(next(turn), next(turn))),
             "has this config been tried": milliseconds(lambda: questions.tried(next(configs), group)),
-            "which parameters matter (kept)": milliseconds(lambda: questions.importance(group)),
+            "which parameters matter (kept)": milliseconds(lambda: Importances(questions.index).of(group)),
             "trend over the last 50": milliseconds(lambda: questions.trend(group, 50)),
             "best so far against time": milliseconds(lambda: questions.best_so_far(group)),
             "incumbent": milliseconds(lambda: index.incumbent(group)),

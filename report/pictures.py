@@ -13,10 +13,10 @@ from lab.space.config import Config, telling
 from lab.space.environments import logged_as
 from lab.space.parameters import BOOKKEEPING, PARAMETERS, Scale
 from lab.store.curves import run_curves
-from lab.store.index import Row
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
 from lab.store.records import RunRecord, RunState
+from lab.store.rows import Row
 from lab.store.selection import Selection
 from report import plots
 from report.plots import Band, Point

@@ -17,9 +17,10 @@ from lab.judge.predictions import ENOUGH, Scored, scored_predictions, standings
 from lab.judge.verdicts import current_verdict
 from lab.space.objective import Group
 from lab.space.parameters import BOOKKEEPING
+from lab.store.importance import FEWEST, Importances
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
-from lab.store.questions import FEWEST, Questions, Wanted
+from lab.store.questions import Questions, Wanted
 from lab.store.records import ReplicateResult, RunRecord, Verdict
 from lab.store.selection import Selection
 from lab.store.session import SessionRecord
@@ -391,9 +392,9 @@ def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
     configs = questions.configs(group, SEARCHED)
     return {
         "keys": [key for key in varied(configs.values()) if key not in BOOKKEEPING],
-        "importance": questions.importance(group),
+        "importance": Importances(notebook.index).of(group),
         "fewest": FEWEST,
-        "scored": questions.scored(group),
+        "scored": notebook.index.count(Selection(group, scored=True, native=True)),
         "best": [run_row(notebook, notebook.run(row.run_id)) for row in questions.best(group, BEST)],
     }
 

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from lab.base.text import plain, rounded
 from lab.judge.lessons import lessons
-from lab.store.questions import FEWEST, Questions
+from lab.store.importance import FEWEST, Importances
+from lab.store.questions import Questions
 from lab.store.selection import Selection
 from report.facts import LISTED
 from tools.context import ToolContext
@@ -125,8 +126,8 @@ def parameter_importance(ctx: ToolContext) -> dict[str, Any]:
 
     It says where scores differed, not which way; with few runs it is a hint.
     """
-    questions = Questions(ctx.notebook.index)
-    known = questions.importance(ctx.group) or questions.refresh(ctx.group)
+    importances = Importances(ctx.notebook.index)
+    known = importances.of(ctx.group) or importances.refresh(ctx.group)
     if known is None:
         raise ToolError(f"fewer than {FEWEST} runs of this group have a score: that would be noise")
     return {

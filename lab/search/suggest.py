@@ -20,10 +20,10 @@ from lab.space.inventory import Environment, Inventory
 from lab.space.objective import Group
 from lab.space.parameters import Parameter, Scale
 from lab.space.validate import check_overrides, space_of
-from lab.store.index import Row
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
 from lab.store.records import RunState
+from lab.store.rows import Row
 from lab.store.selection import Selection
 
 if TYPE_CHECKING:

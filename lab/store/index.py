@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from lab.base.errors import Damaged
 from lab.base.paths import Workspace, is_id
 from lab.space.objective import Group
 from lab.store.records import Confirmation, RunRecord, Verdict
+from lab.store.rows import COLUMNS, FROM, Row
 from lab.store.selection import OF_GROUP, ORDERS, Order, Selection
 from lab.store.tables import Read, Tail, prepared, read, signed, store, writing
 
@@ -34,43 +35,6 @@ BUSY = 10.0
 
 Answer = TypeVar("Answer")
 EVERY = Selection()
-
-
-class Row(NamedTuple):
-    """A run as lists show it."""
-
-    run_id: str
-    state: str
-    env_name: str
-    preset: str
-    objective: str
-    arm: str
-    parent: str | None
-    session: str | None
-    replicates_of: str | None
-    legacy: bool
-    created: float
-    """Seconds since 1970, as `finished`."""
-    finished: float | None
-    score: float | None
-    """Mean of the objective over the replicates; None unless it finished."""
-    low: float | None
-    high: float | None
-    n: int | None
-    values: tuple[float, ...]
-    verdict: str | None
-    """As it stands: `better` once fresh seeds have confirmed it, else what the run got when it ended."""
-
-
-STANDS = (
-    "CASE WHEN EXISTS (SELECT 1 FROM confirmations WHERE candidate = runs.run_id AND outcome = 'confirmed')"
-    " THEN 'better' ELSE verdicts.verdict END"
-)
-COLUMNS = (
-    "runs.run_id, state, env_name, preset, objective, arm, parent, session, replicates_of, legacy, created,"
-    f" finished, score, low, high, n, score_values, {STANDS}"
-)
-FROM = "runs LEFT JOIN verdicts ON verdicts.run_id = runs.run_id"
 
 
 @dataclass
