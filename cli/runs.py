@@ -20,7 +20,8 @@ from cli.options import (
     whole,
 )
 from lab.base.errors import AutopilotError, InvalidInput, Problem
-from lab.base.paths import ExportPaths, Workspace
+from lab.base.folders import ExportPaths
+from lab.base.paths import Workspace
 from lab.base.text import plain
 from lab.judge.verdicts import rival
 from lab.space.overrides import assignments

@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.base.errors import Damaged
 from lab.base.files import last_line, read_model
-from lab.base.paths import is_id
+from lab.base.names import is_id
 from lab.base.text import lasting, number
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState

@@ -14,7 +14,7 @@ from typing import Any
 import nh3
 from markdown_it import MarkdownIt
 
-from lab.base.paths import is_id
+from lab.base.names import is_id
 from lab.base.text import plain
 from lab.claims.checking import Checked, Claim
 from lab.claims.reports import MARKS

@@ -1,17 +1,12 @@
-"""Where everything lies: each file name of a workspace is a property here, and nowhere else.
-
-Ids become folder names, so they are checked against a narrow pattern before they touch a path: nothing that a model,
-a request or an imported folder says can reach outside the workspace.
-"""
+"""Where the folders and files of a workspace lie: each is a property here or, within a folder, in `folders.py`."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.base.errors import InvalidInput, NotFound, Problem, refused
-
-ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,79}")
+from lab.base.folders import RunPaths, SessionPaths
+from lab.base.names import checked, is_reserved, slug
 
 
 def existing(path: Path) -> Path:
@@ -27,31 +22,6 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:  # below a folder that may not be looked into
         return False
-
-
-OURS = re.compile(r"sessions|README\.md|.*\.(jsonl|lock|sqlite|sqlite-wal|sqlite-shm)")
-"""What lies beside the runs' folders."""
-
-
-def is_id(name: str) -> bool:
-    """It can be the name of a run, a session or a proposal."""
-    return ID.fullmatch(name) is not None and ".." not in name and not OURS.fullmatch(name)
-
-
-def checked(kind: str, name: str) -> str:
-    """`name`, if it can be a folder of ours.
-
-    Raises:
-        NotFound: it can't.
-    """
-    if not is_id(name):
-        raise NotFound(f"{kind} {name[:80]!r} is not in this workspace: an id has letters, digits, '.', '_' and '-'")
-    return name
-
-
-def slug(name: str) -> str:
-    """An environment's name as part of a file's: what a path can't have becomes a hyphen."""
-    return re.sub(r"[^0-9A-Za-z_.-]+", "-", name)[:80]
 
 
 def cache_dir() -> Path:
@@ -72,186 +42,6 @@ def cache_dir() -> Path:
         why = str(error)
     rule = f"no folder for what is known of this machine can be written ({why})"
     raise refused("AUTOPILOT_CACHE", given, rule, "a folder that you may write to, as in AUTOPILOT_CACHE=DIR")
-
-
-@dataclass(frozen=True)
-class SeedPaths:
-    """One replicate: `runs/<run_id>/seeds/<seed>/`, written by its training process alone while it runs."""
-
-    dir: Path
-
-    @property
-    def metrics_live(self) -> Path:
-        """One JSON line per logged point, while it trains."""
-        return self.dir / "metrics.jsonl"
-
-    @property
-    def metrics(self) -> Path:
-        """The same as Parquet, once the run has ended."""
-        return self.dir / "metrics.parquet"
-
-    @property
-    def log(self) -> Path:
-        """Everything the training process printed."""
-        return self.dir / "train.log"
-
-    @property
-    def result(self) -> Path:
-        """What came out; its presence means that this replicate is complete."""
-        return self.dir / "result.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the saved weights."""
-        return self.dir / "checkpoints"
-
-    def weights(self, name: str) -> Path:
-        """A checkpoint: `latest`, `best` or `step_000001000000`; what the optimizer knew lies beside it."""
-        return self.checkpoints / f"{name}.pt"
-
-
-@dataclass(frozen=True)
-class RunPaths:
-    """One run: `runs/<run_id>/`."""
-
-    dir: Path
-
-    @property
-    def run(self) -> Path:
-        """State, lineage, times, host, versions."""
-        return self.dir / "run.json"
-
-    @property
-    def config(self) -> Path:
-        """The complete, resolved config."""
-        return self.dir / "config.json"
-
-    @property
-    def override(self) -> Path:
-        """What was asked for on top of the preset."""
-        return self.dir / "override.json"
-
-    @property
-    def config_diff(self) -> Path:
-        """What differs from the parent: key → [old, new]."""
-        return self.dir / "config_diff.json"
-
-    @property
-    def summary(self) -> Path:
-        """Every metric with mean, interval and n over the replicates."""
-        return self.dir / "trainer_summary.json"
-
-    @property
-    def claims(self) -> Path:
-        """What checking the report's prose came to."""
-        return self.dir / "claims.json"
-
-    @property
-    def report(self) -> Path:
-        """The run report."""
-        return self.dir / "report.md"
-
-    @property
-    def proposed(self) -> Path:
-        """The proposal that its analysis led to, kept until it is in the queue."""
-        return self.dir / ".proposed.json"
-
-    @property
-    def transcript(self) -> Path:
-        """What the model was sent and what it answered."""
-        return self.dir / "transcript.jsonl"
-
-    @property
-    def plots(self) -> Path:
-        """Folder of the report's pictures."""
-        return self.dir / "plots"
-
-    @property
-    def owner(self) -> Path:
-        """Held by the process that trains it; names its pid."""
-        return self.dir / ".owner"
-
-    @property
-    def code_diff(self) -> Path:
-        """What the user's repository had that was not committed."""
-        return self.dir / "code.diff"
-
-    @property
-    def imported(self) -> Path:
-        """Folder of the files that an imported run came with."""
-        return self.dir / "imported"
-
-    @property
-    def seeds(self) -> Path:
-        """Folder of the replicates."""
-        return self.dir / "seeds"
-
-    def seed(self, seed: int) -> SeedPaths:
-        """One replicate's files."""
-        return SeedPaths(self.seeds / str(seed))
-
-
-@dataclass(frozen=True)
-class SessionPaths:
-    """One session: `runs/sessions/<id>/`."""
-
-    dir: Path
-
-    @property
-    def session(self) -> Path:
-        """Settings, budgets, what was spent, how it ended."""
-        return self.dir / "session.json"
-
-    @property
-    def events(self) -> Path:
-        """What happened, one JSON line each, only ever added."""
-        return self.dir / "events.jsonl"
-
-    @property
-    def log(self) -> Path:
-        """What a session says that runs detached from any terminal."""
-        return self.dir / "session.log"
-
-    @property
-    def digest(self) -> Path:
-        """The morning's summary."""
-        return self.dir / "digest.md"
-
-    @property
-    def plots(self) -> Path:
-        """Folder of the digest's pictures."""
-        return self.dir / "plots"
-
-
-@dataclass(frozen=True)
-class ExportPaths:
-    """A policy taken home: a folder that PufferLib alone can play."""
-
-    dir: Path
-
-    @property
-    def record(self) -> Path:
-        """Whose policy it is, how it scored, what it was made with."""
-        return self.dir / "export.json"
-
-    @property
-    def readme(self) -> Path:
-        """What is in the folder and how to play it."""
-        return self.dir / "README.md"
-
-    @property
-    def weights(self) -> Path:
-        """A plain state_dict."""
-        return self.dir / "weights.pt"
-
-    @property
-    def script(self) -> Path:
-        """PufferLib's own eval with this config and these weights."""
-        return self.dir / "eval.py"
-
-    def ini(self, env_name: str) -> Path:
-        """The complete config as PufferLib's own; it looks for inis in a folder of that name."""
-        return self.dir / "config" / f"{slug(env_name)}.ini"
 
 
 @dataclass(frozen=True)
@@ -376,7 +166,7 @@ class Workspace:
         Raises:
             NotFound: `run_id` can't be a run's name.
         """
-        if OURS.fullmatch(run_id):
+        if is_reserved(run_id):
             raise NotFound(f"run {run_id!r}: the name is reserved for a file of the workspace")
         return RunPaths(self.runs / checked("run", run_id))
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from lab.base.errors import InvalidInput, Problem
 from lab.base.files import read_model, write_model
-from lab.base.paths import ID, Workspace, slug
+from lab.base.names import ID, slug
+from lab.base.paths import Workspace
 from lab.base.record import Record
 from lab.space.config import Config, diff
 from lab.space.environments import PRESETS, preset_config
