@@ -3,7 +3,8 @@
 import math
 import re
 
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.tokens import Number
 from lab.claims.words import LOWER_IS_BETTER, Quantity
 

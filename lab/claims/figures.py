@@ -4,7 +4,8 @@ import operator
 import re
 from collections.abc import Callable
 
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.tokens import Number, as_number, real
 from lab.claims.words import FUTURE, LATER
 from lab.judge.known import KnownRun

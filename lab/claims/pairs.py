@@ -2,7 +2,8 @@
 
 import re
 
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.tokens import Number, real
 from lab.claims.values import elsewhere, plans
 from lab.claims.words import Quantity

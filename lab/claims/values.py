@@ -3,7 +3,8 @@
 import re
 
 from lab.claims.differences import compared
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.tokens import Number, real
 from lab.claims.words import FUTURE, GENERAL, LATER, Quantity
 

@@ -3,7 +3,8 @@
 import math
 import re
 
-from lab.claims.reading import NOBODY, Sentence
+from lab.claims.reading import Sentence
+from lab.claims.subjects import NOBODY
 from lab.claims.tokens import real
 from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
 from lab.judge.known import KnownRun
@@ -211,7 +212,7 @@ def directions(s: Sentence) -> None:
     for first, last in s.matches(r"Qw{0,2}[ud]w{0,2}[ud]?"):
         if any(i in s.used for i in range(first + 1, last + 1)) or re.match(r"[w]?[NRQto]", s.codes[last + 1 :]):
             continue
-        quantity = s._value(first)
+        quantity = s.named_quantity(first)
         place = next(i for i in range(first + 1, last + 1) if s.codes[i] in "ud")
         up = s.codes[place] == "u"
         curve = next((c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))), None)
