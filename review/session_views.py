@@ -1,0 +1,85 @@
+"""What the pages of sessions show, from the same functions as the terminal's lists and `--json`."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from lab.base.errors import AutopilotError, NotFound
+from lab.base.files import read_model
+from lab.base.text import lasting
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.session import SessionRecord
+from report.confirmations import candidates
+from report.show import run_row
+from report.status import status
+
+
+def sessions(notebook: Notebook) -> list[SessionRecord]:
+    """Those that can be read, the newest first."""
+    found, folder = list[SessionRecord](), notebook.workspace.sessions
+    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
+        try:
+            found.append(read_model(notebook.workspace.session(path.name).session, SessionRecord))
+        except (AutopilotError, OSError) as error:
+            notebook.notice({path.name: str(error)})
+    return found
+
+
+def session(notebook: Notebook, name: str) -> SessionRecord:
+    """One of them.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    path = notebook.workspace.session(name).session
+    if not path.exists():
+        raise NotFound(f"session {name!r} is not in {notebook.workspace.root}")
+    return read_model(path, SessionRecord)
+
+
+def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
+    """What goes on, as `autopilot status` has it, with the latest runs and how far the budgets are used."""
+    found = status(notebook, proposals)
+    record = SessionRecord.model_validate(found["session"]) if found["session"] else None
+    rows = notebook.index.records("session = ?", (record.session_id,), newest=8)[::-1] if record else []
+    return {
+        **found,
+        "record": record,
+        "runs_by_state": found["runs"],
+        "latest": [run_row(notebook, run) for run in rows],
+        "budgets": _budgets(notebook, record) if record else [],
+        "candidates": candidates(notebook, record.group, []) if record else [],
+        "unreadable": found.get("damaged", ""),
+        "damaged": notebook.damaged,
+        "busy": _share(record.spent.training, record.spent.seconds) if record else None,
+    }
+
+
+class Used(NamedTuple):
+    """A budget."""
+
+    name: str
+    share: float
+    """0 to 1."""
+    text: str
+
+
+def _budgets(notebook: Notebook, record: SessionRecord) -> list[Used]:
+    limits, spent = record.budgets, record.spent
+    runs = len(notebook.index.ask("SELECT 1 FROM runs WHERE session = ?", (record.session_id,)))
+    found: list[tuple[str, float, float | None, Callable[[float], str]]] = [
+        ("time", spent.seconds, limits.hours and limits.hours * 3600, lasting),
+        ("runs", runs, limits.max_runs, lambda value: f"{value:,.0f}"),
+        ("tokens", spent.tokens, limits.max_tokens, lambda value: f"{value:,.0f}"),
+        ("dollars", spent.dollars, limits.max_dollars, lambda value: f"${value:.2f}"),
+    ]
+    return [
+        Used(name, min(1.0, used / most) if most else 0.0,
+             f"{say(used)} of {say(most)}" if most else f"{say(used)}, no limit")
+        for name, used, most, say in found
+        if most or used
+    ]  # fmt: skip
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
