@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from lab.claims import differences, figures, pairs, ranks, replicates, values, verbal
-from lab.claims.reading import Sentence, Status
+from lab.claims.reading import Found, Sentence, Status
 from lab.claims.tokens import Reader
 from lab.claims.words import CAUSES
 from lab.judge.known import Known
@@ -104,17 +104,19 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
                     failed.append(f"{rule.__name__}: {type(error).__name__}: {error}")
             spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
             told = [f for f in sentence.found if not any(a <= f.start and f.end <= b for a, b in spans)]
-            claims += [
-                Claim(section=section, quote=piece[f.start : f.end], start=start + f.start, end=start + f.end,
-                      status=f.status, evidence=f.evidence)
-                for f in sorted(told, key=lambda f: f.start)
-            ]  # fmt: skip
+            claims += [_claim(section, piece, start, f) for f in sorted(told, key=lambda f: f.start)]
             quantities = [token.value for token in sentence.tokens if token.code == "Q"]
             carried = quantities[0] if quantities else carried
             named = named | {key.partition(":")[2] for quantity in quantities for key in quantity.keys}
             if CAUSES.search(piece) and _of_an_outcome(sentence):
                 causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
+
+
+def _claim(section: str, piece: str, begun: int, found: Found) -> Claim:
+    """A claim with its place in the section, where the sentence begins at `begun`."""
+    quote, start, end = piece[found.start : found.end], begun + found.start, begun + found.end
+    return Claim(section=section, quote=quote, start=start, end=end, status=found.status, evidence=found.evidence)
 
 
 def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:

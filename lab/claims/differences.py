@@ -39,8 +39,9 @@ def relatives(s: Sentence) -> None:
         _relative(s, index, number, led, trailed, shared is not None)
 
 
-def _relative(s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None,
-              shared: bool) -> None:  # fmt: skip
+def _relative(
+    s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None, shared: bool
+) -> None:
     quantity = s.quantity(index)
     code = next((found.group(1) for found in (trailed, led) if found and found.group(1) != "y"), None)
     if code is None:
@@ -163,8 +164,8 @@ def gaps(s: Sentence) -> None:
         signed = number.signed or "effect" in near
         unit = number.scaled(0.01) if number.percent or number.points else number
         size = Number(abs(unit.value), unit.step, unit.approximate)
-        off = SHOWN * max((abs(m.mean) for key in (quantity or s.objective).keys
-                           if (m := s.subject.metrics.get(key.partition(":")[2]))), default=0.0)  # fmt: skip
+        metrics = [s.subject.metrics.get(key.partition(":")[2]) for key in (quantity or s.objective).keys]
+        off = SHOWN * max((abs(metric.mean) for metric in metrics if metric), default=0.0)
         true = any(unit.fits(value, off) if signed else size.fits(abs(value), off) for value, _ in values)
         s.judge(place, place, true, "; ".join(what for _, what in values[:2]))
 

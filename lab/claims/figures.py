@@ -11,9 +11,12 @@ from lab.claims.words import FUTURE, LATER
 from lab.judge.known import KnownRun
 
 OPERATORS: dict[str, Callable[[float, float], float]] = {
-    "x": operator.mul, "×": operator.mul, "·": operator.mul, "*": operator.mul, "/": operator.truediv,
-    "÷": operator.truediv, "%": operator.mod, "+": operator.add, "-": operator.sub,
-}  # fmt: skip
+    **dict.fromkeys("x×·*", operator.mul),
+    **dict.fromkeys("/÷", operator.truediv),
+    "%": operator.mod,
+    "+": operator.add,
+    "-": operator.sub,
+}
 
 
 def equations(s: Sentence) -> None:
@@ -128,8 +131,9 @@ def thresholds(s: Sentence) -> None:
             )
         every = re.search(r"\b(all|each|every)\b", s.text) is not None
         bound = number.bound
-        values = [value for value, _ in s.values(quantity, s.subject, s.aspects(last) | {"max" if up else "min"})] or [
-            value for value, _ in s.values(quantity, s.subject, set())]  # fmt: skip
+        aspects = s.aspects(last) | {"max" if up else "min"}
+        recorded = s.values(quantity, s.subject, aspects) or s.values(quantity, s.subject, set())
+        values = [value for value, _ in recorded]
         if every:
             values = [
                 v for k in quantity.keys if (m := s.subject.metrics.get(k.partition(":")[2])) for v in m.values

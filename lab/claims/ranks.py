@@ -3,7 +3,7 @@
 import re
 
 from lab.claims.reading import Sentence
-from lab.claims.words import LOWER_IS_BETTER, SMALLER, Quantity, whole
+from lab.claims.words import LOWER_IS_BETTER, ORDINALS, SMALLER, Quantity, whole
 
 
 def ranks(s: Sentence) -> None:
@@ -58,6 +58,6 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
         s.judge(inside[0], inside[-1], None, "nothing in the record to rank")
         return
     place = 1 + sum((value < mine) if low else (value > mine) for value in values.values())
-    wanted = {None: 1, "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "last": len(values)}[
-        ordinal.lower() if ordinal else None]  # fmt: skip
+    said = (ordinal or "first").lower()
+    wanted = len(values) if said == "last" else ORDINALS[said]
     s.judge(inside[0], inside[-1], place == wanted, f"place {place} of {len(values)} by {quantity.keys[0]}")

@@ -20,12 +20,11 @@ from lab.claims.words import (
 )
 from lab.judge.known import Known
 
-SAME_LENGTH = str.maketrans({
-    "\u2212": "-", "\u2013": "-", "\u2011": "-",  # minus, en dash, hyphen that does not break
-    "\u2014": ";",  # an em dash begins another clause
-    "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
-    "\u00a0": " ", "\u202f": " ", "\t": " ", "`": " ", "*": " ", "\u2248": "~",
-})  # fmt: skip
+# Minus, en dash, hyphen that does not break, and em dash, which begins another clause; quotes; blanks; about.
+SAME_LENGTH = str.maketrans(
+    "\u2212\u2013\u2011\u2014" + "\u2018\u2019\u201c\u201d" + "\u00a0\u202f\t`*" + "\u2248",
+    "---;" + "''\"\"" + " " * 5 + "~",
+)
 """Other ways to write the same, one character for one, so that places stay."""
 WHOLE = 0.05
 """How far 0 or 1, written so, may be from what they are said of: what lies between is most rates' whole range."""
@@ -99,7 +98,7 @@ NUMBER = re.compile(
     r"(?P<times>\s?(?:x|×)(?![\w])(?!\s?\d)|\s?times\b|-?fold\b)?"
     rf"(?P<unit>\s?{UNITS}(?![\w/%]))?",
     re.IGNORECASE,
-)  # fmt: skip
+)
 TERM = r"\d[\d,.]*"
 EQUATION = re.compile(
     rf"(?<![\w.]){TERM}(?:\s?[x×·*/÷%+-]\s?{TERM})+\s?(?:==?\s?-?\d(?:[\d,.]*\d)?|(?:is|gives|makes)\s?-?\d[\d,.]*\d)",
@@ -228,14 +227,16 @@ class Reader:
         if number is None:
             return ()
         quantity = self.quantity(key, 0) if key else None
-        keys = {k.partition(":")[2] for k in quantity[0].keys} if quantity else {
-            key for run in self.known.runs for key in run.changed}  # fmt: skip
+        if quantity is not None:
+            keys = {name.partition(":")[2] for name in quantity[0].keys}
+        else:
+            keys = {name for run in self.known.runs for name in run.changed}
         return tuple(
             run.run_id
             for run in reversed(self.known.runs)
             if any(
-                real(v := run.config.get(key)) and math.isclose(float(v or 0), number.value, rel_tol=0.02)
-                for key in keys
+                real(value := run.config.get(name)) and math.isclose(float(value or 0), number.value, rel_tol=0.02)
+                for name in keys
             )
         )
 

@@ -99,8 +99,8 @@ def elsewhere(s: Sentence, index: int, number: Number) -> str | None:
 
 def _position(s: Sentence, index: int, number: Number) -> None:
     """The step of a curve's extreme."""
-    quantity = next((s.tokens[i].value for i in range(index, -1, -1)
-                     if s.codes[i] == "Q" and "steps:all" not in s.tokens[i].value.keys), None)  # fmt: skip
+    named = (s.named_quantity(i) for i in range(index, -1, -1) if s.codes[i] == "Q")
+    quantity = next((one for one in named if "steps:all" not in one.keys), None)
     curves = [c for k in (quantity.keys if quantity else ()) if (c := s.subject.curves.get(k.partition(":")[2]))]
     steps = [extreme.step for curve in curves for extreme in (curve.max, curve.min)]
     true = any(number.fits(step) for step in steps) if steps else None
@@ -173,5 +173,5 @@ def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: in
     if LATER.search(s.text[: s.tokens[index].start]) and not FUTURE.search(s.text):
         s.used.add(index)  # an idea beyond what was staged
         return
-    s.judge(index, index, False if values else None,
-            "; ".join(what for _, what in values[:2]) or "nothing of it in the record")  # fmt: skip
+    evidence = "; ".join(what for _, what in values[:2]) or "nothing of it in the record"
+    s.judge(index, index, False if values else None, evidence)

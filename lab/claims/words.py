@@ -173,9 +173,8 @@ RATIOS: dict[str, tuple[float, str]] = {
     r"(one|a) tenth": (0.1, "share"),
     r"an order of magnitude|tenfold|ten times": (10.0, "times"),
 }
-WORDS = {word: value for value, word in enumerate(
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-)}  # fmt: skip
+COUNTING = "zero one two three four five six seven eight nine ten eleven twelve"
+WORDS = {word: value for value, word in enumerate(COUNTING.split())}
 
 
 def whole(word: str) -> int | None:
@@ -183,8 +182,8 @@ def whole(word: str) -> int | None:
     return int(word) if word.isdigit() else WORDS.get(word.lower())
 
 
-ORDINALS = {word: value + 1 for value, word in enumerate(
-    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"])}  # fmt: skip
+ORDERING = "first second third fourth fifth sixth seventh eighth"
+ORDINALS = {word: place for place, word in enumerate(ORDERING.split(), 1)}
 LOWER_IS_BETTER = re.compile(r"collision|crash|offroad|fail|error|loss|termination")
 SMALLER = {"lowest", "fewest", "shortest", "smallest", "slowest", "least"}
 
