@@ -55,8 +55,16 @@ def sampled(
     prediction = Prediction(metric=metric, direction="same", low=low, high=high, coverage=NEIGHBOURHOOD)
     theory = "The control arm: the next config of the Optuna sampler, fed with all finished runs; no model chose it."
     return Proposal(
-        proposal_id=new_id(created), created=created, env_name=group.env_name, preset=group.preset,
-        objective=group.objective, task=group.task, parent=parent, parent_config=notebook.config(parent).fingerprint(),
-        analysed=parent, session=session, arm=ARM, overrides=found[0].changes, theory=theory, predictions=(prediction,),
+        proposal_id=new_id(created),
+        created=created,
+        **group._asdict(),
+        parent=parent,
+        parent_config=notebook.config(parent).fingerprint(),
+        analysed=parent,
+        session=session,
+        arm=ARM,
+        overrides=found[0].changes,
+        theory=theory,
+        predictions=(prediction,),
         decisions=(Decision(time=created, state=ProposalState.STAGED, who=ARM),),
-    )  # fmt: skip
+    )

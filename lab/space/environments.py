@@ -88,8 +88,14 @@ PROFILES: dict[str, Profile] = {
             "env.num_envs": 1024,
             "rnn.enabled": False,
         },
-        full={"train.bptt_horizon": 32, "train.minibatch_size": 32768, "env.num_envs": 4096, "rnn.enabled": False,
-              "train.optimizer": "adam", "train.learning_rate": 0.005},
+        full={
+            "train.bptt_horizon": 32,
+            "train.minibatch_size": 32768,
+            "env.num_envs": 4096,
+            "rnn.enabled": False,
+            "train.optimizer": "adam",
+            "train.learning_rate": 0.005,
+        },
     ),
     # These log no `perf`.
     "puffer_pacman": Profile(objective="score:max"),
@@ -97,8 +103,9 @@ PROFILES: dict[str, Profile] = {
     "puffer_pysquared": Profile(objective="reward:max"),
     "puffer_multiagent": Profile(objective="1/score:max"),
     # Names of their own for the common metrics, as their sources have them.
-    "puffer_tetris": Profile(metrics={"episode_length": Metric("ep_length", low=0.0),
-                                      "mean_reward": Metric("ep_return")}, complete=False),
+    "puffer_tetris": Profile(
+        metrics={"episode_length": Metric("ep_length", low=0.0), "mean_reward": Metric("ep_return")}, complete=False
+    ),
     "puffer_checkers": Profile(metrics={"success_rate": Metric("winrate", rate=True)}, complete=False),
     # Their episodes are long or rare: fewer agents for more steps, so that those cut off weigh little.
     "puffer_enduro": _evaluated(8, 86_000),
@@ -114,11 +121,23 @@ PROFILES: dict[str, Profile] = {
     "puffer_boids": _evaluated(64, 1_000, **{"env.num_envs": 4}),
     # It asks its empty log for a length when no game ended between two logs (connect4.py).
     "puffer_connect4": _evaluated(256, 4_096, **{"env.report_interval": 1024}),
-}  # fmt: skip
+}
 
 # Serial with one large native environment is the fastest topology on a CPU for every Ocean environment measured.
 _TOPOLOGY: dict[str, Scalar] = {"vec.backend": "Serial", "vec.num_envs": 1}
 _PYTHON_ENVS = 64
+_AUTOPILOT: dict[str, Scalar] = {
+    "seeds": 3,
+    "threads": 1,
+    "eval_slots": 64,
+    "eval_steps": 4000,
+    "eval_episodes": 8,
+    "resume_mode": "fresh",
+    "save_strategy": "latest",
+    "save_limit_mib": 512,
+    "stall_limit": 300.0,
+}
+"""What no ini of PufferLib's has: the section `autopilot` of every base config."""
 
 
 def profile_of(env_name: str) -> Profile:
@@ -158,6 +177,7 @@ def base_config(environment: Environment) -> Config:
     train.pop("seed", None)  # replicates have seeds of their own
     vec = {key: value for key, value in ini["vec"].items() if f"vec.{key}" in known and value != "auto"}
     rnn_name = ini["base"].get("rnn_name")
+    variants = {VARIANT_KEYS[kind].partition(".")[2]: "none" for kind, named in environment.variants.items() if named}
     return Config(
         env_name=environment.name,
         env=arguments,
@@ -165,12 +185,8 @@ def base_config(environment: Environment) -> Config:
         train={**train, "device": "auto"},
         policy={"name": ini["base"]["policy_name"], **ini.get("policy", {})},
         rnn={"enabled": rnn_name is not None, "name": rnn_name},  # its widths follow policy.hidden_size
-        autopilot={
-            "seeds": 3, "threads": 1, "eval_slots": 64, "eval_steps": 4000, "eval_episodes": 8, "resume_mode": "fresh",
-            "save_strategy": "latest", "save_limit_mib": 512, "stall_limit": 300.0,
-            **{VARIANT_KEYS[kind].partition(".")[2]: "none" for kind, named in environment.variants.items() if named},
-        },
-    )  # fmt: skip
+        autopilot={**_AUTOPILOT, **variants},
+    )
 
 
 def preset_config(environment: Environment, preset: str) -> Config:

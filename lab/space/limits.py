@@ -92,10 +92,8 @@ def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
         raise refused(key, f"{low:g} to {high:g}", "leaves no value", "low at most high")
     if limit.open and not parameter.key.startswith("env."):
         raise refused(f"{key}.open", "true", "is not a key of the task", "a key that begins with env.")
-    return replace(
-        parameter, low=low, high=high, choices=_choices(parameter, limit, key),
-        proposable=(parameter.proposable or limit.open) and not limit.frozen,
-    )  # fmt: skip
+    proposable = (parameter.proposable or limit.open) and not limit.frozen
+    return replace(parameter, low=low, high=high, choices=_choices(parameter, limit, key), proposable=proposable)
 
 
 def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:

@@ -116,8 +116,15 @@ def _p(key: str, kind: type, low: float | None, high: float | None, scale: Scale
     return Parameter(key, kind, low, high, scale, doc=doc)
 
 
-def _settable(key: str, kind: type, doc: str, *, low: float | None = None, high: float | None = None,
-              choices: tuple[Scalar, ...] = ()) -> Parameter:  # fmt: skip
+def _settable(
+    key: str,
+    kind: type,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Scalar, ...] = (),
+) -> Parameter:
     return Parameter(
         key, kind, low, high, Scale.CHOICE if choices else Scale.LINEAR, choices, proposable=False, doc=doc
     )
@@ -193,12 +200,12 @@ VARIANT_KEYS = {kind: f"autopilot.{kind}_variant" for kind in ("environment", "r
 TASK_KEYS = ("autopilot.eval_slots", "autopilot.eval_steps", "autopilot.eval_episodes")
 
 
+_SEEDING = ("train.seed", "autopilot.seeds")
+_HARDWARE = ("train.device", "autopilot.threads")
+_SAVING = ("train.checkpoint_interval", "autopilot.save_strategy", "autopilot.save_limit_mib")
+_LIMITS = ("autopilot.time_limit", "autopilot.stall_limit", "autopilot.memory_limit")
 # Without an effect on what is learnt: seeds, bookkeeping, limits. Two configs that differ in these only are the same.
-BOOKKEEPING = frozenset((
-    "train.seed", "train.device", "train.checkpoint_interval", "autopilot.seeds", "autopilot.threads",
-    "autopilot.save_strategy", "autopilot.save_limit_mib", "autopilot.time_limit", "autopilot.stall_limit",
-    "autopilot.memory_limit", *TASK_KEYS,
-))  # fmt: skip
+BOOKKEEPING = frozenset((*_SEEDING, *_HARDWARE, *_SAVING, *_LIMITS, *TASK_KEYS))
 _MEASURED = tuple(p for p in PARAMETERS if p.kind in (int, float) and not p.choices and p.key not in BOOKKEEPING)
 NEAR = 0.02
 """Two values closer than this share of the larger one are the same idea; of 1 - x for what piles up at 1."""

@@ -58,9 +58,9 @@ def _named(kind: str, named: object) -> dict[str, Variant]:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             rule = "is not module:callable" if field == "call" else first["msg"].lower()
-            raise refused(f"{key}.{field}" if field else key, first.get("input"), rule,
-                           'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
-                           ) from error  # fmt: skip
+            where = f"{key}.{field}" if field else key
+            valid = 'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
+            raise refused(where, first.get("input"), rule, valid) from error
     return found
 
 
