@@ -81,8 +81,8 @@ def _said(line: dict[str, Any]) -> Iterator[dict[str, str]]:
         calls = line.get("tool_calls") or ()
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):
-                yield {"role": f"calls {plain(str(call.get('name')), 60)}",
-                       "text": plain(_pretty(str(call.get("arguments"))), SAID)}  # fmt: skip
+                name, arguments = plain(str(call.get("name")), 60), _pretty(str(call.get("arguments")))
+                yield {"role": f"calls {name}", "text": plain(arguments, SAID)}
 
 
 def _pretty(text: str) -> str:

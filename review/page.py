@@ -46,12 +46,12 @@ class Page:
     @cached_property
     def templates(self) -> Environment:
         """Of `templates/`; everything that they are filled with is escaped."""
-        made = Environment(
-            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
-        )  # fmt: skip
-        made.filters.update(short=short, num=number, lasting=lasting, linked=_linked)
-        return made
+        loader = FileSystemLoader(HERE / "templates")
+        templates = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        templates.filters.update(short=short, num=number, lasting=lasting, linked=_linked)
+        return templates
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A template, filled, as an answer."""

@@ -1,6 +1,6 @@
 """Routes that show something; none of them changes anything."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import (
@@ -87,17 +87,22 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/runs")
     def _runs(
-        request: Request, env: Text = "", preset: Text = "", state: Text = "", verdict: Text = "", arm: Text = "",
-        session: Text = "", text: Text = "", sort: Sort = "created", way: Literal["up", "down"] = "down",
+        request: Request,
+        env: Text = "",
+        preset: Text = "",
+        state: Text = "",
+        verdict: Text = "",
+        arm: Text = "",
+        session: Text = "",
+        text: Text = "",
+        sort: Sort = "created",
+        way: Literal["up", "down"] = "down",
         number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
-    ) -> HTMLResponse:  # fmt: skip
-        wanted = Wanted(
-            env_name=env, preset=preset, state=state, verdict=verdict, arm=arm, session=session, text=text.strip(),
-            sort=sort, descending=way == "down",
-        )  # fmt: skip
+    ) -> HTMLResponse:
+        kinds: dict[str, Any] = {"preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session}
+        wanted = Wanted(env_name=env, **kinds, text=text.strip(), sort=sort, descending=way == "down")
         found = run_views.listing(notebook, wanted, number)
-        chosen = {"env": env, "preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session,
-                  "text": text}  # fmt: skip
+        chosen = {"env": env, **kinds, "text": text}
         return page.render(request, "runs.html.j2", **found, wanted=wanted, chosen=chosen, sort=sort, way=way)
 
     @routes.get("/runs/{run_id}")
@@ -139,13 +144,12 @@ def pages(page: Page) -> APIRouter:
     def _proposals(request: Request) -> HTMLResponse:
         everything = proposals.all()
         live = (ProposalState.APPROVED, ProposalState.RUNNING)
-        return page.render(
-            request, "proposals.html.j2",
-            waiting=[seen(p, notebook, page.inventory_of(p.env_name)) for p in undecided(proposals)],
-            live=[p for p in everything if p.state in live],
-            decided=[p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED],
-            damaged=proposals.damaged,
-        )  # fmt: skip
+        shown: dict[str, Any] = {
+            "waiting": [seen(p, notebook, page.inventory_of(p.env_name)) for p in undecided(proposals)],
+            "live": [p for p in everything if p.state in live],
+            "decided": [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED],
+        }
+        return page.render(request, "proposals.html.j2", **shown, damaged=proposals.damaged)
 
     @routes.get("/proposals/{proposal_id}")
     def _proposal(request: Request, proposal_id: str) -> HTMLResponse:

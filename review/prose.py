@@ -21,8 +21,9 @@ from lab.claims.reports import MARKS
 
 LONGEST = 400_000
 """Characters of a text that is rendered."""
-TAGS = {"h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "strong", "em", "code", "pre", "blockquote", "hr", "br", "a",
-        "table", "thead", "tbody", "tr", "th", "td", "img", "del"}  # fmt: skip
+BLOCKS = {"h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "pre", "blockquote", "hr", "br"}
+TABLES = {"table", "thead", "tbody", "tr", "th", "td"}
+TAGS = BLOCKS | TABLES | {"strong", "em", "code", "del", "a", "img"}
 ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}, "code": {"class"}}
 PICTURE = re.compile(r"plots/([a-z_]{1,40})\.png")
 OTHER_RUN = re.compile(r"\.\./\.\./([^/]+)/report\.md")
@@ -48,9 +49,14 @@ def html_of(text: str, pictures: Mapping[str, str] = NONE, checked: Checked | No
     source = _with_marks(text, claims) if claims else text
     rendered = _markdown().render(source, {"pictures": pictures})
     clean = nh3.clean(
-        rendered, tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https"}, link_rel="noopener noreferrer",
-        attribute_filter=_filtered, generic_attribute_prefixes=set(),
-    )  # fmt: skip
+        rendered,
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        attribute_filter=_filtered,
+        generic_attribute_prefixes=set(),
+        url_schemes={"http", "https"},
+        link_rel="noopener noreferrer",
+    )
     return _MARKED.sub(lambda found: _claim(claims, found), clean) if claims else clean
 
 

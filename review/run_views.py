@@ -11,7 +11,7 @@ from lab.claims.checking import Checked
 from lab.judge.verdicts import current_verdict
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions, Wanted
-from lab.store.records import ReplicateResult, RunRecord, Verdict
+from lab.store.records import MetricSummary, ReplicateResult, RunRecord, Verdict
 from report.facts import changed_text, interval_text, verdict_text
 from report.show import particulars, run_row
 from review.folder_views import own, pictures_of
@@ -37,10 +37,13 @@ def listing(notebook: Notebook, wanted: Wanted, page: int) -> dict[str, Any]:
         except AutopilotError as error:
             notebook.notice({row.run_id: str(error)})
     return {
-        "rows": rows, "total": found.total, "page": page, "pages": pages,
+        "rows": rows,
+        "total": found.total,
+        "page": page,
+        "pages": pages,
         "choices": {name: questions.kinds(name) for name in ("env_name", "preset", "state", "arm", "session")},
         "damaged": notebook.damaged,
-    }  # fmt: skip
+    }
 
 
 class Line(NamedTuple):
@@ -70,8 +73,7 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
         "verdict": _verdict(notebook, record, verdict, reported=bool(report)),
         "report": report,
         "lost": lost,
-        "metrics": [(plain(name, 60), number(found.mean), interval_text(found), found.n, found.flag)
-                    for name, found in summary.metrics.items()] if summary else [],
+        "metrics": [_metric(name, metric) for name, metric in summary.metrics.items()] if summary else [],
         "replicates": [_replicate(record, result) for result in results],
         "facts": _facts(notebook, record, results),
         "config": [
@@ -81,7 +83,11 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
         "family": _family(notebook, record),
         "logs": [seed for seed in record.seeds if own(paths.seed(seed).log, paths.dir)],
         "transcript": own(paths.transcript, paths.dir),
-    }  # fmt: skip
+    }
+
+
+def _metric(name: str, metric: MetricSummary) -> tuple[str, str, str, int, str | None]:
+    return plain(name, 60), number(metric.mean), interval_text(metric), metric.n, metric.flag
 
 
 def _verdict(notebook: Notebook, record: RunRecord, verdict: Verdict | None, *, reported: bool) -> str:

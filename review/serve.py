@@ -84,7 +84,12 @@ def serve(page: Page, bound: socket.socket) -> None:
         bound: where.
     """
     config = uvicorn.Config(
-        create_app(page), log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2,
-        limit_concurrency=200, h11_max_incomplete_event_size=65_536,
-    )  # fmt: skip
+        create_app(page),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        limit_concurrency=200,
+        h11_max_incomplete_event_size=65_536,
+    )
     uvicorn.Server(config).run(sockets=[bound])

@@ -67,18 +67,19 @@ class Used(NamedTuple):
 def _budgets(notebook: Notebook, record: SessionRecord) -> list[Used]:
     limits, spent = record.budgets, record.spent
     runs = len(notebook.index.ask("SELECT 1 FROM runs WHERE session = ?", (record.session_id,)))
-    found: list[tuple[str, float, float | None, Callable[[float], str]]] = [
+    budgets: list[tuple[str, float, float | None, Callable[[float], str]]] = [
         ("time", spent.seconds, limits.hours and limits.hours * 3600, lasting),
         ("runs", runs, limits.max_runs, lambda value: f"{value:,.0f}"),
         ("tokens", spent.tokens, limits.max_tokens, lambda value: f"{value:,.0f}"),
         ("dollars", spent.dollars, limits.max_dollars, lambda value: f"${value:.2f}"),
     ]
-    return [
-        Used(name, min(1.0, used / most) if most else 0.0,
-             f"{say(used)} of {say(most)}" if most else f"{say(used)}, no limit")
-        for name, used, most, say in found
-        if most or used
-    ]  # fmt: skip
+    return [_used(name, used, most, say) for name, used, most, say in budgets if most or used]
+
+
+def _used(name: str, used: float, most: float | None, say: Callable[[float], str]) -> Used:
+    if not most:
+        return Used(name, 0.0, f"{say(used)}, no limit")
+    return Used(name, min(1.0, used / most), f"{say(used)} of {say(most)}")
 
 
 def _share(part: float, whole: float) -> float | None:
