@@ -70,7 +70,7 @@ class Cause(BaseModel):
 
 
 class Checked(BaseModel):
-    """What checking a text came to; `claims.json`."""
+    """The claims and causes of a checked text; `claims.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -80,12 +80,12 @@ class Checked(BaseModel):
     """Rules that broke on a sentence: mistakes of the program, not of the text."""
 
     def count(self, status: Status) -> int:
-        """Claims of one status."""
+        """How many claims have one status."""
         return sum(claim.status == status for claim in self.claims)
 
 
 def check(known: Known, sections: Mapping[str, str]) -> Checked:
-    """Check every section's text.
+    """The claims and causes in every section's text, each judged against the record.
 
     Args:
         known: the record.
@@ -120,7 +120,7 @@ def _claim(section: str, piece: str, begun: int, found: Found) -> Claim:
 
 
 def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
-    """What keeps a sentence's cause from being told from others."""
+    """The marks of a sentence about a cause: what keeps that cause from being told from others."""
     sentence.look(len(sentence.tokens))
     run = sentence.subject
     parent, found = known.get(run.parent), list[Mark]()
@@ -139,7 +139,7 @@ def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
 
 
 def _of_an_outcome(sentence: Sentence) -> bool:
-    """It speaks of a run or of something measured, not of the method in general."""
+    """Whether a sentence speaks of a run or of something measured, not of the method in general."""
     measured = any(t.code == "Q" and t.value.section in ("metric", "curve") for t in sentence.tokens)
     return measured or "R" in sentence.codes or "N" in sentence.codes
 

@@ -48,7 +48,7 @@ def cited(text: str, known: Known, answers: Mapping[str, Any], numbers: dict[str
 
 
 def _found(value: Any, path: str, whole: str) -> Any:
-    """What a path leads to. Keys have dots and slashes of their own, so the longest one that fits is taken."""
+    """The value of a path. Keys have dots and slashes of their own, so the longest one that fits is taken."""
     if not path:
         return value
     if isinstance(value, Mapping):
@@ -65,7 +65,7 @@ def _found(value: Any, path: str, whole: str) -> Any:
 
 
 def _main(value: Any) -> Any:
-    """Of a metric its mean, of an extreme its value, of a verdict the word."""
+    """The part of a value that prose cites: a metric's mean, an extreme's value, a verdict's word."""
     if not isinstance(value, Mapping):
         return value
     main = next((value[name] for name in ("mean", "value", "verdict") if name in value), None)

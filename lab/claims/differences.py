@@ -15,7 +15,7 @@ CLOSE = 0.05
 
 
 def relatives(s: Sentence) -> None:
-    """`up 22 %`, `6.7 % higher than the parent's`, `by 0.087`, `5.5 percentage points`, `3x faster`."""
+    """Judge differences: `up 22 %`, `6.7 % higher than the parent's`, `by 0.087`, `3x faster`."""
     for index, token in enumerate(s.tokens):
         if token.code != "N" or index in s.used:
             continue
@@ -92,7 +92,7 @@ def _worth(number: Number, new: float, old: float) -> float:
 
 
 def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[float, float, str]]:
-    """New and old value of what a relative number is about."""
+    """New and old value of what a relative number is about, with words for the pair."""
     if quantity is None:
         return []
     aspects = s.aspects(index) - {"first"}
@@ -123,7 +123,7 @@ PEAK = re.compile(
     r"(?:peak|maximum|best|high(?:est)? point|(?P<low>minimum|trough|low(?:est)? point))\b"
     r"(?! (?:run|prior|config|mean|so far|of the night))"
 )
-"""`34 % below its own peak`."""
+"""What follows a number that is measured from a curve's extreme: `34 % below its own peak`."""
 
 
 def _against_extreme(s: Sentence, quantity: Quantity, which: str) -> list[tuple[float, float, str]]:
@@ -142,7 +142,7 @@ GAP = re.compile(
 
 
 def gaps(s: Sentence) -> None:
-    """`far below the 0.055 gap to the incumbent`, `a gain of 0.079`, `effect -0.055`."""
+    """Judge gaps: `far below the 0.055 gap to the incumbent`, `a gain of 0.079`, `effect -0.055`."""
     for place in [i for i, code in enumerate(s.codes) if code == "N" and i not in s.used]:
         end = s.tokens[min(len(s.tokens) - 1, place + 1)].end
         near, far = (s.text[s.tokens[max(0, place - back)].start : end].lower() for back in (2, 4))
@@ -179,7 +179,7 @@ def _spread(s: Sentence, keys: tuple[str, ...]) -> list[tuple[float, str]]:
 
 
 def _spelt_out(s: Sentence, index: int, ratio: float, kind: str) -> bool:
-    """`tripled, from 0.08 to 0.256`: the two numbers, which are judged by themselves, say what the ratio is of."""
+    """Judge a ratio by the two numbers behind it, `tripled, from 0.08 to 0.256`; whether there are such numbers."""
     behind = re.match(r"[^f;.N]*f[w]?N[wQ,p]{0,3}oN", s.codes[index + 1 :])
     if behind is None or kind != "times":
         return False
@@ -190,7 +190,7 @@ def _spelt_out(s: Sentence, index: int, ratio: float, kind: str) -> bool:
 
 
 def ratios(s: Sentence) -> None:
-    """`halved`, `doubled`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
+    """Judge ratios in words: `halved`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
     for index, token in enumerate(s.tokens):
         if token.code != "h" or index in s.used:
             continue

@@ -1,4 +1,4 @@
-"""An old value and a new one: `0.12 -> 0.06`, `down from 9.38`, `above the parent's 0.61`."""
+"""Claims about an old value and a new one: `0.12 -> 0.06`, `down from 9.38`, `above the parent's 0.61`."""
 
 import re
 
@@ -11,7 +11,7 @@ from lab.judge.known import KnownRun
 
 
 def changes(s: Sentence) -> None:
-    """`0.12 -> 0.06`, `from 0.12 to 0.06`: the parent's value and the run's, or a curve's start and end."""
+    """Judge old and new value, of parent and run or of a curve's ends: `0.12 -> 0.06`, `from 0.12 to 0.06`."""
     for first, last in s.matches(r"f[Rw]{0,2}N[wQ,p]{0,4}oN|N>N|N[wQ]?>[wQ]?N"):
         ends = [i for i in range(first, last + 1) if s.codes[i] == "N"]
         old, new = s.number(ends[0]), s.number(ends[-1])
@@ -56,7 +56,7 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
 
 
 def origins(s: Sentence) -> None:
-    """`down from 1.096`, `up vs prior 126.67K`, `above the parent's 0.61`, `down to 0.4`: a value and a direction."""
+    """Judge a value with a direction: `down from 1.096`, `above the parent's 0.61`, `down to 0.4`."""
     for first, last in s.matches(r"[ud]w?(?:f|a|t)[Rwf]{0,2}N|[ud][w]?RN|[ud]w?t[wR]{0,3}N|[ud]oN"):
         number = s.number(last)
         if number.percent and re.search("%", s.text) and s.quantity(first) is None:
@@ -94,7 +94,7 @@ def origins(s: Sentence) -> None:
 
 
 def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set[str]) -> list[tuple[float, str]]:
-    """What a value may have come from."""
+    """The values that one may have come from, each with words for it."""
     found = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
     if named is None:
         for key in quantity.keys:

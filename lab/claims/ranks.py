@@ -1,4 +1,4 @@
-"""The best, the second, the lowest of the last five."""
+"""Claims about ranks: the best, the second, the lowest of the last five."""
 
 import re
 
@@ -7,7 +7,7 @@ from lab.claims.words import LOWER_IS_BETTER, ORDINALS, SMALLER, Quantity, whole
 
 
 def ranks(s: Sentence) -> None:
-    """`the highest throughput of all runs`, `third best`, `ranks second in perf`, `lowest of the last five`."""
+    """Judge ranks: `the highest throughput of all runs`, `ranks second in perf`, `lowest of the last five`."""
     pattern = re.compile(
         r"(?:(?P<ord>second|third|fourth|fifth|sixth)[ -])?(?P<word>most (?:low|high)|best|highest|lowest|most|fewest"
         r"|longest|shortest|worst|largest|smallest|fastest|slowest)\b"

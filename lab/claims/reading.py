@@ -1,4 +1,4 @@
-"""Claims found in a sentence, each judged against the record.
+"""A sentence under examination: what its numbers are of, and the claims found in it, judged against the record.
 
 Rules look for patterns over one letter per token (`words.CODES`); what a rule has used, later ones leave alone. A
 number that no rule can put to a quantity is unsupported: it is never called true.
@@ -33,16 +33,16 @@ class Sentence(Phrase):
     """One sentence under examination: what its numbers are of, and the claims that were found in it."""
 
     carried: Quantity | None = None
-    """What the sentence before spoke of."""
+    """The quantity that the sentence before spoke of."""
     named: set[str] = field(default_factory=set)
-    """Names of what the sentences before spoke of."""
+    """Names of the quantities that the sentences before spoke of."""
     used: set[int] = field(default_factory=set)
     found: list[Found] = field(default_factory=list)
 
     # What is meant
 
     def aspects(self, index: int) -> set[str]:
-        """How the number at `index` is to be read: peak, end, first …, from the words around it."""
+        """The aspects of the number at `index`, from the words around it: peak, end, first …"""
         found: set[str] = set()
         compared = re.search(r"[at]w?$", self.codes[:index]) is not None
         for i in range(index - 1, -1, -1):
@@ -58,14 +58,14 @@ class Sentence(Phrase):
         return found
 
     def quantity(self, index: int) -> Quantity | None:
-        """What the number at `index` is of."""
+        """The quantity that the number at `index` is of."""
         found = self._nearest(index)
         if found is not None and found.section == "config" and self._at_aspect(index) and not self.adjacent(index):
             return self.objective  # a config neither ends nor peaks
         return found
 
     def _at_aspect(self, index: int) -> bool:
-        """`ended at 0.65`."""
+        """Whether the number stands right behind an aspect, as in `ended at 0.65`."""
         before = self._before(index, "")
         return before >= 0 and self.codes[before] == "p"
 
@@ -103,7 +103,7 @@ class Sentence(Phrase):
         return found
 
     def _beside(self, index: int) -> int | None:
-        """Where the quantity stands that a number is of beyond doubt."""
+        """The place of the quantity that a number is of beyond doubt."""
         left = self._before(index)
         if left >= 0 and self.codes[left] == "Q" and self._possible(left, index):
             return left
@@ -115,7 +115,7 @@ class Sentence(Phrase):
         return right if self.codes[right : right + 1] == "Q" and not self._taken(right) else None
 
     def _possible(self, place: int, index: int) -> bool:
-        """Not what is counted in whole numbers, for a number with a fraction."""
+        """Whether a number can be of a quantity: one with a fraction is not of what is counted in whole numbers."""
         token, quantity = self.tokens[index], self.named_quantity(place)
         if token.code != "N" or token.value.step >= 1 or token.value.percent or not quantity.keys:
             return True
@@ -128,17 +128,17 @@ class Sentence(Phrase):
         return whole or section in ("count", "derived")
 
     def _taken(self, index: int) -> bool:
-        """The quantity belongs to a number that follows it."""
+        """Whether the quantity at a token belongs to a number that follows it."""
         after = re.match(r"[:=]?N|wN", self.codes[index + 1 :])
         return after is not None and (after.group() != "wN" or self.word(index + 1) in {"of", "at", "is", "was"})
 
     def adjacent(self, index: int) -> bool:
-        """The quantity stands right beside the number: there is no doubt what it is of."""
+        """Whether the quantity stands right beside the number: there is no doubt what the number is of."""
         left = self._before(index)
         return (left >= 0 and self.codes[left] == "Q") or self.codes[index + 1 : index + 2] == "Q"
 
     def attached(self, index: int) -> bool:
-        """Nothing but small words between the number and its quantity: it may be called false."""
+        """Whether only small words part the number from its quantity: then the claim may be called false."""
         led, follows = re.search(r"[hud]w?o$", self.codes[:index]), re.match(r"[wm]w?R", self.codes[index + 1 :])
         if self.adjacent(index) or self._at_aspect(index) or led or follows:
             return True  # `ended at 0.65`; `halving to 0.06`; `12.7 % in the baseline`
@@ -154,7 +154,7 @@ class Sentence(Phrase):
 
     @property
     def objective(self) -> Quantity:
-        """What runs are compared by."""
+        """The quantity that runs are compared by."""
         name = self.known.metric
         return Quantity((f"metric:{name}", f"curve:environment/{name}"))
 
@@ -164,7 +164,7 @@ class Sentence(Phrase):
         return quantity
 
     def values(self, quantity: Quantity, run: KnownRun, aspects: set[str]) -> list[tuple[float, str]]:
-        """What the record has of a quantity of a run, each with words for it."""
+        """The values that the record has of a quantity of a run, each with words for it."""
         return recorded(self.known, quantity, run, aspects)
 
     def one(self, quantity: Quantity | None, run: KnownRun, aspects: set[str]) -> float | None:
@@ -186,7 +186,7 @@ class Sentence(Phrase):
         self.found.append(Found(self.tokens[first].start, self.tokens[last].end, status, evidence))
 
     def _strange(self, first: int, last: int) -> bool:
-        """It is about something that is in no record, and does not come back to the run."""
+        """Whether the sentence is about something that no record has, and does not come back to the run."""
         found = STRANGE.search(self.text)
         if found is None:
             return False

@@ -1,4 +1,4 @@
-"""What the record has of a quantity, each value with words for it; whether a number says one of them."""
+"""The values that the record has of a quantity, and whether a number says one of them."""
 
 from lab.claims.tokens import Number, real
 from lab.claims.words import Quantity
@@ -7,7 +7,7 @@ from lab.store.curves import Outline
 
 
 def recorded(known: Known, quantity: Quantity, run: KnownRun, aspects: set[str]) -> list[tuple[float, str]]:
-    """What the record has of a quantity of a run, each with words for it.
+    """The values that the record has of a quantity of a run, each with words for it.
 
     Args:
         known: the record.
@@ -86,7 +86,7 @@ def _points(name: str, curve: Outline, aspects: set[str], only: bool) -> list[tu
 
 
 def fits(number: Number, value: float) -> bool:
-    """Whether a number says this value, percentages of a share included."""
+    """Whether a number says a value of the record, as itself or as a percentage of a share."""
     if number.percent or number.points:
         return number.scaled(0.01).fits(value)
     return number.fits(value)

@@ -1,4 +1,4 @@
-"""Single replicates, how far they scatter, and how a batch is split."""
+"""Claims about single replicates, about how far replicates scatter, and about how a batch is split."""
 
 import re
 import statistics
@@ -18,11 +18,11 @@ SOME = re.compile(
     r"\b(?P<verb>beat|beats|exceed(?:s|ed)?|outperform(?:s|ed)?|above|below)\b",
     re.IGNORECASE,
 )
-"""`two of three replicates exceeded`."""
+"""How many replicates are said to lie above or below something: `two of three replicates exceeded`."""
 
 
 def scatter(s: Sentence) -> None:
-    """`0.26 ± 0.003`: the standard deviation of the replicates, or half of an interval. It is never called false."""
+    """Judge what follows `±`: a standard deviation or error, or half of an interval. None is called false."""
     for index in _numbers(s):
         if not SCATTER.search(s.text[: s.tokens[index].start]):
             continue
@@ -39,7 +39,7 @@ def scatter(s: Sentence) -> None:
 
 
 def single(s: Sentence) -> None:
-    """`seed 11 reached 0.2613`, `the lowest replicate (0.2545)`: one replicate's value, or the median."""
+    """Judge one replicate's value, or the median: `seed 11 reached 0.2613`, `the lowest replicate (0.2545)`."""
     if not SPOKEN.search(s.text):
         return
     for index in _numbers(s):
@@ -58,7 +58,7 @@ def single(s: Sentence) -> None:
 
 
 def counted(s: Sentence) -> None:
-    """`two of three replicates exceeded 0.256`, `all of its seeds beat the parent's mean`."""
+    """Judge counts: `two of three replicates exceeded 0.256`, `all of its seeds beat the parent's mean`."""
     for said in SOME.finditer(s.text):
         inside = s.within(*said.span())
         if not inside:
@@ -86,7 +86,7 @@ def counted(s: Sentence) -> None:
 
 
 def splits(s: Sentence) -> None:
-    """`4 minibatches of 8,192`, `10 epochs of 32,768`: how many, and how large each is."""
+    """Judge how a batch is split, number and size: `4 minibatches of 8,192`, `10 epochs of 32,768`."""
     for index in _numbers(s):
         part = SPLIT.search(s.text[: s.tokens[index].start])
         if part is None:
@@ -107,5 +107,5 @@ def _numbers(s: Sentence) -> Iterator[int]:
 
 
 def _hit(s: Sentence, index: int, found: list[tuple[float, str]]) -> str | None:
-    """What a number may be said of."""
+    """Words for the first value that a number says."""
     return next((what for value, what in found if fits(s.number(index), value)), None)

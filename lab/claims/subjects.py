@@ -13,7 +13,7 @@ from lab.judge.known import Known, KnownRun
 NOBODY = KnownRun(run_id="?", state="unknown")
 """A run that is not in the record: nothing is known of it."""
 OF = {"in", "of", "for", "at", "under", "with", "by", "from", "the", "on", "("}
-"""Between a number and the run it is of: `0.98 for the parent`."""
+"""Words between a number and the run that the number is of: `0.98 for the parent`."""
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Phrase:
         return self.known.run
 
     def _scope(self, place: int) -> int:
-        """Where what is said of the run at a token begins: with its clause if that begins with it, else anywhere."""
+        """Where the words about the run at a token begin: at the token if it opens a clause, else anywhere."""
         before = place - 1
         while before >= 0 and self.codes[before] == "w" and self.word(before) in {"the", "run", "in", "with", "of"}:
             before -= 1
@@ -97,12 +97,12 @@ class Phrase:
         return 0
 
     def _opens(self, index: int) -> bool:
-        """Only small words before it, and no number right after: the sentence is about it."""
+        """Whether only small words stand before a run, and no number right after: the sentence is about this run."""
         before = all(self.codes[i] in "wm" and len(self.word(i)) <= 4 for i in range(index))
         return before and not re.match(r"[w:=]?N", self.codes[index + 1 :]) and "(" not in self.codes[:index]
 
     def _is_reference(self, index: int) -> bool:
-        """It stands behind `than`, `against`, `above`: something is compared with it."""
+        """Whether a run stands behind `than`, `against` or `above`: something is compared with this run."""
         before = index - 1
         if self.text[self.tokens[index].start] == "@":
             return True
@@ -116,7 +116,7 @@ class Phrase:
 
     @property
     def reference(self) -> KnownRun:
-        """What the subject is compared with: the run that is named, else its parent, else the incumbent."""
+        """The run that the subject is compared with: the one that is named, else its parent, else the incumbent."""
         named = [i for i, token in enumerate(self.tokens) if token.code == "R"]
         for index in [*filter(self._is_reference, named), *named]:
             run = self.run_of(self.tokens[index])
@@ -125,7 +125,7 @@ class Phrase:
         return self.known.get(self.subject.parent) or self.known.get(self.known.incumbent) or NOBODY
 
     def reference_at(self, index: int) -> KnownRun:
-        """What is compared with at a token: the run named next to it in its clause, else the sentence's."""
+        """The run that is compared with at a token: the next one named in the clause, else the sentence's."""
         for place in range(index, min(index + 8, len(self.codes))):
             if self.codes[place] in ",;" or (self.codes[place] == "&" and place > index):
                 break
@@ -135,7 +135,7 @@ class Phrase:
         return self.reference
 
     def owner(self, index: int) -> KnownRun:
-        """Whose number it is."""
+        """The run that a number is of."""
         after = re.match(r"[wm]{0,2}\(?R", self.codes[index + 1 :])
         if after and all(self.word(index + 1 + i) in OF for i in range(after.end() - 1)):
             place = index + after.end()

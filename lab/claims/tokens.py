@@ -25,9 +25,9 @@ SAME_LENGTH = str.maketrans(
     "\u2212\u2013\u2011\u2014" + "\u2018\u2019\u201c\u201d" + "\u00a0\u202f\t`*" + "\u2248",
     "---;" + "''\"\"" + " " * 5 + "~",
 )
-"""Other ways to write the same, one character for one, so that places stay."""
+"""Characters to the plain ones that mean the same, one for one, so that places stay."""
 WHOLE = 0.05
-"""How far 0 or 1, written so, may be from what they are said of: what lies between is most rates' whole range."""
+"""How far a written 0 or 1 may be from the value that is meant: what lies between is most rates' whole range."""
 MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "": 1.0}
 
 
@@ -37,25 +37,25 @@ class Number:
 
     value: float
     step: float
-    """One unit of its last digit."""
+    """One unit of the last digit."""
     approximate: bool = False
     percent: bool = False
     points: bool = False
-    """Percentage points."""
+    """Whether the number counts percentage points."""
     times: bool = False
     signed: bool = False
     unit: bool = False
-    """It has a unit that no record has."""
+    """Whether a unit follows that no record has."""
     word: bool = False
 
     @property
     def bound(self) -> float:
-        """What it says as a plain number: a percentage as a share."""
+        """The number without its unit: a percentage as a share."""
         return self.value / (100 if self.percent else 1)
 
     @property
     def vague(self) -> bool:
-        """0 or 1 without a digit behind the point: as a rounded figure it would be said of whatever a rate can be."""
+        """Whether this is 0 or 1 without a digit behind the point: as a rounded figure, any rate would fit."""
         return self.step >= 1 and abs(self.value) <= 1
 
     def fits(self, value: float, off: float = 0.0) -> bool:
@@ -74,7 +74,7 @@ class Number:
         return abs(value - self.value) <= slack * 1.01 + 1e-12 * abs(value) + off
 
     def scaled(self, factor: float) -> "Number":
-        """The same in another unit."""
+        """This number in another unit, `factor` times as large."""
         return Number(self.value * factor, self.step * factor, self.approximate, self.percent, signed=self.signed)
 
 
@@ -147,7 +147,7 @@ def _whole(pattern: str) -> re.Pattern[str]:
 
 
 def _merged(tokens: list[Token]) -> list[Token]:
-    """`the incumbent c5np`, `the 0.01 run (m7rv)`: one run, named twice."""
+    """Tokens with those of a run that is named twice made one: `the incumbent c5np`, `the 0.01 run (m7rv)`."""
     found: list[Token] = []
     for token in tokens:
         if token.code == "R" and found and found[-1].code == "R":
@@ -164,7 +164,7 @@ OWN_ROLES = ("parent", "incumbent", "baseline", "run", "failed", "best")
 
 
 class Reader:
-    """Cuts text into tokens, with the names of one record."""
+    """A reader of prose: it cuts text into tokens by the names of one record."""
 
     def __init__(self, known: Known) -> None:
         self.known = known
@@ -172,7 +172,7 @@ class Reader:
         self.short = {run.run_id.rpartition("-")[2]: run.run_id for run in known.runs if "-" in run.run_id}
 
     def tokens(self, sentence: str) -> list[Token]:
-        """Tokens of one sentence, in order."""
+        """The tokens of one sentence, in order."""
         text, found, place = sentence.translate(SAME_LENGTH), list[Token](), 0
         if headed := HEADED.match(text):
             number = _number(NUMBER.match(headed["number"] or headed["number2"]))
@@ -202,7 +202,7 @@ class Reader:
         return Token(text[at], at, at + 1) if text[at] in ",;.:()[]-=/|" else None
 
     def _name(self, text: str, at: int) -> Token | None:
-        """Ids, runs by value, equations, and what is no number though it has digits."""
+        """A token of an id, a run by value, an equation, or of what is no number though it has digits."""
         for code, pattern in NAMES:
             if found := pattern.match(text, at):
                 return Token(code, at, found.end(), found.group())
@@ -270,7 +270,7 @@ class Reader:
         return best
 
     def quantity(self, text: str, at: int) -> tuple[Quantity, int] | None:
-        """The longest name of a quantity here, and where it ends."""
+        """The quantity with the longest name at a place in a text, and where that name ends."""
         best: tuple[Quantity, int] | None = None
         for pattern, quantity in self.quantities:
             found = pattern.match(text, at)
@@ -300,10 +300,10 @@ def _number(found: re.Match[str] | None) -> Number | None:
 
 
 def real(value: object) -> bool:
-    """A number, and no truth value."""
+    """Whether a value is a number, and no truth value."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def as_number(text: str) -> float:
-    """A number of an equation."""
+    """The number that a text of an equation stands for."""
     return float(text.replace(",", "").rstrip("."))

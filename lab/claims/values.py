@@ -1,4 +1,4 @@
-"""A number of a quantity: of a run, of the next config, of a prediction."""
+"""Claims about single values: of a run, of the next config, of a prediction."""
 
 import re
 
@@ -10,7 +10,7 @@ from lab.claims.words import FUTURE, GENERAL, LATER, Quantity
 
 
 def numbers(s: Sentence) -> None:
-    """What is left: a number of a quantity of a run."""
+    """Judge every number that no other rule has taken, as a value of a quantity."""
     lists = _lists(s)
     for index, token in enumerate(s.tokens):
         if token.code != "N" or index in s.used:
@@ -65,7 +65,7 @@ COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
 
 
 def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None) -> bool:
-    """How many runs lie behind something; `one` as a pronoun; what holds of the method in general."""
+    """Whether a number claims nothing of a run: a count of runs, `one` as a pronoun, the method in general."""
     token = s.tokens[index]
     position = (
         quantity is not None
@@ -86,7 +86,7 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
 
 
 def elsewhere(s: Sentence, index: int, number: Number) -> str | None:
-    """What the number says of another quantity of the sentence, or of the objective, if it fits one."""
+    """Words for the value of another quantity of the sentence, or of the objective, that the number fits."""
     others = [token.value for token in s.tokens if token.code == "Q"]
     runs = s.alike(s.owner(index)) + ([s.subject] if s.codes[index - 1 : index] == "(" else [])
     for quantity in [*others, s.objective]:
@@ -98,7 +98,7 @@ def elsewhere(s: Sentence, index: int, number: Number) -> str | None:
 
 
 def _position(s: Sentence, index: int, number: Number) -> None:
-    """The step of a curve's extreme."""
+    """Judge a number as the step of a curve's extreme."""
     named = (s.named_quantity(i) for i in range(index, -1, -1) if s.codes[i] == "Q")
     quantity = next((one for one in named if "steps:all" not in one.keys), None)
     curves = [c for k in (quantity.keys if quantity else ()) if (c := s.subject.curves.get(k.partition(":")[2]))]
@@ -143,7 +143,7 @@ def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: 
 
 
 def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: int | None = None) -> None:
-    """A value of the next config, or of a prediction."""
+    """Judge a number as a value of the next config, or of a prediction."""
     proposal = s.known.proposal
     owner = s.owner(index)
     base = s.known.get(proposal.parent) if proposal else None
