@@ -10,7 +10,7 @@ from lab.base.errors import NotFound
 
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,79}")
 RESERVED = re.compile(r"sessions|README\.md|.*\.(jsonl|lock|sqlite|sqlite-wal|sqlite-shm)")
-"""What lies beside the runs' folders."""
+"""Names of what lies beside the runs' folders."""
 
 
 def is_reserved(name: str) -> bool:
@@ -24,7 +24,7 @@ def is_id(name: str) -> bool:
 
 
 def checked(kind: str, name: str) -> str:
-    """`name`, if it can be a folder of ours.
+    """The name itself, if a folder of the workspace can have it.
 
     Raises:
         NotFound: it can't.

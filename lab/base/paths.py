@@ -10,7 +10,7 @@ from lab.base.names import checked, is_reserved, slug
 
 
 def existing(path: Path) -> Path:
-    """The path itself, or its nearest parent that exists."""
+    """A path itself, or its nearest parent that exists."""
     path = path.absolute()
     while not _exists(path):
         path = path.parent
@@ -25,7 +25,7 @@ def _exists(path: Path) -> bool:
 
 
 def cache_dir() -> Path:
-    """The folder of what can be made again at any time and belongs to the machine, not to a workspace; made if needed.
+    """The folder of what belongs to the machine, not to a workspace, and can be made again; made if needed.
 
     Raises:
         InvalidInput: there is none that may be written to.
@@ -65,7 +65,7 @@ class Workspace:
                 )
 
     def create(self) -> None:
-        """Make the folders that are not there yet.
+        """Make the workspace's folders that are not there yet.
 
         Raises:
             InvalidInput: they can't be made.
@@ -89,46 +89,46 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        """Folder of the runs."""
+        """The folder of the runs."""
         return self.root / "runs"
 
     @property
     def sessions(self) -> Path:
-        """Folder of the sessions."""
+        """The folder of the sessions."""
         return self.runs / "sessions"
 
     @property
     def verdicts(self) -> Path:
-        """Every verdict, one JSON line each, only ever added."""
+        """The verdicts, one JSON line each, only ever added."""
         return self.runs / "verdicts.jsonl"
 
     @property
     def predictions(self) -> Path:
-        """What proposals predicted, each with what came of it."""
+        """The predictions of proposals, each with its outcome."""
         return self.runs / "predictions.jsonl"
 
     @property
     def confirmations(self) -> Path:
-        """What became of candidates for the place of the incumbent, one JSON line each, only ever added."""
+        """The outcomes of candidates for the incumbent's place, one JSON line each, only ever added."""
         return self.runs / "confirmations.jsonl"
 
     @property
     def index(self) -> Path:
-        """SQLite over all runs; can be made again from the folders at any time."""
+        """The index, SQLite over all runs; it can be made again from the folders at any time."""
         return self.runs / "index.sqlite"
 
     @property
     def session_lock(self) -> Path:
-        """Held by the one running session; names its pid and start."""
+        """The lock of the one running session, with its pid and start."""
         return self.runs / "session.lock"
 
     @property
     def presets(self) -> Path:
-        """Folder of the presets that were measured here."""
+        """The folder of the presets that were measured here."""
         return self.root / "presets"
 
     def preset(self, name: str, env_name: str) -> Path:
-        """One of them.
+        """The file of a measured preset.
 
         Raises:
             NotFound: `name` can't be a preset's name.
@@ -142,7 +142,7 @@ class Workspace:
 
     @property
     def proposals(self) -> Path:
-        """Folder of the proposals."""
+        """The folder of the proposals."""
         return self.root / "proposals"
 
     @property
@@ -152,16 +152,16 @@ class Workspace:
 
     @property
     def proposals_lock(self) -> Path:
-        """Held while a proposal is changed, so that two deciders can't both win."""
+        """The lock that is held while a proposal is changed, so that two deciders can't both win."""
         return self.proposals / ".lock"
 
     @property
     def exports(self) -> Path:
-        """Folder of the policies that were taken home."""
+        """The folder of the policies that were taken home."""
         return self.root / "exports"
 
     def run(self, run_id: str) -> RunPaths:
-        """One run's files.
+        """The files of one run.
 
         Raises:
             NotFound: `run_id` can't be a run's name.
@@ -171,7 +171,7 @@ class Workspace:
         return RunPaths(self.runs / checked("run", run_id))
 
     def session(self, session_id: str) -> SessionPaths:
-        """One session's files.
+        """The files of one session.
 
         Raises:
             NotFound: `session_id` can't be a session's name.
@@ -179,7 +179,7 @@ class Workspace:
         return SessionPaths(self.sessions / checked("session", session_id))
 
     def proposal(self, proposal_id: str) -> Path:
-        """One proposal's file.
+        """The file of one proposal.
 
         Raises:
             NotFound: `proposal_id` can't be a proposal's name.

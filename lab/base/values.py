@@ -16,19 +16,19 @@ from pydantic import BaseModel
 from lab.base.text import plain
 
 LARGEST = 2**63
-"""Whole numbers are kept below it: what 64 bits can't hold, few readers can."""
+"""The bound below which whole numbers are kept: what 64 bits can't hold, few readers can."""
 HUGE = 1e100
-"""Measured numbers count as infinite beyond it: the square of their spread would be."""
+"""The bound beyond which measured numbers count as infinite: the square of their spread would be."""
 DEEP = 20
 """Levels of a nested value that are kept."""
 MOST = 10_000
 """Numbers of one report that are kept."""
 LONG = 200
-"""Characters of a name."""
+"""Characters of a name that are kept."""
 
 
 def storable(value: Any, depth: int = 0) -> Any:
-    """The same in what JSON can hold: what it has no word for becomes its text, what has no text its type's name.
+    """A value in what JSON can hold: other objects become text, or the name of their type.
 
     Args:
         value: anything.
@@ -103,7 +103,7 @@ class Columns:
         self._taken: set[str] = set()
 
     def named(self, measured: Mapping[str, float]) -> dict[str, float]:
-        """The same numbers by column."""
+        """Measured numbers by column instead of by name."""
         return {self._columns.get(name) or self._new(name): number for name, number in measured.items()}
 
     def _new(self, name: str) -> str:

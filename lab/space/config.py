@@ -17,7 +17,7 @@ SECTIONS = ("env", "vec", "train", "policy", "rnn", "autopilot")
 
 
 class Config(BaseModel):
-    """Complete and resolved: a run trains exactly this."""
+    """A config, complete and resolved: a run trains exactly this."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +32,7 @@ class Config(BaseModel):
     autopilot: dict[str, Scalar]
 
     def flat(self) -> dict[str, Any]:
-        """Dotted key to value, without `env_name`."""
+        """The config as dotted key to value, without `env_name`."""
         return {f"{section}.{key}": value for section in SECTIONS for key, value in getattr(self, section).items()}
 
     def get(self, key: str) -> Any:
@@ -53,7 +53,7 @@ class Config(BaseModel):
         return self.model_copy(update={"train": {key: value for key, value in self.train.items() if key != "seed"}})
 
     def fingerprint(self) -> str:
-        """A short hash; equal configs have equal ones."""
+        """A short hash of the config; equal configs have equal hashes."""
         text = json.dumps([self.env_name, self.flat()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

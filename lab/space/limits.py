@@ -1,4 +1,4 @@
-"""What the user allows less of, or opens: the table `[space]` in `autopilot.toml`.
+"""The limits that the user sets on the search space: the table `[space]` in `autopilot.toml`.
 
     [space]
     "train.learning_rate" = {low = 1e-4, high = 0.02}
@@ -29,7 +29,7 @@ REWARDS = ("mean_reward", "episode_return", "reward", "return")
 
 
 def declared(workspace: Workspace) -> dict[str, Limit]:
-    """Dotted key to what the workspace says of it.
+    """The limits that the workspace declares: dotted key to limit.
 
     Raises:
         InvalidInput: the table is not written as it has to be.
@@ -49,7 +49,7 @@ def declared(workspace: Workspace) -> dict[str, Limit]:
 
 
 def narrowed(space: Space, limits: Mapping[str, Limit]) -> Space:
-    """The space with these limits in it.
+    """A search space with the user's limits applied.
 
     Args:
         space: of an environment.
@@ -107,7 +107,7 @@ def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`[space.train]` with `gamma = {...}` means what `"train.gamma" = {...}` does."""
+    """The table by dotted keys: `[space.train]` with `gamma = {...}` means what `"train.gamma" = {...}` does."""
     found: dict[str, Any] = {}
     for name, value in table.items():
         key = f"{prefix}{name}"

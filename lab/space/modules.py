@@ -10,7 +10,7 @@ from types import ModuleType
 from lab.base.errors import refused
 
 GYMNASIUM = "gymnasium:"
-"""Begins the name of a Gymnasium environment, which may be `module:ID` itself."""
+"""The prefix of a Gymnasium environment's name, which may be `module:ID` itself."""
 
 
 def check_importable(key: str, call: str, workspace: Path) -> None:
@@ -50,7 +50,7 @@ def hidden(name: str, workspace: Path) -> str | None:
 
 
 def hint(error: BaseException, workspace: Path | str | None) -> str:
-    """What is added to an error of the user's code that met another module than theirs; empty where it did not."""
+    """A hint for an error of the user's code that met another module than theirs; empty where it did not."""
     met = getattr(error, "obj", None)
     name = error.name if isinstance(error, ImportError) else met.__name__ if isinstance(met, ModuleType) else None
     why = hidden(name.partition(".")[0], Path(workspace)) if name and workspace else None

@@ -1,4 +1,4 @@
-"""What a person sets, read from the command line or a form."""
+"""Overrides that a person sets, read from the command line or a form."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from lab.base.errors import InvalidInput, Problem
 
 
 def assignments(settings: list[str] | None) -> dict[str, Any]:
-    """`KEY=VALUE` pairs; a value is JSON where it can be read as such, else a text."""
+    """The overrides in `KEY=VALUE` texts; a value is JSON where it can be read as such, else a text."""
     found: dict[str, Any] = {}
     for item in settings or ():
         key, equals, text = item.partition("=")

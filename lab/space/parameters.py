@@ -21,7 +21,7 @@ Scalar = bool | int | float | str | None
 
 
 class Scale(StrEnum):
-    """How a sampler should space the values of a key."""
+    """The scale on which a sampler spaces the values of a key."""
 
     LINEAR = "linear"
     LOG = "log"
@@ -35,9 +35,9 @@ class Parameter:
     """One key of a config."""
 
     key: str
-    """Dotted: section, then name."""
+    """Dotted name: section, then key."""
     kind: type
-    """bool, int, float or str."""
+    """Type of the value: bool, int, float or str."""
     low: float | None = None
     high: float | None = None
     scale: Scale = Scale.LINEAR
@@ -47,7 +47,7 @@ class Parameter:
 
     @property
     def range(self) -> str:
-        """What is valid, for people."""
+        """The valid values, in words for people."""
         if self.choices:
             return " | ".join(str(choice) for choice in self.choices)
         if self.kind is bool:
@@ -58,7 +58,7 @@ class Parameter:
         return f"{whole or 'from '}{_text(self.low)} to {_text(self.high)}"
 
     def problem(self, value: object) -> Problem | None:
-        """What is wrong with a value for this key, or None."""
+        """The problem with a value for this key, or None."""
         if self.choices:
             fits = any(value == choice and type(value) is type(choice) for choice in self.choices)
             rule, valid = "is not one of the choices", self.range
@@ -78,7 +78,7 @@ class Parameter:
         return int(bounded) if self.kind is int else bounded
 
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the value."""
+        """The JSON schema of a value for this key."""
         if self.choices:
             return {"enum": list(self.choices), "description": self.doc}
         schema: dict[str, Any] = {"type": _JSON_TYPE[self.kind], "description": self.doc}
@@ -89,7 +89,7 @@ class Parameter:
         return schema
 
     def _has_type(self, value: object) -> bool:
-        """A bool is no number, a string is no number, NaN and infinity are none; nor is what 64 bits can't hold."""
+        """Whether a value is of this type: bools, texts, NaN, infinity and what 64 bits can't hold are no numbers."""
         if isinstance(value, int) and not isinstance(value, bool) and self.kind in (int, float):
             return abs(value) < LARGEST
         if self.kind is float:
@@ -226,7 +226,7 @@ def identity(env_name: str, flat: Mapping[str, Any]) -> str:
 
 
 def kinship(env_name: str, flat: Mapping[str, Any]) -> tuple[str, bytes]:
-    """What configs have to share to be neighbours, and where this one stands among them.
+    """What a config has to share with its neighbours, and where it stands among them.
 
     Args:
         env_name: the environment.
@@ -305,7 +305,7 @@ def space_for(
     variants: Mapping[str, Sequence[str]] | None = None,
     recurrent: Sequence[str] = (),
 ) -> Space:
-    """The space of an environment.
+    """The search space of an environment, before the user's limits.
 
     `env.num_envs` makes the batch and stays proposable; the constructor's other arguments define the task and are for
     a person to set.

@@ -18,15 +18,15 @@ from lab.space.inventory import Environment
 
 
 class Measurement(Record):
-    """One topology, as fast as it trained."""
+    """One topology with the speed at which it trained."""
 
     overrides: dict[str, Any]
     threads: int
     at_once: int
-    """Replicates side by side."""
+    """Replicates that trained side by side."""
     batch_size: int
     sps: float
-    """Steps per second of all of them together."""
+    """Steps per second of all replicates together."""
 
 
 def topology(found: Measurement) -> str:
@@ -38,30 +38,30 @@ def topology(found: Measurement) -> str:
 
 
 class StoredPreset(Record):
-    """`presets/<name>.<environment>.json`."""
+    """A measured preset, as in `presets/<name>.<environment>.json`."""
 
     schema_version: Literal[1] = 1
     name: str
     env_name: str
     base: str
-    """The preset that it lies over."""
+    """The preset that this one lies over."""
     overrides: dict[str, Any]
-    """Topology, and what the person had set."""
+    """The topology, and what the person had set."""
     measured: datetime
     host: str
     cores: int
     best: Measurement
     ini: Measurement | None = None
-    """PufferLib's own ini for the environment, with the same policy; None where it can't run here."""
+    """The speed of PufferLib's own ini with the same policy; None where that can't run here."""
     tried: tuple[Measurement, ...] = ()
     runs: tuple[str, ...] = ()
-    """The two that compare its score with the base's at equal steps, if that was asked for."""
+    """The two runs that compare the score with the base's at equal steps, if that was asked for."""
     verdict: str | None = None
-    """What that comparison came to."""
+    """The verdict of that comparison."""
 
 
 def names(workspace: Workspace, env_name: str) -> list[str]:
-    """Names of every preset of an environment."""
+    """The names of an environment's presets, measured ones included."""
     ending = f".{slug(env_name)}.json"
     stored = [path.name.removesuffix(ending) for path in sorted(workspace.presets.glob(f"*{ending}"))]
     return [*PRESETS, *(name for name in stored if name not in PRESETS)]
@@ -91,7 +91,7 @@ def preset(workspace: Workspace, environment: Environment, name: str) -> Config:
 
 
 def moved(workspace: Workspace, environment: Environment, config: Config, old: str, new: str) -> Config:
-    """A config with the same changes on another preset.
+    """A config's own changes, made to another preset.
 
     Args:
         workspace: whose measured presets count too.

@@ -1,4 +1,4 @@
-"""Is this config one that trains? The same answer when a proposal is staged and again before it runs.
+"""The check whether a config can train: the same when a proposal is staged and again before it runs.
 
 All problems are reported at once, each with key, value, rule and the nearest valid value. Nothing is rewritten.
 """
@@ -45,7 +45,7 @@ def check_overrides(
     proposing: bool = False,
     steps_left: int | None = None,
 ) -> list[Problem]:
-    """Everything wrong with a base config once some keys are set.
+    """The problems of a base config once some keys are set.
 
     Args:
         base: a valid config.
@@ -93,7 +93,7 @@ def check_config(config: Config, inventory: Inventory) -> None:
 
 
 def cross_checks(config: Config, environment: Environment, inventory: Inventory) -> list[Problem]:
-    """The rules across fields, which PufferLib enforces late, deep in its constructor, or not at all.
+    """The problems across fields, which PufferLib finds late, deep in its constructor, or not at all.
 
     Source: pufferlib 3.0.0, `pufferl.PuffeRL.__init__` and `vector.Multiprocessing.__init__`.
     """
@@ -116,7 +116,7 @@ def _problem(config: Config, key: str, rule: str, valid: object) -> Problem:
 
 
 def _minibatches(config: Config) -> list[Problem]:
-    """Whole segments in each, and whole pieces of them where one is split."""
+    """Problems of minibatches: each holds whole segments, and whole pieces of them where it is split."""
     found: list[Problem] = []
     horizon, minibatch = int(config.train["bptt_horizon"] or 1), int(config.train["minibatch_size"] or 1)
     largest = int(config.train["max_minibatch_size"] or 1)
@@ -133,7 +133,7 @@ def _minibatches(config: Config) -> list[Problem]:
 
 
 def _batch(config: Config, environment: Environment) -> list[Problem]:
-    """The batch, derived from agents and horizon, holds a minibatch; the training holds a batch."""
+    """Problems of the batch, derived from agents and horizon: it holds a minibatch, the training holds a batch."""
     found: list[Problem] = []
     derived = derive(config, environment.agents_per_env or 1)
     if derived.batch_size < int(config.train["minibatch_size"] or 1):

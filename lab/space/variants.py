@@ -21,13 +21,13 @@ from lab.space.parameters import VARIANT_KEYS
 from lab.space.task import Variant
 
 Variants = dict[str, dict[str, Variant]]
-"""`environment`, `reward`, `policy` to name to what it stands for."""
+"""Variants by kind and name: `environment`, `reward`, `policy` to name to what the name stands for."""
 
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
 
 
 def declared(workspace: Workspace) -> Variants:
-    """What the workspace declares.
+    """The variants that the workspace declares.
 
     Raises:
         InvalidInput: a variant is not written as it has to be, or another module has the name of its module.
@@ -65,7 +65,7 @@ def _named(kind: str, named: object) -> dict[str, Variant]:
 
 
 def chosen(config: Config, variants: Mapping[str, Mapping[str, Variant]]) -> dict[str, Variant]:
-    """The variants that a config names: kind to what it stands for.
+    """The variants that a config names: kind to variant.
 
     Args:
         config: valid for this environment.
