@@ -1,4 +1,4 @@
-"""What the page's charts show, as JSON: from the same functions as the pictures of reports and digests."""
+"""The charts of the page, as JSON: from the same functions as the pictures of reports and digests."""
 
 from collections.abc import Iterable
 from itertools import accumulate
@@ -21,7 +21,7 @@ from lab.store.session import SessionRecord
 from report.digest import progress
 
 POINTS = 400
-"""Of one line, at most; more are thinned out evenly, the last one kept."""
+"""Points of one line, at most; more are thinned out evenly, the last one kept."""
 SHORT = 2.0
 """Hours up to which a session's picture is in minutes."""
 SCORED = 10_000
@@ -32,12 +32,12 @@ Role = Literal["run", "parent", "incumbent", "other", "best"]
 
 
 class Axis(Record):
-    """One of a chart's."""
+    """An axis of a chart."""
 
     label: str
     unit: str = ""
     follows: bool = False
-    """A value is read before the label, as in `4.2 minutes since the session began`."""
+    """Whether a value is read before the label, as in `4.2 minutes since the session began`."""
     scale: Literal["linear", "log"] = "linear"
     names: tuple[str, ...] = ()
     """What whole numbers stand for, where the values are no numbers."""
@@ -58,7 +58,7 @@ class Series(Record):
     names: tuple[str, ...] = ()
     """The run behind each point."""
     run: str = ""
-    """The run behind all of them."""
+    """The run behind all points."""
 
 
 class Chart(Record):

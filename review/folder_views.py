@@ -19,11 +19,11 @@ LOG = 200_000
 MESSAGES = 400
 """Lines of a transcript that are shown, the first ones."""
 SAID = 20_000
-"""Characters of one message."""
+"""Characters of one message that are shown."""
 
 
 def own(path: Path, folder: Path) -> bool:
-    """A file is there and lies in its run's or session's folder; a link that leads elsewhere is not shown."""
+    """Whether a file is there and lies in its run's or session's folder; a link that leads elsewhere does not."""
     try:
         return path.is_file() and path.resolve().is_relative_to(folder.resolve())
     except OSError:
@@ -31,7 +31,7 @@ def own(path: Path, folder: Path) -> bool:
 
 
 def pictures_of(paths: RunPaths | SessionPaths, under: str) -> dict[str, str]:
-    """Name of each picture to where it is served."""
+    """The pictures of a folder: name to where the page serves it."""
     there = sorted(path.stem for path in paths.plots.glob("*.png") if own(path, paths.dir))
     return {name: f"{under}/pictures/{name}.png" for name in there}
 
@@ -53,7 +53,7 @@ def log_of(notebook: Notebook, run_id: str, seed: int) -> str:
 
 
 def transcript_of(notebook: Notebook, run_id: str) -> tuple[list[dict[str, str]], bool]:
-    """What a model was told, said and called while it analysed a run; and whether there is more of it.
+    """The transcript of a run's analysis, message by message, and whether there is more of it.
 
     Raises:
         NotFound: there is no such run, or it has none.
@@ -86,7 +86,7 @@ def _said(line: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _pretty(text: str) -> str:
-    """JSON with lines, everything else as it is."""
+    """A text as it is, or JSON with lines."""
     if not text.startswith(("{", "[")):
         return text
     try:

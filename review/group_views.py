@@ -1,4 +1,4 @@
-"""What the pages of several runs show: a comparison, the search in a group, what was learnt in it."""
+"""The contents of pages about several runs: a comparison, the search in a group, what was learnt in it."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ BEST = 10
 
 
 def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
-    """Two to six runs: their rows, the verdict of each against the first, where their configs differ.
+    """A comparison of two to six runs: their rows, the verdict of each against the first, where their configs differ.
 
     Raises:
         NotFound: one of them is not there.
@@ -86,7 +86,7 @@ def _side_by_side(notebook: Notebook, names: list[str]) -> list[tuple[str, list[
 
 
 def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
-    """Of a group: the parameters that were varied, and which of them the scores go with."""
+    """The search in a group: the parameters that were varied, and which of them the scores go with."""
     questions = Questions(notebook.index)
     configs = questions.configs(group, SEARCHED)
     return {
@@ -99,7 +99,7 @@ def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
 
 
 def knowledge(notebook: Notebook, group: Group) -> dict[str, Any]:
-    """Predictions with what came of them, and lessons."""
+    """The knowledge about a group: predictions with their outcomes, and lessons."""
     metric = group.goal.metric
     scored: list[Scored] = [one for one in scored_predictions(notebook.workspace) if one.group == group]
     return {

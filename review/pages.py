@@ -28,14 +28,14 @@ from review.prose import html_of
 from review.waiting import seen, undecided
 
 DECIDED = 100
-"""Decided proposals of the history, the latest."""
+"""Decided proposals that the history shows, the latest ones."""
 Text = Annotated[str, Query(max_length=200)]
 Names = Annotated[list[str], Query(max_length=20)]
 Sort = Literal["created", "env", "state", "arm", "score", "verdict", "n"]
 
 
 def pages(page: Page) -> APIRouter:
-    """Everything that is read as a page."""
+    """The routes of all pages that are read."""
     routes, notebook, proposals = APIRouter(), page.notebook, page.proposals
 
     def _group(number: int) -> tuple[list[Group], Group | None]:
@@ -46,7 +46,7 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/find/{name}")
     def _find(name: str) -> RedirectResponse:
-        """Whatever has this id."""
+        """The page of whatever has this id."""
         found = proposals.has(name) if name != "next_config" else False
         kind = "proposals" if found else "sessions" if notebook.workspace.session(name).session.exists() else "runs"
         return RedirectResponse(f"/{kind}/{name}", status_code=303)
@@ -161,7 +161,7 @@ def pages(page: Page) -> APIRouter:
 
 
 def charts(page: Page) -> APIRouter:
-    """What charts are drawn from."""
+    """The routes of the JSON that charts are drawn from."""
     routes, notebook = APIRouter(prefix="/charts"), page.notebook
 
     @routes.get("/run/{run_id}")
@@ -212,7 +212,7 @@ def _json(chart: draw.Chart) -> JSONResponse:
 
 
 def _picture(paths: RunPaths | SessionPaths, name: str) -> Response:
-    """One of the pictures that are there; the name is only compared, never made a path of."""
+    """A picture of a folder; the name is only compared, never made a path of."""
     there = {path.stem: path for path in paths.plots.glob("*.png") if folder_views.own(path, paths.dir)}
     if name not in there:
         raise NotFound(f"there is no picture {plain(name, 60)!r}")

@@ -61,7 +61,7 @@ def html_of(text: str, pictures: Mapping[str, str] = NONE, checked: Checked | No
 
 
 def missing(text: str, checked: Checked) -> int:
-    """How many claims are no longer where they were checked: the text was changed since."""
+    """The number of claims that are no longer where they were checked: the text was changed since."""
     return len(checked.claims) - len(_all_places(_PRIVATE.sub("", plain(text, LONGEST)), list(checked.claims)))
 
 
@@ -94,7 +94,7 @@ def _link(self: Any, tokens: Sequence[Any], at: int, options: Any, env: Mapping[
 
 
 def _filtered(tag: str, attribute: str, value: str) -> str | None:
-    """Only our own pictures and pages, and links that a browser opens as pages."""
+    """An attribute's value where it is ours or harmless: own pictures and pages, and links that open as pages."""
     if tag == "img" and attribute == "src":
         return value if re.fullmatch(r"/(?:runs|sessions)/[\w.-]+/pictures/[a-z_]+\.png", value) else None
     if tag == "a" and attribute == "href":
@@ -127,7 +127,7 @@ def _all_places(text: str, claims: list[Claim]) -> list[tuple[int, int, int]]:
 
 
 def _span(text: str, section: str) -> tuple[int, int]:
-    """Where a section stands in a report."""
+    """The place of a section in a report."""
     if section == "title":
         return 0, text.find("\n") if "\n" in text else len(text)
     heading = re.search(rf"^{re.escape(HEADINGS.get(section, section))}\b.*$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What the pages of runs show: the list of runs, and one run with its report, its replicates and its relatives."""
+"""The contents of pages about runs: the list of runs, and one run with its report, its replicates and its relatives."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from review.folder_views import own, pictures_of
 from review.prose import html_of, missing
 
 PAGE = 100
-"""Runs of a page of the list."""
+"""Runs on one page of the list."""
 RELATIVES = 30
 """Ancestors, and children, that are named at most."""
 
@@ -47,7 +47,7 @@ def listing(notebook: Notebook, wanted: Wanted, page: int) -> dict[str, Any]:
 
 
 class Line(NamedTuple):
-    """A key of a config."""
+    """A key of a config with its value."""
 
     key: str
     value: str
@@ -56,7 +56,7 @@ class Line(NamedTuple):
 
 
 def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
-    """Everything about a run.
+    """The page of a run: its record, report, replicates, config and relatives.
 
     Raises:
         NotFound: there is no such run.
@@ -91,7 +91,7 @@ def _metric(name: str, metric: MetricSummary) -> tuple[str, str, str, int, str |
 
 
 def _verdict(notebook: Notebook, record: RunRecord, verdict: Verdict | None, *, reported: bool) -> str:
-    """How it stands, where the report does not say so anyway."""
+    """The run's verdict in words, where the report does not say so anyway."""
     if not record.state.ended or record.replicates_of or (reported and verdict == notebook.verdict(record.run_id)):
         return ""
     return html_of(verdict_text(record, verdict))

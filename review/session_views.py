@@ -1,4 +1,4 @@
-"""What the pages of sessions show, from the same functions as the terminal's lists and `--json`."""
+"""The contents of pages about sessions, from the same functions as the terminal's lists and `--json`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from report.status import status
 
 
 def sessions(notebook: Notebook) -> list[SessionRecord]:
-    """Those that can be read, the newest first."""
+    """The sessions that can be read, the newest first."""
     found, folder = list[SessionRecord](), notebook.workspace.sessions
     for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
         try:
@@ -26,7 +26,7 @@ def sessions(notebook: Notebook) -> list[SessionRecord]:
 
 
 def session(notebook: Notebook, name: str) -> SessionRecord:
-    """One of them.
+    """The record of one session.
 
     Raises:
         NotFound: there is none of that name.
@@ -38,7 +38,7 @@ def session(notebook: Notebook, name: str) -> SessionRecord:
 
 
 def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
-    """What goes on, as `autopilot status` has it, with the latest runs and how far the budgets are used."""
+    """The session under way, as `autopilot status` has it, with the latest runs and how far budgets are used."""
     found = status(notebook, proposals)
     record = SessionRecord.model_validate(found["session"]) if found["session"] else None
     rows = notebook.index.records("session = ?", (record.session_id,), newest=8)[::-1] if record else []
@@ -56,11 +56,11 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
 
 
 class Used(NamedTuple):
-    """A budget."""
+    """A budget, and how far it is used."""
 
     name: str
     share: float
-    """0 to 1."""
+    """The used part, 0 to 1."""
     text: str
 
 

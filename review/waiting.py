@@ -24,9 +24,9 @@ from report.facts import changed_text, score_text
 CITED = 8
 """Runs named in a theory that are shown, at most."""
 THEORY = 20_000
-"""Characters of a theory."""
+"""Characters of a theory that are shown."""
 LESSONS = 200
-"""Of a group, among which those of the changed keys are looked for."""
+"""Lessons of a group among which those of the changed keys are looked for."""
 
 
 class Change(Record):
@@ -36,15 +36,15 @@ class Change(Record):
     old: str
     new: str
     value: str
-    """The new one as JSON, to be edited."""
+    """The new value as JSON, to be edited."""
     range: str
-    """What is valid, for people; empty where the key is not known here."""
+    """The valid values, for people; empty where the key is not known here."""
     scale: str
-    """linear, log, logit, power of two or choice."""
+    """The scale of the range: linear, log, logit, power of two or choice."""
     was: float | None
     """Where the old value stands in the range, from 0 to 1 on its scale; None for what is no number of a range."""
     is_now: float | None
-    """Where the new one stands."""
+    """Where the new value stands."""
     doc: str
 
 
@@ -53,17 +53,17 @@ class Cited(Record):
 
     run_id: str
     role: str
-    """parent, analysed or cited."""
+    """Why the run is shown: parent, analysed or cited."""
     changed: str
     score: str
     verdict: str | None
 
 
 class Risk(Record):
-    """What the rules would say, if they decided."""
+    """The outcome that the rules would give, if they decided."""
 
     outcome: str
-    """approved, held, denied; or no rules."""
+    """What the rules say: approved, held, denied; or no rules."""
     rule: str
 
 
@@ -72,7 +72,7 @@ class Waiting(Record):
 
     proposal_id: str
     version: str
-    """Of what is shown: a decision names it, so that nobody decides on what they have not seen."""
+    """The version that is shown: a decision names it, so that nobody decides on what they have not seen."""
     state: str
     held: bool
     arm: str
@@ -86,16 +86,16 @@ class Waiting(Record):
     theory: str
     predictions: tuple[Prediction, ...]
     predicted: tuple[str, ...]
-    """The same in words."""
+    """The predictions in words."""
     evidence: tuple[Cited, ...]
     lessons: tuple[str, ...]
-    """What changing these keys has led to."""
+    """What changing the same keys has led to before."""
     cost: str
     seconds: float | None
-    """What it is expected to take; None while no run has been measured."""
+    """Seconds that the run is expected to take; None while no run has been measured."""
     risk: Risk
     unfit: str | None
-    """Why it can't be approved as it is."""
+    """Why the proposal can't be approved as it is; None where it can."""
     history: tuple[Decision, ...]
 
 
@@ -105,7 +105,7 @@ def undecided(proposals: Proposals) -> list[Proposal]:
 
 
 def seen(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Waiting:
-    """Everything about a proposal; nothing is written.
+    """A proposal with everything that a decision wants; nothing is written.
 
     Args:
         proposal: of any state.
