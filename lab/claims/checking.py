@@ -123,19 +123,19 @@ def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
     """The marks of a sentence about a cause: what keeps that cause from being told from others."""
     sentence.look(len(sentence.tokens))
     run = sentence.subject
-    parent, found = known.get(run.parent), list[Mark]()
+    parent, marked = known.get(run.parent), list[Mark]()
     named = {key.partition(":")[2] for token in sentence.tokens if token.code == "Q" for key in token.value.keys}
     all_of_them = re.search(r"\b(both|all)( the| these| two| of the)* (changes|keys|of them)", sentence.text.lower())
     if len(run.changed) > 1 and not set(run.changed) <= named and not all_of_them:
-        found.append("several_changes")
+        marked.append("several_changes")
     if run.warm_start:
-        found.append("warm_start")
+        marked.append("warm_start")
     if parent and run.steps and parent.steps and abs(run.steps - parent.steps) > 0.02 * parent.steps:
-        found.append("steps_differ")
+        marked.append("steps_differ")
     against = sentence.reference
     if against.run_id in run.verdicts and run.verdicts[against.run_id].verdict == "inconclusive":
-        found.append("inconclusive")
-    return tuple(found)
+        marked.append("inconclusive")
+    return tuple(marked)
 
 
 def _of_an_outcome(sentence: Sentence) -> bool:
@@ -152,6 +152,6 @@ SENTENCE = re.compile(
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
     """Places of the sentences of a text."""
-    for found in SENTENCE.finditer(text):
-        if found.group().strip():
-            yield found.span()
+    for match in SENTENCE.finditer(text):
+        if match.group().strip():
+            yield match.span()

@@ -43,7 +43,7 @@ def _relative(
     s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None, shared: bool
 ) -> None:
     quantity = s.quantity(index)
-    code = next((found.group(1) for found in (trailed, led) if found and found.group(1) != "y"), None)
+    code = next((match.group(1) for match in (trailed, led) if match and match.group(1) != "y"), None)
     if code is None:
         around = [c for c in s.codes[:index] if c in "udbg"]
         code = around[-1] if around else None
@@ -76,8 +76,8 @@ def _relative(
 
 def _is_value(s: Sentence, index: int, number: Number) -> bool:
     quantity = s.quantity(index)
-    found = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
-    return any(fits(number, value) for value, _ in found)
+    values = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
+    return any(fits(number, value) for value, _ in values)
 
 
 def _worth(number: Number, new: float, old: float) -> float:
@@ -106,15 +106,15 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     if extreme := PEAK.match(s.text[s.tokens[index].end :]):
         return _against_extreme(s, quantity, "min" if extreme["low"] else "max")
     reference = s.reference_at(index)
-    found: list[tuple[float, float, str]] = []
+    pairs: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
         new, old = s.one(single, s.subject, aspects), s.one(single, reference, aspects)
-        if new is not None and old is not None and not (found and single.section == "curve"):
-            found.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
+        if new is not None and old is not None and not (pairs and single.section == "curve"):
+            pairs.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
     if any(token.code == "p" and token.value == "first" for token in s.tokens):
         curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
-        found += [(curve.last, curve.first, f"{key} from first to last") for key, curve in curves if curve]
-    return found
+        pairs += [(curve.last, curve.first, f"{key} from first to last") for key, curve in curves if curve]
+    return pairs
 
 
 PEAK = re.compile(

@@ -151,11 +151,11 @@ def thresholds(s: Sentence) -> None:
 def zeros(s: Sentence) -> None:
     """Judge whether an effect's interval holds zero: `an interval that includes zero`."""
     pattern = r"\b(includes?|contains?|spans?|covers?|straddles?|crosses|excludes?)\s+(?:zero|0)\b"
-    for found in re.finditer(pattern, s.text, re.IGNORECASE):
-        inside = [i for i, token in enumerate(s.tokens) if token.start >= found.start() and token.end <= found.end()]
+    for match in re.finditer(pattern, s.text, re.IGNORECASE):
+        inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
         ends = [(v.low, v.high) for v in s.subject.verdicts.values() if v.low is not None and v.high is not None]
         true = (
-            any(low <= 0 <= high for low, high in ends) != found.group(1).lower().startswith("exclude")
+            any(low <= 0 <= high for low, high in ends) != match.group(1).lower().startswith("exclude")
             if ends
             else None
         )

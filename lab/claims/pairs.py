@@ -32,7 +32,7 @@ def changes(s: Sentence) -> None:
 def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, str]]:
     if quantity is None:
         return []
-    found = []
+    pairs = []
     reference, parent = s.reference, s.known.get(s.subject.parent)
     proposal = s.known.proposal
     for key in quantity.settable:
@@ -40,19 +40,19 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
         if proposal and section == "config" and name in proposal.overrides and s.section == "next_step":
             base = s.known.get(proposal.parent)
             if base and real(base.config.get(name)) and real(proposal.overrides[name]):
-                found.append((float(base.config[name]), float(proposal.overrides[name]), f"proposed {name}"))
+                pairs.append((float(base.config[name]), float(proposal.overrides[name]), f"proposed {name}"))
         for other in [run for run in (reference, parent) if run]:
             single = Quantity((key,))
             for aspects in ({"last"}, {"max"}, {"greedy"}):
                 old, new = s.values(single, other, aspects), s.values(single, s.subject, aspects)
                 if old and new:
-                    found.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
+                    pairs.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
         if section == "curve" and (curve := s.subject.curves.get(name)):
-            found.append((curve.first, curve.last, f"{name}, first and last"))
-            found.append((curve.first, curve.max.value, f"{name}, first and highest"))
-            found.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
-            found.append((curve.max.value, curve.last, f"{name}, highest and last"))
-    return found
+            pairs.append((curve.first, curve.last, f"{name}, first and last"))
+            pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
+            pairs.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
+            pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
+    return pairs
 
 
 def origins(s: Sentence) -> None:
@@ -95,16 +95,16 @@ def origins(s: Sentence) -> None:
 
 def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set[str]) -> list[tuple[float, str]]:
     """The values that one may have come from, each with words for it."""
-    found = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
+    values = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
     if named is None:
         for key in quantity.keys:
             section, _, name = key.partition(":")
             if section == "curve" and (curve := s.subject.curves.get(name)):
-                found += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
+                values += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
         for run in s.known.finished:
             if run.run_id != s.subject.run_id and any(s.codes[i] == "R" for i in range(len(s.codes))):
-                found += s.values(quantity, run, aspects) if run == s.reference else []
-    return found
+                values += s.values(quantity, run, aspects) if run == s.reference else []
+    return values
 
 
 def _to(s: Sentence, first: int, last: int, quantity: Quantity, number: Number, up: bool) -> None:

@@ -16,16 +16,16 @@ def ranks(s: Sentence) -> None:
         r"(?:runs?|history|session|night|record)?|[^,.;|]*?\bso far|[^,.;|]*?\bruns?\b|[^,.;|]*?\bever)?",
         re.IGNORECASE,
     )
-    for found in pattern.finditer(s.text):
-        if not found["ord"] and not found["rest"] and not re.search(r"\bnew $|\bis the $", s.text[: found.start()]):
+    for match in pattern.finditer(s.text):
+        if not match["ord"] and not match["rest"] and not re.search(r"\bnew $|\bis the $", s.text[: match.start()]):
             continue
-        _rank(s, found.start(), found.end(), found["word"].lower(), found["ord"], found["n"])
-    for found in re.finditer(
+        _rank(s, match.start(), match.end(), match["word"].lower(), match["ord"], match["n"])
+    for match in re.finditer(
         r"rank(?:s|ed)? (?P<ord>first|second|third|fourth|fifth|last)(?: in \w+)?", s.text, re.IGNORECASE
     ):
-        _rank(s, found.start(), found.end(), "best", found["ord"], None)
-    for found in re.finditer(r"behind only the (?:incumbent|parent|baseline)", s.text, re.IGNORECASE):
-        _rank(s, found.start(), found.end(), "best", "second", None)
+        _rank(s, match.start(), match.end(), "best", match["ord"], None)
+    for match in re.finditer(r"behind only the (?:incumbent|parent|baseline)", s.text, re.IGNORECASE):
+        _rank(s, match.start(), match.end(), "best", "second", None)
 
 
 def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:

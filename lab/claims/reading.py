@@ -42,27 +42,28 @@ class Sentence(Phrase):
     # What is meant
 
     def aspects(self, index: int) -> set[str]:
-        """The aspects of the number at `index`, from the words around it: peak, end, first …"""
-        found: set[str] = set()
+        """The aspects of the number at `index`, from the words around it: peak, end, first and others."""
+        aspects: set[str] = set()
         compared = re.search(r"[at]w?$", self.codes[:index]) is not None
         for i in range(index - 1, -1, -1):
             if self.codes[i] == "p":
-                found.add(str(self.tokens[i].value))
-            if self.codes[i] == ";" or (self.codes[i] in ",&" and found) or (self.codes[i] == "N" and not compared):
+                aspects.add(str(self.tokens[i].value))
+            if self.codes[i] == ";" or (self.codes[i] in ",&" and aspects) or (self.codes[i] == "N" and not compared):
                 break
         after = index + 1
         while after < len(self.codes) and self.codes[after] in "wpmR" and after <= index + 3:
             if self.codes[after] == "p" and not re.match(r"[wp]*N", self.codes[after + 1 :]):
-                found.add(str(self.tokens[after].value))
+                aspects.add(str(self.tokens[after].value))
             after += 1
-        return found
+        return aspects
 
     def quantity(self, index: int) -> Quantity | None:
         """The quantity that the number at `index` is of."""
-        found = self._nearest(index)
-        if found is not None and found.section == "config" and self._at_aspect(index) and not self.adjacent(index):
+        quantity = self._nearest(index)
+        of_config = quantity is not None and quantity.section == "config"
+        if of_config and self._at_aspect(index) and not self.adjacent(index):
             return self.objective  # a config neither ends nor peaks
-        return found
+        return quantity
 
     def _at_aspect(self, index: int) -> bool:
         """Whether the number stands right behind an aspect, as in `ended at 0.65`."""
@@ -95,12 +96,12 @@ class Sentence(Phrase):
 
     def _remarks(self, index: int) -> set[int]:
         """Tokens before one that stand in parentheses behind a quantity: `gamma (discount of reward) went up`."""
-        end, found = self.tokens[index].start, set[int]()
+        end, places = self.tokens[index].start, set[int]()
         for remark in re.finditer(r"\((?:[^()]|\([^()]*\))*\)", self.text[:end]):
             inside = self.within(remark.start() + 1, remark.end())
             if inside and "Q" in self.codes[: inside[0]] and not re.search(r"\d", remark.group()):
-                found.update(inside)
-        return found
+                places.update(inside)
+        return places
 
     def _beside(self, index: int) -> int | None:
         """The place of the quantity that a number is of beyond doubt."""
@@ -171,8 +172,8 @@ class Sentence(Phrase):
         """The value that a comparison is about."""
         if quantity is None:
             return None
-        found = self.values(quantity, run, aspects or ({"last"} if quantity.section == "curve" else set()))
-        return found[0][0] if found else None
+        values = self.values(quantity, run, aspects or ({"last"} if quantity.section == "curve" else set()))
+        return values[0][0] if values else None
 
     # What comes of it
 
@@ -187,11 +188,11 @@ class Sentence(Phrase):
 
     def _strange(self, first: int, last: int) -> bool:
         """Whether the sentence is about something that no record has, and does not come back to the run."""
-        found = STRANGE.search(self.text)
-        if found is None:
+        strange = STRANGE.search(self.text)
+        if strange is None:
             return False
         return not re.search(
-            r"\b(we|our|ours|this run|the run)\b", self.text[found.end() : self.tokens[last].end].lower()
+            r"\b(we|our|ours|this run|the run)\b", self.text[strange.end() : self.tokens[last].end].lower()
         )
 
     def judge(self, first: int, last: int, true: bool | None, evidence: str) -> None:
@@ -204,13 +205,13 @@ class Sentence(Phrase):
 
     def matches(self, pattern: str) -> Iterator[tuple[int, int]]:
         """Places of a pattern none of whose numbers were used before: first and last token."""
-        for found in re.finditer(pattern, self.codes):
-            span = range(found.start(), found.end())
+        for match in re.finditer(pattern, self.codes):
+            span = range(match.start(), match.end())
             if not any(i in self.used and self.codes[i] in "NE" for i in span):
-                self.look(found.start())
-                yield found.start(), found.end() - 1
+                self.look(match.start())
+                yield match.start(), match.end() - 1
 
     def number(self, index: int) -> Number:
         """The number at a token."""
-        found: Number = self.tokens[index].value
-        return found
+        number: Number = self.tokens[index].value
+        return number

@@ -27,14 +27,14 @@ def scatter(s: Sentence) -> None:
         if not SCATTER.search(s.text[: s.tokens[index].start]):
             continue
         s.look(index)
-        found = [(noise.replicate_sd, "noise floor") for noise in [s.known.noise] if noise]
+        recorded = [(noise.replicate_sd, "noise floor") for noise in [s.known.noise] if noise]
         for name, metric in s.subject.metrics.items():
             if metric.n > 1:
-                found.append((statistics.stdev(metric.values), f"standard deviation of {name}"))
-                found.append((statistics.stdev(metric.values) / metric.n**0.5, f"standard error of {name}"))
+                recorded.append((statistics.stdev(metric.values), f"standard deviation of {name}"))
+                recorded.append((statistics.stdev(metric.values) / metric.n**0.5, f"standard error of {name}"))
             if metric.low is not None and metric.high is not None:
-                found.append(((metric.high - metric.low) / 2, f"half of the interval of {name}"))
-        hit = _hit(s, index, found)
+                recorded.append(((metric.high - metric.low) / 2, f"half of the interval of {name}"))
+        hit = _hit(s, index, recorded)
         s.judge(index, index, True if hit else None, hit or "nothing in the record scatters so")
 
 
@@ -47,13 +47,13 @@ def single(s: Sentence) -> None:
         if number.step >= 1 or number.percent:
             continue
         s.look(index)
-        found = [
+        recorded = [
             (value, f"a replicate of {name}: {value:.6g}")
             for name, metric in s.subject.metrics.items()
             for value in (*metric.values, statistics.median(metric.values))
             if metric.n > 1
         ]
-        if hit := _hit(s, index, found):
+        if hit := _hit(s, index, recorded):
             s.judge(index, index, True, hit)
 
 
@@ -106,6 +106,6 @@ def _numbers(s: Sentence) -> Iterator[int]:
     return (i for i, code in enumerate(s.codes) if code == "N" and i not in s.used)
 
 
-def _hit(s: Sentence, index: int, found: list[tuple[float, str]]) -> str | None:
+def _hit(s: Sentence, index: int, values: list[tuple[float, str]]) -> str | None:
     """Words for the first value that a number says."""
-    return next((what for value, what in found if fits(s.number(index), value)), None)
+    return next((what for value, what in values if fits(s.number(index), value)), None)

@@ -109,12 +109,12 @@ def _position(s: Sentence, index: int, number: Number) -> None:
 
 def _lists(s: Sentence) -> dict[int, int]:
     """Places in lists of four numbers that quarters are given as, or of as many as there are replicates."""
-    found: dict[int, int] = {}
+    positions: dict[int, int] = {}
     for match in re.finditer(r"N(?:[,/]N)+(?:,?&N)?|N&N|N(?:/N)+", s.codes):
         places = [i for i in range(match.start(), match.end()) if s.codes[i] == "N"]
         if len(places) >= 3:
-            found |= {place: position for position, place in enumerate(places)}
-    return found
+            positions |= {place: position for position, place in enumerate(places)}
+    return positions
 
 
 def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: Number) -> None:

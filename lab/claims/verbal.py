@@ -79,9 +79,9 @@ DENIED = re.compile(r"\b(?:not|no|never|cannot|hardly|without|neither|nor|if|whe
 
 def outcomes(s: Sentence) -> None:
     """Judge outcomes, true only where a verdict says so: `a confirmed improvement`, `is the new incumbent`."""
-    for found in OUTCOME.finditer(s.text):
-        inside = s.within(*found.span())
-        before = s.text[: found.start()].lower()[-60:]
+    for match in OUTCOME.finditer(s.text):
+        inside = s.within(*match.span())
+        before = s.text[: match.start()].lower()[-60:]
         if not inside or any(i in s.used for i in inside) or DENIED.search(before) or FUTURE.search(s.text):
             continue
         runs = [token for token in s.tokens[: inside[0]] if token.code == "R"]
@@ -89,12 +89,12 @@ def outcomes(s: Sentence) -> None:
         came = {verdict.verdict for verdict in s.subject.verdicts.values()}
         first = s.subject.parent is None and not came
         told = f"verdict: {', '.join(sorted(came)) or 'none'}"
-        if found["verdict"]:
-            true = found["verdict"].lower() in came
-        elif found["incumbent"]:
+        if match["verdict"]:
+            true = match["verdict"].lower() in came
+        elif match["incumbent"]:
             true = "better" in came or first or s.known.incumbent == s.subject.run_id
         else:
-            true = bool(came & ({"better", "worse"} if found["significant"] else {"better"}))
+            true = bool(came & ({"better", "worse"} if match["significant"] else {"better"}))
         s.judge(inside[0], inside[-1], true, told)
 
 
@@ -197,10 +197,10 @@ def alterations(s: Sentence) -> None:
         if number.percent or number.step != 1 or number.value > 20:
             continue
         s.judge(first, last, number.value == len(changed), told)
-    for found in ALL_ELSE.finditer(s.text):
-        inside = [i for i, token in enumerate(s.tokens) if token.start >= found.start() and token.end <= found.end()]
-        if not inside or ("nothing" in found.group().lower()) != (
-            "changed" in found.group().lower().replace("unchanged", "")
+    for match in ALL_ELSE.finditer(s.text):
+        inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
+        if not inside or ("nothing" in match.group().lower()) != (
+            "changed" in match.group().lower().replace("unchanged", "")
         ):
             continue
         named = s.named | {key.partition(":")[2] for token in s.tokens if token.code == "Q" for key in token.value.keys}

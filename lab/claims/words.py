@@ -219,27 +219,27 @@ def vocabulary(known: Known) -> list[tuple[re.Pattern[str], Quantity]]:
     """Patterns for all that this record names, the spoken names first."""
     name = known.metric
     scored = _("metric:score", f"metric:{name}", "curve:environment/score", f"curve:environment/{name}")
-    found = [("scor(es?|ed|ing)", scored), *SPOKEN]
+    patterns = [("scor(es?|ed|ing)", scored), *SPOKEN]
     parts: dict[str, list[str]] = {}
     for key, value in known.run.config.items():
         if isinstance(value, int) and not isinstance(value, bool):
             parts.setdefault(key.partition(".")[0], []).append(f"config:{key}")
-    found += [(section, _(*keys)) for section, keys in parts.items() if section in ("vec", "env")]
-    found.append(("concurrency|topology", _(*parts.get("vec", ()), *parts.get("env", ()))))
+    patterns += [(section, _(*keys)) for section, keys in parts.items() if section in ("vec", "env")]
+    patterns.append(("concurrency|topology", _(*parts.get("vec", ()), *parts.get("env", ()))))
     for run in known.runs:
         for name in run.metrics:
-            found.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
+            patterns.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
             if name.endswith("_rate"):
-                found.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
-        found += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in run.curves]
-        found += [(re.escape(name), _(f"curve:{name}")) for name in run.curves]
+                patterns.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
+        patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in run.curves]
+        patterns += [(re.escape(name), _(f"curve:{name}")) for name in run.curves]
         for key in run.config:
-            found.append((re.escape(key), _(f"config:{key}")))
-            found.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
-        found += [(_loose(name), _(f"derived:{name}")) for name in run.derived]
-    found.append((UNKNOWN, Quantity(())))
+            patterns.append((re.escape(key), _(f"config:{key}")))
+            patterns.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
+        patterns += [(_loose(name), _(f"derived:{name}")) for name in run.derived]
+    patterns.append((UNKNOWN, Quantity(())))
     unique: dict[str, Quantity] = {}
-    for pattern, quantity in found:
+    for pattern, quantity in patterns:
         unique.setdefault(pattern, quantity)
     return [(re.compile(rf"(?:{pattern})(?![\w])", re.IGNORECASE), quantity) for pattern, quantity in unique.items()]
 

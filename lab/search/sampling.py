@@ -42,10 +42,10 @@ def sampled(
     if parent is None:
         return None
     avoid = proposals.rejected(group)
-    found = [c for c in suggest(notebook, inventory, group, parent, COUNT, avoid, permits=permits) if c.tried is None]
+    untried = [c for c in suggest(notebook, inventory, group, parent, COUNT, avoid, permits=permits) if c.tried is None]
     summary, noise = notebook.summary(parent), noise_of(notebook, group)
     metric = group.goal.metric
-    if not found or summary is None or metric not in summary.metrics:
+    if not untried or summary is None or metric not in summary.metrics:
         return None
     known, created, base = metrics_of(group.env_name).get(metric), now(), summary.metrics[metric]
     where, values = of_group(group)
@@ -63,7 +63,7 @@ def sampled(
         analysed=parent,
         session=session,
         arm=ARM,
-        overrides=found[0].changes,
+        overrides=untried[0].changes,
         theory=theory,
         predictions=(prediction,),
         decisions=(Decision(time=created, state=ProposalState.STAGED, who=ARM),),

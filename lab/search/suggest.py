@@ -98,7 +98,7 @@ class Dimension:
 
 def dimensions(environment: Environment, configs: Sequence[Config]) -> dict[str, Dimension]:
     """The keys to search: proposable ones with a prior in PufferLib's ini, wide enough for all these configs."""
-    space, found = space_of(environment), {}
+    space, dims = space_of(environment), {}
     for section, prior in environment.ini.items():
         key = section.removeprefix("sweep.")
         parameter = space.get(key)
@@ -113,8 +113,8 @@ def dimensions(environment: Environment, configs: Sequence[Config]) -> dict[str,
         high = min(max(float(prior["max"]), *values), parameter.high or math.inf)
         if parameter.scale is Scale.LOG:
             low = max(low, 1e-6 if key != "train.adam_eps" else 1e-14)
-        found[key] = Dimension(parameter, low, high)
-    return found
+        dims[key] = Dimension(parameter, low, high)
+    return dims
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,9 @@ def suggest(
         dims = {key: dim for key, dim in dims.items() if _permitted(permits, parent, dim, float(base.get(key)))}
     study = _study(group, rows, configs, dims)
     ranks = {key: rank for rank, key in enumerate(key for key in space_of(environment) if key in dims)}
-    found: list[Candidate] = []
+    suggestions: list[Candidate] = []
     for attempt in range((32 if permits else 8) * count if dims else 0):
-        if len(found) == count:
+        if len(suggestions) == count:
             break
         # What was changed least often comes first, and of that what usually matters most (the order of the table in
         # lab.space.parameters, loosely); one key at a time half of the time.
@@ -185,8 +185,8 @@ def suggest(
         if questions.twin(config, group) is not None:  # nothing new could come of it
             continue
         tried = next((row.run_id for row in questions.tried(config, group)), None)
-        found.append(Candidate(changes, tried))
-    return found
+        suggestions.append(Candidate(changes, tried))
+    return suggestions
 
 
 def _permitted(permits: Permits, parent: str, dim: Dimension, value: float) -> bool:

@@ -60,14 +60,14 @@ class Config(BaseModel):
 
 def diff(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     """Keys whose values differ, each with (old, new); None stands for 'not set'."""
-    found: dict[str, tuple[Any, Any]] = {}
+    changes: dict[str, tuple[Any, Any]] = {}
     for section in SECTIONS:
         before, after = getattr(old, section), getattr(new, section)
         if before != after:  # most sections of most pairs are equal, and this is asked of thousands of pairs
             for key in before.keys() | after.keys():
                 if before.get(key) != after.get(key):
-                    found[f"{section}.{key}"] = before.get(key), after.get(key)
-    return dict(sorted(found.items()))
+                    changes[f"{section}.{key}"] = before.get(key), after.get(key)
+    return dict(sorted(changes.items()))
 
 
 def telling(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:

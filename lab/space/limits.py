@@ -37,15 +37,15 @@ def declared(workspace: Workspace) -> dict[str, Limit]:
     table = settings(workspace).get("space", {})
     if not isinstance(table, Mapping):
         raise refused("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
-    found = {}
+    limits = {}
     for key, value in _flat(table).items():
         if isinstance(value, Mapping) and value.get("choices") == []:
             raise refused(f"space.{key}.choices", [], "leaves no value", "at least one")
         try:
-            found[key] = Limit.model_validate(value)
+            limits[key] = Limit.model_validate(value)
         except ValidationError as error:
             raise refused_as(f"space.{key}", error, "low, high, choices, frozen = true, open = true") from error
-    return found
+    return limits
 
 
 def narrowed(space: Space, limits: Mapping[str, Limit]) -> Space:
@@ -108,11 +108,11 @@ def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The table by dotted keys: `[space.train]` with `gamma = {...}` means what `"train.gamma" = {...}` does."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in table.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value and all(isinstance(inner, Mapping) for inner in value.values()):
-            found |= _flat(value, f"{key}.")
+            flat |= _flat(value, f"{key}.")
         else:
-            found[key] = value
-    return found
+            flat[key] = value
+    return flat

@@ -40,13 +40,13 @@ def hidden(name: str, workspace: Path) -> str | None:
         workspace: the folder.
     """
     try:
-        mine, found = PathFinder.find_spec(name, [str(workspace)]), importlib.util.find_spec(name)
+        mine, theirs = PathFinder.find_spec(name, [str(workspace)]), importlib.util.find_spec(name)
     except ValueError:  # no name of a module
         return None
     # A folder without __init__.py (its origin is None) gives way to any module, wherever that lies.
-    if mine is None or found is None or found.origin is None or _place(mine) == _place(found):
+    if mine is None or theirs is None or theirs.origin is None or _place(mine) == _place(theirs):
         return None
-    return f"the name {name} is taken by {_whose(name, found)}: {_place(mine)} can't have it too"
+    return f"the name {name} is taken by {_whose(name, theirs)}: {_place(mine)} can't have it too"
 
 
 def hint(error: BaseException, workspace: Path | str | None) -> str:
@@ -61,10 +61,10 @@ def _place(spec: ModuleSpec) -> str:
     return spec.origin or next(iter(spec.submodule_search_locations or ()), "")
 
 
-def _whose(name: str, found: ModuleSpec) -> str:
+def _whose(name: str, spec: ModuleSpec) -> str:
     if name in sys.stdlib_module_names:
         return "Python's standard library"
     packages = packages_distributions().get(name, [])
     if "autopilot" in packages:
         return "autopilot itself"
-    return f"the installed package {packages[0]}" if packages else _place(found)
+    return f"the installed package {packages[0]}" if packages else _place(spec)

@@ -269,12 +269,12 @@ class Space(Mapping[str, Parameter]):
             values: dotted key to value.
             proposing: they come from a model or a sampler, which may not set every key.
         """
-        found: list[Problem] = []
+        problems: list[Problem] = []
         for key, value in values.items():
             parameter = self._parameters.get(key)
             if parameter is None:
                 close = self._closest(key)
-                found.append(
+                problems.append(
                     Problem(
                         key=_shown(key)[1:-1],
                         value=_shown(value),
@@ -284,10 +284,10 @@ class Space(Mapping[str, Parameter]):
                 )
             elif proposing and not parameter.proposable:
                 rule = "may be set by a person only"
-                found.append(Problem(key=key, value=_shown(value), rule=rule, valid="leave it out"))
+                problems.append(Problem(key=key, value=_shown(value), rule=rule, valid="leave it out"))
             elif problem := parameter.problem(value):
-                found.append(problem)
-        return found
+                problems.append(problem)
+        return problems
 
     def _closest(self, key: str) -> str:
         import difflib

@@ -29,9 +29,9 @@ class Measurement(Record):
     """Steps per second of all replicates together."""
 
 
-def topology(found: Measurement) -> str:
+def topology(measurement: Measurement) -> str:
     """A topology in a few words, such as `Serial 1×1024, minibatch 8192`."""
-    values = found.overrides
+    values = measurement.overrides
     count = f"{values['vec.num_envs']}×{values['env.num_envs']}" if "env.num_envs" in values else values["vec.num_envs"]
     several = f" on {values['vec.num_workers']} processes" if values.get("vec.num_workers") else ""
     return f"{values['vec.backend']} {count}{several}, minibatch {values['train.minibatch_size']}"
@@ -108,6 +108,6 @@ def moved(workspace: Workspace, environment: Environment, config: Config, old: s
     return preset(workspace, environment, new).with_overrides(own)
 
 
-def store(workspace: Workspace, found: StoredPreset) -> None:
+def store(workspace: Workspace, stored: StoredPreset) -> None:
     """Keep a measured preset, over an older one of its name."""
-    write_model(workspace.preset(found.name, found.env_name), found)
+    write_model(workspace.preset(stored.name, stored.env_name), stored)

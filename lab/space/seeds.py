@@ -40,9 +40,9 @@ def derived(seed: int, copies: int, units: int, each: int = 1) -> tuple[Span, ..
         each: copies that one process steps, with several processes.
     """
     starts = (seed, seed * each)  # at a reset; and when they are built in processes of their own
-    found = [Span(start % BITS, copies) for start in starts]
-    found += [Span(start * units % BITS, min(copies * units, BITS)) for start in starts]
-    return tuple(dict.fromkeys(found))
+    spans = [Span(start % BITS, copies) for start in starts]
+    spans += [Span(start * units % BITS, min(copies * units, BITS)) for start in starts]
+    return tuple(dict.fromkeys(spans))
 
 
 def first_seed(config: Config, seed: int) -> int:
