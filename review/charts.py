@@ -80,8 +80,8 @@ def curves(notebook: Notebook, labelled: list[tuple[str, str]], metric: str) -> 
     """
     series = list[Series]()
     for number, (label, run_id) in enumerate(labelled):
-        found = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
-        mine = {seed: logged[metric] for seed, logged in found.items() if metric in logged}
+        replicates = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
+        mine = {seed: logged[metric] for seed, logged in replicates.items() if metric in logged}
         role: Any = label if label in ("run", "parent", "incumbent") else "other"
         for seed, curve in mine.items():
             thinned = _thinned(curve)
@@ -111,8 +111,8 @@ def logged(notebook: Notebook, run_id: str) -> list[str]:
     run = notebook.run(run_id)
     objective = run.goal.metric
     first = logged_as(objective, run.env_name)
-    found = {name for seed in run_curves(notebook.workspace.run(run_id), run.seeds).values() for name in seed}
-    return sorted(found, key=lambda name: (name != first, name))
+    names = {name for seed in run_curves(notebook.workspace.run(run_id), run.seeds).values() for name in seed}
+    return sorted(names, key=lambda name: (name != first, name))
 
 
 def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
@@ -157,8 +157,8 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
     where, values = of_group(group)
     where = f"{where} AND goodness IS NOT NULL AND {OWN}"
     rows = notebook.index.rows(where, values, order="created DESC", limit=SCORED)
-    found = Questions(notebook.index).values_of(group, key, SCORED)
-    shown = [(found[row.run_id], row) for row in rows if row.run_id in found]
+    chosen = Questions(notebook.index).values_of(group, key, SCORED)
+    shown = [(chosen[row.run_id], row) for row in rows if row.run_id in chosen]
     if not shown:
         raise NotFound(f"no scored run of {group.env_name} sets {plain(key, 80)!r}")
     axis, places = _axis(key, [value for value, _ in shown])

@@ -62,12 +62,12 @@ def transcript_of(notebook: Notebook, run_id: str) -> tuple[list[dict[str, str]]
     path = paths.transcript
     if not own(path, paths.dir):
         raise NotFound(f"run {run_id} has no transcript")
-    found = list[dict[str, str]]()
+    messages = list[dict[str, str]]()
     for line in read_lines(path):
-        if len(found) == MESSAGES:
-            return found, True
-        found.extend(_said(line))
-    return found, False
+        if len(messages) == MESSAGES:
+            return messages, True
+        messages.extend(_said(line))
+    return messages, False
 
 
 def _said(line: dict[str, Any]) -> Iterator[dict[str, str]]:

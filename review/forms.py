@@ -32,10 +32,10 @@ def deciding(page: Page) -> APIRouter:
 
     async def form_of(request: Request) -> dict[str, str]:
         form = await request.form(max_files=0, max_fields=FIELDS)
-        found = {name: value for name, value in form.items() if isinstance(value, str)}
-        if not page.guard.signed(request, found.get("csrf", "")):
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        if not page.guard.signed(request, fields.get("csrf", "")):
             raise InvalidInput("this form is not of this page, or the page was started again: load it once more")
-        return found
+        return fields
 
     def as_seen(proposal_id: str, form: Mapping[str, str]) -> Proposal:
         proposal = proposals.get(proposal_id)

@@ -39,8 +39,8 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
         few = "none" if not names else "only one" if len(names) == 1 else f"{len(names)}"
         raise InvalidInput(f"two to {MOST} different runs can be compared, and this names {few}: tick them in the list")
     records, first = [notebook.run(name) for name in names], names[0]
-    if len(found := {record.env_name for record in records}) > 1:
-        raise refused("run", ", ".join(sorted(found)), "are several environments", "runs of one")
+    if len(environments := {record.env_name for record in records}) > 1:
+        raise refused("run", ", ".join(sorted(environments)), "are several environments", "runs of one")
     verdicts, reasons = list[dict[str, Any]](), list[str]()
     for name in names[1:]:
         try:
@@ -75,14 +75,14 @@ def _side_by_side(notebook: Notebook, names: list[str]) -> list[tuple[str, list[
     """Each metric's mean with its interval, run by run."""
     summaries = [notebook.summary(name) for name in names]
     metrics = dict.fromkeys(metric for summary in summaries if summary for metric in summary.metrics)
-    found = []
+    table = []
     for metric in metrics:
         cells = []
         for summary in summaries:
             one = summary.metrics.get(metric) if summary else None
             cells.append(f"{number(one.mean)} ({interval_text(one)}; n = {one.n})" if one else "none")
-        found.append((plain(metric, 60), cells))
-    return found
+        table.append((plain(metric, 60), cells))
+    return table
 
 
 def searched(notebook: Notebook, group: Group) -> dict[str, Any]:

@@ -66,4 +66,4 @@ class Page:
 
 def _linked(text: str) -> Markup:
     """A text with its ids as links to what has them."""
-    return Markup(RUN_ID.sub(lambda found: f'<a class="id" href="/find/{found[0]}">{found[0]}</a>', str(escape(text))))  # noqa: S704 - escaped
+    return Markup(RUN_ID.sub(lambda match: f'<a class="id" href="/find/{match[0]}">{match[0]}</a>', str(escape(text))))  # noqa: S704 - escaped

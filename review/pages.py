@@ -47,8 +47,10 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/find/{name}")
     def _find(name: str) -> RedirectResponse:
         """The page of whatever has this id."""
-        found = proposals.has(name) if name != "next_config" else False
-        kind = "proposals" if found else "sessions" if notebook.workspace.session(name).session.exists() else "runs"
+        if name != "next_config" and proposals.has(name):
+            kind = "proposals"
+        else:
+            kind = "sessions" if notebook.workspace.session(name).session.exists() else "runs"
         return RedirectResponse(f"/{kind}/{name}", status_code=303)
 
     @routes.get("/proposals/{proposal_id}/{what}")
@@ -59,9 +61,9 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/")
     def _tonight(request: Request) -> HTMLResponse:
-        found = session_views.tonight(notebook, proposals)
-        better = is_it_better(notebook, found["record"]) if found["record"] else ""
-        return page.render(request, "tonight.html.j2", **found, better=html_of(better))
+        shown = session_views.tonight(notebook, proposals)
+        better = is_it_better(notebook, shown["record"]) if shown["record"] else ""
+        return page.render(request, "tonight.html.j2", **shown, better=html_of(better))
 
     @routes.get("/live")
     def _live(request: Request) -> HTMLResponse:
@@ -101,9 +103,9 @@ def pages(page: Page) -> APIRouter:
     ) -> HTMLResponse:
         kinds: dict[str, Any] = {"preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session}
         wanted = Wanted(env_name=env, **kinds, text=text.strip(), sort=sort, descending=way == "down")
-        found = run_views.listing(notebook, wanted, number)
+        listed = run_views.listing(notebook, wanted, number)
         chosen = {"env": env, **kinds, "text": text}
-        return page.render(request, "runs.html.j2", **found, wanted=wanted, chosen=chosen, sort=sort, way=way)
+        return page.render(request, "runs.html.j2", **listed, wanted=wanted, chosen=chosen, sort=sort, way=way)
 
     @routes.get("/runs/{run_id}")
     def _run(request: Request, run_id: str) -> HTMLResponse:

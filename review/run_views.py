@@ -26,19 +26,19 @@ RELATIVES = 30
 def listing(notebook: Notebook, wanted: Wanted, page: int) -> dict[str, Any]:
     """A page of the list of runs, its rows as `autopilot runs --json` has them."""
     questions = Questions(notebook.index)
-    found = questions.listing(wanted, page, PAGE)
-    pages = max(1, -(-found.total // PAGE))
+    listed = questions.listing(wanted, page, PAGE)
+    pages = max(1, -(-listed.total // PAGE))
     if page > pages:
         return listing(notebook, wanted, pages)
     rows = []
-    for row in found.rows:
+    for row in listed.rows:
         try:
             rows.append(run_row(notebook, notebook.run(row.run_id)))
         except AutopilotError as error:
             notebook.notice({row.run_id: str(error)})
     return {
         "rows": rows,
-        "total": found.total,
+        "total": listed.total,
         "page": page,
         "pages": pages,
         "choices": {name: questions.kinds(name) for name in ("env_name", "preset", "state", "arm", "session")},
@@ -125,12 +125,12 @@ def _replicate(record: RunRecord, result: ReplicateResult) -> dict[str, Any]:
 
 
 def _facts(notebook: Notebook, record: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:
-    found = [("made by", record.arm), ("session", record.session or "none"), ("host", record.host)]
-    found += [("begun", f"{record.started:%Y-%m-%d %H:%M:%S} UTC")] if record.started else []
-    found += [("ended", f"{record.finished:%Y-%m-%d %H:%M:%S} UTC")] if record.finished else []
-    found += [("reason", plain(record.reason, 2000))] if record.reason else []
-    found += [("flag", plain(flag, 400)) for flag in record.flags]
-    return [*found, *particulars(notebook, record, results)]
+    facts = [("made by", record.arm), ("session", record.session or "none"), ("host", record.host)]
+    facts += [("begun", f"{record.started:%Y-%m-%d %H:%M:%S} UTC")] if record.started else []
+    facts += [("ended", f"{record.finished:%Y-%m-%d %H:%M:%S} UTC")] if record.finished else []
+    facts += [("reason", plain(record.reason, 2000))] if record.reason else []
+    facts += [("flag", plain(flag, 400)) for flag in record.flags]
+    return [*facts, *particulars(notebook, record, results)]
 
 
 def _family(notebook: Notebook, record: RunRecord) -> list[tuple[str, str, str]]:
@@ -142,10 +142,10 @@ def _family(notebook: Notebook, record: RunRecord) -> list[tuple[str, str, str]]
     first = [("fresh seeds of", record.replicates_of)] if record.replicates_of else []
     if above:
         above[0] = ("parent", above[0][1])
-    found = []
+    relatives = []
     for how, run_id in [*first, *above, *below, *again]:
         try:
-            found.append((how, run_id, changed_text(notebook, notebook.run(run_id))))
+            relatives.append((how, run_id, changed_text(notebook, notebook.run(run_id))))
         except AutopilotError as error:
             notebook.notice({run_id: str(error)})
-    return found
+    return relatives

@@ -16,13 +16,13 @@ from report.status import status
 
 def sessions(notebook: Notebook) -> list[SessionRecord]:
     """The sessions that can be read, the newest first."""
-    found, folder = list[SessionRecord](), notebook.workspace.sessions
+    records, folder = list[SessionRecord](), notebook.workspace.sessions
     for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
         try:
-            found.append(read_model(notebook.workspace.session(path.name).session, SessionRecord))
+            records.append(read_model(notebook.workspace.session(path.name).session, SessionRecord))
         except (AutopilotError, OSError) as error:
             notebook.notice({path.name: str(error)})
-    return found
+    return records
 
 
 def session(notebook: Notebook, name: str) -> SessionRecord:
@@ -39,17 +39,17 @@ def session(notebook: Notebook, name: str) -> SessionRecord:
 
 def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     """The session under way, as `autopilot status` has it, with the latest runs and how far budgets are used."""
-    found = status(notebook, proposals)
-    record = SessionRecord.model_validate(found["session"]) if found["session"] else None
+    state = status(notebook, proposals)
+    record = SessionRecord.model_validate(state["session"]) if state["session"] else None
     rows = notebook.index.records("session = ?", (record.session_id,), newest=8)[::-1] if record else []
     return {
-        **found,
+        **state,
         "record": record,
-        "runs_by_state": found["runs"],
+        "runs_by_state": state["runs"],
         "latest": [run_row(notebook, run) for run in rows],
         "budgets": _budgets(notebook, record) if record else [],
         "candidates": candidates(notebook, record.group, []) if record else [],
-        "unreadable": found.get("damaged", ""),
+        "unreadable": state.get("damaged", ""),
         "damaged": notebook.damaged,
         "busy": _share(record.spent.training, record.spent.seconds) if record else None,
     }

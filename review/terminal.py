@@ -221,7 +221,7 @@ def curve(waiting: Waiting, notebook: Notebook, width: int) -> list[str]:
 
 def _incumbent(waiting: Waiting, notebook: Notebook) -> str | None:
     try:
-        found = notebook.incumbent(notebook.run(waiting.parent).group)
+        incumbent = notebook.incumbent(notebook.run(waiting.parent).group)
     except AutopilotError:
         return None
-    return found if found != waiting.parent else None
+    return incumbent if incumbent != waiting.parent else None

@@ -169,9 +169,9 @@ def _place(parameter: Parameter | None, value: Any) -> float | None:
     low = parameter.low
     if parameter.scale in (Scale.LOG, Scale.POW2):
         low = max(low, 1e-6)  # a range that begins at 0 has no place for it on a logarithmic scale
-    found = Dimension(parameter, low, parameter.high).place(max(float(value), low))
-    found = 1 - found if parameter.scale is Scale.LOGIT else found  # placed by 1 - x
-    return min(1.0, max(0.0, found)) if math.isfinite(found) else None
+    place = Dimension(parameter, low, parameter.high).place(max(float(value), low))
+    place = 1 - place if parameter.scale is Scale.LOGIT else place  # placed by 1 - x
+    return min(1.0, max(0.0, place)) if math.isfinite(place) else None
 
 
 def _predicted(prediction: Prediction) -> str:
@@ -187,8 +187,8 @@ def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
     roles.setdefault(proposal.analysed, "analysed")
     for name in RUN_ID.findall(proposal.theory)[: 10 * CITED]:
         roles.setdefault(name, "cited")
-    found = [_cited(notebook, name, role) for name, role in roles.items() if notebook.readable(name)]
-    return tuple(found[:CITED])
+    cited = [_cited(notebook, name, role) for name, role in roles.items() if notebook.readable(name)]
+    return tuple(cited[:CITED])
 
 
 def _cited(notebook: Notebook, name: str, role: str) -> Cited:
@@ -206,23 +206,23 @@ def _cited(notebook: Notebook, name: str, role: str) -> Cited:
 
 def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:
     metric = proposal.goal.metric
-    found = lessons(notebook.index, proposal.group, LESSONS)
-    return tuple(lesson.told(metric) for lesson in found if lesson.key in proposal.overrides)
+    learnt = lessons(notebook.index, proposal.group, LESSONS)
+    return tuple(lesson.told(metric) for lesson in learnt if lesson.key in proposal.overrides)
 
 
 def _cost(proposal: Proposal, notebook: Notebook) -> dict[str, Any]:
     try:
         config = notebook.config(proposal.parent).with_overrides(proposal.overrides)
-        found = expected_seconds(notebook, config, proposal.group)
+        expected = expected_seconds(notebook, config, proposal.group)
     except (AutopilotError, ArithmeticError, TypeError, ValueError) as error:
         return {"cost": f"not known: {plain(str(error), 200)}", "seconds": None}
-    if found is None:
+    if expected is None:
         return {"cost": "not known: no run has been measured here", "seconds": None}
     seeds, steps = config.autopilot["seeds"] or 1, int(config.train["total_timesteps"] or 0)
-    how, runs = "very roughly " if found.rough else "about ", len(found.runs)
+    how, runs = "very roughly " if expected.rough else "about ", len(expected.runs)
     of = f"{seeds} replicate{'s' if seeds != 1 else ''} of {steps:,} steps"
-    by = f"by {runs} run{'s' if runs != 1 else ''} {'more or less ' if found.rough else ''}like it"
-    return {"cost": f"{how}{lasting(found.seconds)} for {of}, {by}", "seconds": found.seconds}
+    by = f"by {runs} run{'s' if runs != 1 else ''} {'more or less ' if expected.rough else ''}like it"
+    return {"cost": f"{how}{lasting(expected.seconds)} for {of}, {by}", "seconds": expected.seconds}
 
 
 def _risk(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Risk:
