@@ -47,11 +47,7 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/find/{name}")
     def _find(name: str) -> RedirectResponse:
         """The page of whatever has this id."""
-        if name != "next_config" and proposals.has(name):
-            kind = "proposals"
-        else:
-            kind = "sessions" if notebook.workspace.session(name).session.exists() else "runs"
-        return RedirectResponse(f"/{kind}/{name}", status_code=303)
+        return RedirectResponse(f"/{_kind_of(page, name)}/{name}", status_code=303)
 
     @routes.get("/proposals/{proposal_id}/{what}")
     def _back(proposal_id: str, what: Literal["approve", "reject", "edit", "check"]) -> RedirectResponse:
@@ -203,6 +199,13 @@ def charts(page: Page) -> APIRouter:
         return _json(draw.against(notebook, groups[group], key))
 
     return routes
+
+
+def _kind_of(page: Page, name: str) -> str:
+    """The kind of thing that has an id: proposals, sessions or runs, as its address has it."""
+    if name != "next_config" and page.proposals.has(name):
+        return "proposals"
+    return "sessions" if page.notebook.workspace.session(name).session.exists() else "runs"
 
 
 def _role(label: str) -> str:
