@@ -1,4 +1,4 @@
-"""Which names may be folders and files of a workspace.
+"""The names that folders and files of a workspace may have.
 
 Ids become folder names, so they are checked against a narrow pattern before they touch a path: nothing that a model,
 a request or an imported folder says can reach outside the workspace.

@@ -12,7 +12,7 @@ def recorded(known: Known, quantity: Quantity, run: KnownRun, aspects: set[str])
     Args:
         known: the record.
         quantity: what is asked for.
-        run: whose.
+        run: the run whose values are wanted.
         aspects: how it is to be read: max, min, first, last, quarter, while, greedy, sampled.
     """
     values: list[tuple[float, str]] = []

@@ -1,4 +1,4 @@
-"""Which run a sentence is about at each of its tokens, and which one it is compared with.
+"""The runs of a sentence: which one it is about at each token, and which one that is compared with.
 
 Patterns are over one letter per token (`words.CODES`).
 """

@@ -74,7 +74,7 @@ class Number:
         return abs(value - self.value) <= slack * 1.01 + 1e-12 * abs(value) + off
 
     def scaled(self, factor: float) -> "Number":
-        """This number in another unit, `factor` times as large."""
+        """The number in another unit, `factor` times as large."""
         return Number(self.value * factor, self.step * factor, self.approximate, self.percent, signed=self.signed)
 
 

@@ -28,11 +28,11 @@ def sampled(
     """The next proposal of the Optuna sampler, as a change of the incumbent; it is not in the queue yet.
 
     Args:
-        notebook: whose runs feed it.
-        proposals: whose rejected ones it keeps away from.
+        notebook: its runs feed the sampler.
+        proposals: the sampler keeps away from the rejected ones.
         inventory: what is valid here.
-        group: that it is for.
-        session: that asks.
+        group: the runs that the proposal is for.
+        session: the one that asks.
         permits: what a policy would let pass; None for anything valid.
 
     Returns:

@@ -72,7 +72,7 @@ class Dimension:
         return FloatDistribution(max(low, 1e-14) if log else low, high, log=log)
 
     def widened(self) -> "Dimension":
-        """This dimension a quarter of its range wider at both ends, on the sampler's scale, within the hard limits."""
+        """The dimension a quarter of its range wider at both ends, on the sampler's scale, within the hard limits."""
         low, high = sorted((self.encode(self.low), self.encode(self.high)))
         if self.parameter.scale in (Scale.LOG, Scale.LOGIT):
             low, high = max(low, 1e-14), max(high, 1e-14)

@@ -41,7 +41,7 @@ class Config(BaseModel):
         return getattr(self, section).get(name) if section in SECTIONS else None
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> "Config":
-        """This config with some dotted keys set; validity is `lab.space.validate`'s business."""
+        """A config with some dotted keys set anew; validity is `lab.space.validate`'s business."""
         sections = {section: dict(getattr(self, section)) for section in SECTIONS}
         for key, value in overrides.items():
             section, _, name = key.partition(".")
@@ -49,7 +49,7 @@ class Config(BaseModel):
         return Config(env_name=self.env_name, **sections)
 
     def without_seed(self) -> "Config":
-        """This config for a run that is to have fresh seeds."""
+        """The config without its seed, for a run that is to have fresh seeds."""
         return self.model_copy(update={"train": {key: value for key, value in self.train.items() if key != "seed"}})
 
     def fingerprint(self) -> str:

@@ -1,4 +1,4 @@
-"""What this machine has, as a training worker found it: versions, devices, environments and their own configs.
+"""The inventory of this machine, as a training worker found it: versions, devices, environments and their own configs.
 
 The notebook must know devices and environments without importing torch or PufferLib, so a child process writes this
 record once and everybody reads it. It is made again when anything it was made from has changed.

@@ -208,7 +208,7 @@ _LIMITS = ("autopilot.time_limit", "autopilot.stall_limit", "autopilot.memory_li
 BOOKKEEPING = frozenset((*_SEEDING, *_HARDWARE, *_SAVING, *_LIMITS, *TASK_KEYS))
 _MEASURED = tuple(p for p in PARAMETERS if p.kind in (int, float) and not p.choices and p.key not in BOOKKEEPING)
 NEAR = 0.02
-"""Two values closer than this share of the larger one are the same idea; of 1 - x for what piles up at 1."""
+"""The share of the larger value below which two are the same idea; of 1 - x for what piles up at 1."""
 
 
 def _what_counts(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,7 +263,7 @@ class Space(Mapping[str, Parameter]):
         return len(self._parameters)
 
     def problems(self, values: Mapping[str, Any], *, proposing: bool = False) -> list[Problem]:
-        """Everything wrong with a set of overrides taken key by key.
+        """The problems of a set of overrides, taken key by key.
 
         Args:
             values: dotted key to value.

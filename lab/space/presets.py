@@ -72,7 +72,7 @@ def preset(workspace: Workspace, environment: Environment, name: str) -> Config:
 
     Args:
         workspace: whose measured presets count too.
-        environment: that it is for.
+        environment: the one that the preset is for.
         name: `quick`, `full`, or a measured one's.
 
     Raises:
@@ -95,7 +95,7 @@ def moved(workspace: Workspace, environment: Environment, config: Config, old: s
 
     Args:
         workspace: whose measured presets count too.
-        environment: that it is for.
+        environment: the one that the preset is for.
         config: of the preset `old`, with changes of its own.
         old: its preset.
         new: the preset that the changes are made to; it gives the length.
