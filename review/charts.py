@@ -147,8 +147,8 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
 
     Args:
         notebook: where the runs are.
-        group: whose.
-        key: dotted.
+        group: the runs that are drawn.
+        key: the parameter's dotted name.
 
     Raises:
         NotFound: no run of the group has such a key.

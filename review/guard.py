@@ -1,4 +1,4 @@
-"""Who may ask the page for something: on this machine anybody who can open it, from elsewhere whoever has the token.
+"""The guard of the page: on this machine anybody may ask who can open it, from elsewhere whoever has the token.
 
 Against other pages in the same browser: the Host has to be ours (DNS rebinding), each change has to come from our own
 page (Origin, and a token in the form that is bound to a cookie), and what is shown may load and run nothing but our own

@@ -81,7 +81,7 @@ def serve(page: Page, bound: socket.socket) -> None:
 
     Args:
         page: what there is to show.
-        bound: where.
+        bound: the socket that it listens on.
     """
     config = uvicorn.Config(
         create_app(page),
