@@ -20,7 +20,8 @@ from cli.options import (
     whole,
 )
 from lab.base.errors import AutopilotError, InvalidInput, Problem
-from lab.base.paths import ExportPaths, Workspace
+from lab.base.folders import ExportPaths
+from lab.base.paths import Workspace
 from lab.base.text import plain
 from lab.judge.verdicts import rival
 from lab.space.overrides import assignments
@@ -75,9 +76,10 @@ def train(
 def tell(notebook: "Notebook", run: "RunRecord", *, as_json: bool) -> None:
     """What came of a person's run."""
     from lab.store.records import RunState
-    from report.show import emit_json, run_row, show_run
+    from report.show import emit_json, show_run
+    from report.view import view_of
 
-    emit_json(run_row(notebook, run)) if as_json else show_run(notebook, run)
+    emit_json(view_of(notebook, run).model_dump()) if as_json else show_run(notebook, run)
     if run.state is not RunState.FINISHED:
         raise AutopilotError(f"run {run.run_id} ended as {run.state}: {run.reason}")
 
@@ -109,14 +111,15 @@ def runs(
 ) -> None:
     """The runs of this workspace."""
     from lab.store.notebook import Notebook
-    from report.show import emit_json, run_row, runs_table
+    from report.show import emit_json, runs_table
+    from report.view import view_of
 
     notebook = Notebook(context.obj)
     if rebuild:
         count = notebook.index.rebuild()
         typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}", err=True)
     found = notebook.latest(limit, env)
-    emit_json([run_row(notebook, run) for run in found]) if as_json else runs_table(notebook, found)
+    emit_json([view_of(notebook, run).model_dump() for run in found]) if as_json else runs_table(notebook, found)
 
 
 def import_runs(
@@ -145,7 +148,8 @@ def import_runs(
 def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     """One run: state, lineage, metrics."""
     from lab.store.notebook import Notebook
-    from report.show import emit_json, run_row, show_run
+    from report.show import emit_json, show_run
+    from report.view import view_of
 
     notebook = Notebook(context.obj)
     record = notebook.run(run)
@@ -154,7 +158,7 @@ def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
         more = {"record": record.model_dump(mode="json"), "config": notebook.config(run).model_dump()}
         emit_json(
             {
-                **run_row(notebook, record),
+                **view_of(notebook, record).model_dump(),
                 **more,
                 "summary": summary.model_dump(mode="json") if summary else None,
             }

@@ -167,7 +167,7 @@ def stop(
 ) -> None:
     """Interrupt the running session once its present run is through; 'autopilot resume' goes on with it."""
     from agent.session.signals import PAUSING
-    from lab.base.paths import is_id
+    from lab.base.names import is_id
     from lab.store.sessions import Sessions
 
     running = Sessions(context.obj).running()

@@ -16,7 +16,8 @@ from typing import Literal
 
 from lab.base.errors import AutopilotError, Damaged, InvalidInput, TrainingFailed, refused
 from lab.base.files import write_atomic
-from lab.base.paths import ExportPaths, Workspace, existing
+from lab.base.folders import ExportPaths
+from lab.base.paths import Workspace, existing
 from lab.base.record import Record, now
 from lab.space.config import Config
 from lab.space.objective import Objective

@@ -43,11 +43,6 @@ def emit_json(value: Any) -> None:
     sys.stdout.write(json.dumps(storable(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def run_row(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
-    """One line of `autopilot runs --json`."""
-    return view_of(notebook, run).model_dump()
-
-
 def proposal_row(proposal: Proposal) -> dict[str, Any]:
     """One line of `autopilot proposals`, and everything about it."""
     return {**proposal.model_dump(mode="json"), "state": proposal.state.value, "changes": proposal.changes}
@@ -91,7 +86,7 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     """Print one run: record, metrics, files."""
     from rich.text import Text
 
-    row = run_row(notebook, run)
+    row = view_of(notebook, run).model_dump(mode="json")
     head = (
         "state",
         "env_name",

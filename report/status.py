@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.base.errors import Damaged, NotFound
 from lab.base.files import last_line
-from lab.base.paths import is_id
+from lab.base.names import is_id
 from lab.base.text import lasting, number
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState

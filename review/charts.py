@@ -1,6 +1,7 @@
-"""What the page's charts show, as JSON: from the same functions as the pictures of reports and digests."""
+"""The charts of the page, as JSON: from the same functions as the pictures of reports and digests."""
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -15,25 +16,29 @@ from lab.space.parameters import PARAMETERS, Scale
 from lab.store.curves import Curve, mean_curve, run_curves
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
+from lab.store.rows import Row
 from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from report.digest import progress
 
 POINTS = 400
-"""Of one line, at most; more are thinned out evenly, the last one kept."""
+"""Points of one line, at most; more are thinned out evenly, the last one kept."""
 SHORT = 2.0
 """Hours up to which a session's picture is in minutes."""
 SCORED = 10_000
 """Runs in a picture, at most; the latest ones."""
 
 
+Role = Literal["run", "parent", "incumbent", "other", "best"]
+
+
 class Axis(Record):
-    """One of a chart's."""
+    """An axis of a chart."""
 
     label: str
     unit: str = ""
     follows: bool = False
-    """A value is read before the label, as in `4.2 minutes since the session began`."""
+    """Whether a value is read before the label, as in `4.2 minutes since the session began`."""
     scale: Literal["linear", "log"] = "linear"
     names: tuple[str, ...] = ()
     """What whole numbers stand for, where the values are no numbers."""
@@ -43,7 +48,7 @@ class Series(Record):
     """Points that belong together."""
 
     label: str
-    role: Literal["run", "parent", "incumbent", "other", "best"]
+    role: Role
     group: int = 0
     """Series of one group are switched on and off together, and share a colour."""
     kind: Literal["line", "thin", "steps", "points"] = "line"
@@ -54,7 +59,7 @@ class Series(Record):
     names: tuple[str, ...] = ()
     """The run behind each point."""
     run: str = ""
-    """The run behind all of them."""
+    """The run behind all points."""
 
 
 class Chart(Record):
@@ -76,8 +81,8 @@ def curves(notebook: Notebook, labelled: list[tuple[str, str]], metric: str) -> 
     """
     series = list[Series]()
     for number, (label, run_id) in enumerate(labelled):
-        found = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
-        mine = {seed: logged[metric] for seed, logged in found.items() if metric in logged}
+        replicates = run_curves(notebook.workspace.run(run_id), notebook.run(run_id).seeds)
+        mine = {seed: logged[metric] for seed, logged in replicates.items() if metric in logged}
         role: Any = label if label in ("run", "parent", "incumbent") else "other"
         for seed, curve in mine.items():
             thinned = _thinned(curve)
@@ -107,8 +112,8 @@ def logged(notebook: Notebook, run_id: str) -> list[str]:
     run = notebook.run(run_id)
     objective = run.goal.metric
     first = logged_as(objective, run.env_name)
-    found = {name for seed in run_curves(notebook.workspace.run(run_id), run.seeds).values() for name in seed}
-    return sorted(found, key=lambda name: (name != first, name))
+    names = {name for seed in run_curves(notebook.workspace.run(run_id), run.seeds).values() for name in seed}
+    return sorted(names, key=lambda name: (name != first, name))
 
 
 def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
@@ -116,18 +121,20 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     goal = session.goal
     scored = progress(notebook, session)
     unit, times = ("minutes", 60.0) if scored and scored[-1].hours < SHORT else ("hours", 1.0)
-    best, line = None, list[tuple[float, float]]()
-    for one in scored:
-        best = one.score if best is None else goal.best((best, one.score))
-        line.append((times * one.hours, best))
+    ended = tuple(times * one.hours for one in scored)
+    best = tuple(accumulate((one.score for one in scored), lambda a, b: goal.best((a, b))))
     points = Series(
-        label="runs", role="run", kind="points", group=0,
-        x=tuple(times * one.hours for one in scored), y=tuple(one.score for one in scored),
-        low=tuple(one.low for one in scored), high=tuple(one.high for one in scored),
+        label="runs",
+        role="run",
+        kind="points",
+        group=0,
+        x=ended,
+        y=tuple(one.score for one in scored),
+        low=tuple(one.low for one in scored),
+        high=tuple(one.high for one in scored),
         names=tuple(one.run_id for one in scored),
-    )  # fmt: skip
-    so_far = Series(label="best mean so far", role="best", kind="steps", group=1,
-                    x=tuple(at for at, _ in line), y=tuple(value for _, value in line))  # fmt: skip
+    )
+    so_far = Series(label="best mean so far", role="best", kind="steps", group=1, x=ended, y=best)
     return Chart(
         title=f"{goal.metric} of each run, with 95 % intervals, and the best mean so far",
         x=Axis(label="since the session began", unit=unit, follows=True),
@@ -141,32 +148,41 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
 
     Args:
         notebook: where the runs are.
-        group: whose.
-        key: dotted.
+        group: the runs that are drawn.
+        key: the parameter's dotted name.
 
     Raises:
         NotFound: no run of the group has such a key.
     """
     metric = group.goal.metric
     rows = notebook.index.rows(Selection(group, scored=True, own=True), order="newest", limit=SCORED)
-    found = Questions(notebook.index).values_of(group, key, SCORED)
-    shown = [(found[row.run_id], row) for row in rows if row.run_id in found]
+    chosen = Questions(notebook.index).values_of(group, key, SCORED)
+    shown = [(chosen[row.run_id], row) for row in rows if row.run_id in chosen]
     if not shown:
         raise NotFound(f"no scored run of {group.env_name} sets {plain(key, 80)!r}")
     axis, places = _axis(key, [value for value, _ in shown])
     incumbent = notebook.incumbent(group)
-    series = list[Series]()
-    for role, label in (("other", "runs"), ("incumbent", "incumbent")):
-        mine = [(x, row) for x, (_, row) in zip(places, shown, strict=True)
-                if (row.run_id == incumbent) == (role == "incumbent")]  # fmt: skip
-        if mine:
-            series.append(Series(
-                label=label, role=role, kind="points", group=len(series),
-                x=tuple(x for x, _ in mine), y=tuple(float(row.score or 0.0) for _, row in mine),
-                low=tuple(row.low for _, row in mine), high=tuple(row.high for _, row in mine),
-                names=tuple(row.run_id for _, row in mine),
-            ))  # fmt: skip
+    placed, series = [(x, row) for x, (_, row) in zip(places, shown, strict=True)], list[Series]()
+    if others := [(x, row) for x, row in placed if row.run_id != incumbent]:
+        series.append(_scored("runs", "other", len(series), others))
+    if mine := [(x, row) for x, row in placed if row.run_id == incumbent]:
+        series.append(_scored("incumbent", "incumbent", len(series), mine))
     return Chart(title=f"{metric} against {key}", x=axis, y=Axis(label=f"{metric}, mean"), series=tuple(series))
+
+
+def _scored(label: str, role: Role, group: int, placed: list[tuple[float, Row]]) -> Series:
+    """Scored runs with their intervals, each where its value stands on the axis."""
+    return Series(
+        label=label,
+        role=role,
+        kind="points",
+        group=group,
+        x=tuple(x for x, _ in placed),
+        y=tuple(float(row.score or 0.0) for _, row in placed),
+        low=tuple(row.low for _, row in placed),
+        high=tuple(row.high for _, row in placed),
+        names=tuple(row.run_id for _, row in placed),
+    )
 
 
 def varied(configs: Iterable[Config]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a person decides about a proposal: the same from the command line, the terminal and the page.
+"""A person's decisions about a proposal: the same from the command line, the terminal and the page.
 
 Each decision names the version that was looked at. Whoever comes second, or has looked at something else, is told so.
 """
@@ -14,7 +14,7 @@ from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import Proposals, amended, refuse_unfit
 
 LONGEST = 1000
-"""Characters of a reason."""
+"""Characters of a reason that are kept."""
 
 
 def approve(proposals: Proposals, notebook: Notebook, inventory: Inventory, seen: Proposal, who: str) -> Proposal:

@@ -21,21 +21,21 @@ from review.page import Page
 from review.waiting import seen as shown
 
 FIELDS = 100
-"""Of a form, at most."""
+"""Fields of a form, at most."""
 VALUE = "value."
-"""Begins the name of a field that holds a key's new value."""
+"""The prefix of a field's name that holds a key's new value."""
 
 
 def deciding(page: Page) -> APIRouter:
-    """What a person can do to a proposal."""
+    """The routes by which a person decides about a proposal."""
     routes, notebook, proposals = APIRouter(prefix="/proposals"), page.notebook, page.proposals
 
     async def form_of(request: Request) -> dict[str, str]:
         form = await request.form(max_files=0, max_fields=FIELDS)
-        found = {name: value for name, value in form.items() if isinstance(value, str)}
-        if not page.guard.signed(request, found.get("csrf", "")):
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        if not page.guard.signed(request, fields.get("csrf", "")):
             raise InvalidInput("this form is not of this page, or the page was started again: load it once more")
-        return found
+        return fields
 
     def as_seen(proposal_id: str, form: Mapping[str, str]) -> Proposal:
         proposal = proposals.get(proposal_id)
@@ -104,7 +104,7 @@ def deciding(page: Page) -> APIRouter:
 
 
 def changes_of(proposal: Proposal, form: Mapping[str, str]) -> dict[str, Any]:
-    """What a form changes of a proposal: the fields with other values than it has, and lines of KEY=VALUE.
+    """The changes that a form makes to a proposal: the fields with other values than it has, and lines of KEY=VALUE.
 
     Raises:
         InvalidInput: a line is not KEY=VALUE.

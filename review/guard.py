@@ -1,4 +1,4 @@
-"""Who may ask the page for something: on this machine anybody who can open it, from elsewhere whoever has the token.
+"""The guard of the page: on this machine anybody may ask who can open it, from elsewhere whoever has the token.
 
 Against other pages in the same browser: the Host has to be ours (DNS rebinding), each change has to come from our own
 page (Origin, and a token in the form that is bound to a cookie), and what is shown may load and run nothing but our own
@@ -30,27 +30,27 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 LONGEST = 65_536
-"""Bytes of a request's body."""
+"""Bytes of a request's body, at most."""
 SAFE = frozenset(("GET", "HEAD"))
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets a request pass or not."""
+    """A guard that lets requests pass or refuses them."""
 
     port: int
     token: str = ""
-    """What a browser from elsewhere has to bring; empty where only this machine can reach the page."""
+    """The token that a browser from elsewhere has to bring; empty where only this machine reaches the page."""
     secret: str = field(default_factory=lambda: secrets.token_hex(32))
-    """Of this process: what forms are signed with."""
+    """The secret of this process, which forms are signed with."""
 
     @property
     def cookie(self) -> str:
-        """Its name; cookies know no ports, so pages of two workspaces must not share one."""
+        """The cookie's name; cookies know no ports, so pages of two workspaces must not share one."""
         return f"autopilot-{self.port}"
 
     async def __call__(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Middleware: refuses, or answers with the headers that bind the browser."""
+        """Refuse a request, or answer it with the headers that bind the browser; a middleware."""
         response = self._refused(request)
         if response is None and (given := self._brought(request)):
             response = RedirectResponse(request.url.path, status_code=303)
@@ -69,11 +69,11 @@ class Guard:
         return response
 
     def signature(self, browser: str) -> str:
-        """What a form has to bring along."""
+        """The signature that a form has to bring along."""
         return hmac.new(self.secret.encode(), f"form {browser}".encode(), sha256).hexdigest()
 
     def signed(self, request: Request, signature: str) -> bool:
-        """The form came from a page that we gave this browser."""
+        """Whether a form came from a page that we gave this browser."""
         return hmac.compare_digest(self.signature(request.state.browser), signature)
 
     def _refused(self, request: Request) -> Response | None:
@@ -89,7 +89,7 @@ class Guard:
         return None
 
     def _is_here(self, host: str) -> bool:
-        """An address of this machine; a name only where it is the machine's own."""
+        """Whether a host is an address of this machine; a name counts only where it is the machine's own."""
         try:
             parts = urlsplit(f"//{host}")
             name, port = parts.hostname or "", parts.port

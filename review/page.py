@@ -1,4 +1,4 @@
-"""What all routes of the page share: the record, the templates, who decides."""
+"""The page that all routes share: the record, the templates, who decides."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,37 +24,37 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Page:
-    """What all routes share."""
+    """The page of one workspace, as all routes share it."""
 
     workspace: Workspace
     inventory_of: Callable[[str], Inventory]
-    """Takes an environment's name."""
+    """A function from an environment's name to the inventory that has it."""
     who: str
-    """Whose decisions are recorded."""
+    """The person whose decisions are recorded."""
     guard: Guard
 
     @cached_property
     def notebook(self) -> Notebook:
-        """The workspace's; each thread has a connection of its own to the index."""
+        """The notebook of the workspace; each thread has a connection of its own to the index."""
         return Notebook(self.workspace)
 
     @cached_property
     def proposals(self) -> Proposals:
-        """The workspace's."""
+        """The queue of proposals of the workspace."""
         return Proposals(self.workspace)
 
     @cached_property
     def templates(self) -> Environment:
-        """Of `templates/`; everything that they are filled with is escaped."""
-        made = Environment(
-            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
-        )  # fmt: skip
-        made.filters.update(short=short, num=number, lasting=lasting, linked=_linked)
-        return made
+        """The templates of `templates/`; everything that they are filled with is escaped."""
+        loader = FileSystemLoader(HERE / "templates")
+        templates = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        templates.filters.update(short=short, num=number, lasting=lasting, linked=_linked)
+        return templates
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """A template, filled, as an answer."""
+        """The answer that a filled template makes."""
         csrf = self.guard.signature(request.state.browser)
         text = self.templates.get_template(template).render(**values, csrf=csrf, path=request.url.path)
         return HTMLResponse(text, status)
@@ -66,4 +66,4 @@ class Page:
 
 def _linked(text: str) -> Markup:
     """A text with its ids as links to what has them."""
-    return Markup(RUN_ID.sub(lambda found: f'<a class="id" href="/find/{found[0]}">{found[0]}</a>', str(escape(text))))  # noqa: S704 - escaped
+    return Markup(RUN_ID.sub(lambda match: f'<a class="id" href="/find/{match[0]}">{match[0]}</a>', str(escape(text))))  # noqa: S704 - escaped

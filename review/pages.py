@@ -1,6 +1,6 @@
 """Routes that show something; none of them changes anything."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import (
@@ -13,29 +13,30 @@ from fastapi.responses import (
 )
 
 from lab.base.errors import NotFound
-from lab.base.paths import RunPaths, SessionPaths
+from lab.base.folders import RunPaths, SessionPaths
 from lab.base.text import plain
 from lab.space.objective import Group
 from lab.store.proposal import ProposalState
 from lab.store.questions import Questions, Wanted
 from lab.store.records import RunState
+from lab.store.sessions import Sessions
 from report.digest import is_it_better
 from report.pictures import compared_with
 from review import charts as draw
-from review import views as looking
+from review import folder_views, group_views, run_views, session_views
 from review.page import Page
 from review.prose import html_of
 from review.waiting import seen, undecided
 
 DECIDED = 100
-"""Decided proposals of the history, the latest."""
+"""Decided proposals that the history shows, the latest ones."""
 Text = Annotated[str, Query(max_length=200)]
 Names = Annotated[list[str], Query(max_length=20)]
 Sort = Literal["created", "env", "state", "arm", "score", "verdict", "n"]
 
 
 def pages(page: Page) -> APIRouter:
-    """Everything that is read as a page."""
+    """The routes of all pages that are read."""
     routes, notebook, proposals = APIRouter(), page.notebook, page.proposals
 
     def _group(number: int) -> tuple[list[Group], Group | None]:
@@ -46,10 +47,8 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/find/{name}")
     def _find(name: str) -> RedirectResponse:
-        """Whatever has this id."""
-        found = proposals.has(name) if name != "next_config" else False
-        kind = "proposals" if found else "sessions" if notebook.workspace.session(name).session.exists() else "runs"
-        return RedirectResponse(f"/{kind}/{name}", status_code=303)
+        """The page of whatever has this id."""
+        return RedirectResponse(f"/{_kind_of(page, name)}/{name}", status_code=303)
 
     @routes.get("/proposals/{proposal_id}/{what}")
     def _back(proposal_id: str, what: Literal["approve", "reject", "edit", "check"]) -> RedirectResponse:
@@ -59,60 +58,65 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/")
     def _tonight(request: Request) -> HTMLResponse:
-        found = looking.tonight(notebook, proposals)
-        better = is_it_better(notebook, found["record"]) if found["record"] else ""
-        return page.render(request, "tonight.html.j2", **found, better=html_of(better))
+        shown = session_views.tonight(notebook, proposals)
+        better = is_it_better(notebook, shown["record"]) if shown["record"] else ""
+        return page.render(request, "tonight.html.j2", **shown, better=html_of(better))
 
     @routes.get("/live")
     def _live(request: Request) -> HTMLResponse:
-        return page.render(request, "live.html.j2", **looking.tonight(notebook, proposals))
+        return page.render(request, "live.html.j2", **session_views.tonight(notebook, proposals))
 
     @routes.get("/sessions")
     def _sessions(request: Request) -> HTMLResponse:
-        return page.render(request, "sessions.html.j2", sessions=looking.sessions(notebook))
+        return page.render(request, "sessions.html.j2", sessions=session_views.sessions(notebook))
 
     @routes.get("/sessions/{name}")
     def _session(request: Request, name: str) -> HTMLResponse:
-        record = looking.session(notebook, name)
+        record = Sessions(notebook.workspace).get(name)
         paths = notebook.workspace.session(name)
-        there = looking.own(paths.digest, paths.dir)
+        there = folder_views.own(paths.digest, paths.dir)
         text = paths.digest.read_text(encoding="utf-8", errors="replace") if there else ""
-        shown = html_of(text, looking.pictures_of(paths, f"/sessions/{name}"))
+        shown = html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}"))
         return page.render(request, "session.html.j2", record=record, digest=shown)
 
     @routes.get("/sessions/{name}/pictures/{picture}.png")
     def _digest_picture(name: str, picture: str) -> Response:
-        looking.session(notebook, name)
+        Sessions(notebook.workspace).get(name)
         return _picture(notebook.workspace.session(name), picture)
 
     @routes.get("/runs")
     def _runs(
-        request: Request, env: Text = "", preset: Text = "", state: Text = "", verdict: Text = "", arm: Text = "",
-        session: Text = "", text: Text = "", sort: Sort = "created", way: Literal["up", "down"] = "down",
+        request: Request,
+        env: Text = "",
+        preset: Text = "",
+        state: Text = "",
+        verdict: Text = "",
+        arm: Text = "",
+        session: Text = "",
+        text: Text = "",
+        sort: Sort = "created",
+        way: Literal["up", "down"] = "down",
         number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
-    ) -> HTMLResponse:  # fmt: skip
-        wanted = Wanted(
-            env_name=env, preset=preset, state=state, verdict=verdict, arm=arm, session=session, text=text.strip(),
-            sort=sort, descending=way == "down",
-        )  # fmt: skip
-        found = looking.listing(notebook, wanted, number)
-        chosen = {"env": env, "preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session,
-                  "text": text}  # fmt: skip
-        return page.render(request, "runs.html.j2", **found, wanted=wanted, chosen=chosen, sort=sort, way=way)
+    ) -> HTMLResponse:
+        kinds: dict[str, Any] = {"preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session}
+        wanted = Wanted(env_name=env, **kinds, text=text.strip(), sort=sort, descending=way == "down")
+        listed = run_views.listing(notebook, wanted, number)
+        chosen = {"env": env, **kinds, "text": text}
+        return page.render(request, "runs.html.j2", **listed, wanted=wanted, chosen=chosen, sort=sort, way=way)
 
     @routes.get("/runs/{run_id}")
     def _run(request: Request, run_id: str) -> HTMLResponse:
         return page.render(
-            request, "run.html.j2", **looking.run(notebook, run_id), logged=draw.logged(notebook, run_id)
+            request, "run.html.j2", **run_views.run(notebook, run_id), logged=draw.logged(notebook, run_id)
         )
 
     @routes.get("/runs/{run_id}/log/{seed}")
     def _log(run_id: str, seed: int) -> PlainTextResponse:
-        return PlainTextResponse(looking.log_of(notebook, run_id, seed))
+        return PlainTextResponse(folder_views.log_of(notebook, run_id, seed))
 
     @routes.get("/runs/{run_id}/transcript")
     def _transcript(request: Request, run_id: str) -> HTMLResponse:
-        lines, more = looking.transcript_of(notebook, run_id)
+        lines, more = folder_views.transcript_of(notebook, run_id)
         return page.render(request, "transcript.html.j2", run_id=run_id, lines=lines, more=more)
 
     @routes.get("/runs/{run_id}/pictures/{picture}.png")
@@ -121,31 +125,30 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/compare")
     def _compare(request: Request, run: Names = []) -> HTMLResponse:  # noqa: B006 - FastAPI copies it
-        return page.render(request, "compare.html.j2", **looking.together(notebook, run))
+        return page.render(request, "compare.html.j2", **group_views.together(notebook, run))
 
     @routes.get("/search")
     def _search(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
         groups, one = _group(group)
-        found = looking.searched(notebook, one) if one else None
+        found = group_views.searched(notebook, one) if one else None
         return page.render(request, "search.html.j2", groups=groups, chosen=group, found=found)
 
     @routes.get("/lessons")
     def _lessons(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
         groups, one = _group(group)
-        found = looking.knowledge(notebook, one) if one else None
+        found = group_views.knowledge(notebook, one) if one else None
         return page.render(request, "lessons.html.j2", groups=groups, chosen=group, found=found)
 
     @routes.get("/proposals")
     def _proposals(request: Request) -> HTMLResponse:
         everything = proposals.all()
         live = (ProposalState.APPROVED, ProposalState.RUNNING)
-        return page.render(
-            request, "proposals.html.j2",
-            waiting=[seen(p, notebook, page.inventory_of(p.env_name)) for p in undecided(proposals)],
-            live=[p for p in everything if p.state in live],
-            decided=[p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED],
-            damaged=proposals.damaged,
-        )  # fmt: skip
+        shown: dict[str, Any] = {
+            "waiting": [seen(p, notebook, page.inventory_of(p.env_name)) for p in undecided(proposals)],
+            "live": [p for p in everything if p.state in live],
+            "decided": [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED],
+        }
+        return page.render(request, "proposals.html.j2", **shown, damaged=proposals.damaged)
 
     @routes.get("/proposals/{proposal_id}")
     def _proposal(request: Request, proposal_id: str) -> HTMLResponse:
@@ -157,7 +160,7 @@ def pages(page: Page) -> APIRouter:
 
 
 def charts(page: Page) -> APIRouter:
-    """What charts are drawn from."""
+    """The routes of the JSON that charts are drawn from."""
     routes, notebook = APIRouter(prefix="/charts"), page.notebook
 
     @routes.get("/run/{run_id}")
@@ -183,11 +186,11 @@ def charts(page: Page) -> APIRouter:
     @routes.get("/compare")
     def _compared(run: Names, metric: Text = "") -> JSONResponse:
         metric = metric or next(iter(draw.logged(notebook, run[0])), "")
-        return _json(draw.curves(notebook, [(name, name) for name in run[: looking.MOST]], metric))
+        return _json(draw.curves(notebook, [(name, name) for name in run[: group_views.MOST]], metric))
 
     @routes.get("/best/{session}")
     def _best(session: str) -> JSONResponse:
-        return _json(draw.best_so_far(notebook, looking.session(notebook, session)))
+        return _json(draw.best_so_far(notebook, Sessions(notebook.workspace).get(session)))
 
     @routes.get("/search")
     def _against(group: Annotated[int, Query(ge=0)], key: Text) -> JSONResponse:
@@ -199,6 +202,13 @@ def charts(page: Page) -> APIRouter:
     return routes
 
 
+def _kind_of(page: Page, name: str) -> str:
+    """The kind of thing that has an id: proposals, sessions or runs, as its address has it."""
+    if name != "next_config" and page.proposals.has(name):
+        return "proposals"
+    return "sessions" if page.notebook.workspace.session(name).session.exists() else "runs"
+
+
 def _role(label: str) -> str:
     return "parent" if label.startswith("parent") else label
 
@@ -208,8 +218,8 @@ def _json(chart: draw.Chart) -> JSONResponse:
 
 
 def _picture(paths: RunPaths | SessionPaths, name: str) -> Response:
-    """One of the pictures that are there; the name is only compared, never made a path of."""
-    there = {path.stem: path for path in paths.plots.glob("*.png") if looking.own(path, paths.dir)}
+    """A picture of a folder; the name is only compared, never made a path of."""
+    there = {path.stem: path for path in paths.plots.glob("*.png") if folder_views.own(path, paths.dir)}
     if name not in there:
         raise NotFound(f"there is no picture {plain(name, 60)!r}")
     return FileResponse(there[name], media_type="image/png")

@@ -14,15 +14,16 @@ from typing import Any
 import nh3
 from markdown_it import MarkdownIt
 
-from lab.base.paths import is_id
+from lab.base.names import is_id
 from lab.base.text import plain
 from lab.claims.checking import Checked, Claim
 from lab.claims.reports import MARKS
 
 LONGEST = 400_000
 """Characters of a text that is rendered."""
-TAGS = {"h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "strong", "em", "code", "pre", "blockquote", "hr", "br", "a",
-        "table", "thead", "tbody", "tr", "th", "td", "img", "del"}  # fmt: skip
+BLOCKS = {"h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "pre", "blockquote", "hr", "br"}
+TABLES = {"table", "thead", "tbody", "tr", "th", "td"}
+TAGS = BLOCKS | TABLES | {"strong", "em", "code", "del", "a", "img"}
 ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}, "code": {"class"}}
 PICTURE = re.compile(r"plots/([a-z_]{1,40})\.png")
 OTHER_RUN = re.compile(r"\.\./\.\./([^/]+)/report\.md")
@@ -48,14 +49,19 @@ def html_of(text: str, pictures: Mapping[str, str] = NONE, checked: Checked | No
     source = _with_marks(text, claims) if claims else text
     rendered = _markdown().render(source, {"pictures": pictures})
     clean = nh3.clean(
-        rendered, tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https"}, link_rel="noopener noreferrer",
-        attribute_filter=_filtered, generic_attribute_prefixes=set(),
-    )  # fmt: skip
-    return _MARKED.sub(lambda found: _claim(claims, found), clean) if claims else clean
+        rendered,
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        attribute_filter=_filtered,
+        generic_attribute_prefixes=set(),
+        url_schemes={"http", "https"},
+        link_rel="noopener noreferrer",
+    )
+    return _MARKED.sub(lambda match: _claim(claims, match), clean) if claims else clean
 
 
 def missing(text: str, checked: Checked) -> int:
-    """How many claims are no longer where they were checked: the text was changed since."""
+    """The number of claims that are no longer where they were checked: the text was changed since."""
     return len(checked.claims) - len(_all_places(_PRIVATE.sub("", plain(text, LONGEST)), list(checked.claims)))
 
 
@@ -73,22 +79,22 @@ def _markdown() -> MarkdownIt:
 def _image(self: Any, tokens: Sequence[Any], at: int, options: Any, env: Mapping[str, Any]) -> str:
     token = tokens[at]
     alt = self.renderInlineAsText(token.children or [], options, env)
-    found = PICTURE.fullmatch(str(token.attrs.get("src", "")))
-    if found is None or found[1] not in env["pictures"]:
+    match = PICTURE.fullmatch(str(token.attrs.get("src", "")))
+    if match is None or match[1] not in env["pictures"]:
         return f"<em>[picture: {escape(alt)}]</em>"
-    return f'<img src="{escape(env["pictures"][found[1]])}" alt="{escape(alt)}">'
+    return f'<img src="{escape(env["pictures"][match[1]])}" alt="{escape(alt)}">'
 
 
 def _link(self: Any, tokens: Sequence[Any], at: int, options: Any, env: Mapping[str, Any]) -> str:
     token = tokens[at]
-    found = OTHER_RUN.fullmatch(str(token.attrs.get("href", "")))
-    if found is not None and is_id(found[1]):
-        token.attrs["href"] = f"/runs/{found[1]}"
+    match = OTHER_RUN.fullmatch(str(token.attrs.get("href", "")))
+    if match is not None and is_id(match[1]):
+        token.attrs["href"] = f"/runs/{match[1]}"
     return str(self.renderToken(tokens, at, options, env))
 
 
 def _filtered(tag: str, attribute: str, value: str) -> str | None:
-    """Only our own pictures and pages, and links that a browser opens as pages."""
+    """An attribute's value where it is ours or harmless: own pictures and pages, and links that open as pages."""
     if tag == "img" and attribute == "src":
         return value if re.fullmatch(r"/(?:runs|sessions)/[\w.-]+/pictures/[a-z_]+\.png", value) else None
     if tag == "a" and attribute == "href":
@@ -121,7 +127,7 @@ def _all_places(text: str, claims: list[Claim]) -> list[tuple[int, int, int]]:
 
 
 def _span(text: str, section: str) -> tuple[int, int]:
-    """Where a section stands in a report."""
+    """The place of a section in a report."""
     if section == "title":
         return 0, text.find("\n") if "\n" in text else len(text)
     heading = re.search(rf"^{re.escape(HEADINGS.get(section, section))}\b.*$", text, re.MULTILINE)
@@ -140,13 +146,13 @@ def _places(text: str, start: int, end: int, claims: list[tuple[int, Claim]]) ->
     the one before it would have it: how far the text has shifted changes little from claim to claim.
     """
     body = text[start:end]
-    gone = {at for found in MARKS.finditer(body) for at in range(*found.span())}
+    gone = {at for mark in MARKS.finditer(body) for at in range(*mark.span())}
     kept = [at for at in range(len(body)) if at not in gone]
     bare = "".join(body[at] for at in kept)
     ordered = sorted((one for one in claims if one[1].quote), key=lambda one: (one[1].start, one[1].end))
     if not ordered:
         return []
-    first, found = ordered[0][1], list[tuple[int, int, int]]()
+    first, places = ordered[0][1], list[tuple[int, int, int]]()
 
     def fits(shift: int) -> int:
         return sum(bare[c.start + shift : c.end + shift] == c.quote for _, c in ordered)
@@ -159,12 +165,12 @@ def _places(text: str, start: int, end: int, claims: list[tuple[int, Claim]]) ->
         at = min((a for a in near if bare.startswith(c.quote, a)), key=lambda a: abs(a - wanted), default=None)
         if at is not None:
             shift = at - c.start
-            found.append((start + kept[at], start + kept[at + len(c.quote) - 1] + 1, number))
-    return found
+            places.append((start + kept[at], start + kept[at + len(c.quote) - 1] + 1, number))
+    return places
 
 
-def _claim(claims: list[Claim], found: re.Match[str]) -> str:
-    number, inner = int(found[1]), found[2]
+def _claim(claims: list[Claim], match: re.Match[str]) -> str:
+    number, inner = int(match[1]), match[2]
     if number >= len(claims) or "<" in inner or OPEN in inner:
         return inner
     claim = claims[number]

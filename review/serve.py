@@ -13,7 +13,7 @@ from review.guard import Guard
 from review.page import Page
 
 SHORTEST = 16
-"""Characters of a token of a person's own."""
+"""Characters of a token of a person's own, at least."""
 
 
 def listening(host: str, port: int, token: str | None) -> tuple[socket.socket, Guard]:
@@ -58,7 +58,7 @@ def listening(host: str, port: int, token: str | None) -> tuple[socket.socket, G
 
 
 def address_of(bound: socket.socket, guard: Guard) -> str:
-    """What a browser opens."""
+    """The address that a browser opens."""
     name, port = bound.getsockname()[:2]
     if ipaddress.ip_address(name).is_unspecified:
         name = _outward()
@@ -77,14 +77,19 @@ def _outward() -> str:
 
 
 def serve(page: Page, bound: socket.socket) -> None:
-    """Answer until a signal ends it.
+    """Answer requests until a signal ends the server.
 
     Args:
         page: what there is to show.
-        bound: where.
+        bound: the socket that it listens on.
     """
     config = uvicorn.Config(
-        create_app(page), log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2,
-        limit_concurrency=200, h11_max_incomplete_event_size=65_536,
-    )  # fmt: skip
+        create_app(page),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        limit_concurrency=200,
+        h11_max_incomplete_event_size=65_536,
+    )
     uvicorn.Server(config).run(sockets=[bound])

@@ -26,7 +26,7 @@ from review.waiting import Change, Waiting, seen, undecided
 NARROW, WIDE = 40, 100
 """Columns that are used, at least and at most."""
 ROWS = 12
-"""Of a learning curve."""
+"""Rows of a learning curve."""
 LABEL = 12
 """Columns of the labels on the left."""
 KEYS = "[a]pprove  [r]eject  [e]dit  [s]kip  [o]pen the report  [q]uit"
@@ -39,18 +39,18 @@ class Terminal:
     notebook: Notebook
     proposals: Proposals
     inventory_of: Callable[[str], Inventory]
-    """Takes an environment's name."""
+    """A function from an environment's name to the inventory that has it."""
     who: str
     key: Callable[[], str]
-    """The next key that is pressed; raises `EOFError` where there is none any more."""
+    """A function that waits for the next key; it raises `EOFError` where there is none any more."""
     line: Callable[[str], str]
-    """A line of text, asked for by a prompt."""
+    """A function that asks for a line of text with a prompt."""
     page: Callable[[str], None]
-    """Shows a long text."""
+    """A function that shows a long text."""
     _passed: set[str] = field(default_factory=set, init=False)
 
     def run(self) -> None:
-        """Until the queue is through, or the person quits."""
+        """Ask about one proposal after the other until the queue is through, or the person quits."""
         while (proposal := self._next()) is not None:
             try:
                 if not self._decide(proposal):
@@ -65,7 +65,7 @@ class Terminal:
         return next((p for p in undecided(self.proposals) if p.proposal_id not in self._passed), None)
 
     def _decide(self, proposal: Proposal) -> bool:
-        """One proposal; False to quit."""
+        """Show a proposal and take the person's decision; False to quit."""
         inventory = self.inventory_of(proposal.env_name)
         waiting, left = seen(proposal, self.notebook, inventory), len(undecided(self.proposals))
         show(waiting, self.notebook, f"{left} wait{'s' if left == 1 else ''}")
@@ -104,7 +104,7 @@ class Terminal:
                     sys.stdout.write(f"{plain(other, 20)!r} is none of these keys\n")
 
     def _edit(self, proposal: Proposal, inventory: Inventory) -> bool:
-        """Values of the person's own, each checked at once; whether they were staged."""
+        """Take values of the person's own, each checked at once; whether they were staged."""
         changes: dict[str, Any] = {}
         while text := self.line("KEY=VALUE, such as train.ent_coef=0.01 (nothing to end)").strip():
             try:
@@ -163,12 +163,12 @@ def show(waiting: Waiting, notebook: Notebook, beside: str = "") -> None:
 
 
 def columns() -> int:
-    """How wide a page may be."""
+    """The width of a page."""
     return max(NARROW, min(WIDE, shutil.get_terminal_size().columns - 1))
 
 
 def _block(label: str, text: str, width: int) -> None:
-    """A label on the left, a wrapped text on the right; its paragraphs stay apart."""
+    """Print a label on the left and a wrapped text on the right, whose paragraphs stay apart."""
     paragraphs = [part for part in text.split("\n") if part.strip()] or [""]
     for number, paragraph in enumerate(paragraphs):
         first = f"{label:{LABEL}} " if number == 0 else " " * (LABEL + 1)
@@ -177,7 +177,7 @@ def _block(label: str, text: str, width: int) -> None:
 
 
 def _change(change: Change, width: int) -> list[str]:
-    """What changes, and where it stands in its range."""
+    """The lines of a changed key: old and new value, and their places in the range."""
     lines = textwrap.wrap(f"{change.key}  {change.old} → {change.new}", width, subsequent_indent="  ")
     if change.is_now is None:
         return [*lines, *([f"  valid: {change.range}"] if change.range else [])]
@@ -221,7 +221,7 @@ def curve(waiting: Waiting, notebook: Notebook, width: int) -> list[str]:
 
 def _incumbent(waiting: Waiting, notebook: Notebook) -> str | None:
     try:
-        found = notebook.incumbent(notebook.run(waiting.parent).group)
+        incumbent = notebook.incumbent(notebook.run(waiting.parent).group)
     except AutopilotError:
         return None
-    return found if found != waiting.parent else None
+    return incumbent if incumbent != waiting.parent else None

@@ -25,9 +25,9 @@ from report.facts import changed_text, score_text
 CITED = 8
 """Runs named in a theory that are shown, at most."""
 THEORY = 20_000
-"""Characters of a theory."""
+"""Characters of a theory that are shown."""
 LESSONS = 200
-"""Of a group, among which those of the changed keys are looked for."""
+"""Lessons of a group among which those of the changed keys are looked for."""
 
 
 class Change(Record):
@@ -37,15 +37,15 @@ class Change(Record):
     old: str
     new: str
     value: str
-    """The new one as JSON, to be edited."""
+    """The new value as JSON, to be edited."""
     range: str
-    """What is valid, for people; empty where the key is not known here."""
+    """The valid values, for people; empty where the key is not known here."""
     scale: str
-    """linear, log, logit, power of two or choice."""
+    """The scale of the range: linear, log, logit, power of two or choice."""
     was: float | None
     """Where the old value stands in the range, from 0 to 1 on its scale; None for what is no number of a range."""
     is_now: float | None
-    """Where the new one stands."""
+    """Where the new value stands."""
     doc: str
 
 
@@ -54,17 +54,17 @@ class Cited(Record):
 
     run_id: str
     role: str
-    """parent, analysed or cited."""
+    """Why the run is shown: parent, analysed or cited."""
     changed: str
     score: str
     verdict: str | None
 
 
 class Risk(Record):
-    """What the rules would say, if they decided."""
+    """The outcome that the rules would give, if they decided."""
 
     outcome: str
-    """approved, held, denied; or no rules."""
+    """What the rules say: approved, held, denied; or no rules."""
     rule: str
 
 
@@ -73,7 +73,7 @@ class Waiting(Record):
 
     proposal_id: str
     version: str
-    """Of what is shown: a decision names it, so that nobody decides on what they have not seen."""
+    """The version that is shown: a decision names it, so that nobody decides on what they have not seen."""
     state: str
     held: bool
     arm: str
@@ -87,16 +87,16 @@ class Waiting(Record):
     theory: str
     predictions: tuple[Prediction, ...]
     predicted: tuple[str, ...]
-    """The same in words."""
+    """The predictions in words."""
     evidence: tuple[Cited, ...]
     lessons: tuple[str, ...]
-    """What changing these keys has led to."""
+    """What changing the same keys has led to before."""
     cost: str
     seconds: float | None
-    """What it is expected to take; None while no run has been measured."""
+    """Seconds that the run is expected to take; None while no run has been measured."""
     risk: Risk
     unfit: str | None
-    """Why it can't be approved as it is."""
+    """Why the proposal can't be approved as it is; None where it can."""
     history: tuple[Decision, ...]
 
 
@@ -106,7 +106,7 @@ def undecided(proposals: Proposals) -> list[Proposal]:
 
 
 def seen(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Waiting:
-    """Everything about a proposal; nothing is written.
+    """A proposal with everything that a decision wants; nothing is written.
 
     Args:
         proposal: of any state.
@@ -170,9 +170,9 @@ def _place(parameter: Parameter | None, value: Any) -> float | None:
     low = parameter.low
     if parameter.scale in (Scale.LOG, Scale.POW2):
         low = max(low, 1e-6)  # a range that begins at 0 has no place for it on a logarithmic scale
-    found = Dimension(parameter, low, parameter.high).place(max(float(value), low))
-    found = 1 - found if parameter.scale is Scale.LOGIT else found  # placed by 1 - x
-    return min(1.0, max(0.0, found)) if math.isfinite(found) else None
+    place = Dimension(parameter, low, parameter.high).place(max(float(value), low))
+    place = 1 - place if parameter.scale is Scale.LOGIT else place  # placed by 1 - x
+    return min(1.0, max(0.0, place)) if math.isfinite(place) else None
 
 
 def _predicted(prediction: Prediction) -> str:
@@ -188,8 +188,8 @@ def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
     roles.setdefault(proposal.analysed, "analysed")
     for name in RUN_ID.findall(proposal.theory)[: 10 * CITED]:
         roles.setdefault(name, "cited")
-    found = [_cited(notebook, name, role) for name, role in roles.items() if notebook.readable(name)]
-    return tuple(found[:CITED])
+    cited = [_cited(notebook, name, role) for name, role in roles.items() if notebook.readable(name)]
+    return tuple(cited[:CITED])
 
 
 def _cited(notebook: Notebook, name: str, role: str) -> Cited:
@@ -207,23 +207,23 @@ def _cited(notebook: Notebook, name: str, role: str) -> Cited:
 
 def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:
     metric = proposal.goal.metric
-    found = lessons(notebook.index, proposal.group, LESSONS)
-    return tuple(lesson.told(metric) for lesson in found if lesson.key in proposal.overrides)
+    learnt = lessons(notebook.index, proposal.group, LESSONS)
+    return tuple(lesson.told(metric) for lesson in learnt if lesson.key in proposal.overrides)
 
 
 def _cost(proposal: Proposal, notebook: Notebook) -> dict[str, Any]:
     try:
         config = notebook.config(proposal.parent).with_overrides(proposal.overrides)
-        found = expected_seconds(notebook, config, proposal.group)
+        expected = expected_seconds(notebook, config, proposal.group)
     except (AutopilotError, ArithmeticError, TypeError, ValueError) as error:
         return {"cost": f"not known: {plain(str(error), 200)}", "seconds": None}
-    if found is None:
+    if expected is None:
         return {"cost": "not known: no run has been measured here", "seconds": None}
     seeds, steps = config.autopilot["seeds"] or 1, int(config.train["total_timesteps"] or 0)
-    how, runs = "very roughly " if found.rough else "about ", len(found.runs)
+    how, runs = "very roughly " if expected.rough else "about ", len(expected.runs)
     of = f"{seeds} replicate{'s' if seeds != 1 else ''} of {steps:,} steps"
-    by = f"by {runs} run{'s' if runs != 1 else ''} {'more or less ' if found.rough else ''}like it"
-    return {"cost": f"{how}{lasting(found.seconds)} for {of}, {by}", "seconds": found.seconds}
+    by = f"by {runs} run{'s' if runs != 1 else ''} {'more or less ' if expected.rough else ''}like it"
+    return {"cost": f"{how}{lasting(expected.seconds)} for {of}, {by}", "seconds": expected.seconds}
 
 
 def _risk(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Risk:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from lab.base.paths import SeedPaths
+from lab.base.folders import SeedPaths
 from training.adapter import Trainer
 
 

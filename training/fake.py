@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lab.base.files import append_line, write_model
-from lab.base.paths import SeedPaths
+from lab.base.folders import SeedPaths
 from lab.space.config import Config
 from lab.store.records import Evaluation, ReplicateResult, RunState, StopReason
 from training.protocol import Progress

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import torch
 
-from lab.base.paths import SeedPaths
+from lab.base.folders import SeedPaths
 from lab.base.record import now
 from lab.base.values import Columns, numbers, parted, text_of
 from lab.space.modules import hint

@@ -16,7 +16,8 @@ import psutil
 
 from lab.base.errors import Damaged, TrainingFailed
 from lab.base.files import read_model, write_model
-from lab.base.paths import RunPaths, Workspace
+from lab.base.folders import RunPaths
+from lab.base.paths import Workspace
 from lab.space.config import Config
 from lab.space.environments import metrics_of
 from lab.space.inventory import Environment

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from lab.base.errors import no_more_text
 from lab.base.files import FULL, append_whole, json_of, write_model
-from lab.base.paths import SeedPaths
+from lab.base.folders import SeedPaths
 from lab.store.records import ReplicateResult, StopReason
 from training.machine import installation
 from training.protocol import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lab.base.files import append_line
-from lab.base.paths import SessionPaths
+from lab.base.folders import SessionPaths
 from lab.base.record import now
 from lab.store.records import RunRecord
 from training.protocol import Progress

@@ -25,7 +25,7 @@ from agent.session.recovery import recover
 from agent.session.scheduler import Choice, why_over
 from lab.base.errors import AutopilotError, InvalidInput
 from lab.base.files import FULL, full_text
-from lab.base.paths import SessionPaths
+from lab.base.folders import SessionPaths
 from lab.base.record import now
 from lab.judge.costs import paces
 from lab.judge.stopping import exhausted, reached

@@ -1,4 +1,4 @@
-"""Everything that can go wrong on purpose, as one small hierarchy.
+"""The errors that the program raises on purpose, as one small hierarchy.
 
 A message is one line a person can act on. `InvalidInput` means the call or the config is wrong (exit status 2) and
 nothing was changed on disk; any other `AutopilotError` means that something failed (exit status 1).
@@ -17,9 +17,9 @@ class Problem(BaseModel):
     key: str
     """Dotted name of the field, such as `train.gamma`."""
     value: str
-    """What was given, as text."""
+    """The value that was given, as text."""
     rule: str
-    """What it has to satisfy."""
+    """What the value has to satisfy, or how it fails to."""
     valid: str
     """The nearest valid value, or what would be valid."""
 
@@ -28,7 +28,7 @@ class Problem(BaseModel):
 
 
 class AutopilotError(Exception):
-    """Something failed. Its text is one line for the user."""
+    """The base of all errors on purpose: something failed. The text is one line for the user."""
 
     exit_code = 1
 
@@ -44,7 +44,7 @@ class InvalidInput(AutopilotError):
 
 
 def refused(key: str, value: object, rule: str, valid: str) -> InvalidInput:
-    """One problem, to be raised.
+    """An `InvalidInput` of one problem, to be raised.
 
     Args:
         key: dotted name of the field.
@@ -56,7 +56,7 @@ def refused(key: str, value: object, rule: str, valid: str) -> InvalidInput:
 
 
 def refused_as(key: str, error: ValidationError, valid: str) -> InvalidInput:
-    """The first thing that pydantic found wrong with a table, to be raised.
+    """An `InvalidInput` of the first thing that pydantic found wrong with a table, to be raised.
 
     Args:
         key: dotted name of the table.
@@ -75,11 +75,11 @@ class NotFound(InvalidInput):
 
 
 class Busy(AutopilotError):
-    """Somebody else holds what this needs; says who and since when."""
+    """Another process holds what this one needs; the text says who and since when."""
 
 
 class Damaged(AutopilotError):
-    """A record on disk can't be read back; names the file and what is wrong with it."""
+    """A record on disk can't be read back; the text names the file and what is wrong with it."""
 
 
 class TrainingFailed(AutopilotError):
@@ -87,5 +87,5 @@ class TrainingFailed(AutopilotError):
 
 
 def no_more_text(error: OSError | RuntimeError) -> str:
-    """What the system says where it starts no further process or thread, and what helps."""
+    """The message where the system starts no further process or thread, with what helps."""
     return f"{error}: end other processes, or raise the limit ('ulimit -u')"

@@ -24,11 +24,11 @@ from lab.base.values import storable
 Model = TypeVar("Model", bound=BaseModel)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where no more can be written: a full disk, a quota, a limit on files (`ulimit -f`)."""
+"""The system's errors where no more can be written: a full disk, a quota, a limit on files (`ulimit -f`)."""
 
 
 def full_text(error: OSError, place: Path) -> str:
-    """What is wrong and what helps, for an error of `FULL`."""
+    """The message for an error of `FULL`: what is wrong and what helps."""
     if error.errno == errno.EFBIG:
         return f"a file in {place} may not grow any larger: raise the limit ('ulimit -f')"
     return f"the disk of {place} is full: make room"
@@ -57,12 +57,12 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_atomic` for a JSON value, as `storable` makes it."""
+    """Replace `path` by a JSON value, as `storable` makes it and as `write_atomic` writes."""
     write_atomic(path, json.dumps(storable(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_model(path: Path, model: BaseModel) -> None:
-    """`write_atomic` for a record."""
+    """Replace `path` by a record, as `write_atomic` writes."""
     write_atomic(path, json_of(model, indent=2) + "\n")
 
 
@@ -93,7 +93,7 @@ def read_model(path: Path, kind: type[Model]) -> Model:
 
 
 def _upgraded(path: Path, content: bytes, kind: type[Model]) -> Model | None:
-    """A record that an older version wrote, in today's form; the file stays as it is. None if it is none.
+    """A record that an older version wrote, in today's form, or None; the file stays as it is.
 
     A model that has changed has `UPGRADES`: a version to what makes the next one of a record of it.
 

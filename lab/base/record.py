@@ -1,4 +1,4 @@
-"""The base of everything that is stored, and what names and dates it."""
+"""The base of all records that are stored, with the functions that name and date them."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ SCHEMA: Final = 1
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """The present time, in UTC."""
     return datetime.now(UTC)
 
 
@@ -22,11 +22,11 @@ def new_id(at: datetime) -> str:
 
 
 Upgrades = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
-"""A schema's version to what makes the next one of a record of it."""
+"""A schema's version to a function that turns its records into those of the next version."""
 
 
 class Record(BaseModel):
-    """Base of everything that is stored."""
+    """The base of all records that are stored."""
 
     # JSON has no NaN: as null it could not be read where a number is due, and would mean "unknown" where one may be.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")

@@ -37,5 +37,5 @@ def lasting(seconds: float) -> str:
 
 
 def rounded(value: float | None) -> float | None:
-    """Six significant digits: what a reader can use, in few characters."""
+    """A number cut to six significant digits; None for what is not finite."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")

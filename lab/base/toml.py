@@ -8,7 +8,7 @@ from lab.base.paths import Workspace
 
 
 def settings(workspace: Workspace) -> dict[str, Any]:
-    """Everything in it; empty where there is none.
+    """The whole of `autopilot.toml`; empty where a workspace has none.
 
     Raises:
         InvalidInput: it can't be read.

@@ -16,19 +16,19 @@ from pydantic import BaseModel
 from lab.base.text import plain
 
 LARGEST = 2**63
-"""Whole numbers are kept below it: what 64 bits can't hold, few readers can."""
+"""The bound below which whole numbers are kept: what 64 bits can't hold, few readers can."""
 HUGE = 1e100
-"""Measured numbers count as infinite beyond it: the square of their spread would be."""
+"""The bound beyond which measured numbers count as infinite: the square of their spread would be."""
 DEEP = 20
 """Levels of a nested value that are kept."""
 MOST = 10_000
 """Numbers of one report that are kept."""
 LONG = 200
-"""Characters of a name."""
+"""Characters of a name that are kept."""
 
 
 def storable(value: Any, depth: int = 0) -> Any:
-    """The same in what JSON can hold: what it has no word for becomes its text, what has no text its type's name.
+    """A value in what JSON can hold: other objects become text, or the name of their type.
 
     Args:
         value: anything.
@@ -46,8 +46,8 @@ def storable(value: Any, depth: int = 0) -> Any:
 def _nested(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
         return {name_of(key): storable(inner, depth + 1) for key, inner in value.items()}
-    found = [storable(inner, depth + 1) for inner in value]
-    return found if isinstance(value, (list, tuple)) else sorted(found, key=str)
+    items = [storable(inner, depth + 1) for inner in value]
+    return items if isinstance(value, (list, tuple)) else sorted(items, key=str)
 
 
 def _single(value: Any) -> Any:
@@ -76,10 +76,10 @@ def numbers(report: object, *, several: bool = True) -> dict[str, float]:
     Returns:
         Name to number, which may be infinite or NaN: `parted` tells those from the others.
     """
-    found: dict[str, float] = {}
+    measured: dict[str, float] = {}
     if isinstance(report, Mapping):
-        _gather(report, "", 0, several, found)
-    return found
+        _gather(report, "", 0, several, measured)
+    return measured
 
 
 def parted(measured: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
@@ -103,7 +103,7 @@ class Columns:
         self._taken: set[str] = set()
 
     def named(self, measured: Mapping[str, float]) -> dict[str, float]:
-        """The same numbers by column."""
+        """Measured numbers by column instead of by name."""
         return {self._columns.get(name) or self._new(name): number for name, number in measured.items()}
 
     def _new(self, name: str) -> str:
@@ -152,19 +152,19 @@ def _digits(value: int) -> str:
     return str(value)[:40] if value.bit_length() < 14_000 else f"a whole number of {value.bit_length()} bits"
 
 
-def _gather(report: Mapping[Any, Any], before: str, depth: int, several: bool, found: dict[str, float]) -> None:
+def _gather(report: Mapping[Any, Any], before: str, depth: int, several: bool, measured: dict[str, float]) -> None:
     for key, value in report.items():
         name = before + (_line(key) if type(key) is str else name_of(key))
         if type(value) is float:  # nearly all are, at each step of an environment
             number: float | None = value
         elif isinstance(value, Mapping):
             if depth < DEEP:
-                _gather(value, f"{name}/", depth + 1, several, found)
+                _gather(value, f"{name}/", depth + 1, several, measured)
             continue
         else:
             number = _number(value, several)
-        if number is not None and (name in found or len(found) < MOST):
-            found[name] = number
+        if number is not None and (name in measured or len(measured) < MOST):
+            measured[name] = number
 
 
 def _number(value: object, several: bool) -> float | None:

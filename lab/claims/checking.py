@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from lab.claims import differences, figures, pairs, ranks, replicates, values, verbal
-from lab.claims.reading import Sentence, Status
+from lab.claims.reading import Found, Sentence, Status
 from lab.claims.tokens import Reader
 from lab.claims.words import CAUSES
 from lab.judge.known import Known
@@ -70,7 +70,7 @@ class Cause(BaseModel):
 
 
 class Checked(BaseModel):
-    """What checking a text came to; `claims.json`."""
+    """The claims and causes of a checked text; `claims.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -80,12 +80,12 @@ class Checked(BaseModel):
     """Rules that broke on a sentence: mistakes of the program, not of the text."""
 
     def count(self, status: Status) -> int:
-        """Claims of one status."""
+        """How many claims have one status."""
         return sum(claim.status == status for claim in self.claims)
 
 
 def check(known: Known, sections: Mapping[str, str]) -> Checked:
-    """Check every section's text.
+    """The claims and causes in every section's text, each judged against the record.
 
     Args:
         known: the record.
@@ -104,11 +104,7 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
                     failed.append(f"{rule.__name__}: {type(error).__name__}: {error}")
             spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
             told = [f for f in sentence.found if not any(a <= f.start and f.end <= b for a, b in spans)]
-            claims += [
-                Claim(section=section, quote=piece[f.start : f.end], start=start + f.start, end=start + f.end,
-                      status=f.status, evidence=f.evidence)
-                for f in sorted(told, key=lambda f: f.start)
-            ]  # fmt: skip
+            claims += [_claim(section, piece, start, f) for f in sorted(told, key=lambda f: f.start)]
             quantities = [token.value for token in sentence.tokens if token.code == "Q"]
             carried = quantities[0] if quantities else carried
             named = named | {key.partition(":")[2] for quantity in quantities for key in quantity.keys}
@@ -117,27 +113,33 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
 
 
+def _claim(section: str, piece: str, begun: int, found: Found) -> Claim:
+    """A claim with its place in the section, where the sentence begins at `begun`."""
+    quote, start, end = piece[found.start : found.end], begun + found.start, begun + found.end
+    return Claim(section=section, quote=quote, start=start, end=end, status=found.status, evidence=found.evidence)
+
+
 def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
-    """What keeps a sentence's cause from being told from others."""
+    """The marks of a sentence about a cause: what keeps that cause from being told from others."""
     sentence.look(len(sentence.tokens))
     run = sentence.subject
-    parent, found = known.get(run.parent), list[Mark]()
+    parent, marked = known.get(run.parent), list[Mark]()
     named = {key.partition(":")[2] for token in sentence.tokens if token.code == "Q" for key in token.value.keys}
     all_of_them = re.search(r"\b(both|all)( the| these| two| of the)* (changes|keys|of them)", sentence.text.lower())
     if len(run.changed) > 1 and not set(run.changed) <= named and not all_of_them:
-        found.append("several_changes")
+        marked.append("several_changes")
     if run.warm_start:
-        found.append("warm_start")
+        marked.append("warm_start")
     if parent and run.steps and parent.steps and abs(run.steps - parent.steps) > 0.02 * parent.steps:
-        found.append("steps_differ")
+        marked.append("steps_differ")
     against = sentence.reference
     if against.run_id in run.verdicts and run.verdicts[against.run_id].verdict == "inconclusive":
-        found.append("inconclusive")
-    return tuple(found)
+        marked.append("inconclusive")
+    return tuple(marked)
 
 
 def _of_an_outcome(sentence: Sentence) -> bool:
-    """It speaks of a run or of something measured, not of the method in general."""
+    """Whether a sentence speaks of a run or of something measured, not of the method in general."""
     measured = any(t.code == "Q" and t.value.section in ("metric", "curve") for t in sentence.tokens)
     return measured or "R" in sentence.codes or "N" in sentence.codes
 
@@ -150,6 +152,6 @@ SENTENCE = re.compile(
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
     """Places of the sentences of a text."""
-    for found in SENTENCE.finditer(text):
-        if found.group().strip():
-            yield found.span()
+    for match in SENTENCE.finditer(text):
+        if match.group().strip():
+            yield match.span()

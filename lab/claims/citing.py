@@ -38,34 +38,34 @@ def cited(text: str, known: Known, answers: Mapping[str, Any], numbers: dict[str
             roots[name]["verdict"] = roots[name]["verdicts"].get(known.incumbent) or {}
     roots |= {name: value for name, value in answers.items() if name not in roots}
 
-    def replaced(found: re.Match[str]) -> str:
-        value = _main(_found(roots, found.group(1), found.group(1)))
+    def replaced(match: re.Match[str]) -> str:
+        value = _main(_at_path(roots, match.group(1), match.group(1)))
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            numbers[f"cited: {found.group(1)}"] = float(value)
+            numbers[f"cited: {match.group(1)}"] = float(value)
         return _text(value)
 
     return REFERENCE.sub(replaced, text)
 
 
-def _found(value: Any, path: str, whole: str) -> Any:
-    """What a path leads to. Keys have dots and slashes of their own, so the longest one that fits is taken."""
+def _at_path(value: Any, path: str, whole: str) -> Any:
+    """The value of a path. Keys have dots and slashes of their own, so the longest one that fits is taken."""
     if not path:
         return value
     if isinstance(value, Mapping):
         for key in sorted(map(str, value), key=len, reverse=True):
             if path == key or path.startswith((f"{key}.", f"{key}[")):
-                return _found(value[key], path[len(key) :].lstrip("."), whole)
+                return _at_path(value[key], path[len(key) :].lstrip("."), whole)
         raise NotFound(
             f"{{{{ {whole} }}}} leads nowhere at {path!r}: there are {', '.join(sorted(map(str, value)))[:300]}"
         )
     index = re.match(r"\[?(\d+)\]?\.?", path)
     if isinstance(value, (list, tuple)) and index and int(index.group(1)) < len(value):
-        return _found(value[int(index.group(1))], path[index.end() :], whole)
+        return _at_path(value[int(index.group(1))], path[index.end() :], whole)
     raise NotFound(f"{{{{ {whole} }}}} leads nowhere at {path!r}")
 
 
 def _main(value: Any) -> Any:
-    """Of a metric its mean, of an extreme its value, of a verdict the word."""
+    """The part of a value that prose cites: a metric's mean, an extreme's value, a verdict's word."""
     if not isinstance(value, Mapping):
         return value
     main = next((value[name] for name in ("mean", "value", "verdict") if name in value), None)

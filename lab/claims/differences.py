@@ -3,7 +3,8 @@
 import math
 import re
 
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.tokens import Number
 from lab.claims.words import LOWER_IS_BETTER, Quantity
 
@@ -14,7 +15,7 @@ CLOSE = 0.05
 
 
 def relatives(s: Sentence) -> None:
-    """`up 22 %`, `6.7 % higher than the parent's`, `by 0.087`, `5.5 percentage points`, `3x faster`."""
+    """Judge differences: `up 22 %`, `6.7 % higher than the parent's`, `by 0.087`, `3x faster`."""
     for index, token in enumerate(s.tokens):
         if token.code != "N" or index in s.used:
             continue
@@ -38,10 +39,11 @@ def relatives(s: Sentence) -> None:
         _relative(s, index, number, led, trailed, shared is not None)
 
 
-def _relative(s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None,
-              shared: bool) -> None:  # fmt: skip
+def _relative(
+    s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None, shared: bool
+) -> None:
     quantity = s.quantity(index)
-    code = next((found.group(1) for found in (trailed, led) if found and found.group(1) != "y"), None)
+    code = next((match.group(1) for match in (trailed, led) if match and match.group(1) != "y"), None)
     if code is None:
         around = [c for c in s.codes[:index] if c in "udbg"]
         code = around[-1] if around else None
@@ -74,8 +76,8 @@ def _relative(s: Sentence, index: int, number: Number, led: re.Match[str] | None
 
 def _is_value(s: Sentence, index: int, number: Number) -> bool:
     quantity = s.quantity(index)
-    found = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
-    return any(fits(number, value) for value, _ in found)
+    values = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
+    return any(fits(number, value) for value, _ in values)
 
 
 def _worth(number: Number, new: float, old: float) -> float:
@@ -90,7 +92,7 @@ def _worth(number: Number, new: float, old: float) -> float:
 
 
 def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[float, float, str]]:
-    """New and old value of what a relative number is about."""
+    """New and old value of what a relative number is about, with words for the pair."""
     if quantity is None:
         return []
     aspects = s.aspects(index) - {"first"}
@@ -104,15 +106,15 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     if extreme := PEAK.match(s.text[s.tokens[index].end :]):
         return _against_extreme(s, quantity, "min" if extreme["low"] else "max")
     reference = s.reference_at(index)
-    found: list[tuple[float, float, str]] = []
+    pairs: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
         new, old = s.one(single, s.subject, aspects), s.one(single, reference, aspects)
-        if new is not None and old is not None and not (found and single.section == "curve"):
-            found.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
+        if new is not None and old is not None and not (pairs and single.section == "curve"):
+            pairs.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
     if any(token.code == "p" and token.value == "first" for token in s.tokens):
         curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
-        found += [(curve.last, curve.first, f"{key} from first to last") for key, curve in curves if curve]
-    return found
+        pairs += [(curve.last, curve.first, f"{key} from first to last") for key, curve in curves if curve]
+    return pairs
 
 
 PEAK = re.compile(
@@ -121,7 +123,7 @@ PEAK = re.compile(
     r"(?:peak|maximum|best|high(?:est)? point|(?P<low>minimum|trough|low(?:est)? point))\b"
     r"(?! (?:run|prior|config|mean|so far|of the night))"
 )
-"""`34 % below its own peak`."""
+"""What follows a number that is measured from a curve's extreme: `34 % below its own peak`."""
 
 
 def _against_extreme(s: Sentence, quantity: Quantity, which: str) -> list[tuple[float, float, str]]:
@@ -140,7 +142,7 @@ GAP = re.compile(
 
 
 def gaps(s: Sentence) -> None:
-    """`far below the 0.055 gap to the incumbent`, `a gain of 0.079`, `effect -0.055`."""
+    """Judge gaps: `far below the 0.055 gap to the incumbent`, `a gain of 0.079`, `effect -0.055`."""
     for place in [i for i, code in enumerate(s.codes) if code == "N" and i not in s.used]:
         end = s.tokens[min(len(s.tokens) - 1, place + 1)].end
         near, far = (s.text[s.tokens[max(0, place - back)].start : end].lower() for back in (2, 4))
@@ -162,8 +164,8 @@ def gaps(s: Sentence) -> None:
         signed = number.signed or "effect" in near
         unit = number.scaled(0.01) if number.percent or number.points else number
         size = Number(abs(unit.value), unit.step, unit.approximate)
-        off = SHOWN * max((abs(m.mean) for key in (quantity or s.objective).keys
-                           if (m := s.subject.metrics.get(key.partition(":")[2]))), default=0.0)  # fmt: skip
+        metrics = [s.subject.metrics.get(key.partition(":")[2]) for key in (quantity or s.objective).keys]
+        off = SHOWN * max((abs(metric.mean) for metric in metrics if metric), default=0.0)
         true = any(unit.fits(value, off) if signed else size.fits(abs(value), off) for value, _ in values)
         s.judge(place, place, true, "; ".join(what for _, what in values[:2]))
 
@@ -177,7 +179,7 @@ def _spread(s: Sentence, keys: tuple[str, ...]) -> list[tuple[float, str]]:
 
 
 def _spelt_out(s: Sentence, index: int, ratio: float, kind: str) -> bool:
-    """`tripled, from 0.08 to 0.256`: the two numbers, which are judged by themselves, say what the ratio is of."""
+    """Judge a ratio by the two numbers behind it, `tripled, from 0.08 to 0.256`; whether there are such numbers."""
     behind = re.match(r"[^f;.N]*f[w]?N[wQ,p]{0,3}oN", s.codes[index + 1 :])
     if behind is None or kind != "times":
         return False
@@ -188,7 +190,7 @@ def _spelt_out(s: Sentence, index: int, ratio: float, kind: str) -> bool:
 
 
 def ratios(s: Sentence) -> None:
-    """`halved`, `doubled`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
+    """Judge ratios in words: `halved`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
     for index, token in enumerate(s.tokens):
         if token.code != "h" or index in s.used:
             continue

@@ -1,22 +1,26 @@
-"""Equations, intervals and bounds."""
+"""Claims about equations, intervals and bounds."""
 
 import operator
 import re
 from collections.abc import Callable
 
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.tokens import Number, as_number, real
 from lab.claims.words import FUTURE, LATER
 from lab.judge.known import KnownRun
 
 OPERATORS: dict[str, Callable[[float, float], float]] = {
-    "x": operator.mul, "×": operator.mul, "·": operator.mul, "*": operator.mul, "/": operator.truediv,
-    "÷": operator.truediv, "%": operator.mod, "+": operator.add, "-": operator.sub,
-}  # fmt: skip
+    **dict.fromkeys("x×·*", operator.mul),
+    **dict.fromkeys("/÷", operator.truediv),
+    "%": operator.mod,
+    "+": operator.add,
+    "-": operator.sub,
+}
 
 
 def equations(s: Sentence) -> None:
-    """`4 x 8 x 56 x 16 = 28,672`: does it come out so; and is the result that of the record, if it names one."""
+    """Judge equations: whether `4 x 8 x 56 x 16 = 28,672` comes out so."""
     for first, _ in s.matches("E"):
         text = str(s.tokens[first].value).replace(" ", "").lower()
         left, _, right = re.sub(r"==|is|gives|makes", "=", text).rpartition("=")
@@ -30,7 +34,7 @@ def equations(s: Sentence) -> None:
 
 
 def _evaluated(parts: list[str]) -> float:
-    """Numbers and operators, points before strokes."""
+    """The result of numbers and operators, points before strokes."""
     terms, signs = [as_number(parts[0])], [1.0]
     for sign, text in zip(parts[1::2], parts[2::2], strict=True):
         if sign in "+-":
@@ -42,7 +46,7 @@ def _evaluated(parts: list[str]) -> float:
 
 
 def intervals(s: Sentence) -> None:
-    """`[0.71, 0.75]`, `0.71-0.75`, `between 0.71 and 0.75`: of a metric, its replicates, an effect, a prediction."""
+    """Judge intervals of a metric, replicates, an effect or a prediction: `[0.71, 0.75]`, `between 0.71 and 0.75`."""
     for pattern, ends in (
         (r"\[N,N\]", (1, 3)),
         (r"mN&N", (1, 3)),
@@ -113,7 +117,7 @@ def _recorded(s: Sentence, run: KnownRun, names: list[str]) -> list[tuple[float 
 
 
 def thresholds(s: Sentence) -> None:
-    """`finished above 0.73`, `never exceeded 0.02`."""
+    """Judge bounds: `finished above 0.73`, `never exceeded 0.02`."""
     for first, last in s.matches(r"x?[up d]{0,2}[ud]N|x[wu]{1,2}N"):
         word, number = s.word(last - 1), s.number(last)
         if word not in {"above", "below", "exceeded", "exceeds", "exceed", "under", "over"}:
@@ -127,8 +131,9 @@ def thresholds(s: Sentence) -> None:
             )
         every = re.search(r"\b(all|each|every)\b", s.text) is not None
         bound = number.bound
-        values = [value for value, _ in s.values(quantity, s.subject, s.aspects(last) | {"max" if up else "min"})] or [
-            value for value, _ in s.values(quantity, s.subject, set())]  # fmt: skip
+        aspects = s.aspects(last) | {"max" if up else "min"}
+        recorded = s.values(quantity, s.subject, aspects) or s.values(quantity, s.subject, set())
+        values = [value for value, _ in recorded]
         if every:
             values = [
                 v for k in quantity.keys if (m := s.subject.metrics.get(k.partition(":")[2])) for v in m.values
@@ -144,13 +149,13 @@ def thresholds(s: Sentence) -> None:
 
 
 def zeros(s: Sentence) -> None:
-    """`an interval that includes zero`."""
+    """Judge whether an effect's interval holds zero: `an interval that includes zero`."""
     pattern = r"\b(includes?|contains?|spans?|covers?|straddles?|crosses|excludes?)\s+(?:zero|0)\b"
-    for found in re.finditer(pattern, s.text, re.IGNORECASE):
-        inside = [i for i, token in enumerate(s.tokens) if token.start >= found.start() and token.end <= found.end()]
+    for match in re.finditer(pattern, s.text, re.IGNORECASE):
+        inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
         ends = [(v.low, v.high) for v in s.subject.verdicts.values() if v.low is not None and v.high is not None]
         true = (
-            any(low <= 0 <= high for low, high in ends) != found.group(1).lower().startswith("exclude")
+            any(low <= 0 <= high for low, high in ends) != match.group(1).lower().startswith("exclude")
             if ends
             else None
         )

@@ -1,8 +1,9 @@
-"""An old value and a new one: `0.12 -> 0.06`, `down from 9.38`, `above the parent's 0.61`."""
+"""Claims about an old value and a new one: `0.12 -> 0.06`, `down from 9.38`, `above the parent's 0.61`."""
 
 import re
 
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.tokens import Number, real
 from lab.claims.values import elsewhere, plans
 from lab.claims.words import Quantity
@@ -10,7 +11,7 @@ from lab.judge.known import KnownRun
 
 
 def changes(s: Sentence) -> None:
-    """`0.12 -> 0.06`, `from 0.12 to 0.06`: the parent's value and the run's, or a curve's start and end."""
+    """Judge old and new value, of parent and run or of a curve's ends: `0.12 -> 0.06`, `from 0.12 to 0.06`."""
     for first, last in s.matches(r"f[Rw]{0,2}N[wQ,p]{0,4}oN|N>N|N[wQ]?>[wQ]?N"):
         ends = [i for i in range(first, last + 1) if s.codes[i] == "N"]
         old, new = s.number(ends[0]), s.number(ends[-1])
@@ -31,7 +32,7 @@ def changes(s: Sentence) -> None:
 def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, str]]:
     if quantity is None:
         return []
-    found = []
+    pairs = []
     reference, parent = s.reference, s.known.get(s.subject.parent)
     proposal = s.known.proposal
     for key in quantity.settable:
@@ -39,23 +40,23 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
         if proposal and section == "config" and name in proposal.overrides and s.section == "next_step":
             base = s.known.get(proposal.parent)
             if base and real(base.config.get(name)) and real(proposal.overrides[name]):
-                found.append((float(base.config[name]), float(proposal.overrides[name]), f"proposed {name}"))
+                pairs.append((float(base.config[name]), float(proposal.overrides[name]), f"proposed {name}"))
         for other in [run for run in (reference, parent) if run]:
             single = Quantity((key,))
             for aspects in ({"last"}, {"max"}, {"greedy"}):
                 old, new = s.values(single, other, aspects), s.values(single, s.subject, aspects)
                 if old and new:
-                    found.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
+                    pairs.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
         if section == "curve" and (curve := s.subject.curves.get(name)):
-            found.append((curve.first, curve.last, f"{name}, first and last"))
-            found.append((curve.first, curve.max.value, f"{name}, first and highest"))
-            found.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
-            found.append((curve.max.value, curve.last, f"{name}, highest and last"))
-    return found
+            pairs.append((curve.first, curve.last, f"{name}, first and last"))
+            pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
+            pairs.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
+            pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
+    return pairs
 
 
 def origins(s: Sentence) -> None:
-    """`down from 1.096`, `up vs prior 126.67K`, `above the parent's 0.61`, `down to 0.4`: a value and a direction."""
+    """Judge a value with a direction: `down from 1.096`, `above the parent's 0.61`, `down to 0.4`."""
     for first, last in s.matches(r"[ud]w?(?:f|a|t)[Rwf]{0,2}N|[ud][w]?RN|[ud]w?t[wR]{0,3}N|[ud]oN"):
         number = s.number(last)
         if number.percent and re.search("%", s.text) and s.quantity(first) is None:
@@ -93,17 +94,17 @@ def origins(s: Sentence) -> None:
 
 
 def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set[str]) -> list[tuple[float, str]]:
-    """What a value may have come from."""
-    found = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
+    """The values that one may have come from, each with words for it."""
+    values = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
     if named is None:
         for key in quantity.keys:
             section, _, name = key.partition(":")
             if section == "curve" and (curve := s.subject.curves.get(name)):
-                found += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
+                values += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
         for run in s.known.finished:
             if run.run_id != s.subject.run_id and any(s.codes[i] == "R" for i in range(len(s.codes))):
-                found += s.values(quantity, run, aspects) if run == s.reference else []
-    return found
+                values += s.values(quantity, run, aspects) if run == s.reference else []
+    return values
 
 
 def _to(s: Sentence, first: int, last: int, quantity: Quantity, number: Number, up: bool) -> None:

@@ -1,13 +1,13 @@
-"""The best, the second, the lowest of the last five."""
+"""Claims about ranks: the best, the second, the lowest of the last five."""
 
 import re
 
 from lab.claims.reading import Sentence
-from lab.claims.words import LOWER_IS_BETTER, SMALLER, Quantity, whole
+from lab.claims.words import LOWER_IS_BETTER, ORDINALS, SMALLER, Quantity, whole
 
 
 def ranks(s: Sentence) -> None:
-    """`the highest throughput of all runs`, `third best`, `ranks second in perf`, `lowest of the last five`."""
+    """Judge ranks: `the highest throughput of all runs`, `ranks second in perf`, `lowest of the last five`."""
     pattern = re.compile(
         r"(?:(?P<ord>second|third|fourth|fifth|sixth)[ -])?(?P<word>most (?:low|high)|best|highest|lowest|most|fewest"
         r"|longest|shortest|worst|largest|smallest|fastest|slowest)\b"
@@ -16,16 +16,16 @@ def ranks(s: Sentence) -> None:
         r"(?:runs?|history|session|night|record)?|[^,.;|]*?\bso far|[^,.;|]*?\bruns?\b|[^,.;|]*?\bever)?",
         re.IGNORECASE,
     )
-    for found in pattern.finditer(s.text):
-        if not found["ord"] and not found["rest"] and not re.search(r"\bnew $|\bis the $", s.text[: found.start()]):
+    for match in pattern.finditer(s.text):
+        if not match["ord"] and not match["rest"] and not re.search(r"\bnew $|\bis the $", s.text[: match.start()]):
             continue
-        _rank(s, found.start(), found.end(), found["word"].lower(), found["ord"], found["n"])
-    for found in re.finditer(
+        _rank(s, match.start(), match.end(), match["word"].lower(), match["ord"], match["n"])
+    for match in re.finditer(
         r"rank(?:s|ed)? (?P<ord>first|second|third|fourth|fifth|last)(?: in \w+)?", s.text, re.IGNORECASE
     ):
-        _rank(s, found.start(), found.end(), "best", found["ord"], None)
-    for found in re.finditer(r"behind only the (?:incumbent|parent|baseline)", s.text, re.IGNORECASE):
-        _rank(s, found.start(), found.end(), "best", "second", None)
+        _rank(s, match.start(), match.end(), "best", match["ord"], None)
+    for match in re.finditer(r"behind only the (?:incumbent|parent|baseline)", s.text, re.IGNORECASE):
+        _rank(s, match.start(), match.end(), "best", "second", None)
 
 
 def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:
@@ -58,6 +58,6 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
         s.judge(inside[0], inside[-1], None, "nothing in the record to rank")
         return
     place = 1 + sum((value < mine) if low else (value > mine) for value in values.values())
-    wanted = {None: 1, "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "last": len(values)}[
-        ordinal.lower() if ordinal else None]  # fmt: skip
+    said = (ordinal or "first").lower()
+    wanted = len(values) if said == "last" else ORDINALS[said]
     s.judge(inside[0], inside[-1], place == wanted, f"place {place} of {len(values)} by {quantity.keys[0]}")

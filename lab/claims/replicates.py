@@ -1,10 +1,11 @@
-"""Single replicates, how far they scatter, and how a batch is split."""
+"""Claims about single replicates, about how far replicates scatter, and about how a batch is split."""
 
 import re
 import statistics
 from collections.abc import Iterator
 
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.words import whole
 
 SPOKEN = re.compile(r"\b(seeds?|replicates?)\b", re.IGNORECASE)
@@ -17,28 +18,28 @@ SOME = re.compile(
     r"\b(?P<verb>beat|beats|exceed(?:s|ed)?|outperform(?:s|ed)?|above|below)\b",
     re.IGNORECASE,
 )
-"""`two of three replicates exceeded`."""
+"""How many replicates are said to lie above or below something: `two of three replicates exceeded`."""
 
 
 def scatter(s: Sentence) -> None:
-    """`0.26 ± 0.003`: the standard deviation of the replicates, or half of an interval. It is never called false."""
+    """Judge what follows `±`: a standard deviation or error, or half of an interval. None is called false."""
     for index in _numbers(s):
         if not SCATTER.search(s.text[: s.tokens[index].start]):
             continue
         s.look(index)
-        found = [(noise.replicate_sd, "noise floor") for noise in [s.known.noise] if noise]
+        recorded = [(noise.replicate_sd, "noise floor") for noise in [s.known.noise] if noise]
         for name, metric in s.subject.metrics.items():
             if metric.n > 1:
-                found.append((statistics.stdev(metric.values), f"standard deviation of {name}"))
-                found.append((statistics.stdev(metric.values) / metric.n**0.5, f"standard error of {name}"))
+                recorded.append((statistics.stdev(metric.values), f"standard deviation of {name}"))
+                recorded.append((statistics.stdev(metric.values) / metric.n**0.5, f"standard error of {name}"))
             if metric.low is not None and metric.high is not None:
-                found.append(((metric.high - metric.low) / 2, f"half of the interval of {name}"))
-        hit = _hit(s, index, found)
+                recorded.append(((metric.high - metric.low) / 2, f"half of the interval of {name}"))
+        hit = _hit(s, index, recorded)
         s.judge(index, index, True if hit else None, hit or "nothing in the record scatters so")
 
 
 def single(s: Sentence) -> None:
-    """`seed 11 reached 0.2613`, `the lowest replicate (0.2545)`: one replicate's value, or the median."""
+    """Judge one replicate's value, or the median: `seed 11 reached 0.2613`, `the lowest replicate (0.2545)`."""
     if not SPOKEN.search(s.text):
         return
     for index in _numbers(s):
@@ -46,18 +47,18 @@ def single(s: Sentence) -> None:
         if number.step >= 1 or number.percent:
             continue
         s.look(index)
-        found = [
+        recorded = [
             (value, f"a replicate of {name}: {value:.6g}")
             for name, metric in s.subject.metrics.items()
             for value in (*metric.values, statistics.median(metric.values))
             if metric.n > 1
         ]
-        if hit := _hit(s, index, found):
+        if hit := _hit(s, index, recorded):
             s.judge(index, index, True, hit)
 
 
 def counted(s: Sentence) -> None:
-    """`two of three replicates exceeded 0.256`, `all of its seeds beat the parent's mean`."""
+    """Judge counts: `two of three replicates exceeded 0.256`, `all of its seeds beat the parent's mean`."""
     for said in SOME.finditer(s.text):
         inside = s.within(*said.span())
         if not inside:
@@ -85,7 +86,7 @@ def counted(s: Sentence) -> None:
 
 
 def splits(s: Sentence) -> None:
-    """`4 minibatches of 8,192`, `10 epochs of 32,768`: how many, and how large each is."""
+    """Judge how a batch is split, number and size: `4 minibatches of 8,192`, `10 epochs of 32,768`."""
     for index in _numbers(s):
         part = SPLIT.search(s.text[: s.tokens[index].start])
         if part is None:
@@ -105,6 +106,6 @@ def _numbers(s: Sentence) -> Iterator[int]:
     return (i for i, code in enumerate(s.codes) if code == "N" and i not in s.used)
 
 
-def _hit(s: Sentence, index: int, found: list[tuple[float, str]]) -> str | None:
-    """What a number may be said of."""
-    return next((what for value, what in found if fits(s.number(index), value)), None)
+def _hit(s: Sentence, index: int, values: list[tuple[float, str]]) -> str | None:
+    """Words for the first value that a number says."""
+    return next((what for value, what in values if fits(s.number(index), value)), None)

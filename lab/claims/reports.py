@@ -24,7 +24,7 @@ def sections_of(text: str) -> dict[str, str]:
     Returns:
         title, observations, theory, next_step, as far as there are any.
     """
-    ours, kind, found, fenced = OURS.search(text) is not None, "title", dict[str, list[str]](), False
+    ours, kind, sections, fenced = OURS.search(text) is not None, "title", dict[str, list[str]](), False
     for line in MARKS.sub("", text).splitlines():
         if line.lstrip().startswith("```"):
             fenced = not fenced
@@ -40,5 +40,5 @@ def sections_of(text: str) -> dict[str, str]:
         if ours and line.startswith(("Recent runs:", "- Expects ", "Nothing was staged", "![")):
             continue
         if kind and not fenced and not line.lstrip().startswith("|") and line.strip():
-            found.setdefault(kind, []).append(line.partition(" — ")[2] if ours and kind == "title" else line)
-    return {kind: "\n".join(lines) for kind, lines in found.items()}
+            sections.setdefault(kind, []).append(line.partition(" — ")[2] if ours and kind == "title" else line)
+    return {kind: "\n".join(lines) for kind, lines in sections.items()}

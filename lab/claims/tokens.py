@@ -20,15 +20,14 @@ from lab.claims.words import (
 )
 from lab.judge.known import Known
 
-SAME_LENGTH = str.maketrans({
-    "\u2212": "-", "\u2013": "-", "\u2011": "-",  # minus, en dash, hyphen that does not break
-    "\u2014": ";",  # an em dash begins another clause
-    "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
-    "\u00a0": " ", "\u202f": " ", "\t": " ", "`": " ", "*": " ", "\u2248": "~",
-})  # fmt: skip
-"""Other ways to write the same, one character for one, so that places stay."""
+# Minus, en dash, hyphen that does not break, and em dash, which begins another clause; quotes; blanks; about.
+SAME_LENGTH = str.maketrans(
+    "\u2212\u2013\u2011\u2014" + "\u2018\u2019\u201c\u201d" + "\u00a0\u202f\t`*" + "\u2248",
+    "---;" + "''\"\"" + " " * 5 + "~",
+)
+"""Characters to the plain ones that mean the same, one for one, so that places stay."""
 WHOLE = 0.05
-"""How far 0 or 1, written so, may be from what they are said of: what lies between is most rates' whole range."""
+"""How far a written 0 or 1 may be from the value that is meant: what lies between is most rates' whole range."""
 MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "": 1.0}
 
 
@@ -38,25 +37,25 @@ class Number:
 
     value: float
     step: float
-    """One unit of its last digit."""
+    """One unit of the last digit."""
     approximate: bool = False
     percent: bool = False
     points: bool = False
-    """Percentage points."""
+    """Whether the number counts percentage points."""
     times: bool = False
     signed: bool = False
     unit: bool = False
-    """It has a unit that no record has."""
+    """Whether a unit follows that no record has."""
     word: bool = False
 
     @property
     def bound(self) -> float:
-        """What it says as a plain number: a percentage as a share."""
+        """The number without its unit: a percentage as a share."""
         return self.value / (100 if self.percent else 1)
 
     @property
     def vague(self) -> bool:
-        """0 or 1 without a digit behind the point: as a rounded figure it would be said of whatever a rate can be."""
+        """Whether this is 0 or 1 without a digit behind the point: as a rounded figure, any rate would fit."""
         return self.step >= 1 and abs(self.value) <= 1
 
     def fits(self, value: float, off: float = 0.0) -> bool:
@@ -75,7 +74,7 @@ class Number:
         return abs(value - self.value) <= slack * 1.01 + 1e-12 * abs(value) + off
 
     def scaled(self, factor: float) -> "Number":
-        """The same in another unit."""
+        """The number in another unit, `factor` times as large."""
         return Number(self.value * factor, self.step * factor, self.approximate, self.percent, signed=self.signed)
 
 
@@ -99,7 +98,7 @@ NUMBER = re.compile(
     r"(?P<times>\s?(?:x|×)(?![\w])(?!\s?\d)|\s?times\b|-?fold\b)?"
     rf"(?P<unit>\s?{UNITS}(?![\w/%]))?",
     re.IGNORECASE,
-)  # fmt: skip
+)
 TERM = r"\d[\d,.]*"
 EQUATION = re.compile(
     rf"(?<![\w.]){TERM}(?:\s?[x×·*/÷%+-]\s?{TERM})+\s?(?:==?\s?-?\d(?:[\d,.]*\d)?|(?:is|gives|makes)\s?-?\d[\d,.]*\d)",
@@ -131,16 +130,16 @@ NAMED = re.compile(r"\brun\s+(?P<name>[a-z0-9]{4,8})\b(?<=[\w])", re.IGNORECASE)
 @cache
 def _coded() -> list[tuple[str, Any, re.Pattern[str]]]:
     """Kinds of words in the order they are tried; the longest match counts."""
-    found: list[tuple[str, Any, re.Pattern[str]]] = []
+    kinds: list[tuple[str, Any, re.Pattern[str]]] = []
     for aspect, pattern in ASPECTS.items():
-        found.append(("p", aspect, _whole(pattern)))
+        kinds.append(("p", aspect, _whole(pattern)))
     for pattern, ratio in RATIOS.items():
-        found.append(("h", ratio, _whole(pattern)))
+        kinds.append(("h", ratio, _whole(pattern)))
     for pattern, role in ROLES.items():
-        found.append(("R", role, _whole(pattern)))
-    found.append(("R", "parent", re.compile(rf"(?:{PARENT_IF_LAST})(?=\s*(?:$|[.,;:)]))", re.IGNORECASE)))
-    found += [(code, None, _whole(pattern)) for code, pattern in CODES.items()]
-    return found
+        kinds.append(("R", role, _whole(pattern)))
+    kinds.append(("R", "parent", re.compile(rf"(?:{PARENT_IF_LAST})(?=\s*(?:$|[.,;:)]))", re.IGNORECASE)))
+    kinds += [(code, None, _whole(pattern)) for code, pattern in CODES.items()]
+    return kinds
 
 
 def _whole(pattern: str) -> re.Pattern[str]:
@@ -148,24 +147,25 @@ def _whole(pattern: str) -> re.Pattern[str]:
 
 
 def _merged(tokens: list[Token]) -> list[Token]:
-    """`the incumbent c5np`, `the 0.01 run (m7rv)`: one run, named twice."""
-    found: list[Token] = []
+    """Tokens with those of a run that is named twice made one: `the incumbent c5np`, `the 0.01 run (m7rv)`."""
+    merged: list[Token] = []
     for token in tokens:
-        if token.code == "R" and found and found[-1].code == "R":
-            known = token.value if not isinstance(token.value, str) or token.value not in OWN_ROLES else found[-1].value
-            found[-1] = Token("R", found[-1].start, token.end, known)
-        elif token.code == ")" and len(found) > 2 and [t.code for t in found[-3:]] == ["R", "(", "R"]:
-            found[-3:] = [Token("R", found[-3].start, token.end, found[-1].value)]
+        if token.code == "R" and merged and merged[-1].code == "R":
+            is_role = isinstance(token.value, str) and token.value in OWN_ROLES
+            named = merged[-1].value if is_role else token.value
+            merged[-1] = Token("R", merged[-1].start, token.end, named)
+        elif token.code == ")" and len(merged) > 2 and [t.code for t in merged[-3:]] == ["R", "(", "R"]:
+            merged[-3:] = [Token("R", merged[-3].start, token.end, merged[-1].value)]
         else:
-            found.append(token)
-    return found
+            merged.append(token)
+    return merged
 
 
 OWN_ROLES = ("parent", "incumbent", "baseline", "run", "failed", "best")
 
 
 class Reader:
-    """Cuts text into tokens, with the names of one record."""
+    """A reader of prose: it cuts text into tokens by the names of one record."""
 
     def __init__(self, known: Known) -> None:
         self.known = known
@@ -173,23 +173,23 @@ class Reader:
         self.short = {run.run_id.rpartition("-")[2]: run.run_id for run in known.runs if "-" in run.run_id}
 
     def tokens(self, sentence: str) -> list[Token]:
-        """Tokens of one sentence, in order."""
-        text, found, place = sentence.translate(SAME_LENGTH), list[Token](), 0
+        """The tokens of one sentence, in order."""
+        text, tokens, place = sentence.translate(SAME_LENGTH), list[Token](), 0
         if headed := HEADED.match(text):
             number = _number(NUMBER.match(headed["number"] or headed["number2"]))
             runs = self._by_value(headed["key"] or headed["key2"], number)
             if runs:
                 begin = min(i for i in (headed.start("number"), headed.start("key2")) if i >= 0)
                 place = max(headed.end("key"), headed.end("number2"))
-                found.append(Token("R", begin, place, runs))
+                tokens.append(Token("R", begin, place, runs))
         while place < len(text):
             token = self._next(text, place)
             if token is None:
                 place += 1
                 continue
-            found.append(token)
+            tokens.append(token)
             place = token.end
-        return _merged(found)
+        return _merged(tokens)
 
     def _next(self, text: str, at: int) -> Token | None:
         if text[at].isspace():
@@ -203,50 +203,52 @@ class Reader:
         return Token(text[at], at, at + 1) if text[at] in ",;.:()[]-=/|" else None
 
     def _name(self, text: str, at: int) -> Token | None:
-        """Ids, runs by value, equations, and what is no number though it has digits."""
+        """A token of an id, a run by value, an equation, or of what is no number though it has digits."""
         for code, pattern in NAMES:
-            if found := pattern.match(text, at):
-                return Token(code, at, found.end(), found.group())
-        if (found := BY_VALUE.match(text, at)) and (runs := self._alike(found)):
-            return Token("R", at, found.end(), runs)
-        if (found := WORD.match(text, at)) and found.group().lower() in self.short:
-            return Token("R", at, found.end(), self.short[found.group().lower()])
-        if (found := NAMED.match(text, at)) and re.search(r"\d", found["name"]) and re.search("[a-z]", found["name"]):
-            return Token("R", at, found.end(), self.short.get(found["name"].lower(), "?"))
+            if match := pattern.match(text, at):
+                return Token(code, at, match.end(), match.group())
+        if (match := BY_VALUE.match(text, at)) and (runs := self._alike(match)):
+            return Token("R", at, match.end(), runs)
+        if (match := WORD.match(text, at)) and match.group().lower() in self.short:
+            return Token("R", at, match.end(), self.short[match.group().lower()])
+        if (match := NAMED.match(text, at)) and re.search(r"\d", match["name"]) and re.search("[a-z]", match["name"]):
+            return Token("R", at, match.end(), self.short.get(match["name"].lower(), "?"))
         return None
 
-    def _alike(self, found: re.Match[str]) -> tuple[str, ...]:
+    def _alike(self, match: re.Match[str]) -> tuple[str, ...]:
         """Runs that have the value which a match of `BY_VALUE` names."""
-        key = (found["key"] or found["key3"] or found["key4"] or "").strip(" =").replace("-", " ")
-        number = _number(NUMBER.match(found["number"] or found["number2"] or found["number3"] or found["number4"]))
-        if (found["key3"] or found["key4"]) and number and self.quantity(key, 0):
+        key = (match["key"] or match["key3"] or match["key4"] or "").strip(" =").replace("-", " ")
+        number = _number(NUMBER.match(match["number"] or match["number2"] or match["number3"] or match["number4"]))
+        if (match["key3"] or match["key4"]) and number and self.quantity(key, 0):
             return self._by_value(key, number) or ("?",)
-        return self._by_value(key, number.scaled(MAGNITUDES[(found["m"] or "").lower()]) if number else None)
+        return self._by_value(key, number.scaled(MAGNITUDES[(match["m"] or "").lower()]) if number else None)
 
     def _by_value(self, key: str, number: Number | None) -> tuple[str, ...]:
         """Runs whose config has this value, of this key or of any that was ever changed."""
         if number is None:
             return ()
         quantity = self.quantity(key, 0) if key else None
-        keys = {k.partition(":")[2] for k in quantity[0].keys} if quantity else {
-            key for run in self.known.runs for key in run.changed}  # fmt: skip
+        if quantity is not None:
+            keys = {name.partition(":")[2] for name in quantity[0].keys}
+        else:
+            keys = {name for run in self.known.runs for name in run.changed}
         return tuple(
             run.run_id
             for run in reversed(self.known.runs)
             if any(
-                real(v := run.config.get(key)) and math.isclose(float(v or 0), number.value, rel_tol=0.02)
-                for key in keys
+                real(value := run.config.get(name)) and math.isclose(float(value or 0), number.value, rel_tol=0.02)
+                for name in keys
             )
         )
 
     def _number(self, text: str, at: int) -> Token | None:
-        found = NUMBER.match(text, at)
-        if found is None:
+        match = NUMBER.match(text, at)
+        if match is None:
             return None
-        end = found.end()
-        if end < len(text) and (text[end].isalpha() or text[end] == "_") and not found["unit"]:
+        end = match.end()
+        if end < len(text) and (text[end].isalpha() or text[end] == "_") and not match["unit"]:
             return None  # a name that begins with a digit
-        number = _number(found)
+        number = _number(match)
         while end > at and text[end - 1].isspace():
             end -= 1
         return Token("N", at, end, number)
@@ -255,12 +257,12 @@ class Reader:
         quantity = self.quantity(text, at)
         best: Token | None = Token("Q", at, quantity[1], quantity[0]) if quantity else None
         for code, value, pattern in _coded():
-            found = pattern.match(text, at)
-            if found and (best is None or found.end() > best.end):
-                best = Token(code, at, found.end(), value)
+            match = pattern.match(text, at)
+            if match and (best is None or match.end() > best.end):
+                best = Token(code, at, match.end(), value)
         if best is None:
-            found = re.compile(r"\w+").match(text, at)
-            return Token("w", at, found.end()) if found else None
+            match = re.compile(r"\w+").match(text, at)
+            return Token("w", at, match.end()) if match else None
         word = text[best.start : best.end].lower()
         if word in WORDS and best.code == "w":
             return Token("N", at, best.end, Number(float(WORDS[word]), 1.0, word=True))
@@ -269,40 +271,40 @@ class Reader:
         return best
 
     def quantity(self, text: str, at: int) -> tuple[Quantity, int] | None:
-        """The longest name of a quantity here, and where it ends."""
+        """The quantity with the longest name at a place in a text, and where that name ends."""
         best: tuple[Quantity, int] | None = None
         for pattern, quantity in self.quantities:
-            found = pattern.match(text, at)
-            if found and found.end() > at and (best is None or found.end() > best[1]):
-                best = quantity, found.end()
+            match = pattern.match(text, at)
+            if match and match.end() > at and (best is None or match.end() > best[1]):
+                best = quantity, match.end()
         return best
 
 
-def _number(found: re.Match[str] | None) -> Number | None:
-    if found is None:
+def _number(match: re.Match[str] | None) -> Number | None:
+    if match is None:
         return None
-    digits = found["digits"].replace(",", "")
-    magnitude = MAGNITUDES[{"million": "m", "thousand": "k"}.get(m := (found["magnitude"] or "").strip().lower(), m)]
-    exponent = 10.0 ** max(-300, min(300, int((found["exponent"] or "e0")[1:])))
+    digits = match["digits"].replace(",", "")
+    magnitude = MAGNITUDES[{"million": "m", "thousand": "k"}.get(m := (match["magnitude"] or "").strip().lower(), m)]
+    exponent = 10.0 ** max(-300, min(300, int((match["exponent"] or "e0")[1:])))
     decimals = len(digits.partition(".")[2])
     value = float(digits) * exponent * magnitude
     return Number(
-        value=-value if found["sign"] == "-" else value,
+        value=-value if match["sign"] == "-" else value,
         step=10.0**-decimals * exponent * magnitude,
-        approximate=bool(found["about"]),
-        percent=bool(found["percent"]) and not found["points"],
-        points=bool(found["points"]),
-        times=bool(found["times"]),
-        signed=bool(found["sign"]),
-        unit=bool(found["unit"]),
+        approximate=bool(match["about"]),
+        percent=bool(match["percent"]) and not match["points"],
+        points=bool(match["points"]),
+        times=bool(match["times"]),
+        signed=bool(match["sign"]),
+        unit=bool(match["unit"]),
     )
 
 
 def real(value: object) -> bool:
-    """A number, and no truth value."""
+    """Whether a value is a number, and no truth value."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def as_number(text: str) -> float:
-    """A number of an equation."""
+    """The number that a text of an equation stands for."""
     return float(text.replace(",", "").rstrip("."))

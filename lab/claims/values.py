@@ -1,15 +1,16 @@
-"""A number of a quantity: of a run, of the next config, of a prediction."""
+"""Claims about single values: of a run, of the next config, of a prediction."""
 
 import re
 
 from lab.claims.differences import compared
-from lab.claims.reading import Sentence, fits
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.tokens import Number, real
 from lab.claims.words import FUTURE, GENERAL, LATER, Quantity
 
 
 def numbers(s: Sentence) -> None:
-    """What is left: a number of a quantity of a run."""
+    """Judge every number that no other rule has taken, as a value of a quantity."""
     lists = _lists(s)
     for index, token in enumerate(s.tokens):
         if token.code != "N" or index in s.used:
@@ -64,7 +65,7 @@ COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
 
 
 def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None) -> bool:
-    """How many runs lie behind something; `one` as a pronoun; what holds of the method in general."""
+    """Whether a number claims nothing of a run: a count of runs, `one` as a pronoun, the method in general."""
     token = s.tokens[index]
     position = (
         quantity is not None
@@ -85,7 +86,7 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
 
 
 def elsewhere(s: Sentence, index: int, number: Number) -> str | None:
-    """What the number says of another quantity of the sentence, or of the objective, if it fits one."""
+    """Words for the value of another quantity of the sentence, or of the objective, that the number fits."""
     others = [token.value for token in s.tokens if token.code == "Q"]
     runs = s.alike(s.owner(index)) + ([s.subject] if s.codes[index - 1 : index] == "(" else [])
     for quantity in [*others, s.objective]:
@@ -97,9 +98,9 @@ def elsewhere(s: Sentence, index: int, number: Number) -> str | None:
 
 
 def _position(s: Sentence, index: int, number: Number) -> None:
-    """The step of a curve's extreme."""
-    quantity = next((s.tokens[i].value for i in range(index, -1, -1)
-                     if s.codes[i] == "Q" and "steps:all" not in s.tokens[i].value.keys), None)  # fmt: skip
+    """Judge a number as the step of a curve's extreme."""
+    named = (s.named_quantity(i) for i in range(index, -1, -1) if s.codes[i] == "Q")
+    quantity = next((one for one in named if "steps:all" not in one.keys), None)
     curves = [c for k in (quantity.keys if quantity else ()) if (c := s.subject.curves.get(k.partition(":")[2]))]
     steps = [extreme.step for curve in curves for extreme in (curve.max, curve.min)]
     true = any(number.fits(step) for step in steps) if steps else None
@@ -108,12 +109,12 @@ def _position(s: Sentence, index: int, number: Number) -> None:
 
 def _lists(s: Sentence) -> dict[int, int]:
     """Places in lists of four numbers that quarters are given as, or of as many as there are replicates."""
-    found: dict[int, int] = {}
+    positions: dict[int, int] = {}
     for match in re.finditer(r"N(?:[,/]N)+(?:,?&N)?|N&N|N(?:/N)+", s.codes):
         places = [i for i in range(match.start(), match.end()) if s.codes[i] == "N"]
         if len(places) >= 3:
-            found |= {place: position for position, place in enumerate(places)}
-    return found
+            positions |= {place: position for position, place in enumerate(places)}
+    return positions
 
 
 def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: Number) -> None:
@@ -142,7 +143,7 @@ def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: 
 
 
 def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: int | None = None) -> None:
-    """A value of the next config, or of a prediction."""
+    """Judge a number as a value of the next config, or of a prediction."""
     proposal = s.known.proposal
     owner = s.owner(index)
     base = s.known.get(proposal.parent) if proposal else None
@@ -172,5 +173,5 @@ def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: in
     if LATER.search(s.text[: s.tokens[index].start]) and not FUTURE.search(s.text):
         s.used.add(index)  # an idea beyond what was staged
         return
-    s.judge(index, index, False if values else None,
-            "; ".join(what for _, what in values[:2]) or "nothing of it in the record")  # fmt: skip
+    evidence = "; ".join(what for _, what in values[:2]) or "nothing of it in the record"
+    s.judge(index, index, False if values else None, evidence)

@@ -1,9 +1,10 @@
-"""Statements without a number: comparisons, verdicts, what was changed."""
+"""Claims without a number: comparisons, verdicts, what was changed."""
 
 import math
 import re
 
-from lab.claims.reading import NOBODY, Sentence
+from lab.claims.reading import Sentence
+from lab.claims.subjects import NOBODY
 from lab.claims.tokens import real
 from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
 from lab.judge.known import KnownRun
@@ -18,7 +19,7 @@ VERBS = {"lowered", "raised", "increased", "reduced", "decreased", "cut", "rose"
 
 
 def comparisons(s: Sentence) -> None:
-    """`higher than its parent`, `below the incumbent`, `unchanged`, `fell below the parent's`, without a number."""
+    """Judge comparisons without a number: `higher than its parent`, `fell below the incumbent's`."""
     if s.section == "next_step" and FUTURE.search(s.text):
         return
     for first, last in s.matches(
@@ -53,7 +54,7 @@ def comparisons(s: Sentence) -> None:
 
 
 def sames(s: Sentence) -> None:
-    """`the same as before`, `unchanged`."""
+    """Judge claims that nothing has moved: `the same as before`, `unchanged`."""
     for first, last in s.matches(r"e(?:w{0,2}[tw]?R)?"):
         if any(i in s.used for i in range(first, last + 1)) or re.match(r"[w]?N", s.codes[last + 1 :]):
             continue
@@ -77,10 +78,10 @@ DENIED = re.compile(r"\b(?:not|no|never|cannot|hardly|without|neither|nor|if|whe
 
 
 def outcomes(s: Sentence) -> None:
-    """`a confirmed improvement`, `is the new incumbent`, `statistically significant`: only where a verdict says so."""
-    for found in OUTCOME.finditer(s.text):
-        inside = s.within(*found.span())
-        before = s.text[: found.start()].lower()[-60:]
+    """Judge outcomes, true only where a verdict says so: `a confirmed improvement`, `is the new incumbent`."""
+    for match in OUTCOME.finditer(s.text):
+        inside = s.within(*match.span())
+        before = s.text[: match.start()].lower()[-60:]
         if not inside or any(i in s.used for i in inside) or DENIED.search(before) or FUTURE.search(s.text):
             continue
         runs = [token for token in s.tokens[: inside[0]] if token.code == "R"]
@@ -88,17 +89,17 @@ def outcomes(s: Sentence) -> None:
         came = {verdict.verdict for verdict in s.subject.verdicts.values()}
         first = s.subject.parent is None and not came
         told = f"verdict: {', '.join(sorted(came)) or 'none'}"
-        if found["verdict"]:
-            true = found["verdict"].lower() in came
-        elif found["incumbent"]:
+        if match["verdict"]:
+            true = match["verdict"].lower() in came
+        elif match["incumbent"]:
             true = "better" in came or first or s.known.incumbent == s.subject.run_id
         else:
-            true = bool(came & ({"better", "worse"} if found["significant"] else {"better"}))
+            true = bool(came & ({"better", "worse"} if match["significant"] else {"better"}))
         s.judge(inside[0], inside[-1], true, told)
 
 
 def verdicts(s: Sentence) -> None:
-    """`better than the incumbent`, `a significant improvement`, `inconclusive`, `the incumbent beaten`."""
+    """Judge verdicts: `better than the incumbent`, `a significant improvement`, `inconclusive`."""
     for first, last in s.matches(r"[bg]wR[at]w?R"):
         s.subject, other = s.run_of(s.tokens[first + 2]), s.tokens[last]
         came = s.subject.verdicts.get(s.run_of(other).run_id)
@@ -140,7 +141,7 @@ def verdicts(s: Sentence) -> None:
 
 
 def _without_verdict(s: Sentence, start: int, last: int, said: str, reference: KnownRun | None, word: str) -> None:
-    """No verdict is on record: only the means can speak, and only against."""
+    """Judge a verdict that is not on record: only the means can speak, and only against."""
     name = s.known.metric
     new, old = s.subject.metrics.get(name), reference.metrics.get(name) if reference else None
     if not new or not old or said == "inconclusive":
@@ -157,7 +158,7 @@ def _without_verdict(s: Sentence, start: int, last: int, said: str, reference: K
 
 
 def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quantity, reference: KnownRun) -> None:
-    """`slightly better than prior`, said of a metric that is not the objective: its mean decides."""
+    """Judge `slightly better than prior` of a metric that is not the objective: the mean decides."""
     new, old = s.one(quantity, s.subject, set()), s.one(quantity, reference, set())
     if new is None or old is None:
         return
@@ -176,7 +177,7 @@ def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
 
 
 def alterations(s: Sentence) -> None:
-    """`no overrides`, `only the learning rate was changed`, `two keys were changed`, `everything else is identical`."""
+    """Judge what was changed: `no overrides`, `only the learning rate was changed`, `two keys were changed`."""
     proposed = s.section == "next_step" and s.known.proposal is not None
     changed = set(s.known.proposal.overrides) if proposed and s.known.proposal else set(s.subject.changed)
     told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
@@ -196,10 +197,10 @@ def alterations(s: Sentence) -> None:
         if number.percent or number.step != 1 or number.value > 20:
             continue
         s.judge(first, last, number.value == len(changed), told)
-    for found in ALL_ELSE.finditer(s.text):
-        inside = [i for i, token in enumerate(s.tokens) if token.start >= found.start() and token.end <= found.end()]
-        if not inside or ("nothing" in found.group().lower()) != (
-            "changed" in found.group().lower().replace("unchanged", "")
+    for match in ALL_ELSE.finditer(s.text):
+        inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
+        if not inside or ("nothing" in match.group().lower()) != (
+            "changed" in match.group().lower().replace("unchanged", "")
         ):
             continue
         named = s.named | {key.partition(":")[2] for token in s.tokens if token.code == "Q" for key in token.value.keys}
@@ -207,11 +208,11 @@ def alterations(s: Sentence) -> None:
 
 
 def directions(s: Sentence) -> None:
-    """`Policy entropy went up instead of down`, `learning rate was lowered`."""
+    """Judge which way something went: `Policy entropy went up instead of down`, `learning rate was lowered`."""
     for first, last in s.matches(r"Qw{0,2}[ud]w{0,2}[ud]?"):
         if any(i in s.used for i in range(first + 1, last + 1)) or re.match(r"[w]?[NRQto]", s.codes[last + 1 :]):
             continue
-        quantity = s._value(first)
+        quantity = s.named_quantity(first)
         place = next(i for i in range(first + 1, last + 1) if s.codes[i] in "ud")
         up = s.codes[place] == "u"
         curve = next((c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))), None)

@@ -1,4 +1,4 @@
-"""The vocabulary of run reports: what they speak of, and how.
+"""The vocabulary of run reports: the words for quantities, runs, directions and comparisons.
 
 A quantity is named by keys into the record, each with where it lies: `metric:perf`, `curve:losses/entropy`,
 `config:train.ent_coef`, `derived:batch_size`, `noise:sd`. A word for a thing that no record has is foreign.
@@ -14,23 +14,23 @@ FOREIGN = "foreign"
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a number may be of."""
+    """A quantity that a number may be of, by its keys into the record."""
 
     keys: tuple[str, ...]
 
     @property
     def foreign(self) -> bool:
-        """No record has it."""
+        """Whether no record has this quantity."""
         return not self.keys
 
     @property
     def settable(self) -> tuple[str, ...]:
-        """Its keys with what is meant by one that is set: `reduce entropy: 0.1 -> 0.05` is about the coefficient."""
+        """The keys, with what is meant where one is set: `reduce entropy: 0.1 -> 0.05` is about the coefficient."""
         return (*self.keys, "config:train.ent_coef") if "curve:losses/entropy" in self.keys else self.keys
 
     @property
     def section(self) -> str:
-        """Where it lies: metric, curve, config, derived, noise, count."""
+        """The part of the record that has this quantity: metric, curve, config, derived, noise, count."""
         return self.keys[0].partition(":")[0] if self.keys else FOREIGN
 
 
@@ -99,23 +99,23 @@ ROLES: dict[str, str] = {
     r"(the )?(diverged|failed|crashed|pruned|killed) (run|one|attempt)('s)?": "failed",
 }
 PARENT_IF_LAST = r"before|earlier"
-"""`0.58 before`, `the same as before`; not `before it crashed`."""
+"""Words for the parent at the end of a clause: `0.58 before`, `the same as before`; not `before it crashed`."""
 
 STRANGE = re.compile(
     r"\bhuman|\bwiki\b|\bdiscord|\bpaper|\bliterature|\bnot part of this|\bleaderboard|\bforum|\bblog|\bcolleague"
     r"|\bpublished|\bbenchmark (?:site|page)|\bother team|\bsomebody|\bsomeone",
     re.IGNORECASE,
 )
-"""A sentence about something that is in no record."""
+"""Words of a sentence about something that is in no record."""
 LATER = re.compile(
     r"\b(later|eventually|ideas?|sweep|explore|could|might|may|consider|alternatively|perhaps"
     r"|if (?:that|it|this)|otherwise)\b",
     re.IGNORECASE,
 )
-"""An idea beyond what was staged."""
+"""Words of an idea beyond what was staged."""
 FUTURE = re.compile(r"\b(expect|predict|anticipat|forecast|should|will|would|aim|target|hope)\w*", re.IGNORECASE)
 GENERAL = re.compile(r"\b(usual|typical|general|common|often|by default|in practice|rule of thumb)\w*", re.IGNORECASE)
-"""About the method, not about a run."""
+"""Words about the method, not about a run."""
 CAUSES = re.compile(
     r"\b(because|due to|thanks to|owing to|drove|drives|driven by|led|leads to|caused|causing|prevented|hurt|hurts"
     r"|(?:is|are|be) why|as a result of|resulted in|responsible for|credit|helped|explains(?! -?[\d.]+ ?%)|explained by"
@@ -149,7 +149,7 @@ CODES: dict[str, str] = {
     "v": r"changed|modified|altered|differs?|changing|touched|moved",
     "w": r"[^\W\d_]+(['\u2019][a-z]+)?",
 }  # fmt: skip
-"""One letter for each kind of word that a pattern of `lab.claims.reading` asks for."""
+"""One letter for each kind of word that a rule's pattern asks for."""
 
 ASPECTS: dict[str, str] = {
     "max": r"peak(s|ed|ing)?|max(imum|imal)?|high point|highest point|topped out",
@@ -173,9 +173,8 @@ RATIOS: dict[str, tuple[float, str]] = {
     r"(one|a) tenth": (0.1, "share"),
     r"an order of magnitude|tenfold|ten times": (10.0, "times"),
 }
-WORDS = {word: value for value, word in enumerate(
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-)}  # fmt: skip
+COUNTING = "zero one two three four five six seven eight nine ten eleven twelve"
+WORDS = {word: value for value, word in enumerate(COUNTING.split())}
 
 
 def whole(word: str) -> int | None:
@@ -183,8 +182,8 @@ def whole(word: str) -> int | None:
     return int(word) if word.isdigit() else WORDS.get(word.lower())
 
 
-ORDINALS = {word: value + 1 for value, word in enumerate(
-    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"])}  # fmt: skip
+ORDERING = "first second third fourth fifth sixth seventh eighth"
+ORDINALS = {word: place for place, word in enumerate(ORDERING.split(), 1)}
 LOWER_IS_BETTER = re.compile(r"collision|crash|offroad|fail|error|loss|termination")
 SMALLER = {"lowest", "fewest", "shortest", "smallest", "slowest", "least"}
 
@@ -199,7 +198,7 @@ FILLERS = _words("""
     roughly as run reading level number count size equals use uses using sat sits training time ran runs hit hits
     landed lands stayed there still set that
 """)
-"""May stand between a quantity or a run and its number."""
+"""Words that may stand between a quantity or a run and its number."""
 SMALL = _words("""
     in on for with and or but while which who after before under than as by per this these they we i you he she
     here so because although again still also too very much already not no if when where there then only even both
@@ -208,39 +207,39 @@ SMALL = _words("""
     until thus between among our like its their his her my your us them me out off once twice else whereas though
     instead further first second third last one
 """)
-"""May stand between a quantity and its number without changing what it is of."""
+"""Words that may stand between a quantity and its number without changing what the number is of."""
 UNITS = (
     r"(?:[GMKT]i?B|bytes|min(?:utes?)?|s|secs?|seconds?|h|hours?|ms|µs|us|W|watts?|°C|Hz|fps|games|days?|weeks?|dollars"
     r"|cents|lines|commits)"
 )
-"""Of numbers that are of nothing in the record."""
+"""Units of numbers that are of nothing in the record."""
 
 
 def vocabulary(known: Known) -> list[tuple[re.Pattern[str], Quantity]]:
     """Patterns for all that this record names, the spoken names first."""
     name = known.metric
     scored = _("metric:score", f"metric:{name}", "curve:environment/score", f"curve:environment/{name}")
-    found = [("scor(es?|ed|ing)", scored), *SPOKEN]
+    patterns = [("scor(es?|ed|ing)", scored), *SPOKEN]
     parts: dict[str, list[str]] = {}
     for key, value in known.run.config.items():
         if isinstance(value, int) and not isinstance(value, bool):
             parts.setdefault(key.partition(".")[0], []).append(f"config:{key}")
-    found += [(section, _(*keys)) for section, keys in parts.items() if section in ("vec", "env")]
-    found.append(("concurrency|topology", _(*parts.get("vec", ()), *parts.get("env", ()))))
+    patterns += [(section, _(*keys)) for section, keys in parts.items() if section in ("vec", "env")]
+    patterns.append(("concurrency|topology", _(*parts.get("vec", ()), *parts.get("env", ()))))
     for run in known.runs:
         for name in run.metrics:
-            found.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
+            patterns.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
             if name.endswith("_rate"):
-                found.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
-        found += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in run.curves]
-        found += [(re.escape(name), _(f"curve:{name}")) for name in run.curves]
+                patterns.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
+        patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in run.curves]
+        patterns += [(re.escape(name), _(f"curve:{name}")) for name in run.curves]
         for key in run.config:
-            found.append((re.escape(key), _(f"config:{key}")))
-            found.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
-        found += [(_loose(name), _(f"derived:{name}")) for name in run.derived]
-    found.append((UNKNOWN, Quantity(())))
+            patterns.append((re.escape(key), _(f"config:{key}")))
+            patterns.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
+        patterns += [(_loose(name), _(f"derived:{name}")) for name in run.derived]
+    patterns.append((UNKNOWN, Quantity(())))
     unique: dict[str, Quantity] = {}
-    for pattern, quantity in found:
+    for pattern, quantity in patterns:
         unique.setdefault(pattern, quantity)
     return [(re.compile(rf"(?:{pattern})(?![\w])", re.IGNORECASE), quantity) for pattern, quantity in unique.items()]
 

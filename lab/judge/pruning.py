@@ -18,7 +18,7 @@ from functools import cache
 
 import numpy as np
 
-from lab.base.paths import RunPaths
+from lab.base.folders import RunPaths
 from lab.base.record import Record
 from lab.space.config import Config
 from lab.space.environments import metrics_of

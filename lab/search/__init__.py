@@ -1,1 +1,1 @@
-"""Where to look next."""
+"""The search for the next config: candidates from a sampler, and the control arm's proposals."""

@@ -19,9 +19,9 @@ def sampled(lab: Lab, group: Group, session: str, permits: Permits | None = None
     """The next proposal of the Optuna sampler, as a change of the incumbent; it is not in the queue yet.
 
     Args:
-        lab: whose runs feed it, and whose rejected proposals it keeps away from.
-        group: that it is for.
-        session: that asks.
+        lab: its runs feed the sampler, which keeps away from its rejected proposals.
+        group: the runs that the proposal is for.
+        session: the one that asks.
         permits: what a policy would let pass; None for anything valid.
 
     Returns:
@@ -33,10 +33,10 @@ def sampled(lab: Lab, group: Group, session: str, permits: Permits | None = None
         return None
     avoid = lab.proposals.rejected(group)
     candidates = suggest(notebook, lab.inventory, group, parent, COUNT, avoid, permits=permits)
-    found = [candidate for candidate in candidates if candidate.tried is None]
+    untried = [candidate for candidate in candidates if candidate.tried is None]
     summary, noise = notebook.summary(parent), noise_of(notebook, group)
     metric = group.goal.metric
-    if not found or summary is None or metric not in summary.metrics:
+    if not untried or summary is None or metric not in summary.metrics:
         return None
     known, created, base = metrics_of(group.env_name).get(metric), now(), summary.metrics[metric]
     rows = notebook.index.rows(Selection(group, native=True, own=True))
@@ -45,8 +45,16 @@ def sampled(lab: Lab, group: Group, session: str, permits: Permits | None = None
     prediction = Prediction(metric=metric, direction="same", low=low, high=high, coverage=NEIGHBOURHOOD)
     theory = "The control arm: the next config of the Optuna sampler, fed with all finished runs; no model chose it."
     return Proposal(
-        proposal_id=new_id(created), created=created, env_name=group.env_name, preset=group.preset,
-        objective=group.objective, task=group.task, parent=parent, parent_config=notebook.config(parent).fingerprint(),
-        analysed=parent, session=session, arm=ARM, overrides=found[0].changes, theory=theory, predictions=(prediction,),
+        proposal_id=new_id(created),
+        created=created,
+        **group._asdict(),
+        parent=parent,
+        parent_config=notebook.config(parent).fingerprint(),
+        analysed=parent,
+        session=session,
+        arm=ARM,
+        overrides=untried[0].changes,
+        theory=theory,
+        predictions=(prediction,),
         decisions=(Decision(time=created, state=ProposalState.STAGED, who=ARM),),
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""Where to look next: candidates from an Optuna sampler, fed with the finished runs of this workspace.
+"""Suggestions what to train next: candidates from an Optuna sampler, fed with the finished runs of this workspace.
 
 Each candidate changes one or two keys of a parent's config, so that what comes of it can be put down to something:
 Optuna's TPE (Bergstra et al. 2011) draws these keys with all others held at the parent's values. Ranges come from
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 Permits = Callable[[str, Mapping[str, Any]], str | None]
-"""Takes a run and changes to its config; says why they may not be made, None where they may."""
+"""A function of a run and changes to its config: why the changes may not be made, None where they may."""
 STARTUP_TRIALS = 4
-"""Runs before TPE models them; fewer say nothing."""
+"""The fewest runs that TPE models; fewer say nothing."""
 SAME = 0.02
 """A value that is closer to the parent's than this share of the key's range changes nothing."""
 
@@ -47,13 +47,13 @@ class Dimension:
     high: float
 
     def encode(self, value: float) -> float:
-        """To the sampler's scale: exponents for powers of two, 1 - x for what piles up at 1, else as it is."""
+        """A value on the sampler's scale: exponents for powers of two, 1 - x for what piles up at 1, else as it is."""
         if self.parameter.scale is Scale.POW2:
             return math.log2(value)
         return 1 - value if self.parameter.scale is Scale.LOGIT else value
 
     def decode(self, number: float) -> float:
-        """Back, to three digits."""
+        """The value of a number on the sampler's scale, to three digits."""
         if self.parameter.scale is Scale.POW2:
             return int(2 ** round(number))
         value = 1 - number if self.parameter.scale is Scale.LOGIT else number
@@ -63,7 +63,7 @@ class Dimension:
         return round(value, max(0, digits))
 
     def distribution(self) -> "BaseDistribution":
-        """The sampler's distribution."""
+        """The distribution that the sampler draws from."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         low, high = sorted((self.encode(self.low), self.encode(self.high)))
@@ -73,7 +73,7 @@ class Dimension:
         return FloatDistribution(max(low, 1e-14) if log else low, high, log=log)
 
     def widened(self) -> "Dimension":
-        """A quarter of the range further at both ends, on the sampler's scale, within the hard limits."""
+        """The dimension a quarter of its range wider at both ends, on the sampler's scale, within the hard limits."""
         low, high = sorted((self.encode(self.low), self.encode(self.high)))
         if self.parameter.scale in (Scale.LOG, Scale.LOGIT):
             low, high = max(low, 1e-14), max(high, 1e-14)
@@ -99,7 +99,7 @@ class Dimension:
 
 def dimensions(environment: Environment, configs: Sequence[Config]) -> dict[str, Dimension]:
     """The keys to search: proposable ones with a prior in PufferLib's ini, wide enough for all these configs."""
-    space, found = space_of(environment), {}
+    space, dims = space_of(environment), {}
     for section, prior in environment.ini.items():
         key = section.removeprefix("sweep.")
         parameter = space.get(key)
@@ -114,13 +114,13 @@ def dimensions(environment: Environment, configs: Sequence[Config]) -> dict[str,
         high = min(max(float(prior["max"]), *values), parameter.high or math.inf)
         if parameter.scale is Scale.LOG:
             low = max(low, 1e-6 if key != "train.adam_eps" else 1e-14)
-        found[key] = Dimension(parameter, low, high)
-    return found
+        dims[key] = Dimension(parameter, low, high)
+    return dims
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One suggestion."""
+    """One suggested change of a parent's config."""
 
     changes: dict[str, Any]
     """Valid overrides of the parent's config."""
@@ -167,9 +167,9 @@ def suggest(
         dims = {key: dim for key, dim in dims.items() if _permitted(permits, parent, dim, float(base.get(key)))}
     study = _study(group, rows, configs, dims)
     ranks = {key: rank for rank, key in enumerate(key for key in space_of(environment) if key in dims)}
-    found: list[Candidate] = []
+    suggestions: list[Candidate] = []
     for attempt in range((32 if permits else 8) * count if dims else 0):
-        if len(found) == count:
+        if len(suggestions) == count:
             break
         # What was changed least often comes first, and of that what usually matters most (the order of the table in
         # lab.space.parameters, loosely); one key at a time half of the time.
@@ -185,8 +185,8 @@ def suggest(
         if questions.twin(config, group) is not None:  # nothing new could come of it
             continue
         tried = next((row.run_id for row in questions.tried(config, group)), None)
-        found.append(Candidate(changes, tried))
-    return found
+        suggestions.append(Candidate(changes, tried))
+    return suggestions
 
 
 def _permitted(permits: Permits, parent: str, dim: Dimension, value: float) -> bool:
@@ -254,7 +254,7 @@ def _moved(dim: Dimension, one: float, other: float) -> bool:
 
 
 def _close(dims: Mapping[str, Dimension], base: Config, changes: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """The same keys moved the same way from the parent, about as far: the idea that was turned down."""
+    """Whether two changes are one idea: the same keys moved the same way from the parent, about as far."""
     if set(changes) != set(other) or not set(changes) <= set(dims):
         return False
     for key, value in changes.items():

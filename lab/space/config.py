@@ -17,7 +17,7 @@ SECTIONS = ("env", "vec", "train", "policy", "rnn", "autopilot")
 
 
 class Config(BaseModel):
-    """Complete and resolved: a run trains exactly this."""
+    """A config, complete and resolved: a run trains exactly this."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +32,7 @@ class Config(BaseModel):
     autopilot: dict[str, Scalar]
 
     def flat(self) -> dict[str, Any]:
-        """Dotted key to value, without `env_name`."""
+        """The config as dotted key to value, without `env_name`."""
         return {f"{section}.{key}": value for section in SECTIONS for key, value in getattr(self, section).items()}
 
     def get(self, key: str) -> Any:
@@ -41,7 +41,7 @@ class Config(BaseModel):
         return getattr(self, section).get(name) if section in SECTIONS else None
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> "Config":
-        """This config with some dotted keys set; validity is `lab.space.validate`'s business."""
+        """A config with some dotted keys set anew; validity is `lab.space.validate`'s business."""
         sections = {section: dict(getattr(self, section)) for section in SECTIONS}
         for key, value in overrides.items():
             section, _, name = key.partition(".")
@@ -49,25 +49,25 @@ class Config(BaseModel):
         return Config(env_name=self.env_name, **sections)
 
     def without_seed(self) -> "Config":
-        """This config for a run that is to have fresh seeds."""
+        """The config without its seed, for a run that is to have fresh seeds."""
         return self.model_copy(update={"train": {key: value for key, value in self.train.items() if key != "seed"}})
 
     def fingerprint(self) -> str:
-        """A short hash; equal configs have equal ones."""
+        """A short hash of the config; equal configs have equal hashes."""
         text = json.dumps([self.env_name, self.flat()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def diff(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
     """Keys whose values differ, each with (old, new); None stands for 'not set'."""
-    found: dict[str, tuple[Any, Any]] = {}
+    changes: dict[str, tuple[Any, Any]] = {}
     for section in SECTIONS:
         before, after = getattr(old, section), getattr(new, section)
         if before != after:  # most sections of most pairs are equal, and this is asked of thousands of pairs
             for key in before.keys() | after.keys():
                 if before.get(key) != after.get(key):
-                    found[f"{section}.{key}"] = before.get(key), after.get(key)
-    return dict(sorted(found.items()))
+                    changes[f"{section}.{key}"] = before.get(key), after.get(key)
+    return dict(sorted(changes.items()))
 
 
 def telling(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:

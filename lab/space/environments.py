@@ -1,4 +1,4 @@
-"""What we declare about environments: how their metrics map to the common names, and the presets.
+"""Declarations about environments: how their metrics map to the common names, and the presets.
 
 PufferLib's own ini stays the base config. A preset fixes total_timesteps, topology, replicates and the size of the
 final evaluation; `quick` answers in seconds, `full` is PufferLib's own length.
@@ -19,40 +19,40 @@ PRESETS: tuple[Preset, ...] = ("quick", "full")
 
 @dataclass(frozen=True)
 class Metric:
-    """Where a metric comes from: the environment's own log, scaled."""
+    """A metric's source in the environment's own log, with its scale and its bounds."""
 
     source: str
     """Key in what the environment logs for its finished episodes."""
     scale: float = 1.0
     rate: bool = False
-    """It is a share: a value outside 0 to 1 is flagged."""
+    """Whether the metric is a share: a value outside 0 to 1 is flagged."""
     low: float | None = None
     high: float | None = None
-    """What the metric can't be below or above; an interval ends there."""
+    """The most that the metric can be, as `low` is the least; an interval ends there."""
 
     @property
     def bounds(self) -> tuple[float | None, float | None]:
-        """Both ends; 0 and 1 of a rate."""
+        """The least and the most that the metric can be; 0 and 1 for a rate."""
         return (0.0, 1.0) if self.rate else (self.low, self.high)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What is known of one environment beyond its ini."""
+    """What we know of one environment beyond its ini."""
 
     objective: str = "perf:max"
     metrics: dict[str, Metric] = field(default_factory=dict)
     """Common name to source; names that the environment logs itself need no entry."""
     logs: tuple[str, ...] = ()
-    """The common metrics that it logs under their own names, where all of them are known."""
+    """The common metrics that the environment logs under their own names, where all of them are known."""
     quick: dict[str, Scalar] = field(default_factory=dict)
     full: dict[str, Scalar] = field(default_factory=dict)
     complete: bool = True
-    """Everything that it logs is in `metrics` and `logs`, if there is anything in them."""
+    """Whether `metrics` and `logs` hold everything that the environment logs, if they hold anything."""
 
 
 def _evaluated(slots: int, steps: int, **more: Scalar) -> Profile:
-    """An environment that the usual evaluation does not suit."""
+    """The profile of an environment that the usual evaluation does not suit."""
     both: dict[str, Scalar] = {"autopilot.eval_slots": slots, "autopilot.eval_steps": steps}
     return Profile(quick={**both, **more}, full={**both, **{k: v for k, v in more.items() if k != "env.num_envs"}})
 
@@ -88,8 +88,14 @@ PROFILES: dict[str, Profile] = {
             "env.num_envs": 1024,
             "rnn.enabled": False,
         },
-        full={"train.bptt_horizon": 32, "train.minibatch_size": 32768, "env.num_envs": 4096, "rnn.enabled": False,
-              "train.optimizer": "adam", "train.learning_rate": 0.005},
+        full={
+            "train.bptt_horizon": 32,
+            "train.minibatch_size": 32768,
+            "env.num_envs": 4096,
+            "rnn.enabled": False,
+            "train.optimizer": "adam",
+            "train.learning_rate": 0.005,
+        },
     ),
     # These log no `perf`.
     "puffer_pacman": Profile(objective="score:max"),
@@ -97,8 +103,9 @@ PROFILES: dict[str, Profile] = {
     "puffer_pysquared": Profile(objective="reward:max"),
     "puffer_multiagent": Profile(objective="1/score:max"),
     # Names of their own for the common metrics, as their sources have them.
-    "puffer_tetris": Profile(metrics={"episode_length": Metric("ep_length", low=0.0),
-                                      "mean_reward": Metric("ep_return")}, complete=False),
+    "puffer_tetris": Profile(
+        metrics={"episode_length": Metric("ep_length", low=0.0), "mean_reward": Metric("ep_return")}, complete=False
+    ),
     "puffer_checkers": Profile(metrics={"success_rate": Metric("winrate", rate=True)}, complete=False),
     # Their episodes are long or rare: fewer agents for more steps, so that those cut off weigh little.
     "puffer_enduro": _evaluated(8, 86_000),
@@ -114,21 +121,33 @@ PROFILES: dict[str, Profile] = {
     "puffer_boids": _evaluated(64, 1_000, **{"env.num_envs": 4}),
     # It asks its empty log for a length when no game ended between two logs (connect4.py).
     "puffer_connect4": _evaluated(256, 4_096, **{"env.report_interval": 1024}),
-}  # fmt: skip
+}
 
 # Serial with one large native environment is the fastest topology on a CPU for every Ocean environment measured.
 _TOPOLOGY: dict[str, Scalar] = {"vec.backend": "Serial", "vec.num_envs": 1}
 _PYTHON_ENVS = 64
+_AUTOPILOT: dict[str, Scalar] = {
+    "seeds": 3,
+    "threads": 1,
+    "eval_slots": 64,
+    "eval_steps": 4000,
+    "eval_episodes": 8,
+    "resume_mode": "fresh",
+    "save_strategy": "latest",
+    "save_limit_mib": 512,
+    "stall_limit": 300.0,
+}
+"""The section `autopilot` of every base config, which no ini of PufferLib's has."""
 
 
 def profile_of(env_name: str) -> Profile:
-    """What is declared about an environment, or the defaults."""
+    """The profile that is declared for an environment, or the defaults."""
     # Gymnasium's environments and the user's own follow no convention but that a return is there to be maximized.
     return PROFILES.get(env_name, Profile(objective="mean_reward:max") if ":" in env_name else Profile())
 
 
 def task_of(config: Config) -> Task:
-    """What runs that start from this config are scored on."""
+    """The task that runs from this config are scored on."""
     return Task(
         env={key: value for key, value in config.env.items() if key != "num_envs"},
         slots=int(config.autopilot["eval_slots"] or 1),
@@ -138,12 +157,12 @@ def task_of(config: Config) -> Task:
 
 
 def metrics_of(env_name: str) -> dict[str, Metric]:
-    """Common name to source for an environment."""
+    """An environment's metrics: common name to source."""
     return {**COMMON, **profile_of(env_name).metrics}
 
 
 def logged_as(metric: str, env_name: str) -> str:
-    """What training logs a metric as, such as `environment/perf`."""
+    """The name under which training logs a metric, such as `environment/perf`."""
     declared = metrics_of(env_name).get(metric)
     return f"environment/{declared.source if declared else metric}"
 
@@ -158,6 +177,7 @@ def base_config(environment: Environment) -> Config:
     train.pop("seed", None)  # replicates have seeds of their own
     vec = {key: value for key, value in ini["vec"].items() if f"vec.{key}" in known and value != "auto"}
     rnn_name = ini["base"].get("rnn_name")
+    variants = {VARIANT_KEYS[kind].partition(".")[2]: "none" for kind, named in environment.variants.items() if named}
     return Config(
         env_name=environment.name,
         env=arguments,
@@ -165,12 +185,8 @@ def base_config(environment: Environment) -> Config:
         train={**train, "device": "auto"},
         policy={"name": ini["base"]["policy_name"], **ini.get("policy", {})},
         rnn={"enabled": rnn_name is not None, "name": rnn_name},  # its widths follow policy.hidden_size
-        autopilot={
-            "seeds": 3, "threads": 1, "eval_slots": 64, "eval_steps": 4000, "eval_episodes": 8, "resume_mode": "fresh",
-            "save_strategy": "latest", "save_limit_mib": 512, "stall_limit": 300.0,
-            **{VARIANT_KEYS[kind].partition(".")[2]: "none" for kind, named in environment.variants.items() if named},
-        },
-    )  # fmt: skip
+        autopilot={**_AUTOPILOT, **variants},
+    )
 
 
 def preset_config(environment: Environment, preset: str) -> Config:

@@ -1,4 +1,4 @@
-"""What this machine has, as a training worker found it: versions, devices, environments and their own configs.
+"""The inventory of this machine, as a training worker found it: versions, devices, environments and their own configs.
 
 The notebook must know devices and environments without importing torch or PufferLib, so a child process writes this
 record once and everybody reads it. It is made again when anything it was made from has changed.
@@ -20,41 +20,41 @@ class Environment(BaseModel):
 
     name: str
     refused: str | None = None
-    """Why it can't be trained here; None when it can."""
+    """Why the environment can't be trained here; None when it can."""
     constructor: dict[str, Scalar] = {}
-    """Arguments of its constructor and their defaults, but for the ones PufferLib fills in."""
+    """Arguments of the constructor and their defaults, but for the ones PufferLib fills in."""
     agents_per_env: float | None = None
-    """Agents of one `env.num_envs` unit; None until it has been built once."""
+    """Agents of one `env.num_envs` unit; None until the environment has been built once."""
     observation_bytes: int = 0
-    """Of one agent; 0 until it has been built once."""
+    """Bytes that one agent observes at a step; 0 until the environment has been built once."""
     emulated: bool = False
-    """A Python environment behind PufferLib's emulation, so that the ends of its episodes can be seen."""
+    """Whether PufferLib's emulation stands before a Python environment, so that episodes' ends can be seen."""
     policies: tuple[str, ...] = ()
     """Names that `policy.name` may have."""
     variants: dict[str, dict[str, Variant]] = {}
-    """What the workspace declares for it: `environment`, `reward`, `policy` to name to variant."""
+    """Variants that the workspace declares: `environment`, `reward`, `policy` to name to variant."""
     limits: dict[str, Limit] = {}
-    """What the workspace narrows, freezes or opens: dotted key to limit."""
+    """Limits that the workspace sets on the space: dotted key to limit."""
     sources: dict[str, str] = {}
-    """The user's files that it was read from, absolute, with their hashes; it is read again when one changed."""
+    """The user's files that this was read from, absolute, with their hashes; a changed one is read again."""
     ini: dict[str, dict[str, Any]] = {}
     """PufferLib's own config: section to key to value, defaults included."""
 
 
 class Inventory(BaseModel):
-    """One machine's answer."""
+    """What one machine has: versions, devices, cores, memory and environments."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     made_from: str
-    """Identifies the installation this was read from."""
+    """A name of the installation that this was read from."""
     versions: dict[str, str]
     torch_build: str
-    """`CPU` or `CUDA 13.0`."""
+    """What torch is built for: `CPU` or `CUDA 13.0`."""
     devices: tuple[str, ...]
-    """Usable by torch here, best first."""
+    """Devices that torch can use here, best first."""
     cores: int
-    """Physical cores."""
+    """Number of physical cores."""
     memory_gib: float
     environments: dict[str, Environment]
 

@@ -1,4 +1,4 @@
-"""What the user allows less of, or opens: the table `[space]` in `autopilot.toml`.
+"""The limits that the user sets on the search space: the table `[space]` in `autopilot.toml`.
 
     [space]
     "train.learning_rate" = {low = 1e-4, high = 0.02}
@@ -29,7 +29,7 @@ REWARDS = ("mean_reward", "episode_return", "reward", "return")
 
 
 def declared(workspace: Workspace) -> dict[str, Limit]:
-    """Dotted key to what the workspace says of it.
+    """The limits that the workspace declares: dotted key to limit.
 
     Raises:
         InvalidInput: the table is not written as it has to be.
@@ -37,19 +37,19 @@ def declared(workspace: Workspace) -> dict[str, Limit]:
     table = settings(workspace).get("space", {})
     if not isinstance(table, Mapping):
         raise refused("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
-    found = {}
+    limits = {}
     for key, value in _flat(table).items():
         if isinstance(value, Mapping) and value.get("choices") == []:
             raise refused(f"space.{key}.choices", [], "leaves no value", "at least one")
         try:
-            found[key] = Limit.model_validate(value)
+            limits[key] = Limit.model_validate(value)
         except ValidationError as error:
             raise refused_as(f"space.{key}", error, "low, high, choices, frozen = true, open = true") from error
-    return found
+    return limits
 
 
 def narrowed(space: Space, limits: Mapping[str, Limit]) -> Space:
-    """The space with these limits in it.
+    """A search space with the user's limits applied.
 
     Args:
         space: of an environment.
@@ -92,10 +92,8 @@ def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
         raise refused(key, f"{low:g} to {high:g}", "leaves no value", "low at most high")
     if limit.open and not parameter.key.startswith("env."):
         raise refused(f"{key}.open", "true", "is not a key of the task", "a key that begins with env.")
-    return replace(
-        parameter, low=low, high=high, choices=_choices(parameter, limit, key),
-        proposable=(parameter.proposable or limit.open) and not limit.frozen,
-    )  # fmt: skip
+    proposable = (parameter.proposable or limit.open) and not limit.frozen
+    return replace(parameter, low=low, high=high, choices=_choices(parameter, limit, key), proposable=proposable)
 
 
 def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
@@ -109,12 +107,12 @@ def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`[space.train]` with `gamma = {...}` means what `"train.gamma" = {...}` does."""
-    found: dict[str, Any] = {}
+    """The table by dotted keys: `[space.train]` with `gamma = {...}` means what `"train.gamma" = {...}` does."""
+    flat: dict[str, Any] = {}
     for name, value in table.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value and all(isinstance(inner, Mapping) for inner in value.values()):
-            found |= _flat(value, f"{key}.")
+            flat |= _flat(value, f"{key}.")
         else:
-            found[key] = value
-    return found
+            flat[key] = value
+    return flat

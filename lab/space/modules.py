@@ -10,7 +10,7 @@ from types import ModuleType
 from lab.base.errors import refused
 
 GYMNASIUM = "gymnasium:"
-"""Begins the name of a Gymnasium environment, which may be `module:ID` itself."""
+"""The prefix of a Gymnasium environment's name, which may be `module:ID` itself."""
 
 
 def check_importable(key: str, call: str, workspace: Path) -> None:
@@ -40,17 +40,17 @@ def hidden(name: str, workspace: Path) -> str | None:
         workspace: the folder.
     """
     try:
-        mine, found = PathFinder.find_spec(name, [str(workspace)]), importlib.util.find_spec(name)
+        mine, theirs = PathFinder.find_spec(name, [str(workspace)]), importlib.util.find_spec(name)
     except ValueError:  # no name of a module
         return None
     # A folder without __init__.py (its origin is None) gives way to any module, wherever that lies.
-    if mine is None or found is None or found.origin is None or _place(mine) == _place(found):
+    if mine is None or theirs is None or theirs.origin is None or _place(mine) == _place(theirs):
         return None
-    return f"the name {name} is taken by {_whose(name, found)}: {_place(mine)} can't have it too"
+    return f"the name {name} is taken by {_whose(name, theirs)}: {_place(mine)} can't have it too"
 
 
 def hint(error: BaseException, workspace: Path | str | None) -> str:
-    """What is added to an error of the user's code that met another module than theirs; empty where it did not."""
+    """A hint for an error of the user's code that met another module than theirs; empty where it did not."""
     met = getattr(error, "obj", None)
     name = error.name if isinstance(error, ImportError) else met.__name__ if isinstance(met, ModuleType) else None
     why = hidden(name.partition(".")[0], Path(workspace)) if name and workspace else None
@@ -61,10 +61,10 @@ def _place(spec: ModuleSpec) -> str:
     return spec.origin or next(iter(spec.submodule_search_locations or ()), "")
 
 
-def _whose(name: str, found: ModuleSpec) -> str:
+def _whose(name: str, spec: ModuleSpec) -> str:
     if name in sys.stdlib_module_names:
         return "Python's standard library"
     packages = packages_distributions().get(name, [])
     if "autopilot" in packages:
         return "autopilot itself"
-    return f"the installed package {packages[0]}" if packages else _place(found)
+    return f"the installed package {packages[0]}" if packages else _place(spec)

@@ -9,7 +9,7 @@ from lab.space.environments import COMMON, metrics_of, profile_of
 
 Direction = Literal["max", "min"]
 SIGN: dict[Direction, int] = {"max": 1, "min": -1}
-"""What a difference is multiplied with, so that more is better."""
+"""The factor by which a difference is multiplied, so that more is better."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Objective:
     direction: Direction
     low: float | None = None
     high: float | None = None
-    """What the metric can't be below or above, in its own units; None where nothing is declared."""
+    """The most that the metric can be, as `low` is the least, in its own units; None where nothing is declared."""
 
     @classmethod
     def of(cls, text: str | None, env_name: str) -> "Objective":
@@ -42,12 +42,12 @@ class Objective:
         return cls(metric, "max" if direction == "max" else "min", low, high)
 
     def __str__(self) -> str:
-        """As records and `--objective` have it."""
+        """The objective as records and `--objective` have it."""
         return f"{self.metric}:{self.direction}"
 
     @property
     def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
+        """The sign of the direction: 1 where more is better, -1 where less is."""
         return SIGN[self.direction]
 
     @property
@@ -61,11 +61,11 @@ class Objective:
         return self.high if self.direction == "max" else self.low
 
     def gain(self, new: float, old: float) -> float:
-        """How much better one value is than another, in the metric's units; negative where it is worse."""
+        """How much better one value is than another, in the metric's units; negative where worse."""
         return self.sign * (new - old)
 
     def better(self, new: float, old: float) -> bool:
-        """One value is better than another."""
+        """Whether one value is better than another."""
         return self.gain(new, old) > 0
 
     def best(self, values: Iterable[float]) -> float:
@@ -78,13 +78,13 @@ class Objective:
 
 
 class Group(NamedTuple):
-    """What is compared with what, and has one incumbent."""
+    """The runs that are compared with each other and have one incumbent: by environment, objective, preset and task."""
 
     env_name: str
     objective: str
     preset: str
     task: str
-    """`Task.key`."""
+    """The key of the task, `Task.key`."""
 
     @property
     def goal(self) -> Objective:

@@ -1,4 +1,4 @@
-"""What a person sets, read from the command line or a form."""
+"""Overrides that a person sets, read from the command line or a form."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ from lab.base.errors import InvalidInput, Problem
 
 
 def assignments(settings: list[str] | None) -> dict[str, Any]:
-    """`KEY=VALUE` pairs; a value is JSON where it can be read as such, else a text."""
-    found: dict[str, Any] = {}
+    """The overrides in `KEY=VALUE` texts; a value is JSON where it can be read as such, else a text."""
+    values: dict[str, Any] = {}
     for item in settings or ():
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
@@ -16,9 +16,9 @@ def assignments(settings: list[str] | None) -> dict[str, Any]:
                 [Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")]
             )
         try:
-            found[key.strip()] = json.loads(
+            values[key.strip()] = json.loads(
                 text.strip().replace("_", "") if text.strip().replace("_", "").isdigit() else text
             )
         except ValueError:
-            found[key.strip()] = text.strip()
-    return found
+            values[key.strip()] = text.strip()
+    return values

@@ -21,7 +21,7 @@ Scalar = bool | int | float | str | None
 
 
 class Scale(StrEnum):
-    """How a sampler should space the values of a key."""
+    """The scale on which a sampler spaces the values of a key."""
 
     LINEAR = "linear"
     LOG = "log"
@@ -35,9 +35,9 @@ class Parameter:
     """One key of a config."""
 
     key: str
-    """Dotted: section, then name."""
+    """Dotted name: section, then key."""
     kind: type
-    """bool, int, float or str."""
+    """Type of the value: bool, int, float or str."""
     low: float | None = None
     high: float | None = None
     scale: Scale = Scale.LINEAR
@@ -47,7 +47,7 @@ class Parameter:
 
     @property
     def range(self) -> str:
-        """What is valid, for people."""
+        """The valid values, in words for people."""
         if self.choices:
             return " | ".join(str(choice) for choice in self.choices)
         if self.kind is bool:
@@ -58,7 +58,7 @@ class Parameter:
         return f"{whole or 'from '}{_text(self.low)} to {_text(self.high)}"
 
     def problem(self, value: object) -> Problem | None:
-        """What is wrong with a value for this key, or None."""
+        """The problem with a value for this key, or None."""
         if self.choices:
             fits = any(value == choice and type(value) is type(choice) for choice in self.choices)
             rule, valid = "is not one of the choices", self.range
@@ -78,7 +78,7 @@ class Parameter:
         return int(bounded) if self.kind is int else bounded
 
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the value."""
+        """The JSON schema of a value for this key."""
         if self.choices:
             return {"enum": list(self.choices), "description": self.doc}
         schema: dict[str, Any] = {"type": _JSON_TYPE[self.kind], "description": self.doc}
@@ -89,7 +89,7 @@ class Parameter:
         return schema
 
     def _has_type(self, value: object) -> bool:
-        """A bool is no number, a string is no number, NaN and infinity are none; nor is what 64 bits can't hold."""
+        """Whether a value is of this type: bools, texts, NaN, infinity and what 64 bits can't hold are no numbers."""
         if isinstance(value, int) and not isinstance(value, bool) and self.kind in (int, float):
             return abs(value) < LARGEST
         if self.kind is float:
@@ -116,8 +116,15 @@ def _p(key: str, kind: type, low: float | None, high: float | None, scale: Scale
     return Parameter(key, kind, low, high, scale, doc=doc)
 
 
-def _settable(key: str, kind: type, doc: str, *, low: float | None = None, high: float | None = None,
-              choices: tuple[Scalar, ...] = ()) -> Parameter:  # fmt: skip
+def _settable(
+    key: str,
+    kind: type,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Scalar, ...] = (),
+) -> Parameter:
     return Parameter(
         key, kind, low, high, Scale.CHOICE if choices else Scale.LINEAR, choices, proposable=False, doc=doc
     )
@@ -193,15 +200,15 @@ VARIANT_KEYS = {kind: f"autopilot.{kind}_variant" for kind in ("environment", "r
 TASK_KEYS = ("autopilot.eval_slots", "autopilot.eval_steps", "autopilot.eval_episodes")
 
 
+_SEEDING = ("train.seed", "autopilot.seeds")
+_HARDWARE = ("train.device", "autopilot.threads")
+_SAVING = ("train.checkpoint_interval", "autopilot.save_strategy", "autopilot.save_limit_mib")
+_LIMITS = ("autopilot.time_limit", "autopilot.stall_limit", "autopilot.memory_limit")
 # Without an effect on what is learnt: seeds, bookkeeping, limits. Two configs that differ in these only are the same.
-BOOKKEEPING = frozenset((
-    "train.seed", "train.device", "train.checkpoint_interval", "autopilot.seeds", "autopilot.threads",
-    "autopilot.save_strategy", "autopilot.save_limit_mib", "autopilot.time_limit", "autopilot.stall_limit",
-    "autopilot.memory_limit", *TASK_KEYS,
-))  # fmt: skip
+BOOKKEEPING = frozenset((*_SEEDING, *_HARDWARE, *_SAVING, *_LIMITS, *TASK_KEYS))
 _MEASURED = tuple(p for p in PARAMETERS if p.kind in (int, float) and not p.choices and p.key not in BOOKKEEPING)
 NEAR = 0.02
-"""Two values closer than this share of the larger one are the same idea; of 1 - x for what piles up at 1."""
+"""The share of the larger value below which two are the same idea; of 1 - x for what piles up at 1."""
 
 
 def _what_counts(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,7 +226,7 @@ def identity(env_name: str, flat: Mapping[str, Any]) -> str:
 
 
 def kinship(env_name: str, flat: Mapping[str, Any]) -> tuple[str, bytes]:
-    """What configs have to share to be neighbours, and where this one stands among them.
+    """What a config has to share with its neighbours, and where it stands among them.
 
     Args:
         env_name: the environment.
@@ -256,18 +263,18 @@ class Space(Mapping[str, Parameter]):
         return len(self._parameters)
 
     def problems(self, values: Mapping[str, Any], *, proposing: bool = False) -> list[Problem]:
-        """Everything wrong with a set of overrides taken key by key.
+        """The problems of a set of overrides, taken key by key.
 
         Args:
             values: dotted key to value.
             proposing: they come from a model or a sampler, which may not set every key.
         """
-        found: list[Problem] = []
+        problems: list[Problem] = []
         for key, value in values.items():
             parameter = self._parameters.get(key)
             if parameter is None:
                 close = self._closest(key)
-                found.append(
+                problems.append(
                     Problem(
                         key=_shown(key)[1:-1],
                         value=_shown(value),
@@ -277,10 +284,10 @@ class Space(Mapping[str, Parameter]):
                 )
             elif proposing and not parameter.proposable:
                 rule = "may be set by a person only"
-                found.append(Problem(key=key, value=_shown(value), rule=rule, valid="leave it out"))
+                problems.append(Problem(key=key, value=_shown(value), rule=rule, valid="leave it out"))
             elif problem := parameter.problem(value):
-                found.append(problem)
-        return found
+                problems.append(problem)
+        return problems
 
     def _closest(self, key: str) -> str:
         import difflib
@@ -298,7 +305,7 @@ def space_for(
     variants: Mapping[str, Sequence[str]] | None = None,
     recurrent: Sequence[str] = (),
 ) -> Space:
-    """The space of an environment.
+    """The search space of an environment, before the user's limits.
 
     `env.num_envs` makes the batch and stays proposable; the constructor's other arguments define the task and are for
     a person to set.

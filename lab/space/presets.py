@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from lab.base.errors import InvalidInput, Problem
 from lab.base.files import read_model, write_model
-from lab.base.paths import ID, Workspace, slug
+from lab.base.names import ID, slug
+from lab.base.paths import Workspace
 from lab.base.record import Record
 from lab.space.config import Config, diff
 from lab.space.environments import PRESETS, preset_config
@@ -17,50 +18,50 @@ from lab.space.inventory import Environment
 
 
 class Measurement(Record):
-    """One topology, as fast as it trained."""
+    """One topology with the speed at which it trained."""
 
     overrides: dict[str, Any]
     threads: int
     at_once: int
-    """Replicates side by side."""
+    """Replicates that trained side by side."""
     batch_size: int
     sps: float
-    """Steps per second of all of them together."""
+    """Steps per second of all replicates together."""
 
 
-def topology(found: Measurement) -> str:
+def topology(measurement: Measurement) -> str:
     """A topology in a few words, such as `Serial 1×1024, minibatch 8192`."""
-    values = found.overrides
+    values = measurement.overrides
     count = f"{values['vec.num_envs']}×{values['env.num_envs']}" if "env.num_envs" in values else values["vec.num_envs"]
     several = f" on {values['vec.num_workers']} processes" if values.get("vec.num_workers") else ""
     return f"{values['vec.backend']} {count}{several}, minibatch {values['train.minibatch_size']}"
 
 
 class StoredPreset(Record):
-    """`presets/<name>.<environment>.json`."""
+    """A measured preset, as in `presets/<name>.<environment>.json`."""
 
     schema_version: Literal[1] = 1
     name: str
     env_name: str
     base: str
-    """The preset that it lies over."""
+    """The preset that this one lies over."""
     overrides: dict[str, Any]
-    """Topology, and what the person had set."""
+    """The topology, and what the person had set."""
     measured: datetime
     host: str
     cores: int
     best: Measurement
     ini: Measurement | None = None
-    """PufferLib's own ini for the environment, with the same policy; None where it can't run here."""
+    """The speed of PufferLib's own ini with the same policy; None where that can't run here."""
     tried: tuple[Measurement, ...] = ()
     runs: tuple[str, ...] = ()
-    """The two that compare its score with the base's at equal steps, if that was asked for."""
+    """The two runs that compare the score with the base's at equal steps, if that was asked for."""
     verdict: str | None = None
-    """What that comparison came to."""
+    """The verdict of that comparison."""
 
 
 def names(workspace: Workspace, env_name: str) -> list[str]:
-    """Names of every preset of an environment."""
+    """The names of an environment's presets, measured ones included."""
     ending = f".{slug(env_name)}.json"
     stored = [path.name.removesuffix(ending) for path in sorted(workspace.presets.glob(f"*{ending}"))]
     return [*PRESETS, *(name for name in stored if name not in PRESETS)]
@@ -71,7 +72,7 @@ def preset(workspace: Workspace, environment: Environment, name: str) -> Config:
 
     Args:
         workspace: whose measured presets count too.
-        environment: that it is for.
+        environment: the one that the preset is for.
         name: `quick`, `full`, or a measured one's.
 
     Raises:
@@ -90,11 +91,11 @@ def preset(workspace: Workspace, environment: Environment, name: str) -> Config:
 
 
 def moved(workspace: Workspace, environment: Environment, config: Config, old: str, new: str) -> Config:
-    """A config with the same changes on another preset.
+    """A config's own changes, made to another preset.
 
     Args:
         workspace: whose measured presets count too.
-        environment: that it is for.
+        environment: the one that the preset is for.
         config: of the preset `old`, with changes of its own.
         old: its preset.
         new: the preset that the changes are made to; it gives the length.
@@ -107,6 +108,6 @@ def moved(workspace: Workspace, environment: Environment, config: Config, old: s
     return preset(workspace, environment, new).with_overrides(own)
 
 
-def store(workspace: Workspace, found: StoredPreset) -> None:
+def store(workspace: Workspace, stored: StoredPreset) -> None:
     """Keep a measured preset, over an older one of its name."""
-    write_model(workspace.preset(found.name, found.env_name), found)
+    write_model(workspace.preset(stored.name, stored.env_name), stored)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from lab.space.config import Config
 
 BITS = 2**32
-"""C's `srand` takes 32 bits."""
+"""How many seeds C's `srand` knows: 32 bits."""
 TOP = 2**31
-"""Seeds pass through a C `int`."""
+"""The first seed that a C `int` can't pass on."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Span:
     """A range of derived seeds, possibly around the end of 32 bits."""
 
     start: int
-    """0 to 2^32 - 1."""
+    """The first seed, 0 to 2^32 - 1."""
     length: int
 
     def meets(self, other: "Span") -> bool:
-        """They have a seed in common."""
+        """Whether two spans have a seed in common."""
         return (other.start - self.start) % BITS < self.length or (self.start - other.start) % BITS < other.length
 
 
@@ -40,9 +40,9 @@ def derived(seed: int, copies: int, units: int, each: int = 1) -> tuple[Span, ..
         each: copies that one process steps, with several processes.
     """
     starts = (seed, seed * each)  # at a reset; and when they are built in processes of their own
-    found = [Span(start % BITS, copies) for start in starts]
-    found += [Span(start * units % BITS, min(copies * units, BITS)) for start in starts]
-    return tuple(dict.fromkeys(found))
+    spans = [Span(start % BITS, copies) for start in starts]
+    spans += [Span(start * units % BITS, min(copies * units, BITS)) for start in starts]
+    return tuple(dict.fromkeys(spans))
 
 
 def first_seed(config: Config, seed: int) -> int:
@@ -55,7 +55,7 @@ def first_seed(config: Config, seed: int) -> int:
 
 
 def of_config(config: Config, seed: int) -> tuple[Span, ...]:
-    """`derived` for one replicate of a config."""
+    """The derived seeds of one replicate of a config."""
     copies = int(config.vec["num_envs"] or 1)
     workers = int(config.vec.get("num_workers") or copies) if config.vec["backend"] == "Multiprocessing" else copies
     return derived(first_seed(config, seed), copies, int(config.env.get("num_envs") or 1), max(1, copies // workers))
@@ -90,6 +90,6 @@ def evaluation_shape(slots: int, agents_per_env: float, *, scalable: bool) -> tu
 
 
 def free_of_evaluation(config: Config, seeds: Iterable[int], shape: tuple[int, int]) -> bool:
-    """No replicate trains on a seed that the evaluation uses."""
+    """Whether no replicate trains on a seed that the evaluation uses."""
     kept = evaluation_spans(*shape)
     return not any(span.meets(other) for seed in seeds for span in of_config(config, seed) for other in kept)

@@ -15,15 +15,15 @@ class Task(Record):
     env: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the environment's constructor, without `num_envs`."""
     slots: int = 64
-    """Parallel environments of the final evaluation."""
+    """Parallel environments (slots) of the final evaluation."""
     steps: int = 4000
-    """Steps of each, where the environment counts its episodes itself; else the most that an evaluation may take."""
+    """Steps of each slot, where the environment counts its episodes itself; else the most that they may take."""
     episodes: int = 8
     """Complete episodes of each slot, where their ends can be seen."""
 
     @property
     def key(self) -> str:
-        """A short hash; equal tasks have equal ones."""
+        """A short hash of the task; equal tasks have equal hashes."""
         text = json.dumps(self.model_dump(), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -32,10 +32,10 @@ class Variant(Record):
     """A named stand-in that the user declares in `autopilot.toml` for an environment, a reward or a policy."""
 
     call: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    """`module:callable`, importable from the workspace or installed."""
+    """The stand-in as `module:callable`, importable from the workspace or installed."""
     arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
     env: str | None = None
-    """The one environment that it is for; None for any."""
+    """The one environment that the stand-in is for; None for any."""
 
 
 class Limit(Record):
@@ -47,6 +47,6 @@ class Limit(Record):
     high: float | None = None
     choices: tuple[bool | int | float | str, ...] = Field(default=(), strict=False)
     frozen: bool = False
-    """No proposal may change it."""
+    """Whether no proposal may change the key."""
     open: bool = False
-    """Proposals may change it although it is the task's."""
+    """Whether proposals may change the key although it belongs to the task."""

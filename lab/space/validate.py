@@ -1,4 +1,4 @@
-"""Is this config one that trains? The same answer when a proposal is staged and again before it runs.
+"""The check whether a config can train: the same when a proposal is staged and again before it runs.
 
 All problems are reported at once, each with key, value, rule and the nearest valid value. Nothing is rewritten.
 """
@@ -45,7 +45,7 @@ def check_overrides(
     proposing: bool = False,
     steps_left: int | None = None,
 ) -> list[Problem]:
-    """Everything wrong with a base config once some keys are set.
+    """The problems of a base config once some keys are set.
 
     Args:
         base: a valid config.
@@ -93,22 +93,26 @@ def check_config(config: Config, inventory: Inventory) -> None:
 
 
 def cross_checks(config: Config, environment: Environment, inventory: Inventory) -> list[Problem]:
-    """The rules across fields, which PufferLib enforces late, deep in its constructor, or not at all.
+    """The problems across fields, which PufferLib finds late, deep in its constructor, or not at all.
 
     Source: pufferlib 3.0.0, `pufferl.PuffeRL.__init__` and `vector.Multiprocessing.__init__`.
     """
-    found = _minibatches(config)
+    problems = _minibatches(config)
     if environment.agents_per_env is not None:
-        found += [*_batch(config, environment), *_memory(config, environment, inventory), *_seeds(config, environment)]
+        problems += [
+            *_batch(config, environment),
+            *_memory(config, environment, inventory),
+            *_seeds(config, environment),
+        ]
     if config.vec["backend"] == "Multiprocessing":
-        found += _multiprocessing(config, inventory)
+        problems += _multiprocessing(config, inventory)
     if config.autopilot.get("resume_mode") == "continue" and not config.autopilot.get("resume_from"):
         valid = "latest | best | a run's id | a .pt file's path"
-        found.append(_problem(config, "autopilot.resume_from", "is needed to continue", valid))
+        problems.append(_problem(config, "autopilot.resume_from", "is needed to continue", valid))
     if str(config.train["device"]) not in ("auto", *inventory.devices):
         valid = " | ".join(("auto", *inventory.devices))
-        found.append(_problem(config, "train.device", "is not on this machine", valid))
-    return found
+        problems.append(_problem(config, "train.device", "is not on this machine", valid))
+    return problems
 
 
 def _problem(config: Config, key: str, rule: str, valid: object) -> Problem:
@@ -116,36 +120,36 @@ def _problem(config: Config, key: str, rule: str, valid: object) -> Problem:
 
 
 def _minibatches(config: Config) -> list[Problem]:
-    """Whole segments in each, and whole pieces of them where one is split."""
-    found: list[Problem] = []
+    """Problems of minibatches: each holds whole segments, and whole pieces of them where it is split."""
+    problems: list[Problem] = []
     horizon, minibatch = int(config.train["bptt_horizon"] or 1), int(config.train["minibatch_size"] or 1)
     largest = int(config.train["max_minibatch_size"] or 1)
     if minibatch % horizon:
         rule = f"must be a multiple of train.bptt_horizon = {horizon}"
-        found.append(_problem(config, "train.minibatch_size", rule, _multiple(minibatch, horizon)))
+        problems.append(_problem(config, "train.minibatch_size", rule, _multiple(minibatch, horizon)))
     if minibatch > largest and minibatch % largest:
         rule = f"above train.max_minibatch_size = {largest} it must be a multiple of it"
-        found.append(_problem(config, "train.minibatch_size", rule, _multiple(minibatch, largest)))
+        problems.append(_problem(config, "train.minibatch_size", rule, _multiple(minibatch, largest)))
     if largest < minibatch and largest % horizon:
         rule = f"when it splits the minibatch it must be a multiple of train.bptt_horizon = {horizon}"
-        found.append(_problem(config, "train.max_minibatch_size", rule, _multiple(largest, horizon)))
-    return found
+        problems.append(_problem(config, "train.max_minibatch_size", rule, _multiple(largest, horizon)))
+    return problems
 
 
 def _batch(config: Config, environment: Environment) -> list[Problem]:
-    """The batch, derived from agents and horizon, holds a minibatch; the training holds a batch."""
-    found: list[Problem] = []
+    """Problems of the batch, derived from agents and horizon: it holds a minibatch, the training holds a batch."""
+    problems: list[Problem] = []
     derived = derive(config, environment.agents_per_env or 1)
     if derived.batch_size < int(config.train["minibatch_size"] or 1):
         rule = (
             f"must be at most the batch, {derived.agents} agents x {config.train['bptt_horizon']} steps ="
             f" {derived.batch_size}"
         )
-        found.append(_problem(config, "train.minibatch_size", rule, derived.batch_size))
+        problems.append(_problem(config, "train.minibatch_size", rule, derived.batch_size))
     if int(config.train["total_timesteps"] or 0) < derived.batch_size:
         rule = f"must hold at least one batch of {derived.batch_size}"
-        found.append(_problem(config, "train.total_timesteps", rule, derived.batch_size))
-    return found
+        problems.append(_problem(config, "train.total_timesteps", rule, derived.batch_size))
+    return problems
 
 
 def _memory(config: Config, environment: Environment, inventory: Inventory) -> list[Problem]:
@@ -169,20 +173,20 @@ def _seeds(config: Config, environment: Environment) -> list[Problem]:
 
 
 def _multiprocessing(config: Config, inventory: Inventory) -> list[Problem]:
-    found: list[Problem] = []
+    problems: list[Problem] = []
     envs = int(config.vec["num_envs"] or 1)
     workers = int(config.vec.get("num_workers") or envs)
     batch = int(config.vec.get("batch_size") or envs)
     if envs % workers:
         rule = f"must be a multiple of vec.num_workers = {workers}"
-        found.append(Problem(key="vec.num_envs", value=str(envs), rule=rule, valid=str(_multiple(envs, workers))))
+        problems.append(Problem(key="vec.num_envs", value=str(envs), rule=rule, valid=str(_multiple(envs, workers))))
     if envs % batch:
         rule = f"must be a multiple of vec.batch_size = {batch}"
-        found.append(Problem(key="vec.num_envs", value=str(envs), rule=rule, valid=str(_multiple(envs, batch))))
+        problems.append(Problem(key="vec.num_envs", value=str(envs), rule=rule, valid=str(_multiple(envs, batch))))
     if workers > inventory.cores:
         rule = f"must be at most this machine's {inventory.cores} physical cores"
-        found.append(Problem(key="vec.num_workers", value=str(workers), rule=rule, valid=str(inventory.cores)))
-    return found
+        problems.append(Problem(key="vec.num_workers", value=str(workers), rule=rule, valid=str(inventory.cores)))
+    return problems
 
 
 def _multiple(value: int, of: int) -> int:

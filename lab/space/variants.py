@@ -21,13 +21,13 @@ from lab.space.parameters import VARIANT_KEYS
 from lab.space.task import Variant
 
 Variants = dict[str, dict[str, Variant]]
-"""`environment`, `reward`, `policy` to name to what it stands for."""
+"""Variants by kind and name: `environment`, `reward`, `policy` to name to what the name stands for."""
 
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
 
 
 def declared(workspace: Workspace) -> Variants:
-    """What the workspace declares.
+    """The variants that the workspace declares.
 
     Raises:
         InvalidInput: a variant is not written as it has to be, or another module has the name of its module.
@@ -35,11 +35,11 @@ def declared(workspace: Workspace) -> Variants:
     tables = settings(workspace).get("variants", {})
     if not isinstance(tables, Mapping):
         raise refused("variants", tables, "is not a table", "[variants.policy.NAME]")
-    found = {str(kind): _named(str(kind), named) for kind, named in tables.items()}
-    for kind, variants in found.items():
+    kinds = {str(kind): _named(str(kind), named) for kind, named in tables.items()}
+    for kind, variants in kinds.items():
         for name, variant in variants.items():
             check_importable(f"variants.{kind}.{name}.call", variant.call, workspace.root)
-    return found
+    return kinds
 
 
 def _named(kind: str, named: object) -> dict[str, Variant]:
@@ -47,25 +47,25 @@ def _named(kind: str, named: object) -> dict[str, Variant]:
 
     if kind not in VARIANT_KEYS or not isinstance(named, Mapping):
         raise refused(f"variants.{kind}", named, "is not a kind of variant", " | ".join(VARIANT_KEYS))
-    found = {}
+    variants = {}
     for name, table in named.items():
         key = f"variants.{kind}.{name}"
         if not re.fullmatch(NAME, name) or name == "none":
             raise refused(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
         try:
-            found[name] = Variant.model_validate(table)
+            variants[name] = Variant.model_validate(table)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             rule = "is not module:callable" if field == "call" else first["msg"].lower()
-            raise refused(f"{key}.{field}" if field else key, first.get("input"), rule,
-                           'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
-                           ) from error  # fmt: skip
-    return found
+            where = f"{key}.{field}" if field else key
+            valid = 'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
+            raise refused(where, first.get("input"), rule, valid) from error
+    return variants
 
 
 def chosen(config: Config, variants: Mapping[str, Mapping[str, Variant]]) -> dict[str, Variant]:
-    """The variants that a config names: kind to what it stands for.
+    """The variants that a config names: kind to variant.
 
     Args:
         config: valid for this environment.

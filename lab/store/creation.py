@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.base.errors import InvalidInput, Problem
 from lab.base.files import locked, write_atomic, write_json, write_model
-from lab.base.paths import RunPaths
+from lab.base.folders import RunPaths
 from lab.base.record import new_id, now
 from lab.space.config import Config, diff
 from lab.space.environments import task_of

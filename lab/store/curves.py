@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.base.files import read_lines
-from lab.base.paths import RunPaths, SeedPaths
+from lab.base.folders import RunPaths, SeedPaths
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

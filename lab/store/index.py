@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.base.errors import Damaged
-from lab.base.paths import Workspace, is_id
+from lab.base.names import is_id
+from lab.base.paths import Workspace
 from lab.space.objective import Group
 from lab.store.records import Confirmation, RunRecord, Verdict
 from lab.store.rows import COLUMNS, FROM, Row

@@ -18,7 +18,9 @@ from typing import Any
 
 from lab.base.errors import InvalidInput, Problem
 from lab.base.files import locked, write_atomic, write_json, write_model
-from lab.base.paths import RunPaths, Workspace, is_id
+from lab.base.folders import RunPaths
+from lab.base.names import is_id
+from lab.base.paths import Workspace
 from lab.base.text import plain
 from lab.base.values import fit, storable
 from lab.space.config import SECTIONS, Config

@@ -13,7 +13,8 @@ from typing import Any
 
 from lab.base.errors import AutopilotError, Damaged, NotFound
 from lab.base.files import owner_of, read_model, write_model
-from lab.base.paths import RunPaths, Workspace
+from lab.base.folders import RunPaths
+from lab.base.paths import Workspace
 from lab.base.record import now
 from lab.space.config import Config
 from lab.space.objective import Group

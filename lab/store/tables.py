@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from lab.base.errors import Damaged
 from lab.base.files import read_model
-from lab.base.paths import RunPaths
+from lab.base.folders import RunPaths
 from lab.space.config import Config
 from lab.space.parameters import identity, kinship
 from lab.store.records import Confirmation, RunRecord, RunState, TrainerSummary, Verdict

@@ -13,7 +13,7 @@ from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
-from report.show import run_row
+from report.view import view_of
 from review import decisions
 from tests.agent.conftest import Make, make_session
 from tests.conftest import RunMaker
@@ -95,7 +95,7 @@ def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(
     assert listed("text=train.gamma") == [other.run_id]
     assert set(listed(f"text={base.run_id}")) == set(everything)  # itself and its children
     by_score = [name for name in listed("sort=score&way=down") if name != other.run_id]
-    scores = [run_row(notebook, notebook.run(name))["score"]["mean"] for name in by_score]
+    scores = [view_of(notebook, notebook.run(name)).model_dump()["score"]["mean"] for name in by_score]
     assert scores == sorted(scores, reverse=True)
     assert listed("sort=score&way=up")[-1] == other.run_id  # what has none comes last
     assert listed("page=2") == everything[::-1]  # there is but one
@@ -349,7 +349,7 @@ def test_json_and_page_say_the_same(site: Site, make_session: Make, notebook: No
     make_session(seeds=2).run()
     page = site.get("/runs").text
     for run in notebook.runs():
-        row = run_row(notebook, run)
+        row = view_of(notebook, run).model_dump()
         for said in (row["run_id"], row["state"], row["arm"], row["changed"], row["verdict"] or ""):
             assert said.replace(">", "&gt;") in page
         assert json.dumps(row)

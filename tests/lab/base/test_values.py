@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lab.base.files import append_line, read_lines, read_model, write_json, write_model
-from lab.base.paths import SeedPaths
+from lab.base.folders import SeedPaths
 from lab.base.values import DEEP, HUGE, MOST, Columns, fit, name_of, numbers, parted, storable
 from lab.store.curves import STEP, compact, read_seed
 from lab.store.records import Evaluation, ReplicateResult, RunState

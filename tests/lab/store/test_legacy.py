@@ -14,7 +14,8 @@ from lab.store.legacy import FILES, look, store
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
 from lab.store.records import RunState
-from report.show import run_row, show_run
+from report.show import show_run
+from report.view import view_of
 from tests.conftest import Cli, tree
 
 SUMMARY = {
@@ -174,7 +175,7 @@ def test_whatever_is_in_the_files_it_becomes_a_run_that_can_be_read(
     (run,) = notebook.runs()
     assert notebook.damaged == {}
     assert run.legacy
-    run_row(notebook, run)
+    view_of(notebook, run)
     show_run(notebook, run)
     assert Questions(notebook.index).lineage("one")[0].run_id == "one"
 

@@ -1,0 +1,39 @@
+"""The names that folders and files of a workspace may have.
+
+Ids become folder names, so they are checked against a narrow pattern before they touch a path: nothing that a model,
+a request or an imported folder says can reach outside the workspace.
+"""
+
+import re
+
+from lab.base.errors import NotFound
+
+ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,79}")
+RESERVED = re.compile(r"sessions|README\.md|.*\.(jsonl|lock|sqlite|sqlite-wal|sqlite-shm)")
+"""Names of what lies beside the runs' folders."""
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the workspace has a file or folder of this name beside the runs' folders."""
+    return RESERVED.fullmatch(name) is not None
+
+
+def is_id(name: str) -> bool:
+    """Whether a name can be that of a run, a session or a proposal."""
+    return ID.fullmatch(name) is not None and ".." not in name and not is_reserved(name)
+
+
+def checked(kind: str, name: str) -> str:
+    """The name itself, if a folder of the workspace can have it.
+
+    Raises:
+        NotFound: it can't.
+    """
+    if not is_id(name):
+        raise NotFound(f"{kind} {name[:80]!r} is not in this workspace: an id has letters, digits, '.', '_' and '-'")
+    return name
+
+
+def slug(name: str) -> str:
+    """An environment's name as part of a file's: what a path can't have becomes a hyphen."""
+    return re.sub(r"[^0-9A-Za-z_.-]+", "-", name)[:80]

@@ -1,0 +1,158 @@
+"""The runs of a sentence: which one it is about at each token, and which one that is compared with.
+
+Patterns are over one letter per token (`words.CODES`).
+"""
+
+import re
+from dataclasses import dataclass
+
+from lab.claims.tokens import Token
+from lab.claims.words import FILLERS
+from lab.judge.known import Known, KnownRun
+
+NOBODY = KnownRun(run_id="?", state="unknown")
+"""A run that is not in the record: nothing is known of it."""
+OF = {"in", "of", "for", "at", "under", "with", "by", "from", "the", "on", "("}
+"""Words between a number and the run that the number is of: `0.98 for the parent`."""
+
+
+@dataclass
+class Phrase:
+    """A sentence cut into tokens, with the runs that it speaks of."""
+
+    known: Known
+    section: str
+    text: str
+    tokens: list[Token]
+
+    def __post_init__(self) -> None:
+        self.codes = "".join(token.code for token in self.tokens)
+        self.subject = self.subject_at(len(self.tokens))
+        """The run that is spoken of where a rule looks at present."""
+
+    def look(self, index: int) -> None:
+        """Turn to a token: what follows is about the run spoken of there."""
+        self.subject = self.subject_at(index)
+
+    def word(self, index: int) -> str:
+        """A token as written, in lower case."""
+        return self.text[self.tokens[index].start : self.tokens[index].end].lower().strip("'\u2019")
+
+    def within(self, start: int, end: int) -> list[int]:
+        """The tokens that begin in a part of the text."""
+        return [i for i, token in enumerate(self.tokens) if start <= token.start < end]
+
+    def _ids(self, token: Token) -> tuple[str, ...]:
+        """Runs that a token names."""
+        if isinstance(token.value, tuple):
+            return token.value
+        if token.value in ("parent", "incumbent", "baseline", "run", "failed", "best"):
+            return (str(token.value),)
+        return (token.value,) if self.known.get(token.value) else ()
+
+    def run_of(self, token: Token, subject: KnownRun | None = None) -> KnownRun:
+        """The run that a token names; nobody for one that is not in the record."""
+        subject = subject or self.subject
+        failed = next((run.run_id for run in reversed(self.known.runs) if not run.metrics), None)
+        known = self.known
+        roles = {"parent": subject.parent, "incumbent": known.incumbent, "baseline": known.baseline}
+        roles |= {"run": known.run.run_id, "failed": failed, "best": self._best()}
+        for name in self._ids(token):
+            if run := self.known.get(roles.get(name, name)):
+                return run
+        return NOBODY
+
+    def _best(self) -> str | None:
+        goal, name = self.known.goal, self.known.metric
+        runs = [run for run in self.known.finished if run is not self.known.run and name in run.metrics]
+        return max(runs, key=lambda run: goal.sign * run.metrics[name].mean).run_id if runs else None
+
+    def alike(self, run: KnownRun) -> list[KnownRun]:
+        """Runs that are spoken of by a value which this run has too: `@0.01` may be three of them."""
+        for token in self.tokens:
+            if isinstance(token.value, tuple) and run.run_id in token.value:
+                return [other for name in token.value if (other := self.known.get(name))]
+        return [run]
+
+    def subject_at(self, index: int) -> KnownRun:
+        """The run that the sentence is about at a token."""
+        for place in range(len(self.tokens) - 1, -1, -1):
+            token = self.tokens[place]
+            if token.code != "R" or self._is_reference(place) or self._scope(place) > index:
+                continue
+            if token.value in ("parent", "incumbent", "baseline") and not self._opens(place):
+                continue
+            return self.run_of(token, self.known.run)
+        return self.known.run
+
+    def _scope(self, place: int) -> int:
+        """Where the words about the run at a token begin: at the token if it opens a clause, else anywhere."""
+        before = place - 1
+        while before >= 0 and self.codes[before] == "w" and self.word(before) in {"the", "run", "in", "with", "of"}:
+            before -= 1
+        if before >= 0 and (
+            self.codes[before] in ",;&|" or self.word(before) in {"while", "whereas", "but", "although"}
+        ):
+            return place
+        return 0
+
+    def _opens(self, index: int) -> bool:
+        """Whether only small words stand before a run, and no number right after: the sentence is about this run."""
+        before = all(self.codes[i] in "wm" and len(self.word(i)) <= 4 for i in range(index))
+        return before and not re.match(r"[w:=]?N", self.codes[index + 1 :]) and "(" not in self.codes[:index]
+
+    def _is_reference(self, index: int) -> bool:
+        """Whether a run stands behind `than`, `against` or `above`: something is compared with this run."""
+        before = index - 1
+        if self.text[self.tokens[index].start] == "@":
+            return True
+        if re.search(
+            r"\b(?:that|those|the one|as) (?:of|in|for) (?:the |its )?$", self.text[: self.tokens[index].start].lower()
+        ):
+            return True
+        while before >= 0 and self.codes[before] in "wp" and self.word(before) in {"the", "its", "a", "our"}:
+            before -= 1
+        return before >= 0 and self.codes[before] in "taudbgef"
+
+    @property
+    def reference(self) -> KnownRun:
+        """The run that the subject is compared with: the one that is named, else its parent, else the incumbent."""
+        named = [i for i, token in enumerate(self.tokens) if token.code == "R"]
+        for index in [*filter(self._is_reference, named), *named]:
+            run = self.run_of(self.tokens[index])
+            if run is not self.subject and run is not NOBODY:
+                return run
+        return self.known.get(self.subject.parent) or self.known.get(self.known.incumbent) or NOBODY
+
+    def reference_at(self, index: int) -> KnownRun:
+        """The run that is compared with at a token: the next one named in the clause, else the sentence's."""
+        for place in range(index, min(index + 8, len(self.codes))):
+            if self.codes[place] in ",;" or (self.codes[place] == "&" and place > index):
+                break
+            if self.codes[place] == "R" and self._is_reference(place):
+                run = self.run_of(self.tokens[place])
+                return run if run is not self.subject else self.reference
+        return self.reference
+
+    def owner(self, index: int) -> KnownRun:
+        """The run that a number is of."""
+        after = re.match(r"[wm]{0,2}\(?R", self.codes[index + 1 :])
+        if after and all(self.word(index + 1 + i) in OF for i in range(after.end() - 1)):
+            place = index + after.end()
+            if not re.match(r"[:=]?N", self.codes[place + 1 :]):
+                return self.run_of(self.tokens[place])
+        before = index - 1
+        while before >= max(0, index - 6) and (
+            self.codes[before] in "Q=:(p"
+            or (
+                self.codes[before] == "w"
+                and (self.word(before) in FILLERS - {"with", "used"} or re.search("ing$|^along$", self.word(before)))
+            )
+        ):
+            before -= 1
+        between = self.codes[before + 1 : index]
+        if before >= 0 and self.codes[before] == "R" and not (":" in between and "Q" in between):
+            return self.run_of(self.tokens[before])
+        if before >= 0 and self.codes[before] in "at":
+            return self.reference
+        return self.subject_at(index)

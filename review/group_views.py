@@ -1,0 +1,114 @@
+"""The contents of pages about several runs: a comparison, the search in a group, what was learnt in it."""
+
+from typing import Any
+
+from lab.base.errors import InvalidInput, refused
+from lab.base.text import number, plain, short
+from lab.judge.lessons import lessons
+from lab.judge.predictions import ENOUGH, Scored, scored_predictions, standings
+from lab.space.objective import Group
+from lab.space.parameters import BOOKKEEPING
+from lab.store.importance import FEWEST, Importances
+from lab.store.notebook import Notebook
+from lab.store.questions import Questions
+from lab.store.selection import Selection
+from report.comparing import compared
+from report.facts import difference_text, interval_text
+from report.view import view_of
+from review.charts import logged, varied
+
+PREDICTIONS = 300
+"""Scored predictions that are shown at most, the newest ones."""
+LESSONS = 40
+"""Lessons that are shown at most."""
+MOST = 6
+"""Runs that are compared at once."""
+SEARCHED = 2_000
+"""Configs among which varied parameters are looked for, the newest ones."""
+BEST = 10
+"""Runs that are named as the best of a group."""
+
+
+def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
+    """A comparison of two to six runs: their rows, the verdict of each against the first, where their configs differ.
+
+    Raises:
+        NotFound: one of them is not there.
+        InvalidInput: they are fewer or more, or of several environments.
+    """
+    names = list(dict.fromkeys(names))
+    if not 2 <= len(names) <= MOST:
+        few = "none" if not names else "only one" if len(names) == 1 else f"{len(names)}"
+        raise InvalidInput(f"two to {MOST} different runs can be compared, and this names {few}: tick them in the list")
+    records, first = [notebook.run(name) for name in names], names[0]
+    if len(environments := {record.env_name for record in records}) > 1:
+        raise refused("run", ", ".join(sorted(environments)), "are several environments", "runs of one")
+    verdicts, reasons = list[dict[str, Any]](), list[str]()
+    for name in names[1:]:
+        try:
+            verdicts.append(compared(notebook, name, first))
+        except InvalidInput as error:
+            reasons.append(str(error))
+    flats = {name: notebook.config(name).flat() for name in names}
+    keys = dict.fromkeys(key for flat in flats.values() for key in flat)
+    return {
+        "names": names,
+        "rows": [view_of(notebook, record) for record in records],
+        "verdicts": [
+            {
+                **one,
+                "difference": "" if one["effect"] is None else difference_text(one["effect"], one["low"], one["high"]),
+            }
+            for one in verdicts
+        ],
+        "reasons": reasons,
+        "differences": [
+            (key, [short(flats[name].get(key)) for name in names], key in BOOKKEEPING)
+            for key in keys
+            if len({str(flats[name].get(key)) for name in names}) > 1
+        ],
+        "metrics": _side_by_side(notebook, names),
+        "logged": sorted(set.intersection(*({*logged(notebook, name)} for name in names))),
+        "first_logged": logged(notebook, first)[:1],
+    }
+
+
+def _side_by_side(notebook: Notebook, names: list[str]) -> list[tuple[str, list[str]]]:
+    """Each metric's mean with its interval, run by run."""
+    summaries = [notebook.summary(name) for name in names]
+    metrics = dict.fromkeys(metric for summary in summaries if summary for metric in summary.metrics)
+    table = []
+    for metric in metrics:
+        cells = []
+        for summary in summaries:
+            one = summary.metrics.get(metric) if summary else None
+            cells.append(f"{number(one.mean)} ({interval_text(one)}; n = {one.n})" if one else "none")
+        table.append((plain(metric, 60), cells))
+    return table
+
+
+def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
+    """The search in a group: the parameters that were varied, and which of them the scores go with."""
+    questions = Questions(notebook.index)
+    configs = questions.configs(group, SEARCHED)
+    return {
+        "keys": [key for key in varied(configs.values()) if key not in BOOKKEEPING],
+        "importance": Importances(notebook.index).of(group),
+        "fewest": FEWEST,
+        "scored": notebook.index.count(Selection(group, scored=True, native=True)),
+        "best": [view_of(notebook, notebook.run(row.run_id)) for row in questions.best(group, BEST)],
+    }
+
+
+def knowledge(notebook: Notebook, group: Group) -> dict[str, Any]:
+    """The knowledge about a group: predictions with their outcomes, and lessons."""
+    metric = group.goal.metric
+    scored: list[Scored] = [one for one in scored_predictions(notebook.workspace) if one.group == group]
+    return {
+        "metric": metric,
+        "standings": standings(scored, metric),
+        "enough": ENOUGH,
+        "scored": [(one, one.text) for one in reversed(scored[-PREDICTIONS:])],
+        "left_out": max(0, len(scored) - PREDICTIONS),
+        "lessons": lessons(notebook.index, group, LESSONS),
+    }

@@ -1,0 +1,153 @@
+"""The contents of pages about runs: the list of runs, and one run with its report, its replicates and its relatives."""
+
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from lab.base.errors import AutopilotError, Damaged
+from lab.base.files import read_model
+from lab.base.text import lasting, number, plain, short
+from lab.claims.checking import Checked
+from lab.judge.verdicts import current_verdict
+from lab.store.notebook import Notebook
+from lab.store.questions import Questions, Wanted
+from lab.store.records import MetricSummary, ReplicateResult, RunRecord, Verdict
+from lab.store.selection import Selection
+from report.facts import changed_text, interval_text, verdict_text
+from report.show import particulars
+from report.view import view_of
+from review.folder_views import own, pictures_of
+from review.prose import html_of, missing
+
+PAGE = 100
+"""Runs on one page of the list."""
+RELATIVES = 30
+"""Ancestors, and children, that are named at most."""
+
+
+def listing(notebook: Notebook, wanted: Wanted, page: int) -> dict[str, Any]:
+    """A page of the list of runs, its rows as `autopilot runs --json` has them."""
+    questions = Questions(notebook.index)
+    listed = questions.listing(wanted, page, PAGE)
+    pages = max(1, -(-listed.total // PAGE))
+    if page > pages:
+        return listing(notebook, wanted, pages)
+    rows = []
+    for row in listed.rows:
+        try:
+            rows.append(view_of(notebook, notebook.run(row.run_id)))
+        except AutopilotError as error:
+            notebook.notice({row.run_id: str(error)})
+    return {
+        "rows": rows,
+        "total": listed.total,
+        "page": page,
+        "pages": pages,
+        "choices": {name: questions.kinds(name) for name in ("env_name", "preset", "state", "arm", "session")},
+        "damaged": notebook.damaged,
+    }
+
+
+class Line(NamedTuple):
+    """A key of a config with its value."""
+
+    key: str
+    value: str
+    parent: str | None
+    """The parent's value; None where it is the same or there is no parent."""
+
+
+def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
+    """The page of a run: its record, report, replicates, config and relatives.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    record, paths = notebook.run(run_id), notebook.paths(run_id)
+    report, lost = _report(notebook, run_id)
+    summary, config = notebook.summary(run_id), notebook.config(run_id)
+    results = notebook.results(record)
+    verdict = current_verdict(notebook, run_id)
+    changed = notebook.changes(run_id)
+    return {
+        "row": view_of(notebook, record),
+        "record": record,
+        "verdict": _verdict(notebook, record, verdict, reported=bool(report)),
+        "report": report,
+        "lost": lost,
+        "metrics": [_metric(name, metric) for name, metric in summary.metrics.items()] if summary else [],
+        "replicates": [_replicate(record, result) for result in results],
+        "facts": _facts(notebook, record, results),
+        "config": [
+            Line(key, short(value), short(changed[key][0]) if key in changed else None)
+            for key, value in config.flat().items()
+        ],
+        "family": _family(notebook, record),
+        "logs": [seed for seed in record.seeds if own(paths.seed(seed).log, paths.dir)],
+        "transcript": own(paths.transcript, paths.dir),
+    }
+
+
+def _metric(name: str, metric: MetricSummary) -> tuple[str, str, str, int, str | None]:
+    return plain(name, 60), number(metric.mean), interval_text(metric), metric.n, metric.flag
+
+
+def _verdict(notebook: Notebook, record: RunRecord, verdict: Verdict | None, *, reported: bool) -> str:
+    """The run's verdict in words, where the report does not say so anyway."""
+    if not record.state.ended or record.replicates_of or (reported and verdict == notebook.verdict(record.run_id)):
+        return ""
+    return html_of(verdict_text(record, verdict))
+
+
+def _report(notebook: Notebook, run_id: str) -> tuple[str, int]:
+    """The report as HTML, its claims marked, and how many of them are no longer where they were."""
+    paths = notebook.paths(run_id)
+    if not own(paths.report, paths.dir):
+        return "", 0
+    try:
+        checked = read_model(paths.claims, Checked) if own(paths.claims, paths.dir) else None
+    except (Damaged, ValidationError):
+        checked = None
+    text = paths.report.read_text(encoding="utf-8", errors="replace")
+    return html_of(text, pictures_of(paths, f"/runs/{run_id}"), checked), missing(text, checked) if checked else 0
+
+
+def _replicate(record: RunRecord, result: ReplicateResult) -> dict[str, Any]:
+    metric = record.goal.metric
+    score, speed = result.metrics.get(metric), result.metrics.get("sps")
+    return {
+        "seed": result.seed,
+        "state": result.state.value,
+        "score": number(score) if score is not None else "none",
+        "sps": f"{speed:,.0f}" if speed else "none",
+        "took": lasting(result.train_seconds),
+        "weights": (result.weights or "")[:12],
+        "reason": plain(result.reason or "", 400),
+    }
+
+
+def _facts(notebook: Notebook, record: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:
+    facts = [("made by", record.arm), ("session", record.session or "none"), ("host", record.host)]
+    facts += [("begun", f"{record.started:%Y-%m-%d %H:%M:%S} UTC")] if record.started else []
+    facts += [("ended", f"{record.finished:%Y-%m-%d %H:%M:%S} UTC")] if record.finished else []
+    facts += [("reason", plain(record.reason, 2000))] if record.reason else []
+    facts += [("flag", plain(flag, 400)) for flag in record.flags]
+    return [*facts, *particulars(notebook, record, results)]
+
+
+def _family(notebook: Notebook, record: RunRecord) -> list[tuple[str, str, str]]:
+    """Relatives: how they are related, their ids, what they changed."""
+    questions = Questions(notebook.index)
+    above = [("ancestor", row.run_id) for row in questions.lineage(record.run_id)[1:RELATIVES]]
+    below = [("child", row.run_id) for row in questions.children(record.run_id)[-RELATIVES:]]
+    again = [("fresh seeds", row.run_id) for row in notebook.index.rows(Selection(replicates_of=record.run_id))]
+    first = [("fresh seeds of", record.replicates_of)] if record.replicates_of else []
+    if above:
+        above[0] = ("parent", above[0][1])
+    relatives = []
+    for how, run_id in [*first, *above, *below, *again]:
+        try:
+            relatives.append((how, run_id, changed_text(notebook, notebook.run(run_id))))
+        except AutopilotError as error:
+            notebook.notice({run_id: str(error)})
+    return relatives

@@ -1,0 +1,71 @@
+"""The contents of pages about sessions, from the same functions as the terminal's lists and `--json`."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from lab.base.text import lasting
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.selection import Selection
+from lab.store.session import SessionRecord
+from lab.store.sessions import Sessions
+from report.confirmations import candidates
+from report.status import status
+from report.view import view_of
+
+
+def sessions(notebook: Notebook) -> list[SessionRecord]:
+    """The sessions that can be read, the newest first."""
+    known = Sessions(notebook.workspace)
+    records = known.all()
+    notebook.notice(known.damaged)
+    return records
+
+
+def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
+    """The session under way, as `autopilot status` has it, with the latest runs and how far budgets are used."""
+    state = status(notebook, proposals)
+    record = SessionRecord.model_validate(state["session"]) if state["session"] else None
+    rows = notebook.index.records(Selection(session=record.session_id), newest=8)[::-1] if record else []
+    return {
+        **state,
+        "record": record,
+        "runs_by_state": state["runs"],
+        "latest": [view_of(notebook, run) for run in rows],
+        "budgets": _budgets(notebook, record) if record else [],
+        "candidates": candidates(notebook, record.group, []) if record else [],
+        "unreadable": state.get("damaged", ""),
+        "damaged": notebook.damaged,
+        "busy": _share(record.spent.training, record.spent.seconds) if record else None,
+    }
+
+
+class Used(NamedTuple):
+    """A budget, and how far it is used."""
+
+    name: str
+    share: float
+    """The used part, 0 to 1."""
+    text: str
+
+
+def _budgets(notebook: Notebook, record: SessionRecord) -> list[Used]:
+    limits, spent = record.budgets, record.spent
+    runs = notebook.index.count(Selection(session=record.session_id))
+    budgets: list[tuple[str, float, float | None, Callable[[float], str]]] = [
+        ("time", spent.seconds, limits.hours and limits.hours * 3600, lasting),
+        ("runs", runs, limits.max_runs, lambda value: f"{value:,.0f}"),
+        ("tokens", spent.tokens, limits.max_tokens, lambda value: f"{value:,.0f}"),
+        ("dollars", spent.dollars, limits.max_dollars, lambda value: f"${value:.2f}"),
+    ]
+    return [_used(name, used, most, say) for name, used, most, say in budgets if most or used]
+
+
+def _used(name: str, used: float, most: float | None, say: Callable[[float], str]) -> Used:
+    if not most:
+        return Used(name, 0.0, f"{say(used)}, no limit")
+    return Used(name, min(1.0, used / most), f"{say(used)} of {say(most)}")
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
