@@ -2,9 +2,7 @@
 
 import re
 import shlex
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from lab.base.files import write_atomic
 from lab.base.text import lasting, number, plain
@@ -12,18 +10,17 @@ from lab.judge.incumbency import Incumbency
 from lab.judge.lessons import lessons
 from lab.judge.predictions import ENOUGH, scored_predictions, standings
 from lab.judge.pruning import pruning_report
-from lab.judge.stats import detectable
-from lab.judge.verdicts import compare_runs, confounds, noise_of
 from lab.space.objective import Group
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunRecord, RunState
-from lab.store.selection import Selection
 from lab.store.session import SessionRecord
-from report.confirmations import candidates, on_fresh_seeds
-from report.facts import changed_text, difference_text, interval_text
+from report.best import Compared, compared_of, comparison_text
+from report.confirmations import candidates
+from report.facts import changed_text, interval_text
 from report.plots import best_so_far
+from report.progress import progress
 from report.repro import setting
 from report.templates import render
 from report.view import RunView, view_of
@@ -32,21 +29,8 @@ ROWS = 60
 """Runs up to which a digest lists all of them."""
 TURNED_DOWN = 10
 """Rejected proposals that a digest tells, the latest."""
-LOOKED_AT = 50
-"""Runs with the best means among which the best one is looked for that is like the baseline."""
 LESSONS = 6
 """That a digest tells, the clearest first."""
-
-
-class Compared(NamedTuple):
-    """Whom a digest compares."""
-
-    baseline: RunRecord | None
-    """The first one that has a score."""
-    best: RunRecord | None
-    """The best mean of the runs that are like the baseline, itself included."""
-    above: RunRecord | None
-    """The best mean of all, where it is another one: of another length, say."""
 
 
 def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
@@ -56,7 +40,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     metric = session.goal.metric
     everything = [run for run in notebook.runs(group) if not run.legacy]
     runs, own = notebook.runs(session=session.session_id), _own(everything)
-    compared = _compared(notebook, group)
+    compared = compared_of(notebook, group)
     scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
     if scored:
         _draw(notebook, session, paths.plots / "best_so_far.png")
@@ -67,7 +51,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         headline=_headline(session, runs),
         metric=metric,
         standing=_standing(notebook, metric, compared, notebook.incumbent(group)),
-        comparison=_comparison(notebook, compared, metric, session.seeds),
+        comparison=comparison_text(notebook, compared, metric, session.seeds),
         confirmations=candidates(notebook, group, own),
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
@@ -85,28 +69,6 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         commands=_commands(session, proposals, runs, Incumbency(notebook, group)),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
-
-
-class Ended(NamedTuple):
-    """A run of a session that has a score."""
-
-    hours: float
-    """Since the session began."""
-    run_id: str
-    score: float
-    low: float | None
-    high: float | None
-
-
-def progress(notebook: Notebook, session: SessionRecord) -> list[Ended]:
-    """The scored runs of a session in the order in which they ended, fresh seeds of others left out."""
-    rows = notebook.index.rows(Selection(session=session.session_id, scored=True, own=True), order="finished")
-    begun = session.created.timestamp()
-    return [
-        Ended(((row.finished or row.created) - begun) / 3600, row.run_id, row.score, row.low, row.high)
-        for row in rows
-        if row.score is not None
-    ]
 
 
 def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
@@ -213,66 +175,6 @@ def _standing(notebook: Notebook, metric: str, found: Compared, incumbent: str |
             }
         )
     return rows
-
-
-def is_it_better(notebook: Notebook, session: SessionRecord) -> str:
-    """The best config of a session's group against its baseline, in words, with what fresh seeds say."""
-    metric = session.goal.metric
-    return _comparison(notebook, _compared(notebook, session.group), metric, session.seeds)
-
-
-def _compared(notebook: Notebook, group: Group) -> Compared:
-    """Baseline and best mean of a group, imported runs left out."""
-    which = Selection(group, scored=True, native=True, own=True)
-    first = notebook.index.rows(replace(which, arm="baseline"), limit=1)
-    rows = notebook.index.rows(which, order="best", limit=LOOKED_AT)
-    baseline = notebook.run(first[0].run_id) if first else None
-    if baseline is None or not rows:
-        return Compared(baseline, notebook.run(rows[0].run_id) if rows else None, None)
-    alike = (row for row in rows if not confounds(notebook, row.run_id, baseline.run_id))
-    best = next((notebook.run(row.run_id) for row in alike), baseline)
-    return Compared(baseline, best, None if best.run_id == rows[0].run_id else notebook.run(rows[0].run_id))
-
-
-def _seeds(run: RunRecord) -> str:
-    """Such as `6 to 8`."""
-    low, high = min(run.seeds), max(run.seeds)
-    return f"{low} to {high}" if high - low + 1 == len(run.seeds) > 2 else ", ".join(map(str, run.seeds))
-
-
-def _comparison(notebook: Notebook, found: Compared, metric: str, seeds: int) -> str:
-    baseline, best, above = found
-    if baseline is None or best is None:
-        return "No run has a score yet."
-    noise = noise_of(notebook, baseline.group)
-    floor = ""
-    if noise is not None:
-        seen = detectable(noise[0], seeds)
-        floor = (
-            f" Replicates of one config differ by a standard deviation of {number(noise[0])} ({noise[1]} degrees of"
-            f" freedom{', a rough guess' if noise[1] < 5 else ''})"
-        )
-        floor += f": with {seeds} a side, four of five differences of {number(seen)} would be found." if seen else "."
-    unlike = ""
-    if above is not None:
-        summary, why = notebook.summary(above.run_id), "; ".join(confounds(notebook, above.run_id, baseline.run_id))
-        mean = f" ({number(summary.metrics[metric].mean)})" if summary else ""
-        unlike = f" {above.run_id} has the best mean of all{mean} and is not compared, since it is not alike: {why}."
-    floor = f"{unlike}{floor}"
-    fresh, told = on_fresh_seeds(notebook, best)
-    if best.run_id == baseline.run_id:
-        than = "No run that is like it" if above else "No run"
-        return " ".join([*fresh, f"{than} has a better mean than the baseline.{floor}"])
-    if told:
-        return " ".join(fresh) + floor
-    verdict = compare_runs(notebook, best.run_id, baseline.run_id)
-    effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
-    mean = (
-        f"Best mean against baseline: {metric} {effect} ({verdict.method}; seeds {_seeds(best)} against"
-        f" {_seeds(baseline)}). The best of several means is flattered by chance, so this is no finding: only fresh"
-        f" seeds tell."
-    )
-    return " ".join([*fresh, mean]) + floor
 
 
 def _spent(session: SessionRecord) -> str:

@@ -19,7 +19,7 @@ from lab.store.questions import Questions
 from lab.store.rows import Row
 from lab.store.selection import Selection
 from lab.store.session import SessionRecord
-from report.digest import progress
+from report.progress import progress
 
 POINTS = 400
 """Points of one line, at most; more are thinned out evenly, the last one kept."""

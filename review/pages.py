@@ -20,7 +20,7 @@ from lab.store.proposal import ProposalState
 from lab.store.questions import Questions, Wanted
 from lab.store.records import RunState
 from lab.store.sessions import Sessions
-from report.digest import is_it_better
+from report.best import is_it_better
 from report.pictures import compared_with
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views

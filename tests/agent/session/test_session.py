@@ -31,7 +31,8 @@ from lab.store.proposals import Proposals
 from lab.store.records import RunState
 from lab.store.session import Budgets, SessionRecord
 from lab.store.sessions import Sessions
-from report.digest import is_it_better, write_digest
+from report.best import is_it_better
+from report.digest import write_digest
 from report.show import runs_table
 from tests.agent.conftest import Make, Told, events
 from training.fake import FakeRunner
