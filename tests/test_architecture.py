@@ -1,6 +1,7 @@
 """The layout and the import rules of docs/design.md, read from the source."""
 
 import ast
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,15 +113,43 @@ def test_importing_a_module_loads_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def drawn() -> set[str]:
+    """The folders of the tree in docs/design.md, such as `lab` and `lab/store`."""
+    tree = (ROOT / "docs" / "design.md").read_text().partition("## Layout\n\n```\n")[2].partition("```")[0]
+    above, found = "", set()
+    for line in tree.splitlines():
+        names = [name.strip("/") for name in itertools.takewhile(lambda word: word.endswith("/"), line.split())]
+        assert names, line
+        if line.startswith(" "):
+            found |= {f"{above}/{name}" for name in names}
+        else:
+            above = names[0]
+            found |= set(names)
+    return found
+
+
 def test_the_tree_is_the_one_in_the_design() -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
-        "\n"
-    )
-    folders = {path.split("/")[0] for path in tracked if "/" in path}
-    assert folders <= {"agent", "cli", "prompts", "report", "tools", "lab", "training", "review", "runs", "proposals",
-                       "tests", "docs", "benchmarks", "install", "examples", ".ci"}  # fmt: skip
-    assert {"agent", "prompts", "tools", "runs", "proposals", "tests"} <= folders
-    assert [path for path in tracked if path.startswith("prompts/") and not path.endswith(".j2")] == []
+    tops = {package.split(".")[0] for package in RANK}
+    folders = {"/".join(path.split("/")[:-1][:2]) for path in tracked() if "/" in path}
+    there = {folder for folder in folders if folder.split("/")[0] in tops} | {f.split("/")[0] for f in folders}
+    assert drawn() == there - {".ci"} | {"presets", "exports"}
+    assert [path for path in tracked() if path.startswith("prompts/") and not path.endswith(".j2")] == []
+
+
+def test_the_design_names_every_module() -> None:
+    table = (ROOT / "docs" / "design.md").read_text().partition("### The modules")[2].partition("\n## ")[0]
+    names = {path: path.name for path in modules() if path.name != "__init__.py"}
+    assert [str(path) for path, name in names.items() if f"`{name}`" not in table and f"/{name}`" not in table] == []
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    long = {str(path.relative_to(ROOT)) for path in modules() if len(path.read_text().splitlines()) > 350}
+    assert long == {"training/adapter.py"}
 
 
 def test_every_public_function_and_class_says_what_it_is_for() -> None:
