@@ -22,6 +22,7 @@ from lab.space.task import Variant
 from lab.space.validate import check_config, check_overrides
 from lab.space.variants import chosen
 from lab.store.creation import create_run
+from lab.store.lab import Lab
 from lab.store.lineage import source_file
 from lab.store.notebook import Notebook
 from lab.store.records import Evaluation, Pruning, ReplicateResult, RunRecord, RunState
@@ -72,7 +73,7 @@ class Desk:
         write_report(
             self.notebook,
             run,
-            report_of(self.notebook, self.inventory, run, DRAFT, Checked(), None, "scripted"),
+            report_of(Lab(self.notebook, self.inventory), run, DRAFT, Checked(), None, "scripted"),
             Checked(),
         )
         return self.notebook.paths(run.run_id).report.read_text()
