@@ -7,16 +7,15 @@ could be taken for a real one: its weights and its device are called `fake`.
 import json
 import math
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lab.base.files import append_line, write_model
 from lab.base.paths import SeedPaths
 from lab.space.config import Config
-from lab.store.records import Evaluation, ReplicateResult, RunState, StopReason
-from training.protocol import Progress
-from training.runner import OnProgress, Plan, ShouldStop
+from lab.store.records import Evaluation, ReplicateResult, RunState
+from training.protocol import OnProgress, Progress, ShouldStop
+from training.runner import Plan
 
 POINTS = 20
 Fault = Literal["nan", "crash", "hang"]
@@ -52,9 +51,7 @@ class FakeRunner:
     def close(self) -> None:
         """Nothing to end."""
 
-    def _replicate(
-        self, plan: Plan, seed: int, on_progress: OnProgress, should_stop: Callable[[], StopReason | None]
-    ) -> ReplicateResult:
+    def _replicate(self, plan: Plan, seed: int, on_progress: OnProgress, should_stop: ShouldStop) -> ReplicateResult:
         paths = plan.paths.seed(seed)
         paths.dir.mkdir(parents=True, exist_ok=True)
         paths.log.write_text(f"fake training of {plan.config.env_name}, seed {seed}\n")

@@ -4,6 +4,7 @@ A worker reads its job, and later perhaps a request to stop, from a socket, and 
 goes to the replicate's log. `result.json` is the outcome; the events are for people watching.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -166,3 +167,7 @@ class Ended(Message):
 
 Event = Annotated[Ready | Progress | Ended, Field(discriminator="event")]
 EVENT: TypeAdapter[Ready | Progress | Ended] = TypeAdapter(Event)
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], StopReason | None]
+"""Why to end the training, once there is a reason."""

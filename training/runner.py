@@ -8,7 +8,6 @@ import contextlib
 import select
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,7 +24,7 @@ from lab.store.lineage import source_file
 from lab.store.records import ReplicateResult, RunRecord, RunState, StopReason
 from training.machine import room_for
 from training.process import ForkServer, Garbled, Worker, can_fork, start_worker
-from training.protocol import Ended, Progress, TrainJob
+from training.protocol import Ended, OnProgress, Progress, ShouldStop, TrainJob
 
 GRACE = 20.0
 """Seconds that a replicate has to end by itself once it was asked to."""
@@ -74,10 +73,6 @@ class Plan:
             "project": self.run.env_name.replace(":", "-"),
             "run_id": self.run.run_id,
         })  # fmt: skip
-
-
-OnProgress = Callable[[Progress], None]
-ShouldStop = Callable[[], StopReason | None]
 
 
 class Runner(Protocol):
