@@ -193,7 +193,7 @@ class Notifier:
         hooks = _hooks(asked, workspace, patience, self._giving_up)
         self._lines = [_Line(hook, patience.waiting, self._giving_up, self._failed) for hook in hooks]
 
-    def tell(self, event: Event, text: str, **fields: str | float | bool | None) -> None:
+    def notify(self, event: Event, text: str, **fields: str | float | bool | None) -> None:
         """Have it told, if it is among what was asked for; returns at once. Nothing is told after `close`.
 
         Args:
