@@ -129,10 +129,12 @@ def arguments_of(env_name: str) -> dict[str, Any]:
 
         return {k: v for k, v in gymnasium.spec(env_name.removeprefix(GYMNASIUM)).kwargs.items() if k != "render_mode"}
     target = load_object(env_name) if ":" in env_name else pufferlib.ocean.environment.env_creator(env_name)
+    defaults = {key: parameter.default for key, parameter in inspect.signature(target).parameters.items()}
     return {
-        key: None if parameter.default is inspect.Parameter.empty else parameter.default
-        for key, parameter in inspect.signature(target).parameters.items() if key not in NOT_ARGUMENTS
-    }  # fmt: skip
+        key: None if default is inspect.Parameter.empty else default
+        for key, default in defaults.items()
+        if key not in NOT_ARGUMENTS
+    }
 
 
 def _emulated(make: Maker) -> Maker:
@@ -330,12 +332,15 @@ def space_problem(one: Any, other: Any) -> str | None:
 def policies_of(package: str | None) -> tuple[str, ...]:
     """Names that `policy.name` may have: PufferLib's default and whatever its package has for environments."""
     module = _policy_module(package)
-    own = [] if module is None else [
-        name for name, value in vars(module).items()
-        if inspect.isclass(value) and issubclass(value, torch.nn.Module) and value.__module__ != "torch.nn"
-        and not issubclass(value, pufferlib.models.LSTMWrapper) and hasattr(value, "encode_observations")
-    ]  # fmt: skip
+    own = [name for name, value in vars(module).items() if _is_policy(value)] if module else []
     return tuple(dict.fromkeys([DEFAULT_POLICY, *own]))
+
+
+def _is_policy(value: Any) -> bool:
+    """A class of PufferLib's that makes a policy, and no LSTM around one."""
+    if not inspect.isclass(value) or not issubclass(value, torch.nn.Module) or value.__module__ == "torch.nn":
+        return False
+    return not issubclass(value, pufferlib.models.LSTMWrapper) and hasattr(value, "encode_observations")
 
 
 def _policy_module(package: str | None) -> Any:
@@ -535,10 +540,8 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
             on_checkpoint: called each `train.checkpoint_interval` updates and at the end.
         """
         self._on_log, self._on_checkpoint = on_log, on_checkpoint
-        settings = {
-            **config.train, "device": device, "env": config.env_name, "seed": seed, "batch_size": "auto",
-            "use_rnn": bool(config.rnn["enabled"]), "data_dir": "",
-        }  # fmt: skip
+        settings = {**config.train, "env": config.env_name, "use_rnn": bool(config.rnn["enabled"])}
+        settings |= {"device": device, "seed": seed, "batch_size": "auto", "data_dir": ""}
         super().__init__(settings, vecenv, policy, Logger())
 
     def train(self) -> None:

@@ -95,9 +95,7 @@ class Evaluator:
         """
         policy.eval()
         began = time.perf_counter()
-        vecenv = adapter.make_vecenv(
-            self.maker, self.arguments, {"backend": "Serial", "num_envs": self.shape[0]}, self.seed
-        )
+        vecenv = self._vecenv()
         try:
             play, ends = _Play(self, vecenv, policy, False), 0
             totals: dict[str, float] = {}
@@ -114,10 +112,13 @@ class Evaluator:
         finally:
             vecenv.close()
 
+    def _vecenv(self) -> Any:
+        vec = {"backend": "Serial", "num_envs": self.shape[0]}
+        return adapter.make_vecenv(self.maker, self.arguments, vec, self.seed)
+
     @torch.no_grad()
     def _pass(self, policy: Any, greedy: bool) -> Evaluation:
-        vec = {"backend": "Serial", "num_envs": self.shape[0]}
-        vecenv = adapter.make_vecenv(self.maker, self.arguments, vec, self.seed)
+        vecenv = self._vecenv()
         try:
             torch.manual_seed(self.seed)
             play = _Play(self, vecenv, policy, greedy)
@@ -170,9 +171,7 @@ def _by_episodes(play: _Play, task: Task) -> Evaluation:
     logs: list[list[dict[str, float]]] = [[] for _ in range(play.agents)]
     while play.steps < task.steps and min(map(len, logs)) < task.episodes:
         ended, infos = play.step()
-        for slot, info in zip(
-            ended, infos, strict=True
-        ):  # `adapter.Episodes` logs an end, in numbers, and nothing else
+        for slot, info in zip(ended, infos, strict=True):  # `adapter.Episodes` logs ends alone, in numbers
             logs[slot].append(info)
     counted = min(task.episodes, *map(len, logs))
     kept = [log for slot in logs for log in slot[:counted]]

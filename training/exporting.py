@@ -40,8 +40,8 @@ def handover(job: ExportJob) -> Handover:
             _load(job, adapter.own_arguments(name, [*flags, *_here(path)]), weights)
     except (checkpoints.Unfit, adapter.Unusable) as error:
         return Handover(problem=str(error))
-    return Handover(weights=checkpoints.weights_hash(weights), ini=text, own_ini=str(own_ini), flags=flags,
-                    unsayable=unsayable)  # fmt: skip
+    digest = checkpoints.weights_hash(weights)
+    return Handover(weights=digest, ini=text, own_ini=str(own_ini), flags=flags, unsayable=unsayable)
 
 
 def sections(job: ExportJob, weights: Mapping[str, torch.Tensor]) -> Sections:

@@ -66,9 +66,8 @@ class FakeRunner:
                 paths.log.write_text("Traceback: ValueError: made up\n")
                 stall = float(plan.config.autopilot.get("stall_limit") or 300)
                 return _ended(paths, seed, state, reason.format(steps=steps, stall=stall))
-            line = {"agent_steps": steps, f"environment/{plan.job(seed).score}": score, "losses/entropy": 0.7 / point,
-                    "SPS": 1e5}  # fmt: skip
-            append_line(paths.metrics_live, line)
+            logged = {f"environment/{plan.job(seed).score}": score, "losses/entropy": 0.7 / point, "SPS": 1e5}
+            append_line(paths.metrics_live, {"agent_steps": steps, **logged})
             on_progress(Progress(seed=seed, phase="train", steps=steps, total=total, sps=1e5, score=score))
         self.trained.append(seed)
         return self._finished(plan, seed, total, final)
@@ -83,12 +82,11 @@ class FakeRunner:
                 before = int(json.load(file)["cumulative_steps"])
         weights.write_text(json.dumps({"fake": True, "cumulative_steps": before + total}))
         raw = {plan.job(seed).score: final}
-        counts = {"sps": 1e5, "agent_steps": float(total), "epoch": float(POINTS),
-                  "cumulative_steps": float(before + total)}  # fmt: skip
+        steps = {"agent_steps": float(total), "epoch": float(POINTS), "cumulative_steps": float(before + total)}
         result = ReplicateResult(
             seed=seed,
             state=RunState.FINISHED,
-            metrics={plan.goal.metric: final, **counts},
+            metrics={plan.goal.metric: final, "sps": 1e5, **steps},
             evaluations=tuple(
                 Evaluation(actions=actions, episodes=100, unfinished_share=0.01, raw=raw, steps=plan.run.task.steps)
                 for actions in ("sampled", "greedy")

@@ -215,17 +215,31 @@ class _WeightsAndBiases:
 
         self._wandb = wandb
         quiet = wandb.Settings(
-            console="off", save_code=False, disable_code=True, disable_git=True, disable_job_creation=True,
-            x_disable_machine_info=True, x_disable_meta=True, x_disable_stats=True, x_save_requirements=False,
+            console="off",
+            save_code=False,
+            disable_code=True,
+            disable_git=True,
+            disable_job_creation=True,
+            x_disable_machine_info=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+            x_save_requirements=False,
             program="autopilot",  # else the path of what runs
             stop_fn=lambda: None,  # the button on its page would send SIGINT to the training
-        )  # fmt: skip
+        )
         name = f"{run}-seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
-            project=project, group=run, name=name, id=f"{name}-{secrets.token_hex(3)}", resume="never",
-            reinit="create_new", dir=folder, config=json.loads(json.dumps(dict(config), default=str)), settings=quiet,
-        )  # fmt: skip
+            project=project,
+            group=run,
+            name=name,
+            id=f"{name}-{secrets.token_hex(3)}",
+            resume="never",
+            reinit="create_new",
+            dir=folder,
+            config=json.loads(json.dumps(dict(config), default=str)),
+            settings=quiet,
+        )
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
         self._run.log(dict(numbers), step=step, commit=True)  # else it waits for the next one, in case more is to come

@@ -40,8 +40,11 @@ BATCHES = 30
 """Fewer batches than this in a whole training leave little to learn from."""
 SIMILAR = 0.03
 """Speeds this close are the same, and the smaller batch is preferred."""
-KEYS = ("vec.backend", "vec.num_envs", "vec.num_workers", "vec.batch_size", "env.num_envs", "train.minibatch_size",
-        "autopilot.threads")  # fmt: skip
+VEC = ("vec.backend", "vec.num_envs", "vec.num_workers", "vec.batch_size")
+KEYS = (*VEC, "env.num_envs", "train.minibatch_size", "autopilot.threads")
+"""The part of a config that a topology is."""
+FROM_INI = ("vec.backend", "vec.num_envs", "train.bptt_horizon", "train.minibatch_size", "train.max_minibatch_size")
+"""The part of PufferLib's ini that is measured with the start's policy."""
 
 
 @dataclass
@@ -104,14 +107,13 @@ class Probe:
         workers = min(int(base.vec["num_envs"] or 1), self.inventory.cores)
         while int(base.vec["num_envs"] or 1) % workers:
             workers -= 1
-        config = self.start.with_overrides({
-            **{key: base.get(key) for key in ("vec.backend", "vec.num_envs", "train.bptt_horizon",
-                                              "train.minibatch_size", "train.max_minibatch_size")},
-            **({"env.num_envs": base.env["num_envs"]} if "num_envs" in base.env else {}),
-            **({"vec.num_workers": workers} if base.vec["backend"] == "Multiprocessing" else {}),
-            "autopilot.threads": usable_cores(),
-            "train.total_timesteps": 10**9,  # its batches are large; nothing is trained to the end here
-        })  # fmt: skip
+        changes = {key: base.get(key) for key in FROM_INI} | {"autopilot.threads": usable_cores()}
+        if "num_envs" in base.env:
+            changes["env.num_envs"] = base.env["num_envs"]
+        if base.vec["backend"] == "Multiprocessing":
+            changes["vec.num_workers"] = workers
+        changes["train.total_timesteps"] = 10**9  # its batches are large; nothing is trained to the end here
+        config = self.start.with_overrides(changes)
         found = [
             self._moments([start_worker(usable_cores())], config, INI_PATIENCE)
             for _ in range(INI_TIMES)
@@ -155,9 +157,14 @@ class Probe:
         """What each worker measured, side by side; they are gone afterwards."""
         variants = chosen(config, self.environment.variants)
         job = MeasureJob(
-            config=config, package=self.environment.ini["base"]["package"], seconds=SECONDS, task=task,
-            agents_per_env=self.environment.agents_per_env or 1.0, workspace=self.workspace, variants=variants,
-        )  # fmt: skip
+            config=config,
+            package=self.environment.ini["base"]["package"],
+            seconds=SECONDS,
+            task=task,
+            agents_per_env=self.environment.agents_per_env or 1.0,
+            workspace=self.workspace,
+            variants=variants,
+        )
         try:
             for worker in workers:
                 worker.send(job)
@@ -223,8 +230,8 @@ class Probe:
         shared = {**best, "vec.backend": "Multiprocessing", "vec.num_workers": workers}
         if "env.num_envs" in best:
             yield {**shared, "vec.num_envs": workers, "env.num_envs": max(1, total // workers)}
-            yield {**shared, "vec.num_envs": 2 * workers, "env.num_envs": max(1, total // (2 * workers)),
-                   "vec.batch_size": workers}  # fmt: skip
+            twice = {"vec.num_envs": 2 * workers, "env.num_envs": max(1, total // (2 * workers))}
+            yield {**shared, **twice, "vec.batch_size": workers}
         elif total % workers == 0:
             yield {**shared, "vec.num_envs": total}
 

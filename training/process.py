@@ -54,9 +54,15 @@ class Launched:
         self._said = tempfile.TemporaryFile(dir=place)  # noqa: SIM115 - lives as long as the process
         try:
             self.process = subprocess.Popen(  # noqa: S603 - our own module
-                command, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said, env=environment,
-                start_new_session=True, cwd=place, pass_fds=[theirs.fileno()],
-            )  # fmt: skip
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                env=environment,
+                start_new_session=True,
+                cwd=place,
+                pass_fds=[theirs.fileno()],
+            )
         except OSError as error:
             raise TrainingFailed(f"no training process can be started: {no_more_text(error)}") from error
         theirs.close()

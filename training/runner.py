@@ -56,7 +56,7 @@ class Plan:
         metric = metrics_of(self.config.env_name).get(self.goal.metric)
         root, resume = self.workspace.root.absolute(), self.run.resume
         start = source_file(root, resume, self.run.seeds.index(seed)) if resume else None
-        return TrainJob.model_validate({
+        job = {
             "config": self.config,
             "package": self.environment.ini["base"]["package"],
             "agents_per_env": self.environment.agents_per_env or 1.0,
@@ -72,7 +72,8 @@ class Plan:
             "mirrors": self.mirrors,
             "project": self.run.env_name.replace(":", "-"),
             "run_id": self.run.run_id,
-        })  # fmt: skip
+        }
+        return TrainJob.model_validate(job)
 
 
 class Runner(Protocol):
