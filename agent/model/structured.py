@@ -151,6 +151,11 @@ def _inlined(schema: Any, defined: Mapping[str, Any] | None = None) -> Any:
     return {key: _inlined(value, defined) for key, value in kept.items()} | ({"properties": named} if named else {})
 
 
+def _object_of(name: str, schema: Any) -> dict[str, Any]:
+    """The schema of an object with one property and no other."""
+    return {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}
+
+
 def _narrowed(schema: Any, longest: int) -> Any:
     """A schema that leaves a small model little room to ramble and to be wrong in.
 
@@ -162,9 +167,8 @@ def _narrowed(schema: Any, longest: int) -> Any:
         return schema
     named = {name: _narrowed(value, longest) for name, value in schema.get("properties", {}).items()}
     if _is_wide(schema):
-        one = [{"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
-               for name, value in named.items()]  # fmt: skip
-        return {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": MOST}
+        choices = [_object_of(name, value) for name, value in named.items()]
+        return {"type": "array", "items": {"anyOf": choices}, "minItems": 1, "maxItems": MOST}
     if _is_share(schema):
         return {"type": "string", "pattern": f"^({SHARE})$"}
     if "examples" in schema:

@@ -258,9 +258,15 @@ class Command:
         environment = {**inherited, "AUTOPILOT_EVENT": message.event, "AUTOPILOT_TEXT": message.text}
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own
-                self._words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0,
-                env=environment, start_new_session=True, cwd=self._workspace.root,
-            )  # fmt: skip
+                self._words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env=environment,
+                start_new_session=True,
+                cwd=self._workspace.root,
+            )
         except OSError as error:
             raise Undelivered(self.shown(f"can't be run: {error}")) from None
         with process:
