@@ -85,10 +85,11 @@ ParallelOption = Annotated[
 MinEffectOption = Annotated[
     float | None,
     typer.Option(
-        parser=positive("min-effect", 1e12, "0.02"), metavar="X",
+        parser=positive("min-effect", 1e12, "0.02"),
+        metavar="X",
         help="The smallest difference that matters, in the objective's units; else half the noise floor.",
     ),
-]  # fmt: skip
+]
 TensorboardOption = Annotated[
     bool, typer.Option("--tensorboard", help="Write each replicate's metrics for TensorBoard too.")
 ]

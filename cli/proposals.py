@@ -82,11 +82,16 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
     if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-        Terminal(
-            notebook, queue, lambda env: load_inventory([env], context.obj), who(),
-            key=typer.getchar, line=lambda ask: str(typer.prompt(ask, default="", show_default=False)),
+        terminal = Terminal(
+            notebook,
+            queue,
+            lambda env: load_inventory([env], context.obj),
+            who(),
+            key=typer.getchar,
+            line=lambda ask: str(typer.prompt(ask, default="", show_default=False)),
             page=pydoc.pager,
-        ).run()  # fmt: skip
+        )
+        terminal.run()
         return
     found = [seen(p, notebook, load_inventory([p.env_name], context.obj)) for p in undecided(queue)]
     if as_json:

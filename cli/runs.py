@@ -128,15 +128,15 @@ def import_runs(
     from report.show import emit_json
 
     context.obj.require_writable()
-    found = look(folder, objective)
-    names = store(context.obj, found)
+    imported = look(folder, objective)
+    names = store(context.obj, imported)
+    records = [run.record for run in imported]
     if as_json:
-        emit_json([{"run_id": run.record.run_id, "state": run.record.state.value, "flags": list(run.record.flags)}
-                   for run in found])  # fmt: skip
+        emit_json([{"run_id": r.run_id, "state": r.state.value, "flags": list(r.flags)} for r in records])
         return
-    for run in found:
-        flags = f"; {len(run.record.flags)} flagged: 'autopilot show {run.record.run_id}'" if run.record.flags else ""
-        typer.echo(f"{run.record.run_id}: {run.record.env_name}, {run.record.state}{flags}")
+    for record in records:
+        flags = f"; {len(record.flags)} flagged: 'autopilot show {record.run_id}'" if record.flags else ""
+        typer.echo(f"{record.run_id}: {record.env_name}, {record.state}{flags}")
     typer.echo(f"imported {len(names)} run{'' if len(names) == 1 else 's'}")
 
 
