@@ -22,14 +22,12 @@ BEHIND = 5
 LOOKED_AT = 100
 """Runs among which they are looked for, the newest ones."""
 
-HARDWARE = frozenset((
-    "env.num_envs", "train.device", "train.torch_deterministic", "train.cpu_offload", "train.compile",
-    "train.compile_fullgraph", "train.compile_mode", "train.precision", "autopilot.threads",
-))  # fmt: skip
-WORK = frozenset((
-    "train.update_epochs", "train.bptt_horizon", "train.minibatch_size", "train.max_minibatch_size", "train.optimizer",
-    "autopilot.environment_variant", "autopilot.reward_variant", "autopilot.policy_variant",
-))  # fmt: skip
+DEVICE = ("train.device", "train.cpu_offload", "train.torch_deterministic", "train.precision", "autopilot.threads")
+COMPILER = ("train.compile", "train.compile_fullgraph", "train.compile_mode")
+HARDWARE = frozenset(("env.num_envs", *DEVICE, *COMPILER))
+UPDATE = ("train.update_epochs", "train.bptt_horizon", "train.minibatch_size", "train.max_minibatch_size")
+VARIANTS = ("autopilot.environment_variant", "autopilot.reward_variant", "autopilot.policy_variant")
+WORK = frozenset(("train.optimizer", *UPDATE, *VARIANTS))
 
 
 def is_topology(key: str) -> bool:
@@ -172,14 +170,15 @@ def _pace(run: RunRecord, results: Sequence[ReplicateResult]) -> Pace | None:
         return None
     first = [result.first_step for result in results if result.first_step]
     if len(first) == len(results) and all(result.train_seconds for result in results):
+        waits = [(at - run.started).total_seconds() for at in first if run.started and at >= run.started]
+        updates = sum(result.metrics.get("epoch", 0.0) for result in results) or trained
         return Pace(
-            start=min(((at - run.started).total_seconds() for at in first if run.started and at >= run.started),
-                      default=0.0),
+            start=min(waits, default=0.0),
             step=sum(result.train_seconds for result in results) / trained,
             evaluation=fmean(result.eval_seconds for result in results),
-            batch=max(1, round(trained / (sum(result.metrics.get("epoch", 0.0) for result in results) or trained))),
+            batch=max(1, round(trained / updates)),
             at_once=_side_by_side(results),
-        )  # fmt: skip
+        )
     took = active_time(run)
     if not took:
         return None

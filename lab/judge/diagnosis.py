@@ -40,6 +40,10 @@ SLOW = 0.8
 PEERS = 20
 CLIPPED = 0.9
 """Share of max_grad_norm that the gradient's norm lies above."""
+TOPOLOGY = ("vec.backend", "vec.num_envs", "vec.num_workers", "env.num_envs")
+NETWORK = ("rnn.enabled", "policy.hidden_size")
+UPDATE = ("train.bptt_horizon", "train.minibatch_size", "train.update_epochs")
+"""Keys of a config that its speed depends on, together with `TOPOLOGY` and `NETWORK`."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,8 @@ def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float |
     if summary is None or "sps" not in summary.metrics or not notebook.readable(other.run_id):
         return None
     mine, theirs = notebook.config(run.run_id), notebook.config(other.run_id)
-    keys = ("vec.backend", "vec.num_envs", "vec.num_workers", "env.num_envs", "rnn.enabled", "policy.hidden_size",
-            "train.bptt_horizon", "train.minibatch_size", "train.update_epochs")  # fmt: skip
-    return summary.metrics["sps"].mean if all(mine.get(key) == theirs.get(key) for key in keys) else None
+    alike = all(mine.get(key) == theirs.get(key) for key in (*TOPOLOGY, *NETWORK, *UPDATE))
+    return summary.metrics["sps"].mean if alike else None
 
 
 def diagnose(run: KnownRun, goal: Objective, env_name: str, usual: list[float]) -> tuple[Finding, ...]:
@@ -93,9 +96,14 @@ def diagnose(run: KnownRun, goal: Objective, env_name: str, usual: list[float]) 
         *(_progress(curve, goal) if curve else ()),
         *_replicates(run, goal.metric),
         *_speed(run, usual),
-        *(Finding("out_of_range", f"{name} is not what its name says", metric.flag)
-          for name, metric in run.metrics.items() if metric.flag),
-    )  # fmt: skip
+        *_flags(run),
+    )
+
+
+def _flags(run: KnownRun) -> Iterator[Finding]:
+    for name, metric in run.metrics.items():
+        if metric.flag:
+            yield Finding("out_of_range", f"{name} is not what its name says", metric.flag)
 
 
 def _updates(run: KnownRun) -> Iterator[Finding]:
@@ -108,12 +116,12 @@ def _updates(run: KnownRun) -> Iterator[Finding]:
         elif kl and kl.max.value < LOW_KL:
             yield Finding("low_kl", "updates hardly move the policy", f"approximate KL at most {number(kl.max.value)}")
         if clipped and clipped.quarter_means[-1] > HIGH_CLIP:
-            yield Finding("high_clipfrac", "many ratios are clipped, so much of each batch is not learnt from",
-                          f"{100 * clipped.quarter_means[-1]:.0f} % clipped in the last quarter")  # fmt: skip
+            says = "many ratios are clipped, so much of each batch is not learnt from"
+            yield Finding("high_clipfrac", says, f"{100 * clipped.quarter_means[-1]:.0f} % clipped in the last quarter")
     norm, limit = run.curves.get("losses/grad_norm"), run.config.get("train.max_grad_norm")
     if norm and isinstance(limit, (int, float)) and norm.quarter_means[-1] > CLIPPED * limit:
-        yield Finding("gradients_clipped", "gradients are clipped most of the time",
-                      f"norm {number(norm.quarter_means[-1])} in the last quarter, max_grad_norm {limit}")  # fmt: skip
+        evidence = f"norm {number(norm.quarter_means[-1])} in the last quarter, max_grad_norm {limit}"
+        yield Finding("gradients_clipped", "gradients are clipped most of the time", evidence)
 
 
 def _entropy(run: KnownRun) -> Iterator[Finding]:
@@ -131,8 +139,8 @@ def _entropy(run: KnownRun) -> Iterator[Finding]:
 def _values(run: KnownRun) -> Iterator[Finding]:
     explained, loss = run.curves.get("losses/explained_variance"), run.curves.get("losses/value_loss")
     if explained and explained.quarter_means[-1] < BLIND:
-        yield Finding("blind_value", "the value function explains little of the returns",
-                      f"explained variance {number(explained.quarter_means[-1])} in the last quarter")  # fmt: skip
+        evidence = f"explained variance {number(explained.quarter_means[-1])} in the last quarter"
+        yield Finding("blind_value", "the value function explains little of the returns", evidence)
     if loss and loss.quarter_means[0] > 0 and loss.quarter_means[-1] > GROWN * loss.quarter_means[0]:
         first, last = number(loss.quarter_means[0]), number(loss.quarter_means[-1])
         yield Finding("value_loss_grows", "the value loss grows", f"{first} in the first quarter, {last} in the last")
@@ -143,14 +151,12 @@ def _progress(curve: Outline, goal: Objective) -> Iterator[Finding]:
     if spread <= 0:
         return
     third, last = curve.quarter_means[-2], curve.quarter_means[-1]
-    moved, evidence = (
-        goal.gain(last, third) / spread,
-        f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}",
-    )
+    moved = goal.gain(last, third) / spread
+    evidence = f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}"
     best = goal.best((curve.max.value, curve.min.value))
     if goal.sign > 0 and best > 0 and curve.last < FALLEN * best:
-        yield Finding("fell_back", "it ended well below its own peak: training was not stable to the end",
-                      f"{goal.metric} {number(curve.last)} at the end, {number(best)} at its best")  # fmt: skip
+        says = "it ended well below its own peak: training was not stable to the end"
+        yield Finding("fell_back", says, f"{goal.metric} {number(curve.last)} at the end, {number(best)} at its best")
     elif moved > IMPROVING:
         yield Finding("still_improving", "it was still improving when training ended", evidence)
     elif abs(moved) < FLAT:

@@ -139,8 +139,8 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, direction: Dire
     sign = float(SIGN[direction])
     a, b = (np.asarray(side[:count], float) * sign for side in (new, old))
     effect, half = float(a.mean() - b.mean()), _half_width(a, b, 0.95)
-    found = (sign * effect, min(sign * (effect - half), sign * (effect + half)),
-             max(sign * (effect - half), sign * (effect + half)), count)  # fmt: skip
+    low, high = sorted((sign * (effect - half), sign * (effect + half)))
+    found = (sign * effect, low, high, count)
     crossed = _crossed(a.reshape(done, -1), b.reshape(done, -1), plan)
     what = f"{count} fresh seeds a side"
     if crossed and effect >= plan.min_effect:
