@@ -26,7 +26,7 @@ class ProcessWatch:
             threading.Thread(target=self._wait, args=(processes,), daemon=True).start()
 
     def end(self) -> None:
-        """Let the processes end from now on."""
+        """Stop watching: from now on the processes may end."""
         self._over = True
 
     def _wait(self, processes: list[Any]) -> None:

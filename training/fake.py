@@ -28,7 +28,7 @@ ENDS: dict[Fault, tuple[RunState, str]] = {
 
 @dataclass
 class FakeRunner:
-    """Scores have a peak at learning_rate = 0.01 and noise from the seed."""
+    """A runner whose scores have a peak at learning_rate = 0.01 and noise from the seed."""
 
     noise: float = 0.05
     faults: dict[int, Fault] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class FakeRunner:
     """Seeds in the order they were trained."""
 
     def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
-        """See `training.runner.Runner.train`."""
+        """Make up a curve and a result for each seed; see `training.runner.Runner.train`."""
         results: list[ReplicateResult] = []
         for seed in plan.seeds:
             if should_stop():
@@ -46,10 +46,10 @@ class FakeRunner:
         return results
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is nothing to end."""
 
     def _replicate(self, plan: Plan, seed: int, on_progress: OnProgress, should_stop: ShouldStop) -> ReplicateResult:
         paths = plan.paths.seed(seed)

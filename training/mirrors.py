@@ -32,7 +32,7 @@ CAPACITY = 1000
 
 
 class Mirror(Protocol):
-    """Where points are copied to; used by one thread, its own."""
+    """A place that points are copied to; used by one thread, its own."""
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
         """Take over one point: finite numbers by metric, and the agent steps so far."""
@@ -42,7 +42,7 @@ class Mirror(Protocol):
 
 
 class Mirrors:
-    """Feeds each mirror from a thread of its own over a bounded queue."""
+    """All mirrors of a training, each fed from a thread of its own over a bounded queue."""
 
     def __init__(self, openers: Sequence[tuple[str, Callable[[], Mirror]]], note: Callable[[str], None]) -> None:
         """Open nothing yet.
@@ -152,7 +152,7 @@ class _Feed:
 def openers(
     names: Sequence[MirrorName], *, folder: Path, project: str, run: str, seed: int, config: Mapping[str, object]
 ) -> list[tuple[str, Callable[[], Mirror]]]:
-    """What `Mirrors` takes, for the mirrors that were asked for; nothing is imported or opened yet.
+    """Names and openers of the mirrors that were asked for, as `Mirrors` takes them; nothing is imported or opened yet.
 
     Args:
         names: which ones.

@@ -1,4 +1,4 @@
-"""One replicate: seed everything, build, go on from a checkpoint if wanted, train, evaluate. Every end is an outcome.
+"""A replicate from its seeds to its result: build, load a checkpoint if wanted, train, evaluate; any end is an outcome.
 
 It imports torch, so it runs in worker processes only.
 """

@@ -1,4 +1,4 @@
-"""The files that a replicate's environment and policy were made of, so that a record says what it was trained with.
+"""The files that a replicate's environment and policy are made of, by their hashes.
 
 It imports torch, so it runs in worker processes only.
 """

@@ -1,4 +1,4 @@
-"""What a replicate says of itself while it trains: points of its curves, progress, whether its target is reached.
+"""The logs of a replicate in training: points of its curves, progress, whether its target is reached.
 
 It imports torch, so it runs in worker processes only.
 """
@@ -80,7 +80,7 @@ class TrainingLog:
         return sum(scores) / len(scores) if scores else None
 
     def _require_the_objective(self, logged: dict[str, float]) -> None:
-        """What is never logged can't be scored; else the whole training would be for nothing."""
+        """Raise where the objective is never logged: the whole training would be for nothing."""
         place = "environment/"
         raw = {name.removeprefix(place): value for name, value in logged.items() if name.startswith(place)}
         if raw and self.settled and self._job.score not in {*raw, *COUNTS}:
