@@ -22,7 +22,7 @@ CURVES = [
     "losses/value_loss",
 ]
 SUGGESTED = 3
-"""Times that the sampler is asked, where everything it had was begun by somebody else meanwhile."""
+"""Times that the sampler is asked, where all its suggestions were begun by somebody else meanwhile."""
 
 
 class OfflineResearcher:
@@ -30,11 +30,11 @@ class OfflineResearcher:
 
     @property
     def name(self) -> str:
-        """As it stands in reports."""
+        """The researcher's name, as it stands in reports."""
         return "offline"
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
-        """See `agent.model.chat.ChatModel.complete`: the next calls of the procedure."""
+        """Make the next calls of the procedure; see `agent.model.chat.ChatModel.complete`."""
         known = _Known(messages)
         calls = _survey(known) or _details(known) or _choice(known) or _conclusion(known)
         prefix = f"call_{len(messages)}"
@@ -74,9 +74,9 @@ class _Known:
         return [given["changes"] for given, result in staged if "error" in result]
 
     def answer(self, name: str, **arguments: Any) -> dict[str, Any] | None:
-        """The same, but None where the tool had to refuse: a run may be gone."""
-        found = self.get(name, **arguments)
-        return None if found is None or "error" in found else found
+        """The latest result as `get` finds it; None where the tool had to refuse: a run may be gone."""
+        result = self.get(name, **arguments)
+        return None if result is None or "error" in result else result
 
 
 def _survey(known: _Known) -> Calls:
@@ -87,7 +87,7 @@ def _survey(known: _Known) -> Calls:
 
 
 def _details(known: _Known) -> Calls:
-    """Then look closer at what there is."""
+    """Look closer at what there is, after the survey."""
     if known.get("suggest_configs") is not None:
         return []
     runs, run = known.get("list_runs") or {}, known.get("read_run") or {}

@@ -1,8 +1,8 @@
 """An OpenAI-compatible endpoint, by the `openai` package with tenacity around it.
 
-Passing faults (time-outs, cut connections, 408, 409, 429, 5xx) are tried again with growing, jittered pauses; what
-can't get better by waiting (400, 401, 403, 404) is said at once, with what to fix. Whether the endpoint calls tools or
-only keeps to a schema is found out with the first request.
+Passing faults are tried again (`openai_retry.py` says which, and when); what can't get better by waiting (400, 401,
+403, 404) is said at once, with what to fix. Whether the endpoint calls tools or only keeps to a schema is found out
+with the first request.
 """
 
 import re
@@ -56,7 +56,7 @@ GREETING = [
 
 
 class Cancelled(Exception):
-    """The session wants no answer any more."""
+    """The request was given up, since the session wants no answer any more."""
 
 
 class Refused(ModelError):
@@ -136,7 +136,7 @@ class OpenAIChat:
             self._ask(GREETING)
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
-        """See `ChatModel.complete`."""
+        """Ask the endpoint, in the way that its model can call tools; see `ChatModel.complete`."""
         spent = Usage()
         if self._useless is not None:
             raise ModelError(str(self._useless))
@@ -188,7 +188,7 @@ class OpenAIChat:
         raise last
 
     def in_vain(self, state: RetryCallState) -> bool:
-        """Trying again would come too late, or has just been tried for long enough."""
+        """Whether trying again would come too late, or has just been tried for long enough."""
         left = self._left()
         return self._down or (left is not None and state.upcoming_sleep >= left)
 
@@ -251,13 +251,13 @@ class OpenAIChat:
 
 
 class _InVain(stop_base):
-    """Ends trying when it is over, or when it would be in vain."""
+    """The end of trying: the attempts are used up, or another one would be in vain."""
 
     def __init__(self, chat: OpenAIChat, others: stop_base) -> None:
         self._chat, self._others = chat, others
 
     def __call__(self, retry_state: RetryCallState) -> bool:
-        """See tenacity."""
+        """Whether to end after this try; see tenacity."""
         return self._others(retry_state) or self._chat.in_vain(retry_state)
 
 

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible endpoint answered, read as a reply and its usage. Any part may be missing."""
+"""An OpenAI-compatible endpoint's answer, read as a reply and its usage; any part of it may be missing."""
 
 import json
 from typing import Any
@@ -9,9 +9,9 @@ from agent.model.redaction import redacted
 TEXT = 100_000
 """Characters of an answer, or of a call's arguments, that are kept."""
 MOST_TOKENS = 100_000_000
-"""More than this in one answer is a mistake of who counts."""
+"""Tokens of one answer, at most: more is a mistake of who counts."""
 PER_TOKEN = 4
-"""Characters, where an endpoint does not count."""
+"""Characters that are taken for a token, where an endpoint does not count."""
 
 
 def reply_of(completion: Any) -> Reply:

@@ -1,4 +1,4 @@
-"""When an OpenAI-compatible endpoint is asked again, and after how long.
+"""The rules for asking an OpenAI-compatible endpoint again: after which faults, and after how long.
 
 Passing faults (time-outs, cut connections, 408, 409, 429, 5xx) are tried again with growing, jittered pauses, or after
 as long as the endpoint asks for.
@@ -13,11 +13,11 @@ from tenacity import RetryCallState, wait_random_exponential
 
 PASSING = (408, 409, 429)
 LONGEST_PAUSE = 300.0
-"""Seconds; an endpoint that asks for more is asked earlier."""
+"""Seconds between two tries, at most; an endpoint that asks for more is asked earlier."""
 
 
 def passing(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
+    """Whether a request that failed like this may succeed later."""
     if isinstance(error, openai.APIStatusError):
         return (error.status_code in PASSING or error.status_code >= 500) and not is_broke(error)
     return isinstance(error, (openai.APIConnectionError, TimeoutError))
