@@ -1,4 +1,4 @@
-"""What the curves of a run say about its training, each finding with its evidence. For the model and the reader alike.
+"""The diagnosis of a training from its curves, each finding with its evidence, for the model and the reader alike.
 
 The limits are those that practitioners of PPO use; where one has a source it is named beside it. They say where to
 look, not what is wrong.
@@ -20,7 +20,7 @@ from lab.store.records import RunRecord
 HIGH_KL = 0.03
 """Twice the target of 0.015 that PPO implementations commonly stop an update at (Achiam, Spinning Up, 2018)."""
 LOW_KL = 1e-4
-"""Below it an update hardly moves the policy."""
+"""Approximate KL below which an update hardly moves the policy."""
 HIGH_CLIP, LOW_CLIP = 0.3, 0.005
 """Shares of clipped ratios; 0.1 to 0.2 is usual (Huang et al., The 37 implementation details of PPO, 2022)."""
 COLLAPSED, STALLED = 0.05, 0.97
@@ -30,9 +30,9 @@ BLIND = 0.1
 GROWN = 2.0
 """Value loss of the last quarter against the first."""
 IMPROVING, FLAT = 0.05, 0.01
-"""Share of its whole range that the objective moved from the third quarter to the last."""
+"""Share of the objective's whole range that it moved from the third quarter to the last."""
 FALLEN = 0.85
-"""Share of its peak that the objective ended below."""
+"""Share of the objective's peak that it ended below."""
 OUTLIER = 3.5
 """Modified z-score from which a replicate is out of line (Iglewicz and Hoaglin, 1993)."""
 SLOW = 0.8
@@ -48,16 +48,16 @@ UPDATE = ("train.bptt_horizon", "train.minibatch_size", "train.update_epochs")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about a training."""
+    """A finding about a training."""
 
     what: str
-    """In a word, such as `entropy_collapse`."""
+    """Name of the finding, such as `entropy_collapse`."""
     says: str
     evidence: str
 
 
 def diagnosis_of(notebook: Notebook, run: RunRecord, agents_per_env: float) -> tuple[Finding, ...]:
-    """What can be said of a run that has ended.
+    """The findings about a run that has ended, from the record.
 
     Args:
         notebook: where it lies.
@@ -80,7 +80,7 @@ def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float |
 
 
 def diagnose(run: KnownRun, goal: Objective, env_name: str, usual: list[float]) -> tuple[Finding, ...]:
-    """The findings of a run.
+    """The findings about a run, from what is known of it.
 
     Args:
         run: what is known of it.
@@ -164,7 +164,7 @@ def _progress(curve: Outline, goal: Objective) -> Iterator[Finding]:
 
 
 def _replicates(run: KnownRun, metric: str) -> Iterator[Finding]:
-    """One replicate far from the others; with fewer than four nobody can say which is odd."""
+    """Replicates far from the others; with fewer than four nobody can say which is odd."""
     values = run.metrics[metric].values if metric in run.metrics else ()
     if len(values) < 4:
         return
