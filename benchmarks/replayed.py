@@ -38,8 +38,8 @@ from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from training.fake import FakeRunner
 from training.machine import load_inventory, usable_cores
-from training.protocol import Progress
-from training.runner import OnProgress, Plan, Runner
+from training.protocol import OnProgress, Progress
+from training.runner import Plan, Runner
 
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "replicates"
 PLANTED = 3

@@ -1,4 +1,4 @@
-"""What is installed, what can be trained, whether a model is configured; and what to do about what is missing."""
+"""The state of the machine: what is installed and can be trained, whether a model is configured, what to do if not."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ FREE_GIB = 1.0
 
 @dataclass(frozen=True)
 class Check:
-    """One finding."""
+    """A finding about the machine."""
 
     name: str
     ok: bool
@@ -61,11 +61,11 @@ def examine(workspace: Workspace) -> tuple[list[Check], Inventory | None]:
 
 
 def _model() -> Check:
-    """A model is a choice: without one the offline researcher works."""
+    """The model that is configured, if any: without one the offline researcher works."""
     base = os.environ.get("OPENAI_BASE_URL")
     if not os.environ.get("OPENAI_API_KEY"):
-        found = "none configured (OPENAI_API_KEY is not set); --model offline works without"
-        return Check("model", True, found)
+        text = "none configured (OPENAI_API_KEY is not set); --model offline works without"
+        return Check("model", True, text)
     return Check("model", True, f"OPENAI_API_KEY is set, endpoint {base or 'the default of the openai package'}")
 
 
@@ -87,7 +87,7 @@ def _version(name: str) -> str:
 
 
 def as_json(checks: list[Check], inventory: Inventory | None) -> dict[str, Any]:
-    """Everything, for programs."""
+    """All findings, for programs."""
     environments = {}
     if inventory is not None:
         environments = {env.name: env.refused for env in inventory.environments.values()}

@@ -39,8 +39,8 @@ def probe(
     given = assignments(settings)
     with Stopping() as stopping, table:
         probing = Probing(workspace, inventory, config, preset, save_as, given, minutes, table.add, table.note)
-        found = probing.run(check_score=check_score, stopping=stopping.is_set)
-    emit_json(found.model_dump(mode="json")) if as_json else print_preset(workspace, found)
+        stored = probing.run(check_score=check_score, stopping=stopping.is_set)
+    emit_json(stored.model_dump(mode="json")) if as_json else print_preset(workspace, stored)
 
 
 def doctor(
@@ -76,12 +76,12 @@ def doctor(
         for check in checks:
             typer.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name:13} {check.found}")
         if inventory is not None:
-            usable = [name for name, found in inventory.environments.items() if found.refused is None]
+            usable = [name for name, environment in inventory.environments.items() if environment.refused is None]
             typer.echo(f"\ncan be trained: {', '.join(usable)}")
             typer.echo("refused:")
-            for name, found in inventory.environments.items():
-                if found.refused is not None:
-                    typer.echo(f"  {name}: {found.refused}")
+            for name, environment in inventory.environments.items():
+                if environment.refused is not None:
+                    typer.echo(f"  {name}: {environment.refused}")
     bad = [f"{check.name}: {check.remedy}" for check in checks if not check.ok]
     if bad:
         raise AutopilotError("; ".join(bad))

@@ -75,11 +75,12 @@ def options_of(context: typer.Context) -> dict[str, set[str]]:
     }
 
 
-for command in (
-    sessions.start, sessions.resume, sessions.stop, sessions.status, runs.train, runs.confirm, runs.runs, runs.show,
-    runs.compare, runs.report, runs.check, runs.replay, runs.export, proposals.proposals, proposals.review,
-    proposals.approve, proposals.reject, proposals.edit, proposals.web, machine.probe, machine.doctor,
-):  # fmt: skip
+SESSIONS = (sessions.start, sessions.resume, sessions.stop, sessions.status)
+TRAINING = (runs.train, runs.confirm)
+RECORD = (runs.runs, runs.show, runs.compare, runs.report, runs.check, runs.replay, runs.export)
+PROPOSALS = (proposals.proposals, proposals.review, proposals.approve, proposals.reject, proposals.edit, proposals.web)
+MACHINE = (machine.probe, machine.doctor)
+for command in (*SESSIONS, *TRAINING, *RECORD, *PROPOSALS, *MACHINE):
     app.command()(command)
 app.command("import")(runs.import_runs)
 

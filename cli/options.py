@@ -1,4 +1,4 @@
-"""What the commands take: the options that several share, and how their values are read.
+"""The options that several commands share, and how their values are read.
 
 A value that is wrong ends in one line that names the option, the value, the rule and what would be valid.
 """
@@ -85,10 +85,11 @@ ParallelOption = Annotated[
 MinEffectOption = Annotated[
     float | None,
     typer.Option(
-        parser=positive("min-effect", 1e12, "0.02"), metavar="X",
+        parser=positive("min-effect", 1e12, "0.02"),
+        metavar="X",
         help="The smallest difference that matters, in the objective's units; else half the noise floor.",
     ),
-]  # fmt: skip
+]
 TensorboardOption = Annotated[
     bool, typer.Option("--tensorboard", help="Write each replicate's metrics for TensorBoard too.")
 ]
@@ -97,7 +98,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def mirrors_of(*, tensorboard: bool, wandb: bool) -> tuple[Literal["tensorboard", "wandb"], ...]:
-    """Where metrics go besides the run's folder.
+    """The mirrors that metrics go to besides the run's folder.
 
     Raises:
         InvalidInput: the package for it is not installed.
@@ -113,7 +114,7 @@ def mirrors_of(*, tensorboard: bool, wandb: bool) -> tuple[Literal["tensorboard"
 
 
 def who() -> str:
-    """Who decides, for the record."""
+    """The name of who decides, for the record."""
     try:
         return f"person {getpass.getuser()}"
     except (KeyError, OSError):

@@ -19,8 +19,8 @@ def proposals(
     from report.show import emit_json, proposal_row, proposals_table
 
     queue = Proposals(context.obj)
-    found = [p for p in queue.all() if everything or p.state in (S.STAGED, S.APPROVED, S.RUNNING)]
-    emit_json([proposal_row(p) for p in found]) if as_json else proposals_table(queue, found)
+    listed = [p for p in queue.all() if everything or p.state in (S.STAGED, S.APPROVED, S.RUNNING)]
+    emit_json([proposal_row(p) for p in listed]) if as_json else proposals_table(queue, listed)
 
 
 def approve(context: typer.Context, proposal: str) -> None:
@@ -82,23 +82,28 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
     if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-        Terminal(
-            notebook, queue, lambda env: load_inventory([env], context.obj), who(),
-            key=typer.getchar, line=lambda ask: str(typer.prompt(ask, default="", show_default=False)),
+        terminal = Terminal(
+            notebook,
+            queue,
+            lambda env: load_inventory([env], context.obj),
+            who(),
+            key=typer.getchar,
+            line=lambda ask: str(typer.prompt(ask, default="", show_default=False)),
             page=pydoc.pager,
-        ).run()  # fmt: skip
+        )
+        terminal.run()
         return
-    found = [seen(p, notebook, load_inventory([p.env_name], context.obj)) for p in undecided(queue)]
+    waiting = [seen(p, notebook, load_inventory([p.env_name], context.obj)) for p in undecided(queue)]
     if as_json:
-        emit_json([one.model_dump(mode="json") for one in found])
+        emit_json([one.model_dump(mode="json") for one in waiting])
         return
-    for one in found:
+    for one in waiting:
         show(one, notebook)
-    if not found:
+    if not waiting:
         say("nothing waits for a decision")
         return
     how = "'autopilot review' on a terminal, or 'autopilot approve ID', 'reject', 'edit'"
-    say(f"\n{len(found)} wait{'s' if len(found) == 1 else ''} for a decision: {how}")
+    say(f"\n{len(waiting)} wait{'s' if len(waiting) == 1 else ''} for a decision: {how}")
 
 
 def web(

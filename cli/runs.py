@@ -74,7 +74,7 @@ def train(
 
 
 def tell(notebook: "Notebook", run: "RunRecord", *, as_json: bool) -> None:
-    """What came of a person's run."""
+    """Show what came of a person's run; raise where it did not finish."""
     from lab.store.records import RunState
     from report.show import emit_json, show_run
     from report.view import view_of
@@ -98,8 +98,8 @@ def confirm(
 
     if not as_json:
         say_where(context.obj)
-    found = confirm_run(context.obj, run, min_effect, Options(silent=as_json, parallel=parallel))
-    emit_json(found.model_dump(mode="json")) if as_json else print_confirmation(found)
+    confirmation = confirm_run(context.obj, run, min_effect, Options(silent=as_json, parallel=parallel))
+    emit_json(confirmation.model_dump(mode="json")) if as_json else print_confirmation(confirmation)
 
 
 def runs(
@@ -118,8 +118,8 @@ def runs(
     if rebuild:
         count = notebook.index.rebuild()
         typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}", err=True)
-    found = notebook.latest(limit, env)
-    emit_json([view_of(notebook, run).model_dump() for run in found]) if as_json else runs_table(notebook, found)
+    latest = notebook.latest(limit, env)
+    emit_json([view_of(notebook, run).model_dump() for run in latest]) if as_json else runs_table(notebook, latest)
 
 
 def import_runs(
@@ -133,15 +133,15 @@ def import_runs(
     from report.show import emit_json
 
     context.obj.require_writable()
-    found = look(folder, objective)
-    names = store(context.obj, found)
+    imported = look(folder, objective)
+    names = store(context.obj, imported)
+    records = [run.record for run in imported]
     if as_json:
-        emit_json([{"run_id": run.record.run_id, "state": run.record.state.value, "flags": list(run.record.flags)}
-                   for run in found])  # fmt: skip
+        emit_json([{"run_id": r.run_id, "state": r.state.value, "flags": list(r.flags)} for r in records])
         return
-    for run in found:
-        flags = f"; {len(run.record.flags)} flagged: 'autopilot show {run.record.run_id}'" if run.record.flags else ""
-        typer.echo(f"{run.record.run_id}: {run.record.env_name}, {run.record.state}{flags}")
+    for record in records:
+        flags = f"; {len(record.flags)} flagged: 'autopilot show {record.run_id}'" if record.flags else ""
+        typer.echo(f"{record.run_id}: {record.env_name}, {record.state}{flags}")
     typer.echo(f"imported {len(names)} run{'' if len(names) == 1 else 's'}")
 
 
@@ -181,8 +181,8 @@ def compare(
     from report.show import emit_json, print_comparison
 
     notebook = Notebook(context.obj)
-    found = compared(notebook, run, against or rival(notebook, run))
-    emit_json(found) if as_json else print_comparison(found)
+    comparison = compared(notebook, run, against or rival(notebook, run))
+    emit_json(comparison) if as_json else print_comparison(comparison)
 
 
 def report(context: typer.Context, run: str) -> None:
@@ -213,10 +213,10 @@ def check(
     from report.checking import check_report
     from report.show import emit_json, print_checked
 
-    found = check_report(Notebook(context.obj), what, run)
-    emit_json(found.model_dump(mode="json")) if as_json else print_checked(found)
-    if wrong := found.count("contradicted"):
-        raise AutopilotError(f"the record contradicts {wrong} of {len(found.claims)} claims")
+    checked = check_report(Notebook(context.obj), what, run)
+    emit_json(checked.model_dump(mode="json")) if as_json else print_checked(checked)
+    if wrong := checked.count("contradicted"):
+        raise AutopilotError(f"the record contradicts {wrong} of {len(checked.claims)} claims")
 
 
 def export(
@@ -236,16 +236,16 @@ def export(
     from report.exporting import export_run
     from report.show import emit_json
 
-    found, folder = export_run(Notebook(context.obj), run, to, seed)
+    exported, folder = export_run(Notebook(context.obj), run, to, seed)
     if as_json:
-        emit_json({"dir": str(folder), **found.model_dump(mode="json")})
+        emit_json({"dir": str(folder), **exported.model_dump(mode="json")})
         return
-    which, count = "the best" if found.chosen == "best" else "one", len(found.scores)
-    of = f", {which} of {count} replicates (mean {number(found.mean)})" if count > 1 else ""
-    typer.echo(f"{folder}: seed {found.seed}, {found.objective.partition(':')[0]} {number(found.score)}{of}")
+    which, count = "the best" if exported.chosen == "best" else "one", len(exported.scores)
+    of = f", {which} of {count} replicates (mean {number(exported.mean)})" if count > 1 else ""
+    typer.echo(f"{folder}: seed {exported.seed}, {exported.objective.partition(':')[0]} {number(exported.score)}{of}")
     typer.echo(f"PufferLib plays it: {shlex.join(['python', str(ExportPaths(folder).script)])}")
-    if found.command:
-        typer.echo(f"or, in that folder: {found.command}")
+    if exported.command:
+        typer.echo(f"or, in that folder: {exported.command}")
 
 
 def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
@@ -259,14 +259,14 @@ def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
     from training.machine import load_inventory
 
     notebook = Notebook(context.obj)
-    found = again(Lab(notebook, load_inventory([notebook.run(run).env_name], context.obj)), run)
+    outcome = again(Lab(notebook, load_inventory([notebook.run(run).env_name], context.obj)), run)
     if as_json:
-        emit_json(asdict(found))
+        emit_json(asdict(outcome))
     else:
-        for difference in found.differences:
+        for difference in outcome.differences:
             typer.echo(f"{difference.what} differs:\n{plain(difference.diff, 4000)}\n")
-        typer.echo(f"replayed {found.requests} requests, {found.reports} reports, {found.proposals} proposals")
-    if found.differences:
-        raise AutopilotError(f"replay of {run}: {', '.join(item.what for item in found.differences)} differ")
+        typer.echo(f"replayed {outcome.requests} requests, {outcome.reports} reports, {outcome.proposals} proposals")
+    if outcome.differences:
+        raise AutopilotError(f"replay of {run}: {', '.join(item.what for item in outcome.differences)} differ")
     if not as_json:
         typer.echo("everything came out as it was")

@@ -190,5 +190,5 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from report.status import print_status
     from report.status import status as look
 
-    found = look(Notebook(context.obj), Proposals(context.obj))
-    emit_json(found) if as_json else print_status(found)
+    state = look(Notebook(context.obj), Proposals(context.obj))
+    emit_json(state) if as_json else print_status(state)

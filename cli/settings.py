@@ -31,8 +31,8 @@ def find_workspace(given: Path | None) -> Workspace:
         InvalidInput: it can't be told which one that is, or no record could hold its path.
     """
     try:
-        found = Workspace(given.expanduser().absolute()) if given is not None else _nearest(Path.cwd())
-        str(found.root).encode()
+        workspace = Workspace(given.expanduser().absolute()) if given is not None else _nearest(Path.cwd())
+        str(workspace.root).encode()
     except UnicodeEncodeError as error:
         raise refused(
             "workspace", error.object, "is a path that is not UTF-8", "a folder without such a name"
@@ -41,7 +41,7 @@ def find_workspace(given: Path | None) -> Workspace:
         raise refused(
             "workspace", str(given or "."), f"can't be found ({error})", "--workspace with a full path"
         ) from None
-    return found
+    return workspace
 
 
 def _nearest(here: Path) -> Workspace:
@@ -65,7 +65,7 @@ def defaults(workspace: Workspace, commands: Mapping[str, Collection[str]]) -> d
         InvalidInput: the file can't be read, or has a table or key that is none.
     """
     tables = settings(workspace)
-    found: dict[str, dict[str, Any]] = {}
+    options: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
         if name in ELSEWHERE:
             continue
@@ -74,8 +74,8 @@ def defaults(workspace: Workspace, commands: Mapping[str, Collection[str]]) -> d
             raise InvalidInput(
                 [Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)]
             )
-        found[name] = {key.replace("-", "_"): value for key, value in table.items()}
-        for key in found[name].keys() - set(commands[name]):
+        options[name] = {key.replace("-", "_"): value for key, value in table.items()}
+        for key in options[name].keys() - set(commands[name]):
             valid = ", ".join(sorted(commands[name]))
-            raise refused(f"{name}.{key}", found[name][key], f"is no option of 'autopilot {name}'", valid)
-    return found
+            raise refused(f"{name}.{key}", options[name][key], f"is no option of 'autopilot {name}'", valid)
+    return options

@@ -28,6 +28,8 @@ CHILD_PROCESSES = {
     "training/build.py",
     "training/measure.py",
     "training/replicate.py",
+    "training/sources.py",
+    "training/training_log.py",
 }
 
 

@@ -40,7 +40,7 @@ DEFAULT_RNN = "Recurrent"
 
 
 class Unusable(Exception):
-    """Something of the user's does not do what it has to; says what in one line."""
+    """A part of the user's (environment, reward, policy) does not do what it has to; the text says what in one line."""
 
 
 Maker = Callable[..., Any]
@@ -86,7 +86,7 @@ def _literal(text: str) -> Any:
 
 
 def maker_of(env_name: str) -> Maker:
-    """What makes one environment of that name; called with `buf`, `seed` and the environment's own arguments.
+    """The maker of environments of a name; called with `buf`, `seed` and the environment's own arguments.
 
     Args:
         env_name: an Ocean environment's (`puffer_cartpole`), `gymnasium:ID`, or `module:callable` of a PufferEnv or
@@ -102,10 +102,10 @@ def maker_of(env_name: str) -> Maker:
         return _emulated(lambda **arguments: gymnasium.make(env_name.removeprefix(GYMNASIUM), **arguments))
     if ":" in env_name:
         return _users(load_object(env_name))
-    found: Maker = pufferlib.ocean.environment.env_creator(env_name)
-    if inspect.isclass(found):
-        return found
-    return lambda buf=None, seed=0, **arguments: _counted(found(buf=buf, **arguments), buf, seed)
+    make: Maker = pufferlib.ocean.environment.env_creator(env_name)
+    if inspect.isclass(make):
+        return make
+    return lambda buf=None, seed=0, **arguments: _counted(make(buf=buf, **arguments), buf, seed)
 
 
 def load_object(name: str) -> Callable[..., Any]:
@@ -116,10 +116,10 @@ def load_object(name: str) -> Callable[..., Any]:
         AttributeError: it has nothing callable of that name.
     """
     module, _, attribute = name.partition(":")
-    found = getattr(importlib.import_module(module), attribute)
-    if not callable(found):
+    target = getattr(importlib.import_module(module), attribute)
+    if not callable(target):
         raise AttributeError(f"{name} is not callable")  # noqa: TRY004 - to callers, nothing callable is there
-    return found  # type: ignore[no-any-return]  # the user's
+    return target  # type: ignore[no-any-return]  # the user's
 
 
 def arguments_of(env_name: str) -> dict[str, Any]:
@@ -129,10 +129,12 @@ def arguments_of(env_name: str) -> dict[str, Any]:
 
         return {k: v for k, v in gymnasium.spec(env_name.removeprefix(GYMNASIUM)).kwargs.items() if k != "render_mode"}
     target = load_object(env_name) if ":" in env_name else pufferlib.ocean.environment.env_creator(env_name)
+    defaults = {key: parameter.default for key, parameter in inspect.signature(target).parameters.items()}
     return {
-        key: None if parameter.default is inspect.Parameter.empty else parameter.default
-        for key, parameter in inspect.signature(target).parameters.items() if key not in NOT_ARGUMENTS
-    }  # fmt: skip
+        key: None if default is inspect.Parameter.empty else default
+        for key, default in defaults.items()
+        if key not in NOT_ARGUMENTS
+    }
 
 
 def _emulated(make: Maker) -> Maker:
@@ -177,7 +179,7 @@ class Episodes:
         return self.env.reset(seed=seed)[0], {}
 
     def step(self, action: Any) -> tuple[Any, ...]:
-        """One step; the log is empty until the last one."""
+        """Take one step; the log is empty until the last step of the episode."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._return += float(reward)
         self._length += 1
@@ -236,7 +238,7 @@ def _users(target: Maker) -> Maker:
 
 
 def is_emulated(env: Any) -> bool:
-    """The ends of its episodes can be seen from outside: a Python environment behind PufferLib's emulation."""
+    """Whether an environment is a Python one behind PufferLib's emulation, whose ends of episodes can be seen."""
     return isinstance(env, pufferlib.emulation.GymnasiumPufferEnv)
 
 
@@ -247,7 +249,7 @@ def longest_episode(env: Any) -> int | None:
 
 
 def logs_settled(env: Any) -> bool:
-    """Each log of an environment has the same names, which is so of PufferLib's and of Gymnasium's own.
+    """Whether every log of an environment has the same names, as PufferLib's and Gymnasium's own do.
 
     Anybody else's may log a name with some episodes only, such as those that succeed.
     """
@@ -260,10 +262,10 @@ def logs_settled(env: Any) -> bool:
 
 
 def make_vecenv(maker: Maker, arguments: Mapping[str, Any], vec: Mapping[str, Any], seed: int) -> Any:
-    """Vectorized environments.
+    """Vectorized environments, each built with a seed of its own.
 
-    Built as `pufferlib.vector.make` would, which forgets to hand the seed on: every environment would be built with
-    seed 0, and what it draws then (a map, say) would be the same in training and evaluation.
+    `pufferlib.vector.make` would build the same, but forgets to hand the seed on: every environment would be built
+    with seed 0, and what it draws then (a map, say) would be the same in training and evaluation.
 
     Args:
         maker: makes one environment.
@@ -302,7 +304,7 @@ class Rewarded:
         self._vecenv.send(actions)
 
     def recv(self) -> tuple[Any, ...]:
-        """What came of it, with the user's reward for agents that have acted."""
+        """What the environments answered, with the user's reward for agents that have acted."""
         observations, rewards, terminals, truncations, infos, agents, masks = self._vecenv.recv()
         self._shown = np.asarray(agents).ravel()
         if self._actions is not None and self._sent[self._shown].all():
@@ -330,12 +332,15 @@ def space_problem(one: Any, other: Any) -> str | None:
 def policies_of(package: str | None) -> tuple[str, ...]:
     """Names that `policy.name` may have: PufferLib's default and whatever its package has for environments."""
     module = _policy_module(package)
-    own = [] if module is None else [
-        name for name, value in vars(module).items()
-        if inspect.isclass(value) and issubclass(value, torch.nn.Module) and value.__module__ != "torch.nn"
-        and not issubclass(value, pufferlib.models.LSTMWrapper) and hasattr(value, "encode_observations")
-    ]  # fmt: skip
+    own = [name for name, value in vars(module).items() if _is_policy(value)] if module else []
     return tuple(dict.fromkeys([DEFAULT_POLICY, *own]))
+
+
+def _is_policy(value: Any) -> bool:
+    """A class of PufferLib's that makes a policy, and no LSTM around one."""
+    if not inspect.isclass(value) or not issubclass(value, torch.nn.Module) or value.__module__ == "torch.nn":
+        return False
+    return not issubclass(value, pufferlib.models.LSTMWrapper) and hasattr(value, "encode_observations")
 
 
 def _policy_module(package: str | None) -> Any:
@@ -452,8 +457,8 @@ def own_arguments(env_name: str, flags: Sequence[str] = (), configs: Path | None
     sys.argv = [sys.argv[0], *flags]
     try:
         with contextlib.redirect_stderr(said):
-            found: dict[str, Any] = pufferl.load_config(env_name)
-            return found
+            arguments: dict[str, Any] = pufferl.load_config(env_name)
+            return arguments
     except SystemExit as error:
         raise Unusable((said.getvalue().strip().splitlines() or ["PufferLib's parser ended"])[-1]) from error
     finally:
@@ -481,7 +486,7 @@ def own_policy(env_name: str, arguments: dict[str, Any]) -> torch.nn.Module:
 
 
 class _NoThread:
-    """In the place of PuffeRL's thread that polls the machine each second: utilization is read with each log."""
+    """A stand-in for PuffeRL's thread that polls the machine each second: utilization is read with each log."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.cpu_util = self.cpu_mem = self.gpu_util = self.gpu_mem = (0,)
@@ -494,7 +499,7 @@ pufferlib.pufferl.Utilization = _NoThread
 
 
 class Logger:
-    """PuffeRL's logger: what it needs of one."""
+    """The logger that PuffeRL is given: all that it needs of one."""
 
     run_id = "unused"
 
@@ -506,7 +511,7 @@ class Logger:
         self.taken = (logs, step)
 
     def close(self, model_path: str) -> None:
-        """PuffeRL calls it at the end of its own command only."""
+        """Do nothing: PuffeRL calls this at the end of its own command only."""
 
 
 class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
@@ -523,7 +528,7 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
         on_log: Callable[[dict[str, Any], int], None] = lambda *_: None,
         on_checkpoint: Callable[["Trainer"], None] = lambda _: None,
     ) -> None:
-        """As PuffeRL's.
+        """Build the trainer of a config.
 
         Args:
             config: what it trains.
@@ -535,14 +540,12 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
             on_checkpoint: called each `train.checkpoint_interval` updates and at the end.
         """
         self._on_log, self._on_checkpoint = on_log, on_checkpoint
-        settings = {
-            **config.train, "device": device, "env": config.env_name, "seed": seed, "batch_size": "auto",
-            "use_rnn": bool(config.rnn["enabled"]), "data_dir": "",
-        }  # fmt: skip
+        settings = {**config.train, "env": config.env_name, "use_rnn": bool(config.rnn["enabled"])}
+        settings |= {"device": device, "seed": seed, "batch_size": "auto", "data_dir": ""}
         super().__init__(settings, vecenv, policy, Logger())
 
     def train(self) -> None:
-        """One update. PuffeRL logs before it has taken note of the update's losses; they go with the log here."""
+        """Make one update. PuffeRL logs before it has taken note of the update's losses; they go with the log here."""
         super().train()
         self._tell()
 
@@ -552,10 +555,10 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
             self._on_log({**logs, **{f"losses/{name}": value for name, value in self.losses.items()}}, step)
 
     def print_dashboard(self, *_: Any, **__: Any) -> None:
-        """Nothing: progress goes out as events."""
+        """Print nothing: progress goes out as events."""
 
     def save_checkpoint(self) -> None:
-        """Leave it to whoever keeps them; what was logged of this update is told before."""
+        """Leave the checkpoint to `on_checkpoint`; what was logged of this update is passed on before."""
         self._tell()
         self._on_checkpoint(self)
 

@@ -1,4 +1,4 @@
-"""What a config names, built: environments, reward and policy, with the user's variants in the place of the usual ones.
+"""The parts that a config names, built: environments, reward and policy, with the user's variants in their place.
 
 It imports torch, so it runs in worker processes only.
 """
@@ -17,7 +17,7 @@ Variants = Mapping[str, Variant]
 
 
 def environment_arguments(config: Config, variants: Variants) -> dict[str, Any]:
-    """What each environment is built with: the config's, and a variant's own over them."""
+    """The arguments that each environment is built with: the config's, and a variant's own over them."""
     variant = variants.get("environment")
     return {**config.env, **(variant.arguments if variant else {})}
 
@@ -41,7 +41,7 @@ def environments(config: Config, variants: Variants, seed: int) -> Any:
 
 
 def policy(config: Config, package: str | None, vecenv: Any, device: str, variants: Variants) -> torch.nn.Module:
-    """The policy for these environments.
+    """The policy of a config, built for its environments.
 
     Args:
         config: what is trained.

@@ -19,7 +19,7 @@ from training.adapter import Trainer
 
 
 class Unfit(Exception):
-    """A checkpoint can't be gone on from; says why in one line."""
+    """A checkpoint can't be resumed from; the text says why in one line."""
 
 
 def weights_hash(state: Mapping[str, torch.Tensor]) -> str:
@@ -33,13 +33,13 @@ def weights_hash(state: Mapping[str, torch.Tensor]) -> str:
 
 @dataclass
 class Checkpoints:
-    """What a replicate keeps."""
+    """The checkpoints that a replicate keeps."""
 
     paths: SeedPaths
     strategy: str
     """`latest`; `best`: also the best-scoring one; `all`: also each, as long as there is room."""
     limit_mib: int
-    """Disk that all of them together may take; the oldest of `all` go first."""
+    """Disk that all checkpoints together may take; the oldest of `all` go first."""
     cumulative_before: int
     """Steps behind the weights that training started with."""
     better: int = 1
@@ -82,7 +82,7 @@ class Checkpoints:
 
 
 def state_path(weights: Path) -> Path:
-    """Where what the optimizer knew lies, beside the weights."""
+    """The file beside the weights that holds what the optimizer knew."""
     return weights.with_suffix(".state.pt")
 
 
@@ -108,7 +108,7 @@ class Loaded:
 
     @property
     def steps(self) -> int:
-        """Steps behind these weights, over all runs that made them."""
+        """Steps behind the weights, over all runs that made them."""
         return int(self.state["cumulative_steps"]) if self.state else 0
 
 

@@ -1,4 +1,4 @@
-"""What this machine has, seen from inside a worker: devices, versions, environments and their configs.
+"""The machine from inside a worker: its devices, versions, environments and their configs.
 
 It imports torch, so it runs in worker processes only.
 """
@@ -29,26 +29,26 @@ OUR_PACKAGES = ("lab", "training", "tools", "agent", "review")
 
 
 def devices() -> tuple[str, ...]:
-    """What torch can use here, best first."""
-    found = ["cuda"] if torch.cuda.is_available() else []
+    """The devices that torch can use here, best first."""
+    usable = ["cuda"] if torch.cuda.is_available() else []
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return (*found, "cpu")
+        usable.append("mps")
+    return (*usable, "cpu")
 
 
 def versions() -> dict[str, str]:
-    """What a run was made with."""
-    found = {"python": sys.version.split()[0]}
+    """The versions of Python and of the packages that a run is made with."""
+    installed = {"python": sys.version.split()[0]}
     for package in ("autopilot", "pufferlib", "torch", "numpy", "heavyball"):
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "missing"
-    return found
+            installed[package] = "missing"
+    return installed
 
 
 def inventory(build: Iterable[str], made_from: str, workspace: Path | None) -> Inventory:
-    """Everything the notebook needs to know about this machine.
+    """The inventory of this machine: everything the notebook needs to know about it.
 
     Args:
         build: environments to build once, to count their agents; `gymnasium:ID` and `module:callable` too.
@@ -56,8 +56,8 @@ def inventory(build: Iterable[str], made_from: str, workspace: Path | None) -> I
         workspace: where the user's modules may lie.
     """
     build = tuple(build)
-    found = {name: _ocean(name, ini, build=name in build) for name, ini in adapter.inis()}
-    found |= {name: _other(name, workspace) for name in build if ":" in name}
+    environments = {name: _ocean(name, ini, build=name in build) for name, ini in adapter.inis()}
+    environments |= {name: _other(name, workspace) for name in build if ":" in name}
     return Inventory(
         made_from=made_from,
         versions=versions(),
@@ -65,7 +65,7 @@ def inventory(build: Iterable[str], made_from: str, workspace: Path | None) -> I
         devices=devices(),
         cores=psutil.cpu_count(logical=False) or 1,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-        environments=found,
+        environments=environments,
     )
 
 
@@ -111,7 +111,7 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _built(name: str, arguments: dict[str, Any], scalable: bool) -> dict[str, Any]:
-    """What can only be learnt by building a small one: agents of one `num_envs` unit, the size of an observation."""
+    """Facts that only building a small environment tells: agents of one `num_envs` unit, the size of an observation."""
     units = 2 if scalable else 1
     env = adapter.maker_of(name)(**{**arguments, **({"num_envs": units} if scalable else {})})
     try:
@@ -130,16 +130,16 @@ def _built(name: str, arguments: dict[str, Any], scalable: bool) -> dict[str, An
 
 def user_files(workspace: Path | None) -> dict[str, str]:
     """The hash of every Python file of the workspace that has been imported, by absolute path."""
-    found = {}
+    hashes = {}
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
         if path and workspace and path.startswith(f"{workspace}/") and not _known(Path(path)):
-            found[str(path)] = file_hash(Path(path))
-    return found
+            hashes[str(path)] = file_hash(Path(path))
+    return hashes
 
 
 def _known(path: Path) -> bool:
-    """It belongs to this program or to an installed package, whose version says what it is."""
+    """Whether a file belongs to this program or to an installed package, whose version says what is in it."""
     ours = Path(__file__).parent.parent
     return path.is_relative_to(sys.prefix) or any(path.is_relative_to(ours / name) for name in OUR_PACKAGES)
 

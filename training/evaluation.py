@@ -26,14 +26,14 @@ from training import adapter
 UNFINISHED = 0.05
 """The most that unfinished episodes may weigh before the evaluation goes on for longer."""
 LONGEST = 4
-"""Times the task's steps that it may take in the end."""
+"""Times the task's steps that an evaluation may take in the end."""
 UNLOGGED = 5
-"""Times its seconds that `Evaluator.begin` goes on for until something is logged."""
+"""Times its seconds that `Evaluator.begin` goes on for, at most, until something is logged."""
 
 
 @dataclass
 class Evaluator:
-    """One policy's."""
+    """The evaluation of one policy on a task."""
 
     maker: adapter.Maker
     task: Task
@@ -43,33 +43,33 @@ class Evaluator:
     device: str
     recurrent: bool
     alive: Callable[[], None]
-    """Called now and then, so that nobody takes a long evaluation for a hung one."""
+    """Function called now and then, so that nobody takes a long evaluation for a hung one."""
 
     @classmethod
     def of(
         cls, config: Config, task: Task, agents_per_env: float, device: str, alive: Callable[[], None] = lambda: None
     ) -> "Evaluator":
-        """That of a config's policy, on a task of its environment."""
+        """The evaluator of a config's policy, on a task of its environment."""
         scalable, recurrent = "num_envs" in config.env, bool(config.rnn["enabled"])
         return cls(adapter.maker_of(config.env_name), task, agents_per_env, scalable, device, recurrent, alive)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Environments, and units in each."""
+        """The number of environments, and of units in each."""
         return evaluation_shape(self.task.slots, self.agents_per_env, scalable=self.scalable)
 
     @property
     def seed(self) -> int:
-        """The environments'."""
+        """The seed that the environments are built with."""
         return evaluation_seed(*self.shape)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Of each environment: the task's."""
+        """The arguments of each environment: the task's, and the units that fit its slots."""
         return {**self.task.env, **({"num_envs": self.shape[1]} if self.scalable else {})}
 
     def run(self, policy: torch.nn.Module) -> tuple[Evaluation, ...]:
-        """Both passes, from the same start.
+        """Make both passes, sampled and greedy, from the same start.
 
         Args:
             policy: takes a batch of observations and its recurrent state, as PufferLib's do.
@@ -95,9 +95,7 @@ class Evaluator:
         """
         policy.eval()
         began = time.perf_counter()
-        vecenv = adapter.make_vecenv(
-            self.maker, self.arguments, {"backend": "Serial", "num_envs": self.shape[0]}, self.seed
-        )
+        vecenv = self._vecenv()
         try:
             play, ends = _Play(self, vecenv, policy, False), 0
             totals: dict[str, float] = {}
@@ -114,10 +112,13 @@ class Evaluator:
         finally:
             vecenv.close()
 
+    def _vecenv(self) -> Any:
+        vec = {"backend": "Serial", "num_envs": self.shape[0]}
+        return adapter.make_vecenv(self.maker, self.arguments, vec, self.seed)
+
     @torch.no_grad()
     def _pass(self, policy: Any, greedy: bool) -> Evaluation:
-        vec = {"backend": "Serial", "num_envs": self.shape[0]}
-        vecenv = adapter.make_vecenv(self.maker, self.arguments, vec, self.seed)
+        vecenv = self._vecenv()
         try:
             torch.manual_seed(self.seed)
             play = _Play(self, vecenv, policy, greedy)
@@ -170,9 +171,7 @@ def _by_episodes(play: _Play, task: Task) -> Evaluation:
     logs: list[list[dict[str, float]]] = [[] for _ in range(play.agents)]
     while play.steps < task.steps and min(map(len, logs)) < task.episodes:
         ended, infos = play.step()
-        for slot, info in zip(
-            ended, infos, strict=True
-        ):  # `adapter.Episodes` logs an end, in numbers, and nothing else
+        for slot, info in zip(ended, infos, strict=True):  # `adapter.Episodes` logs ends alone, in numbers
             logs[slot].append(info)
     counted = min(task.episodes, *map(len, logs))
     kept = [log for slot in logs for log in slot[:counted]]
@@ -202,12 +201,12 @@ def _by_steps(play: _Play, task: Task) -> Evaluation:
 
 
 def _episodes(ends: int, weights: dict[str, float]) -> int:
-    """That were logged. One that logs no `n` may log several at a time; some flag no ends. Neither counts too many."""
+    """Episodes logged, never too many: a log without `n` may be of several, and some environments flag no ends."""
     return max(int(weights.get("n", max(weights.values(), default=0))), ends if weights else 0)
 
 
 def _steps_needed(play: _Play, task: Task, ends: int, weights: dict[str, float]) -> float:
-    """Of each slot, in one pass, by what has been seen of it; see `Evaluator.begin`."""
+    """Steps that each slot needs in one pass, by what has been seen of it; see `Evaluator.begin`."""
     env = play.vecenv.driver_env
     if adapter.is_emulated(env):
         limit, now = adapter.longest_episode(env), play.steps * play.agents / ends if ends else None
@@ -222,9 +221,9 @@ def _add(info: dict[str, Any] | None, totals: dict[str, float], weights: dict[st
     """Add one log of the environment: means over its `n` episodes, or single values where it has no `n`."""
     if not info:
         return
-    found = numbers(info)
-    weight = n if 0 < (n := found.get("n", 1.0)) < LARGEST else 1.0
-    for name, number in found.items():
+    logged = numbers(info)
+    weight = n if 0 < (n := logged.get("n", 1.0)) < LARGEST else 1.0
+    for name, number in logged.items():
         totals[name] = totals.get(name, 0.0) + number * weight
         weights[name] = weights.get(name, 0.0) + weight
 

@@ -1,4 +1,4 @@
-"""What PufferLib alone needs to play a trained policy: an ini, and flags. Tried out with PufferLib's own functions.
+"""A trained policy handed over to PufferLib alone: the ini and flags that it needs, tried with its own functions.
 
 Nothing is worked out about how PufferLib reads a flag or an ini: each is read by its own loader and compared with
 what was meant, and a policy counts as rebuilt when its weights have the hash of those that were scored. It imports
@@ -23,7 +23,7 @@ SECTIONS = ("base", "vec", "env", "policy", "rnn", "train")
 
 
 def handover(job: ExportJob) -> Handover:
-    """See whether PufferLib alone can play a policy, and say what it needs for that.
+    """Find out whether PufferLib alone can play a policy, and what it needs for that.
 
     Args:
         job: a config of an Ocean environment's, and weights of it.
@@ -40,8 +40,8 @@ def handover(job: ExportJob) -> Handover:
             _load(job, adapter.own_arguments(name, [*flags, *_here(path)]), weights)
     except (checkpoints.Unfit, adapter.Unusable) as error:
         return Handover(problem=str(error))
-    return Handover(weights=checkpoints.weights_hash(weights), ini=text, own_ini=str(own_ini), flags=flags,
-                    unsayable=unsayable)  # fmt: skip
+    digest = checkpoints.weights_hash(weights)
+    return Handover(weights=digest, ini=text, own_ini=str(own_ini), flags=flags, unsayable=unsayable)
 
 
 def sections(job: ExportJob, weights: Mapping[str, torch.Tensor]) -> Sections:
@@ -76,7 +76,7 @@ def _given(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
 
 
 def _widths(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Of PufferLib's LSTM: its input weights have four rows, one for each gate, of each hidden unit."""
+    """Widths of PufferLib's LSTM: its input weights have four rows, one for each gate, of each hidden unit."""
     if "lstm.weight_ih_l0" not in weights:
         raise adapter.Unusable("its weights have no LSTM, which its config asks for")
     rows, columns = weights["lstm.weight_ih_l0"].shape
@@ -114,14 +114,14 @@ def _rebuild(job: ExportJob, wanted: Sections, text: str, weights: Mapping[str, 
         ini = Path(place) / "config" / f"{name}.ini"
         ini.parent.mkdir()
         ini.write_text(text, encoding="utf-8")
-        found = adapter.own_arguments(name, _here(Path(job.checkpoint)), Path(place))
-        read = _sections(found)
+        arguments = adapter.own_arguments(name, _here(Path(job.checkpoint)), Path(place))
+        read = _sections(arguments)
         for section, values in wanted.items():
             for key, value in values.items():
                 if (section, key) != ("train", "device") and read[section].get(key) != value:
                     got = read[section].get(key)
                     raise adapter.Unusable(f"PufferLib's loader reads {section}.{key} = {value!r} as {got!r}")
-    _load(job, found, weights)
+    _load(job, arguments, weights)
 
 
 def _load(job: ExportJob, arguments: dict[str, Any], weights: Mapping[str, torch.Tensor]) -> None:

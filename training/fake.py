@@ -7,16 +7,15 @@ could be taken for a real one: its weights and its device are called `fake`.
 import json
 import math
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lab.base.files import append_line, write_model
 from lab.base.folders import SeedPaths
 from lab.space.config import Config
-from lab.store.records import Evaluation, ReplicateResult, RunState, StopReason
-from training.protocol import Progress
-from training.runner import OnProgress, Plan, ShouldStop
+from lab.store.records import Evaluation, ReplicateResult, RunState
+from training.protocol import OnProgress, Progress, ShouldStop
+from training.runner import Plan
 
 POINTS = 20
 Fault = Literal["nan", "crash", "hang"]
@@ -29,7 +28,7 @@ ENDS: dict[Fault, tuple[RunState, str]] = {
 
 @dataclass
 class FakeRunner:
-    """Scores have a peak at learning_rate = 0.01 and noise from the seed."""
+    """A runner whose scores have a peak at learning_rate = 0.01 and noise from the seed."""
 
     noise: float = 0.05
     faults: dict[int, Fault] = field(default_factory=dict)
@@ -38,7 +37,7 @@ class FakeRunner:
     """Seeds in the order they were trained."""
 
     def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
-        """See `training.runner.Runner.train`."""
+        """Make up a curve and a result for each seed; see `training.runner.Runner.train`."""
         results: list[ReplicateResult] = []
         for seed in plan.seeds:
             if should_stop():
@@ -47,14 +46,12 @@ class FakeRunner:
         return results
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is nothing to end."""
 
-    def _replicate(
-        self, plan: Plan, seed: int, on_progress: OnProgress, should_stop: Callable[[], StopReason | None]
-    ) -> ReplicateResult:
+    def _replicate(self, plan: Plan, seed: int, on_progress: OnProgress, should_stop: ShouldStop) -> ReplicateResult:
         paths = plan.paths.seed(seed)
         paths.dir.mkdir(parents=True, exist_ok=True)
         paths.log.write_text(f"fake training of {plan.config.env_name}, seed {seed}\n")
@@ -69,9 +66,8 @@ class FakeRunner:
                 paths.log.write_text("Traceback: ValueError: made up\n")
                 stall = float(plan.config.autopilot.get("stall_limit") or 300)
                 return _ended(paths, seed, state, reason.format(steps=steps, stall=stall))
-            line = {"agent_steps": steps, f"environment/{plan.job(seed).score}": score, "losses/entropy": 0.7 / point,
-                    "SPS": 1e5}  # fmt: skip
-            append_line(paths.metrics_live, line)
+            logged = {f"environment/{plan.job(seed).score}": score, "losses/entropy": 0.7 / point, "SPS": 1e5}
+            append_line(paths.metrics_live, {"agent_steps": steps, **logged})
             on_progress(Progress(seed=seed, phase="train", steps=steps, total=total, sps=1e5, score=score))
         self.trained.append(seed)
         return self._finished(plan, seed, total, final)
@@ -86,12 +82,11 @@ class FakeRunner:
                 before = int(json.load(file)["cumulative_steps"])
         weights.write_text(json.dumps({"fake": True, "cumulative_steps": before + total}))
         raw = {plan.job(seed).score: final}
-        counts = {"sps": 1e5, "agent_steps": float(total), "epoch": float(POINTS),
-                  "cumulative_steps": float(before + total)}  # fmt: skip
+        steps = {"agent_steps": float(total), "epoch": float(POINTS), "cumulative_steps": float(before + total)}
         result = ReplicateResult(
             seed=seed,
             state=RunState.FINISHED,
-            metrics={plan.goal.metric: final, **counts},
+            metrics={plan.goal.metric: final, "sps": 1e5, **steps},
             evaluations=tuple(
                 Evaluation(actions=actions, episodes=100, unfinished_share=0.01, raw=raw, steps=plan.run.task.steps)
                 for actions in ("sampled", "greedy")

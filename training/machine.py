@@ -34,12 +34,12 @@ def missing() -> list[str]:
 
 
 def installation() -> str:
-    """Identifies what an inventory was read from: interpreter and versions."""
+    """The name of this installation, by which an inventory is known: interpreter and versions."""
     return " ".join([sys.executable, *(f"{package}={_version(package)}" for package in (*NEEDED, "autopilot"))])
 
 
 def inventory_path() -> Path:
-    """Where this installation's inventory is kept."""
+    """The file in which this installation's inventory is kept."""
     key = hashlib.sha256(installation().encode()).hexdigest()[:12]
     return cache_dir() / f"inventory-{key}.json"
 
@@ -62,13 +62,13 @@ def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None
     if workspace is not None:
         for name in wanted:
             check_importable("env", name, workspace.root)
-    found = _known(wanted, workspace, timeout)
+    known = _known(wanted, workspace, timeout)
     overlaid = {
         name: environment.model_copy(update={"variants": _for(variants, name), "limits": limits})
-        for name, environment in found.environments.items()
+        for name, environment in known.environments.items()
         if ":" not in name or name in wanted  # what other workspaces have is none of this one's business
     }
-    return found.model_copy(update={"environments": overlaid})
+    return known.model_copy(update={"environments": overlaid})
 
 
 def _known(wanted: set[str], workspace: Workspace | None, timeout: float) -> Inventory:
@@ -89,7 +89,7 @@ def _known(wanted: set[str], workspace: Workspace | None, timeout: float) -> Inv
 
 
 def _outdated(name: str, known: Environment | None, workspace: Path | None) -> bool:
-    """It has to be looked at: never built, or the user's and perhaps not the same (what was refused may be mended)."""
+    """Whether an environment has to be looked at: never built, or the user's and perhaps changed or mended since."""
     if known is None or known.refused is not None:
         return ":" in name
     if ":" not in name or name.startswith(GYMNASIUM):
@@ -110,11 +110,11 @@ def _hash(path: str) -> str | None:
 
 
 def _for(variants: Variants, env_name: str) -> Variants:
-    found = {
+    fitting = {
         kind: {name: variant for name, variant in named.items() if variant.env in (None, env_name)}
         for kind, named in variants.items()
     }
-    return {kind: named for kind, named in found.items() if named}
+    return {kind: named for kind, named in fitting.items() if named}
 
 
 def _stored() -> Inventory | None:
@@ -149,7 +149,7 @@ def usable_cores() -> int:
 
 
 def room_for(config: Config, environment: Environment, device: str, given: int | None) -> int:
-    """How many replicates to train at once.
+    """The number of replicates to train at once.
 
     Args:
         config: of the run.

@@ -1,4 +1,4 @@
-"""How fast a config trains and is evaluated, without a trace. It runs in worker processes only."""
+"""The speed of a config's training and evaluation, measured without a trace. It runs in worker processes only."""
 
 import time
 
@@ -41,12 +41,12 @@ def moment(job: MeasureJob) -> Moment:
         sps = float((trainer.global_step - steps) / (time.perf_counter() - began))
     finally:
         vecenv.close()
-    found = Moment(sps=sps, start=max(0.0, updated - started - first / sps))
+    trained = Moment(sps=sps, start=max(0.0, updated - started - first / sps))
     if job.task is None:
-        return found
+        return trained
     evaluator = Evaluator.of(config, job.task, job.agents_per_env, device)
     seconds, logged, settled = evaluator.begin(policy, EVALUATED)
-    return found.model_copy(update={"evaluation": seconds, "logged": logged, "settled": settled})
+    return trained.model_copy(update={"evaluation": seconds, "logged": logged, "settled": settled})
 
 
 def _update(trainer: adapter.Trainer, device: str) -> None:

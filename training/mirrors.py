@@ -32,7 +32,7 @@ CAPACITY = 1000
 
 
 class Mirror(Protocol):
-    """Where points are copied to; used by one thread, its own."""
+    """A place that points are copied to; used by one thread, its own."""
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
         """Take over one point: finite numbers by metric, and the agent steps so far."""
@@ -42,7 +42,7 @@ class Mirror(Protocol):
 
 
 class Mirrors:
-    """Feeds each mirror from a thread of its own over a bounded queue."""
+    """All mirrors of a training, each fed from a thread of its own over a bounded queue."""
 
     def __init__(self, openers: Sequence[tuple[str, Callable[[], Mirror]]], note: Callable[[str], None]) -> None:
         """Open nothing yet.
@@ -152,7 +152,7 @@ class _Feed:
 def openers(
     names: Sequence[MirrorName], *, folder: Path, project: str, run: str, seed: int, config: Mapping[str, object]
 ) -> list[tuple[str, Callable[[], Mirror]]]:
-    """What `Mirrors` takes, for the mirrors that were asked for; nothing is imported or opened yet.
+    """Names and openers of the mirrors that were asked for, as `Mirrors` takes them; nothing is imported or opened yet.
 
     Args:
         names: which ones.
@@ -215,17 +215,31 @@ class _WeightsAndBiases:
 
         self._wandb = wandb
         quiet = wandb.Settings(
-            console="off", save_code=False, disable_code=True, disable_git=True, disable_job_creation=True,
-            x_disable_machine_info=True, x_disable_meta=True, x_disable_stats=True, x_save_requirements=False,
+            console="off",
+            save_code=False,
+            disable_code=True,
+            disable_git=True,
+            disable_job_creation=True,
+            x_disable_machine_info=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+            x_save_requirements=False,
             program="autopilot",  # else the path of what runs
             stop_fn=lambda: None,  # the button on its page would send SIGINT to the training
-        )  # fmt: skip
+        )
         name = f"{run}-seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
-            project=project, group=run, name=name, id=f"{name}-{secrets.token_hex(3)}", resume="never",
-            reinit="create_new", dir=folder, config=json.loads(json.dumps(dict(config), default=str)), settings=quiet,
-        )  # fmt: skip
+            project=project,
+            group=run,
+            name=name,
+            id=f"{name}-{secrets.token_hex(3)}",
+            resume="never",
+            reinit="create_new",
+            dir=folder,
+            config=json.loads(json.dumps(dict(config), default=str)),
+            settings=quiet,
+        )
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
         self._run.log(dict(numbers), step=step, commit=True)  # else it waits for the next one, in case more is to come

@@ -29,19 +29,22 @@ from training.run import Stopped
 from training.runner import ProcessRunner
 
 SECONDS = 2.5
-"""That each topology is measured for."""
+"""Seconds that each topology is measured for."""
 PATIENCE = 90.0
-"""Seconds after which one is given up."""
+"""Seconds after which a topology is given up."""
 INI_PATIENCE = 300.0
-"""The same for PufferLib's ini: one batch of its 524,288 steps with an LSTM takes a CPU half a minute or more."""
+"""Seconds after which PufferLib's ini is given up: one batch of its 524,288 steps takes half a minute or more."""
 INI_TIMES = 3
 TICK = 0.5
 BATCHES = 30
 """Fewer batches than this in a whole training leave little to learn from."""
 SIMILAR = 0.03
-"""Speeds this close are the same, and the smaller batch is preferred."""
-KEYS = ("vec.backend", "vec.num_envs", "vec.num_workers", "vec.batch_size", "env.num_envs", "train.minibatch_size",
-        "autopilot.threads")  # fmt: skip
+"""Relative difference below which two speeds are the same, and the smaller batch is preferred."""
+VEC = ("vec.backend", "vec.num_envs", "vec.num_workers", "vec.batch_size")
+KEYS = (*VEC, "env.num_envs", "train.minibatch_size", "autopilot.threads")
+"""The part of a config that a topology is."""
+FROM_INI = ("vec.backend", "vec.num_envs", "train.bptt_horizon", "train.minibatch_size", "train.max_minibatch_size")
+"""The part of PufferLib's ini that is measured with the start's policy."""
 
 
 @dataclass
@@ -77,10 +80,10 @@ class Probe:
             config = self.start.with_overrides(overrides)
             if check_overrides(self.start, overrides, self.inventory) or self._learns_less(config):
                 continue
-            found = self.measure(config)
-            if found is not None:
-                self.measured.append(found)
-                on_measured(found)
+            measurement = self.measure(config)
+            if measurement is not None:
+                self.measured.append(measurement)
+                on_measured(measurement)
         if not self.measured and self.stopping():
             raise Stopped("stopped: no preset was kept")
         if not self.measured:
@@ -88,13 +91,13 @@ class Probe:
         return self.best()
 
     def best(self) -> Measurement:
-        """The fastest so far; of those that are as fast, the one with the smallest batch."""
-        fastest = max(found.sps for found in self.measured)
-        close = [found for found in self.measured if found.sps >= (1 - SIMILAR) * fastest]
-        return min(close, key=lambda found: (found.batch_size, -found.sps))
+        """The fastest measurement so far; of those that are as fast, the one with the smallest batch."""
+        fastest = max(measurement.sps for measurement in self.measured)
+        close = [measurement for measurement in self.measured if measurement.sps >= (1 - SIMILAR) * fastest]
+        return min(close, key=lambda measurement: (measurement.batch_size, -measurement.sps))
 
     def ini(self) -> Measurement | None:
-        """PufferLib's own ini for this environment with the start's policy; None if that can't be measured.
+        """Measure PufferLib's own ini for this environment with the start's policy; None if that can't be done.
 
         As `puffer train` runs it: alone, in a fresh process, on every core, but with no more processes than PufferLib
         allows here. Its threads and its busy-waiting processes fight over the cores, so that its speed differs by a
@@ -104,24 +107,23 @@ class Probe:
         workers = min(int(base.vec["num_envs"] or 1), self.inventory.cores)
         while int(base.vec["num_envs"] or 1) % workers:
             workers -= 1
-        config = self.start.with_overrides({
-            **{key: base.get(key) for key in ("vec.backend", "vec.num_envs", "train.bptt_horizon",
-                                              "train.minibatch_size", "train.max_minibatch_size")},
-            **({"env.num_envs": base.env["num_envs"]} if "num_envs" in base.env else {}),
-            **({"vec.num_workers": workers} if base.vec["backend"] == "Multiprocessing" else {}),
-            "autopilot.threads": usable_cores(),
-            "train.total_timesteps": 10**9,  # its batches are large; nothing is trained to the end here
-        })  # fmt: skip
-        found = [
+        changes = {key: base.get(key) for key in FROM_INI} | {"autopilot.threads": usable_cores()}
+        if "num_envs" in base.env:
+            changes["env.num_envs"] = base.env["num_envs"]
+        if base.vec["backend"] == "Multiprocessing":
+            changes["vec.num_workers"] = workers
+        changes["train.total_timesteps"] = 10**9  # its batches are large; nothing is trained to the end here
+        config = self.start.with_overrides(changes)
+        tries = [
             self._moments([start_worker(usable_cores())], config, INI_PATIENCE)
             for _ in range(INI_TIMES)
             if not self.stopping()
         ]
-        speeds = [moment.sps for several in found for moment in several or ()]
+        speeds = [moment.sps for several in tries for moment in several or ()]
         return self._measurement(config, 1, statistics.median(speeds)) if speeds else None
 
     def measure(self, config: Config) -> Measurement | None:
-        """How fast a config trains, with as many replicates side by side as the runner would train.
+        """Measure how fast a config trains, with as many replicates side by side as the runner would train.
 
         Args:
             config: valid here.
@@ -129,11 +131,13 @@ class Probe:
         Returns:
             None if it fails or takes too long.
         """
-        found = self.moments(config)
-        return None if found is None else self._measurement(config, len(found), sum(moment.sps for moment in found))
+        moments = self.moments(config)
+        if moments is None:
+            return None
+        return self._measurement(config, len(moments), sum(moment.sps for moment in moments))
 
     def moments(self, config: Config, task: Task | None = None, most: int | None = None) -> list[Moment] | None:
-        """A moment of as many replicates side by side as the runner would train.
+        """Measure a moment of as many replicates side by side as the runner would train.
 
         Args:
             config: valid here.
@@ -152,20 +156,25 @@ class Probe:
     def _moments(
         self, workers: list[Worker], config: Config, patience: float, task: Task | None = None
     ) -> list[Moment] | None:
-        """What each worker measured, side by side; they are gone afterwards."""
+        """What each worker measured, side by side; the workers are gone afterwards."""
         variants = chosen(config, self.environment.variants)
         job = MeasureJob(
-            config=config, package=self.environment.ini["base"]["package"], seconds=SECONDS, task=task,
-            agents_per_env=self.environment.agents_per_env or 1.0, workspace=self.workspace, variants=variants,
-        )  # fmt: skip
+            config=config,
+            package=self.environment.ini["base"]["package"],
+            seconds=SECONDS,
+            task=task,
+            agents_per_env=self.environment.agents_per_env or 1.0,
+            workspace=self.workspace,
+            variants=variants,
+        )
         try:
             for worker in workers:
                 worker.send(job)
-            found = _gathered(workers, patience, self.stopping)
-            if found is None:
+            moments = _gathered(workers, patience, self.stopping)
+            if moments is None:
                 ended = next((worker for worker in workers if worker.gone()), None)
                 self.why = ended.said() if ended else f"it takes longer than {patience:g} s"
-            return found
+            return moments
         finally:
             for worker in workers:
                 worker.kill()
@@ -193,7 +202,7 @@ class Probe:
             yield from self._processes(workers)
 
     def _minibatches(self, factor: float) -> Iterator[dict[str, Any]]:
-        """Larger or smaller ones, for as long as that helps: fewer calls, or arrays that stay in the caches."""
+        """Larger or smaller minibatches, for as long as that helps: fewer calls, or arrays that stay in the caches."""
         best = self.best().overrides
         minibatch = int(int(best["train.minibatch_size"]) * factor)
         while int(self.start.train["bptt_horizon"] or 1) <= minibatch <= self.largest_minibatch:
@@ -204,7 +213,7 @@ class Probe:
 
     @property
     def largest_minibatch(self) -> int:
-        """With a larger one there would be fewer updates than PufferLib's ini makes, or than the start does."""
+        """The largest minibatch with no fewer updates than PufferLib's ini makes, or than the start does."""
         base = base_config(self.environment)
         return max(int(config.train["minibatch_size"] or 1) for config in (self.start, base))
 
@@ -223,13 +232,13 @@ class Probe:
         shared = {**best, "vec.backend": "Multiprocessing", "vec.num_workers": workers}
         if "env.num_envs" in best:
             yield {**shared, "vec.num_envs": workers, "env.num_envs": max(1, total // workers)}
-            yield {**shared, "vec.num_envs": 2 * workers, "env.num_envs": max(1, total // (2 * workers)),
-                   "vec.batch_size": workers}  # fmt: skip
+            twice = {"vec.num_envs": 2 * workers, "env.num_envs": max(1, total // (2 * workers))}
+            yield {**shared, **twice, "vec.batch_size": workers}
         elif total % workers == 0:
             yield {**shared, "vec.num_envs": total}
 
     def _learns_less(self, config: Config) -> bool:
-        """Too few batches in the whole training, or none that the machine has memory for."""
+        """Whether a config has too few batches in the whole training, or needs more memory than the machine has."""
         agents = self.environment.agents_per_env or 1
         start, here = derive(self.start, agents), derive(config, agents)
         enough = min(BATCHES, start.epochs)
@@ -239,18 +248,18 @@ class Probe:
 
 def _gathered(workers: list[Worker], patience: float, stopping: Callable[[], bool]) -> list[Moment] | None:
     """What each worker measured; None if one failed, all took too long, or nobody wants to know any more."""
-    deadline, found = time.monotonic() + patience, dict[int, Moment]()
-    while len(found) < len(workers):
-        waiting = [worker for index, worker in enumerate(workers) if index not in found]
+    deadline, moments = time.monotonic() + patience, dict[int, Moment]()
+    while len(moments) < len(workers):
+        waiting = [worker for index, worker in enumerate(workers) if index not in moments]
         if time.monotonic() > deadline or not select.select(waiting, [], [], TICK)[0]:
             if stopping() or time.monotonic() > deadline or any(worker.gone() for worker in waiting):
                 return None
             continue
         for index, worker in enumerate(workers):
-            events = worker.read(0) if index not in found else []
+            events = worker.read(0) if index not in moments else []
             if events is None:
                 return None
             for event in events:
                 if isinstance(event, Ended) and event.moment is not None:
-                    found[index] = event.moment
-    return [found[index] for index in range(len(workers))]
+                    moments[index] = event.moment
+    return [moments[index] for index in range(len(workers))]

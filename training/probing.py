@@ -1,4 +1,4 @@
-"""What `probe` does: measure, show a table as it goes, check that the score does not suffer, keep the preset."""
+"""The work of `autopilot probe`: measure, show a table, check that the score does not suffer, keep the preset."""
 
 import platform
 import time
@@ -29,26 +29,26 @@ CHECK_SEEDS = 4
 
 @dataclass
 class Probing:
-    """One call of `autopilot probe`."""
+    """A call of `autopilot probe`."""
 
     workspace: Workspace
     inventory: Inventory
     config: Config
     """The start: a preset with what the person set."""
     base: str
-    """Name of that preset."""
+    """Name of the preset that it starts from."""
     name: str
-    """What the result is to be called."""
+    """Name of the preset that is made."""
     settings: dict[str, Any]
-    """What the person set."""
+    """Keys that the person set."""
     minutes: float
     show: Callable[[str, Measurement, Measurement | None], None]
-    """Called with what a measurement is of, the measurement, and PufferLib's own."""
+    """Function that gets the name of what was measured, the measurement, and PufferLib's own."""
     note: Callable[[str], None]
-    """Called with what goes on."""
+    """Function that gets a line about what goes on."""
 
     def run(self, *, check_score: bool, stopping: Callable[[], bool]) -> StoredPreset:
-        """Measure within the time, compare scores if wanted, store.
+        """Measure within the time, compare scores if wanted, store the preset.
 
         Args:
             check_score: train start and result at equal steps, on as many seeds each, and compare.
@@ -73,7 +73,7 @@ class Probing:
             if ini is not None:
                 self.show("PufferLib's ini", ini, None)
             self._require_going_on(stopping)
-            best = probe.run(deadline, lambda found: self.show("", found, ini))
+            best = probe.run(deadline, lambda measurement: self.show("", measurement, ini))
             self._require_going_on(stopping)
             record = StoredPreset(
                 name=self.name,
@@ -114,7 +114,7 @@ class Probing:
         if verdict.verdict != "worse":
             return record
         same = [m for m in probe.measured if _learns_alike(m, probe.measured[0])]
-        best = max(same, key=lambda found: found.sps)
+        best = max(same, key=lambda measurement: measurement.sps)
         self.note("the fastest topology scored worse: the fastest that learns like the start is kept")
         return record.model_copy(update={"best": best, "overrides": {**self.settings, **best.overrides}})
 
@@ -133,6 +133,6 @@ class Probing:
 
 
 def _learns_alike(one: Measurement, other: Measurement) -> bool:
-    """The same batch in the same minibatches: only speed can differ."""
+    """Whether two topologies have the same batch in the same minibatches: only their speed can differ."""
     key = "train.minibatch_size"
     return one.batch_size == other.batch_size and one.overrides.get(key) == other.overrides.get(key)

@@ -30,7 +30,7 @@ from training.protocol import EVENT, AnyJob, Ended, Progress, Ready, StopRequest
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 PRIVATE = ("OPENAI_API_KEY", "AUTOPILOT_WEBHOOK")
-"""Of the environment: no business of a process that runs the user's own modules."""
+"""Environment variables that are no business of a process that runs the user's own modules."""
 
 Event = Ready | Progress | Ended
 
@@ -39,7 +39,7 @@ class Launched:
     """A Python process of ours on the other end of a socket."""
 
     def __init__(self, role: str, threads: int, theirs: socket.socket) -> None:
-        """Start it.
+        """Start the process.
 
         Raises:
             TrainingFailed: the system starts no further process.
@@ -54,15 +54,21 @@ class Launched:
         self._said = tempfile.TemporaryFile(dir=place)  # noqa: SIM115 - lives as long as the process
         try:
             self.process = subprocess.Popen(  # noqa: S603 - our own module
-                command, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said, env=environment,
-                start_new_session=True, cwd=place, pass_fds=[theirs.fileno()],
-            )  # fmt: skip
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                env=environment,
+                start_new_session=True,
+                cwd=place,
+                pass_fds=[theirs.fileno()],
+            )
         except OSError as error:
             raise TrainingFailed(f"no training process can be started: {no_more_text(error)}") from error
         theirs.close()
 
     def said(self) -> str:
-        """The last line it printed before it had a log of its own."""
+        """The last line that the process printed before it had a log of its own."""
         if self._said.closed:
             return self._last
         size = self._said.seek(0, os.SEEK_END)
@@ -71,7 +77,7 @@ class Launched:
         return lines[-1][:400] if lines else "it printed nothing"
 
     def kill(self) -> None:
-        """End it and everything it started, now; harmless when it has ended already."""
+        """End the process and everything it started, now; harmless when it has ended already."""
         _kill_group(self.process.pid)
         self.process.wait()
         self._last = self.said()
@@ -96,26 +102,26 @@ def _event(line: bytes) -> Event:
 
 
 class Origin(Protocol):
-    """Where a worker's process comes from, and what is known of its end."""
+    """The maker of a worker's process, which knows how the process ended."""
 
     def exit_code(self, pid: int | None, timeout: float) -> int | None:
-        """How it ended, negative for a signal; None if that is not known within `timeout` seconds."""
+        """Status that the process ended with, negative for a signal; None if not known within `timeout` seconds."""
 
     def alive(self) -> bool:
-        """It has not ended."""
+        """Whether the maker itself still runs: the server, or the process where it was not forked."""
 
     def said(self) -> str:
-        """The last line it printed before it had a log of its own."""
+        """The last line that the process printed before it had a log of its own."""
 
     def end(self, pid: int | None) -> None:
-        """End it and everything it started, now."""
+        """End the process and everything it started, now."""
 
 
 class Worker:
     """One worker process; the job can be sent right away, before it is ready."""
 
     def __init__(self, connection: socket.socket, origin: Origin, threads: int) -> None:
-        """Use `start_worker` or `ForkServer.worker`.
+        """Take over the connection to a process; use `start_worker` or `ForkServer.worker` instead.
 
         Args:
             connection: our end of its socket.
@@ -131,23 +137,23 @@ class Worker:
         """A handle that becomes readable when the process ends, where the system has such a thing."""
         self._code: int | None = None
         self._closed = False
-        """It was read to its end."""
+        """The connection was read to its end."""
 
     def fileno(self) -> int:
-        """For select: readable when an event has arrived or the process has closed its end."""
+        """The descriptor to select on: readable when an event has arrived or the process has closed its end."""
         return self._connection.fileno()
 
     def send(self, message: AnyJob | StopRequest) -> None:
-        """Hand over the one job, or ask to stop; a worker that has died is noticed by reading its events."""
+        """Hand over the one job, or ask for a stop; a worker that has died is noticed by reading its events."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._connection.sendall(message.model_dump_json().encode() + b"\n")
 
     def stop(self, why: StopReason) -> None:
-        """Ask it to end after the present update."""
+        """Ask the worker to end after the present update."""
         self.send(StopRequest(why=why))
 
     def gone(self) -> bool:
-        """The process has ended, although others that it started may hold its socket open, or is about to."""
+        """Whether the process has ended or is about to, although others that it started may hold its socket open."""
         if self._closed:  # at its end a process closes what it holds before it can be waited for
             return True
         if self._exit is not None:
@@ -155,13 +161,13 @@ class Worker:
         return self._exit_code(0) is not None
 
     def _exit_code(self, timeout: float) -> int | None:
-        """As `Origin.exit_code`, which says it once."""
+        """The code of `Origin.exit_code`, which says it once."""
         if self._code is None:
             self._code = self._origin.exit_code(self.pid, timeout)
         return self._code
 
     def read(self, timeout: float | None = None) -> list[Event] | None:
-        """The events that have arrived; waits for some if there are none. None once the process has closed its end.
+        """Read the events that have arrived, or wait for some; None once the process has closed its end.
 
         Args:
             timeout: seconds to wait; without end if None.
@@ -197,15 +203,15 @@ class Worker:
             yield from events
 
     def orphaned(self) -> bool:
-        """It ended because the server that had forked it did."""
+        """Whether the worker ended because the server that had forked it did."""
         return isinstance(self._origin, ForkServer) and not self._origin.alive()
 
     def was_killed(self) -> bool:
-        """Somebody else's SIGKILL ended it, or the server that had forked it was; waits a moment for it to be gone."""
+        """Whether somebody else's SIGKILL ended the worker or its server; waits a moment for the process to be gone."""
         return self.orphaned() or self._exit_code(5) == -signal.SIGKILL
 
     def how_it_ended(self) -> str:
-        """In words, such as `was killed by signal 9 (SIGKILL)`; waits a moment for the process to be gone."""
+        """The end in words, such as `was killed by signal 9 (SIGKILL)`; waits a moment for the process to be gone."""
         code = self._exit_code(5)
         if code is None:
             return "closed its output but did not end"
@@ -218,7 +224,7 @@ class Worker:
         return f"ended with status {code}"
 
     def said(self) -> str:
-        """The last line it printed before it had a log of its own."""
+        """The last line that the process printed before it had a log of its own."""
         return self._origin.said()
 
     def kill(self) -> None:
@@ -261,12 +267,12 @@ class _Started:
 
 
 def can_fork(device: str) -> bool:
-    """Workers for this device may be forked: under Linux, where nothing but the CPU computes."""
+    """Whether workers for a device may be forked: under Linux, where nothing but the CPU computes."""
     return sys.platform == "linux" and device == "cpu"
 
 
 class ForkServer:
-    """Imports torch and PufferLib once, builds a trainer once, and forks a worker whenever one is wanted."""
+    """A process that imports torch and PufferLib once, builds a trainer once, and forks a worker for each request."""
 
     def __init__(self) -> None:
         """Begin to import at once; workers can be asked for right away."""
@@ -278,15 +284,15 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """Process id of the server."""
         return self._launched.process.pid
 
     def alive(self) -> bool:
-        """It has not ended."""
+        """Whether the server still runs."""
         return self._launched.process.poll() is None
 
     def worker(self, threads: int) -> Worker:
-        """A worker of its own making, within milliseconds once the server itself is ready."""
+        """Fork a worker, within milliseconds once the server itself is ready."""
         ours, theirs = socket.socketpair()
         with contextlib.suppress(BrokenPipeError):  # then the worker is gone as soon as somebody looks
             socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
@@ -295,7 +301,7 @@ class ForkServer:
         return Worker(ours, self, threads)
 
     def exit_code(self, pid: int | None, timeout: float) -> int | None:
-        """See `Origin.exit_code`; each is told once, since a process id comes again."""
+        """Status that a worker ended with, given once, since a process id comes again; see `Origin.exit_code`."""
         if pid is None:
             return self._launched.process.poll()
         deadline = time.monotonic() + timeout
@@ -306,7 +312,7 @@ class ForkServer:
         return self._codes.pop(pid)
 
     def end(self, pid: int | None) -> None:
-        """See `Origin.end`."""
+        """End a worker and everything it started; see `Origin.end`."""
         if pid is not None:
             _kill_group(pid)
 

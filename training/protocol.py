@@ -1,9 +1,10 @@
-"""What passes between the runner and its worker processes: one job in, events out, a JSON line each.
+"""The messages between the runner and its worker processes: one job in, events out, a JSON line each.
 
 A worker reads its job, and later perhaps a request to stop, from a socket, and writes events to it; everything printed
 goes to the replicate's log. `result.json` is the outcome; the events are for people watching.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -15,7 +16,7 @@ from lab.store.records import ReplicateResult, StopReason
 
 
 class Message(BaseModel):
-    """Base of every message."""
+    """The base of every message."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
@@ -37,7 +38,7 @@ class TrainJob(Message):
     objective: str
     """Metric and direction, such as `perf:max`."""
     task: Task
-    """What it is scored on."""
+    """Task that the run is scored on."""
     workspace: str | None = None
     """Where the user's modules may lie, absolute."""
     variants: dict[str, Variant] = {}
@@ -66,13 +67,13 @@ class InventoryJob(Message):
 
 
 class MeasureJob(Message):
-    """Train for a moment, only to see how fast it goes; then be evaluated for a moment if there is a task."""
+    """Train for a moment, only to see how fast it goes; then evaluate for a moment if there is a task."""
 
     kind: Literal["measure"] = "measure"
     config: Config
     package: str | None
     seconds: float
-    """At least so long, and at least one update."""
+    """Time to train for at least; one update at least."""
     task: Task | None = None
     agents_per_env: float = 1.0
     workspace: str | None = None
@@ -80,19 +81,19 @@ class MeasureJob(Message):
 
 
 class ExportJob(Message):
-    """See whether PufferLib alone can play a trained policy, and say what it needs for that."""
+    """Find out whether PufferLib alone can play a trained policy, and what it needs for that."""
 
     kind: Literal["export"] = "export"
     config: Config
     seed: int
     device: str
-    """That it was trained on."""
+    """Device that the policy was trained on."""
     checkpoint: str
-    """Its weights, absolute."""
+    """File of the policy's weights, absolute."""
 
 
 class Handover(Message):
-    """What came of an `ExportJob`."""
+    """The result of an `ExportJob`."""
 
     problem: str | None = None
     """Why PufferLib alone can't play it; None when it can."""
@@ -103,24 +104,24 @@ class Handover(Message):
     own_ini: str = ""
     """The ini that PufferLib has for the environment, relative to its `config` folder."""
     flags: tuple[str, ...] = ()
-    """With which `puffer eval` builds this policy from PufferLib's ini."""
+    """Flags with which `puffer eval` builds this policy from PufferLib's ini."""
     unsayable: tuple[str, ...] = ()
-    """What no flag can say, so that they are not enough; empty when they are."""
+    """Settings that no flag can say; empty when the flags are enough."""
 
 
 class Moment(Message):
-    """What came of a `MeasureJob`."""
+    """The result of a `MeasureJob`."""
 
     sps: float
     """Agent steps per second of training."""
     start: float
-    """Seconds before the first update, and those that it took longer than the others."""
+    """Seconds before the first update, and those that this update took longer than the others."""
     evaluation: float = 0.0
     """Seconds that both passes of the final evaluation would take."""
     logged: tuple[str, ...] = ()
-    """The names that the environment logged while it was evaluated, its own; empty where no episode ended."""
+    """Names that the environment logged while it was evaluated, in its own words; empty where no episode ended."""
     settled: bool = False
-    """It never logs others."""
+    """Whether the environment never logs other names."""
 
 
 class StopRequest(Message):
@@ -142,7 +143,7 @@ class Ready(Message):
 
 
 class Progress(Message):
-    """How far a replicate is."""
+    """The place that a replicate has come to."""
 
     event: Literal["progress"] = "progress"
     seed: int
@@ -159,10 +160,14 @@ class Ended(Message):
     event: Literal["ended"] = "ended"
     result: ReplicateResult | None = None
     moment: Moment | None = None
-    """Of a job that measures."""
+    """Result of a job that measures."""
     handover: Handover | None = None
-    """Of a job that exports."""
+    """Result of a job that exports."""
 
 
 Event = Annotated[Ready | Progress | Ended, Field(discriminator="event")]
 EVENT: TypeAdapter[Ready | Progress | Ended] = TypeAdapter(Event)
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], StopReason | None]
+"""A question that is answered with the reason to end the training, once there is one."""

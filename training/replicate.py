@@ -1,17 +1,14 @@
-"""One replicate: seed everything, build, go on from a checkpoint if wanted, train, evaluate. Every end is an outcome.
+"""A replicate from its seeds to its result: build, load a checkpoint if wanted, train, evaluate; any end is an outcome.
 
 It imports torch, so it runs in worker processes only.
 """
 
 import contextlib
 import random
-import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from multiprocessing.connection import wait
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +18,18 @@ import torch
 
 from lab.base.folders import SeedPaths
 from lab.base.record import now
-from lab.base.values import Columns, numbers, parted, text_of
+from lab.base.values import text_of
 from lab.space.modules import hint
 from lab.space.seeds import evaluation_spans, first_seed, of_config
 from lab.store.records import ReplicateResult, RunState, StopReason
-from lab.store.summary import COUNTS, map_metrics
+from lab.store.summary import map_metrics
 from training import adapter, build, checkpoints
-from training.envs import devices, file_hash, user_files
+from training.env_processes import EnvironmentDied, ProcessWatch
+from training.envs import devices
 from training.evaluation import UNFINISHED, Evaluator
-from training.protocol import Progress, TrainJob
-
-
-class Diverged(Exception):
-    """Losses or weights are no longer finite."""
-
-
-class EnvironmentDied(Exception):
-    """A process that steps environments has ended."""
+from training.protocol import OnProgress, Progress, ShouldStop, TrainJob
+from training.sources import sources
+from training.training_log import Diverged, OnLog, TrainingLog
 
 
 class _Stopped(Exception):
@@ -47,12 +39,9 @@ class _Stopped(Exception):
 
 LISTED = 5
 """Metrics that a note names."""
-OnLog = Callable[[dict[str, float], int], None]
 
 
-def train(
-    job: TrainJob, on_log: OnLog, on_progress: Callable[[Progress], None], stopping: Callable[[], StopReason | None]
-) -> ReplicateResult:
+def train(job: TrainJob, on_log: OnLog, on_progress: OnProgress, stopping: ShouldStop) -> ReplicateResult:
     """Train one replicate and evaluate it.
 
     Every fault is an outcome: the result carries state and reason, the traceback goes to the log.
@@ -67,12 +56,9 @@ def train(
 
 
 class _Replicate:
-    def __init__(
-        self, job: TrainJob, on_log: OnLog, on_progress: Callable[[Progress], None],
-        stopping: Callable[[], StopReason | None],
-    ) -> None:  # fmt: skip
+    def __init__(self, job: TrainJob, on_log: OnLog, on_progress: OnProgress, stopping: ShouldStop) -> None:
         self.job, self.config = job, job.config
-        self._on_log, self._on_progress, self._stopping = on_log, on_progress, stopping
+        self._on_progress, self._stopping = on_progress, stopping
         self.total = int(self.config.train["total_timesteps"] or 0)
         self.threads = int(self.config.autopilot["threads"] or 1)
         device = str(self.config.train["device"])
@@ -80,13 +66,7 @@ class _Replicate:
         self.outcome: dict[str, Any] = {"seed": job.seed, "threads": self.threads, "device": self.device}
         self.notes: list[str] = []
         self.policy: torch.nn.Module | None = None
-        self._columns = Columns()
-        self._settled = False
-        """The first log has all names that there will be."""
-        self._scores: list[float] = []
-        self._reached: float | None = None
-        self._process = psutil.Process()
-        self._process.cpu_percent()  # the first call only starts the clock
+        self.log = TrainingLog(job, self.total, self.device, on_log, on_progress)
 
     def run(self) -> ReplicateResult:
         """Train and evaluate, whatever happens."""
@@ -119,25 +99,29 @@ class _Replicate:
         job, config = self.job, self.config
         _seed_everything(job.seed, self.threads)
         vecenv = self._environments()
-        self._settled = "environment" not in job.variants and adapter.logs_settled(vecenv.driver_env)
-        watching = _Watching(vecenv)
+        self.log.settled = "environment" not in job.variants and adapter.logs_settled(vecenv.driver_env)
+        watch = ProcessWatch(vecenv)
         try:
             policy = self.policy = build.policy(config, job.package, vecenv, self.device, job.variants)
-            self.outcome["sources"] = _sources(vecenv.driver_env, policy, job.workspace)
+            self.outcome["sources"] = sources(vecenv.driver_env, policy, job.workspace)
             loaded = self._load(policy)
             before = loaded.steps if loaded else 0
-            keep = checkpoints.Checkpoints(
-                SeedPaths(Path(job.dir)), str(config.autopilot.get("save_strategy") or "latest"),
-                int(config.autopilot.get("save_limit_mib") or 512), before, job.goal.sign,
-            )  # fmt: skip
+            strategy = str(config.autopilot.get("save_strategy") or "latest")
+            limit_mib = int(config.autopilot.get("save_limit_mib") or 512)
+            keep = checkpoints.Checkpoints(SeedPaths(Path(job.dir)), strategy, limit_mib, before, job.goal.sign)
             trainer = adapter.Trainer(
-                config, vecenv, policy, seed=first_seed(config, job.seed), device=self.device, on_log=self._log,
-                on_checkpoint=lambda trainer: keep.save(trainer, self._score_since()),
-            )  # fmt: skip
+                config,
+                vecenv,
+                policy,
+                seed=first_seed(config, job.seed),
+                device=self.device,
+                on_log=self.log.take,
+                on_checkpoint=lambda trainer: keep.save(trainer, self.log.score_since()),
+            )
             self._restore(trainer, loaded)
             self._loop(trainer, keep)
         finally:
-            watching.end()
+            watch.end()
             vecenv.close()
         self.outcome["metrics"]["cumulative_steps"] = before + self.outcome["metrics"]["agent_steps"]
 
@@ -187,7 +171,7 @@ class _Replicate:
     def _loop(self, trainer: adapter.Trainer, keep: checkpoints.Checkpoints) -> None:
         self.outcome["first_step"] = now()
         began = time.perf_counter()
-        while trainer.global_step < self.total and self._reached is None:
+        while trainer.global_step < self.total and self.log.reached is None:
             trainer.evaluate()
             trainer.train()
             why = self._stopping()
@@ -197,8 +181,8 @@ class _Replicate:
         seconds = time.perf_counter() - began
         if not _finite(trainer.uncompiled_policy):
             raise Diverged("the final weights are not finite")
-        if self._reached is not None:
-            self.outcome["stopped_early"] = f"its score reached {self._reached:.6g} after {trainer.global_step:,} steps"
+        if (reached := self.log.reached) is not None:
+            self.outcome["stopped_early"] = f"its score reached {reached:.6g} after {trainer.global_step:,} steps"
             keep.save(trainer, None)
         self.outcome |= {
             "train_seconds": seconds,
@@ -209,58 +193,6 @@ class _Replicate:
                 "epoch": float(trainer.epoch),
             },
         }
-
-    # --- what it tells -------------------------------------------------------------------------------------------
-
-    def _log(self, logs: dict[str, Any], step: int) -> None:
-        measured = numbers(logs, several=False) | self._utilization()
-        finite, odd = parted(measured)
-        for key in ("losses/policy_loss", "losses/value_loss"):
-            if key in odd:
-                raise Diverged(f"{key} became {odd[key]} at step {step:,}")
-        self._require_the_objective(measured)
-        self._on_log(self._columns.named({"agent_steps": float(step), **finite}), step)
-        raw = finite.get(f"environment/{self.job.score}")
-        score = None if raw is None else raw * self.job.score_scale
-        if score is not None:
-            self._scores.append(score)
-            self._reached = score if self._is_enough(score) else None
-        self._on_progress(
-            Progress(
-                seed=self.job.seed, phase="train", steps=step, total=self.total, sps=finite.get("SPS", 0.0), score=score
-            )
-        )
-
-    def _require_the_objective(self, logged: dict[str, float]) -> None:
-        """What is never logged can't be scored; else the whole training would be for nothing."""
-        place = "environment/"
-        raw = {name.removeprefix(place): value for name, value in logged.items() if name.startswith(place)}
-        if raw and self._settled and self.job.score not in {*raw, *COUNTS}:
-            known = ", ".join(sorted(map_metrics(raw, self.config.env_name)))
-            raise adapter.Unusable(f"the environment logged no {self.job.score!r} and never will: it logs {known}")
-
-    def _is_enough(self, score: float) -> bool:
-        target = self.config.autopilot.get("target_score")
-        if target is None:
-            return False
-        return not self.job.goal.better(float(target), score)
-
-    def _score_since(self) -> float | None:
-        """The mean training score since the last checkpoint."""
-        scores, self._scores = self._scores, []
-        return sum(scores) / len(scores) if scores else None
-
-    def _utilization(self) -> dict[str, float]:
-        found = {
-            "system/cpu_percent": self._process.cpu_percent(),  # of one core, since the last log
-            "system/memory_mib": self._process.memory_info().rss / 2**20,
-        }
-        if self.device == "cuda":
-            free, total = torch.cuda.mem_get_info()
-            found["system/vram_percent"] = 100 * (1 - free / total)
-            with contextlib.suppress(Exception):  # NVML may be missing or fail; the training does not depend on it
-                found["system/gpu_percent"] = float(torch.cuda.utilization())
-        return found
 
     # --- the score -----------------------------------------------------------------------------------------------
 
@@ -296,31 +228,6 @@ class _Replicate:
             raise Diverged(f"{self.job.goal.metric} came to {odd} in the final evaluation")
 
 
-class _Watching:
-    """An eye on the processes of the Multiprocessing backend: PufferLib waits for ever for one that has died."""
-
-    def __init__(self, vecenv: Any) -> None:
-        self._over = False
-        processes = getattr(vecenv, "processes", [])
-        if processes:
-            signal.signal(signal.SIGUSR2, self._interrupt)
-            threading.Thread(target=self._wait, args=(processes,), daemon=True).start()
-
-    def end(self) -> None:
-        """They may end now."""
-        self._over = True
-
-    def _wait(self, processes: list[Any]) -> None:
-        wait([process.sentinel for process in processes])
-        self._died = next((p.exitcode for p in processes if not p.is_alive()), None)
-        if not self._over:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
-
-    def _interrupt(self, *_: object) -> None:
-        if not self._over:
-            raise EnvironmentDied(f"a process of the environments ended with status {self._died}; the log has more")
-
-
 def _seed_everything(seed: int, threads: int) -> None:
     """PuffeRL seeds the environment only (its own seeding is commented out); the rest is on us."""
     torch.set_num_threads(threads)
@@ -344,26 +251,3 @@ def _peak_memory_mib() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
     return float(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
-
-
-def _sources(env: Any, policy: torch.nn.Module, workspace: str | None) -> dict[str, str]:
-    """The hash of each file that environment and policy are made of, by a name that does not depend on the machine."""
-    root = Path(workspace) if workspace else None
-    found = {str(Path(path).relative_to(root)): digest for path, digest in user_files(root).items() if root}
-    seen = [env, getattr(env, "unwrapped", None), policy, getattr(policy, "policy", None)]
-    for name in {base.__module__ for thing in seen if thing is not None for base in type(thing).__mro__}:
-        path = getattr(sys.modules.get(name), "__file__", None)
-        if path is None or name.split(".")[0] in ("torch", "builtins", "typing", "abc"):
-            continue
-        near = _extensions(Path(path).parent) if name.startswith("pufferlib.") else []
-        for file in (Path(path), *near):
-            if root is None or not file.is_relative_to(root) or file.is_relative_to(sys.prefix):
-                found[f"{name.rpartition('.')[0]}/{file.name}"] = file_hash(file)
-    return found
-
-
-def _extensions(folder: Path) -> list[Path]:
-    """Compiled extensions that have been loaded from a folder; PufferLib's own one is known by its version."""
-    loaded = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
-    found = [Path(path) for path in loaded if path.endswith(".so") and path.startswith(str(folder))]
-    return [path for path in found if path.parent == folder and not path.name.startswith("_C.")]

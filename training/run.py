@@ -1,4 +1,4 @@
-"""One run from queued to its end: train its replicates, watch over them, record what came of it.
+"""A run from queued to its end: train its replicates, watch over them, record the outcome.
 
 Whatever happens, the record says so: a state, a reason, the tail of the log. When the disk is full even that would
 fail; a little space is kept in hand for it.
@@ -38,7 +38,7 @@ class Stopped(AutopilotError):
 
 
 ATTEMPTS = 3
-"""Times in a row that a run is begun at most because a process of its was killed; then that is its outcome: a config
+"""Times in a row that a run is begun, at most, because a process of its was killed; then that is its outcome. A config
 that needs more memory than there is has its processes killed each time. Interruptions of the session do not count."""
 BY_USER = StopReason(state=RunState.KILLED, reason="stopped by the user")
 
@@ -203,7 +203,7 @@ def _unfinished(record: RunRecord, done: dict[int, ReplicateResult], results: li
 
 
 class _Onlooker:
-    """Whoever is told of progress: their failure is no outcome of the training, so it waits until that is recorded."""
+    """A caller's `on_progress`, whose failure is no outcome of the training and waits until that is recorded."""
 
     def __init__(self, on_progress: Callable[[Progress], None]) -> None:
         self._on_progress = on_progress
@@ -218,7 +218,7 @@ class _Onlooker:
 
 
 class _Pruner:
-    """Between the watch over a run and those who ask whether to stop it."""
+    """The link between the watch over a run and those who ask whether to stop it."""
 
     def __init__(self, watch: Watch | None) -> None:
         self._watch = watch
@@ -232,12 +232,12 @@ class _Pruner:
             self._watch.saw(progress.seed, progress.steps, progress.score)
 
     def stopping(self) -> StopReason | None:
-        found = self.pruning
-        if found is None or found.spared:
+        pruning = self.pruning
+        if pruning is None or pruning.spared:
             return None
         reason = (
-            f"pruned: {found.score:.4g} at {found.steps:,} steps, where the median of {found.peers} runs is"
-            f" {found.median:.4g}"
+            f"pruned: {pruning.score:.4g} at {pruning.steps:,} steps, where the median of {pruning.peers} runs is"
+            f" {pruning.median:.4g}"
         )
         return StopReason(state=RunState.PRUNED, reason=reason)
 
@@ -270,7 +270,7 @@ def _keep_ballast(workspace: Workspace) -> None:
 
 
 def limit_text() -> str | None:
-    """Why the files of this process can't grow as large as a training's; None where they can."""
+    """The reason why files of this process can't grow as large as a training's; None where they can."""
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if not 0 <= limit < NEEDED:  # negative, or huge, for none
         return None

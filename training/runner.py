@@ -8,7 +8,6 @@ import contextlib
 import select
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,7 +25,7 @@ from lab.store.lineage import source_file
 from lab.store.records import ReplicateResult, RunRecord, RunState, StopReason
 from training.machine import room_for
 from training.process import ForkServer, Garbled, Worker, can_fork, start_worker
-from training.protocol import Ended, Progress, TrainJob
+from training.protocol import Ended, OnProgress, Progress, ShouldStop, TrainJob
 
 GRACE = 20.0
 """Seconds that a replicate has to end by itself once it was asked to."""
@@ -35,30 +34,30 @@ TICK = 0.25
 
 @dataclass(frozen=True)
 class Plan:
-    """One run to be trained."""
+    """A run that is to be trained, with all that a worker has to know."""
 
     run: RunRecord
     config: Config
     seeds: tuple[int, ...]
-    """Those of the run's that are still to be trained."""
+    """Seeds of the run that are still to be trained."""
     workspace: Workspace
     environment: Environment
     device: str
-    """Resolved: cpu, cuda or mps."""
+    """Device that the run trains on: cpu, cuda or mps."""
     goal: Objective
     mirrors: tuple[str, ...] = ()
 
     @property
     def paths(self) -> RunPaths:
-        """The run's files."""
+        """Paths of the run's files."""
         return self.workspace.run(self.run.run_id)
 
     def job(self, seed: int) -> TrainJob:
-        """What one worker is told."""
+        """The job of the worker that trains a seed."""
         metric = metrics_of(self.config.env_name).get(self.goal.metric)
         root, resume = self.workspace.root.absolute(), self.run.resume
         start = source_file(root, resume, self.run.seeds.index(seed)) if resume else None
-        return TrainJob.model_validate({
+        job = {
             "config": self.config,
             "package": self.environment.ini["base"]["package"],
             "agents_per_env": self.environment.agents_per_env or 1.0,
@@ -74,18 +73,15 @@ class Plan:
             "mirrors": self.mirrors,
             "project": self.run.env_name.replace(":", "-"),
             "run_id": self.run.run_id,
-        })  # fmt: skip
-
-
-OnProgress = Callable[[Progress], None]
-ShouldStop = Callable[[], StopReason | None]
+        }
+        return TrainJob.model_validate(job)
 
 
 class Runner(Protocol):
-    """Trains the replicates of a run and says what came of each."""
+    """A trainer of the replicates of a run, which says what came of each."""
 
     def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
-        """One result per seed that was begun, in order, each also in its `result.json`.
+        """Train a plan: one result per seed that was begun, in order, each also in its `result.json`.
 
         Once `should_stop` answers, replicates end after their present update, or are ended, and no more are begun;
         their results carry the state and the reason of the answer. One whose process somebody else killed, or who said
@@ -104,15 +100,15 @@ class Runner(Protocol):
 
 @dataclass
 class ProcessRunner:
-    """Replicates side by side in worker processes, as many as there is room for."""
+    """A runner that trains replicates side by side in worker processes, as many as there is room for."""
 
     parallel: int | None = None
-    """How many at once; None derives it from cores, memory and device."""
+    """Replicates to train at once; None derives that from cores, memory and device."""
     _server: ForkServer | None = field(default=None, init=False)
     _spare: deque[Worker] = field(default_factory=deque, init=False)
 
     def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
-        """See `Runner.train`."""
+        """Train the replicates side by side; see `Runner.train`."""
         threads = int(plan.config.autopilot["threads"] or 1)
         room = room_for(plan.config, plan.environment, plan.device, self.parallel)
         waiting, active = deque(plan.seeds), dict[int, _Replicate]()
@@ -137,7 +133,7 @@ class ProcessRunner:
         return [results[seed] for seed in plan.seeds if seed in results]
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
-        """See `Runner.warm`."""
+        """Start the server that forks, or workers ahead of need; see `Runner.warm`."""
         if can_fork(device):
             self._forking()
             return
@@ -147,7 +143,7 @@ class ProcessRunner:
             self._spare.append(start_worker(threads))
 
     def close(self) -> None:
-        """See `Runner.close`."""
+        """End every worker and the server that forks; see `Runner.close`."""
         while self._spare:
             self._spare.pop().kill()
         if self._server is not None:
@@ -179,7 +175,7 @@ class ProcessRunner:
 
 
 class _Replicate:
-    """One seed being trained."""
+    """A seed in training."""
 
     def __init__(self, worker: Worker, plan: Plan, seed: int) -> None:
         self.worker, self._plan, self._seed = worker, plan, seed
@@ -194,7 +190,7 @@ class _Replicate:
         worker.send(plan.job(seed))
 
     def stop(self, why: StopReason) -> None:
-        """Have it end after the present update."""
+        """Have the replicate end after the present update."""
         self._asked = (time.monotonic(), why)
         self.worker.stop(why)
 
@@ -234,7 +230,7 @@ class _Replicate:
         return None
 
     def _outcome(self, unreadable: str = "") -> ReplicateResult:
-        """What it left in its folder, else what it said, else how it ended; `unreadable` is what it said instead."""
+        """The result that the worker left, else the one it sent, else its end; `unreadable` is what it sent instead."""
         paths = self._plan.paths.seed(self._seed)
         try:
             return read_model(paths.result, ReplicateResult)

@@ -51,7 +51,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def main() -> None:
-    """`PARENT_PID SOCKET_FD work|look|serve`: train once, look at the machine once, or fork workers."""
+    """Train once, look at the machine once, or fork workers; called with `PARENT_PID SOCKET_FD work|look|serve`."""
     parent, handle, role = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     die_with_parent(parent)
     os.dup2(2, 1)  # whatever prints from here on, C code included, is log
@@ -166,7 +166,7 @@ def _work(connection: socket.socket) -> None:
 
 
 class _Requests:
-    """What the parent says while the job is done: to stop, or, by its silence, that it is gone."""
+    """The parent's words while the job is done: to stop, or, by silence, that the parent is gone."""
 
     def __init__(self, lines: TextIO) -> None:
         self._lines = lines
@@ -174,7 +174,7 @@ class _Requests:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def stopping(self) -> StopReason | None:
-        """Why to end, once it was asked for."""
+        """The reason to end, once the parent has asked for that."""
         return self._why
 
     def _listen(self) -> None:

@@ -1,6 +1,6 @@
-"""What a night may use, in one object that is asked before each request and told after each.
+"""The budget of a night in turns, tokens, dollars and time: asked before each request, charged after each.
 
-Turns, tokens, dollars, time. What was spent is saved as it is spent, so a restart goes on from there.
+What was spent is saved as it is spent, so a restart goes on from there.
 """
 
 import re
@@ -26,22 +26,22 @@ TURNS = 24
 
 
 class Price(Record):
-    """US dollars for a million tokens."""
+    """The price of a model in US dollars for a million tokens."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cached: float | None = Field(default=None, ge=0)
-    """For input that the endpoint had seen before; as `input` where it has no price of its own."""
+    """Dollars for input that the endpoint had seen before; as `input` where it has no price of its own."""
 
     def of(self, usage: Usage) -> float:
-        """What a request costs, in dollars; tokens of reasoning are part of the output."""
+        """The cost of a request in dollars; tokens of reasoning are part of the output."""
         cached = self.input if self.cached is None else self.cached
         fresh = max(0, usage.input_tokens - usage.cached_tokens)
         return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1e6
 
 
 def price_of(workspace: Workspace, model: str) -> Price | None:
-    """What a model costs by `[prices]` in autopilot.toml, else by the table that comes with the program.
+    """The price of a model by `[prices]` in autopilot.toml, else by the table that comes with the program.
 
     Args:
         workspace: whose autopilot.toml is read.
@@ -68,23 +68,23 @@ def price_of(workspace: Workspace, model: str) -> Price | None:
 
 
 Work = Literal["search", "confirming", "incumbent"]
-"""What the trainer may be at: a proposal; fresh seeds of one; the baseline or replicates of the incumbent."""
+"""Work that the trainer may be at: a proposal; fresh seeds of one; the baseline or replicates of the incumbent."""
 
 
 @dataclass
 class Budget:
-    """One session's; or, without limits, that of an analysis that nobody pays for."""
+    """The budget of a session; or, without limits, of an analysis that nobody pays for."""
 
     limits: Budgets = field(default_factory=Budgets)
     spent: Spent = field(default_factory=Spent)
-    """Until the last save; `seconds` has the time since."""
+    """Amounts spent until the last save; `Budget.seconds` has the time since."""
     price: Price | None = None
     save: Callable[[Spent], None] = lambda _: None
-    """Called after each change of `spent`."""
+    """Function called after each change of `spent`."""
     allowed: int = TURNS
     """Requests that one analysis may take."""
     turns: int = 0
-    """Those of the present one."""
+    """Requests that the present analysis has taken."""
     clock: Callable[[], float] = time.monotonic
     _since: float = field(init=False)
     _trains: Work | None = field(default=None, init=False)
@@ -104,7 +104,7 @@ class Budget:
         return None if self.limits.hours is None else max(0.0, self.limits.hours * 3600 - self.seconds)
 
     def why_over(self) -> str | None:
-        """Why nothing more may be asked or trained tonight; None while there is something left of everything."""
+        """The reason why nothing more may be asked or trained tonight; None while something is left of everything."""
         limits, spent = self.limits, self.spent
         endings = {
             f"the {limits.hours} hours are over": limits.hours is not None and self.seconds >= limits.hours * 3600,
@@ -116,7 +116,7 @@ class Budget:
         return next((why for why, holds in endings.items() if holds), None)
 
     def why_not_ask(self) -> str | None:
-        """Why the present analysis may not make another request; None while it may."""
+        """The reason why the present analysis may not make another request; None while it may."""
         if self.turns >= self.allowed:
             return f"no report and proposal after {self.turns} requests"
         return self.why_over()
@@ -138,7 +138,7 @@ class Budget:
             self._add()
 
     def works(self, what: Work | None) -> None:
-        """From now on the trainer is at work on this; None: on nothing."""
+        """Note what the trainer is at work on from now on; None for nothing."""
         with self._lock:
             self._add()
             self._trains = what

@@ -48,12 +48,12 @@ class Message(_Part):
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
-    """What an assistant asked for."""
+    """Calls that an assistant asked for."""
     tool_call_id: str | None = None
-    """Which of them a tool message answers."""
+    """Id of the call that a tool message answers."""
 
     def wire(self) -> dict[str, Any]:
-        """As the API wants it."""
+        """The message as the API wants it."""
         if self.role == "tool":
             return {"role": "tool", "tool_call_id": self.tool_call_id, "content": self.content}
         if not self.tool_calls:
@@ -66,18 +66,18 @@ class Message(_Part):
 
 
 class Usage(_Part):
-    """What a request cost."""
+    """The tokens that a request cost."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
-    """Of the input: what the endpoint had seen before."""
+    """Tokens of the input that the endpoint had seen before."""
     reasoning_tokens: int = 0
-    """Of the output: what the model thought and did not say."""
+    """Tokens of the output that the model thought and did not say."""
 
     @property
     def total(self) -> int:
-        """Input and output."""
+        """Tokens of input and output together."""
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: "Usage") -> "Usage":
@@ -86,23 +86,23 @@ class Usage(_Part):
 
 
 class Reply(_Part):
-    """What a model answered."""
+    """The answer of a model."""
 
     message: Message
     usage: Usage = Usage()
     finish: Literal["stop", "length", "refusal"] = "stop"
-    """`length`: it was cut off at a limit of tokens, so that a call in it may be half a call."""
+    """`length`: the answer was cut off at a limit of tokens, so that a call in it may be half a call."""
 
 
 class ChatModel(Protocol):
-    """Something that answers."""
+    """A model that answers conversations."""
 
     @property
     def name(self) -> str:
-        """Who it is, for reports and records."""
+        """The model's name, for reports and records."""
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
-        """One reply.
+        """Get the reply to a conversation.
 
         Args:
             messages: the conversation so far.

@@ -22,7 +22,7 @@ CURVES = [
     "losses/value_loss",
 ]
 SUGGESTED = 3
-"""Times that the sampler is asked, where everything it had was begun by somebody else meanwhile."""
+"""Times that the sampler is asked, where all its suggestions were begun by somebody else meanwhile."""
 
 
 class OfflineResearcher:
@@ -30,11 +30,11 @@ class OfflineResearcher:
 
     @property
     def name(self) -> str:
-        """As it stands in reports."""
+        """The researcher's name, as it stands in reports."""
         return "offline"
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
-        """See `agent.model.chat.ChatModel.complete`: the next calls of the procedure."""
+        """Make the next calls of the procedure; see `agent.model.chat.ChatModel.complete`."""
         known = _Known(messages)
         calls = _survey(known) or _details(known) or _choice(known) or _conclusion(known)
         prefix = f"call_{len(messages)}"
@@ -74,9 +74,9 @@ class _Known:
         return [given["changes"] for given, result in staged if "error" in result]
 
     def answer(self, name: str, **arguments: Any) -> dict[str, Any] | None:
-        """The same, but None where the tool had to refuse: a run may be gone."""
-        found = self.get(name, **arguments)
-        return None if found is None or "error" in found else found
+        """The latest result as `get` finds it; None where the tool had to refuse: a run may be gone."""
+        result = self.get(name, **arguments)
+        return None if result is None or "error" in result else result
 
 
 def _survey(known: _Known) -> Calls:
@@ -87,7 +87,7 @@ def _survey(known: _Known) -> Calls:
 
 
 def _details(known: _Known) -> Calls:
-    """Then look closer at what there is."""
+    """Look closer at what there is, after the survey."""
     if known.get("suggest_configs") is not None:
         return []
     runs, run = known.get("list_runs") or {}, known.get("read_run") or {}
@@ -96,9 +96,10 @@ def _details(known: _Known) -> Calls:
     curves = [name for name in (f"environment/{metric}", *CURVES) if name in names]
     calls: Calls = [("read_metrics", {"metrics": curves})] if curves else []
     if run["state"] == "finished":
-        against = [name for name, other in (("parent", run["parent"]), ("incumbent", runs["incumbent"]))
-                   if other and other != run["run"]]  # fmt: skip
-        calls += [("compare_runs", {"against": name}) for name in against]
+        others = {"parent": run["parent"], "incumbent": runs["incumbent"]}
+        calls += [
+            ("compare_runs", {"against": name}) for name, other in others.items() if other and other != run["run"]
+        ]
     else:
         calls.append(("read_log", {"lines": 20}))
     base = "incumbent" if runs["incumbent"] else "current"
@@ -152,19 +153,19 @@ def _conclusion(known: _Known) -> Calls:
 def _facts(known: _Known) -> dict[str, Any]:
     """Everything the templates may use, from the tools' answers."""
     runs, run = known.get("list_runs") or {}, known.get("read_run") or {}
-    checked: dict[str, Any] = next(
-        (given for name, given, _ in reversed(known.calls) if name == "check_config"),
-        {},
-    )
+    checked: dict[str, Any] = next((given for name, given, _ in reversed(known.calls) if name == "check_config"), {})
     suggested = known.get("suggest_configs") or {}
     metric = runs["objective"]["metric"]
     rows = {row["run"]: row for row in runs["runs"]}
     parent = suggested.get("parent")
     changes = {} if checked.get("changes") in known.refused() else checked.get("changes", {})
     space = {item["key"]: item for item in (known.get("search_space") or {}).get("keys", [])}
+    if parent == run["run"]:
+        old = {key: space[key]["current"] for key in changes if key in space}
+    else:
+        old = next((c["from"] for c in suggested.get("candidates", []) if c["changes"] == changes), {})
     curves: dict[str, Any] = next(
-        (result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result),
-        {},
+        (result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result), {}
     )
     rejected = [p for p in (known.get("list_proposals") or {}).get("proposals", []) if p["state"] == "rejected"]
     base = (rows.get(parent) or {}).get(metric)
@@ -189,16 +190,16 @@ def _facts(known: _Known) -> dict[str, Any]:
         "rejected": rejected,
         "parent": parent,
         "changes": changes,
-        "old": {key: space[key]["current"] for key in changes if key in space} if parent == run["run"] else
-               next((c["from"] for c in suggested.get("candidates", []) if c["changes"] == changes), {}),
+        "old": old,
         "space": space,
         "behind": suggested.get("runs_behind_it", 0),
         "prediction": _prediction(runs["objective"], history, base, runs["noise_floor"]),
-    }  # fmt: skip
+    }
 
 
-def _prediction(objective: dict[str, Any], rows: list[dict[str, Any]], base: dict[str, Any] | None,
-                noise: dict[str, Any] | None) -> dict[str, Any]:  # fmt: skip
+def _prediction(
+    objective: dict[str, Any], rows: list[dict[str, Any]], base: dict[str, Any] | None, noise: dict[str, Any] | None
+) -> dict[str, Any]:
     """The parent's mean, give or take what replicates and other configs of this workspace have differed by."""
     if base is None:
         return {"direction": "same", "low": 0.0, "high": 1.0, "coverage": NEIGHBOURHOOD}

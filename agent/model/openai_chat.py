@@ -1,15 +1,12 @@
 """An OpenAI-compatible endpoint, by the `openai` package with tenacity around it.
 
-Passing faults (time-outs, cut connections, 408, 409, 429, 5xx) are tried again with growing, jittered pauses; what
-can't get better by waiting (400, 401, 403, 404) is said at once, with what to fix. Whether the endpoint calls tools or
-only keeps to a schema is found out with the first request.
+Passing faults are tried again (`openai_retry.py` says which, and when); what can't get better by waiting (400, 401,
+403, 404) is said at once, with what to fix. Whether the endpoint calls tools or only keeps to a schema is found out
+with the first request.
 """
 
-import email.utils
-import json
 import re
 import threading
-import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
@@ -22,19 +19,17 @@ from tenacity import (
     sleep_using_event,
     stop_after_attempt,
     stop_when_event_set,
-    wait_random_exponential,
 )
 from tenacity.stop import stop_base
 
-from agent.model.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
+from agent.model.chat import Message, ModelError, Reply, TooLong, Usage
+from agent.model.openai_reply import estimated_usage, reply_of, usage_of
+from agent.model.openai_retry import is_broke, passing, pause
 from agent.model.redaction import redacted
 from agent.model.settings import ModelSettings
 from agent.model.structured import LONGEST, TEXTS, answer_format, call_in, conversation
 from lab.base.errors import InvalidInput, Problem
 
-PASSING = (408, 409, 429)
-LONGEST_PAUSE = 300.0
-"""Seconds; an endpoint that asks for more is asked earlier."""
 REMEDY = {
     400: "it does not accept the request",
     401: "set OPENAI_API_KEY to a valid key",
@@ -44,12 +39,6 @@ REMEDY = {
 TOO_LONG = re.compile(
     r"context.{0,30}(length|size|window)|too long|too many tokens|maximum.{0,30}tokens", re.IGNORECASE
 )
-TEXT = 100_000
-"""Characters of an answer, or of a call's arguments, that are kept."""
-MOST_TOKENS = 100_000_000
-"""More than this in one answer is a mistake of who counts."""
-PER_TOKEN = 4
-"""Characters, where an endpoint does not count."""
 READY = {
     "type": "object",
     "properties": {"ok": {"type": "boolean"}},
@@ -66,36 +55,16 @@ GREETING = [
 ]
 
 
-def passing(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
-    if isinstance(error, openai.APIStatusError):
-        return (error.status_code in PASSING or error.status_code >= 500) and not _broke(error)
-    return isinstance(error, (openai.APIConnectionError, TimeoutError))
+class Cancelled(Exception):
+    """The request was given up, since the session wants no answer any more."""
 
 
-def _broke(error: openai.APIStatusError) -> bool:
-    """A 429 that no waiting mends."""
-    return "insufficient_quota" in f"{error.code} {error}"
+class Refused(ModelError):
+    """The endpoint answered with a status that says no."""
 
-
-def pause(state: RetryCallState) -> float:
-    """Seconds until the next try: what the server asks for (`Retry-After`), else exponential with jitter."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, openai.APIStatusError):
-        asked = _retry_after(error.response.headers.get("retry-after", ""))
-        if asked is not None:
-            return min(asked, LONGEST_PAUSE)
-    return wait_random_exponential(multiplier=1, max=60)(state)
-
-
-def _retry_after(header: str) -> float | None:
-    """Seconds, given as such or as a date (RFC 9110, section 10.2.3)."""
-    if re.fullmatch(r"\d+(\.\d+)?", header):
-        return float(header)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, TypeError, IndexError):
-        return None
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class OpenAIChat:
@@ -167,7 +136,7 @@ class OpenAIChat:
             self._ask(GREETING)
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
-        """See `ChatModel.complete`."""
+        """Ask the endpoint, in the way that its model can call tools; see `ChatModel.complete`."""
         spent = Usage()
         if self._useless is not None:
             raise ModelError(str(self._useless))
@@ -219,7 +188,7 @@ class OpenAIChat:
         raise last
 
     def in_vain(self, state: RetryCallState) -> bool:
-        """Trying again would come too late, or has just been tried for long enough."""
+        """Whether trying again would come too late, or has just been tried for long enough."""
         left = self._left()
         return self._down or (left is not None and state.upcoming_sleep >= left)
 
@@ -232,7 +201,7 @@ class OpenAIChat:
                 raise TooLong(f"the conversation does not fit the model's context ({_first_line(error)})") from error
             self._down = passing(error)
             remedy = REMEDY.get(error.status_code, "it did not get better by waiting")
-            if _broke(error):
+            if is_broke(error):
                 remedy = "the account has no credit left"
             raise Refused(
                 f"the endpoint answered {error.status_code}: {remedy} ({_first_line(error)})", error.status_code
@@ -240,27 +209,27 @@ class OpenAIChat:
         except (openai.OpenAIError, TimeoutError) as error:
             self._down = True
             raise ModelError(f"the endpoint could not be reached: {_first_line(error)}") from error
-        except Stopped:
+        except Cancelled:
             raise ModelError("stopped on request") from None
         except (ValueError, RecursionError) as error:  # a body that is no JSON, or not of the API's shape
             raise ModelError(f"the endpoint's answer can't be read: {_first_line(error)}") from error
         self._down = False
-        spent = _usage(getattr(completion, "usage", None))
+        spent = usage_of(getattr(completion, "usage", None))
         try:
-            reply = _reply(completion)
+            reply = reply_of(completion)
         except Exception as error:
             said = f"the endpoint's answer is not of the API's shape: {type(error).__name__}: {_first_line(error)}"
             failed = error if isinstance(error, ModelError) else ModelError(said)
             failed.spent = spent
             raise failed from error
         if spent == Usage():
-            spent = _estimated(request, reply)
+            spent = estimated_usage(request, reply)
         return reply.model_copy(update={"usage": spent})
 
     def _within(self, request: dict[str, Any]) -> Any:
         """One try, given up when its time is over: a time-out of the socket counts from each byte that drips in."""
         if self._stopping.is_set():
-            raise Stopped
+            raise Cancelled
         done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
         def attempt() -> None:
@@ -282,92 +251,14 @@ class OpenAIChat:
 
 
 class _InVain(stop_base):
-    """Ends trying when it is over, or when it would be in vain."""
+    """The end of trying: the attempts are used up, or another one would be in vain."""
 
     def __init__(self, chat: OpenAIChat, others: stop_base) -> None:
         self._chat, self._others = chat, others
 
     def __call__(self, retry_state: RetryCallState) -> bool:
-        """See tenacity."""
+        """Whether to end after this try; see tenacity."""
         return self._others(retry_state) or self._chat.in_vain(retry_state)
-
-
-class Stopped(Exception):
-    """Somebody wants it to end."""
-
-
-class Refused(ModelError):
-    """The endpoint answered with a status that says no."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-def _reply(completion: Any) -> Reply:
-    if isinstance(completion, str):
-        raise ModelError("what answered is no chat completions API: check OPENAI_BASE_URL (it often ends in /v1)")
-    if not getattr(completion, "choices", None):
-        raise ModelError("the endpoint answered without any choice")
-    choice = completion.choices[0]
-    message = choice.message
-    calls = tuple(
-        ToolCall(
-            id=str(call.id or f"call_{index}"),
-            name=str(call.function.name or ""),
-            arguments=_arguments(call.function.arguments),
-        )
-        for index, call in enumerate(message.tool_calls or ())
-        if getattr(call, "function", None)
-    )
-    refusal = getattr(message, "refusal", None)
-    refused_it = bool(refusal) or choice.finish_reason == "content_filter"
-    text = message.content or refusal or ""
-    if isinstance(text, list):  # some servers answer in parts
-        text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
-    return Reply(
-        message=Message(role="assistant", content=redacted(text[:TEXT]), tool_calls=calls),
-        finish="length" if choice.finish_reason == "length" else "refusal" if refused_it else "stop",
-    )
-
-
-def _arguments(given: Any) -> str:
-    """A call's arguments, bounded and without keys; some servers send the object itself."""
-    text = given if isinstance(given, str) and given else json.dumps(given or {})
-    text = text[:TEXT]
-    try:
-        spelt_out = json.dumps(json.loads(text), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return redacted(text)
-    clean = redacted(spelt_out)
-    return clean if clean != spelt_out else text
-
-
-def _usage(used: Any) -> Usage:
-    """What the endpoint counted; nothing where it does not count."""
-    if not used:
-        return Usage()
-    read = _count(used, "prompt_tokens")
-    return Usage(
-        input_tokens=read,
-        output_tokens=_count(used, "completion_tokens"),
-        cached_tokens=min(read, _count(getattr(used, "prompt_tokens_details", None), "cached_tokens")),
-        reasoning_tokens=_count(getattr(used, "completion_tokens_details", None), "reasoning_tokens"),
-    )
-
-
-def _estimated(request: dict[str, Any], reply: Reply) -> Usage:
-    """Tokens of an endpoint that does not count them: a limit on them must hold all the same."""
-    read = len(json.dumps([request["messages"], request.get("tools"), request.get("response_format")]))
-    said = len(reply.message.content) + sum(len(call.arguments) for call in reply.message.tool_calls)
-    return Usage(input_tokens=read // PER_TOKEN, output_tokens=1 + said // PER_TOKEN)
-
-
-def _count(of: Any, name: str) -> int:
-    try:
-        return min(MOST_TOKENS, max(0, int(getattr(of, name, 0) or 0)))
-    except (ValueError, TypeError, OverflowError):
-        return 0
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,21 +9,21 @@ Step = Reply | Callable[[Sequence[Message]], Reply]
 
 
 class ScriptedModel:
-    """Plays replies in order; a step may look at the conversation to make its reply."""
+    """A model that plays replies in order; a step may look at the conversation to make its reply."""
 
     def __init__(self, steps: Iterable[Step], name: str = "scripted") -> None:
         self._steps: Iterator[Step] = iter(steps)
         self._name = name
         self.seen: list[tuple[Message, ...]] = []
-        """Every conversation it was asked to go on with."""
+        """Every conversation that the model was asked to go on with."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The model's name."""
         return self._name
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
-        """See `ChatModel.complete`; ModelError at the end of the script."""
+        """Play the next step; ModelError at the end of the script. See `ChatModel.complete`."""
         self.seen.append(tuple(messages))
         step = next(self._steps, None)
         if step is None:

@@ -27,18 +27,18 @@ class ModelSettings(Record):
     seed: int | None = None
     reasoning_effort: str | None = None
     max_tokens: int | None = Field(default=None, ge=64)
-    """Of an answer, as older endpoints call it."""
+    """Tokens of an answer, as older endpoints call them."""
     max_completion_tokens: int | None = Field(default=None, ge=64)
-    """Of an answer with what the model thinks, as newer ones call it."""
+    """Tokens of an answer and the thinking before it, as newer endpoints call them."""
 
     def sent(self) -> dict[str, Any]:
-        """What goes into each request."""
+        """The settings that go into each request."""
         ours = {"calling", "turns", "timeout", "attempts"}
         return self.model_dump(exclude=ours, exclude_none=True)
 
 
 def model_settings(workspace: Workspace) -> ModelSettings:
-    """Those of a workspace.
+    """The model settings of a workspace.
 
     Raises:
         InvalidInput: the table is not written as it has to be.

@@ -14,11 +14,11 @@ from agent.model.chat import Message, ToolCall
 LONGEST = 240
 """Characters of a text in an answer, at most: a small model that may ramble does, until its limit cuts the JSON off."""
 TEXTS = 6
-"""That the longest answer, a report, has with lists of `MOST`."""
+"""Texts that the longest answer, a report, has with lists of `MOST`."""
 MOST = 3
-"""Items of a list, for the same reason."""
+"""Items of a list, at most, for the same reason as `LONGEST`."""
 MANY = 8
-"""Optional properties of an object above which it is asked for as a list of objects with one property each.
+"""Optional properties above which an object is asked for as a list of objects with one property each.
 
 A server's grammar has a rule for each order and choice of them, and a token takes seconds with thirty.
 """
@@ -65,7 +65,7 @@ def conversation(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -
         tools: as for the API's `tools`.
     """
     names = {call.id: call.name for message in messages for call in message.tool_calls}
-    found: list[dict[str, Any]] = []
+    turns: list[dict[str, Any]] = []
     for message in messages:
         role, text = message.role, message.content
         if message.role == "system":
@@ -75,11 +75,11 @@ def conversation(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -
             text = "\n".join(_call(call) for call in message.tool_calls)
         elif message.role == "tool":
             role, text = "user", f"{names.get(message.tool_call_id or '', 'The tool')} answered:\n{message.content}"
-        if found and found[-1]["role"] == role:
-            found[-1]["content"] += f"\n\n{text}"
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += f"\n\n{text}"
         else:
-            found.append({"role": role, "content": text or "…"})
-    return found
+            turns.append({"role": role, "content": text or "…"})
+    return turns
 
 
 def call_in(text: str, number: int, tools: Sequence[dict[str, Any]]) -> ToolCall | None:
@@ -151,6 +151,11 @@ def _inlined(schema: Any, defined: Mapping[str, Any] | None = None) -> Any:
     return {key: _inlined(value, defined) for key, value in kept.items()} | ({"properties": named} if named else {})
 
 
+def _object_of(name: str, schema: Any) -> dict[str, Any]:
+    """The schema of an object with one property and no other."""
+    return {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}
+
+
 def _narrowed(schema: Any, longest: int) -> Any:
     """A schema that leaves a small model little room to ramble and to be wrong in.
 
@@ -162,9 +167,8 @@ def _narrowed(schema: Any, longest: int) -> Any:
         return schema
     named = {name: _narrowed(value, longest) for name, value in schema.get("properties", {}).items()}
     if _is_wide(schema):
-        one = [{"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
-               for name, value in named.items()]  # fmt: skip
-        return {"type": "array", "items": {"anyOf": one}, "minItems": 1, "maxItems": MOST}
+        choices = [_object_of(name, value) for name, value in named.items()]
+        return {"type": "array", "items": {"anyOf": choices}, "minItems": 1, "maxItems": MOST}
     if _is_share(schema):
         return {"type": "string", "pattern": f"^({SHARE})$"}
     if "examples" in schema:

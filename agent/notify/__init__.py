@@ -1,1 +1,1 @@
-"""Who is told of what goes on, and by which way."""
+"""Notifications of a session: who gets them, and by which way."""

@@ -1,4 +1,4 @@
-"""Where messages go: a webhook and a command, each given up in time, neither telling a secret."""
+"""Hooks that take messages: a webhook and a command, each given up in time, neither telling a secret."""
 
 import contextlib
 import json
@@ -34,13 +34,13 @@ from lab.base.values import text_of
 from training.process import PRIVATE
 
 WEBHOOK = "AUTOPILOT_WEBHOOK"
-"""Goes before the one in the file."""
+"""Environment variable whose webhook goes before the one in the file."""
 TEXT = 2000
 """Characters of a message; chat services take no more."""
 VALUE = 500
-"""Characters of what goes with it."""
+"""Characters of a field that goes with a message."""
 FAILURE = 400
-"""Characters of what is said of a failure."""
+"""Characters of the text about a failure."""
 SAID = 2000
 """Bytes of a command's last words that are kept."""
 OVER = "given up, since the session is over"
@@ -54,9 +54,9 @@ URL = re.compile(r"([a-z][a-z0-9+.-]*://)([^\s'\"<>]*)", re.IGNORECASE)
 def hidden(text: str) -> str:
     """`text` with each URL in it cut down to scheme and host: the rest, or who is logged in, may be a secret."""
 
-    def short(found: re.Match[str]) -> str:
-        host = "" if "@" in found[2] else re.split(r"[/?#\\]", found[2], maxsplit=1)[0]
-        return f"{found[1]}{host}/…"
+    def short(url: re.Match[str]) -> str:
+        host = "" if "@" in url[2] else re.split(r"[/?#\\]", url[2], maxsplit=1)[0]
+        return f"{url[1]}{host}/…"
 
     return URL.sub(short, text)
 
@@ -66,16 +66,16 @@ def hidden(text: str) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """What is told."""
+    """A message about an event."""
 
     event: str
     text: str
     body: bytes
-    """All of it, as JSON."""
+    """The whole message as JSON."""
 
 
 def message_of(event: str, text: str, workspace: Workspace, session: str | None, fields: Mapping[str, Any]) -> Message:
-    """What is told of an event.
+    """The message about an event.
 
     Args:
         event: its kind.
@@ -107,7 +107,7 @@ def _value(value: Any) -> Any:
 
 
 def cleaned(text: str, limit: int) -> str:
-    """Bounded, without control characters, keys, and halves of characters, which UTF-8 can't hold."""
+    """`text` within a limit, without control characters, keys, and halves of characters, which UTF-8 can't hold."""
     text = plain(text_of(text), len(text))  # first: what is left may spell a key
     return plain(redacted(text), limit)
 
@@ -117,7 +117,7 @@ def cleaned(text: str, limit: int) -> str:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a hook is waited for."""
+    """The limits within which a hook is waited for."""
 
     request: float = 10.0
     """Seconds for one try of the webhook."""
@@ -132,14 +132,14 @@ class Patience:
 
 
 class Undelivered(Exception):
-    """A hook did not take a message; says why."""
+    """A hook did not take a message; the text says why."""
 
 
 class Hook(Protocol):
-    """Where messages go."""
+    """A way by which messages go out."""
 
     name: str
-    """As it may be shown."""
+    """The hook's name as it may be shown."""
 
     def deliver(self, message: Message) -> str:
         """Hand a message over and say what came of it, or raise `Undelivered`."""
@@ -175,7 +175,7 @@ class Webhook:
         )
 
     def deliver(self, message: Message) -> str:
-        """Post it, again after faults that may pass."""
+        """Post a message, again after faults that may pass."""
         try:
             return f"answered {self._retrying(self._within, message)}"
         except _Answered as error:
@@ -190,7 +190,7 @@ class Webhook:
         raise Undelivered(self.shown(f"{why}, {tries} tries" if tries > 1 else why))
 
     def shown(self, text: str) -> str:
-        """See `Hook`."""
+        """`text` without the hook's secrets; see `Hook`."""
         text = hidden(text)
         for secret in self._secrets:
             text = text.replace(secret, "…")
@@ -253,14 +253,20 @@ class Command:
         self.name = f"command {self.shown(words[0])}"
 
     def deliver(self, message: Message) -> str:
-        """Run it without a shell, and end whatever it has started."""
+        """Run the program without a shell, and end whatever it has started."""
         inherited = {key: value for key, value in os.environ.items() if key not in PRIVATE}
         environment = {**inherited, "AUTOPILOT_EVENT": message.event, "AUTOPILOT_TEXT": message.text}
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own
-                self._words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0,
-                env=environment, start_new_session=True, cwd=self._workspace.root,
-            )  # fmt: skip
+                self._words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env=environment,
+                start_new_session=True,
+                cwd=self._workspace.root,
+            )
         except OSError as error:
             raise Undelivered(self.shown(f"can't be run: {error}")) from None
         with process:
@@ -275,11 +281,11 @@ class Command:
         return "ended with status 0"
 
     def shown(self, text: str) -> str:
-        """See `Hook`."""
+        """`text` without the hook's secrets; see `Hook`."""
         return hidden(text)
 
     def _attend(self, process: subprocess.Popen[bytes], body: bytes) -> bytes:
-        """Feed it and listen until it ends; returns the last of what it said on standard error.
+        """Feed the program and listen until it ends; returns the last of what it said on standard error.
 
         Its end is what counts, not that of its pipes: what it started may hold them for ever, and say anything.
         """

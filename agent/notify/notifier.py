@@ -1,4 +1,4 @@
-"""Telling someone what happens in a night: a webhook and a command, `[notify]` in autopilot.toml.
+"""The notifier of a night, who tells someone what happens: a webhook and a command, `[notify]` in autopilot.toml.
 
 Nobody waits for it. Each hook has a daemon thread and a bounded queue of its own, so one that hangs, is slow or fails
 delays neither the night nor the other one; what could not be delivered is said to a callback. The path of a webhook may
@@ -77,18 +77,18 @@ def _words(given: Any) -> tuple[str, ...]:
 
 
 class NotifySettings(Record):
-    """`[notify]` in autopilot.toml: who is told, and of what."""
+    """`[notify]` in autopilot.toml: who is notified, and of what."""
 
     webhook: Annotated[str, AfterValidator(_address)] | None = Field(default=None, repr=False)
-    """Where messages are posted to; its path may be a secret."""
+    """URL that messages are posted to; its path may be a secret."""
     command: Annotated[tuple[str, ...], BeforeValidator(_words)] | None = None
-    """What is run for each message, in words."""
+    """Command that is run for each message, in words."""
     on: tuple[Event, ...] = EVENTS
-    """What is told."""
+    """Events that are notified of."""
 
 
 def notify_settings(workspace: Workspace) -> NotifySettings:
-    """Those of a workspace; `AUTOPILOT_WEBHOOK` goes before the file's webhook.
+    """The `[notify]` settings of a workspace; `AUTOPILOT_WEBHOOK` goes before the file's webhook.
 
     Raises:
         InvalidInput: the table is not written as it has to be.
@@ -120,13 +120,13 @@ def _without_secrets(error: ValidationError, by_environment: str | None) -> Inva
 def _hooks(
     asked: NotifySettings, workspace: Workspace, patience: Patience, giving_up: threading.Event
 ) -> list[Webhook | Command]:
-    """Those that are configured."""
-    found: list[Webhook | Command] = []
+    """The hooks that are configured."""
+    hooks: list[Webhook | Command] = []
     if asked.webhook is not None:
-        found.append(Webhook(asked.webhook, patience, giving_up))
+        hooks.append(Webhook(asked.webhook, patience, giving_up))
     if asked.command is not None:
-        found.append(Command(asked.command, workspace, patience, giving_up))
-    return found
+        hooks.append(Command(asked.command, workspace, patience, giving_up))
+    return hooks
 
 
 class _Line:
@@ -139,18 +139,18 @@ class _Line:
         self._thread.start()
 
     def put(self, message: Message) -> None:
-        """Have it handed over when its turn comes."""
+        """Have a message handed over when its turn comes."""
         if self._waiting.qsize() >= self._most:
             self._failed(f"{self.hook.name}: {message.event} was not told: {self._most} messages wait already")
         else:
             self._waiting.put(message)
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """End once the messages that wait are handed over: no more will come."""
         self._waiting.put(None)
 
     def ended(self, deadline: float) -> bool:
-        """Wait until all were handed over, or until then."""
+        """Wait until all messages were handed over, or until `deadline`; whether they were."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
@@ -165,7 +165,7 @@ class _Line:
 
 
 class Notifier:
-    """Tells someone what happens, in the background. Does nothing, and has no thread, where nothing is configured."""
+    """A notifier in the background: tells someone what happens. It has no thread where nothing is configured."""
 
     def __init__(
         self,
@@ -193,8 +193,8 @@ class Notifier:
         hooks = _hooks(asked, workspace, patience, self._giving_up)
         self._lines = [_Line(hook, patience.waiting, self._giving_up, self._failed) for hook in hooks]
 
-    def tell(self, event: Event, text: str, **fields: str | float | bool | None) -> None:
-        """Have it told, if it is among what was asked for; returns at once. Nothing is told after `close`.
+    def notify(self, event: Event, text: str, **fields: str | float | bool | None) -> None:
+        """Have an event told, if it is among what was asked for; returns at once. Nothing is told after `close`.
 
         Args:
             event: what kind of thing happened.
@@ -232,7 +232,7 @@ class Notifier:
 
 
 def notifier_of(workspace: Workspace, session_id: str, on_failure: Callable[[str], None]) -> Notifier:
-    """What a session tells someone with.
+    """The notifier of a session.
 
     Args:
         workspace: whose autopilot.toml says who is told.

@@ -36,11 +36,11 @@ class View(Protocol):
         """Leave the terminal as it was."""
 
 
-class Teller(Protocol):
-    """Tells somebody who is not watching."""
+class Notifies(Protocol):
+    """The way to somebody who is not watching."""
 
-    def tell(self, event: "Event", text: str, **fields: Any) -> None:
-        """Pass it on and return at once."""
+    def notify(self, event: "Event", text: str, **fields: Any) -> None:
+        """Pass an event on and return at once."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Journal:
 
     paths: SessionPaths
     view: View
-    teller: Teller | None = None
+    notifier: Notifies | None = None
 
     def event(self, what: str, **more: Any) -> None:
         """Add to events.jsonl."""
@@ -59,8 +59,8 @@ class Journal:
         """Say one thing to whoever watches."""
         self.view.note(text)
 
-    def tell(self, event: "Event", text: str, **fields: Any) -> None:
-        """Tell whoever asked for it, if anybody did: `finished`, `failed`, `incumbent`, `approval`."""
-        if self.teller is not None:
+    def notify(self, event: "Event", text: str, **fields: Any) -> None:
+        """Notify whoever asked for it, if anybody did: `finished`, `failed`, `incumbent`, `approval`."""
+        if self.notifier is not None:
             with contextlib.suppress(Exception):  # the night must not end because nobody could be told
-                self.teller.tell(event, text, **fields)
+                self.notifier.notify(event, text, **fields)

@@ -205,7 +205,7 @@ class Choice:
         became = f"{found.candidate} {became_text(found)}: {found.why}"
         self.journal.note(became)
         if found.outcome == "confirmed":
-            self.journal.tell("incumbent", became, run=found.candidate)
+            self.journal.notify("incumbent", became, run=found.candidate)
 
     def base_config(self) -> Config:
         """The preset with the person's own settings."""

@@ -20,7 +20,7 @@ from agent.analysis.analyst import Analyst
 from agent.analysis.job import AnalysisJob, wait_for
 from agent.approval.approver import Approver
 from agent.model.budget import TURNS, Budget, Price, Work
-from agent.session.journal import Journal, Teller, View
+from agent.session.journal import Journal, Notifies, View
 from agent.session.recovery import recover
 from agent.session.scheduler import Choice, why_over
 from lab.base.errors import AutopilotError, InvalidInput
@@ -72,7 +72,7 @@ class Session:
     """Requests that one analysis may take."""
     rules: Approver | None = None
     """Who approves; None for the one that the record names, without rules of its own."""
-    teller: Teller | None = None
+    notifier: Notifies | None = None
     pause: threading.Event = field(default_factory=threading.Event)
     """Set by a signal: stop when the run that trains is through."""
     patience: float | None = PATIENCE
@@ -82,7 +82,7 @@ class Session:
         record, self._lock = self.record, threading.Lock()
         self.notebook, self.proposals, self.inventory = self.lab.notebook, self.lab.proposals, self.lab.inventory
         self.sessions = Sessions(self.notebook.workspace)
-        self.journal = Journal(self._paths, self.view, self.teller)
+        self.journal = Journal(self._paths, self.view, self.notifier)
         self.approver = self.rules or Approver(record.approve, self.lab)
         self.choice = Choice(record, self.lab, self.approver, self.journal)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
@@ -214,7 +214,7 @@ class Session:
         self.view.training(run, f"run {runs.index(run.run_id) + 1}{of} {changed_text(self.notebook, run)}")
         options = Options(prune=self.record.prune, mirrors=self.record.mirrors)
 
-        def told(progress: Progress) -> None:
+        def on_progress(progress: Progress) -> None:
             self.budget.checkpoint(older=SAVED)
             self.view.progress(progress)
             if job is not None and job.done() and job.exception() is None and not self.stop.is_set():
@@ -229,7 +229,7 @@ class Session:
         self.budget.works(self._work(run))
         try:
             run = train_run(
-                self.notebook, self.runner, self.inventory, run.run_id, told, self.stop.is_set, options, trained
+                self.notebook, self.runner, self.inventory, run.run_id, on_progress, self.stop.is_set, options, trained
             )
         finally:
             self.budget.works(None)
@@ -243,7 +243,7 @@ class Session:
         text = outcome_text(self.notebook, run)
         self.view.trained(run, text)
         if run.state not in (RunState.FINISHED, RunState.PRUNED):
-            self.journal.tell("failed", f"{run.run_id}: {text}", run=run.run_id)
+            self.journal.notify("failed", f"{run.run_id}: {text}", run=run.run_id)
         self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
 
     def _standing(self) -> list[tuple[str, str]]:
@@ -330,7 +330,7 @@ class Session:
         self.journal.event("waiting", proposal=name)
         how = f"'autopilot approve {name}' or 'autopilot reject {name} --why …'"
         self.journal.note(f"waiting for a decision on {name}: {how}")
-        self.journal.tell("approval", f"{name} ({proposal.changes}) waits for a decision: {how}", proposal=name)
+        self.journal.notify("approval", f"{name} ({proposal.changes}) waits for a decision: {how}", proposal=name)
 
     # --- bookkeeping ---------------------------------------------------------------------------------------------
 
@@ -358,15 +358,15 @@ class Session:
         except Stopped:
             self.journal.event("interrupted")
         except AutopilotError as error:
-            self.journal.tell("failed", f"the session can't go on: {error}")
+            self.journal.notify("failed", f"the session can't go on: {error}")
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FULL:
                 full = f"{full_text(error, self.notebook.workspace.root)}, then 'autopilot resume' goes on"
-                self.journal.tell("failed", full)
+                self.journal.notify("failed", full)
                 raise AutopilotError(full) from error
             self.journal.event("broke", why=f"{type(error).__name__}: {error}"[:500])
-            self.journal.tell("failed", f"the session broke: {type(error).__name__}; 'autopilot resume' goes on")
+            self.journal.notify("failed", f"the session broke: {type(error).__name__}; 'autopilot resume' goes on")
             raise
         finally:
             self.stop.set()  # an analysis under way is given up
@@ -380,7 +380,7 @@ class Session:
         self._update(ended=now(), ended_because=why)
         self.journal.event("ended", why=why)
         best = dict(self._standing())["incumbent"]
-        self.journal.tell("finished", f"session {self.record.session_id} is over: {why}; incumbent {best}")
+        self.journal.notify("finished", f"session {self.record.session_id} is over: {why}; incumbent {best}")
 
     def _save(self) -> None:
         self.budget.checkpoint()

@@ -1,4 +1,4 @@
-"""How long a run would take on this machine, from how fast the replicates of runs here were. Nothing is written.
+"""Estimates of how long a run takes on this machine, from how fast the replicates of runs here were. Read only.
 
 What replicates say of themselves (when they were first stepped, how long they trained and were evaluated) holds
 however often their run was begun. A run's clock (`active_time`) does not, and counts only where a run was begun once
@@ -21,16 +21,14 @@ from lab.store.selection import Selection
 BEHIND = 5
 """Runs behind an estimate at most, the newest ones: the median of five is not led astray by a machine that slept."""
 LOOKED_AT = 100
-"""Runs among which they are looked for, the newest ones."""
+"""Runs among which those behind an estimate are looked for, the newest ones."""
 
-HARDWARE = frozenset((
-    "env.num_envs", "train.device", "train.torch_deterministic", "train.cpu_offload", "train.compile",
-    "train.compile_fullgraph", "train.compile_mode", "train.precision", "autopilot.threads",
-))  # fmt: skip
-WORK = frozenset((
-    "train.update_epochs", "train.bptt_horizon", "train.minibatch_size", "train.max_minibatch_size", "train.optimizer",
-    "autopilot.environment_variant", "autopilot.reward_variant", "autopilot.policy_variant",
-))  # fmt: skip
+DEVICE = ("train.device", "train.cpu_offload", "train.torch_deterministic", "train.precision", "autopilot.threads")
+COMPILER = ("train.compile", "train.compile_fullgraph", "train.compile_mode")
+HARDWARE = frozenset(("env.num_envs", *DEVICE, *COMPILER))
+UPDATE = ("train.update_epochs", "train.bptt_horizon", "train.minibatch_size", "train.max_minibatch_size")
+VARIANTS = ("autopilot.environment_variant", "autopilot.reward_variant", "autopilot.policy_variant")
+WORK = frozenset(("train.optimizer", *UPDATE, *VARIANTS))
 
 
 def is_topology(key: str) -> bool:
@@ -44,14 +42,14 @@ def is_work(key: str) -> bool:
 
 
 class Pace(NamedTuple):
-    """How fast replicates are, with so many of them side by side; all times are one replicate's, in seconds."""
+    """The pace of replicates, with so many of them side by side; all times are one replicate's, in seconds."""
 
     start: float
-    """Until its environments are first stepped: process, environments, policy."""
+    """Time until a replicate's environments are first stepped: process, environments, policy."""
     step: float
-    """That training takes for one agent step."""
+    """Time that training takes for one agent step."""
     evaluation: float
-    """Both passes of the final evaluation, however long the training was."""
+    """Time of both passes of the final evaluation, however long the training was."""
     batch: int
     """Agent steps of one update: a training goes on to the end of one."""
     at_once: int
@@ -59,7 +57,7 @@ class Pace(NamedTuple):
     taken to be."""
 
     def seconds(self, steps: int, replicates: int) -> float:
-        """What a run takes: so many replicates of so many agent steps each, evaluated."""
+        """Seconds that a run takes: so many replicates of so many agent steps each, evaluated."""
         trained = -(-steps // self.batch) * self.batch
         return -(-replicates // self.at_once) * (self.start + trained * self.step + self.evaluation)
 
@@ -70,38 +68,38 @@ class Pace(NamedTuple):
 
 
 class Paces(NamedTuple):
-    """How fast a config is, by several runs; the median of what each of them says counts."""
+    """The pace of a config by several runs; the median of what each of them says counts."""
 
     each: tuple[Pace, ...]
     runs: tuple[str, ...]
-    """Those that it was worked out from, newest first; none where it was measured aside."""
+    """Runs that the pace was worked out from, newest first; none where it was measured aside."""
     rough: bool
-    """They were of another topology, policy, group or machine, which may well be faster or slower."""
+    """Whether the runs were of another topology, policy, group or machine, which may well be faster or slower."""
 
     def seconds(self, steps: int, replicates: int) -> float:
-        """See `Pace.seconds`."""
+        """Seconds that a run takes, by the median pace; see `Pace.seconds`."""
         return median(pace.seconds(steps, replicates) for pace in self.each)
 
     def steps(self, seconds: float, replicates: int) -> int:
-        """See `Pace.steps`."""
+        """Agent steps that a run of so many seconds may have, by the median pace; see `Pace.steps`."""
         return int(median(pace.steps(seconds, replicates) for pace in self.each))
 
 
 class Estimate(NamedTuple):
-    """What a run is expected to take."""
+    """The time that a run is expected to take."""
 
     seconds: float
-    """From its start to its end, all replicates and their evaluation included."""
+    """Time from the run's start to its end, all replicates and their evaluation included."""
     runs: tuple[str, ...]
-    """Those that it was worked out from, newest first."""
+    """Runs that the time was worked out from, newest first."""
     rough: bool
-    """As that of `Paces`."""
+    """Whether the runs were of another kind, as in `Paces`."""
 
 
 def expected_seconds(
     notebook: Notebook, config: Config, group: Group, replicates: int | None = None
 ) -> Estimate | None:
-    """How long a run of a config would take, by the runs that are most like it.
+    """The time that a run of a config would take, by the runs that are most like it.
 
     Args:
         notebook: as in `paces`.
@@ -112,15 +110,15 @@ def expected_seconds(
     Returns:
         None where no run of the environment has been measured.
     """
-    found = paces(notebook, config, group)
-    if found is None:
+    expected = paces(notebook, config, group)
+    if expected is None:
         return None
     count, steps = replicates or int(config.autopilot["seeds"] or 1), int(config.train["total_timesteps"] or 0)
-    return Estimate(found.seconds(steps, count), found.runs, found.rough)
+    return Estimate(expected.seconds(steps, count), expected.runs, expected.rough)
 
 
 def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None = None) -> Paces | None:
-    """How fast a config is, by the newest finished runs that are most like it.
+    """The pace of a config, by the newest finished runs that are most like it.
 
     Args:
         notebook: whose runs are looked at; imported ones don't count.
@@ -140,9 +138,9 @@ def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None 
     alike = [run for run, keys in here if not any(map(is_work, keys))]
     anywhere = [run for run, _ in _finished(notebook, config, Selection(env_name=group.env_name))]
     for runs, rough in ((alike, False), ([run for run, _ in here], True), (anywhere, True)):
-        if found := _paces(notebook, runs):
-            each = tuple(pace._replace(at_once=at_once or pace.at_once) for pace in found.values())
-            return Paces(each, tuple(found), rough)
+        if by_run := _paces(notebook, runs):
+            each = tuple(pace._replace(at_once=at_once or pace.at_once) for pace in by_run.values())
+            return Paces(each, tuple(by_run), rough)
     return None
 
 
@@ -155,30 +153,31 @@ def _finished(notebook: Notebook, config: Config, which: Selection) -> list[tupl
 
 def _paces(notebook: Notebook, runs: Iterable[RunRecord]) -> dict[str, Pace]:
     """Run id to how fast it was, for the newest few that say so."""
-    found: dict[str, Pace] = {}
+    by_run: dict[str, Pace] = {}
     for run in runs:
         if pace := _pace(run, notebook.results(run)):
-            found[run.run_id] = pace
-        if len(found) == BEHIND:
+            by_run[run.run_id] = pace
+        if len(by_run) == BEHIND:
             break
-    return found
+    return by_run
 
 
 def _pace(run: RunRecord, results: Sequence[ReplicateResult]) -> Pace | None:
-    """By the times of its replicates; else by its clock, as if they had trained one after the other."""
+    """The pace of a run by its replicates' times; else by its clock, as if they had trained one after the other."""
     trained = sum(result.metrics.get("agent_steps", 0.0) for result in results)
     if not trained:
         return None
     first = [result.first_step for result in results if result.first_step]
     if len(first) == len(results) and all(result.train_seconds for result in results):
+        waits = [(at - run.started).total_seconds() for at in first if run.started and at >= run.started]
+        updates = sum(result.metrics.get("epoch", 0.0) for result in results) or trained
         return Pace(
-            start=min(((at - run.started).total_seconds() for at in first if run.started and at >= run.started),
-                      default=0.0),
+            start=min(waits, default=0.0),
             step=sum(result.train_seconds for result in results) / trained,
             evaluation=fmean(result.eval_seconds for result in results),
-            batch=max(1, round(trained / (sum(result.metrics.get("epoch", 0.0) for result in results) or trained))),
+            batch=max(1, round(trained / updates)),
             at_once=_side_by_side(results),
-        )  # fmt: skip
+        )
     took = active_time(run)
     if not took:
         return None

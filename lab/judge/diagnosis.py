@@ -1,4 +1,4 @@
-"""What the curves of a run say about its training, each finding with its evidence. For the model and the reader alike.
+"""The diagnosis of a training from its curves, each finding with its evidence, for the model and the reader alike.
 
 The limits are those that practitioners of PPO use; where one has a source it is named beside it. They say where to
 look, not what is wrong.
@@ -20,7 +20,7 @@ from lab.store.records import RunRecord
 HIGH_KL = 0.03
 """Twice the target of 0.015 that PPO implementations commonly stop an update at (Achiam, Spinning Up, 2018)."""
 LOW_KL = 1e-4
-"""Below it an update hardly moves the policy."""
+"""Approximate KL below which an update hardly moves the policy."""
 HIGH_CLIP, LOW_CLIP = 0.3, 0.005
 """Shares of clipped ratios; 0.1 to 0.2 is usual (Huang et al., The 37 implementation details of PPO, 2022)."""
 COLLAPSED, STALLED = 0.05, 0.97
@@ -30,9 +30,9 @@ BLIND = 0.1
 GROWN = 2.0
 """Value loss of the last quarter against the first."""
 IMPROVING, FLAT = 0.05, 0.01
-"""Share of its whole range that the objective moved from the third quarter to the last."""
+"""Share of the objective's whole range that it moved from the third quarter to the last."""
 FALLEN = 0.85
-"""Share of its peak that the objective ended below."""
+"""Share of the objective's peak that it ended below."""
 OUTLIER = 3.5
 """Modified z-score from which a replicate is out of line (Iglewicz and Hoaglin, 1993)."""
 SLOW = 0.8
@@ -40,20 +40,24 @@ SLOW = 0.8
 PEERS = 20
 CLIPPED = 0.9
 """Share of max_grad_norm that the gradient's norm lies above."""
+TOPOLOGY = ("vec.backend", "vec.num_envs", "vec.num_workers", "env.num_envs")
+NETWORK = ("rnn.enabled", "policy.hidden_size")
+UPDATE = ("train.bptt_horizon", "train.minibatch_size", "train.update_epochs")
+"""Keys of a config that its speed depends on, together with `TOPOLOGY` and `NETWORK`."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about a training."""
+    """A finding about a training."""
 
     what: str
-    """In a word, such as `entropy_collapse`."""
+    """Name of the finding, such as `entropy_collapse`."""
     says: str
     evidence: str
 
 
 def diagnosis_of(notebook: Notebook, run: RunRecord, agents_per_env: float) -> tuple[Finding, ...]:
-    """What can be said of a run that has ended.
+    """The findings about a run that has ended, from the record.
 
     Args:
         notebook: where it lies.
@@ -71,13 +75,12 @@ def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float |
     if summary is None or "sps" not in summary.metrics or not notebook.readable(other.run_id):
         return None
     mine, theirs = notebook.config(run.run_id), notebook.config(other.run_id)
-    keys = ("vec.backend", "vec.num_envs", "vec.num_workers", "env.num_envs", "rnn.enabled", "policy.hidden_size",
-            "train.bptt_horizon", "train.minibatch_size", "train.update_epochs")  # fmt: skip
-    return summary.metrics["sps"].mean if all(mine.get(key) == theirs.get(key) for key in keys) else None
+    alike = all(mine.get(key) == theirs.get(key) for key in (*TOPOLOGY, *NETWORK, *UPDATE))
+    return summary.metrics["sps"].mean if alike else None
 
 
 def diagnose(run: KnownRun, goal: Objective, env_name: str, usual: list[float]) -> tuple[Finding, ...]:
-    """The findings of a run.
+    """The findings about a run, from what is known of it.
 
     Args:
         run: what is known of it.
@@ -93,9 +96,14 @@ def diagnose(run: KnownRun, goal: Objective, env_name: str, usual: list[float]) 
         *(_progress(curve, goal) if curve else ()),
         *_replicates(run, goal.metric),
         *_speed(run, usual),
-        *(Finding("out_of_range", f"{name} is not what its name says", metric.flag)
-          for name, metric in run.metrics.items() if metric.flag),
-    )  # fmt: skip
+        *_flags(run),
+    )
+
+
+def _flags(run: KnownRun) -> Iterator[Finding]:
+    for name, metric in run.metrics.items():
+        if metric.flag:
+            yield Finding("out_of_range", f"{name} is not what its name says", metric.flag)
 
 
 def _updates(run: KnownRun) -> Iterator[Finding]:
@@ -108,12 +116,12 @@ def _updates(run: KnownRun) -> Iterator[Finding]:
         elif kl and kl.max.value < LOW_KL:
             yield Finding("low_kl", "updates hardly move the policy", f"approximate KL at most {number(kl.max.value)}")
         if clipped and clipped.quarter_means[-1] > HIGH_CLIP:
-            yield Finding("high_clipfrac", "many ratios are clipped, so much of each batch is not learnt from",
-                          f"{100 * clipped.quarter_means[-1]:.0f} % clipped in the last quarter")  # fmt: skip
+            says = "many ratios are clipped, so much of each batch is not learnt from"
+            yield Finding("high_clipfrac", says, f"{100 * clipped.quarter_means[-1]:.0f} % clipped in the last quarter")
     norm, limit = run.curves.get("losses/grad_norm"), run.config.get("train.max_grad_norm")
     if norm and isinstance(limit, (int, float)) and norm.quarter_means[-1] > CLIPPED * limit:
-        yield Finding("gradients_clipped", "gradients are clipped most of the time",
-                      f"norm {number(norm.quarter_means[-1])} in the last quarter, max_grad_norm {limit}")  # fmt: skip
+        evidence = f"norm {number(norm.quarter_means[-1])} in the last quarter, max_grad_norm {limit}"
+        yield Finding("gradients_clipped", "gradients are clipped most of the time", evidence)
 
 
 def _entropy(run: KnownRun) -> Iterator[Finding]:
@@ -131,8 +139,8 @@ def _entropy(run: KnownRun) -> Iterator[Finding]:
 def _values(run: KnownRun) -> Iterator[Finding]:
     explained, loss = run.curves.get("losses/explained_variance"), run.curves.get("losses/value_loss")
     if explained and explained.quarter_means[-1] < BLIND:
-        yield Finding("blind_value", "the value function explains little of the returns",
-                      f"explained variance {number(explained.quarter_means[-1])} in the last quarter")  # fmt: skip
+        evidence = f"explained variance {number(explained.quarter_means[-1])} in the last quarter"
+        yield Finding("blind_value", "the value function explains little of the returns", evidence)
     if loss and loss.quarter_means[0] > 0 and loss.quarter_means[-1] > GROWN * loss.quarter_means[0]:
         first, last = number(loss.quarter_means[0]), number(loss.quarter_means[-1])
         yield Finding("value_loss_grows", "the value loss grows", f"{first} in the first quarter, {last} in the last")
@@ -143,14 +151,12 @@ def _progress(curve: Outline, goal: Objective) -> Iterator[Finding]:
     if spread <= 0:
         return
     third, last = curve.quarter_means[-2], curve.quarter_means[-1]
-    moved, evidence = (
-        goal.gain(last, third) / spread,
-        f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}",
-    )
+    moved = goal.gain(last, third) / spread
+    evidence = f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}"
     best = goal.best((curve.max.value, curve.min.value))
     if goal.sign > 0 and best > 0 and curve.last < FALLEN * best:
-        yield Finding("fell_back", "it ended well below its own peak: training was not stable to the end",
-                      f"{goal.metric} {number(curve.last)} at the end, {number(best)} at its best")  # fmt: skip
+        says = "it ended well below its own peak: training was not stable to the end"
+        yield Finding("fell_back", says, f"{goal.metric} {number(curve.last)} at the end, {number(best)} at its best")
     elif moved > IMPROVING:
         yield Finding("still_improving", "it was still improving when training ended", evidence)
     elif abs(moved) < FLAT:
@@ -158,7 +164,7 @@ def _progress(curve: Outline, goal: Objective) -> Iterator[Finding]:
 
 
 def _replicates(run: KnownRun, metric: str) -> Iterator[Finding]:
-    """One replicate far from the others; with fewer than four nobody can say which is odd."""
+    """Replicates far from the others; with fewer than four nobody can say which is odd."""
     values = run.metrics[metric].values if metric in run.metrics else ()
     if len(values) < 4:
         return

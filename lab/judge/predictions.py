@@ -1,4 +1,4 @@
-"""What proposals predicted, and what came of it: interval scores, and skill against saying `no change`.
+"""Predictions of proposals against what came: interval scores, and skill against saying `no change`.
 
 The interval score is that of Gneiting and Raftery (2007, JASA 102, section 6.2): the width of the interval, and where
 the value lies outside, 2 / alpha times the distance to it. Less is better, and nobody gains by saying other than they
@@ -26,40 +26,40 @@ from lab.store.records import MetricSummary, RunRecord
 from lab.store.summary import spread
 
 ENOUGH = 30
-"""Predictions from which on it is said how often such intervals held; before, chance has too large a part in it."""
+"""Predictions from which on a share of intervals that held is said; with fewer, chance has too large a part in it."""
 
 
 class Scored(Record):
-    """One line of `runs/predictions.jsonl`; only ever added."""
+    """A scored prediction, one line of `runs/predictions.jsonl`; lines are only ever added."""
 
     time: datetime
     run_id: str
     proposal: str
     group: Group
     arm: str
-    """Who predicted it."""
+    """Arm that predicted it."""
     metric: str
     direction: Literal["up", "down", "same"]
     low: float
     high: float
     coverage: float
     value: float
-    """The run's mean."""
+    """Mean of the run."""
     base: float
-    """The parent's."""
+    """Mean of the parent."""
     score: float
     """Interval score, in the metric's unit."""
     reference: float | None = None
-    """That of `no change, give or take the noise floor` at the same coverage; None where the noise is not known."""
+    """Score of `no change, give or take the noise floor` at the same coverage; None where the noise is not known."""
 
     @property
     def hit(self) -> bool:
-        """The interval held."""
+        """Whether the interval held."""
         return self.low <= self.value <= self.high
 
     @property
     def text(self) -> str:
-        """In one line, for reports."""
+        """The prediction and what came of it in one line, for reports."""
         way = {"up": "up from", "down": "down from", "same": "about as"}[self.direction]
         meant = f"{number(self.low)} to {number(self.high)} ({100 * self.coverage:.0f} %)"
         against = "" if self.reference is None else f", `no change` {number(self.reference)}"
@@ -89,7 +89,7 @@ NEIGHBOURHOOD = 0.8
 def like_the_parent(
     mean: float, n: int, sd: float | None, others: Sequence[float], *, rate: bool
 ) -> tuple[float, float]:
-    """Where the mean of a changed config should lie in 80 % of the cases, for who has no other idea.
+    """The interval in which the mean of a changed config should lie in 80 % of the cases, for who has no other idea.
 
     The interval is the normal one for a difference of two means of n replicates, sd * z * sqrt(2 / n), with the
     spread between configs in place of sd where that is larger. Its calibration is for the scores to show.
@@ -155,19 +155,19 @@ def _no_change(prediction: Prediction, old: MetricSummary, new: MetricSummary, s
 
 
 def scored_predictions(workspace: Workspace, run_id: str | None = None) -> list[Scored]:
-    """All that were scored, or one run's, oldest first; a damaged line is passed over."""
-    found = []
+    """The predictions scored so far, of all runs or of one, oldest first; a damaged line is passed over."""
+    scored = []
     for line in read_lines(workspace.predictions) if workspace.predictions.exists() else ():
         try:
-            found.append(Scored.model_validate(line))
+            scored.append(Scored.model_validate(line))
         except ValidationError:
             continue
-    return [one for one in found if run_id in (None, one.run_id)]
+    return [one for one in scored if run_id in (None, one.run_id)]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How one arm has predicted so far."""
+    """The standing of an arm by its predictions so far."""
 
     arm: str
     count: int
@@ -175,11 +175,11 @@ class Standing:
     meant: float
     """Mean coverage: the share of hits that would be right."""
     skill: float | None
-    """1 is perfect, 0 as good as `no change`, below 0 worse; None without a noise floor."""
+    """Skill: 1 is perfect, 0 as good as `no change`, below 0 worse; None without a noise floor."""
 
     @property
     def text(self) -> str:
-        """In one line."""
+        """The standing in one line."""
         said = f"{self.count} prediction{'' if self.count == 1 else 's'}, {self.hits} within the interval"
         if self.count >= ENOUGH:
             said += f" ({100 * self.hits / self.count:.0f} %, meant {100 * self.meant:.0f} %)"
@@ -188,7 +188,7 @@ class Standing:
 
 
 def standings(scored: Iterable[Scored], metric: str | None = None) -> list[Standing]:
-    """Each arm's, by name.
+    """The standing of each arm, by name.
 
     Args:
         scored: predictions of runs that can be taken together.

@@ -28,30 +28,30 @@ from lab.store.notebook import Notebook
 from lab.store.records import Pruning, RunRecord, RunState
 
 RUNGS = 4
-"""A run is judged at each of these parts of its horizon but the last: at a quarter, a half, three quarters."""
+"""Parts of a run's horizon; it is judged after each but the last: at a quarter, a half, three quarters."""
 WINDOW = 5
-"""The last fifth of the way to a rung is averaged, so that one noisy log line doesn't decide."""
+"""Part of the way to a rung, the last fifth, that is averaged, so that one noisy log line doesn't decide."""
 PEERS = 5
-"""Fewer of them say nothing."""
+"""Peers that a run is judged by, at least; fewer say nothing."""
 SPARED = 10
-"""Of the runs to be stopped, one in so many is run to its end all the same."""
+"""One in so many of the runs to be stopped is run to its end all the same."""
 
 
 class PruningReport(Record):
-    """How early stopping has done."""
+    """The record of early stopping."""
 
     pruned: int
     """Runs that were stopped; a run that ended by itself before it could be is not one of them."""
     spared: int
-    """Runs that would have been, but were trained on as a check."""
+    """Runs that would have been stopped, but were trained on as a check."""
     finished_spared: int
-    """Of these, the ones that finished and whose group has other finished runs to compare with."""
+    """Spared runs that finished and whose group has other finished runs to compare with."""
     false: int
-    """Of these, the ones that came out no worse than the median of their group."""
+    """Spared runs that finished and came out no worse than the median of their group."""
     rate: float | None
     """The false-prune rate, `false / finished_spared`, 0 to 1; None while there is nothing to divide by."""
     text: str
-    """The same in one sentence."""
+    """The report in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Peer:
     """A finished run that others are judged by."""
 
     final: float
-    """Mean of its objective over the replicates."""
+    """Mean of the run's objective over the replicates."""
     scores: Mapping[int, float]
     """Rung to training score; a rung at which a replicate had logged nothing yet is left out."""
 
 
 @dataclass
 class Watch:
-    """One run in training, from `watch`: told of its progress, it says whether the run is hopeless."""
+    """The watch over a run in training, from `watch`: given its progress, says whether the run is hopeless."""
 
     run_id: str
     seeds: tuple[int, ...]
@@ -74,7 +74,7 @@ class Watch:
     """Agent steps that each replicate trains for."""
     goal: Objective
     peers: tuple[Peer, ...]
-    """Without any, the run is never stopped."""
+    """Finished runs that this one is judged by; without any, the run is never stopped."""
     _steps: dict[int, int] = field(default_factory=dict, init=False, repr=False)
     _points: dict[int, list[tuple[int, float]]] = field(default_factory=dict, init=False, repr=False)
     _judged: int = field(default=0, init=False, repr=False)
@@ -100,11 +100,11 @@ class Watch:
             self._verdict = self._judge(passed)
 
     def verdict(self) -> Pruning | None:
-        """The run is hopeless, first seen at this rung; None as long as it isn't. It never changes once it is there."""
+        """The verdict that the run is hopeless, with the rung that first showed it; None before, and never changed."""
         return self._verdict
 
     def _judge(self, passed: Sequence[int]) -> Pruning | None:
-        """By the last rung that was passed; one jumped over on the way there has no verdict of its own."""
+        """The verdict at the last rung that was passed; a rung jumped over on the way there has none of its own."""
         mine = _scores([_curve(self._points.get(seed, ())) for seed in self.seeds], passed)
         rung = passed[-1]
         theirs = [peer.scores[rung] for peer in self.peers if rung in peer.scores]
@@ -115,7 +115,7 @@ class Watch:
 
 
 def watch(notebook: Notebook, run: RunRecord, config: Config) -> Watch:
-    """What judges a run while it trains; made before it does, from the peers that have finished by then.
+    """The watch that judges a run while it trains; made before, from the peers that have finished by then.
 
     Of a run that was interrupted, replicates that had finished count as arrived, with the curves they left.
 
@@ -137,7 +137,7 @@ def watch(notebook: Notebook, run: RunRecord, config: Config) -> Watch:
 
 
 def pruning_report(runs_with_pruning: Sequence[tuple[RunRecord, Pruning]], notebook: Notebook) -> PruningReport:
-    """How many runs were stopped early, and how often that would have been a mistake.
+    """Count the runs that were stopped early, and how often that would have been a mistake.
 
     The spared runs tell: one whose final objective is at or beyond the median of its group's other finished runs (those
     that were not spared themselves) would have been pruned falsely.
@@ -175,7 +175,7 @@ def _peers(notebook: Notebook, run: RunRecord, config: Config) -> tuple[Peer, ..
         return ()
     import duckdb
 
-    found: list[Peer] = []
+    peers: list[Peer] = []
     unreadable: dict[str, str] = {}
     for other in notebook.runs(run.group):
         if other.state is not RunState.FINISHED or not _alike(config, notebook.config(other.run_id)):
@@ -188,13 +188,13 @@ def _peers(notebook: Notebook, run: RunRecord, config: Config) -> tuple[Peer, ..
             continue
         final = _mean(notebook.values(other.run_id, run.goal.metric))
         if final is not None:
-            found.append(Peer(final, scores))
+            peers.append(Peer(final, scores))
     notebook.notice(unreadable)
-    return tuple(found)
+    return tuple(peers)
 
 
 def _alike(config: Config, other: Config) -> bool:
-    """The other one started fresh too, and equally far into training both have the same learning rate left."""
+    """Whether another run started fresh too, and equally far into training both have the same learning rate left."""
     same_schedule = config.train.get("anneal_lr") == other.train.get("anneal_lr")
     return _fresh(other) and same_schedule and _horizon(config) == _horizon(other)
 
@@ -238,13 +238,13 @@ def _curve(points: Sequence[tuple[int, float]]) -> Curve | None:
 
 def _scores(curves: Sequence[Curve | None], at: Sequence[int]) -> dict[int, float]:
     """Rung to the mean over the replicates, for each rung at which every one of them has a score."""
-    found: dict[int, float] = {}
+    means: dict[int, float] = {}
     for rung in at:
         scores = [_score(curve, rung) for curve in curves]
         known = [score for score in scores if score is not None]
         if known and len(known) == len(scores):
-            found[rung] = math.fsum(known) / len(known)
-    return found
+            means[rung] = math.fsum(known) / len(known)
+    return means
 
 
 def _score(curve: Curve | None, rung: int) -> float | None:
@@ -284,7 +284,7 @@ def _hopeless(mine: Mapping[int, float], peers: Sequence[Peer], goal: Objective)
 
 
 def _is_spared(run_id: str) -> bool:
-    """One run in ten, by its id, so that the answer is the same whenever it is asked."""
+    """Whether a run is the one in ten, by its id, so that the answer is the same whenever it is asked for."""
     return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8]) % SPARED == 0
 
 

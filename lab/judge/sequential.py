@@ -1,4 +1,4 @@
-"""Who becomes incumbent: a screen on a run's first replicates, then fresh seeds on both sides, group by group.
+"""The tests behind the incumbent: a screen on a run's first replicates, then fresh seeds on both sides, group by group.
 
 Keeping whatever scored best crowns a false winner in most nights. Here a candidate has to come through two exact
 permutation tests (Fisher 1935; Phipson & Smyth 2010), which hold whatever the noise looks like:
@@ -41,11 +41,11 @@ GROUP = 5
 SPENDING = (0.5, 0.75, 1.0)
 """Shares of the level that are used up after each look; as many looks as entries."""
 EXACT = 20_000
-"""Splits that are all looked at; of more, as many are drawn."""
+"""Splits up to which all are looked at; of more, as many are drawn."""
 ROWS = 40
 """Permutations drawn for each of the 252 splits of the first group."""
 HOPELESS = 0.9
-"""A confirmation ends when the effect is below the smallest that matters with this confidence."""
+"""Confidence that the effect is below the smallest that matters, with which a confirmation ends."""
 
 
 def level_for(candidates: int | None) -> float:
@@ -94,10 +94,10 @@ def passes(p: float | None) -> bool:
 
 @dataclass(frozen=True)
 class Plan:
-    """A confirmation, laid down before its first seed is trained."""
+    """The plan of a confirmation, laid down before its first seed is trained."""
 
     level: float
-    """One-sided, over all looks."""
+    """Level of the test, one-sided, over all looks."""
     min_effect: float
     """The smallest difference that matters, in the objective's units, 0 or more."""
     group: int = GROUP
@@ -110,21 +110,22 @@ class Plan:
 
 
 class Look(NamedTuple):
-    """Where a confirmation stands."""
+    """The standing of a confirmation after a look."""
 
     decision: Literal["continue", "confirmed", "dropped"]
     why: str
     effect: float
     """Difference of the means of the fresh seeds, new minus old, in the metric's own units."""
     low: float
+    """Lower end of the effect's 95 % t-interval (Welch 1947), which takes no account of the looks."""
     high: float
-    """95 % t-interval of it (Welch 1947). It takes no account of the looks."""
+    """Upper end of the same interval."""
     seeds: int
     """Fresh seeds a side."""
 
 
 def look(new: Sequence[float], old: Sequence[float], plan: Plan, direction: Direction) -> Look:
-    """What a confirmation comes to with the seeds it has so far, all of its complete groups.
+    """Look at a confirmation with the seeds it has so far, all of its complete groups.
 
     Args:
         new: fresh replicates of the candidate in the order they were trained, one group at least.
@@ -139,18 +140,18 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, direction: Dire
     sign = float(SIGN[direction])
     a, b = (np.asarray(side[:count], float) * sign for side in (new, old))
     effect, half = float(a.mean() - b.mean()), _half_width(a, b, 0.95)
-    found = (sign * effect, min(sign * (effect - half), sign * (effect + half)),
-             max(sign * (effect - half), sign * (effect + half)), count)  # fmt: skip
+    low, high = sorted((sign * (effect - half), sign * (effect + half)))
+    facts = (sign * effect, low, high, count)
     crossed = _crossed(a.reshape(done, -1), b.reshape(done, -1), plan)
     what = f"{count} fresh seeds a side"
     if crossed and effect >= plan.min_effect:
-        return Look("confirmed", f"better at the level {plan.level:.3g} after {what}", *found)
+        return Look("confirmed", f"better at the level {plan.level:.3g} after {what}", *facts)
     if effect + _half_width(a, b, 2 * HOPELESS - 1) < plan.min_effect:
         why = f"with {HOPELESS:.0%} confidence below the smallest effect that matters ({plan.min_effect:.4g})"
-        return Look("dropped", f"{why} after {what}", *found)
+        return Look("dropped", f"{why} after {what}", *facts)
     if done >= len(plan.spending):
-        return Look("dropped", f"not shown to be better within {what}", *found)
-    return Look("continue", f"undecided after {what}", *found)
+        return Look("dropped", f"not shown to be better within {what}", *facts)
+    return Look("continue", f"undecided after {what}", *facts)
 
 
 def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan) -> bool:
@@ -223,12 +224,12 @@ def _splits(total: int, n: int) -> "NDArray[np.intp]":
 
 
 def _seed(values: "NDArray[np.float64]") -> int:
-    """The same values, the same draws: a decision can be checked."""
+    """A seed from the values, so that the same ones give the same draws and a decision can be checked."""
     return zlib.crc32(values.tobytes())
 
 
 def _slack(values: "NDArray[np.float64]") -> float:
-    """Sums of the same values in another order differ by rounding."""
+    """The difference by rounding between sums of the same values in another order."""
     import numpy as np
 
     return 1e-9 * float(np.abs(values).sum()) if values.size else 0.0

@@ -55,10 +55,10 @@ def events(session: Session) -> list[str]:
 
 
 class Told:
-    """Somebody who is told."""
+    """Somebody who is notified."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
 
-    def tell(self, event: str, text: str, **_: Any) -> None:
+    def notify(self, event: str, text: str, **_: Any) -> None:
         self.said.append((event, text))

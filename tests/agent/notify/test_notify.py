@@ -141,7 +141,7 @@ def python(code: str, *arguments: object) -> str:
 
 def test_a_webhook_gets_all_there_is_to_know(endpoint: Endpoint, begin: Begin, workspace: Workspace) -> None:
     night = begin(webhook=endpoint.url)
-    night.notifier.tell("incumbent", "it is better", run="a-run", score=0.5, gap=float("nan"), note="x" * 9000)
+    night.notifier.notify("incumbent", "it is better", run="a-run", score=0.5, gap=float("nan"), note="x" * 9000)
     assert night.close() == []
     told = endpoint.bodies.get_nowait()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", told.pop("time"))
@@ -158,7 +158,7 @@ def test_a_webhook_gets_all_there_is_to_know(endpoint: Endpoint, begin: Begin, w
 def test_a_passing_fault_is_tried_again(endpoint: Endpoint, begin: Begin, statuses: list[int]) -> None:
     endpoint.statuses = statuses
     night = begin(webhook=endpoint.url)
-    night.notifier.tell("finished", "done")
+    night.notifier.notify("finished", "done")
     assert night.close() == []
     assert len(endpoint.paths) == len(statuses)
 
@@ -166,7 +166,7 @@ def test_a_passing_fault_is_tried_again(endpoint: Endpoint, begin: Begin, status
 def test_a_fault_that_does_not_pass_is_said_after_three_tries(endpoint: Endpoint, begin: Begin) -> None:
     endpoint.statuses = [500]
     night = begin(webhook=endpoint.url)
-    night.notifier.tell("finished", "done")
+    night.notifier.notify("finished", "done")
     shown = f"webhook http://{endpoint.place}/…"
     assert night.close() == [f"{shown}: finished was not told: answered 500, 3 tries"]
     assert len(endpoint.paths) == 3
@@ -176,7 +176,7 @@ def test_a_fault_that_does_not_pass_is_said_after_three_tries(endpoint: Endpoint
 def test_what_the_server_refuses_is_said_at_once(endpoint: Endpoint, begin: Begin, status: int) -> None:
     endpoint.statuses = [status]
     night = begin(webhook=endpoint.url)
-    night.notifier.tell("failed", "no score")
+    night.notifier.notify("failed", "no score")
     (said,) = night.close()
     assert f"answered {status}" in said
     assert len(endpoint.paths) == 1, "tried again, or a redirect was followed"
@@ -187,7 +187,7 @@ def test_nobody_listens(begin: Begin) -> None:
         taken.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         night = begin(webhook=f"http://{place}/{UNSEEN}")
-        night.notifier.tell("finished", "done")
+        night.notifier.notify("finished", "done")
         (said,) = night.close()
     assert said.startswith(f"webhook http://{place}/…: finished was not told: ConnectError: ")
     assert said.endswith(", 3 tries")
@@ -197,7 +197,7 @@ def test_one_that_hangs_keeps_nobody_waiting(endpoint: Endpoint, begin: Begin) -
     endpoint.statuses = [HANGING]
     night = begin(webhook=endpoint.url)
     for text in ("one", "two", "three"):
-        night.notifier.tell("finished", text)
+        night.notifier.notify("finished", text)
     endpoint.bodies.get(timeout=LONG)  # it hangs now, for longer than this test may take
     failures = night.close(0.5)
     assert failures
@@ -209,7 +209,7 @@ def test_one_that_hangs_keeps_nobody_waiting(endpoint: Endpoint, begin: Begin) -
 def test_a_try_has_its_time(endpoint: Endpoint, begin: Begin, status: int) -> None:
     endpoint.statuses = [status]
     night = begin(Patience(request=0.2, attempts=2, pause=0.0), webhook=endpoint.url)
-    night.notifier.tell("finished", "done")
+    night.notifier.notify("finished", "done")
     assert night.failed.wait(LONG)
     (said,) = night.close()
     assert said.endswith("no answer within 0.2 s, 2 tries")
@@ -218,10 +218,10 @@ def test_a_try_has_its_time(endpoint: Endpoint, begin: Begin, status: int) -> No
 def test_so_many_messages_wait_and_no_more(endpoint: Endpoint, begin: Begin) -> None:
     endpoint.statuses = [HANGING]
     night = begin(Patience(request=LONG, waiting=2), webhook=endpoint.url)
-    night.notifier.tell("failed", "the first")
+    night.notifier.notify("failed", "the first")
     endpoint.bodies.get(timeout=LONG)
     for _ in range(5):
-        night.notifier.tell("failed", "one more")
+        night.notifier.notify("failed", "one more")
     assert len(night.failures) == 3
     assert all("2 messages wait already" in said for said in night.failures)
 
@@ -231,7 +231,7 @@ def test_a_hook_that_hangs_does_not_keep_the_other_one(endpoint: Endpoint, begin
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     night = begin(webhook=endpoint.url, command=python("import sys; open(sys.argv[1], 'w').write('told')", fifo))
-    night.notifier.tell("finished", "done")
+    night.notifier.notify("finished", "done")
     assert fifo.read_text() == "told"
     assert night.failures == [], "the webhook was waited for"
 
@@ -239,10 +239,10 @@ def test_a_hook_that_hangs_does_not_keep_the_other_one(endpoint: Endpoint, begin
 def test_only_what_was_asked_for_is_told_and_nothing_after_the_end(endpoint: Endpoint, begin: Begin) -> None:
     night = begin(Patience(request=LONG, waiting=2), webhook=endpoint.url, on=["approval"])
     for event in EVENTS:
-        night.notifier.tell(event, "text")
+        night.notifier.notify(event, "text")
     assert night.close() == []
     for _ in range(5):
-        night.notifier.tell("approval", "too late")
+        night.notifier.notify("approval", "too late")
     assert night.close() == []
     assert endpoint.bodies.get_nowait()["event"] == "approval"
     assert endpoint.bodies.empty()
@@ -251,11 +251,11 @@ def test_only_what_was_asked_for_is_told_and_nothing_after_the_end(endpoint: End
 def test_text_is_made_harmless(endpoint: Endpoint, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-0123456789")
     night = begin(webhook=endpoint.url)
-    night.notifier.tell(
+    night.notifier.notify(
         "failed", "\x1b[31mred\x1b[0m\0 \ud800 test-key-\u200b0123456789 é", reason="test-key-0123456789"
     )
-    night.notifier.tell("failed", "x" * 100_000)
-    night.notifier.tell("failed", "")
+    night.notifier.notify("failed", "x" * 100_000)
+    night.notifier.notify("failed", "")
     assert night.close() == []
     first, second, third = (endpoint.bodies.get_nowait() for _ in range(3))
     assert (first["text"], first["reason"]) == ("red ? [key] é", "[key]")
@@ -267,7 +267,7 @@ def test_nothing_configured_does_nothing(workspace: Workspace) -> None:
     before = set(threading.enumerate())
     failures: list[str] = []
     notifier = notifier_of(workspace, "a-session", failures.append)
-    notifier.tell("finished", "done")
+    notifier.notify("finished", "done")
     assert set(threading.enumerate()) <= before
     notifier.close()
     assert failures == []
@@ -279,8 +279,8 @@ def test_a_full_disk_does_not_end_it(endpoint: Endpoint, workspace: Workspace) -
 
     endpoint.statuses = [400, 200]
     notifier = Notifier(NotifySettings(webhook=endpoint.url), workspace, None, fail, QUICK)
-    notifier.tell("failed", "one")
-    notifier.tell("failed", "two")
+    notifier.notify("failed", "one")
+    notifier.notify("failed", "two")
     notifier.close(LONG)
     assert [endpoint.bodies.get_nowait()["text"] for _ in range(2)] == ["one", "two"]
 
@@ -302,7 +302,7 @@ def test_a_command_gets_the_same_and_no_secrets(
     monkeypatch.setenv("AUTOPILOT_WEBHOOK", f"http://127.0.0.1:9/{UNSEEN}")
     place = tmp_path / "a file; with $HOME in its name"
     night = begin(command=python(RECORD, place))
-    night.notifier.tell("approval", "two\nlines; $(touch x)", proposal="a-proposal")
+    night.notifier.notify("approval", "two\nlines; $(touch x)", proposal="a-proposal")
     assert night.close() == []
     told = json.loads(place.read_text())
     message = json.loads(told["stdin"])
@@ -332,7 +332,7 @@ def test_a_command_gets_the_same_and_no_secrets(
 def test_a_command_that_fails_is_said(begin: Begin, workspace: Workspace, command: str, said: str) -> None:
     workspace.settings.write_text("")  # no program
     night = begin(command=command)
-    night.notifier.tell("finished", "done")
+    night.notifier.notify("finished", "done")
     (failure,) = night.close()
     assert said in failure
     assert UNSEEN not in failure
@@ -349,7 +349,7 @@ def test_a_command_that_fails_is_said(begin: Begin, workspace: Workspace, comman
 )
 def test_a_command_may_be_careless(begin: Begin, code: str) -> None:
     night = begin(command=python(code))
-    night.notifier.tell("finished", "é" * 2000, **{f"field_{n}": "x" * 500 for n in range(400)})  # no pipe holds it
+    night.notifier.notify("finished", "é" * 2000, **{f"field_{n}": "x" * 500 for n in range(400)})  # no pipe holds it
     assert night.close() == []
 
 
@@ -358,7 +358,7 @@ def test_what_has_left_its_group_and_holds_its_pipes_is_not_waited_for(begin: Be
     os.mkfifo(fifo)
     stays = [sys.executable, "-c", f"open({str(fifo)!r}).read()"]
     night = begin(command=python(f"import subprocess; subprocess.Popen({stays!r}, start_new_session=True)"))
-    night.notifier.tell("finished", "done")
+    night.notifier.notify("finished", "done")
     assert night.close() == []
     fifo.write_text("go")  # to one that is still there
 
@@ -376,7 +376,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(begin: Begin,
     os.mkfifo(fifo)
     with open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)) as pipe:  # noqa: PTH123 - whether it gets that far or not
         night = begin(Patience(command=2.0), command=python(f"{FAMILY}child.wait()", fifo))
-        night.notifier.tell("finished", "done")
+        night.notifier.notify("finished", "done")
         assert night.failed.wait(LONG)
         (said,) = night.close()
         assert said.endswith(": finished was not told: killed, since it took longer than 2 s")
@@ -388,7 +388,7 @@ def test_a_command_that_hangs_is_killed_with_its_children_at_the_end(begin: Begi
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     night = begin(command=python(f"{FAMILY}child.wait()", fifo))
-    night.notifier.tell("finished", "done")
+    night.notifier.notify("finished", "done")
     with fifo.open() as pipe:
         assert pipe.readline() == "here\n"
         (said,) = night.close(1.0)
@@ -401,7 +401,7 @@ def test_what_a_command_leaves_in_its_group_is_killed(begin: Begin, tmp_path: Pa
     os.mkfifo(fifo)
     os.mkfifo(gate)
     night = begin(command=python(f"{FAMILY}open(sys.argv[2]).read()", fifo, gate))
-    night.notifier.tell("finished", "done")
+    night.notifier.notify("finished", "done")
     with fifo.open() as pipe:
         assert pipe.readline() == "here\n"
         gate.write_text("go")  # now the command ends
@@ -412,7 +412,7 @@ def test_what_a_command_leaves_in_its_group_is_killed(begin: Begin, tmp_path: Pa
 def test_a_message_that_is_too_late_is_never_said_after_close(begin: Begin) -> None:
     night = begin(command=python("import time; time.sleep(3600)"))
     for _ in range(3):
-        night.notifier.tell("failed", "no score")
+        night.notifier.notify("failed", "no score")
     failures = list(night.close(0.2))
     assert 1 <= len(failures) <= 3
     for thread in threading.enumerate():
@@ -430,7 +430,7 @@ def test_the_path_is_in_no_failure(endpoint: Endpoint, begin: Begin, status: int
     url = endpoint.url.replace("http://", "http://me-myself:pass-word@")
     limit = 0.2 if status in (HANGING, DRIPPING) else LONG
     night = begin(Patience(request=limit, attempts=2, pause=0.0), webhook=url)
-    night.notifier.tell("failed", "no score")
+    night.notifier.notify("failed", "no score")
     (said,) = night.close()
     assert said.startswith(f"webhook http://{endpoint.place}/…: failed was not told: ")
     for secret in (*UNSEEN.split("/"), "hush", "me-myself", "pass-word"):
@@ -440,7 +440,7 @@ def test_the_path_is_in_no_failure(endpoint: Endpoint, begin: Begin, status: int
 
 def test_who_logs_in_is_sent(endpoint: Endpoint, begin: Begin) -> None:
     night = begin(webhook=endpoint.url.replace("http://", "http://me:word@"))
-    night.notifier.tell("failed", "no score")
+    night.notifier.notify("failed", "no score")
     assert night.close() == []
     assert endpoint.headers[0]["authorization"].startswith("Basic ")
 

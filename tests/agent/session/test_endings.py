@@ -133,7 +133,7 @@ def test_warm_starts_are_held_for_a_person_and_the_night_goes_on(
     })  # fmt: skip
     proposals.stage(warm)
     told = Told()
-    night = make_session(approve="policy", parts={**ruled, "teller": told}, budgets=Budgets(max_runs=2))
+    night = make_session(approve="policy", parts={**ruled, "notifier": told}, budgets=Budgets(max_runs=2))
     night.run()
     held = proposals.get("warm")
     assert (held.state, held.held) == (ProposalState.STAGED, True)
@@ -150,7 +150,7 @@ def test_warm_starts_are_held_for_a_person_and_the_night_goes_on(
 
 def test_the_end_and_failures_are_told(make_session: Make, notebook: Notebook) -> None:
     told = Told()
-    make_session(FakeRunner(faults={6: "crash"}), parts={"teller": told}, budgets=Budgets(max_runs=3)).run()
+    make_session(FakeRunner(faults={6: "crash"}), parts={"notifier": told}, budgets=Budgets(max_runs=3)).run()
     assert [event for event, _ in told.said] == ["failed", "finished"]
     assert f"{notebook.runs()[1].run_id}: failed: seed 6: ValueError: made up" in told.said[0][1]
     assert "all 3 runs are done; incumbent perf 0.8" in told.said[1][1]
@@ -158,10 +158,10 @@ def test_the_end_and_failures_are_told(make_session: Make, notebook: Notebook) -
 
 def test_nobody_who_is_told_can_end_the_night(make_session: Make) -> None:
     class Deaf(Told):
-        def tell(self, event: str, text: str, **_: Any) -> None:
+        def notify(self, event: str, text: str, **_: Any) -> None:
             raise RuntimeError("no")
 
-    assert make_session(parts={"teller": Deaf()}, budgets=Budgets(max_runs=2)).run().ended_because is not None
+    assert make_session(parts={"notifier": Deaf()}, budgets=Budgets(max_runs=2)).run().ended_because is not None
 
 
 def test_a_baseline_that_hung_is_begun_once_more(make_run: RunMaker) -> None:

@@ -104,7 +104,7 @@ def test_an_improvement_becomes_incumbent_on_fresh_seeds(make_session: Make, not
     assert notebook.incumbent(session.group) == session.mine()[0].run_id
     stage_planted(session)
     told = Told()
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=4), parts={"teller": told})
+    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=4), parts={"notifier": told})
     record = night.run()
     first, *others = night.mine()
     assert tuple(event for event, _ in told.said) == ("incumbent", "finished")
@@ -618,7 +618,7 @@ def test_whatever_breaks_a_session_is_told(make_session: Make, notebook: Noteboo
             raise ZeroDivisionError(plan.seeds)
 
     told = Told()
-    session = make_session(Broken(), parts={"teller": told})
+    session = make_session(Broken(), parts={"notifier": told})
     with pytest.raises(ZeroDivisionError):
         session.run()
     assert [event for event, _ in told.said] == ["failed"]

@@ -17,8 +17,9 @@ from lab.store.creation import create_run
 from lab.store.notebook import Notebook, active_time
 from lab.store.records import ReplicateResult, RunRecord
 from training.fake import POINTS, FakeRunner
+from training.protocol import OnProgress, ShouldStop
 from training.run import train_run
-from training.runner import OnProgress, Plan, ShouldStop
+from training.runner import Plan
 
 
 @dataclass
