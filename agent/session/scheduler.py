@@ -20,7 +20,7 @@ from lab.store.lab import Lab
 from lab.store.proposal import Proposal, ProposalState
 from lab.store.proposals import refuse_unfit
 from lab.store.questions import Questions
-from lab.store.records import Confirmation, RunRecord, RunState
+from lab.store.records import UNDONE, Confirmation, RunRecord, RunState
 from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from report.confirmations import became_text
@@ -68,6 +68,22 @@ class Choice:
     def mine(self) -> list[RunRecord]:
         """The session's runs, oldest first."""
         return self.notebook.runs(session=self.record.session_id)
+
+    def untrained(self) -> RunRecord | None:
+        """The first run of this session that has not ended."""
+        waiting = Selection(session=self.record.session_id, states=UNDONE)
+        return next(iter(self.notebook.index.records(waiting)), None)
+
+    def unreported(self) -> list[RunRecord]:
+        """The runs of this session that have ended and have no report; fresh seeds of others get none."""
+        own = [run for run in self.mine() if run.state.ended and not run.replicates_of]
+        return [run for run in own if not self.notebook.workspace.run(run.run_id).report.exists()]
+
+    def latest(self) -> RunRecord | None:
+        """The newest run to be analysed: this session's, else the newest of the group, whoever made it."""
+        ended = [run for run in self.notebook.runs(self.group) if run.state.ended and run.replicates_of is None]
+        mine = [run for run in ended if run.session == self.record.session_id]
+        return next(iter((mine or ended)[-1:]), None)
 
     def begin(self, steps_left: int | None, seconds_left: float | None = None) -> RunRecord | None:
         """The next run, queued: the baseline, fresh seeds of a promising run, what was approved; None when none may.

@@ -20,10 +20,11 @@ from agent.analysis.analyst import Analyst
 from agent.analysis.job import AnalysisJob, wait_for
 from agent.approval.approver import Approver
 from agent.model.budget import TURNS, Budget, Price, Work
+from agent.session.decisions import Decisions
 from agent.session.journal import Journal, Notifies, View
 from agent.session.recovery import recover
 from agent.session.scheduler import Choice, why_over
-from lab.base.errors import AutopilotError, InvalidInput
+from lab.base.errors import AutopilotError
 from lab.base.files import FULL, full_text
 from lab.base.folders import SessionPaths
 from lab.base.record import now
@@ -33,9 +34,8 @@ from lab.search.sampling import ARM
 from lab.space.objective import Group
 from lab.store.lab import Lab
 from lab.store.notebook import active_time
-from lab.store.proposal import Proposal, ProposalState
-from lab.store.records import UNDONE, RunRecord, RunState
-from lab.store.selection import Selection
+from lab.store.proposal import ProposalState
+from lab.store.records import RunRecord, RunState
 from lab.store.session import SessionRecord, Spent
 from lab.store.sessions import Sessions
 from report.digest import write_digest
@@ -84,11 +84,10 @@ class Session:
         self.sessions = Sessions(self.notebook.workspace)
         self.journal = Journal(self._paths, self.view, self.notifier)
         self.approver = self.rules or Approver(record.approve, self.lab)
+        self.decisions = Decisions(self.proposals, self.group, self.approver, self.journal)
         self.choice = Choice(record, self.lab, self.approver, self.journal)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
         self._analyses = ThreadPoolExecutor(1, thread_name_prefix="analysis")  # so that the trainer need not wait
-        self._told: set[str] = set()
-        """Proposals that a person was asked about."""
         self._noted: AnalysisJob | None = None
 
     # --- the loop ------------------------------------------------------------------------------------------------
@@ -112,9 +111,9 @@ class Session:
 
     def step(self) -> None:
         """One round: the next run trains while the last one is analysed."""
-        run = None if self.pause.is_set() else self.untrained()
+        run = None if self.pause.is_set() else self.choice.untrained()
         if run is None and not self.pause.is_set() and self.enough() is None:
-            self.decide()
+            self.decisions.decide(self.steps_left())
             run = self.choice.begin(self.steps_left(), self.budget.left())
         job = self.think()
         if run is not None:
@@ -130,9 +129,9 @@ class Session:
         Raises:
             Stopped: somebody asked for it.
         """
-        if self.stop.is_set() or (self.pause.is_set() and not self.unreported()):
+        if self.stop.is_set() or (self.pause.is_set() and not self.choice.unreported()):
             raise Stopped("stopped on request")
-        if self.untrained() is not None or self.unreported():
+        if self.choice.untrained() is not None or self.choice.unreported():
             return None  # what was begun is finished first
         return self.enough()
 
@@ -157,32 +156,16 @@ class Session:
         """This session's runs, oldest first."""
         return self.choice.mine()
 
-    def untrained(self) -> RunRecord | None:
-        """The first run of this session that has not ended."""
-        waiting = Selection(session=self.record.session_id, states=UNDONE)
-        return next(iter(self.notebook.index.records(waiting)), None)
-
-    def unreported(self) -> list[RunRecord]:
-        """The runs of this session that have ended and have no report; fresh seeds of others get none."""
-        own = [run for run in self.mine() if run.state.ended and not run.replicates_of]
-        return [run for run in own if not self.notebook.workspace.run(run.run_id).report.exists()]
-
-    def latest(self) -> RunRecord | None:
-        """The newest run to be analysed: this session's, else the newest of the group, whoever made it."""
-        ended = [run for run in self.notebook.runs(self.group) if run.state.ended and run.replicates_of is None]
-        mine = [run for run in ended if run.session == self.record.session_id]
-        return next(iter((mine or ended)[-1:]), None)
-
     def think(self) -> AnalysisJob | None:
         """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
 
         Runs of the control arm are no business of the model's, which would fall behind by each: the offline researcher
         reports on them first.
         """
-        due = self.unreported()
+        due = self.choice.unreported()
         controls = [run for run in due if run.arm == ARM]
         subject = next((run for run in due if run.arm != ARM), None)
-        subject = subject or (self.latest() if self.proposal_wanted() else None)
+        subject = subject or (self.choice.latest() if self.proposal_wanted() else None)
         if subject is None and not controls:
             return None
         return self._analyses.submit(self.analyst.work, subject, controls, self.budget, self.steps_left())
@@ -191,20 +174,6 @@ class Session:
         """Nothing is approved or waits for a decision, and another run may be begun."""
         waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
         return waiting is None and self.enough() is None
-
-    def decide(self) -> None:
-        """Decide what waits, as far as no person has to."""
-        while (staged := self.proposals.staged(self.group)) is not None:
-            decision = self.approver.rule(staged, self.steps_left())
-            if decision is None:
-                return
-            with contextlib.suppress(InvalidInput):  # a person was faster
-                self.proposals.decide(staged.proposal_id, decision.state, decision.who, decision.why)
-                self.journal.event("decided", proposal=staged.proposal_id, state=decision.state, why=decision.why)
-                if decision.state is not ProposalState.APPROVED:
-                    self.journal.note(f"{staged.proposal_id}: {decision.why}")
-            if decision.state is ProposalState.STAGED:
-                self.ask(staged)
 
     def train(self, run: RunRecord, job: AnalysisJob | None = None) -> None:
         """Train a queued run to its end, and record what came of it once the analysis beside it is through."""
@@ -303,34 +272,16 @@ class Session:
         staged = self.proposals.staged(self.group)
         if staged is None:
             return
-        self.ask(staged)
+        self.decisions.ask(staged)
         if (filler := self.choice.filler(self.steps_left(), self.elapsed())) is not None:
             self.journal.note("meanwhile fresh seeds of the incumbent train, which need no decision")
             self.train(filler)
             return
         self.view.night(self._standing())
-        while self._waits(staged.proposal_id):
+        while self.decisions.waits(staged.proposal_id):
             if self.stop.wait(POLL) or self.pause.is_set() or self.budget.why_over() is not None:
                 return
             self.budget.checkpoint(older=SAVED)
-
-    def _waits(self, proposal: str) -> bool:
-        try:
-            return self.proposals.get(proposal).state is ProposalState.STAGED
-        except AutopilotError as error:  # somebody's editor has saved half of it
-            self.journal.note(f"{proposal} is passed over: {error}")
-            return False
-
-    def ask(self, proposal: Proposal) -> None:
-        """Say once that a proposal waits for a person."""
-        name = proposal.proposal_id
-        if name in self._told:
-            return
-        self._told.add(name)
-        self.journal.event("waiting", proposal=name)
-        how = f"'autopilot approve {name}' or 'autopilot reject {name} --why …'"
-        self.journal.note(f"waiting for a decision on {name}: {how}")
-        self.journal.notify("approval", f"{name} ({proposal.changes}) waits for a decision: {how}", proposal=name)
 
     # --- bookkeeping ---------------------------------------------------------------------------------------------
 
