@@ -24,7 +24,7 @@ from cli.options import (
     whole,
 )
 from cli.runs import tell
-from lab.base.errors import AutopilotError, InvalidInput, refused
+from lab.base.errors import AutopilotError, InvalidInput, invalid
 from lab.base.paths import Workspace
 from lab.space.overrides import assignments
 
@@ -78,7 +78,7 @@ def start(
 ) -> None:
     """Start a session: baseline, then analyse, report, stage, approve and train until a budget ends.
 
-    Where one with the same options was interrupted, it is gone on with.
+    Where one with the same options was interrupted, it is resumed.
     """
     from agent.session.launch import prepare
     from agent.session.night import Night, the_same_again
@@ -92,13 +92,13 @@ def start(
 
     modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
     if approve not in modes:
-        raise refused("approve", approve, "is unknown", " | ".join(modes))
+        raise invalid("approve", approve, "is unknown", " | ".join(modes))
     workspace: Workspace = context.obj
     Sessions(workspace).require_nobody()
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     then = {"none": None, None: "full" if preset == "quick" else None}.get(confirm, confirm)
     if then is not None and then not in (known := names(workspace, env)):
-        raise refused("confirm", then, f"is no preset of {env}", " | ".join([*known, "none"]))
+        raise invalid("confirm", then, f"is no preset of {env}", " | ".join([*known, "none"]))
     check_reachable(goal, env, target, min_effect)
     created = now()
     record = SessionRecord(
@@ -125,7 +125,7 @@ def start(
     night = Night(workspace, inventory, before or record)
     if before is not None:
         say_where(workspace)
-        typer.echo(f"session {before.session_id} with these options was interrupted: it is gone on with (else: --new)")
+        typer.echo(f"session {before.session_id} with these options was interrupted: it is resumed (else: --new)")
     else:
         night.announce(config)
     night.detach() if detach else night.go()
@@ -165,7 +165,7 @@ def stop(
     context: typer.Context,
     at_once: Annotated[bool, typer.Option("--now", help="Give up the present run; it is trained again later.")] = False,
 ) -> None:
-    """Interrupt the running session once its present run is through; 'autopilot resume' goes on with it."""
+    """Interrupt the running session once its present run is through; 'autopilot resume' resumes it."""
     from agent.session.signals import PAUSING
     from lab.base.names import is_id
     from lab.store.sessions import Sessions

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.base.errors import InvalidInput, Problem, refused
+from lab.base.errors import InvalidInput, Problem, invalid
 from lab.base.paths import Workspace
 from lab.base.toml import settings
 
@@ -34,11 +34,11 @@ def find_workspace(given: Path | None) -> Workspace:
         workspace = Workspace(given.expanduser().absolute()) if given is not None else _nearest(Path.cwd())
         str(workspace.root).encode()
     except UnicodeEncodeError as error:
-        raise refused(
+        raise invalid(
             "workspace", error.object, "is a path that is not UTF-8", "a folder without such a name"
         ) from None
     except (OSError, RuntimeError) as error:  # the current folder is gone; ~ without HOME and without an account
-        raise refused(
+        raise invalid(
             "workspace", str(given or "."), f"can't be found ({error})", "--workspace with a full path"
         ) from None
     return workspace
@@ -77,5 +77,5 @@ def defaults(workspace: Workspace, commands: Mapping[str, Collection[str]]) -> d
         options[name] = {key.replace("-", "_"): value for key, value in table.items()}
         for key in options[name].keys() - set(commands[name]):
             valid = ", ".join(sorted(commands[name]))
-            raise refused(f"{name}.{key}", options[name][key], f"is no option of 'autopilot {name}'", valid)
+            raise invalid(f"{name}.{key}", options[name][key], f"is no option of 'autopilot {name}'", valid)
     return options

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from lab.base.errors import AutopilotError, NotFound, refused
+from lab.base.errors import AutopilotError, NotFound, invalid
 from lab.base.text import plain
 from lab.claims.checking import Checked, check
 from lab.claims.reports import sections_of
@@ -38,7 +38,7 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
     if about is None:
         about = next((found for found in RUN_ID.findall(text) if notebook.readable(found)), None)
         if about is None:
-            raise refused("run", "not given", "is needed: the file names no run of this workspace", "--run RUN")
+            raise invalid("run", "not given", "is needed: the file names no run of this workspace", "--run RUN")
     run = notebook.run(about)
     staged = [proposal for proposal in Proposals(notebook.workspace).all() if proposal.analysed == run.run_id]
     named = re.search(r"staged in proposals/([^/\s]+)\.json", text)
@@ -55,11 +55,11 @@ def _read(path: Path) -> str:
         InvalidInput: it is too long, or no text.
     """
     if (size := path.stat().st_size) > LONGEST:
-        raise refused("file", f"{size:,} bytes", "is too long for a report", f"at most {LONGEST:,} bytes")
+        raise invalid("file", f"{size:,} bytes", "is too long for a report", f"at most {LONGEST:,} bytes")
     try:
         return plain(path.read_bytes().decode("utf-8"), LONGEST)
     except UnicodeDecodeError:
-        raise refused("file", path, "is no text", "a report in UTF-8, such as a report.md") from None
+        raise invalid("file", path, "is no text", "a report in UTF-8, such as a report.md") from None
 
 
 def _agents(notebook: Notebook, env_name: str) -> float:

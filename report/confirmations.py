@@ -14,7 +14,7 @@ OPEN = ("opened", "passed")
 """Outcomes after which it is not decided yet what becomes of a candidate."""
 
 
-def candidates(notebook: Notebook, group: Group, runs: list[RunRecord]) -> list[str]:
+def contenders(notebook: Notebook, group: Group, runs: list[RunRecord]) -> list[str]:
     """How each stands, in the order they were opened; then runs that came through the screen and wait.
 
     Args:

@@ -8,7 +8,7 @@ from lab.base.files import write_atomic
 from lab.base.text import lasting, number, plain
 from lab.judge.incumbency import Incumbency
 from lab.judge.lessons import lessons
-from lab.judge.predictions import ENOUGH, scored_predictions, standings
+from lab.judge.predictions import ENOUGH, scored_predictions, track_records
 from lab.judge.pruning import pruning_report
 from lab.space.objective import Group
 from lab.store.notebook import Notebook
@@ -17,7 +17,7 @@ from lab.store.proposals import Proposals
 from lab.store.records import RunRecord, RunState
 from lab.store.session import SessionRecord
 from report.best import Compared, compared_of, comparison_text
-from report.confirmations import candidates
+from report.confirmations import contenders
 from report.facts import changed_text, interval_text
 from report.plots import best_so_far
 from report.progress import progress
@@ -50,14 +50,16 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         session=session,
         headline=_headline(session, runs),
         metric=metric,
-        standing=_standing(notebook, metric, compared, notebook.incumbent(group)),
+        standing=_named(notebook, metric, compared, notebook.incumbent(group)),
         comparison=comparison_text(notebook, compared, metric, session.seeds),
-        confirmations=candidates(notebook, group, own),
+        confirmations=contenders(notebook, group, own),
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
         left_out=len(runs) - len(shown),
         lessons=lessons(notebook.index, group, LESSONS),
-        predictions=standings([one for one in scored_predictions(notebook.workspace) if one.group == group], metric),
+        predictions=track_records(
+            [one for one in scored_predictions(notebook.workspace) if one.group == group], metric
+        ),
         enough=ENOUGH,
         spent=_spent(session),
         pruning=_pruning(notebook, runs),
@@ -152,7 +154,7 @@ def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
     return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
 
 
-def _standing(notebook: Notebook, metric: str, found: Compared, incumbent: str | None) -> list[dict[str, str]]:
+def _named(notebook: Notebook, metric: str, found: Compared, incumbent: str | None) -> list[dict[str, str]]:
     roles: dict[str, list[str]] = {}
     named = [("baseline", found.baseline), ("best mean", found.best), ("best mean of all, not alike", found.above)]
     names = [(what, run.run_id if run else None) for what, run in named]

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from lab.base.errors import AutopilotError, Damaged, InvalidInput, TrainingFailed, refused
+from lab.base.errors import AutopilotError, Damaged, InvalidInput, TrainingFailed, invalid
 from lab.base.files import write_atomic
 from lab.base.folders import ExportPaths
 from lab.base.paths import Workspace, existing
@@ -101,7 +101,7 @@ def export_run(notebook: Notebook, run_id: str, to: Path | None = None, seed: in
     result = _replicate(run, results, seed)
     weights = notebook.paths(run_id).seed(result.seed).weights("latest")
     if not weights.is_file():
-        raise refused(
+        raise invalid(
             "seed",
             result.seed,
             f"has no weights any more: {weights} is not there",
@@ -110,7 +110,7 @@ def export_run(notebook: Notebook, run_id: str, to: Path | None = None, seed: in
     folder = _target(notebook.workspace, run_id, to)
     found = _try_out(config, result, weights)
     if found.problem is not None:
-        raise refused("run", run_id, f"PufferLib alone can't play it: {found.problem}", "another run")
+        raise invalid("run", run_id, f"PufferLib alone can't play it: {found.problem}", "another run")
     if found.weights != result.weights:
         raise Damaged(f"{weights} does not hold the weights that were scored: their hash is not the recorded one")
     content = weights.read_bytes()
@@ -126,16 +126,16 @@ def export_run(notebook: Notebook, run_id: str, to: Path | None = None, seed: in
 def _require_exportable(notebook: Notebook, run: RunRecord) -> None:
     name = run.run_id
     if run.legacy:
-        raise refused("run", name, "was imported: its weights are not here", "a run that was trained here")
+        raise invalid("run", name, "was imported: its weights are not here", "a run that was trained here")
     if run.state is not RunState.FINISHED:
         state = "interrupted" if notebook.interrupted(run) else run.state.value
-        raise refused("run", name, f"is {state}: only a finished run has a score", "one that 'autopilot runs' says is")
+        raise invalid("run", name, f"is {state}: only a finished run has a score", "one that 'autopilot runs' says is")
     if ":" in run.env_name:
         rule = f"trains in {run.env_name}, which 'puffer eval' does not know: it plays PufferLib's own environments"
-        raise refused("run", name, rule, "a run in one of these; the weights are in its folder")
+        raise invalid("run", name, rule, "a run in one of these; the weights are in its folder")
     if variant := run.variants.get("policy"):
         rule = f"has your own policy ({variant.call}), which PufferLib alone can't build"
-        raise refused("run", name, rule, "a run with a policy of PufferLib's; the weights are in its folder")
+        raise invalid("run", name, rule, "a run with a policy of PufferLib's; the weights are in its folder")
 
 
 def _replicate(run: RunRecord, results: Sequence[ReplicateResult], seed: int | None) -> ReplicateResult:
@@ -145,7 +145,7 @@ def _replicate(run: RunRecord, results: Sequence[ReplicateResult], seed: int | N
         return max(by_seed.values(), key=lambda result: goal.sign * result.metrics[goal.metric])
     if seed not in by_seed:
         known = ", ".join(map(str, by_seed)) or "none: their results are gone"
-        raise refused("seed", seed, f"is no replicate of {run.run_id}", known)
+        raise invalid("seed", seed, f"is no replicate of {run.run_id}", known)
     return by_seed[seed]
 
 
@@ -155,23 +155,23 @@ def _target(workspace: Workspace, run_id: str, to: Path | None) -> Path:
     try:
         folder = wanted.resolve()
     except (OSError, RuntimeError) as error:  # links that lead in a circle
-        raise refused("to", str(wanted), "leads nowhere", "a folder that is not there yet, or empty") from error
+        raise invalid("to", str(wanted), "leads nowhere", "a folder that is not there yet, or empty") from error
     if any(folder.is_relative_to(own.resolve()) for own in (workspace.runs, workspace.proposals)):
-        raise refused("to", str(folder), "lies among the workspace's records", "a folder elsewhere")
+        raise invalid("to", str(folder), "lies among the workspace's records", "a folder elsewhere")
     if folder == Path.cwd().resolve():
-        raise refused("to", str(folder), "is the folder that you are in", "one that is not there yet")
+        raise invalid("to", str(folder), "is the folder that you are in", "one that is not there yet")
     if os.path.lexists(folder) and not folder.is_dir():
-        raise refused("to", str(folder), "is no folder", "one that is not there yet, or empty")
+        raise invalid("to", str(folder), "is no folder", "one that is not there yet, or empty")
     nearest = existing(folder.parent)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise refused("to", str(folder), f"can't be made: {nearest} is no writable folder", "a folder elsewhere")
+        raise invalid("to", str(folder), f"can't be made: {nearest} is no writable folder", "a folder elsewhere")
     if folder.is_dir() and any(folder.iterdir()):
         raise _occupied(folder)
     return folder
 
 
 def _occupied(folder: Path) -> InvalidInput:
-    return refused("to", str(folder), "is not empty: nothing of yours is overwritten", "--to DIR, another folder")
+    return invalid("to", str(folder), "is not empty: nothing of yours is overwritten", "--to DIR, another folder")
 
 
 # --- what is ------------------------------------------------------------------------------------------------------

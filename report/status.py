@@ -10,8 +10,8 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.sessions import Sessions
+from report.session_status import session_status, training_of
 from report.show import proposal_row, say
-from report.standing import standing_of, training_of
 
 
 def status(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def status(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         try:
             record = sessions.get(name)
             found["session"] = record.model_dump(mode="json")
-            found["standing"] = dict(standing_of(notebook, proposals, record, record.spent.seconds))
+            found["standing"] = dict(session_status(notebook, proposals, record, record.spent.seconds))
         except (Damaged, NotFound) as error:
             found["damaged"] = f"session {name} can't be read: {error}"
     states = [run.state.value for run in notebook.runs(session=name)] if name else []

@@ -6,7 +6,7 @@ Each decision names the version that was looked at. Whoever comes second, or has
 from collections.abc import Mapping
 from typing import Any
 
-from lab.base.errors import InvalidInput, refused
+from lab.base.errors import InvalidInput, invalid
 from lab.base.text import plain
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
@@ -55,7 +55,7 @@ def reject(proposals: Proposals, seen: Proposal, who: str, why: str) -> Proposal
     """
     why = plain(why.strip(), LONGEST)
     if not why:
-        raise refused("why", why, "must say something", "a short reason")
+        raise invalid("why", why, "must say something", "a short reason")
     return proposals.decide(seen.proposal_id, ProposalState.REJECTED, who, why, seen=seen.version)
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from lab.base.errors import InvalidInput, refused
+from lab.base.errors import InvalidInput, invalid
 from lab.base.text import plain
 from lab.space.overrides import assignments
 from lab.store.proposal import Proposal
@@ -114,6 +114,6 @@ def changes_of(proposal: Proposal, form: Mapping[str, str]) -> dict[str, Any]:
     for key in assignments(lines):
         given_to_it = {text for line in lines for name, _, text in [line.partition("=")] if name.strip() == key}
         if len(given_to_it) > 1:
-            raise refused(key, " and ".join(sorted(given_to_it)), "is given more than once", "one value")
+            raise invalid(key, " and ".join(sorted(given_to_it)), "is given more than once", "one value")
     given = assignments(lines)
     return {key: value for key, value in given.items() if proposal.overrides.get(key) != value}

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from lab.base.errors import InvalidInput, refused
+from lab.base.errors import InvalidInput, invalid
 from lab.base.text import number, plain, short
 from lab.judge.lessons import lessons
-from lab.judge.predictions import ENOUGH, Scored, scored_predictions, standings
+from lab.judge.predictions import ENOUGH, Scored, scored_predictions, track_records
 from lab.space.objective import Group
 from lab.space.parameters import BOOKKEEPING
 from lab.store.importance import FEWEST, Importances
@@ -42,7 +42,7 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
         raise InvalidInput(f"two to {MOST} different runs can be compared, and this names {few}: tick them in the list")
     records, first = [notebook.run(name) for name in names], names[0]
     if len(environments := {record.env_name for record in records}) > 1:
-        raise refused("run", ", ".join(sorted(environments)), "are several environments", "runs of one")
+        raise invalid("run", ", ".join(sorted(environments)), "are several environments", "runs of one")
     verdicts, reasons = list[dict[str, Any]](), list[str]()
     for name in names[1:]:
         try:
@@ -106,7 +106,7 @@ def knowledge(notebook: Notebook, group: Group) -> dict[str, Any]:
     scored: list[Scored] = [one for one in scored_predictions(notebook.workspace) if one.group == group]
     return {
         "metric": metric,
-        "standings": standings(scored, metric),
+        "standings": track_records(scored, metric),
         "enough": ENOUGH,
         "scored": [(one, one.text) for one in reversed(scored[-PREDICTIONS:])],
         "left_out": max(0, len(scored) - PREDICTIONS),

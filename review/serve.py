@@ -7,7 +7,7 @@ import socket
 
 import uvicorn
 
-from lab.base.errors import AutopilotError, refused
+from lab.base.errors import AutopilotError, invalid
 from review.app import create_app
 from review.guard import Guard
 from review.page import Page
@@ -31,11 +31,11 @@ def listening(host: str, port: int, token: str | None) -> tuple[socket.socket, G
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
-        raise refused(
+        raise invalid(
             "host", host, f"is no address ({error})", "127.0.0.1, or 0.0.0.0 for all of this machine"
         ) from None
     if token is not None and len(token) < SHORTEST:
-        raise refused("token", "…", f"has {len(token)} characters", f"{SHORTEST} or more, or none for a new one")
+        raise invalid("token", "…", f"has {len(token)} characters", f"{SHORTEST} or more, or none for a new one")
     if not ipaddress.ip_address(address[0]).is_loopback:
         token = token or secrets.token_urlsafe(24)
     bound = socket.socket(family, kind, protocol)  # without it asyncio leaves Nagle's delay of 40 ms on
@@ -44,11 +44,11 @@ def listening(host: str, port: int, token: str | None) -> tuple[socket.socket, G
         bound.bind(address)
         bound.listen(128)
     except PermissionError:
-        raise refused("port", port, "is only for the system", "a port from 1024 on, such as 8321") from None
+        raise invalid("port", port, "is only for the system", "a port from 1024 on, such as 8321") from None
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            raise refused(
+            raise invalid(
                 "host", host, "is no address of this machine", "127.0.0.1, or 0.0.0.0 for all of it"
             ) from None
         raise AutopilotError(

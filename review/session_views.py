@@ -9,7 +9,7 @@ from lab.store.proposals import Proposals
 from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from lab.store.sessions import Sessions
-from report.confirmations import candidates
+from report.confirmations import contenders
 from report.status import status
 from report.view import view_of
 
@@ -33,7 +33,7 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         "runs_by_state": state["runs"],
         "latest": [view_of(notebook, run) for run in rows],
         "budgets": _budgets(notebook, record) if record else [],
-        "candidates": candidates(notebook, record.group, []) if record else [],
+        "candidates": contenders(notebook, record.group, []) if record else [],
         "unreadable": state.get("damaged", ""),
         "damaged": notebook.damaged,
         "busy": _share(record.spent.training, record.spent.seconds) if record else None,

@@ -1,4 +1,4 @@
-"""A workspace that version 0.7.0 left interrupted: read, replayed and gone on with as one of today's."""
+"""A workspace that version 0.7.0 left interrupted: read, replayed and resumed as one of today's."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Sessions from the command line: detached, looked at, stopped, gone on with, refused."""
+"""Sessions from the command line: detached, looked at, stopped, resumed, refused."""
 
 import re
 
@@ -46,7 +46,7 @@ def test_a_detached_session_is_looked_at_stopped_and_gone_on_with(cli: Cli, work
     assert "interrupted: 'autopilot resume' goes on" in cli("status").out
     again = cli(*NIGHT)
     assert again.code == 0, again.err
-    assert "with these options was interrupted: it is gone on with" in again.out
+    assert "with these options was interrupted: it is resumed" in again.out
     assert "It ended because all 4 runs are done." in again.out
     assert len(list(workspace.sessions.iterdir())) == 1
     assert [run.attempt for run in notebook.runs()] == [1] * 4

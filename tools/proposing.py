@@ -153,7 +153,7 @@ def suggest_configs(
     }
 
 
-def candidates(ctx: ToolContext, count: int = 6) -> list[dict[str, Any]]:
+def suggestions(ctx: ToolContext, count: int = 6) -> list[dict[str, Any]]:
     """Changes that the sampler would try next on the incumbent, or on the run itself; none where it has none."""
     try:
         found = suggest_configs(ctx, "incumbent" if ctx.incumbent else "current", count)["candidates"]

@@ -10,7 +10,7 @@ from agent.model.chat import Message
 from lab.base.text import plain
 from lab.base.values import storable
 from lab.judge.lessons import Lesson, lessons
-from lab.judge.predictions import scored_predictions, standings
+from lab.judge.predictions import scored_predictions, track_records
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal, ProposalState
 from lab.store.records import RunRecord
@@ -91,7 +91,7 @@ def _foretold(context: ToolContext) -> str | None:
     mine = [
         one for one in scored_predictions(context.notebook.workspace) if one.arm == context.arm and one.group == group
     ]
-    found = standings(mine, group.goal.metric)
+    found = track_records(mine, group.goal.metric)
     return found[0].text if found else None
 
 

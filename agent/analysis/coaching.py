@@ -12,7 +12,7 @@ from typing import Any
 from agent.model.chat import ChatModel, Message, Reply, TooLong
 from lab.base.text import plain
 from tools.context import ToolContext
-from tools.proposing import candidates
+from tools.proposing import suggestions
 
 IDLE = 3
 """Answers in a row without a call, after which the model is given up."""
@@ -57,14 +57,14 @@ class Coach:
             names = owed | ({"check_config"} if left > OWED else set())
             tools = [without(tool, self.context.refused) for tool in tools if tool["function"]["name"] in names]
         if left <= OWED and "stage_proposal" in owed:
-            tools = [choosing(tool, self.candidates) for tool in tools]
+            tools = [choosing(tool, self.suggestions) for tool in tools]
         fresh = [tool for tool in tools if tool["function"]["name"] not in self._repeated - owed]
         return fresh or tools
 
     @cached_property
-    def candidates(self) -> list[dict[str, Any]]:
+    def suggestions(self) -> list[dict[str, Any]]:
         """What the sampler would try next; asked once, when the model has found nothing by itself."""
-        return candidates(self.context)
+        return suggestions(self.context)
 
     def fitting(self, model: ChatModel, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         """A model's answer to a conversation, or to as much of it as its context holds.

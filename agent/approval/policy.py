@@ -17,7 +17,7 @@ from typing import TypeGuard
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from lab.base.errors import refused, refused_as
+from lab.base.errors import invalid, invalid_from
 from lab.base.paths import Workspace
 from lab.base.record import Record
 from lab.base.text import short
@@ -105,19 +105,19 @@ def policy_settings(workspace: Workspace, environment: Environment | None = None
     """
     table = tables(workspace).get("policy")
     if table is None:
-        raise refused("approve", "policy", "would deny everything: autopilot.toml has no [policy]", OTHERWISE)
+        raise invalid("approve", "policy", "would deny everything: autopilot.toml has no [policy]", OTHERWISE)
     if not isinstance(table, Mapping):
-        raise refused("policy", table, "is not a table", "[policy] with max_keys = 2")
+        raise invalid("policy", table, "is not a table", "[policy] with max_keys = 2")
     entries = table.get("allow", [])
     if not isinstance(entries, list):
-        raise refused("policy.allow", entries, "is not a list of tables", "[[policy.allow]], in double brackets")
+        raise invalid("policy.allow", entries, "is not a list of tables", "[[policy.allow]], in double brackets")
     allow = tuple(_entry(f"policy.allow[{count}]", entry) for count, entry in enumerate(entries, start=1))
     try:
         found = PolicySettings.model_validate({**table, "allow": allow})
     except ValidationError as error:
-        raise refused_as("policy", error, "as in prediction = true, max_minutes = 20, max_keys = 2") from None
+        raise invalid_from("policy", error, "as in prediction = true, max_minutes = 20, max_keys = 2") from None
     if not allow:
-        raise refused("policy.allow", [], "would deny everything: it allows nothing", OTHERWISE)
+        raise invalid("policy.allow", [], "would deny everything: it allows nothing", OTHERWISE)
     space = Space(PARAMETERS) if environment is None else space_of(environment)
     for count, entry in enumerate(allow, start=1):
         _check(f"policy.allow[{count}]", entry, space, whole=environment is not None)
@@ -157,8 +157,8 @@ def _entry(name: str, entry: object) -> Allow:
         first = error.errors()[0]
         if first["loc"][:1] == ("values",) and len(first["loc"]) > 1:  # else it would name one type of four
             rule = "is neither true, false, a finite number nor a text"
-            raise refused(f"{name}.values", first["input"], rule, 'as in values = ["muon", true]') from None
-        raise refused_as(name, error, 'keys = ["train.gamma"], and factor = 3, step = 2 or values = [0.9]') from None
+            raise invalid(f"{name}.values", first["input"], rule, 'as in values = ["muon", true]') from None
+        raise invalid_from(name, error, 'keys = ["train.gamma"], and factor = 3, step = 2 or values = [0.9]') from None
 
 
 def _check(name: str, entry: Allow, space: Space, *, whole: bool) -> None:
@@ -174,20 +174,20 @@ def _check(name: str, entry: Allow, space: Space, *, whole: bool) -> None:
         _check_pattern(f"{name}.keys", pattern, space, whole=whole)
     exact = [space[key] for key in entry.keys if key in space]
     if closed := next((parameter.key for parameter in exact if not parameter.proposable), None):
-        raise refused(f"{name}.keys", closed, "may be set by a person only, so no proposal has it", "leave it out")
+        raise invalid(f"{name}.keys", closed, "may be set by a person only, so no proposal has it", "leave it out")
     numeric = {what: limit for what, limit in (("factor", entry.factor), ("step", entry.step)) if limit is not None}
     for parameter in exact if numeric else ():
         if parameter.kind not in (int, float):
             what, limit = next(iter(numeric.items()))
             valid = "an entry of its own, with values = [...] or without limits"
-            raise refused(f"{name}.{what}", limit, f"{parameter.key} is no number", valid)
+            raise invalid(f"{name}.{what}", limit, f"{parameter.key} is no number", valid)
     if not whole and len(exact) < len(entry.keys):
         return  # what its values may be is not known
     reached = [space[key] for key in space if entry.names(key)]
     for value in entry.values or ():
         if all(parameter.problem(value) is not None for parameter in reached):
             valid = "; ".join(f"{parameter.key}: {parameter.range}" for parameter in reached[:3])
-            raise refused(f"{name}.values", value, "is no value of these keys", valid)
+            raise invalid(f"{name}.values", value, "is no value of these keys", valid)
 
 
 def _check_pattern(name: str, pattern: str, space: Space, *, whole: bool) -> None:
@@ -199,8 +199,8 @@ def _check_pattern(name: str, pattern: str, space: Space, *, whole: bool) -> Non
     if not known:
         (problem,) = space.problems({pattern: ""})
         rule = "is neither a key of the config nor all of a section, such as train.*"
-        raise refused(name, pattern, rule, problem.valid)
+        raise invalid(name, pattern, rule, problem.valid)
     if pattern == "vec.*" or is_topology(pattern):
-        raise refused(name, pattern, "can't be allowed: topology and device never change", "leave it out")
+        raise invalid(name, pattern, "can't be allowed: topology and device never change", "leave it out")
     if pattern == RESUME_FROM:
-        raise refused(name, pattern, "can't be allowed: warm starts wait for a person", "leave it out")
+        raise invalid(name, pattern, "can't be allowed: warm starts wait for a person", "leave it out")

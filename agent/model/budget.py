@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from agent.model.chat import Usage
-from lab.base.errors import refused, refused_as
+from lab.base.errors import invalid, invalid_from
 from lab.base.paths import Workspace
 from lab.base.record import Record
 from lab.base.toml import settings
@@ -56,14 +56,14 @@ def price_of(workspace: Workspace, model: str) -> Price | None:
     shipped = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
     own = settings(workspace).get("prices", {})
     if not isinstance(own, dict):
-        raise refused("prices", own, "is not a table", '[prices."my-model"] with input = 1 and output = 4')
+        raise invalid("prices", own, "is not a table", '[prices."my-model"] with input = 1 and output = 4')
     for table in (own, shipped):
         for name in (model, re.sub(r"-20\d\d-?\d\d-?\d\d$", "", model)):
             if name in table:
                 try:
                     return Price.model_validate(table[name])
                 except ValidationError as error:
-                    raise refused_as(f"prices.{name}", error, "dollars, as in input = 1.25") from None
+                    raise invalid_from(f"prices.{name}", error, "dollars, as in input = 1.25") from None
     return None
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from agent.model.budget import TURNS
-from lab.base.errors import refused_as
+from lab.base.errors import invalid_from
 from lab.base.paths import Workspace
 from lab.base.record import Record
 from lab.base.toml import settings
@@ -47,4 +47,4 @@ def model_settings(workspace: Workspace) -> ModelSettings:
     try:
         return ModelSettings.model_validate(table)
     except ValidationError as error:
-        raise refused_as("model", error, ", ".join(ModelSettings.model_fields)) from None
+        raise invalid_from("model", error, ", ".join(ModelSettings.model_fields)) from None

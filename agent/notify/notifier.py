@@ -32,7 +32,7 @@ from agent.notify.hooks import (
     hidden,
     message_of,
 )
-from lab.base.errors import InvalidInput, refused, refused_as
+from lab.base.errors import InvalidInput, invalid, invalid_from
 from lab.base.paths import Workspace
 from lab.base.record import Record
 from lab.base.toml import settings
@@ -95,7 +95,7 @@ def notify_settings(workspace: Workspace) -> NotifySettings:
     """
     table = settings(workspace).get("notify", {})
     if not isinstance(table, Mapping):
-        raise refused("notify", "…", "must be a table", f"[notify] with {', '.join(NotifySettings.model_fields)}")
+        raise invalid("notify", "…", "must be a table", f"[notify] with {', '.join(NotifySettings.model_fields)}")
     by_environment = os.environ.get(WEBHOOK)
     if by_environment:
         table = {**table, "webhook": by_environment}
@@ -109,7 +109,7 @@ def _without_secrets(error: ValidationError, by_environment: str | None) -> Inva
     """The line for a person: a mistyped webhook is as secret as a right one."""
     first = error.errors()[0]
     field, given = str(first["loc"][0]), first["input"]
-    problem = refused_as("notify", error, VALID.get(field, ", ".join(NotifySettings.model_fields))).problems[0]
+    problem = invalid_from("notify", error, VALID.get(field, ", ".join(NotifySettings.model_fields))).problems[0]
     shown = hidden(repr(given))[:60]
     if field not in ("command", "on") and not (isinstance(given, str) and URL.fullmatch(given)):
         shown = "…"

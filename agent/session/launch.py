@@ -8,7 +8,7 @@ from typing import Any
 from agent.session.signals import Stopping
 from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
 from lab.base.paths import Workspace
-from lab.judge.incumbency import Incumbency, Need, repeat
+from lab.judge.incumbency import Incumbency, SeedRequest, repeat
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.space.limits import check_open
@@ -185,7 +185,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
         if min_effect is not None and opened.min_effect != min_effect:
             rule = f"{opened.min_effect:.6g} was laid down when the confirmation was opened"
             raise InvalidInput([Problem(key="min-effect", value=f"{min_effect:g}", rule=rule, valid="leave it out")])
-        while isinstance(found := place.step(), Need):
+        while isinstance(found := place.step(), SeedRequest):
             waiting = notebook.index.records(Selection(replicates_of=found.run, states=UNDONE))
             try:
                 made = waiting[0] if waiting else repeat(notebook, found, inventory=inventory)

@@ -1,4 +1,4 @@
-"""A session from the command line: its parts put together, announced, detached, run, gone on with."""
+"""A session from the command line: its parts put together, announced, detached, run, resumed."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from agent.notify.notifier import notifier_of, notify_settings
 from agent.session.preflight import Endpoint, Preflight
 from agent.session.session import PATIENCE, Session
 from agent.session.signals import Stopping
-from lab.base.errors import AutopilotError, InvalidInput, NotFound, refused
+from lab.base.errors import AutopilotError, InvalidInput, NotFound, invalid
 from lab.base.files import append_line
 from lab.base.paths import Workspace
 from lab.base.record import now
@@ -87,7 +87,7 @@ class Night:
         self.asked, self.price = model_settings(workspace), price_of(workspace, record.model)
         if record.budgets.max_dollars is not None and record.model != "offline" and self.price is None:
             rule, valid = f"needs the price of {record.model}", f'[prices."{record.model}"] in autopilot.toml'
-            raise refused("max-dollars", record.budgets.max_dollars, rule, valid)
+            raise invalid("max-dollars", record.budgets.max_dollars, rule, valid)
         self.model = model_named(record.model, record.base_url, self.asked, self.stopping, self._left)
         self.lab = Lab(Notebook(workspace), self.inventory)
         environment = self.inventory.environment(record.env_name)
@@ -239,9 +239,9 @@ def model_named(
     place = base_url or os.environ.get("OPENAI_BASE_URL", "")
     if "@" in place.partition("//")[2].partition("/")[0]:
         rule = "has a user or a password in it, which would stand in files"
-        raise refused("base-url", redacted_address(place), rule, "the address alone, and the key in OPENAI_API_KEY")
+        raise invalid("base-url", redacted_address(place), rule, "the address alone, and the key in OPENAI_API_KEY")
     if place and not re.match(r"https?://[^/\s]+", place):
-        raise refused("base-url", place, "is no address of an endpoint", "such as http://127.0.0.1:8000/v1")
+        raise invalid("base-url", place, "is no address of an endpoint", "such as http://127.0.0.1:8000/v1")
     return OpenAIChat(name, base_url, asked, stopping=stopping, left=left)
 
 

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from agent.approval.approver import Approver
 from agent.model.budget import Price
 from agent.session.scheduler import BASELINE_SEEDS
-from lab.base.errors import AutopilotError, TrainingFailed, refused
+from lab.base.errors import AutopilotError, TrainingFailed, invalid
 from lab.base.paths import existing
 from lab.base.text import lasting, plain, short
 from lab.judge.costs import Pace, Paces, paces
@@ -88,7 +88,7 @@ class Preflight:
                 continue
             now = short(self.lab.notebook.config(incumbent).get(key)) if self.lab.notebook.readable(incumbent) else "?"
             rule = f"is not what the runs here have: their incumbent {incumbent}, on which a session builds, has {now}"
-            raise refused(key, value, rule, "another --workspace, or leave it out and propose it: 'autopilot edit'")
+            raise invalid(key, value, rule, "another --workspace, or leave it out and propose it: 'autopilot edit'")
 
     def lines(self) -> list[tuple[str, str]]:
         """Label and text of what will happen.
@@ -179,7 +179,7 @@ class Preflight:
             return ""
         # Of one's own environments others may come with rarer episodes, but not others that are spelt almost the same.
         if all(moment.settled for moment in moments) or _is_misspelt(metric, known):
-            raise refused("objective", metric, f"is nothing that {env} logs", " | ".join(sorted(known)))
+            raise invalid("objective", metric, f"is nothing that {env} logs", " | ".join(sorted(known)))
         seen = plain(", ".join(sorted(known)), 500)
         return f"; no episode has logged {metric} so far, but {seen}: without it in the evaluation no run has a score"
 
@@ -272,7 +272,7 @@ class Preflight:
         free, each = shutil.disk_usage(place).free, self._bytes_each()
         if free < NEEDED:
             rule = f"has {free / 2**20:.0f} MiB free, and a training needs {NEEDED / 2**20:.0f} MiB"
-            raise refused("workspace", str(self.lab.notebook.workspace.root), rule, "make room, or another --workspace")
+            raise invalid("workspace", str(self.lab.notebook.workspace.root), rule, "make room, or another --workspace")
         runs = self.record.budgets.max_runs or 1
         short = f"; {_runs(runs)} need more" if free < NEEDED + runs * each else ""
         room = f"{free / 2**30:,.1f} GiB" if free >= 2**30 else f"{free / 2**20:.0f} MiB"

@@ -8,7 +8,7 @@ from agent.session.journal import Journal
 from lab.base.errors import InvalidInput
 from lab.base.text import lasting
 from lab.judge.costs import expected_seconds
-from lab.judge.incumbency import Incumbency, Need, fresh_config, repeat
+from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
 from lab.judge.stopping import FAILURES, failures
 from lab.search.sampling import ARM, sampled
 from lab.space.config import Config
@@ -36,7 +36,7 @@ ENOUGH = 8
 
 
 @dataclass
-class Choice:
+class Scheduler:
     """Chooses for one session, and puts what it has chosen in the queue of runs."""
 
     record: SessionRecord
@@ -48,7 +48,7 @@ class Choice:
     def __post_init__(self) -> None:
         record = self.record
         self.notebook, self.proposals, self.inventory = self.lab.notebook, self.lab.proposals, self.lab.inventory
-        self._put_off: set[Need] = set()
+        self._put_off: set[SeedRequest] = set()
         candidates = record.candidates or record.budgets.max_runs
         self.incumbency = Incumbency(
             self.notebook,
@@ -101,7 +101,7 @@ class Choice:
         incumbent = self.notebook.incumbent(self.group) or incumbent  # fresh seeds may just have made it another run
         if self.in_doubt():
             self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
-            return self._fresh(Need(incumbent, self.record.seeds))
+            return self._fresh(SeedRequest(incumbent, self.record.seeds))
         return self.approved(incumbent, steps_left)
 
     def in_doubt(self) -> bool:
@@ -161,7 +161,7 @@ class Choice:
         )
         have = sum(len(run.seeds) for run in (self.notebook.run(incumbent), *again))
         if have < ENOUGH:
-            return self._fresh(Need(incumbent, ENOUGH - have))
+            return self._fresh(SeedRequest(incumbent, ENOUGH - have))
         if self.record.approve == "manual" or not self._room_for_control(elapsed):
             return None
         permits = self.approver.permits if self.record.approve == "policy" else None
@@ -199,7 +199,7 @@ class Choice:
             seconds_left: that the session has; None without a limit.
         """
         while (found := self.incumbency.step()) is not None:
-            if isinstance(found, Need):
+            if isinstance(found, SeedRequest):
                 try:
                     if self._too_long(found, seconds_left):
                         return None
@@ -229,7 +229,7 @@ class Choice:
         preset = preset_named(self.notebook.workspace, environment, self.record.preset)
         return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
 
-    def _too_long(self, need: Need, seconds_left: float | None) -> bool:
+    def _too_long(self, need: SeedRequest, seconds_left: float | None) -> bool:
         """There is no time left for these seeds; whoever reads the digest may go on with them."""
         if seconds_left is None:
             return False
@@ -243,7 +243,7 @@ class Choice:
             self.journal.note(f"{takes}, and {lasting(seconds_left)} are left: 'autopilot confirm' trains them later")
         return True
 
-    def _fresh(self, need: Need, proposal: str | None = None) -> RunRecord:
+    def _fresh(self, need: SeedRequest, proposal: str | None = None) -> RunRecord:
         run = repeat(self.notebook, need, self.record.session_id, self.inventory, proposal)
         self.journal.event("created", run=run.run_id, replicates_of=need.run, proposal=proposal)
         return run
@@ -253,7 +253,7 @@ class Choice:
         twin = Questions(self.notebook.index).twin(config, self.group)
         if twin is not None and "train.seed" not in proposal.overrides and not _without_score(self.notebook.run(twin)):
             self.journal.note(f"{proposal.proposal_id}: run {twin} has this very config: more replicates of it train")
-            run = self._fresh(Need(twin, self.record.seeds), proposal.proposal_id)
+            run = self._fresh(SeedRequest(twin, self.record.seeds), proposal.proposal_id)
         else:
             run = self._create(
                 config, proposal.overrides, arm=proposal.arm, parent=proposal.parent, proposal=proposal.proposal_id

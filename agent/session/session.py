@@ -23,7 +23,7 @@ from agent.model.budget import TURNS, Budget, Price, Work
 from agent.session.decisions import Decisions
 from agent.session.journal import Journal, Notifies, View
 from agent.session.recovery import recover
-from agent.session.scheduler import Choice, why_over
+from agent.session.scheduler import Scheduler, why_over
 from lab.base.errors import AutopilotError
 from lab.base.files import FULL, full_text
 from lab.base.folders import SessionPaths
@@ -40,7 +40,7 @@ from lab.store.session import SessionRecord, Spent
 from lab.store.sessions import Sessions
 from report.digest import write_digest
 from report.facts import changed_text, outcome_text
-from report.standing import standing_of
+from report.session_status import session_status
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
 from training.runner import Runner
@@ -85,7 +85,7 @@ class Session:
         self.journal = Journal(self._paths, self.view, self.notifier)
         self.approver = self.rules or Approver(record.approve, self.lab)
         self.decisions = Decisions(self.proposals, self.group, self.approver, self.journal)
-        self.choice = Choice(record, self.lab, self.approver, self.journal)
+        self.scheduler = Scheduler(record, self.lab, self.approver, self.journal)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
         self._analyses = ThreadPoolExecutor(1, thread_name_prefix="analysis")  # so that the trainer need not wait
         self._noted: AnalysisJob | None = None
@@ -105,16 +105,16 @@ class Session:
             recover(self.lab, self.analyst, self.group, self.record.session_id)
             while (why := self.over()) is None:
                 self.step()
-            self.choice.settle()
+            self.scheduler.settle()
             self._end(why)
         return self.record
 
     def step(self) -> None:
         """One round: the next run trains while the last one is analysed."""
-        run = None if self.pause.is_set() else self.choice.untrained()
+        run = None if self.pause.is_set() else self.scheduler.untrained()
         if run is None and not self.pause.is_set() and self.enough() is None:
             self.decisions.decide(self.steps_left())
-            run = self.choice.begin(self.steps_left(), self.budget.left())
+            run = self.scheduler.begin(self.steps_left(), self.budget.left())
         job = self.think()
         if run is not None:
             self.train(run, job)
@@ -129,9 +129,9 @@ class Session:
         Raises:
             Stopped: somebody asked for it.
         """
-        if self.stop.is_set() or (self.pause.is_set() and not self.choice.unreported()):
+        if self.stop.is_set() or (self.pause.is_set() and not self.scheduler.unreported()):
             raise Stopped("stopped on request")
-        if self.choice.untrained() is not None or self.choice.unreported():
+        if self.scheduler.untrained() is not None or self.scheduler.unreported():
             return None  # what was begun is finished first
         return self.enough()
 
@@ -139,10 +139,10 @@ class Session:
         """Why no further run is begun; None while one may be."""
         record = self.record
         why = record.ended_because or why_over(self.mine(), record.budgets.max_runs) or self.budget.why_over()
-        if why is not None or self.choice.incumbency.undecided() is not None:  # a confirmation is carried through
+        if why is not None or self.scheduler.incumbency.undecided() is not None:  # a confirmation is carried through
             return why
         return reached(self.notebook, self.group, record.target) or exhausted(
-            self.notebook, self.group, self.choice.incumbency.matters()
+            self.notebook, self.group, self.scheduler.incumbency.matters()
         )
 
     # --- its parts -----------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Session:
 
     def mine(self) -> list[RunRecord]:
         """This session's runs, oldest first."""
-        return self.choice.mine()
+        return self.scheduler.mine()
 
     def think(self) -> AnalysisJob | None:
         """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
@@ -162,10 +162,10 @@ class Session:
         Runs of the control arm are no business of the model's, which would fall behind by each: the offline researcher
         reports on them first.
         """
-        due = self.choice.unreported()
+        due = self.scheduler.unreported()
         controls = [run for run in due if run.arm == ARM]
         subject = next((run for run in due if run.arm != ARM), None)
-        subject = subject or (self.choice.latest() if self.proposal_wanted() else None)
+        subject = subject or (self.scheduler.latest() if self.proposal_wanted() else None)
         if subject is None and not controls:
             return None
         return self._analyses.submit(self.analyst.work, subject, controls, self.budget, self.steps_left())
@@ -179,7 +179,7 @@ class Session:
         """Train a queued run to its end, and record what came of it once the analysis beside it is through."""
         runs, most = [mine.run_id for mine in self.mine()], self.record.budgets.max_runs
         of = f"/{most}" if most else ""
-        self.view.night(self._standing())
+        self.view.night(self._status())
         self.view.training(run, f"run {runs.index(run.run_id) + 1}{of} {changed_text(self.notebook, run)}")
         options = Options(prune=self.record.prune, mirrors=self.record.mirrors)
 
@@ -215,8 +215,8 @@ class Session:
             self.journal.notify("failed", f"{run.run_id}: {text}", run=run.run_id)
         self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
 
-    def _standing(self) -> list[tuple[str, str]]:
-        return standing_of(self.notebook, self.proposals, self.record, self.budget.seconds)
+    def _status(self) -> list[tuple[str, str]]:
+        return session_status(self.notebook, self.proposals, self.record, self.budget.seconds)
 
     def _work(self, run: RunRecord) -> Work:
         if run.proposal is not None:
@@ -238,7 +238,7 @@ class Session:
         """Until an analysis is through, train what needs nobody's decision; then take note of what it came to."""
         self.hold(job)
         while not job.done() and not self.pause.is_set():
-            filler = self.choice.filler(self.steps_left(), self.elapsed()) if self.enough() is None else None
+            filler = self.scheduler.filler(self.steps_left(), self.elapsed()) if self.enough() is None else None
             if filler is None:
                 break
             self.journal.note("the model is still at it; meanwhile something trains that needs no decision")
@@ -259,7 +259,7 @@ class Session:
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         if outcome.proposal:
             self.journal.note(f"staged {staged}: {outcome.proposal.changes}")
-            self.view.night(self._standing())
+            self.view.night(self._status())
         if outcome.ended:
             rules = (
                 f" (the rules of [policy] let pass: {'; '.join(self.approver.rules)})" if self.approver.rules else ""
@@ -273,11 +273,11 @@ class Session:
         if staged is None:
             return
         self.decisions.ask(staged)
-        if (filler := self.choice.filler(self.steps_left(), self.elapsed())) is not None:
+        if (filler := self.scheduler.filler(self.steps_left(), self.elapsed())) is not None:
             self.journal.note("meanwhile fresh seeds of the incumbent train, which need no decision")
             self.train(filler)
             return
-        self.view.night(self._standing())
+        self.view.night(self._status())
         while self.decisions.waits(staged.proposal_id):
             if self.stop.wait(POLL) or self.pause.is_set() or self.budget.why_over() is not None:
                 return
@@ -330,7 +330,7 @@ class Session:
     def _end(self, why: str) -> None:
         self._update(ended=now(), ended_because=why)
         self.journal.event("ended", why=why)
-        best = dict(self._standing())["incumbent"]
+        best = dict(self._status())["incumbent"]
         self.journal.notify("finished", f"session {self.record.session_id} is over: {why}; incumbent {best}")
 
     def _save(self) -> None:

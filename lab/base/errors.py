@@ -43,7 +43,7 @@ class InvalidInput(AutopilotError):
         super().__init__(problems if isinstance(problems, str) else " | ".join(str(p) for p in problems))
 
 
-def refused(key: str, value: object, rule: str, valid: str) -> InvalidInput:
+def invalid(key: str, value: object, rule: str, valid: str) -> InvalidInput:
     """An `InvalidInput` of one problem, to be raised.
 
     Args:
@@ -55,7 +55,7 @@ def refused(key: str, value: object, rule: str, valid: str) -> InvalidInput:
     return InvalidInput([Problem(key=key, value=repr(value)[:60], rule=rule, valid=valid)])
 
 
-def refused_as(key: str, error: ValidationError, valid: str) -> InvalidInput:
+def invalid_from(key: str, error: ValidationError, valid: str) -> InvalidInput:
     """An `InvalidInput` of the first thing that pydantic found wrong with a table, to be raised.
 
     Args:
@@ -67,7 +67,7 @@ def refused_as(key: str, error: ValidationError, valid: str) -> InvalidInput:
     name = ".".join([key, *map(str, first["loc"])])
     telling = any(word in name.lower() for word in ("key", "token", "secret", "password"))
     secret = telling and first["type"] == "extra_forbidden"
-    return refused(name, "…" if secret else first.get("input"), first["msg"].lower(), valid)
+    return invalid(name, "…" if secret else first.get("input"), first["msg"].lower(), valid)
 
 
 class NotFound(InvalidInput):

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.base.errors import InvalidInput, NotFound, Problem, refused
+from lab.base.errors import InvalidInput, NotFound, Problem, invalid
 from lab.base.folders import RunPaths, SessionPaths
 from lab.base.names import checked, is_reserved, slug
 
@@ -41,7 +41,7 @@ def cache_dir() -> Path:
     except (OSError, RuntimeError, UnicodeEncodeError) as error:  # no HOME, and no account that says where it is
         why = str(error)
     rule = f"no folder for what is known of this machine can be written ({why})"
-    raise refused("AUTOPILOT_CACHE", given, rule, "a folder that you may write to, as in AUTOPILOT_CACHE=DIR")
+    raise invalid("AUTOPILOT_CACHE", given, rule, "a folder that you may write to, as in AUTOPILOT_CACHE=DIR")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ RETRIES = 2
 """Runs of the incumbent's fresh seeds that may fail before a confirmation is given up."""
 
 
-class Need(NamedTuple):
+class SeedRequest(NamedTuple):
     """Fresh seeds that a confirmation waits for."""
 
     run: str
@@ -64,18 +64,18 @@ class Incumbency:
     short: bool = False
     """Leave second confirmations alone that others have asked for."""
 
-    def step(self) -> Need | Confirmation | None:
+    def step(self) -> SeedRequest | Confirmation | None:
         """What to do: train fresh seeds, or take note that a confirmation ended; None when nothing is promising."""
         current = self.current() or self._go_on() or self._open_next()
         return None if current is None else self._advance(current)
 
     def current(self) -> Confirmation | None:
         """The confirmation under way."""
-        return self._standing("opened")
+        return self._latest("opened")
 
     def undecided(self) -> Confirmation | None:
         """The candidate of which it is not clear yet what becomes: under way, or between its two confirmations."""
-        return self._standing("opened", "passed")
+        return self._latest("opened", "passed")
 
     def open(self, run: RunRecord) -> Confirmation:
         """Begin a confirmation, whatever the screen said of the run.
@@ -124,7 +124,7 @@ class Incumbency:
 
     def _go_on(self) -> Confirmation | None:
         """Open the second confirmation of a candidate that passed its first."""
-        passed = self._standing("passed")
+        passed = self._latest("passed")
         if passed is None:
             return None
         changes = {
@@ -175,7 +175,7 @@ class Incumbency:
 
     # --- one confirmation ----------------------------------------------------------------------------------------
 
-    def _advance(self, current: Confirmation) -> Need | Confirmation:
+    def _advance(self, current: Confirmation) -> SeedRequest | Confirmation:
         new, old = (self.fresh(run, current.preset) for run in (current.candidate, current.incumbent))
         if failed := next((run for run in new if run.state is not RunState.FINISHED), None):
             return self._end(current, "dropped", f"a fresh seed ended as {failed.state}: {failed.reason}", new)
@@ -189,7 +189,7 @@ class Incumbency:
         for target in range(plan.group, plan.cap + 1, plan.group):
             for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
                 if len(values) < target:
-                    return Need(run, target - len(values), current.preset)
+                    return SeedRequest(run, target - len(values), current.preset)
             if why := self._unlike(new, sound):
                 return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new)
             found = look(mine[:target], theirs[:target], plan, self.group.goal.direction)
@@ -259,7 +259,7 @@ class Incumbency:
         noise = noise_of(self.notebook, self.group)
         return MATTERS * noise[0] if noise else 0.0
 
-    def _standing(self, *outcomes: str) -> Confirmation | None:
+    def _latest(self, *outcomes: str) -> Confirmation | None:
         """The first candidate whose last entry is one of these; none on a longer preset where those are left alone."""
         last = {found.candidate: found for found in self._all()}
         return next((found for found in last.values() if found.outcome in outcomes and self._is_ours(found)), None)
@@ -278,7 +278,7 @@ class Incumbency:
         return found
 
 
-def fresh_config(notebook: Notebook, need: Need, inventory: Inventory | None = None) -> Config:
+def fresh_config(notebook: Notebook, need: SeedRequest, inventory: Inventory | None = None) -> Config:
     """What the fresh seeds that a confirmation waits for are trained with.
 
     Args:
@@ -299,7 +299,7 @@ def fresh_config(notebook: Notebook, need: Need, inventory: Inventory | None = N
 
 def repeat(
     notebook: Notebook,
-    need: Need,
+    need: SeedRequest,
     session: str | None = None,
     inventory: Inventory | None = None,
     proposal: str | None = None,

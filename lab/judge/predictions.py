@@ -166,8 +166,8 @@ def scored_predictions(workspace: Workspace, run_id: str | None = None) -> list[
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The standing of an arm by its predictions so far."""
+class TrackRecord:
+    """The record of an arm: how its predictions have fared so far."""
 
     arm: str
     count: int
@@ -179,7 +179,7 @@ class Standing:
 
     @property
     def text(self) -> str:
-        """The standing in one line."""
+        """The record in one line."""
         said = f"{self.count} prediction{'' if self.count == 1 else 's'}, {self.hits} within the interval"
         if self.count >= ENOUGH:
             said += f" ({100 * self.hits / self.count:.0f} %, meant {100 * self.meant:.0f} %)"
@@ -187,8 +187,8 @@ class Standing:
         return f"{said}; skill against 'no change, give or take the noise' {skill}"
 
 
-def standings(scored: Iterable[Scored], metric: str | None = None) -> list[Standing]:
-    """The standing of each arm, by name.
+def track_records(scored: Iterable[Scored], metric: str | None = None) -> list[TrackRecord]:
+    """The record of each arm, by name.
 
     Args:
         scored: predictions of runs that can be taken together.
@@ -198,14 +198,14 @@ def standings(scored: Iterable[Scored], metric: str | None = None) -> list[Stand
     for one in scored:
         if metric is None or one.metric == metric:
             arms.setdefault(one.arm, []).append(one)
-    return [_standing(arm, arms[arm]) for arm in sorted(arms)]
+    return [_track_record(arm, arms[arm]) for arm in sorted(arms)]
 
 
-def _standing(arm: str, scored: list[Scored]) -> Standing:
+def _track_record(arm: str, scored: list[Scored]) -> TrackRecord:
     pairs = [(one.score, one.reference) for one in scored if one.reference is not None]
     reference = math.fsum(reference for _, reference in pairs)
     skill = 1 - math.fsum(score for score, _ in pairs) / reference if reference > 0 else None
-    return Standing(
+    return TrackRecord(
         arm=arm,
         count=len(scored),
         hits=sum(one.hit for one in scored),

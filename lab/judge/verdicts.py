@@ -5,7 +5,7 @@ Recorded once, when the run ends; never *better* then, which is for fresh seeds 
 
 from datetime import datetime
 
-from lab.base.errors import InvalidInput, refused
+from lab.base.errors import InvalidInput, invalid
 from lab.base.files import append_line
 from lab.base.record import now
 from lab.base.text import short
@@ -171,7 +171,7 @@ def rival(notebook: Notebook, run_id: str) -> str:
     found = like.run_id if like else notebook.incumbent(run.group)
     if found is None or found == run_id:
         rule = "is the incumbent itself" if found else "has no incumbent to be compared with"
-        raise refused("run", run_id, rule, "two runs: 'autopilot runs' lists them")
+        raise invalid("run", run_id, rule, "two runs: 'autopilot runs' lists them")
     return found
 
 

@@ -119,7 +119,7 @@ def dimensions(environment: Environment, configs: Sequence[Config]) -> dict[str,
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Suggestion:
     """One suggested change of a parent's config."""
 
     changes: dict[str, Any]
@@ -138,7 +138,7 @@ def suggest(
     *,
     wide: bool = False,
     permits: Permits | None = None,
-) -> list[Candidate]:
+) -> list[Suggestion]:
     """Valid candidates to change a parent's config, the sampler's order kept.
 
     Args:
@@ -167,7 +167,7 @@ def suggest(
         dims = {key: dim for key, dim in dims.items() if _permitted(permits, parent, dim, float(base.get(key)))}
     study = _study(group, rows, configs, dims)
     ranks = {key: rank for rank, key in enumerate(key for key in space_of(environment) if key in dims)}
-    suggestions: list[Candidate] = []
+    suggestions: list[Suggestion] = []
     for attempt in range((32 if permits else 8) * count if dims else 0):
         if len(suggestions) == count:
             break
@@ -185,7 +185,7 @@ def suggest(
         if questions.twin(config, group) is not None:  # nothing new could come of it
             continue
         tried = next((row.run_id for row in questions.tried(config, group)), None)
-        suggestions.append(Candidate(changes, tried))
+        suggestions.append(Suggestion(changes, tried))
     return suggestions
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lab.base.errors import refused, refused_as
+from lab.base.errors import invalid, invalid_from
 from lab.base.paths import Workspace
 from lab.base.toml import settings
 from lab.space.parameters import Parameter, Space
@@ -36,15 +36,15 @@ def declared(workspace: Workspace) -> dict[str, Limit]:
     """
     table = settings(workspace).get("space", {})
     if not isinstance(table, Mapping):
-        raise refused("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
+        raise invalid("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
     limits = {}
     for key, value in _flat(table).items():
         if isinstance(value, Mapping) and value.get("choices") == []:
-            raise refused(f"space.{key}.choices", [], "leaves no value", "at least one")
+            raise invalid(f"space.{key}.choices", [], "leaves no value", "at least one")
         try:
             limits[key] = Limit.model_validate(value)
         except ValidationError as error:
-            raise refused_as(f"space.{key}", error, "low, high, choices, frozen = true, open = true") from error
+            raise invalid_from(f"space.{key}", error, "low, high, choices, frozen = true, open = true") from error
     return limits
 
 
@@ -60,7 +60,7 @@ def narrowed(space: Space, limits: Mapping[str, Limit]) -> Space:
     """
     known = [key for key in limits if key in space or not key.startswith("env.")]
     if unknown := next((key for key in known if key not in space), None):
-        raise refused(f"space.{unknown}", "", "is not a key of the config", "see 'autopilot doctor --space'")
+        raise invalid(f"space.{unknown}", "", "is not a key of the config", "see 'autopilot doctor --space'")
     return Space([_limited(parameter, limits.get(key)) for key, parameter in space.items()])
 
 
@@ -73,7 +73,7 @@ def check_open(limits: Mapping[str, Limit], metric: str) -> None:
     opened = sorted(key for key, limit in limits.items() if limit.open)
     if opened and metric in REWARDS:
         rule = f"counts rewards, which proposals may change: {', '.join(opened)} open in autopilot.toml"
-        raise refused("objective", metric, rule, "another metric, such as success_rate:max, or close the key")
+        raise invalid("objective", metric, rule, "another metric, such as success_rate:max, or close the key")
 
 
 def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
@@ -82,16 +82,16 @@ def _limited(parameter: Parameter, limit: Limit | None) -> Parameter:
     key = f"space.{parameter.key}"
     for name, mine, theirs, side in (("low", limit.low, parameter.low, -1), ("high", limit.high, parameter.high, 1)):
         if mine is not None and parameter.kind not in (int, float):
-            raise refused(f"{key}.{name}", mine, f"{parameter.key} is no number", "choices = [...]")
+            raise invalid(f"{key}.{name}", mine, f"{parameter.key} is no number", "choices = [...]")
         if mine is not None and theirs is not None and side * mine > side * theirs:
-            raise refused(f"{key}.{name}", mine, f"would widen {parameter.key}, {parameter.range}", f"{theirs:g}")
+            raise invalid(f"{key}.{name}", mine, f"would widen {parameter.key}, {parameter.range}", f"{theirs:g}")
     low = parameter.low if limit.low is None else limit.low
     high = parameter.high if limit.high is None else limit.high
     whole = parameter.kind is int and low is not None and high is not None and math.ceil(low) > math.floor(high)
     if low is not None and high is not None and (low > high or whole):
-        raise refused(key, f"{low:g} to {high:g}", "leaves no value", "low at most high")
+        raise invalid(key, f"{low:g} to {high:g}", "leaves no value", "low at most high")
     if limit.open and not parameter.key.startswith("env."):
-        raise refused(f"{key}.open", "true", "is not a key of the task", "a key that begins with env.")
+        raise invalid(f"{key}.open", "true", "is not a key of the task", "a key that begins with env.")
     proposable = (parameter.proposable or limit.open) and not limit.frozen
     return replace(parameter, low=low, high=high, choices=_choices(parameter, limit, key), proposable=proposable)
 
@@ -100,9 +100,9 @@ def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
     if not limit.choices:
         return parameter.choices
     if limit.low is not None or limit.high is not None:
-        raise refused(f"{key}.choices", list(limit.choices), "stands beside low or high", "one or the other")
+        raise invalid(f"{key}.choices", list(limit.choices), "stands beside low or high", "one or the other")
     if bad := next((choice for choice in limit.choices if parameter.problem(choice) is not None), None):
-        raise refused(f"{key}.choices", bad, f"is no value of {parameter.key}", parameter.range)
+        raise invalid(f"{key}.choices", bad, f"is no value of {parameter.key}", parameter.range)
     return tuple(limit.choices)
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
 
-from lab.base.errors import refused
+from lab.base.errors import invalid
 
 GYMNASIUM = "gymnasium:"
 """The prefix of a Gymnasium environment's name, which may be `module:ID` itself."""
@@ -27,7 +27,7 @@ def check_importable(key: str, call: str, workspace: Path) -> None:
     module, colon, _ = call.removeprefix(GYMNASIUM).partition(":")
     name = module.partition(".")[0]
     if colon and (why := hidden(name, workspace)):
-        raise refused(key, call, why, f"another name for it, such as my_{name}")
+        raise invalid(key, call, why, f"another name for it, such as my_{name}")
 
 
 def hidden(name: str, workspace: Path) -> str | None:

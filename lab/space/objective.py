@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from lab.base.errors import InvalidInput, Problem, refused
+from lab.base.errors import InvalidInput, Problem, invalid
 from lab.space.environments import COMMON, metrics_of, profile_of
 
 Direction = Literal["max", "min"]
@@ -125,7 +125,7 @@ def check_reachable(objective: str, env_name: str, target: float | None, min_eff
     if target is not None and ((low is not None and target < low) or (high is not None and target > high)):
         nearest = low if low is not None and target < low else high
         rule = f"can't be reached: {metric} lies between {low} and {high}"
-        raise refused("target", target, rule, f"{nearest:g}")
+        raise invalid("target", target, rule, f"{nearest:g}")
     if min_effect is not None and low is not None and high is not None and min_effect >= high - low:
         rule = f"leaves nothing to find: {metric} lies between {low:g} and {high:g}"
-        raise refused("min-effect", min_effect, rule, f"below {high - low:g}")
+        raise invalid("min-effect", min_effect, rule, f"below {high - low:g}")

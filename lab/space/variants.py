@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from lab.base.errors import refused
+from lab.base.errors import invalid
 from lab.base.paths import Workspace
 from lab.base.toml import settings
 from lab.space.config import Config
@@ -34,7 +34,7 @@ def declared(workspace: Workspace) -> Variants:
     """
     tables = settings(workspace).get("variants", {})
     if not isinstance(tables, Mapping):
-        raise refused("variants", tables, "is not a table", "[variants.policy.NAME]")
+        raise invalid("variants", tables, "is not a table", "[variants.policy.NAME]")
     kinds = {str(kind): _named(str(kind), named) for kind, named in tables.items()}
     for kind, variants in kinds.items():
         for name, variant in variants.items():
@@ -46,12 +46,12 @@ def _named(kind: str, named: object) -> dict[str, Variant]:
     import re
 
     if kind not in VARIANT_KEYS or not isinstance(named, Mapping):
-        raise refused(f"variants.{kind}", named, "is not a kind of variant", " | ".join(VARIANT_KEYS))
+        raise invalid(f"variants.{kind}", named, "is not a kind of variant", " | ".join(VARIANT_KEYS))
     variants = {}
     for name, table in named.items():
         key = f"variants.{kind}.{name}"
         if not re.fullmatch(NAME, name) or name == "none":
-            raise refused(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
+            raise invalid(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
         try:
             variants[name] = Variant.model_validate(table)
         except ValidationError as error:
@@ -60,7 +60,7 @@ def _named(kind: str, named: object) -> dict[str, Variant]:
             rule = "is not module:callable" if field == "call" else first["msg"].lower()
             where = f"{key}.{field}" if field else key
             valid = 'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
-            raise refused(where, first.get("input"), rule, valid) from error
+            raise invalid(where, first.get("input"), rule, valid) from error
     return variants
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound, refused
+from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound, invalid
 from lab.base.files import locked, read_model, write_json, write_model
 from lab.base.paths import Workspace
 from lab.base.record import new_id, now
@@ -331,7 +331,7 @@ def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory, s
         )
     if frozen := sorted(key for key in proposal.overrides if key in TASK_KEYS):
         rule = "is part of what runs are scored on, which is frozen when a session starts"
-        raise refused(frozen[0], proposal.overrides[frozen[0]], rule, "leave it out, or start a session with it")
+        raise invalid(frozen[0], proposal.overrides[frozen[0]], rule, "leave it out, or start a session with it")
     proposing = proposal.arm != "person"
     if problems := check_overrides(base, proposal.overrides, inventory, proposing=proposing, steps_left=steps_left):
         raise InvalidInput(problems)

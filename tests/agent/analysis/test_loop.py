@@ -28,7 +28,7 @@ from tests.conftest import RunMaker
 from tests.tools.test_tools import PROPOSAL
 from tools.catalog import TOOLS
 from tools.context import ToolContext
-from tools.proposing import candidates
+from tools.proposing import suggestions
 from tools.registry import Toolbox, make_tool
 
 REPORT = {
@@ -547,7 +547,7 @@ def test_the_sampler_is_asked_once_for_what_a_model_may_choose_from(
 ) -> None:
     asked: list[ToolContext] = []
     monkeypatch.setattr(
-        "agent.analysis.coaching.candidates", lambda context: asked.append(context) or candidates(context)
+        "agent.analysis.coaching.suggestions", lambda context: asked.append(context) or suggestions(context)
     )
     model = Watching([calls(("list_runs", {"limit": n})) for n in range(1, 25)])
     Analyst(Lab(notebook, inventory), model).analyse(make_run())

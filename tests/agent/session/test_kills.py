@@ -66,7 +66,7 @@ def night(root: str, which: Which, death: "Death | None" = None) -> None:
     """A session in this process, to its end or until it kills itself.
 
     Args:
-        root: the workspace; its session is gone on with if it has one.
+        root: the workspace; its session is resumed if it has one.
         which: what trains.
         death: when it dies.
     """

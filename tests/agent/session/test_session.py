@@ -232,7 +232,7 @@ def test_the_second_session_of_a_workspace_is_refused(make_session: Make, notebo
 def test_what_a_reboot_leaves_behind_is_no_session(make_session: Make, notebook: Notebook) -> None:
     """Names and numbers of processes that are others' by now count for nothing: only who holds the files does."""
     session = make_session(budgets=Budgets(max_runs=2))
-    run = session.choice.begin(None)
+    run = session.scheduler.begin(None)
     assert run is not None
     notebook.update(run.run_id, state=RunState.RUNNING, attempt=1, started=now())
     notebook.workspace.run(run.run_id).owner.write_text(str(os.getpid()))

@@ -7,7 +7,7 @@ import pytest
 
 from lab.base.errors import InvalidInput
 from lab.base.record import now
-from lab.judge.incumbency import Incumbency, Need, repeat
+from lab.judge.incumbency import Incumbency, SeedRequest, repeat
 from lab.judge.lessons import lessons
 from lab.judge.sequential import NIGHT, SCREEN
 from lab.judge.verdicts import compare_runs, current_verdict, weigh
@@ -26,7 +26,7 @@ GOOD, BAD = {"train.learning_rate": 0.01}, {"train.learning_rate": 0.0005}
 def fresh(notebook: Notebook, inventory: Inventory) -> Callable[..., RunRecord]:
     """Train what a confirmation waits for."""
 
-    def train(need: Need, **more: object) -> RunRecord:
+    def train(need: SeedRequest, **more: object) -> RunRecord:
         run = repeat(notebook, need)
         return train_run(notebook, FakeRunner(**more), inventory, run.run_id, lambda _: None)  # type: ignore[arg-type]
 
@@ -37,9 +37,11 @@ FEW = 10
 """Candidates of a night that is short enough for its level to be passed at the first look."""
 
 
-def carried_through(place: Incumbency, fresh: Callable[..., RunRecord]) -> tuple[Confirmation | None, list[Need]]:
+def carried_through(
+    place: Incumbency, fresh: Callable[..., RunRecord]
+) -> tuple[Confirmation | None, list[SeedRequest]]:
     needs = []
-    while isinstance(found := place.step(), Need):
+    while isinstance(found := place.step(), SeedRequest):
         needs.append(found)
         fresh(found)
     return found, needs
@@ -56,7 +58,7 @@ def test_a_better_run_becomes_incumbent_on_fresh_seeds_only(
     assert notebook.incumbent(base.group) == base.run_id  # a screen crowns nobody
     place = Incumbency(notebook, base.group, candidates=FEW)
     found, needs = carried_through(place, fresh)
-    assert needs == [Need(better.run_id, 5), Need(base.run_id, 5)]
+    assert needs == [SeedRequest(better.run_id, 5), SeedRequest(base.run_id, 5)]
     assert found is not None
     assert (found.outcome, found.candidate, found.incumbent, found.seeds) == (
         "confirmed",
@@ -150,7 +152,7 @@ def test_a_fresh_seed_that_fails_drops_the_candidate(
     better = make_run(GOOD, parent=base.run_id)
     place = Incumbency(notebook, base.group)
     need = place.step()
-    assert need == Need(better.run_id, 5)
+    assert need == SeedRequest(better.run_id, 5)
     first = max(seed for run in notebook.runs() for seed in run.seeds) + 1
     fresh(need, faults={first + 2: "nan"})
     found = place.step()
@@ -165,7 +167,7 @@ def test_a_confirmation_goes_on_after_an_interruption(
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
     need = Incumbency(notebook, base.group).step()
-    assert isinstance(need, Need)
+    assert isinstance(need, SeedRequest)
     stopped = repeat(notebook, need)
     notebook.fail(stopped.run_id, RunState.KILLED, "stopped by the user")  # says nothing about the candidate
     again = Incumbency(Notebook(notebook.workspace), base.group)
@@ -186,7 +188,7 @@ def test_the_budget_of_errors_is_kept(make_run: RunMaker, notebook: Notebook) ->
     with pytest.raises(InvalidInput, match="2 runs have been screened before"):
         Incumbency(notebook, base.group, "night", candidates=2).open(better)
     opened = Incumbency(notebook, base.group, "night", candidates=10).step()
-    assert opened == Need(better.run_id, 5)
+    assert opened == SeedRequest(better.run_id, 5)
     assert notebook.index.confirmations()[0].level == pytest.approx(NIGHT)
 
 
@@ -196,7 +198,7 @@ def test_who_can_not_become_incumbent(make_run: RunMaker, notebook: Notebook, fr
     warm = make_run({"autopilot.resume_mode": "continue", "autopilot.resume_from": base.run_id}, parent=base.run_id)
     longer = make_run({"train.total_timesteps": 4_000_000}, parent=base.run_id)
     place = Incumbency(notebook, base.group)
-    replicate = fresh(Need(base.run_id, 2))
+    replicate = fresh(SeedRequest(base.run_id, 2))
     for run, why in ((base, "is the incumbent"), (failed, "is failed"), (warm, "went on from other weights"),
                      (longer, "only equal lengths can be compared"),
                      (replicate, f"is a replicate of {base.run_id}")):  # fmt: skip
@@ -263,7 +265,7 @@ def test_what_the_seeds_at_hand_decide_is_noted_without_training_more(
     for _ in range(2):
         assert place.settle() is None
         need = place.step()
-        assert isinstance(need, Need)
+        assert isinstance(need, SeedRequest)
         fresh(need)
     found = place.settle()
     assert found is not None
@@ -291,5 +293,5 @@ def test_whoever_wants_no_second_confirmation_leaves_those_of_others_alone(
     assert Incumbency(notebook, run.group, short=True).step() is None
     assert Incumbency(notebook, run.group).undecided() == found
     again = Incumbency(notebook, run.group).step()
-    assert isinstance(again, Need)
+    assert isinstance(again, SeedRequest)
     assert again.preset == "full"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.base.record import now
-from lab.judge.predictions import ENOUGH, Scored, interval_score, score_predictions, scored_predictions, standings
+from lab.judge.predictions import ENOUGH, Scored, interval_score, score_predictions, scored_predictions, track_records
 from lab.judge.verdicts import noise_of
 from lab.space.objective import Group
 from lab.store.notebook import Notebook
@@ -103,7 +103,7 @@ def test_standing_by_arm() -> None:
         made("a", True, 1, None),
         made("a", True, 1, 4, metric="sps"),
     ]
-    a, b = standings(scored, "perf")
+    a, b = track_records(scored, "perf")
     assert (a.arm, a.count, a.hits, a.skill) == ("a", 1, 1, None)
     assert (b.arm, b.count, b.hits, b.skill) == ("b", 2, 1, 0.0)
     assert "skill against 'no change, give or take the noise' unknown" in a.text
@@ -111,8 +111,8 @@ def test_standing_by_arm() -> None:
 
 
 def test_calibration_is_said_from_thirty_on() -> None:
-    few = standings([made("a", True, 1, 2)] * (ENOUGH - 1))[0]
-    enough = standings([made("a", True, 1, 2)] * 24 + [made("a", False, 1, 2)] * 6)[0]
+    few = track_records([made("a", True, 1, 2)] * (ENOUGH - 1))[0]
+    enough = track_records([made("a", True, 1, 2)] * 24 + [made("a", False, 1, 2)] * 6)[0]
     assert "%" not in few.text
     assert "30 predictions, 24 within the interval (80 %, meant 80 %); skill" in enough.text
 
@@ -124,7 +124,7 @@ def test_no_change_has_skill_zero_where_nothing_changes() -> None:
     for value in belief.samples(300, seed=1):
         score = interval_score(-z, z, 0.8, value)
         scored.append(made("a", abs(value) <= z, score, score))
-    assert standings(scored)[0].skill == pytest.approx(0)
+    assert track_records(scored)[0].skill == pytest.approx(0)
 
 
 def test_a_damaged_line_costs_nothing(notebook: Notebook) -> None:
