@@ -252,7 +252,7 @@ def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
     """Analyse a run again from its transcript, without a model or a network, and compare what comes out."""
     from dataclasses import asdict
 
-    from agent.analysis.replay import replay as again
+    from agent.analysis.replay import replay_run as again
     from lab.store.lab import Lab
     from lab.store.notebook import Notebook
     from report.show import emit_json

@@ -187,8 +187,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from lab.store.notebook import Notebook
     from lab.store.proposals import Proposals
     from report.show import emit_json
-    from report.status import print_status
-    from report.status import status as look
+    from report.status import print_status, status_of
 
-    state = look(Notebook(context.obj), Proposals(context.obj))
+    state = status_of(Notebook(context.obj), Proposals(context.obj))
     emit_json(state) if as_json else print_status(state)

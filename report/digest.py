@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.base.files import write_atomic
 from lab.base.text import lasting, number, plain
 from lab.judge.incumbency import Incumbency
-from lab.judge.lessons import lessons
+from lab.judge.lessons import lessons_of
 from lab.judge.predictions import ENOUGH, scored_predictions, track_records
 from lab.judge.pruning import pruning_report
 from lab.space.objective import Group
@@ -20,7 +20,7 @@ from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text
 from report.plots import best_so_far
-from report.progress import progress
+from report.progress import progress_of
 from report.repro import setting
 from report.templates import render
 from report.view import RunView, view_of
@@ -56,7 +56,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
         left_out=len(runs) - len(shown),
-        lessons=lessons(notebook.index, group, LESSONS),
+        lessons=lessons_of(notebook.index, group, LESSONS),
         predictions=track_records(
             [one for one in scored_predictions(notebook.workspace) if one.group == group], metric
         ),
@@ -75,7 +75,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
 
 def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
     """Best so far over time."""
-    ended = progress(notebook, session)
+    ended = progress_of(notebook, session)
     won = [one for one in notebook.index.confirmations(group=session.group) if one.session == session.session_id]
     crowned = [(one.time - session.created).total_seconds() / 3600 for one in won if one.outcome == "confirmed"]
     scores, hours = [one[1:] for one in ended], [one.hours for one in ended]

@@ -18,7 +18,7 @@ class Ended(NamedTuple):
     high: float | None
 
 
-def progress(notebook: Notebook, session: SessionRecord) -> list[Ended]:
+def progress_of(notebook: Notebook, session: SessionRecord) -> list[Ended]:
     """The scored runs of a session in the order in which they ended, fresh seeds of others left out."""
     rows = notebook.index.rows(Selection(session=session.session_id, scored=True, own=True), order="finished")
     begun = session.created.timestamp()

@@ -19,7 +19,7 @@ THEORY = 160
 """Characters of the last theory."""
 
 
-def session_status(
+def status_lines(
     notebook: Notebook, proposals: Proposals, record: SessionRecord, seconds: float
 ) -> list[tuple[str, str]]:
     """Incumbent, queue, budgets left and last theory of a session: label and text.

@@ -10,11 +10,11 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.sessions import Sessions
-from report.session_status import session_status, training_of
+from report.session_status import status_lines, training_of
 from report.show import proposal_row, say
 
 
-def status(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
+def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     """What goes on: the running session if there is one, else the latest; how far it is; what waits."""
     workspace = notebook.workspace
     sessions = Sessions(workspace)
@@ -29,7 +29,7 @@ def status(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         try:
             record = sessions.get(name)
             found["session"] = record.model_dump(mode="json")
-            found["standing"] = dict(session_status(notebook, proposals, record, record.spent.seconds))
+            found["standing"] = dict(status_lines(notebook, proposals, record, record.spent.seconds))
         except (Damaged, NotFound) as error:
             found["damaged"] = f"session {name} can't be read: {error}"
     states = [run.state.value for run in notebook.runs(session=name)] if name else []

@@ -19,7 +19,7 @@ from lab.store.questions import Questions
 from lab.store.rows import Row
 from lab.store.selection import Selection
 from lab.store.session import SessionRecord
-from report.progress import progress
+from report.progress import progress_of
 
 POINTS = 400
 """Points of one line, at most; more are thinned out evenly, the last one kept."""
@@ -119,7 +119,7 @@ def logged(notebook: Notebook, run_id: str) -> list[str]:
 def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     """Every scored run of a session against the hours since its start, and the best mean so far."""
     goal = session.goal
-    scored = progress(notebook, session)
+    scored = progress_of(notebook, session)
     unit, times = ("minutes", 60.0) if scored and scored[-1].hours < SHORT else ("hours", 1.0)
     ended = tuple(times * one.hours for one in scored)
     best = tuple(accumulate((one.score for one in scored), lambda a, b: goal.best((a, b))))

@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.base.errors import InvalidInput, invalid
 from lab.base.text import number, plain, short
-from lab.judge.lessons import lessons
+from lab.judge.lessons import lessons_of
 from lab.judge.predictions import ENOUGH, Scored, scored_predictions, track_records
 from lab.space.objective import Group
 from lab.space.parameters import BOOKKEEPING
@@ -110,5 +110,5 @@ def knowledge(notebook: Notebook, group: Group) -> dict[str, Any]:
         "enough": ENOUGH,
         "scored": [(one, one.text) for one in reversed(scored[-PREDICTIONS:])],
         "left_out": max(0, len(scored) - PREDICTIONS),
-        "lessons": lessons(notebook.index, group, LESSONS),
+        "lessons": lessons_of(notebook.index, group, LESSONS),
     }

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from lab.base.names import is_id
 from lab.base.text import plain
 from lab.claims.checking import Checked, Claim
-from lab.claims.reports import MARKS
+from lab.claims.reports import SIGNS
 
 LONGEST = 400_000
 """Characters of a text that is rendered."""
@@ -146,7 +146,7 @@ def _places(text: str, start: int, end: int, claims: list[tuple[int, Claim]]) ->
     the one before it would have it: how far the text has shifted changes little from claim to claim.
     """
     body = text[start:end]
-    gone = {at for mark in MARKS.finditer(body) for at in range(*mark.span())}
+    gone = {at for mark in SIGNS.finditer(body) for at in range(*mark.span())}
     kept = [at for at in range(len(body)) if at not in gone]
     bare = "".join(body[at] for at in kept)
     ordered = sorted((one for one in claims if one[1].quote), key=lambda one: (one[1].start, one[1].end))

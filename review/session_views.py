@@ -10,7 +10,7 @@ from lab.store.selection import Selection
 from lab.store.session import SessionRecord
 from lab.store.sessions import Sessions
 from report.confirmations import contenders
-from report.status import status
+from report.status import status_of
 from report.view import view_of
 
 
@@ -24,7 +24,7 @@ def sessions(notebook: Notebook) -> list[SessionRecord]:
 
 def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     """The session under way, as `autopilot status` has it, with the latest runs and how far budgets are used."""
-    state = status(notebook, proposals)
+    state = status_of(notebook, proposals)
     record = SessionRecord.model_validate(state["session"]) if state["session"] else None
     rows = notebook.index.records(Selection(session=record.session_id), newest=8)[::-1] if record else []
     return {

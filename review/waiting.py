@@ -10,7 +10,7 @@ from lab.base.errors import AutopilotError, InvalidInput
 from lab.base.record import Record
 from lab.base.text import lasting, number, plain, short
 from lab.judge.costs import expected_seconds
-from lab.judge.lessons import lessons
+from lab.judge.lessons import lessons_of
 from lab.judge.verdicts import current_verdict
 from lab.search.suggest import Dimension
 from lab.space.inventory import Inventory
@@ -207,7 +207,7 @@ def _cited(notebook: Notebook, name: str, role: str) -> Cited:
 
 def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:
     metric = proposal.goal.metric
-    learnt = lessons(notebook.index, proposal.group, LESSONS)
+    learnt = lessons_of(notebook.index, proposal.group, LESSONS)
     return tuple(lesson.told(metric) for lesson in learnt if lesson.key in proposal.overrides)
 
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lab.base.errors import AutopilotError, InvalidInput
 from lab.base.text import plain, rounded
-from lab.judge.lessons import Lesson, direction, lessons
-from lab.search.suggest import suggest
+from lab.judge.lessons import Lesson, direction, lessons_of
+from lab.search.suggest import suggest_changes
 from lab.space.config import Config, derive, diff
 from lab.space.environments import Metric, metrics_of
 from lab.space.validate import check_overrides, space_of
@@ -127,9 +127,9 @@ def suggest_configs(
     null where one of them has never been moved alone that way.
     """
     run_id = ctx.resolve(parent)
-    known = {(lesson.key, lesson.direction): lesson for lesson in lessons(ctx.notebook.index, ctx.group, 1000)}
+    known = {(lesson.key, lesson.direction): lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000)}
     avoid, wide = ctx.proposals.rejected(ctx.group), ctx.plateau > 0
-    found = suggest(ctx.notebook, ctx.inventory, ctx.group, run_id, count, avoid, wide=wide, permits=ctx.permits)
+    found = suggest_changes(ctx.lab, ctx.group, run_id, count, avoid, wide=wide, permits=ctx.permits)
     base = ctx.notebook.config(run_id)
     return {
         "parent": run_id,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lab.base.text import plain, rounded
-from lab.judge.lessons import lessons
+from lab.judge.lessons import lessons_of
 from lab.store.importance import FEWEST, Importances
 from lab.store.questions import Questions
 from lab.store.selection import Selection
@@ -146,7 +146,7 @@ def lessons_learnt(
 
     What hurts stays here, so that it is not tried again unknowingly.
     """
-    found = [lesson for lesson in lessons(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]
+    found = [lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]
     return {
         "lessons": [
             {

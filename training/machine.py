@@ -18,10 +18,10 @@ from lab.base.files import read_model, write_model
 from lab.base.paths import Workspace, cache_dir
 from lab.space.config import Config
 from lab.space.inventory import Environment, Inventory
-from lab.space.limits import declared as declared_limits
+from lab.space.limits import declared_limits
 from lab.space.modules import GYMNASIUM, check_importable
 from lab.space.validate import memory_of
-from lab.space.variants import Variants, declared
+from lab.space.variants import Variants, declared_variants
 from training.process import start_worker
 from training.protocol import Ended, InventoryJob
 
@@ -57,7 +57,7 @@ def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None
         InvalidInput: the variants that the workspace declares can't be read, or Python has another module for one that
             the workspace has.
     """
-    variants, limits = (declared(workspace), declared_limits(workspace)) if workspace else ({}, {})
+    variants, limits = (declared_variants(workspace), declared_limits(workspace)) if workspace else ({}, {})
     wanted = set(build)
     if workspace is not None:
         for name in wanted:

@@ -9,7 +9,7 @@ from typing import Any
 from agent.model.chat import Message
 from lab.base.text import plain
 from lab.base.values import storable
-from lab.judge.lessons import Lesson, lessons
+from lab.judge.lessons import Lesson, lessons_of
 from lab.judge.predictions import scored_predictions, track_records
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal, ProposalState
@@ -48,7 +48,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "foretold": _foretold(context),
         "runs": [_line(notebook, other) for other in notebook.before(run, RUNS)],
         "runs_in_all": notebook.index.count(Selection(run.group)),
-        "lessons": [_counted(lesson) for lesson in lessons(notebook.index, run.group, LESSONS)],
+        "lessons": [_counted(lesson) for lesson in lessons_of(notebook.index, run.group, LESSONS)],
         "waiting": [{"overrides": p.overrides, "parent": p.parent} for p in waiting[-PROPOSALS:]],
         "rejected": [{"overrides": p.overrides, "why": plain(p.decisions[-1].why, 300)} for p in rejected[:PROPOSALS]],
         "failures": context.failures,

@@ -57,7 +57,7 @@ class Replay:
     differences: tuple[Difference, ...]
 
 
-def replay(lab: Lab, run_id: str) -> Replay:
+def replay_run(lab: Lab, run_id: str) -> Replay:
     """Every analysis of a run that came to its end, again.
 
     Raises:

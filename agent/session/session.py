@@ -40,7 +40,7 @@ from lab.store.session import SessionRecord, Spent
 from lab.store.sessions import Sessions
 from report.digest import write_digest
 from report.facts import changed_text, outcome_text
-from report.session_status import session_status
+from report.session_status import status_lines
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
 from training.runner import Runner
@@ -216,7 +216,7 @@ class Session:
         self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
 
     def _status(self) -> list[tuple[str, str]]:
-        return session_status(self.notebook, self.proposals, self.record, self.budget.seconds)
+        return status_lines(self.notebook, self.proposals, self.record, self.budget.seconds)
 
     def _work(self, run: RunRecord) -> Work:
         if run.proposal is not None:

@@ -10,7 +10,7 @@ HEADING = re.compile(
 KINDS = {"theory": "theory", "analysis": "theory", "next step": "next_step", "next steps": "next_step"}
 """Headings that say more than that something was observed."""
 OURS = re.compile(r"^## Key metrics$.*?^## Observations$", re.MULTILINE | re.DOTALL)
-MARKS = re.compile(r" (?:✗|\(\?\))")
+SIGNS = re.compile(r" (?:✗|\(\?\))")
 
 
 def sections_of(text: str) -> dict[str, str]:
@@ -25,7 +25,7 @@ def sections_of(text: str) -> dict[str, str]:
         title, observations, theory, next_step, as far as there are any.
     """
     ours, kind, sections, fenced = OURS.search(text) is not None, "title", dict[str, list[str]](), False
-    for line in MARKS.sub("", text).splitlines():
+    for line in SIGNS.sub("", text).splitlines():
         if line.lstrip().startswith("```"):
             fenced = not fenced
         heading = HEADING.match(line.strip()) if not fenced else None

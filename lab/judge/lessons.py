@@ -46,7 +46,7 @@ class Lesson(NamedTuple):
         )
 
 
-def lessons(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
+def lessons_of(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
     """The clearest lessons of a group first; none while it has no noise floor.
 
     Args:

@@ -3,7 +3,7 @@
 from lab.base.record import new_id, now
 from lab.judge.predictions import NEIGHBOURHOOD, like_the_parent
 from lab.judge.verdicts import noise_of
-from lab.search.suggest import Permits, suggest
+from lab.search.suggest import Permits, suggest_changes
 from lab.space.environments import metrics_of
 from lab.space.objective import Group
 from lab.store.lab import Lab
@@ -32,7 +32,7 @@ def sampled(lab: Lab, group: Group, session: str, permits: Permits | None = None
     if parent is None:
         return None
     avoid = lab.proposals.rejected(group)
-    candidates = suggest(notebook, lab.inventory, group, parent, COUNT, avoid, permits=permits)
+    candidates = suggest_changes(lab, group, parent, COUNT, avoid, permits=permits)
     untried = [candidate for candidate in candidates if candidate.tried is None]
     summary, noise = notebook.summary(parent), noise_of(notebook, group)
     metric = group.goal.metric

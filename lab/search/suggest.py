@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lab.space.config import Config, diff
-from lab.space.inventory import Environment, Inventory
+from lab.space.inventory import Environment
 from lab.space.objective import Group
 from lab.space.parameters import Parameter, Scale
 from lab.space.validate import check_overrides, space_of
-from lab.store.notebook import Notebook
+from lab.store.lab import Lab
 from lab.store.questions import Questions
 from lab.store.records import RunState
 from lab.store.rows import Row
@@ -128,9 +128,8 @@ class Suggestion:
     """A run that had this config already, or one too close to tell."""
 
 
-def suggest(
-    notebook: Notebook,
-    inventory: Inventory,
+def suggest_changes(
+    lab: Lab,
     group: Group,
     parent: str,
     count: int,
@@ -142,8 +141,7 @@ def suggest(
     """Valid candidates to change a parent's config, the sampler's order kept.
 
     Args:
-        notebook: whose finished runs feed the sampler.
-        inventory: what is valid here.
+        lab: whose finished runs feed the sampler, and what is valid here.
         group: the runs that count: environment, objective, preset.
         parent: run whose config the candidates change.
         count: how many to look for; fewer when valid ones are hard to find.
@@ -151,6 +149,7 @@ def suggest(
         wide: two or three keys at once instead of one or two, from ranges half as wide again.
         permits: says why a change is not to be had, None where it is.
     """
+    notebook, inventory = lab.notebook, lab.inventory
     questions = Questions(notebook.index)
     rows = [row for row in notebook.index.rows(Selection(group)) if RunState(row.state).ended]
     every = questions.configs(group)

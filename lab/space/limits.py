@@ -28,7 +28,7 @@ REWARDS = ("mean_reward", "episode_return", "reward", "return")
 """Metrics that count rewards."""
 
 
-def declared(workspace: Workspace) -> dict[str, Limit]:
+def declared_limits(workspace: Workspace) -> dict[str, Limit]:
     """The limits that the workspace declares: dotted key to limit.
 
     Raises:

@@ -26,7 +26,7 @@ Variants = dict[str, dict[str, Variant]]
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
 
 
-def declared(workspace: Workspace) -> Variants:
+def declared_variants(workspace: Workspace) -> Variants:
     """The variants that the workspace declares.
 
     Raises:

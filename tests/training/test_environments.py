@@ -8,7 +8,7 @@ from lab.base.errors import InvalidInput
 from lab.base.paths import Workspace
 from lab.space.environments import preset_config
 from lab.space.validate import check_overrides, space_of
-from lab.space.variants import declared
+from lab.space.variants import declared_variants
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import RunState
@@ -283,7 +283,7 @@ def test_variants_train_and_the_evaluation_stays_the_tasks(
 def test_a_variant_that_is_written_wrongly_is_refused(workspace: Workspace, text: str, rule: str) -> None:
     workspace.settings.write_text(text)
     with pytest.raises(InvalidInput, match=rule):
-        declared(workspace)
+        declared_variants(workspace)
 
 
 def test_a_proposal_can_not_make_the_task_easier(train_env: Train, workspace: Workspace, notebook: Notebook,

@@ -10,7 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from agent.analysis.analyst import Analyst
-from agent.analysis.replay import replay
+from agent.analysis.replay import replay_run
 from agent.model.budget import Budget, Price
 from agent.model.chat import Message, ModelError, Reply, ToolCall, TooLong, Usage
 from agent.model.offline import OfflineResearcher
@@ -143,7 +143,7 @@ def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
     report = notebook.paths(run.run_id).report.read_text()
     (key, value), *_ = outcome.proposal.overrides.items()
     assert f"Try {key} = {short(value)}" in report.partition("## Next step")[2]
-    assert replay(Lab(notebook, inventory), run.run_id).differences == ()
+    assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
 
 
 def test_a_control_run_is_reported_on_whatever_becomes_of_an_idea(

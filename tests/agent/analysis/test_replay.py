@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.analysis.analyst import Analyst
-from agent.analysis.replay import replay
+from agent.analysis.replay import replay_run
 from agent.model.budget import Budget, Price
 from agent.model.chat import Reply
 from agent.model.offline import OfflineResearcher
@@ -60,7 +60,7 @@ def test_report_and_proposal_come_out_byte_for_byte(
 ) -> None:
     run = analysed(*STEPS[who])
     make_run({"train.learning_rate": 0.02}, parent=run.run_id)  # what came later changes nothing
-    found = replay(Lab(notebook, inventory), run.run_id)
+    found = replay_run(Lab(notebook, inventory), run.run_id)
     assert found.differences == ()
     assert found.reports == 1
     assert found.proposals == (0 if "ends the search" in who else 1)
@@ -74,7 +74,7 @@ def test_decisions_and_a_second_proposal_change_nothing(
     (first,) = proposals.all()
     proposals.decide(first.proposal_id, ProposalState.REJECTED, "person", "not this")
     analysed(run=run)
-    found = replay(Lab(notebook, inventory), run.run_id)
+    found = replay_run(Lab(notebook, inventory), run.run_id)
     assert found.differences == ()
     assert (found.reports, found.proposals) == (1, 2)
 
@@ -92,16 +92,16 @@ def test_a_changed_prompt_tool_or_template_is_a_difference(
         )
 
     monkeypatch.setattr("agent.analysis.briefing.render", changed)
-    (difference,) = replay(Lab(notebook, inventory), run.run_id).differences
+    (difference,) = replay_run(Lab(notebook, inventory), run.run_id).differences
     assert difference.what == "conversation"
     assert "the better half" in difference.diff
     monkeypatch.setattr("report.run_report.render", changed)
-    differences = replay(Lab(notebook, inventory), run.run_id).differences
+    differences = replay_run(Lab(notebook, inventory), run.run_id).differences
     assert [difference.what for difference in differences] == ["conversation", "report"]
     assert "+## Why" in differences[1].diff
     monkeypatch.undo()
     monkeypatch.setattr("agent.analysis.replay.TOOLS", [])
-    differences = replay(Lab(notebook, inventory), run.run_id).differences
+    differences = replay_run(Lab(notebook, inventory), run.run_id).differences
     assert differences[0].what == "tools"
 
 
@@ -126,12 +126,12 @@ def test_without_a_transcript_there_is_nothing_to_replay(
 ) -> None:
     run = make_run()
     with pytest.raises(NotFound, match="has no analysis to replay"):
-        replay(Lab(notebook, inventory), run.run_id)
+        replay_run(Lab(notebook, inventory), run.run_id)
     notebook.paths(run.run_id).transcript.write_text(
         json.dumps({"kind": "analysis", "model": "m", "tools": []}) + "\n"  # as version 0.3 wrote them
     )
     with pytest.raises(NotFound, match="has no analysis to replay"):
-        replay(Lab(notebook, inventory), run.run_id)
+        replay_run(Lab(notebook, inventory), run.run_id)
 
 
 def test_an_analysis_that_was_killed_is_passed_over(
@@ -141,7 +141,7 @@ def test_an_analysis_that_was_killed_is_passed_over(
     path = notebook.paths(run.run_id).transcript
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:4]) + "".join(lines))
-    assert replay(Lab(notebook, inventory), run.run_id).differences == ()
+    assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
 
 
 def test_a_proposal_that_was_a_run_before_its_answer_was_written_down(
@@ -156,7 +156,7 @@ def test_a_proposal_that_was_a_run_before_its_answer_was_written_down(
     (answer,) = (line for line in lines if line.get("role") == "tool" and '"created"' in line["content"])
     answer["time"] = (made.created + timedelta(seconds=1)).isoformat()
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert replay(Lab(notebook, inventory), run.run_id).differences == ()
+    assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
 
 
 def test_what_the_policy_denied_is_denied_again(
@@ -171,6 +171,6 @@ def test_what_the_policy_denied_is_denied_again(
     run = make_run()
     model = ScriptedModel([denied, denied, DONE])
     Analyst(Lab(notebook, inventory), model, permits=permits, rules=("train.ent_coef",)).analyse(run)
-    found = replay(Lab(notebook, inventory), run.run_id)
+    found = replay_run(Lab(notebook, inventory), run.run_id)
     assert found.differences == ()
     assert (found.reports, found.proposals) == (1, 1)

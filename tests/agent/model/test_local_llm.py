@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.analysis.replay import replay
+from agent.analysis.replay import replay_run
 from benchmarks.common import small_model
 from lab.base.files import read_lines
 from lab.base.paths import Workspace
@@ -109,7 +109,7 @@ def test_a_session(endpoint: str, workspace: Workspace, cli: Cli, inventory: Inv
         first = next(analyses(notebook.paths(run.run_id).transcript))
         assert first[0]["model"] == MODEL
         assert executed(first), [line.get("content", "")[:200] for line in first]
-        assert replay(Lab(notebook, inventory), run.run_id).differences == ()
+        assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
     trained = {run.proposal for run in runs if run.arm == MODEL}
     its_own = [p for p in proposals.all() if p.arm == MODEL and p.state is ProposalState.DONE]
     assert trained & {proposal.proposal_id for proposal in its_own}, [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.analysis.job import AnalysisJob, wait_for
-from agent.analysis.replay import replay
+from agent.analysis.replay import replay_run
 from agent.model.chat import Message, Reply
 from agent.model.offline import OfflineResearcher
 from lab.base.errors import AutopilotError
@@ -139,7 +139,7 @@ def test_beside_a_slow_model_replicates_of_the_incumbent_train_and_then_the_cont
         assert proposal.predictions
         report = notebook.paths(run.run_id).report.read_text()
         assert "Nothing was staged: this run is of the control arm" in report
-        assert replay(Lab(notebook, inventory), run.run_id).differences == ()
+        assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
     assert len({notebook.config(run.run_id).fingerprint() for run in controls}) == 3
     digest = notebook.workspace.session(record.session_id).digest.read_text()
     assert "the trainer was busy" in digest

@@ -8,7 +8,7 @@ import pytest
 from lab.base.errors import InvalidInput
 from lab.base.record import now
 from lab.judge.incumbency import Incumbency, SeedRequest, repeat
-from lab.judge.lessons import lessons
+from lab.judge.lessons import lessons_of
 from lab.judge.sequential import NIGHT, SCREEN
 from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.space.inventory import Inventory
@@ -90,7 +90,7 @@ def test_better_is_for_fresh_seeds_to_say(
         assert found is not None
         assert (found.verdict, found.screen) == ("inconclusive", pytest.approx(1 / 252))
     assert weigh(notebook, better.run_id, base.run_id).verdict == "inconclusive"
-    assert [lesson.meaning for lesson in lessons(notebook.index, base.group)] == ["promising"]
+    assert [lesson.meaning for lesson in lessons_of(notebook.index, base.group)] == ["promising"]
     before = now()
     confirmed, _ = carried_through(Incumbency(notebook, base.group), fresh)
     assert confirmed is not None
@@ -105,7 +105,7 @@ def test_better_is_for_fresh_seeds_to_say(
     assert recorded is not None
     assert recorded.verdict == "inconclusive"  # what it ended with stays
     assert earlier == recorded
-    assert [lesson.meaning for lesson in lessons(notebook.index, base.group)] == ["helps"]
+    assert [lesson.meaning for lesson in lessons_of(notebook.index, base.group)] == ["helps"]
 
 
 def test_what_won_it_the_place_does_not_defend_it(

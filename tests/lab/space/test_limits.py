@@ -5,7 +5,7 @@ import pytest
 from lab.base.errors import InvalidInput
 from lab.base.paths import Workspace
 from lab.space.config import Config
-from lab.space.limits import check_open, declared
+from lab.space.limits import check_open, declared_limits
 from lab.space.validate import check_overrides, space_of
 from tests.conftest import ENV, Cli
 from training.machine import load_inventory
@@ -50,9 +50,9 @@ def test_a_limit_of_no_key_here_is_said(workspace: Workspace, cli: Cli) -> None:
 
 def test_an_open_task_is_refused_with_an_objective_that_counts_rewards(workspace: Workspace, cli: Cli) -> None:
     workspace.settings.write_text(TEXT)
-    check_open(declared(workspace), "success_rate")
+    check_open(declared_limits(workspace), "success_rate")
     with pytest.raises(InvalidInput, match=r"counts rewards, which proposals may change: env.continuous"):
-        check_open(declared(workspace), "mean_reward")
+        check_open(declared_limits(workspace), "mean_reward")
     done = cli("start", "--objective", "mean_reward:max")
     assert done.code == 2
     assert "objective = 'mean_reward': counts rewards" in done.err
