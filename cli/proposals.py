@@ -117,7 +117,7 @@ def web(
     ] = None,
     browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """The same and more on a local page: tonight, runs, reports, curves, search, proposals, decisions."""
+    """The review and more on a local page: tonight, runs, reports, curves, search, proposals, decisions."""
     from functools import lru_cache
 
     from review.page import Page

@@ -78,7 +78,7 @@ def start(
 ) -> None:
     """Start a session: baseline, then analyse, report, stage, approve and train until a budget ends.
 
-    Where one with the same options was interrupted, it is resumed.
+    An interrupted session with the same options is resumed instead.
     """
     from agent.session.launch import prepare
     from agent.session.night import Night, the_same_again

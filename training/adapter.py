@@ -203,16 +203,16 @@ def _reporting(env: Any) -> Any:
     """The user's PufferEnv itself, whose logs now hold numbers alone: PufferLib stumbles over lists of other things."""
     reset, step = env.reset, env.step
 
-    def logs(told: Any) -> list[dict[str, float]]:
-        return [log for one in (told if isinstance(told, (list, tuple)) else [told]) if (log := numbers(one))]
+    def logs(infos: Any) -> list[dict[str, float]]:
+        return [log for info in (infos if isinstance(infos, (list, tuple)) else [infos]) if (log := numbers(info))]
 
     def fresh(*arguments: Any, **named: Any) -> tuple[Any, list[dict[str, float]]]:
-        observations, told = reset(*arguments, **named)
-        return observations, logs(told)
+        observations, infos = reset(*arguments, **named)
+        return observations, logs(infos)
 
     def stepped(actions: Any) -> tuple[Any, ...]:
-        *rest, told = step(actions)
-        return *rest, logs(told)
+        *rest, infos = step(actions)
+        return *rest, logs(infos)
 
     env.reset, env.step = fresh, stepped
     return env
@@ -547,9 +547,9 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
     def train(self) -> None:
         """Make one update. PuffeRL logs before it has taken note of the update's losses; they go with the log here."""
         super().train()
-        self._tell()
+        self._pass_on_log()
 
-    def _tell(self) -> None:
+    def _pass_on_log(self) -> None:
         if self.logger.taken is not None:
             (logs, step), self.logger.taken = self.logger.taken, None
             self._on_log({**logs, **{f"losses/{name}": value for name, value in self.losses.items()}}, step)
@@ -559,7 +559,7 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
 
     def save_checkpoint(self) -> None:
         """Leave the checkpoint to `on_checkpoint`; what was logged of this update is passed on before."""
-        self._tell()
+        self._pass_on_log()
         self._on_checkpoint(self)
 
     def state(self) -> dict[str, Any]:

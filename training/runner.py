@@ -185,7 +185,7 @@ class _Replicate:
         self._memory = gib * 2**30 if gib else None
         self._began = self._heard = self._weighed = time.monotonic()
         self._asked: tuple[float, StopReason] | None = None
-        self._told: ReplicateResult | None = None
+        self._reported: ReplicateResult | None = None
         plan.paths.seed(seed).result.unlink(missing_ok=True)  # of an attempt that came to nothing
         worker.send(plan.job(seed))
 
@@ -204,11 +204,11 @@ class _Replicate:
                     if isinstance(event, Progress):
                         on_progress(event)
                     elif isinstance(event, Ended):
-                        self._told = event.result
+                        self._reported = event.result
         except Garbled as error:
             self.worker.kill()
             return self._outcome(str(error))
-        if events is None or gone or self._told:
+        if events is None or gone or self._reported:
             return self._outcome()
         return self._overdue()
 
@@ -238,8 +238,8 @@ class _Replicate:
             pass
         except Damaged as error:
             unreadable = str(error)
-        if self._told is not None:  # the disk was full when it wanted to write
-            return self._record(self._told)
+        if self._reported is not None:  # the disk was full when it wanted to write
+            return self._record(self._reported)
         if unreadable:
             return self._end(RunState.KILLED, unreadable)
         last = f": {self.worker.said()}" if not paths.log.exists() else ""

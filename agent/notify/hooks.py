@@ -80,12 +80,12 @@ def message_of(event: str, text: str, workspace: Workspace, session: str | None,
     Args:
         event: its kind.
         text: for a person; bounded, and without keys.
-        workspace: its folder's name is told.
+        workspace: its folder's name goes with the message.
         session: its id.
         fields: what else there is to know.
     """
     text = cleaned(text, TEXT) or event
-    told = {
+    content = {
         "event": event,
         "text": text,
         "time": now().isoformat(timespec="seconds"),
@@ -95,7 +95,7 @@ def message_of(event: str, text: str, workspace: Workspace, session: str | None,
         "proposal": None,
         **{key: _value(value) for key, value in fields.items()},
     }
-    return Message(event, text, json.dumps(told, ensure_ascii=False, allow_nan=False).encode())
+    return Message(event, text, json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
 
 
 def _value(value: Any) -> Any:

@@ -178,9 +178,9 @@ class Notifier:
         """Start a thread for each hook.
 
         Args:
-            asked: who is told, and of what.
-            workspace: its folder's name is told; commands are run in it.
-            session: its id, which is told.
+            asked: who is notified, and of what.
+            workspace: its folder's name goes with each message; commands are run in it.
+            session: its id, which goes with each message.
             on_failure: is given one line for each message that a hook did not take, from any thread, and never once
                 `close` has returned; an `OSError` of its own is ignored.
             patience: how long a hook is waited for.
@@ -194,11 +194,11 @@ class Notifier:
         self._lines = [_Line(hook, patience.waiting, self._giving_up, self._failed) for hook in hooks]
 
     def notify(self, event: Event, text: str, **fields: str | float | bool | None) -> None:
-        """Have an event told, if it is among what was asked for; returns at once. Nothing is told after `close`.
+        """Send an event, if it is among what was asked for; returns at once. Nothing is sent after `close`.
 
         Args:
             event: what kind of thing happened.
-            text: for a person; its first 2000 characters are told.
+            text: for a person; its first 2000 characters are sent.
             fields: what else a program may want to know, such as run=…, proposal=…
         """
         if self._lines and event in self._asked.on:
@@ -207,7 +207,7 @@ class Notifier:
                 line.put(message)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Let what waits be told, end what takes longer, and say what was not told.
+        """Let what waits be sent, end what takes longer, and say what was not sent.
 
         Args:
             timeout: seconds that this may take.
@@ -235,7 +235,7 @@ def notifier_of(workspace: Workspace, session_id: str, on_failure: Callable[[str
     """The notifier of a session.
 
     Args:
-        workspace: whose autopilot.toml says who is told.
+        workspace: whose autopilot.toml says who is notified.
         session_id: the session.
         on_failure: see `Notifier`.
 
@@ -249,7 +249,7 @@ def try_out(workspace: Workspace, patience: Patience | None = None) -> list[str]
     """Send the event `test` through everything that is configured, one after the other, and wait for it.
 
     Args:
-        workspace: whose autopilot.toml says who is told.
+        workspace: whose autopilot.toml says who is notified.
         patience: how long a hook is waited for.
 
     Returns:
