@@ -16,17 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.analysis.analyst import Analyst
-from agent.analysis.job import AnalysisJob, wait_for
-from agent.model.chat import Message, Reply
-from agent.model.offline import OfflineResearcher
+from agent.analysis import AnalysisJob, Analyst, wait_for
+from agent.model import Message, OfflineResearcher, Reply
 from agent.session.session import Session
 from benchmarks.common import tell
-from lab.base.paths import Workspace
-from lab.base.record import new_id, now
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook, active_time
-from lab.store.session import Budgets, SessionRecord
+from lab.base import Workspace, new_id, now
+from lab.store import Budgets, Lab, Notebook, SessionRecord, active_time
 from report.live import LineView
 from training.machine import load_inventory
 from training.runner import ProcessRunner

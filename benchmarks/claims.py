@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import tell
-from lab.claims.checking import Claim, check
-from lab.judge.known import Known
+from lab.claims import Claim, check
+from lab.judge import Known
 
 CORPORA = Path(__file__).resolve().parent.parent / "tests" / "data" / "claims"
 NAMES = ("breakout", "drive", "squared")

@@ -12,13 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.base.paths import Workspace
-from lab.space.config import Config
-from lab.space.environments import preset_config
-from lab.space.inventory import Inventory
-from lab.store.creation import create_run
-from lab.store.notebook import Notebook
-from lab.store.records import RunRecord, RunState
+from lab.base import Workspace
+from lab.space import Config, Inventory, preset_config
+from lab.store import Notebook, RunRecord, RunState, create_run
 from training.machine import load_inventory, usable_cores
 from training.run import train_run
 from training.runner import ProcessRunner

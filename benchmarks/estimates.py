@@ -22,8 +22,8 @@ from typing import Any
 import psutil
 
 from benchmarks.common import tell, workspace
-from lab.base.paths import Workspace
-from lab.store.notebook import Notebook, active_time
+from lab.base import Workspace
+from lab.store import Notebook, active_time
 from training.machine import load_inventory
 
 CASES: tuple[tuple[str, tuple[str, ...]], ...] = (

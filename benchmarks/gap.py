@@ -9,7 +9,7 @@ import sys
 
 import training.runner
 from benchmarks.common import cartpole, median, tell, train, workspace
-from lab.store.notebook import Notebook
+from lab.store import Notebook
 from training.runner import ProcessRunner
 
 

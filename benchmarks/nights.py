@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import tell
-from lab.judge.sequential import GROUP, SCREEN, Plan, level_for, look, screen_p
-from lab.judge.stats import compare
+from lab.judge import GROUP, SCREEN, Plan, compare, level_for, look, screen_p
 from training.machine import usable_cores
 
 PAIRS, NIGHTS, CANDIDATES, SEEDS, BASELINE = 10_000, 1_000, 50, 3, 5

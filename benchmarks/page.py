@@ -15,19 +15,13 @@ from typing import Any
 import httpx
 import uvicorn
 
-from agent.analysis.analyst import Analyst
-from agent.model.offline import OfflineResearcher
+from agent.analysis import Analyst
+from agent.model import OfflineResearcher
 from agent.session.session import Session
 from benchmarks.common import tell
 from benchmarks.ten_thousand import ENV, generate, milliseconds, without_index
-from lab.base.files import write_atomic
-from lab.base.paths import Workspace
-from lab.base.record import new_id, now
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook
-from lab.store.proposal import Decision, Proposal, ProposalState
-from lab.store.proposals import Proposals
-from lab.store.session import Budgets, SessionRecord
+from lab.base import Workspace, new_id, now, write_atomic
+from lab.store import Budgets, Decision, Lab, Notebook, Proposal, Proposals, ProposalState, SessionRecord
 from report.live import SilentView
 from review.app import create_app
 from review.page import Page

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from benchmarks.common import cartpole, median, tell, train, workspace
-from lab.store.notebook import Notebook
+from lab.store import Notebook
 from training.process import THREADS
 from training.runner import ProcessRunner
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import tell, workspace
-from lab.base.paths import Workspace
-from lab.space.objective import Objective
+from lab.base import Workspace
+from lab.space import Objective
 
 CASES = {
     "puffer_cartpole with its LSTM": ("puffer_cartpole", ["rnn.enabled=true", "train.total_timesteps=1_000_000"]),

@@ -13,16 +13,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.analysis.analyst import Analyst
-from agent.model.budget import Budget
-from agent.model.chat import Message, Reply
-from agent.model.offline import OfflineResearcher
+from agent.analysis import Analyst
+from agent.model import Budget, Message, OfflineResearcher, Reply
 from benchmarks.common import small_model, tell
 from benchmarks.ten_thousand import ENV, generate
-from lab.base.paths import Workspace
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook
-from lab.store.records import RunState
+from lab.base import Workspace
+from lab.store import Lab, Notebook, RunState
 from training.machine import load_inventory
 
 

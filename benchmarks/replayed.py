@@ -20,21 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.analysis.analyst import Analyst
-from agent.model.offline import OfflineResearcher
+from agent.analysis import Analyst
+from agent.model import OfflineResearcher
 from agent.session.session import Session
 from benchmarks.common import ENV, tell
-from lab.base.files import append_line, write_model
-from lab.base.paths import Workspace
-from lab.base.record import new_id, now
-from lab.judge.sequential import passes
-from lab.judge.verdicts import current_verdict
-from lab.space.config import Config, telling
-from lab.space.inventory import Inventory
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook
-from lab.store.records import ReplicateResult, StopReason
-from lab.store.session import Budgets, SessionRecord
+from lab.base import Workspace, append_line, new_id, now, write_model
+from lab.judge import current_verdict, passes
+from lab.space import Config, Inventory, telling
+from lab.store import Budgets, Lab, Notebook, ReplicateResult, SessionRecord, StopReason
 from report.live import LineView
 from training.fake import FakeRunner
 from training.machine import load_inventory, usable_cores

@@ -8,7 +8,7 @@ import sys
 import time
 
 from benchmarks.common import cartpole, median, tell, train, workspace
-from lab.store.notebook import Notebook
+from lab.store import Notebook
 from training.machine import usable_cores
 from training.runner import ProcessRunner
 

@@ -18,16 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import tell
-from lab.base.files import read_model
-from lab.base.paths import Workspace
-from lab.space.config import Config
-from lab.space.environments import preset_config
-from lab.space.objective import Group
-from lab.space.task import Task
-from lab.store.importance import Importances
-from lab.store.index import Index
-from lab.store.questions import Questions
-from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary, Verdict
+from lab.base import Workspace, read_model
+from lab.space import Config, Group, Task, preset_config
+from lab.store import Importances, Index, MetricSummary, Questions, RunRecord, RunState, TrainerSummary, Verdict
 from training.machine import load_inventory
 
 ENV = "puffer_cartpole"

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from lab.base.errors import AutopilotError, InvalidInput
-from lab.base.paths import Workspace, existing
-from lab.space.inventory import Inventory
+from lab.base import AutopilotError, InvalidInput, Workspace, existing
+from lab.space import Inventory
 from training.machine import load_inventory, missing, usable_cores
 
 SHOWN = ("autopilot", "pufferlib", "torch", "numpy", "heavyball", "optuna", "openai", "pydantic", "duckdb")

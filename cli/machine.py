@@ -5,9 +5,8 @@ from typing import Annotated
 import typer
 
 from cli.options import EnvOption, JsonOption, PresetOption, SetOption, minutes_of
-from lab.base.errors import AutopilotError
-from lab.base.paths import Workspace
-from lab.space.overrides import assignments
+from lab.base import AutopilotError, Workspace
+from lab.space import assignments
 
 
 def probe(
@@ -62,7 +61,7 @@ def doctor(
         print_space(load_inventory([space], context.obj).environment(space))
         return
     if notify:
-        from agent.notify.notifier import try_out
+        from agent.notify import try_out
 
         lines = try_out(context.obj)
         emit_json(lines) if as_json else typer.echo("\n".join(lines))

@@ -14,9 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import machine, proposals, runs, sessions
-from lab.base.errors import AutopilotError, no_more_text
-from lab.base.files import FULL, full_text
-from lab.base.text import plain
+from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
 
 app = typer.Typer(
     name="autopilot",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lab.base.errors import InvalidInput, Problem
+from lab.base import InvalidInput, Problem
 
 
 def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption, who
-from lab.space.overrides import assignments
+from lab.space import assignments
 
 
 def proposals(
@@ -14,8 +14,8 @@ def proposals(
     as_json: JsonOption = False,
 ) -> None:
     """What is staged or approved."""
-    from lab.store.proposal import ProposalState as S
-    from lab.store.proposals import Proposals
+    from lab.store import Proposals
+    from lab.store import ProposalState as S
     from report.show import emit_json, proposal_row, proposals_table
 
     queue = Proposals(context.obj)
@@ -25,8 +25,7 @@ def proposals(
 
 def approve(context: typer.Context, proposal: str) -> None:
     """Approve a staged proposal: it runs next."""
-    from lab.store.notebook import Notebook
-    from lab.store.proposals import Proposals
+    from lab.store import Notebook, Proposals
     from review.decisions import approve as decide
     from training.machine import load_inventory
 
@@ -42,7 +41,7 @@ def reject(
     why: Annotated[str, typer.Option(help="The reason; the next analysis reads it.")],
 ) -> None:
     """Reject a proposal, with a reason."""
-    from lab.store.proposals import Proposals
+    from lab.store import Proposals
     from review.decisions import reject as decide
 
     queue = Proposals(context.obj)
@@ -56,8 +55,7 @@ def edit(
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A change of yours.")],
 ) -> None:
     """Put your own proposal in the place of a staged one: its changes, with some of your own."""
-    from lab.store.notebook import Notebook
-    from lab.store.proposals import Proposals
+    from lab.store import Notebook, Proposals
     from review.decisions import edit as decide
     from training.machine import load_inventory
 
@@ -73,8 +71,7 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
     import pydoc
     import sys
 
-    from lab.store.notebook import Notebook
-    from lab.store.proposals import Proposals
+    from lab.store import Notebook, Proposals
     from report.show import emit_json, say
     from review.terminal import Terminal, show
     from review.waiting import seen, undecided

@@ -19,16 +19,12 @@ from cli.options import (
     mirrors_of,
     whole,
 )
-from lab.base.errors import AutopilotError, InvalidInput, Problem
-from lab.base.folders import ExportPaths
-from lab.base.paths import Workspace
-from lab.base.text import plain
-from lab.judge.verdicts import rival
-from lab.space.overrides import assignments
+from lab.base import AutopilotError, ExportPaths, InvalidInput, Problem, Workspace, plain
+from lab.judge import rival
+from lab.space import assignments
 
 if TYPE_CHECKING:
-    from lab.store.notebook import Notebook
-    from lab.store.records import RunRecord
+    from lab.store import Notebook, RunRecord
 
 
 def train(
@@ -49,7 +45,7 @@ def train(
 ) -> None:
     """Train one config, without an agent."""
     from agent.session.launch import prepare, train_control, train_once
-    from lab.store.notebook import Notebook
+    from lab.store import Notebook
     from report.show import say_where
     from training.run import Options
 
@@ -75,7 +71,7 @@ def train(
 
 def tell(notebook: "Notebook", run: "RunRecord", *, as_json: bool) -> None:
     """Show what came of a person's run; raise where it did not finish."""
-    from lab.store.records import RunState
+    from lab.store import RunState
     from report.show import emit_json, show_run
     from report.view import view_of
 
@@ -110,7 +106,7 @@ def runs(
     as_json: JsonOption = False,
 ) -> None:
     """The runs of this workspace."""
-    from lab.store.notebook import Notebook
+    from lab.store import Notebook
     from report.show import emit_json, runs_table
     from report.view import view_of
 
@@ -129,7 +125,7 @@ def import_runs(
     as_json: JsonOption = False,
 ) -> None:
     """Take in runs of another system, to be read and compared with; what is odd about them is flagged."""
-    from lab.store.legacy import look, store
+    from lab.store import look, store
     from report.show import emit_json
 
     context.obj.require_writable()
@@ -147,7 +143,7 @@ def import_runs(
 
 def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     """One run: state, lineage, metrics."""
-    from lab.store.notebook import Notebook
+    from lab.store import Notebook
     from report.show import emit_json, show_run
     from report.view import view_of
 
@@ -176,7 +172,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Two runs: the verdict with its interval, whether they are like with like, what changed, their metrics."""
-    from lab.store.notebook import Notebook
+    from lab.store import Notebook
     from report.comparing import compared
     from report.show import emit_json, print_comparison
 
@@ -187,8 +183,8 @@ def compare(
 
 def report(context: typer.Context, run: str) -> None:
     """One run's report."""
-    from lab.base.errors import NotFound
-    from lab.store.notebook import Notebook
+    from lab.base import NotFound
+    from lab.store import Notebook
     from report.show import print_markdown
 
     notebook = Notebook(context.obj)
@@ -209,7 +205,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check what a report says against the record: figures, comparisons, arithmetic, causes."""
-    from lab.store.notebook import Notebook
+    from lab.store import Notebook
     from report.checking import check_report
     from report.show import emit_json, print_checked
 
@@ -231,8 +227,8 @@ def export(
     """Write a folder with which PufferLib alone plays a run's policy: weights, ini, the command."""
     import shlex
 
-    from lab.base.text import number
-    from lab.store.notebook import Notebook
+    from lab.base import number
+    from lab.store import Notebook
     from report.exporting import export_run
     from report.show import emit_json
 
@@ -252,9 +248,8 @@ def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
     """Analyse a run again from its transcript, without a model or a network, and compare what comes out."""
     from dataclasses import asdict
 
-    from agent.analysis.replay import replay_run as again
-    from lab.store.lab import Lab
-    from lab.store.notebook import Notebook
+    from agent.analysis import replay_run as again
+    from lab.store import Lab, Notebook
     from report.show import emit_json
     from training.machine import load_inventory
 

@@ -24,9 +24,8 @@ from cli.options import (
     whole,
 )
 from cli.runs import tell
-from lab.base.errors import AutopilotError, InvalidInput, invalid
-from lab.base.paths import Workspace
-from lab.space.overrides import assignments
+from lab.base import AutopilotError, InvalidInput, Workspace, invalid
+from lab.space import assignments
 
 
 def start(
@@ -82,12 +81,9 @@ def start(
     """
     from agent.session.launch import prepare
     from agent.session.night import Night, the_same_again
-    from lab.base.record import new_id, now
-    from lab.space.environments import task_of
-    from lab.space.objective import check_reachable
-    from lab.space.presets import names
-    from lab.store.session import Approval, Budgets, SessionRecord
-    from lab.store.sessions import Sessions
+    from lab.base import new_id, now
+    from lab.space import check_reachable, names, task_of
+    from lab.store import Approval, Budgets, SessionRecord, Sessions
     from report.show import say_where
 
     modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
@@ -142,8 +138,7 @@ def resume(
     """Go on with an interrupted session, with what is left of its budgets, or train an interrupted run again."""
     from agent.session.launch import carry_out, run_to_resume
     from agent.session.night import Night, session_to_resume
-    from lab.store.notebook import Notebook
-    from lab.store.sessions import Sessions
+    from lab.store import Notebook, Sessions
     from report.show import say_where
     from training.machine import load_inventory
     from training.run import Options
@@ -167,8 +162,8 @@ def stop(
 ) -> None:
     """Interrupt the running session once its present run is through; 'autopilot resume' resumes it."""
     from agent.session.signals import PAUSING
-    from lab.base.names import is_id
-    from lab.store.sessions import Sessions
+    from lab.base import is_id
+    from lab.store import Sessions
 
     running = Sessions(context.obj).running()
     if running is None:
@@ -184,8 +179,7 @@ def stop(
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """What goes on, how far it is, what waits for a decision."""
-    from lab.store.notebook import Notebook
-    from lab.store.proposals import Proposals
+    from lab.store import Notebook, Proposals
     from report.show import emit_json
     from report.status import print_status, status_of
 

@@ -12,9 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.base.errors import InvalidInput, Problem, invalid
-from lab.base.paths import Workspace
-from lab.base.toml import settings
+from lab.base import InvalidInput, Problem, Workspace, invalid, settings
 
 ELSEWHERE = ("variants", "space", "model", "prices", "notify", "policy")
 """Tables that are read elsewhere: by `lab.space`, `agent.model`, `agent.notify` and `agent.approval`."""

@@ -12,14 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.base.paths import Workspace
-from lab.space.config import Config, derive
-from lab.space.environments import COMMON, preset_config
-from lab.space.inventory import Environment, Inventory
-from lab.space.objective import Objective
-from lab.store.creation import create_run
-from lab.store.notebook import Notebook
-from lab.store.records import ReplicateResult, RunRecord, RunState
+from lab.base import Workspace
+from lab.space import COMMON, Config, Environment, Inventory, Objective, derive, preset_config
+from lab.store import Notebook, ReplicateResult, RunRecord, RunState, create_run
 from training.machine import load_inventory, usable_cores
 from training.run import train_run
 from training.runner import ProcessRunner

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab.space.parameters import PARAMETERS, Parameter
+from lab.space import PARAMETERS, Parameter
 
 PAGE = Path(__file__).resolve().parent / "space.md"
 HEAD = """# The search space

@@ -3,14 +3,10 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from lab.base.text import number
-from lab.judge.stats import detectable
-from lab.judge.verdicts import compare_runs, confounds, noise_of
-from lab.space.objective import Group
-from lab.store.notebook import Notebook
-from lab.store.records import RunRecord
-from lab.store.selection import Selection
-from lab.store.session import SessionRecord
+from lab.base import number
+from lab.judge import compare_runs, confounds, detectable, noise_of
+from lab.space import Group
+from lab.store import Notebook, RunRecord, Selection, SessionRecord
 from report.confirmations import on_fresh_seeds
 from report.facts import difference_text
 

@@ -3,15 +3,10 @@
 import re
 from pathlib import Path
 
-from lab.base.errors import AutopilotError, NotFound, invalid
-from lab.base.text import plain
-from lab.claims.checking import Checked, check
-from lab.claims.reports import sections_of
-from lab.claims.tokens import RUN_ID
-from lab.judge.gathering import known_of
-from lab.judge.verdicts import noise_of
-from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
+from lab.base import AutopilotError, NotFound, invalid, plain
+from lab.claims import RUN_ID, Checked, check, sections_of
+from lab.judge import known_of, noise_of
+from lab.store import Notebook, Proposals
 
 LONGEST = 100_000
 """Bytes that a report may have."""

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from lab.base.text import rounded
-from lab.judge.verdicts import compare_runs, weigh
-from lab.space.config import diff
-from lab.store.notebook import Notebook
-from lab.store.records import Verdict
-from lab.store.summary import leading
+from lab.base import rounded
+from lab.judge import compare_runs, weigh
+from lab.space import diff
+from lab.store import Notebook, Verdict, leading
 
 CAUTION = "one test on the seeds at hand, which may have made it look good: fresh seeds have not said so"
 

@@ -2,12 +2,10 @@
 
 import statistics
 
-from lab.base.text import number
-from lab.judge.incumbency import Incumbency
-from lab.judge.sequential import passes
-from lab.space.objective import Group
-from lab.store.notebook import Notebook
-from lab.store.records import Confirmation, RunRecord
+from lab.base import number
+from lab.judge import Incumbency, passes
+from lab.space import Group
+from lab.store import Confirmation, Notebook, RunRecord
 from report.facts import changed_text, difference_text
 
 OPEN = ("opened", "passed")

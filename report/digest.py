@@ -4,18 +4,10 @@ import re
 import shlex
 from pathlib import Path
 
-from lab.base.files import write_atomic
-from lab.base.text import lasting, number, plain
-from lab.judge.incumbency import Incumbency
-from lab.judge.lessons import lessons_of
-from lab.judge.predictions import ENOUGH, scored_predictions, track_records
-from lab.judge.pruning import pruning_report
-from lab.space.objective import Group
-from lab.store.notebook import Notebook
-from lab.store.proposal import ProposalState
-from lab.store.proposals import Proposals
-from lab.store.records import RunRecord, RunState
-from lab.store.session import SessionRecord
+from lab.base import lasting, number, plain, write_atomic
+from lab.judge import ENOUGH, Incumbency, lessons_of, pruning_report, scored_predictions, track_records
+from lab.space import Group
+from lab.store import Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text

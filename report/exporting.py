@@ -14,17 +14,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from lab.base.errors import AutopilotError, Damaged, InvalidInput, TrainingFailed, invalid
-from lab.base.files import write_atomic
-from lab.base.folders import ExportPaths
-from lab.base.paths import Workspace, existing
-from lab.base.record import Record, now
-from lab.space.config import Config
-from lab.space.objective import Objective
-from lab.space.task import Task
-from lab.store.notebook import Notebook
-from lab.store.records import Evaluation, ReplicateResult, RunRecord, RunState
-from lab.store.summary import map_metrics
+from lab.base import (
+    AutopilotError,
+    Damaged,
+    ExportPaths,
+    InvalidInput,
+    Record,
+    TrainingFailed,
+    Workspace,
+    existing,
+    invalid,
+    now,
+    write_atomic,
+)
+from lab.space import Config, Objective, Task
+from lab.store import Evaluation, Notebook, ReplicateResult, RunRecord, RunState, map_metrics
 from report.templates import render
 from training.machine import missing
 from training.process import start_worker

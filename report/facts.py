@@ -5,12 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from lab.base.text import number, plain, short
-from lab.judge.sequential import SCREEN
-from lab.space.config import Config
-from lab.space.parameters import VARIANT_KEYS
-from lab.store.notebook import Notebook
-from lab.store.records import MetricSummary, ReplicateResult, Resume, RunRecord, RunState, Verdict
+from lab.base import number, plain, short
+from lab.judge import SCREEN
+from lab.space import VARIANT_KEYS, Config
+from lab.store import MetricSummary, Notebook, ReplicateResult, Resume, RunRecord, RunState, Verdict
 from report.templates import render
 
 SOURCES = 12

@@ -4,10 +4,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from lab.base.paths import Workspace
-from lab.base.text import plain
-from lab.space.presets import Measurement, StoredPreset, topology
-from lab.store.records import RunRecord
+from lab.base import Workspace, plain
+from lab.space import Measurement, StoredPreset, topology
+from lab.store import RunRecord
 from training.protocol import Progress
 
 if TYPE_CHECKING:

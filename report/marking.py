@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from lab.base.text import plain
-from lab.claims.checking import MARKS, Checked
+from lab.base import plain
+from lab.claims import MARKS, Checked
 
 SIGNS = {"contradicted": " ✗", "unsupported": " (?)"}
 LISTED = 20

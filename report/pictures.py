@@ -8,16 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab.judge.predictions import scored_predictions
-from lab.space.config import Config, telling
-from lab.space.environments import logged_as
-from lab.space.parameters import BOOKKEEPING, PARAMETERS, Scale
-from lab.store.curves import run_curves
-from lab.store.notebook import Notebook
-from lab.store.questions import Questions
-from lab.store.records import RunRecord, RunState
-from lab.store.rows import Row
-from lab.store.selection import Selection
+from lab.judge import scored_predictions
+from lab.space import BOOKKEEPING, PARAMETERS, Config, Scale, logged_as, telling
+from lab.store import Notebook, Questions, Row, RunRecord, RunState, Selection, run_curves
 from report import plots
 from report.plots import Band, Point
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.base.paths import cache_dir
-from lab.judge.predictions import Scored
-from lab.space.objective import Objective
-from lab.space.parameters import Scale
-from lab.store.curves import Array, Curve
+from lab.base import cache_dir
+from lab.judge import Scored
+from lab.space import Objective, Scale
+from lab.store import Array, Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-from lab.store.notebook import Notebook
-from lab.store.selection import Selection
-from lab.store.session import SessionRecord
+from lab.store import Notebook, Selection, SessionRecord
 
 
 class Ended(NamedTuple):

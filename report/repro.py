@@ -5,16 +5,10 @@ import shlex
 from pathlib import PurePosixPath
 from typing import Any
 
-from lab.base.errors import Damaged, InvalidInput
-from lab.base.files import read_model
-from lab.space.config import Config, diff
-from lab.space.environments import PRESETS, preset_config
-from lab.space.inventory import Inventory
-from lab.space.objective import Objective
-from lab.space.presets import StoredPreset
-from lab.space.presets import preset as preset_named
-from lab.store.notebook import Notebook
-from lab.store.records import RunRecord
+from lab.base import Damaged, InvalidInput, read_model
+from lab.space import PRESETS, Config, Inventory, Objective, StoredPreset, diff, preset_config
+from lab.space import preset as preset_named
+from lab.store import Notebook, RunRecord
 
 
 def preset_of(notebook: Notebook, inventory: Inventory, run: RunRecord) -> tuple[str, Config]:

@@ -8,19 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lab.base.files import write_atomic, write_model
-from lab.base.text import number, plain, short
-from lab.claims.checking import Checked
-from lab.judge.diagnosis import diagnosis_of
-from lab.judge.predictions import scored_predictions
-from lab.space.config import Config, derive, diff
-from lab.space.environments import metrics_of
-from lab.space.inventory import Inventory
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook
-from lab.store.proposal import Proposal
-from lab.store.records import MetricSummary, ReplicateResult, RunRecord
-from lab.store.summary import FIRST, SHOWN, leading
+from lab.base import number, plain, short, write_atomic, write_model
+from lab.claims import Checked
+from lab.judge import diagnosis_of, scored_predictions
+from lab.space import Config, Inventory, derive, diff, metrics_of
+from lab.store import FIRST, SHOWN, Lab, MetricSummary, Notebook, Proposal, ReplicateResult, RunRecord, leading
 from report.draft import ReportDraft
 from report.facts import (
     code_text,

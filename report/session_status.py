@@ -2,16 +2,9 @@
 
 from typing import Any
 
-from lab.base.files import last_line
-from lab.base.text import lasting, plain
-from lab.space.environments import logged_as, metrics_of
-from lab.space.objective import Group
-from lab.store.notebook import Notebook
-from lab.store.proposal import ProposalState
-from lab.store.proposals import Proposals
-from lab.store.records import RunState
-from lab.store.selection import Selection
-from lab.store.session import SessionRecord
+from lab.base import last_line, lasting, plain
+from lab.space import Group, logged_as, metrics_of
+from lab.store import Notebook, Proposals, ProposalState, RunState, Selection, SessionRecord
 from report.facts import changed_text
 from report.view import view_of
 

@@ -5,18 +5,11 @@ import re
 import sys
 from typing import Any
 
-from lab.base.paths import Workspace
-from lab.base.text import plain, short
-from lab.base.values import storable
-from lab.claims.checking import MARKS, Checked
-from lab.judge.verdicts import current_verdict
-from lab.space.inventory import Environment
-from lab.space.validate import space_of
-from lab.store.notebook import Notebook
-from lab.store.proposal import Proposal
-from lab.store.proposals import Proposals
-from lab.store.questions import Questions
-from lab.store.records import Confirmation, ReplicateResult, RunRecord
+from lab.base import Workspace, plain, short, storable
+from lab.claims import MARKS, Checked
+from lab.judge import current_verdict
+from lab.space import Environment, space_of
+from lab.store import Confirmation, Notebook, Proposal, Proposals, Questions, ReplicateResult, RunRecord
 from report.confirmations import became_text
 from report.facts import (
     code_text,

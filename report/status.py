@@ -2,14 +2,8 @@
 
 from typing import Any
 
-from lab.base.errors import Damaged, NotFound
-from lab.base.files import last_line
-from lab.base.names import is_id
-from lab.base.text import lasting, number
-from lab.store.notebook import Notebook
-from lab.store.proposal import ProposalState
-from lab.store.proposals import Proposals
-from lab.store.sessions import Sessions
+from lab.base import Damaged, NotFound, is_id, last_line, lasting, number
+from lab.store import Notebook, Proposals, ProposalState, Sessions
 from report.session_status import status_lines, training_of
 from report.show import proposal_row, say
 

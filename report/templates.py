@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab.base.text import number, short
+from lab.base import number, short
 
 
 @cache

@@ -5,10 +5,9 @@ A further column is a field here and a place that shows it.
 
 from datetime import datetime
 
-from lab.base.record import Record
-from lab.judge.verdicts import current_verdict
-from lab.store.notebook import Notebook
-from lab.store.records import MetricSummary, RunRecord
+from lab.base import Record
+from lab.judge import current_verdict
+from lab.store import MetricSummary, Notebook, RunRecord
 from report.facts import changed_text
 
 

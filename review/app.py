@@ -6,7 +6,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from lab.base.errors import AutopilotError, InvalidInput, NotFound
+from lab.base import AutopilotError, InvalidInput, NotFound
 from review.forms import deciding
 from review.page import HERE, Page
 from review.pages import charts, pages

@@ -6,19 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lab.base.errors import NotFound
-from lab.base.record import Record
-from lab.base.text import plain
-from lab.space.config import Config
-from lab.space.environments import logged_as
-from lab.space.objective import Group
-from lab.space.parameters import PARAMETERS, Scale
-from lab.store.curves import Curve, mean_curve, run_curves
-from lab.store.notebook import Notebook
-from lab.store.questions import Questions
-from lab.store.rows import Row
-from lab.store.selection import Selection
-from lab.store.session import SessionRecord
+from lab.base import NotFound, Record, plain
+from lab.space import PARAMETERS, Config, Group, Scale, logged_as
+from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, mean_curve, run_curves
 from report.progress import progress_of
 
 POINTS = 400

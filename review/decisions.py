@@ -6,12 +6,9 @@ Each decision names the version that was looked at. Whoever comes second, or has
 from collections.abc import Mapping
 from typing import Any
 
-from lab.base.errors import InvalidInput, invalid
-from lab.base.text import plain
-from lab.space.inventory import Inventory
-from lab.store.notebook import Notebook
-from lab.store.proposal import Proposal, ProposalState
-from lab.store.proposals import Proposals, amended, refuse_unfit
+from lab.base import InvalidInput, invalid, plain
+from lab.space import Inventory
+from lab.store import Notebook, Proposal, Proposals, ProposalState, amended, refuse_unfit
 
 LONGEST = 1000
 """Characters of a reason that are kept."""

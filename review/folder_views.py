@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab.base.errors import NotFound
-from lab.base.files import read_lines
-from lab.base.folders import RunPaths, SessionPaths
-from lab.base.text import plain
-from lab.store.notebook import Notebook
+from lab.base import NotFound, RunPaths, SessionPaths, plain, read_lines
+from lab.store import Notebook
 
 LOG = 200_000
 """Characters of a log that are shown, the last ones."""

@@ -11,11 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from lab.base.errors import InvalidInput, invalid
-from lab.base.text import plain
-from lab.space.overrides import assignments
-from lab.store.proposal import Proposal
-from lab.store.proposals import require_seen
+from lab.base import InvalidInput, invalid, plain
+from lab.space import assignments
+from lab.store import Proposal, require_seen
 from review import decisions
 from review.page import Page
 from review.waiting import seen as shown

@@ -2,16 +2,10 @@
 
 from typing import Any
 
-from lab.base.errors import InvalidInput, invalid
-from lab.base.text import number, plain, short
-from lab.judge.lessons import lessons_of
-from lab.judge.predictions import ENOUGH, Scored, scored_predictions, track_records
-from lab.space.objective import Group
-from lab.space.parameters import BOOKKEEPING
-from lab.store.importance import FEWEST, Importances
-from lab.store.notebook import Notebook
-from lab.store.questions import Questions
-from lab.store.selection import Selection
+from lab.base import InvalidInput, invalid, number, plain, short
+from lab.judge import ENOUGH, Scored, lessons_of, scored_predictions, track_records
+from lab.space import BOOKKEEPING, Group
+from lab.store import FEWEST, Importances, Notebook, Questions, Selection
 from report.comparing import compared
 from report.facts import difference_text, interval_text
 from report.view import view_of

@@ -11,12 +11,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from lab.base.paths import Workspace
-from lab.base.text import lasting, number, plain, short
-from lab.claims.tokens import RUN_ID
-from lab.space.inventory import Inventory
-from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
+from lab.base import Workspace, lasting, number, plain, short
+from lab.claims import RUN_ID
+from lab.space import Inventory
+from lab.store import Notebook, Proposals
 from review.guard import Guard
 
 HERE = Path(__file__).resolve().parent

@@ -12,14 +12,9 @@ from fastapi.responses import (
     Response,
 )
 
-from lab.base.errors import NotFound
-from lab.base.folders import RunPaths, SessionPaths
-from lab.base.text import plain
-from lab.space.objective import Group
-from lab.store.proposal import ProposalState
-from lab.store.questions import Questions, Wanted
-from lab.store.records import RunState
-from lab.store.sessions import Sessions
+from lab.base import NotFound, RunPaths, SessionPaths, plain
+from lab.space import Group
+from lab.store import ProposalState, Questions, RunState, Sessions, Wanted
 from report.best import is_it_better
 from report.pictures import compared_with
 from review import charts as draw

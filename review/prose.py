@@ -14,10 +14,8 @@ from typing import Any
 import nh3
 from markdown_it import MarkdownIt
 
-from lab.base.names import is_id
-from lab.base.text import plain
-from lab.claims.checking import Checked, Claim
-from lab.claims.reports import SIGNS
+from lab.base import is_id, plain
+from lab.claims import SIGNS, Checked, Claim
 
 LONGEST = 400_000
 """Characters of a text that is rendered."""

@@ -4,15 +4,10 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from lab.base.errors import AutopilotError, Damaged
-from lab.base.files import read_model
-from lab.base.text import lasting, number, plain, short
-from lab.claims.checking import Checked
-from lab.judge.verdicts import current_verdict
-from lab.store.notebook import Notebook
-from lab.store.questions import Questions, Wanted
-from lab.store.records import MetricSummary, ReplicateResult, RunRecord, Verdict
-from lab.store.selection import Selection
+from lab.base import AutopilotError, Damaged, lasting, number, plain, read_model, short
+from lab.claims import Checked
+from lab.judge import current_verdict
+from lab.store import MetricSummary, Notebook, Questions, ReplicateResult, RunRecord, Selection, Verdict, Wanted
 from report.facts import changed_text, interval_text, verdict_text
 from report.show import particulars
 from report.view import view_of

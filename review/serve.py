@@ -7,7 +7,7 @@ import socket
 
 import uvicorn
 
-from lab.base.errors import AutopilotError, invalid
+from lab.base import AutopilotError, invalid
 from review.app import create_app
 from review.guard import Guard
 from review.page import Page

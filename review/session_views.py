@@ -3,12 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lab.base.text import lasting
-from lab.store.notebook import Notebook
-from lab.store.proposals import Proposals
-from lab.store.selection import Selection
-from lab.store.session import SessionRecord
-from lab.store.sessions import Sessions
+from lab.base import lasting
+from lab.store import Notebook, Proposals, Selection, SessionRecord, Sessions
 from report.confirmations import contenders
 from report.status import status_of
 from report.view import view_of

@@ -10,14 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.base.errors import AutopilotError, InvalidInput
-from lab.base.text import plain
-from lab.space.inventory import Inventory
-from lab.space.overrides import assignments
-from lab.store.curves import mean_curve
-from lab.store.notebook import Notebook
-from lab.store.proposal import Proposal
-from lab.store.proposals import Proposals
+from lab.base import AutopilotError, InvalidInput, plain
+from lab.space import Inventory, assignments
+from lab.store import Notebook, Proposal, Proposals, mean_curve
 from report.pictures import objective_bands
 from report.show import say
 from review import decisions

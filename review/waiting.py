@@ -4,22 +4,12 @@ import json
 import math
 from typing import Any
 
-from agent.approval.policy import PolicySettings, policy_settings
-from agent.approval.ruling import rule_on
-from lab.base.errors import AutopilotError, InvalidInput
-from lab.base.record import Record
-from lab.base.text import lasting, number, plain, short
-from lab.judge.costs import expected_seconds
-from lab.judge.lessons import lessons_of
-from lab.judge.verdicts import current_verdict
-from lab.search.suggest import Dimension
-from lab.space.inventory import Inventory
-from lab.space.parameters import Parameter, Scale
-from lab.space.validate import space_of
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook
-from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
-from lab.store.proposals import Proposals, refuse_unfit
+from agent.approval import PolicySettings, policy_settings, rule_on
+from lab.base import AutopilotError, InvalidInput, Record, lasting, number, plain, short
+from lab.judge import current_verdict, expected_seconds, lessons_of
+from lab.search import Dimension
+from lab.space import Inventory, Parameter, Scale, space_of
+from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
 from report.facts import changed_text, score_text
 
 CITED = 8
@@ -182,7 +172,7 @@ def _predicted(prediction: Prediction) -> str:
 
 
 def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
-    from lab.claims.tokens import RUN_ID
+    from lab.claims import RUN_ID
 
     roles = {proposal.parent: "parent"}
     roles.setdefault(proposal.analysed, "analysed")

@@ -6,18 +6,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from lab.base.errors import NotFound
-from lab.base.record import new_id, now
-from lab.judge.gathering import known_of, proposed_of
-from lab.judge.known import Known
-from lab.search.suggest import Permits
-from lab.space.inventory import Inventory
-from lab.space.objective import Group
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook
-from lab.store.proposal import Proposal
-from lab.store.proposals import Proposals
-from lab.store.records import RunRecord
+from lab.base import NotFound, new_id, now
+from lab.judge import Known, known_of, proposed_of
+from lab.search import Permits
+from lab.space import Group, Inventory
+from lab.store import Lab, Notebook, Proposal, Proposals, RunRecord
 from report.draft import ReportDraft
 
 REWORKS = 2

@@ -6,15 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lab.base.errors import AutopilotError, InvalidInput
-from lab.base.text import plain, rounded
-from lab.judge.lessons import Lesson, direction, lessons_of
-from lab.search.suggest import suggest_changes
-from lab.space.config import Config, derive, diff
-from lab.space.environments import Metric, metrics_of
-from lab.space.validate import check_overrides, space_of
-from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
-from lab.store.questions import Questions
+from lab.base import AutopilotError, InvalidInput, plain, rounded
+from lab.judge import Lesson, direction, lessons_of
+from lab.search import suggest_changes
+from lab.space import Config, Metric, check_overrides, derive, diff, metrics_of, space_of
+from lab.store import Decision, Prediction, Proposal, ProposalState, Questions
 from tools.context import ToolContext
 from tools.registry import ToolError
 

@@ -8,11 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from lab.base.text import plain, rounded
-from lab.judge.lessons import lessons_of
-from lab.store.importance import FEWEST, Importances
-from lab.store.questions import Questions
-from lab.store.selection import Selection
+from lab.base import plain, rounded
+from lab.judge import lessons_of
+from lab.store import FEWEST, Importances, Questions, Selection
 from report.facts import LISTED
 from tools.context import ToolContext
 from tools.registry import ToolError

@@ -8,18 +8,21 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from lab.base.text import plain, rounded
-from lab.judge.diagnosis import diagnosis_of
-from lab.judge.stats import detectable
-from lab.judge.verdicts import current_verdict, noise_of, weigh
-from lab.space.config import derive
-from lab.space.environments import logged_as, metrics_of
-from lab.space.validate import space_of
-from lab.store.curves import Curve, mean_curve, outline, run_curves
-from lab.store.notebook import active_time
-from lab.store.proposal import ProposalState
-from lab.store.records import MetricSummary, RunRecord
-from lab.store.summary import SHOWN, leading
+from lab.base import plain, rounded
+from lab.judge import current_verdict, detectable, diagnosis_of, noise_of, weigh
+from lab.space import derive, logged_as, metrics_of, space_of
+from lab.store import (
+    SHOWN,
+    Curve,
+    MetricSummary,
+    ProposalState,
+    RunRecord,
+    active_time,
+    leading,
+    mean_curve,
+    outline,
+    run_curves,
+)
 from report.comparing import comparison
 from report.facts import LISTED, early_ends_of, notes_of, warm_start
 from report.view import view_of

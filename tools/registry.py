@@ -12,8 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from lab.base.errors import AutopilotError
-from lab.base.values import storable
+from lab.base import AutopilotError, storable
 from tools.context import ToolContext
 
 MAX_CHARS = 24_000

@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from lab.base.text import plain
-from lab.claims.checking import MARKS, Checked, check
-from lab.claims.citing import cited
+from lab.base import plain
+from lab.claims import MARKS, Checked, check, cited
 from report.draft import ReportDraft
 from tools.context import REWORKS, ToolContext
 from tools.registry import ToolError

@@ -19,6 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lab.base import numbers
+from lab.space import GYMNASIUM, Config
+
 # PufferLib reads the command line where it is imported and used; the worker's own is not for it.
 sys.argv = sys.argv[:1]
 import pufferlib  # noqa: E402
@@ -28,10 +31,6 @@ import pufferlib.ocean.environment  # noqa: E402
 import pufferlib.pufferl  # noqa: E402
 import pufferlib.pytorch  # noqa: E402
 import pufferlib.vector  # noqa: E402
-
-from lab.base.values import numbers  # noqa: E402
-from lab.space.config import Config  # noqa: E402
-from lab.space.modules import GYMNASIUM  # noqa: E402
 
 # Filled in by PufferLib or of no meaning without a screen.
 NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")

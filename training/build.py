@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from lab.space.config import Config
-from lab.space.task import Variant
+from lab.space import Config, Variant
 from training import adapter
 
 Variants = Mapping[str, Variant]

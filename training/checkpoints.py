@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from lab.base.folders import SeedPaths
+from lab.base import SeedPaths
 from training.adapter import Trainer
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import psutil
 import torch
 
-from lab.space.inventory import Environment, Inventory
-from lab.space.modules import hint
+from lab.space import Environment, Inventory, hint
 from training import adapter
 
 # Environments that can't be trained from this wheel although it has an ini for them.

@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from lab.base.values import LARGEST, numbers, parted
-from lab.space.config import Config
-from lab.space.seeds import evaluation_seed, evaluation_shape
-from lab.space.task import Task
-from lab.store.records import Evaluation
+from lab.base import LARGEST, numbers, parted
+from lab.space import Config, Task, evaluation_seed, evaluation_shape
+from lab.store import Evaluation
 from training import adapter
 
 UNFINISHED = 0.05

@@ -10,10 +10,9 @@ import random
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lab.base.files import append_line, write_model
-from lab.base.folders import SeedPaths
-from lab.space.config import Config
-from lab.store.records import Evaluation, ReplicateResult, RunState
+from lab.base import SeedPaths, append_line, write_model
+from lab.space import Config
+from lab.store import Evaluation, ReplicateResult, RunState
 from training.protocol import OnProgress, Progress, ShouldStop
 from training.runner import Plan
 

@@ -13,15 +13,18 @@ from pathlib import Path
 
 import psutil
 
-from lab.base.errors import Damaged, TrainingFailed
-from lab.base.files import read_model, write_model
-from lab.base.paths import Workspace, cache_dir
-from lab.space.config import Config
-from lab.space.inventory import Environment, Inventory
-from lab.space.limits import declared_limits
-from lab.space.modules import GYMNASIUM, check_importable
-from lab.space.validate import memory_of
-from lab.space.variants import Variants, declared_variants
+from lab.base import Damaged, TrainingFailed, Workspace, cache_dir, read_model, write_model
+from lab.space import (
+    GYMNASIUM,
+    Config,
+    Environment,
+    Inventory,
+    Variants,
+    check_importable,
+    declared_limits,
+    declared_variants,
+    memory_of,
+)
 from training.process import start_worker
 from training.protocol import Ended, InventoryJob
 

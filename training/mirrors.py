@@ -24,7 +24,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, Protocol
 
-from lab.base.text import plain
+from lab.base import plain
 
 MirrorName = Literal["tensorboard", "wandb"]
 CAPACITY = 1000

@@ -14,14 +14,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.base.errors import TrainingFailed
-from lab.space.config import Config, derive
-from lab.space.environments import base_config
-from lab.space.inventory import Environment, Inventory
-from lab.space.presets import Measurement
-from lab.space.task import Task
-from lab.space.validate import check_overrides, memory_of
-from lab.space.variants import chosen
+from lab.base import TrainingFailed
+from lab.space import (
+    Config,
+    Environment,
+    Inventory,
+    Measurement,
+    Task,
+    base_config,
+    check_overrides,
+    chosen,
+    derive,
+    memory_of,
+)
 from training.machine import room_for, usable_cores
 from training.process import Worker, start_worker
 from training.protocol import Ended, MeasureJob, Moment

@@ -6,18 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lab.base.errors import AutopilotError, InvalidInput, Problem
-from lab.base.paths import Workspace
-from lab.base.record import now
-from lab.judge.verdicts import compare_runs
-from lab.space.config import Config
-from lab.space.environments import PRESETS
-from lab.space.inventory import Inventory
-from lab.space.objective import Objective
-from lab.space.presets import Measurement, StoredPreset, store
-from lab.store.creation import create_run
-from lab.store.notebook import Notebook
-from lab.store.records import RunState
+from lab.base import AutopilotError, InvalidInput, Problem, Workspace, now
+from lab.judge import compare_runs
+from lab.space import PRESETS, Config, Inventory, Measurement, Objective, StoredPreset, store
+from lab.store import Notebook, RunState, create_run
 from training.machine import usable_cores
 from training.probe import Probe
 from training.run import Options, train_run

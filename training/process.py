@@ -20,10 +20,8 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from lab.base.errors import AutopilotError, TrainingFailed, no_more_text
-from lab.base.paths import cache_dir
-from lab.base.text import plain
-from lab.store.records import StopReason
+from lab.base import AutopilotError, TrainingFailed, cache_dir, no_more_text, plain
+from lab.store import StopReason
 from training.protocol import EVENT, AnyJob, Ended, Progress, Ready, StopRequest
 
 # Replicates side by side fight over the cores when each takes all of them for its own.

@@ -9,10 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from lab.space.config import Config
-from lab.space.objective import Objective
-from lab.space.task import Task, Variant
-from lab.store.records import ReplicateResult, StopReason
+from lab.space import Config, Objective, Task, Variant
+from lab.store import ReplicateResult, StopReason
 
 
 class Message(BaseModel):

@@ -16,13 +16,9 @@ import numpy as np
 import psutil
 import torch
 
-from lab.base.folders import SeedPaths
-from lab.base.record import now
-from lab.base.values import text_of
-from lab.space.modules import hint
-from lab.space.seeds import evaluation_spans, first_seed, of_config
-from lab.store.records import ReplicateResult, RunState, StopReason
-from lab.store.summary import map_metrics
+from lab.base import SeedPaths, now, text_of
+from lab.space import evaluation_spans, first_seed, hint, of_config
+from lab.store import ReplicateResult, RunState, StopReason, map_metrics
 from training import adapter, build, checkpoints
 from training.env_processes import EnvironmentDied, ProcessWatch
 from training.envs import devices

@@ -13,16 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lab.base.errors import AutopilotError, Busy, TrainingFailed
-from lab.base.files import FULL, full_text, owned, write_atomic
-from lab.base.paths import Workspace
-from lab.base.record import now
-from lab.judge.pruning import Watch, watch
-from lab.judge.verdicts import record_verdict
-from lab.space.inventory import Inventory
-from lab.space.validate import check_config
-from lab.store.notebook import Notebook
-from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, StopReason
+from lab.base import FULL, AutopilotError, Busy, TrainingFailed, Workspace, full_text, now, owned, write_atomic
+from lab.judge import Watch, record_verdict, watch
+from lab.space import Inventory, check_config
+from lab.store import Notebook, Pruning, ReplicateResult, RunRecord, RunState, StopReason
 from training.protocol import Progress
 from training.runner import Plan, Runner
 

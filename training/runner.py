@@ -13,16 +13,9 @@ from typing import Protocol
 
 import psutil
 
-from lab.base.errors import Damaged, TrainingFailed
-from lab.base.files import read_model, write_model
-from lab.base.folders import RunPaths
-from lab.base.paths import Workspace
-from lab.space.config import Config
-from lab.space.environments import metrics_of
-from lab.space.inventory import Environment
-from lab.space.objective import Objective
-from lab.store.lineage import source_file
-from lab.store.records import ReplicateResult, RunRecord, RunState, StopReason
+from lab.base import Damaged, RunPaths, TrainingFailed, Workspace, read_model, write_model
+from lab.space import Config, Environment, Objective, metrics_of
+from lab.store import ReplicateResult, RunRecord, RunState, StopReason, source_file
 from training.machine import room_for
 from training.process import ForkServer, Garbled, Worker, can_fork, start_worker
 from training.protocol import Ended, OnProgress, Progress, ShouldStop, TrainJob

@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import torch
 
-from lab.base.values import Columns, numbers, parted
-from lab.store.summary import COUNTS, map_metrics
+from lab.base import Columns, numbers, parted
+from lab.store import COUNTS, map_metrics
 from training import adapter
 from training.protocol import OnProgress, Progress, TrainJob
 

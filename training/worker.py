@@ -18,10 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from lab.base.errors import no_more_text
-from lab.base.files import FULL, append_whole, json_of, write_model
-from lab.base.folders import SeedPaths
-from lab.store.records import ReplicateResult, StopReason
+from lab.base import FULL, SeedPaths, append_whole, json_of, no_more_text, write_model
+from lab.store import ReplicateResult, StopReason
 from training.machine import installation
 from training.protocol import (
     JOB,

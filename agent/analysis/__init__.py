@@ -1,1 +1,12 @@
 """One run analysed: the loop between a model and the tools, what it is told first, its transcript, its replay."""
+
+from agent.analysis.analyst import Analyst
+from agent.analysis.job import AnalysisJob, wait_for
+from agent.analysis.replay import replay_run
+
+__all__ = [
+    "AnalysisJob",
+    "Analyst",
+    "replay_run",
+    "wait_for",
+]

@@ -11,23 +11,15 @@ from agent.analysis.briefing import opening_of, situation_of
 from agent.analysis.loop import Analysis, GaveUp
 from agent.analysis.outset import Outset
 from agent.analysis.transcript import Transcript
-from agent.model.budget import Budget
-from agent.model.chat import ChatModel
-from agent.model.offline import OfflineResearcher
-from lab.base.files import read_model, write_model
-from lab.base.text import plain
-from lab.claims.checking import Checked
-from lab.judge.predictions import score_predictions
-from lab.search.suggest import Permits
-from lab.store.lab import Lab
-from lab.store.proposal import Proposal
-from lab.store.records import RunRecord
+from agent.model import Budget, ChatModel, OfflineResearcher
+from lab.base import plain, read_model, write_model
+from lab.claims import Checked
+from lab.judge import score_predictions
+from lab.search import Permits
+from lab.store import Lab, Proposal, RunRecord
 from report.draft import ReportDraft
 from report.run_report import Report, report_of, write_report
-from tools.catalog import TOOLS
-from tools.context import ToolContext
-from tools.registry import Toolbox
-from tools.reporting import checked_draft
+from tools import TOOLS, Toolbox, ToolContext, checked_draft
 from training.run import Stopped
 
 CONTROL = "this run is of the control arm, whose next config comes from the sampler alone"

@@ -6,18 +6,13 @@ The rest is for the tools. Nothing is remembered between analyses, so a restart 
 
 from typing import Any
 
-from agent.model.chat import Message
-from lab.base.text import plain
-from lab.base.values import storable
-from lab.judge.lessons import Lesson, lessons_of
-from lab.judge.predictions import scored_predictions, track_records
-from lab.store.notebook import Notebook
-from lab.store.proposal import Proposal, ProposalState
-from lab.store.records import RunRecord
-from lab.store.selection import Selection
+from agent.model import Message
+from lab.base import plain, storable
+from lab.judge import Lesson, lessons_of, scored_predictions, track_records
+from lab.store import Notebook, Proposal, ProposalState, RunRecord, Selection
 from report.templates import render
 from report.view import view_of
-from tools.context import ToolContext
+from tools import ToolContext
 
 RUNS = 8
 LESSONS = 8

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from agent.model.chat import ChatModel, Message, Reply, TooLong
-from lab.base.text import plain
-from tools.context import ToolContext
-from tools.proposing import suggestions
+from agent.model import ChatModel, Message, Reply, TooLong
+from lab.base import plain
+from tools import ToolContext, suggestions
 
 IDLE = 3
 """Answers in a row without a call, after which the model is given up."""

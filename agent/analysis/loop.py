@@ -12,11 +12,9 @@ from typing import Any
 
 from agent.analysis.coaching import Coach
 from agent.analysis.transcript import Transcript
-from agent.model.budget import Budget
-from agent.model.chat import ChatModel, Message, ModelError, Reply
-from lab.base.errors import AutopilotError
-from tools.context import ToolContext
-from tools.registry import Toolbox
+from agent.model import Budget, ChatModel, Message, ModelError, Reply
+from lab.base import AutopilotError
+from tools import Toolbox, ToolContext
 
 
 class AnalysisEnds(Exception):

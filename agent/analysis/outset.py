@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lab.base.record import Record
-from lab.judge.stopping import FAILURES, PLATEAU, failures, plateau
-from lab.judge.verdicts import noise_of
-from lab.search.suggest import Permits
-from lab.store.lab import Lab
-from lab.store.records import RunRecord
-from tools.context import ToolContext
+from lab.base import Record
+from lab.judge import FAILURES, PLATEAU, failures, noise_of, plateau
+from lab.search import Permits
+from lab.store import Lab, RunRecord
+from tools import ToolContext
 
 
 class Outset(Record):

@@ -17,19 +17,11 @@ from agent.analysis.briefing import opening_of
 from agent.analysis.loop import Analysis, GaveUp
 from agent.analysis.outset import Outset
 from agent.analysis.transcript import Transcript
-from agent.model.budget import Budget
-from agent.model.chat import Message, ModelError, Reply, Usage
-from lab.base.errors import Damaged, NotFound
-from lab.base.files import read_lines
-from lab.search.sampling import ARM
-from lab.search.suggest import Permits
-from lab.store.lab import Lab
-from lab.store.proposal import Proposal
-from tools.catalog import TOOLS
-from tools.context import ToolContext
-from tools.proposing import DENIED
-from tools.registry import Answer, Toolbox
-from tools.reporting import checked_draft
+from agent.model import Budget, Message, ModelError, Reply, Usage
+from lab.base import Damaged, NotFound, read_lines
+from lab.search import ARM, Permits
+from lab.store import Lab, Proposal
+from tools import DENIED, TOOLS, Answer, Toolbox, ToolContext, checked_draft
 
 Line = dict[str, Any]
 DOING = ("stage_proposal", "write_report", "end_search")

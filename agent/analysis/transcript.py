@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.model.chat import Message
-from agent.model.redaction import redacted
-from lab.base.files import append_line
-from lab.base.record import now
+from agent.model import Message, redacted
+from lab.base import append_line, now
 
 
 class Transcript:

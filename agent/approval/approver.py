@@ -6,12 +6,8 @@ from typing import Any
 
 from agent.approval.policy import PolicySettings
 from agent.approval.ruling import rule_on
-from lab.base.errors import InvalidInput
-from lab.base.record import now
-from lab.store.lab import Lab
-from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
-from lab.store.proposals import refuse_unfit
-from lab.store.session import Approval
+from lab.base import InvalidInput, now
+from lab.store import Approval, Decision, Lab, Prediction, Proposal, ProposalState, refuse_unfit
 
 S = ProposalState
 WHO: dict[Approval, str] = {"auto": "policy auto", "policy": "rules of [policy]", "manual": "person"}

@@ -17,16 +17,10 @@ from typing import TypeGuard
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from lab.base.errors import invalid, invalid_from
-from lab.base.paths import Workspace
-from lab.base.record import Record
-from lab.base.text import short
-from lab.base.toml import settings as tables
-from lab.judge.costs import is_topology
-from lab.space.config import SECTIONS
-from lab.space.inventory import Environment
-from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Parameter, Scale, Space
-from lab.space.validate import space_of
+from lab.base import Record, Workspace, invalid, invalid_from, short
+from lab.base import settings as tables
+from lab.judge import is_topology
+from lab.space import PARAMETERS, SECTIONS, VARIANT_KEYS, Environment, Parameter, Scale, Space, space_of
 
 SLACK = 1e-6
 """Share by which a limit may be passed: what is exact in decimals (0.1 × 3) is not in binary."""

@@ -5,16 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from agent.approval.policy import RESUME_FROM, RESUME_MODE, SLACK, PolicySettings
-from lab.base.errors import AutopilotError, InvalidInput
-from lab.base.text import number, plain, short
-from lab.judge.costs import expected_seconds, is_topology
-from lab.space.config import Config
-from lab.space.inventory import Inventory
-from lab.space.validate import space_of
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook
-from lab.store.proposal import Proposal
-from lab.store.proposals import refuse_unfit
+from lab.base import AutopilotError, InvalidInput, number, plain, short
+from lab.judge import expected_seconds, is_topology
+from lab.space import Config, Inventory, space_of
+from lab.store import Lab, Notebook, Proposal, refuse_unfit
 
 LONGEST = 8000
 """Characters of a ruling."""

@@ -1,1 +1,25 @@
 """The chat interface and the models behind it, what asking them may cost."""
+
+from agent.model.budget import TURNS, Budget, Price, Work, price_of
+from agent.model.chat import ChatModel, Message, ModelError, Reply, TooLong, Usage
+from agent.model.offline import OfflineResearcher
+from agent.model.redaction import redacted
+from agent.model.settings import ModelSettings, model_settings
+
+__all__ = [
+    "TURNS",
+    "Budget",
+    "ChatModel",
+    "Message",
+    "ModelError",
+    "ModelSettings",
+    "OfflineResearcher",
+    "Price",
+    "Reply",
+    "TooLong",
+    "Usage",
+    "Work",
+    "model_settings",
+    "price_of",
+    "redacted",
+]

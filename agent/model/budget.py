@@ -15,11 +15,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from agent.model.chat import Usage
-from lab.base.errors import invalid, invalid_from
-from lab.base.paths import Workspace
-from lab.base.record import Record
-from lab.base.toml import settings
-from lab.store.session import Budgets, Spent
+from lab.base import Record, Workspace, invalid, invalid_from, settings
+from lab.store import Budgets, Spent
 
 TURNS = 24
 """Requests that one analysis may take."""

@@ -8,8 +8,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from lab.base.errors import AutopilotError
-from lab.base.values import text_of
+from lab.base import AutopilotError, text_of
 
 
 class ModelError(AutopilotError):

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.model.chat import Message, Reply, ToolCall
-from lab.judge.predictions import NEIGHBOURHOOD, like_the_parent
-from lab.judge.sequential import passes
+from lab.judge import NEIGHBOURHOOD, like_the_parent, passes
 from report.templates import render
 
 CURVES = [

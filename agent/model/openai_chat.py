@@ -28,7 +28,7 @@ from agent.model.openai_retry import is_broke, passing, pause
 from agent.model.redaction import redacted
 from agent.model.settings import ModelSettings
 from agent.model.structured import LONGEST, TEXTS, answer_format, call_in, conversation
-from lab.base.errors import InvalidInput, Problem
+from lab.base import InvalidInput, Problem
 
 REMEDY = {
     400: "it does not accept the request",

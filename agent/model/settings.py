@@ -5,10 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from agent.model.budget import TURNS
-from lab.base.errors import invalid_from
-from lab.base.paths import Workspace
-from lab.base.record import Record
-from lab.base.toml import settings
+from lab.base import Record, Workspace, invalid_from, settings
 
 
 class ModelSettings(Record):

@@ -26,11 +26,8 @@ from tenacity import (
     wait_random,
 )
 
-from agent.model.redaction import redacted
-from lab.base.paths import Workspace
-from lab.base.record import now
-from lab.base.text import plain
-from lab.base.values import text_of
+from agent.model import redacted
+from lab.base import Workspace, now, plain, text_of
 from training.process import PRIVATE
 
 WEBHOOK = "AUTOPILOT_WEBHOOK"

@@ -32,10 +32,7 @@ from agent.notify.hooks import (
     hidden,
     message_of,
 )
-from lab.base.errors import InvalidInput, invalid, invalid_from
-from lab.base.paths import Workspace
-from lab.base.record import Record
-from lab.base.toml import settings
+from lab.base import InvalidInput, Record, Workspace, invalid, invalid_from, settings
 
 Event = Literal["finished", "failed", "incumbent", "approval"]
 EVENTS: Final[tuple[Event, ...]] = ("finished", "failed", "incumbent", "approval")

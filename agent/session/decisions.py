@@ -3,12 +3,11 @@
 import contextlib
 from dataclasses import dataclass, field
 
-from agent.approval.approver import Approver
+from agent.approval import Approver
 from agent.session.journal import Journal
-from lab.base.errors import AutopilotError, InvalidInput
-from lab.space.objective import Group
-from lab.store.proposal import Proposal, ProposalState
-from lab.store.proposals import Proposals
+from lab.base import AutopilotError, InvalidInput
+from lab.space import Group
+from lab.store import Proposal, Proposals, ProposalState
 
 
 @dataclass

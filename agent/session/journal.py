@@ -4,14 +4,12 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lab.base.files import append_line
-from lab.base.folders import SessionPaths
-from lab.base.record import now
-from lab.store.records import RunRecord
+from lab.base import SessionPaths, append_line, now
+from lab.store import RunRecord
 from training.protocol import Progress
 
 if TYPE_CHECKING:
-    from agent.notify.notifier import Event
+    from agent.notify import Event
 
 
 class View(Protocol):

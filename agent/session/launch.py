@@ -6,22 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 from agent.session.signals import Stopping
-from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
-from lab.base.paths import Workspace
-from lab.judge.incumbency import Incumbency, SeedRequest, repeat
-from lab.space.config import Config
-from lab.space.inventory import Inventory
-from lab.space.limits import check_open
-from lab.space.objective import Objective, check_objective
-from lab.space.overrides import assignments
-from lab.space.presets import preset as preset_named
-from lab.space.validate import check_config, check_overrides
-from lab.space.variants import chosen
-from lab.store.creation import create_run
-from lab.store.notebook import Notebook
-from lab.store.records import UNDONE, Confirmation, RunRecord, RunState
-from lab.store.selection import Selection
-from lab.store.sessions import Sessions
+from lab.base import AutopilotError, InvalidInput, NotFound, Problem, Workspace
+from lab.judge import Incumbency, SeedRequest, repeat
+from lab.space import (
+    Config,
+    Inventory,
+    Objective,
+    assignments,
+    check_config,
+    check_objective,
+    check_open,
+    check_overrides,
+    chosen,
+)
+from lab.space import preset as preset_named
+from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run
 from report.live import SilentView, make_view
 from training.machine import load_inventory
 from training.run import Options, require_space, train_run

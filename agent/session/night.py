@@ -10,28 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.analysis.analyst import Analyst
-from agent.approval.approver import Approver
-from agent.approval.policy import policy_settings
-from agent.model.budget import price_of
-from agent.model.chat import ChatModel
-from agent.model.offline import OfflineResearcher
-from agent.model.settings import ModelSettings, model_settings
-from agent.notify.notifier import notifier_of, notify_settings
+from agent.analysis import Analyst
+from agent.approval import Approver, policy_settings
+from agent.model import ChatModel, ModelSettings, OfflineResearcher, model_settings, price_of
+from agent.notify import notifier_of, notify_settings
 from agent.session.preflight import Endpoint, Preflight
 from agent.session.session import PATIENCE, Session
 from agent.session.signals import Stopping
-from lab.base.errors import AutopilotError, InvalidInput, NotFound, invalid
-from lab.base.files import append_line
-from lab.base.paths import Workspace
-from lab.base.record import now
-from lab.base.text import plain
-from lab.space.config import Config
-from lab.space.inventory import Inventory
-from lab.store.lab import Lab
-from lab.store.notebook import Notebook
-from lab.store.session import SessionRecord
-from lab.store.sessions import Sessions
+from lab.base import AutopilotError, InvalidInput, NotFound, Workspace, append_line, invalid, now, plain
+from lab.space import Config, Inventory
+from lab.store import Lab, Notebook, SessionRecord, Sessions
 from report.live import make_view
 from report.show import print_markdown, say_where
 from training.runner import ProcessRunner

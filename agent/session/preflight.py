@@ -9,22 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from agent.approval.approver import Approver
-from agent.model.budget import Price
+from agent.approval import Approver
+from agent.model import Price
 from agent.session.scheduler import BASELINE_SEEDS
-from lab.base.errors import AutopilotError, TrainingFailed, invalid
-from lab.base.paths import existing
-from lab.base.text import lasting, plain, short
-from lab.judge.costs import Pace, Paces, paces
-from lab.judge.sequential import GROUP, SCREEN
-from lab.space.config import Config, derive
-from lab.space.parameters import BOOKKEEPING
-from lab.space.presets import preset
-from lab.store.lab import Lab
-from lab.store.selection import Selection
-from lab.store.session import SessionRecord
-from lab.store.sessions import Sessions
-from lab.store.summary import COUNTS, map_metrics
+from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
+from lab.judge import GROUP, SCREEN, Pace, Paces, paces
+from lab.space import BOOKKEEPING, Config, derive, preset
+from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
 from training.machine import room_for
 from training.probe import Probe
 from training.protocol import Moment

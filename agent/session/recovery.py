@@ -1,11 +1,9 @@
 """What a kill can leave between two files, and how it is made good: from the files alone, before anything goes on."""
 
-from agent.analysis.analyst import Analyst
-from lab.judge.verdicts import record_verdict
-from lab.space.objective import Group
-from lab.store.lab import Lab
-from lab.store.proposal import ProposalState
-from lab.store.records import RunState
+from agent.analysis import Analyst
+from lab.judge import record_verdict
+from lab.space import Group
+from lab.store import Lab, ProposalState, RunState
 
 
 def recover(lab: Lab, analyst: Analyst, group: Group, session: str) -> None:

@@ -3,26 +3,27 @@
 from dataclasses import dataclass
 from typing import Any
 
-from agent.approval.approver import Approver
+from agent.approval import Approver
 from agent.session.journal import Journal
-from lab.base.errors import InvalidInput
-from lab.base.text import lasting
-from lab.judge.costs import expected_seconds
-from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
-from lab.judge.stopping import FAILURES, failures
-from lab.search.sampling import ARM, sampled
-from lab.space.config import Config
-from lab.space.objective import Group
-from lab.space.presets import preset as preset_named
-from lab.space.variants import chosen
-from lab.store.creation import create_run
-from lab.store.lab import Lab
-from lab.store.proposal import Proposal, ProposalState
-from lab.store.proposals import refuse_unfit
-from lab.store.questions import Questions
-from lab.store.records import UNDONE, Confirmation, RunRecord, RunState
-from lab.store.selection import Selection
-from lab.store.session import SessionRecord
+from lab.base import InvalidInput, lasting
+from lab.judge import FAILURES, Incumbency, SeedRequest, expected_seconds, failures, fresh_config, repeat
+from lab.search import ARM, sampled
+from lab.space import Config, Group, chosen
+from lab.space import preset as preset_named
+from lab.store import (
+    UNDONE,
+    Confirmation,
+    Lab,
+    Proposal,
+    ProposalState,
+    Questions,
+    RunRecord,
+    RunState,
+    Selection,
+    SessionRecord,
+    create_run,
+    refuse_unfit,
+)
 from report.confirmations import became_text
 
 BASELINE_SEEDS = 5

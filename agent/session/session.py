@@ -16,28 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.analysis.analyst import Analyst
-from agent.analysis.job import AnalysisJob, wait_for
-from agent.approval.approver import Approver
-from agent.model.budget import TURNS, Budget, Price, Work
+from agent.analysis import AnalysisJob, Analyst, wait_for
+from agent.approval import Approver
+from agent.model import TURNS, Budget, Price, Work
 from agent.session.decisions import Decisions
 from agent.session.journal import Journal, Notifies, View
 from agent.session.recovery import recover
 from agent.session.scheduler import Scheduler, why_over
-from lab.base.errors import AutopilotError
-from lab.base.files import FULL, full_text
-from lab.base.folders import SessionPaths
-from lab.base.record import now
-from lab.judge.costs import paces
-from lab.judge.stopping import exhausted, reached
-from lab.search.sampling import ARM
-from lab.space.objective import Group
-from lab.store.lab import Lab
-from lab.store.notebook import active_time
-from lab.store.proposal import ProposalState
-from lab.store.records import RunRecord, RunState
-from lab.store.session import SessionRecord, Spent
-from lab.store.sessions import Sessions
+from lab.base import FULL, AutopilotError, SessionPaths, full_text, now
+from lab.judge import exhausted, paces, reached
+from lab.search import ARM
+from lab.space import Group
+from lab.store import Lab, ProposalState, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
 from report.digest import write_digest
 from report.facts import changed_text, outcome_text
 from report.session_status import status_lines

@@ -1,1 +1,17 @@
 """Whether what is written about a run is true: claims found in prose, each checked against the record."""
+
+from lab.claims.checking import MARKS, Checked, Claim, check
+from lab.claims.citing import cited
+from lab.claims.reports import SIGNS, sections_of
+from lab.claims.tokens import RUN_ID
+
+__all__ = [
+    "MARKS",
+    "RUN_ID",
+    "SIGNS",
+    "Checked",
+    "Claim",
+    "check",
+    "cited",
+    "sections_of",
+]

@@ -10,7 +10,7 @@ from lab.claims import differences, figures, pairs, ranks, replicates, values, v
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.tokens import Reader
 from lab.claims.words import CAUSES
-from lab.judge.known import Known
+from lab.judge import Known
 
 RULES: tuple[Callable[[Sentence], None], ...] = (
     figures.zeros,

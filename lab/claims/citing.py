@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lab.base.errors import NotFound
-from lab.base.text import number
-from lab.judge.known import Known
+from lab.base import NotFound, number
+from lab.judge import Known
 
 REFERENCE = re.compile(r"\{\{\s*([^{}\n]{1,200}?)\s*\}\}")
 

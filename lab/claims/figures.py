@@ -8,7 +8,7 @@ from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
 from lab.claims.tokens import Number, as_number, real
 from lab.claims.words import FUTURE, LATER
-from lab.judge.known import KnownRun
+from lab.judge import KnownRun
 
 OPERATORS: dict[str, Callable[[float, float], float]] = {
     **dict.fromkeys("x×·*", operator.mul),

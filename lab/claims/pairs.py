@@ -7,7 +7,7 @@ from lab.claims.recorded import fits
 from lab.claims.tokens import Number, real
 from lab.claims.values import elsewhere, plans
 from lab.claims.words import Quantity
-from lab.judge.known import KnownRun
+from lab.judge import KnownRun
 
 
 def changes(s: Sentence) -> None:

@@ -13,7 +13,7 @@ from lab.claims.recorded import fits, recorded
 from lab.claims.subjects import NOBODY, Phrase
 from lab.claims.tokens import Number
 from lab.claims.words import FILLERS, SMALL, STRANGE, Quantity
-from lab.judge.known import KnownRun
+from lab.judge import KnownRun
 
 Status = Literal["verified", "contradicted", "unsupported"]
 

@@ -2,8 +2,8 @@
 
 from lab.claims.tokens import Number, real
 from lab.claims.words import Quantity
-from lab.judge.known import Known, KnownRun
-from lab.store.curves import Outline
+from lab.judge import Known, KnownRun
+from lab.store import Outline
 
 
 def recorded(known: Known, quantity: Quantity, run: KnownRun, aspects: set[str]) -> list[tuple[float, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lab.claims.tokens import Token
 from lab.claims.words import FILLERS
-from lab.judge.known import Known, KnownRun
+from lab.judge import Known, KnownRun
 
 NOBODY = KnownRun(run_id="?", state="unknown")
 """A run that is not in the record: nothing is known of it."""

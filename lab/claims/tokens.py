@@ -18,7 +18,7 @@ from lab.claims.words import (
     Quantity,
     vocabulary,
 )
-from lab.judge.known import Known
+from lab.judge import Known
 
 # Minus, en dash, hyphen that does not break, and em dash, which begins another clause; quotes; blanks; about.
 SAME_LENGTH = str.maketrans(

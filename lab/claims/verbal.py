@@ -7,7 +7,7 @@ from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
 from lab.claims.tokens import real
 from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
-from lab.judge.known import KnownRun
+from lab.judge import KnownRun
 
 ALL_ELSE = re.compile(
     r"(?:everything|all else|all(?= (?:is|are|was|were))|other things?|nothing)(?: else)?"

@@ -7,7 +7,7 @@ A quantity is named by keys into the record, each with where it lies: `metric:pe
 import re
 from dataclasses import dataclass
 
-from lab.judge.known import Known
+from lab.judge import Known
 
 FOREIGN = "foreign"
 

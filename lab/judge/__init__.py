@@ -1,1 +1,74 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
+
+from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, paces
+from lab.judge.diagnosis import diagnosis_of
+from lab.judge.gathering import known_of, proposed_of
+from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
+from lab.judge.known import Known, KnownRun
+from lab.judge.lessons import Lesson, direction, lessons_of
+from lab.judge.predictions import (
+    ENOUGH,
+    NEIGHBOURHOOD,
+    Scored,
+    like_the_parent,
+    score_predictions,
+    scored_predictions,
+    track_records,
+)
+from lab.judge.pruning import Watch, pruning_report, watch
+from lab.judge.sequential import GROUP, SCREEN, Plan, level_for, look, passes, screen_p
+from lab.judge.stats import compare, detectable
+from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached
+from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
+
+__all__ = [
+    "ENOUGH",
+    "FAILURES",
+    "GROUP",
+    "NEIGHBOURHOOD",
+    "PLATEAU",
+    "SCREEN",
+    "Incumbency",
+    "Known",
+    "KnownRun",
+    "Lesson",
+    "Pace",
+    "Paces",
+    "Plan",
+    "Scored",
+    "SeedRequest",
+    "Watch",
+    "compare",
+    "compare_runs",
+    "confounds",
+    "current_verdict",
+    "detectable",
+    "diagnosis_of",
+    "direction",
+    "exhausted",
+    "expected_seconds",
+    "failures",
+    "fresh_config",
+    "is_topology",
+    "known_of",
+    "lessons_of",
+    "level_for",
+    "like_the_parent",
+    "look",
+    "noise_of",
+    "paces",
+    "passes",
+    "plateau",
+    "proposed_of",
+    "pruning_report",
+    "reached",
+    "record_verdict",
+    "repeat",
+    "rival",
+    "score_predictions",
+    "scored_predictions",
+    "screen_p",
+    "track_records",
+    "watch",
+    "weigh",
+]

@@ -11,12 +11,8 @@ from dataclasses import replace
 from statistics import fmean, median
 from typing import NamedTuple
 
-from lab.space.config import Config, diff
-from lab.space.objective import Group
-from lab.store.notebook import Notebook, active_time
-from lab.store.questions import Questions
-from lab.store.records import ReplicateResult, RunRecord, RunState
-from lab.store.selection import Selection
+from lab.space import Config, Group, diff
+from lab.store import Notebook, Questions, ReplicateResult, RunRecord, RunState, Selection, active_time
 
 BEHIND = 5
 """Runs behind an estimate at most, the newest ones: the median of five is not led astray by a machine that slept."""

@@ -8,14 +8,11 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.base.text import number
+from lab.base import number
 from lab.judge.gathering import known_run
 from lab.judge.known import KnownRun
-from lab.space.environments import logged_as
-from lab.space.objective import Objective
-from lab.store.curves import Outline
-from lab.store.notebook import Notebook
-from lab.store.records import RunRecord
+from lab.space import Objective, logged_as
+from lab.store import Notebook, Outline, RunRecord
 
 HIGH_KL = 0.03
 """Twice the target of 0.015 that PPO implementations commonly stop an update at (Achiam, Spinning Up, 2018)."""

@@ -4,16 +4,12 @@ import math
 import statistics
 from datetime import datetime
 
-from lab.base.errors import AutopilotError
+from lab.base import AutopilotError
 from lab.judge.known import Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.judge.stats import detectable
 from lab.judge.verdicts import current_verdict, weigh
-from lab.space.config import derive, diff
-from lab.store.curves import Curve, mean_curve, outline, run_curves
-from lab.store.notebook import Notebook
-from lab.store.proposal import Proposal
-from lab.store.proposals import Proposals
-from lab.store.records import RunRecord, Verdict
+from lab.space import derive, diff
+from lab.store import Curve, Notebook, Proposal, Proposals, RunRecord, Verdict, mean_curve, outline, run_curves
 
 QUOTED = 12
 """Characters of a line that can be recognized as quoted."""

@@ -13,20 +13,11 @@ import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lab.base.errors import InvalidInput
-from lab.base.files import append_line
-from lab.base.record import now
+from lab.base import InvalidInput, append_line, now
 from lab.judge.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look, passes
 from lab.judge.verdicts import confounds, noise_of
-from lab.space.config import Config
-from lab.space.inventory import Inventory
-from lab.space.objective import Group
-from lab.space.presets import moved
-from lab.space.validate import check_config
-from lab.store.creation import create_run
-from lab.store.notebook import Notebook
-from lab.store.records import Confirmation, RunRecord, RunState
-from lab.store.selection import Selection
+from lab.space import Config, Group, Inventory, check_config, moved
+from lab.store import Confirmation, Notebook, RunRecord, RunState, Selection, create_run
 
 MATTERS = 0.5
 """The smallest effect that matters where nobody says another: half the standard deviation between replicates."""

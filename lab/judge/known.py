@@ -5,10 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lab.space.objective import Objective
-from lab.store.curves import Outline
-from lab.store.proposal import Prediction
-from lab.store.records import MetricSummary
+from lab.space import Objective
+from lab.store import MetricSummary, Outline, Prediction
 
 Changed = Mapping[str, tuple[Any, Any]]
 

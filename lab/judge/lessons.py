@@ -12,12 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 from lab.judge.sequential import NIGHT
 from lab.judge.stats import noise_floor
-from lab.space.config import telling
-from lab.space.objective import Group
-from lab.store.index import Index
-from lab.store.questions import Questions
-from lab.store.rows import Row
-from lab.store.selection import Selection
+from lab.space import Group, telling
+from lab.store import Index, Questions, Row, Selection
 
 
 class Lesson(NamedTuple):

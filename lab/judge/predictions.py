@@ -14,16 +14,10 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from lab.base.files import append_line, read_lines
-from lab.base.paths import Workspace
-from lab.base.record import Record, now
-from lab.base.text import number
+from lab.base import Record, Workspace, append_line, now, number, read_lines
 from lab.judge.verdicts import noise_of
-from lab.space.objective import Group
-from lab.store.notebook import Notebook
-from lab.store.proposal import Prediction, Proposal
-from lab.store.records import MetricSummary, RunRecord
-from lab.store.summary import spread
+from lab.space import Group
+from lab.store import MetricSummary, Notebook, Prediction, Proposal, RunRecord, spread
 
 ENOUGH = 30
 """Predictions from which on a share of intervals that held is said; with fewer, chance has too large a part in it."""

@@ -18,14 +18,9 @@ from functools import cache
 
 import numpy as np
 
-from lab.base.folders import RunPaths
-from lab.base.record import Record
-from lab.space.config import Config
-from lab.space.environments import metrics_of
-from lab.space.objective import Objective
-from lab.store.curves import Array, Curve, run_curves
-from lab.store.notebook import Notebook
-from lab.store.records import Pruning, RunRecord, RunState
+from lab.base import Record, RunPaths
+from lab.space import Config, Objective, metrics_of
+from lab.store import Array, Curve, Notebook, Pruning, RunRecord, RunState, run_curves
 
 RUNGS = 4
 """Parts of a run's horizon; it is judged after each but the last: at a quarter, a half, three quarters."""

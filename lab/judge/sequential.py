@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from lab.space.objective import SIGN, Direction
+from lab.space import SIGN, Direction
 
 if TYPE_CHECKING:
     import numpy as np

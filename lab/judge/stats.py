@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from lab.space.objective import SIGN, Direction
-from lab.store.summary import CONFIDENCE, spread
+from lab.space import SIGN, Direction
+from lab.store import CONFIDENCE, spread
 
 
 class Comparison(NamedTuple):

@@ -5,14 +5,11 @@ Everything is worked out anew each time, so that a restart comes to the same.
 
 from collections.abc import Sequence
 
-from lab.base.text import number
+from lab.base import number
 from lab.judge.sequential import passes
 from lab.judge.verdicts import current_verdict
-from lab.space.objective import Group
-from lab.store.notebook import Notebook
-from lab.store.records import RunRecord, RunState
-from lab.store.selection import Selection
-from lab.store.summary import summarize
+from lab.space import Group
+from lab.store import Notebook, RunRecord, RunState, Selection, summarize
 
 FAILURES = 3
 """Runs in a row without a score, after which only the incumbent is built on."""

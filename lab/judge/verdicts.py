@@ -5,17 +5,11 @@ Recorded once, when the run ends; never *better* then, which is for fresh seeds 
 
 from datetime import datetime
 
-from lab.base.errors import InvalidInput, invalid
-from lab.base.files import append_line
-from lab.base.record import now
-from lab.base.text import short
+from lab.base import InvalidInput, append_line, invalid, now, short
 from lab.judge.sequential import screen_p
 from lab.judge.stats import compare, noise_floor
-from lab.space.objective import Group
-from lab.store.lineage import control, is_control
-from lab.store.notebook import Notebook
-from lab.store.records import RunRecord, Verdict
-from lab.store.selection import Selection
+from lab.space import Group
+from lab.store import Notebook, RunRecord, Selection, Verdict, control, is_control
 
 
 def record_verdict(notebook: Notebook, run: RunRecord) -> Verdict | None:

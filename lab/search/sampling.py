@@ -1,14 +1,10 @@
 """The control arm: the sampler's next config as a proposal, without a model."""
 
-from lab.base.record import new_id, now
-from lab.judge.predictions import NEIGHBOURHOOD, like_the_parent
-from lab.judge.verdicts import noise_of
+from lab.base import new_id, now
+from lab.judge import NEIGHBOURHOOD, like_the_parent, noise_of
 from lab.search.suggest import Permits, suggest_changes
-from lab.space.environments import metrics_of
-from lab.space.objective import Group
-from lab.store.lab import Lab
-from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
-from lab.store.selection import Selection
+from lab.space import Group, metrics_of
+from lab.store import Decision, Lab, Prediction, Proposal, ProposalState, Selection
 
 ARM = "sampler"
 COUNT = 6

@@ -15,16 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lab.space.config import Config, diff
-from lab.space.inventory import Environment
-from lab.space.objective import Group
-from lab.space.parameters import Parameter, Scale
-from lab.space.validate import check_overrides, space_of
-from lab.store.lab import Lab
-from lab.store.questions import Questions
-from lab.store.records import RunState
-from lab.store.rows import Row
-from lab.store.selection import Selection
+from lab.space import Config, Environment, Group, Parameter, Scale, check_overrides, diff, space_of
+from lab.store import Lab, Questions, Row, RunState, Selection
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -7,7 +7,7 @@ final evaluation; `quick` answers in seconds, `full` is PufferLib's own length.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lab.base.errors import InvalidInput, Problem
+from lab.base import InvalidInput, Problem
 from lab.space.config import Config, derive
 from lab.space.inventory import Environment
 from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Scalar

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.base.errors import InvalidInput, Problem
+from lab.base import InvalidInput, Problem
 from lab.space.parameters import Scalar
 from lab.space.task import Limit, Variant
 

@@ -18,9 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lab.base.errors import invalid, invalid_from
-from lab.base.paths import Workspace
-from lab.base.toml import settings
+from lab.base import Workspace, invalid, invalid_from, settings
 from lab.space.parameters import Parameter, Space
 from lab.space.task import Limit
 

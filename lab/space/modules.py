@@ -7,7 +7,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
 
-from lab.base.errors import invalid
+from lab.base import invalid
 
 GYMNASIUM = "gymnasium:"
 """The prefix of a Gymnasium environment's name, which may be `module:ID` itself."""

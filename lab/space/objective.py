@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from lab.base.errors import InvalidInput, Problem, invalid
+from lab.base import InvalidInput, Problem, invalid
 from lab.space.environments import COMMON, metrics_of, profile_of
 
 Direction = Literal["max", "min"]

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from lab.base.errors import InvalidInput, Problem
+from lab.base import InvalidInput, Problem
 
 
 def assignments(settings: list[str] | None) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from lab.base.errors import Problem
-from lab.base.values import LARGEST
+from lab.base import LARGEST, Problem
 
 Scalar = bool | int | float | str | None
 

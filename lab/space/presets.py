@@ -7,11 +7,7 @@ measured for. Files are the truth; a preset of a name and an environment is repl
 from datetime import datetime
 from typing import Any, Literal
 
-from lab.base.errors import InvalidInput, Problem
-from lab.base.files import read_model, write_model
-from lab.base.names import ID, slug
-from lab.base.paths import Workspace
-from lab.base.record import Record
+from lab.base import ID, InvalidInput, Problem, Record, Workspace, read_model, slug, write_model
 from lab.space.config import Config, diff
 from lab.space.environments import PRESETS, preset_config
 from lab.space.inventory import Environment

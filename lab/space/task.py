@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from lab.base.record import Record
+from lab.base import Record
 
 
 class Task(Record):

@@ -6,7 +6,7 @@ All problems are reported at once, each with key, value, rule and the nearest va
 from collections.abc import Mapping
 from typing import Any
 
-from lab.base.errors import InvalidInput, Problem
+from lab.base import InvalidInput, Problem
 from lab.space.config import Config, derive
 from lab.space.inventory import Environment, Inventory
 from lab.space.limits import narrowed

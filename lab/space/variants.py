@@ -12,9 +12,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from lab.base.errors import invalid
-from lab.base.paths import Workspace
-from lab.base.toml import settings
+from lab.base import Workspace, invalid, settings
 from lab.space.config import Config
 from lab.space.modules import check_importable
 from lab.space.parameters import VARIANT_KEYS

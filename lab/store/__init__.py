@@ -1,1 +1,90 @@
 """What was done: the records, the runs and proposals on disk, the index over them, questions to all of them."""
+
+from lab.store.creation import create_run
+from lab.store.curves import Array, Curve, Outline, mean_curve, outline, run_curves
+from lab.store.importance import FEWEST, Importances
+from lab.store.index import Index
+from lab.store.lab import Lab
+from lab.store.legacy import look, store
+from lab.store.lineage import control, is_control, source_file
+from lab.store.notebook import Notebook, active_time
+from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
+from lab.store.proposals import Proposals, amended, refuse_unfit, require_seen
+from lab.store.questions import Questions, Wanted
+from lab.store.records import (
+    UNDONE,
+    Confirmation,
+    Evaluation,
+    MetricSummary,
+    Pruning,
+    ReplicateResult,
+    Resume,
+    RunRecord,
+    RunState,
+    StopReason,
+    TrainerSummary,
+    Verdict,
+)
+from lab.store.rows import Row
+from lab.store.selection import Selection
+from lab.store.session import Approval, Budgets, SessionRecord, Spent
+from lab.store.sessions import Sessions
+from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, spread, summarize
+
+__all__ = [
+    "CONFIDENCE",
+    "COUNTS",
+    "FEWEST",
+    "FIRST",
+    "SHOWN",
+    "UNDONE",
+    "Approval",
+    "Array",
+    "Budgets",
+    "Confirmation",
+    "Curve",
+    "Decision",
+    "Evaluation",
+    "Importances",
+    "Index",
+    "Lab",
+    "MetricSummary",
+    "Notebook",
+    "Outline",
+    "Prediction",
+    "Proposal",
+    "ProposalState",
+    "Proposals",
+    "Pruning",
+    "Questions",
+    "ReplicateResult",
+    "Resume",
+    "Row",
+    "RunRecord",
+    "RunState",
+    "Selection",
+    "SessionRecord",
+    "Sessions",
+    "Spent",
+    "StopReason",
+    "TrainerSummary",
+    "Verdict",
+    "Wanted",
+    "active_time",
+    "amended",
+    "control",
+    "create_run",
+    "is_control",
+    "leading",
+    "look",
+    "map_metrics",
+    "mean_curve",
+    "outline",
+    "refuse_unfit",
+    "require_seen",
+    "run_curves",
+    "source_file",
+    "spread",
+    "store",
+    "summarize",
+]

@@ -4,15 +4,8 @@ import platform
 import shutil
 from typing import Any
 
-from lab.base.errors import InvalidInput, Problem
-from lab.base.files import locked, write_atomic, write_json, write_model
-from lab.base.folders import RunPaths
-from lab.base.record import new_id, now
-from lab.space.config import Config, diff
-from lab.space.environments import task_of
-from lab.space.objective import Group
-from lab.space.seeds import free_of_evaluation
-from lab.space.task import Task, Variant
+from lab.base import InvalidInput, Problem, RunPaths, locked, new_id, now, write_atomic, write_json, write_model
+from lab.space import Config, Group, Task, Variant, diff, free_of_evaluation, task_of
 from lab.store.code import code_state
 from lab.store.lineage import resolve
 from lab.store.notebook import Notebook

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.base.files import read_lines
-from lab.base.folders import RunPaths, SeedPaths
+from lab.base import RunPaths, SeedPaths, read_lines
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

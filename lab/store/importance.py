@@ -6,9 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from lab.space.config import Config
-from lab.space.objective import Group
-from lab.space.parameters import PARAMETERS, Scale
+from lab.space import PARAMETERS, Config, Group, Scale
 from lab.store.index import Index
 from lab.store.selection import OF_GROUP, Selection
 

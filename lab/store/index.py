@@ -20,10 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab.base.errors import Damaged
-from lab.base.names import is_id
-from lab.base.paths import Workspace
-from lab.space.objective import Group
+from lab.base import Damaged, Workspace, is_id
+from lab.space import Group
 from lab.store.records import Confirmation, RunRecord, Verdict
 from lab.store.rows import COLUMNS, FROM, Row
 from lab.store.selection import OF_GROUP, ORDERS, Order, Selection

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from lab.space.inventory import Inventory
+from lab.space import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 

@@ -16,17 +16,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.base.errors import InvalidInput, Problem
-from lab.base.files import locked, write_atomic, write_json, write_model
-from lab.base.folders import RunPaths
-from lab.base.names import is_id
-from lab.base.paths import Workspace
-from lab.base.text import plain
-from lab.base.values import fit, storable
-from lab.space.config import SECTIONS, Config
-from lab.space.environments import metrics_of
-from lab.space.objective import Objective
-from lab.space.parameters import PARAMETERS, space_for
+from lab.base import (
+    InvalidInput,
+    Problem,
+    RunPaths,
+    Workspace,
+    fit,
+    is_id,
+    locked,
+    plain,
+    storable,
+    write_atomic,
+    write_json,
+    write_model,
+)
+from lab.space import PARAMETERS, SECTIONS, Config, Objective, metrics_of, space_for
 from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary
 from lab.store.summary import oddity
 

@@ -5,10 +5,8 @@ What `best` and `latest` stand for changes through the night; the record names t
 
 from pathlib import Path
 
-from lab.base.errors import AutopilotError, InvalidInput, NotFound, Problem
-from lab.space.config import Config, diff
-from lab.space.objective import Group
-from lab.space.parameters import BOOKKEEPING
+from lab.base import AutopilotError, InvalidInput, NotFound, Problem
+from lab.space import BOOKKEEPING, Config, Group, diff
 from lab.store.notebook import Notebook
 from lab.store.records import Resume, RunRecord, RunState
 

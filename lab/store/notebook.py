@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lab.base.errors import AutopilotError, Damaged, NotFound
-from lab.base.files import owner_of, read_model, write_model
-from lab.base.folders import RunPaths
-from lab.base.paths import Workspace
-from lab.base.record import now
-from lab.space.config import Config
-from lab.space.objective import Group
+from lab.base import AutopilotError, Damaged, NotFound, RunPaths, Workspace, now, owner_of, read_model, write_model
+from lab.space import Config, Group
 from lab.store.curves import compact
 from lab.store.index import Index
 from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, TrainerSummary, Verdict

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from lab.base.record import SCHEMA, Record
-from lab.space.objective import Group, Objective
+from lab.base import SCHEMA, Record
+from lab.space import Group, Objective
 
 
 class Prediction(Record):

@@ -10,15 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.base.errors import AutopilotError, Damaged, InvalidInput, NotFound, invalid
-from lab.base.files import locked, read_model, write_json, write_model
-from lab.base.paths import Workspace
-from lab.base.record import new_id, now
-from lab.space.config import diff
-from lab.space.inventory import Inventory
-from lab.space.objective import Group
-from lab.space.parameters import TASK_KEYS
-from lab.space.validate import check_overrides
+from lab.base import (
+    AutopilotError,
+    Damaged,
+    InvalidInput,
+    NotFound,
+    Workspace,
+    invalid,
+    locked,
+    new_id,
+    now,
+    read_model,
+    write_json,
+    write_model,
+)
+from lab.space import TASK_KEYS, Group, Inventory, check_overrides, diff
 from lab.store.index import SETTLED
 from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Proposal, ProposalState

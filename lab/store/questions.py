@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from lab.base.errors import NotFound
-from lab.base.record import Record
-from lab.space.config import Config, diff
-from lab.space.objective import Group
-from lab.space.parameters import NEAR, identity, kinship
+from lab.base import NotFound, Record
+from lab.space import NEAR, Config, Group, diff, identity, kinship
 from lab.store.index import Index
 from lab.store.rows import FROM, STANDS, Row
 from lab.store.selection import OF_GROUP, OWN, Selection

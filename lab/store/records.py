@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from lab.base.record import SCHEMA, Record, Upgrades
-from lab.space.objective import Group, Objective
-from lab.space.task import Task, Variant
+from lab.base import SCHEMA, Record, Upgrades
+from lab.space import Group, Objective, Task, Variant
 
 
 class RunState(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from lab.space.objective import Group
+from lab.space import Group
 from lab.store.records import RunState
 
 OF_GROUP = "env_name = ? AND objective = ? AND preset = ? AND task = ?"

@@ -5,9 +5,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from lab.base.record import Record, Upgrades
-from lab.space.objective import Group, Objective
-from lab.space.task import Task
+from lab.base import Record, Upgrades
+from lab.space import Group, Objective, Task
 
 
 class Budgets(Record):

@@ -10,11 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from lab.base.errors import AutopilotError, Busy, NotFound
-from lab.base.files import owned, owner_of, read_model, write_model
-from lab.base.paths import Workspace
-from lab.base.record import Record, now
-from lab.base.text import lasting
+from lab.base import (
+    AutopilotError,
+    Busy,
+    NotFound,
+    Record,
+    Workspace,
+    lasting,
+    now,
+    owned,
+    owner_of,
+    read_model,
+    write_model,
+)
 from lab.store.session import SessionRecord
 
 SINCE = "%Y-%m-%d %H:%M:%S UTC"

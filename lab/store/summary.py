@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from lab.base.record import now
-from lab.space.config import Config
-from lab.space.environments import metrics_of
+from lab.base import now
+from lab.space import Config, metrics_of
 from lab.store.records import MetricSummary, ReplicateResult, RunRecord, TrainerSummary
 
 Kept = TypeVar("Kept")

@@ -11,11 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from lab.base.errors import Damaged
-from lab.base.files import read_model
-from lab.base.folders import RunPaths
-from lab.space.config import Config
-from lab.space.parameters import identity, kinship
+from lab.base import Damaged, RunPaths, read_model
+from lab.space import Config, identity, kinship
 from lab.store.records import Confirmation, RunRecord, RunState, TrainerSummary, Verdict
 
 MAPPED = 2**27
