@@ -86,7 +86,7 @@ def _version(name: str) -> str:
 
 
 def as_json(checks: list[Check], inventory: Inventory | None) -> dict[str, Any]:
-    """All findings, for programs."""
+    """The findings, for programs."""
     environments = {}
     if inventory is not None:
         environments = {env.name: env.refused for env in inventory.environments.values()}

@@ -45,7 +45,7 @@ def compared_of(notebook: Notebook, group: Group) -> Compared:
 
 
 def _seeds(run: RunRecord) -> str:
-    """Such as `6 to 8`."""
+    """A run's seeds, such as `6 to 8`."""
     low, high = min(run.seeds), max(run.seeds)
     return f"{low} to {high}" if high - low + 1 == len(run.seeds) > 2 else ", ".join(map(str, run.seeds))
 

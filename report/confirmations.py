@@ -95,7 +95,7 @@ def _promising(notebook: Notebook, runs: list[RunRecord], undecided: str | None)
 
 
 def _tells(found: Confirmation, best: RunRecord) -> bool:
-    """It crowned somebody, or is about the run with the best mean; and has a difference on fresh seeds."""
+    """Whether a confirmation crowned somebody, or is about the best mean; and has a difference on fresh seeds."""
     return found.effect is not None and (found.outcome == "confirmed" or found.candidate == best.run_id)
 
 

@@ -75,14 +75,14 @@ def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
 
 
 def _own(runs: list[RunRecord]) -> list[RunRecord]:
-    """Those that are no fresh seeds of another one."""
+    """The runs that are no fresh seeds of another one."""
     return [run for run in runs if run.replicates_of is None]
 
 
 def _shown(
     notebook: Notebook, session: SessionRecord, runs: list[tuple[int, RunRecord]], metric: str
 ) -> list[tuple[int, RunRecord]]:
-    """All runs of a short night; of a long one those that matter: baseline, candidates, the best, the latest."""
+    """The runs that a digest lists: all of a short night, of a long one baseline, contenders, the best, the latest."""
     if len(runs) <= ROWS:
         return runs
     had = {one.candidate for one in notebook.index.confirmations(group=session.group)}
@@ -111,7 +111,7 @@ def _reported(notebook: Notebook, run: RunRecord) -> bool:
 
 
 def _failed(run: RunRecord) -> bool:
-    """It ended without a score, and not because it was found hopeless."""
+    """Whether a run ended without a score, and not because it was found hopeless."""
     return run.state.ended and run.state not in (RunState.FINISHED, RunState.PRUNED)
 
 

@@ -151,7 +151,7 @@ def print_confirmation(found: Confirmation) -> None:
 
 
 def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
-    """What else there is to know of a run: label and text, only where there is something to say."""
+    """Further details of a run: label and text, only where there is something to say."""
     found: list[tuple[str, str]] = []
     questions = Questions(notebook.index)
     if len(above := questions.lineage(run.run_id)) > 2:

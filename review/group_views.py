@@ -68,7 +68,7 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
 
 
 def _side_by_side(notebook: Notebook, names: list[str]) -> list[tuple[str, list[str]]]:
-    """Each metric's mean with its interval, run by run."""
+    """The mean of each metric with its interval, run by run."""
     summaries = [notebook.summary(name) for name in names]
     metrics = dict.fromkeys(metric for summary in summaries if summary for metric in summary.metrics)
     table = []

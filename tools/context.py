@@ -83,7 +83,7 @@ class ToolContext:
 
     @property
     def group(self) -> Group:
-        """Of the run under analysis."""
+        """The group of the run under analysis."""
         return self.subject.group
 
     @property
@@ -116,7 +116,7 @@ class ToolContext:
         return self._known(None)
 
     def known_with(self, proposal: Proposal | None) -> Known:
-        """The same with what is staged."""
+        """The record that figures are checked against, with what is staged."""
         if proposal is None:
             return self.known
         if self.known.get(proposal.parent) is None:

@@ -190,7 +190,7 @@ def check_config(ctx: ToolContext, changes: Changes, parent: ParentName = "incum
 
 
 def _twin(ctx: ToolContext, config: Config) -> str | None:
-    """That a run has a config already, which one, and what follows."""
+    """A sentence that names the run which has a config already, and says what follows; None where none has."""
     twin = Questions(ctx.notebook.index).twin(config, ctx.group, ctx.before)
     if twin is None:
         return None

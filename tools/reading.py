@@ -105,7 +105,7 @@ def _row(ctx: ToolContext, run: RunRecord, metric: str) -> dict[str, Any]:
 
 
 def _pruning(run: RunRecord) -> dict[str, Any] | None:
-    """That the run fell behind its peers while it trained, and what its score and theirs were there."""
+    """How a run fell behind its peers while it trained: its score and theirs; None where it did not."""
     if run.pruning is None:
         return None
     found = run.pruning.model_dump()

@@ -44,7 +44,7 @@ class Tool:
     """Argument to what makes its schema, where that depends on the run in question."""
 
     def schema(self, context: ToolContext) -> dict[str, Any]:
-        """As the chat completions API wants it."""
+        """The tool as the chat completions API wants it."""
         parameters = self.arguments.model_json_schema()
         parameters["properties"] |= {name: make(context) for name, make in self.depending.items()}
         parameters.pop("title", None)
@@ -81,7 +81,7 @@ class Toolbox:
 
     @cached_property
     def schemas(self) -> list[dict[str, Any]]:
-        """All tools, for the request; made once, since each request of an analysis has the same."""
+        """The schemas of all tools, for a request; made once, since each request of an analysis has the same."""
         return [tool.schema(self._context) for tool in self._tools.values()]
 
     def call(self, name: str, arguments: str) -> Answer:

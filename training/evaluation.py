@@ -140,7 +140,7 @@ class _Play:
             self._state = {"lstm_h": empty, "lstm_c": empty.clone()}
 
     def step(self) -> tuple[Any, list[Any]]:
-        """Which slots ended an episode, and what was logged."""
+        """Step once: the slots that ended an episode, and what was logged."""
         self.steps += 1
         if self.steps % 100 == 0:
             self._evaluator.alive()

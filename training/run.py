@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class Stopped(AutopilotError):
-    """Somebody asked for the training to stop, and the run went back to the queue."""
+    """The training was stopped on request, and the run went back to the queue."""
 
 
 ATTEMPTS = 3

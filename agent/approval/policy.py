@@ -58,7 +58,7 @@ class Allow(Record):
         return any(_covers(pattern, key) for pattern in self.keys)
 
     def limits(self, parameter: Parameter, old: object, new: object) -> dict[str, bool]:
-        """Each limit in words to whether a change keeps within it."""
+        """The limits in words, each to whether a change keeps within it."""
         found: dict[str, bool] = {}
         if self.factor is not None:
             of_rest = parameter.scale is Scale.LOGIT

@@ -71,7 +71,7 @@ class _Case:
     """Dotted key to (old, new)."""
 
     def changes(self, keys: Iterable[str]) -> list[str]:
-        """Those of some keys, in words."""
+        """The changes of some keys, in words."""
         return [_change(key, *self.changed[key]) for key in keys]
 
     def ruled(self, outcome: Literal["denied", "held"], rule: str, keys: Iterable[str] | None = None) -> Ruling:

@@ -139,7 +139,7 @@ class Scheduler:
         return None
 
     def _outdated(self, proposal: Proposal) -> bool:
-        """It was to improve on an incumbent that has been replaced since."""
+        """Whether a proposal was to improve on an incumbent that has been replaced since."""
         known = self.notebook.index.confirmations(group=self.group)
         since = (one for one in known if one.outcome == "confirmed" and one.time > proposal.created)
         return any(one.incumbent == proposal.parent for one in since)
@@ -231,7 +231,7 @@ class Scheduler:
         return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
 
     def _too_long(self, need: SeedRequest, seconds_left: float | None) -> bool:
-        """There is no time left for these seeds; whoever reads the digest may go on with them."""
+        """Whether no time is left for some seeds; whoever reads the digest may go on with them."""
         if seconds_left is None:
             return False
         group = self.group._replace(preset=need.preset or self.group.preset)
@@ -281,7 +281,7 @@ class Scheduler:
 
 
 def _without_score(run: RunRecord) -> bool:
-    """It ended without one, so that more replicates of it could not be brought together with anything."""
+    """Whether a run ended without a score, so that more replicates of it could not be brought together with any."""
     return run.state.ended and run.state is not RunState.FINISHED
 
 

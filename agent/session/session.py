@@ -161,7 +161,7 @@ class Session:
         return self._analyses.submit(self.analyst.work, subject, controls, self.budget, self.steps_left())
 
     def proposal_wanted(self) -> bool:
-        """Nothing is approved or waits for a decision, and another run may be begun."""
+        """Whether nothing is approved or waits for a decision, and another run may be begun."""
         waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
         return waiting is None and self.enough() is None
 

@@ -256,12 +256,12 @@ class Incumbency:
         return next((found for found in last.values() if found.outcome in outcomes and self._is_ours(found)), None)
 
     def _is_ours(self, found: Confirmation) -> bool:
-        """It is not left alone."""
+        """Whether a confirmation is this one's to go on with: one on a longer preset may be left to others."""
         elsewhere = found.outcome == "passed" or found.preset is not None
         return not (self.short and elsewhere)
 
     def _all(self) -> list[Confirmation]:
-        """Of this group, in order."""
+        """The group's confirmations, in order."""
         return self.notebook.index.confirmations(group=self.group)
 
     def _record(self, found: Confirmation) -> Confirmation:

@@ -77,7 +77,7 @@ class Noise(Fact):
 
 
 class Known(Fact):
-    """All of it."""
+    """Everything that claims about a run are checked against."""
 
     env_name: str = ""
     objective: str
@@ -113,12 +113,12 @@ class Known(Fact):
 
     @property
     def runs(self) -> list[KnownRun]:
-        """All of them, oldest first."""
+        """The run and those before it, oldest first."""
         return [*self.others.values(), self.run]
 
     @property
     def finished(self) -> list[KnownRun]:
-        """Those with a score."""
+        """The runs with a score, oldest first."""
         return [run for run in self.runs if run.metrics]
 
     @property

@@ -1,4 +1,4 @@
-"""Which parameters matter: worked out aside, kept in the index, shown with how many runs it was worked out from."""
+"""Importance of parameters: worked out aside, kept in the index, shown with how many runs it was worked out from."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ GREW = 1.1
 
 
 class Importance(NamedTuple):
-    """Which parameters the differences between runs go with."""
+    """The parameters that the differences between runs go with."""
 
     shares: dict[str, float]
     """Dotted key to its share, largest first; they add up to 1."""
@@ -29,7 +29,7 @@ class Importance(NamedTuple):
 
 @dataclass
 class Importances:
-    """Those of the groups of one workspace."""
+    """The importance of parameters in each group of one workspace."""
 
     index: Index
     _refreshing: dict[Group, threading.Thread] = field(default_factory=dict, init=False, repr=False)

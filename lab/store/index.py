@@ -300,7 +300,7 @@ class Index:
         return self._local.in_vain or (inode == _inode(self.workspace.index) if inode else not self._possible())
 
     def _possible(self) -> bool:
-        """There is something to index and a place for it; to ask about an empty workspace leaves nothing behind."""
+        """Whether a file is worth making: a question about an empty workspace leaves nothing behind."""
         writable = self.workspace.runs.is_dir() and os.access(self.workspace.runs, os.W_OK)
         return writable and (self.workspace.index.exists() or next(self._folders(), None) is not None)
 

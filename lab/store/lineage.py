@@ -69,7 +69,7 @@ def control(notebook: Notebook, run: RunRecord) -> RunRecord | None:
 
 
 def is_control(notebook: Notebook, run: RunRecord) -> bool:
-    """It goes on from another run's weights and changes nothing of that run's config."""
+    """Whether a run resumes another one's weights and changes nothing of that one's config."""
     if run.resume is None or run.resume.run_id is None:
         return False
     try:

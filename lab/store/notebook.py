@@ -22,7 +22,7 @@ from lab.store.summary import COUNTS, summary_of
 
 @dataclass
 class Notebook:
-    """All that is known about the runs of one workspace."""
+    """The runs of one workspace."""
 
     workspace: Workspace
 
@@ -111,7 +111,7 @@ class Notebook:
         return {key: pair for key, pair in pairs if isinstance(pair, list) and len(pair) == 2}
 
     def readable(self, run_id: str | None) -> bool:
-        """There is such a run and its config can be read."""
+        """Whether a run is there and its config can be read."""
         try:
             return run_id is not None and bool(self.config(run_id))
         except AutopilotError:
@@ -141,7 +141,7 @@ class Notebook:
         return found, damaged
 
     def interrupted(self, run: RunRecord) -> bool:
-        """It says that it is being trained, but the process that did has gone."""
+        """Whether a run says that it is being trained, though the process that trained it has gone."""
         return run.state is RunState.RUNNING and owner_of(self.workspace.run(run.run_id).owner) is None
 
     def update(self, run_id: str, **changes: Any) -> RunRecord:

@@ -80,7 +80,7 @@ class Proposal(Record):
 
     @property
     def version(self) -> str:
-        """Another one with each change and each decision: what a person has seen is still so while it is the same."""
+        """A hash of all that the proposal says: what a person has seen is still so while the version is the same."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @property
@@ -100,5 +100,5 @@ class Proposal(Record):
 
     @property
     def group(self) -> Group:
-        """As a run's."""
+        """The group that its run would belong to."""
         return Group(self.env_name, self.objective, self.preset, self.task)

@@ -119,7 +119,7 @@ class Proposals:
             return None
 
     def has(self, proposal_id: str) -> bool:
-        """There is a proposal of that name."""
+        """Whether there is a proposal of that name."""
         return self.workspace.proposal(proposal_id).exists()
 
     def stage(self, proposal: Proposal) -> None:
@@ -162,7 +162,7 @@ class Proposals:
             self._show_next()
 
     def tidy(self, group: Group) -> None:
-        """Of several proposals that wait, let the newest be the one: what a kill in the midst of staging leaves."""
+        """Let the newest of several waiting proposals be the one: a kill in the midst of staging leaves two."""
         with locked(self.workspace.proposals_lock):
             if (newest := self.staged(group)) is not None:
                 self._give_way(newest)

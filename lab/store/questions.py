@@ -33,7 +33,7 @@ class Listing(NamedTuple):
 
 
 class Wanted(Record):
-    """Which runs, in what order; what is empty does not narrow."""
+    """The runs that a list is to show, and their order; what is empty does not narrow."""
 
     env_name: str = ""
     preset: str = ""
@@ -113,7 +113,7 @@ class Questions:
         return [str(value) for (value,) in self.index.ask(query)]
 
     def groups(self) -> list[Group]:
-        """Those that have runs, the one with the newest run first."""
+        """The groups that have runs, the one with the newest run first."""
         query = (
             "SELECT env_name, objective, preset, task FROM runs WHERE env_name IS NOT NULL"
             " GROUP BY 1, 2, 3, 4 ORDER BY MAX(created) DESC"

@@ -27,7 +27,7 @@ class RunState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Nothing more will happen to the run."""
+        """Whether the state is final."""
         return self not in (RunState.QUEUED, RunState.RUNNING)
 
 
@@ -60,7 +60,7 @@ class StopReason(Record):
 
 
 class Pruning(Record):
-    """That a run was found hopeless, and against what."""
+    """A run found hopeless, and against what."""
 
     steps: int
     """The rung: agent steps of each replicate."""

@@ -1,4 +1,4 @@
-"""Which runs are asked for, in words of the records; the index turns it into SQL."""
+"""A selection of runs, in words of the records; the index turns it into SQL."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

@@ -41,19 +41,19 @@ class Holder(Record):
 
 @dataclass
 class Sessions:
-    """Those of one workspace."""
+    """The sessions of one workspace."""
 
     workspace: Workspace
     damaged: dict[str, str] = field(default_factory=dict)
     """Name of a session to what is wrong with it."""
 
     def names(self) -> list[str]:
-        """All of them, those included that can't be read, the newest first."""
+        """The names of all sessions, the newest first; also of those that can't be read."""
         folder = self.workspace.sessions
         return sorted((path.name for path in folder.iterdir()), reverse=True) if folder.is_dir() else []
 
     def all(self) -> list[SessionRecord]:
-        """All that can be read, the newest first; the others are in `damaged` afterwards."""
+        """The sessions that can be read, the newest first; the others are in `damaged` afterwards."""
         records = []
         for name in self.names():
             try:

@@ -73,7 +73,7 @@ def prepared(base: sqlite3.Connection) -> sqlite3.Connection:
 
 @contextmanager
 def writing(base: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, while no other process writes."""
+    """A transaction: all or nothing, while no other process writes."""
     base.execute("BEGIN IMMEDIATE")
     try:
         yield
