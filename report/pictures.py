@@ -44,7 +44,7 @@ def compared_with(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
 
 
 def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:
-    """The pictures of a run, by kind, where there is something to draw: `curves`, `parameters`, `predictions`, `best`."""
+    """The pictures of a run, by kind, where there is any to draw: `curves`, `parameters`, `predictions`, `best`."""
     others, scored = compared_with(notebook, run), _scored(notebook, run)
     found = {
         "curves": _learning_curves(notebook, run, others),
