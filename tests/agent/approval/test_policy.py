@@ -142,7 +142,7 @@ def test_a_factor_keeps_the_sign(
     run = create_run(notebook, base, {}, preset="quick", objective="perf:max", arm="person")
     of = {"arm": "person", "parent": run.run_id, "parent_config": base.fingerprint()}
     rules = PolicySettings.model_validate({"allow": [{"keys": ["autopilot.target_score"], "factor": 3}]})
-    found = rule_on(proposed({"autopilot.target_score": new}, **of), notebook, inventory, rules)
+    found = rule_on(proposed({"autopilot.target_score": new}, **of), Lab(notebook, inventory), rules)
     assert found.outcome == ("approved" if passes else "denied"), found
 
 
@@ -192,7 +192,7 @@ def test_a_key_set_to_what_it_was_is_no_change(
     assert rule_on(proposal, Lab(notebook, inventory), rules) == (
         "approved", "policy.allow[1]: train.ent_coef 0.01 → 0.02",
     )  # fmt: skip
-    nothing = rule_on(proposed({"train.gamma": 0.98}), notebook, inventory, rules)
+    nothing = rule_on(proposed({"train.gamma": 0.98}), Lab(notebook, inventory), rules)
     assert nothing.outcome == "denied"
     assert "changes nothing" in nothing.rule
 
@@ -244,7 +244,7 @@ def test_a_child_of_a_warm_start_is_one_unless_it_starts_fresh(
     run = create_run(notebook, base, warm, preset="quick", objective="perf:max", arm="person", parent=parent.run_id)
     of = {"parent": run.run_id, "parent_config": base.fingerprint()}
     rules = PolicySettings.model_validate({"allow": [FREE]})
-    found = rule_on(proposed({"train.gamma": 0.9}, **of), notebook, inventory, rules)
+    found = rule_on(proposed({"train.gamma": 0.9}, **of), Lab(notebook, inventory), rules)
     assert found == (
         "held",
         "warm starts wait for a person (autopilot.resume_mode is continue, as its parent's): train.gamma 0.98 → 0.9",
@@ -362,7 +362,7 @@ def test_a_ruling_is_bounded_and_plain(proposed: Callable[..., Proposal], notebo
     }
     for overrides in (hostile, {key: value for key, value in hostile.items() if "train" in key}):
         for parent in ({}, {"parent": "gone\n" * 100}):
-            found = rule_on(proposed(overrides, **parent), notebook, inventory, rules)
+            found = rule_on(proposed(overrides, **parent), Lab(notebook, inventory), rules)
             assert found.outcome != "approved"
             assert len(found.rule) <= 8000
             assert found.rule.isprintable()
@@ -497,7 +497,7 @@ def test_a_key_that_some_entry_lets_pass_is_approved(
     if value == base.get(key) or not any(lets_pass(entry, space[key], base.get(key), value) for entry in tight):
         return
     rules = PolicySettings.model_validate({"allow": entries})
-    assert rule_on(proposed({key: value}), notebook, inventory, rules).outcome == "approved"
+    assert rule_on(proposed({key: value}), Lab(notebook, inventory), rules).outcome == "approved"
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
