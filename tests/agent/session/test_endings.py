@@ -62,7 +62,7 @@ def test_an_incumbent_with_room_above_it_does(make_session: Make, notebook: Note
 
 
 def test_a_plateau_widens_the_search(make_session: Make, notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.analysis.analyst.PLATEAU", 3)
+    monkeypatch.setattr("agent.analysis.outset.PLATEAU", 3)
     make_session(Scored(0.5), budgets=Budgets(max_runs=7)).run()
     runs = notebook.runs()
     narrow, wide = (_suggested(notebook, run.run_id) for run in (runs[1], runs[5]))
