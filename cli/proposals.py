@@ -25,13 +25,13 @@ def proposals(
 
 def approve(context: typer.Context, proposal: str) -> None:
     """Approve a staged proposal: it runs next."""
-    from lab.store import Notebook, Proposals
+    from lab.store import Lab, Notebook, Proposals
     from review.decisions import approve as decide
     from training.machine import load_inventory
 
     queue = Proposals(context.obj)
     seen = queue.get(proposal)
-    decide(queue, Notebook(context.obj), load_inventory([seen.env_name], context.obj), seen, who())
+    decide(Lab(Notebook(context.obj), load_inventory([seen.env_name], context.obj)), seen, who())
     typer.echo(f"approved {proposal}")
 
 
@@ -55,14 +55,14 @@ def edit(
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A change of yours.")],
 ) -> None:
     """Put your own proposal in the place of a staged one: its changes, with some of your own."""
-    from lab.store import Notebook, Proposals
+    from lab.store import Lab, Notebook, Proposals
     from review.decisions import edit as decide
     from training.machine import load_inventory
 
     queue, changes = Proposals(context.obj), assignments(settings)
     seen = queue.get(proposal)
     inventory = load_inventory([seen.env_name], context.obj)
-    new = decide(queue, Notebook(context.obj), inventory, seen, changes, who())
+    new = decide(Lab(Notebook(context.obj), inventory), seen, changes, who())
     typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
 
 
@@ -71,7 +71,7 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
     import pydoc
     import sys
 
-    from lab.store import Notebook, Proposals
+    from lab.store import Lab, Notebook, Proposals
     from report.show import emit_json, say
     from review.terminal import Terminal, show
     from review.waiting import seen, undecided
@@ -90,7 +90,7 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
         )
         terminal.run()
         return
-    waiting = [seen(p, notebook, load_inventory([p.env_name], context.obj)) for p in undecided(queue)]
+    waiting = [seen(p, Lab(notebook, load_inventory([p.env_name], context.obj))) for p in undecided(queue)]
     if as_json:
         emit_json([one.model_dump(mode="json") for one in waiting])
         return

@@ -7,20 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.base import InvalidInput, invalid, plain
-from lab.space import Inventory
-from lab.store import Notebook, Proposal, Proposals, ProposalState, amended, refuse_unfit
+from lab.store import Lab, Proposal, Proposals, ProposalState, amended, refuse_unfit
 
 LONGEST = 1000
 """Characters of a reason that are kept."""
 
 
-def approve(proposals: Proposals, notebook: Notebook, inventory: Inventory, seen: Proposal, who: str) -> Proposal:
+def approve(lab: Lab, seen: Proposal, who: str) -> Proposal:
     """Approve a proposal: it runs next.
 
     Args:
-        proposals: the queue.
-        notebook: where its parent is.
-        inventory: what is valid here.
+        lab: where the proposal and its parent are, and what is valid here.
         seen: the proposal as the person has seen it.
         who: the person, for the record.
 
@@ -28,11 +25,11 @@ def approve(proposals: Proposals, notebook: Notebook, inventory: Inventory, seen
         NotFound: it is gone.
         InvalidInput: somebody was faster, or it is not valid any more.
     """
-    return proposals.decide(
+    return lab.proposals.decide(
         seen.proposal_id,
         ProposalState.APPROVED,
         who,
-        check=lambda newest: refuse_unfit(newest, notebook, inventory),
+        check=lambda newest: refuse_unfit(newest, lab.notebook, lab.inventory),
         seen=seen.version,
     )
 
@@ -56,12 +53,11 @@ def reject(proposals: Proposals, seen: Proposal, who: str, why: str) -> Proposal
     return proposals.decide(seen.proposal_id, ProposalState.REJECTED, who, why, seen=seen.version)
 
 
-def edited(notebook: Notebook, inventory: Inventory, seen: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
+def edited(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
     """A person's version of a proposal, checked; nothing is written.
 
     Args:
-        notebook: where its parent is.
-        inventory: what is valid here.
+        lab: where its parent is, and what is valid here.
         seen: the proposal as the person has seen it.
         changes: dotted key to value, over its own.
         who: the person, for the record.
@@ -76,23 +72,19 @@ def edited(notebook: Notebook, inventory: Inventory, seen: Proposal, changes: Ma
     if not changes:
         raise InvalidInput(f"that changes nothing of proposal {seen.proposal_id}")
     new = amended(seen, changes, who)
-    if notebook.readable(new.parent):  # a key that is set back to what the parent has is no change
-        base = notebook.config(new.parent)
+    if lab.notebook.readable(new.parent):  # a key that is set back to what the parent has is no change
+        base = lab.notebook.config(new.parent)
         kept = {key: value for key, value in new.overrides.items() if base.get(key) != value}
         new = new.model_copy(update={"overrides": kept})
-    refuse_unfit(new, notebook, inventory)
+    refuse_unfit(new, lab.notebook, lab.inventory)
     return new
 
 
-def edit(
-    proposals: Proposals, notebook: Notebook, inventory: Inventory, seen: Proposal, changes: Mapping[str, Any], who: str
-) -> Proposal:
+def edit(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
     """Put a person's version in the place of a proposal; it is staged, by them.
 
     Args:
-        proposals: the queue.
-        notebook: where its parent is.
-        inventory: what is valid here.
+        lab: where the proposal and its parent are, and what is valid here.
         seen: the proposal as the person has seen it.
         changes: dotted key to value, over its own.
         who: the person, for the record.
@@ -101,6 +93,6 @@ def edit(
         NotFound: it is gone.
         InvalidInput: somebody was faster, or a value is not valid.
     """
-    new = edited(notebook, inventory, seen, changes, who)
-    proposals.replace(seen, new, who)
+    new = edited(lab, seen, changes, who)
+    lab.proposals.replace(seen, new, who)
     return new

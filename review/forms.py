@@ -26,7 +26,7 @@ VALUE = "value."
 
 def deciding(page: Page) -> APIRouter:
     """The routes by which a person decides about a proposal."""
-    routes, notebook, proposals = APIRouter(prefix="/proposals"), page.notebook, page.proposals
+    routes, proposals = APIRouter(prefix="/proposals"), page.proposals
 
     async def form_of(request: Request) -> dict[str, str]:
         form = await request.form(max_files=0, max_fields=FIELDS)
@@ -50,14 +50,14 @@ def deciding(page: Page) -> APIRouter:
 
     def again(request: Request, proposal_id: str, form: Mapping[str, str], error: str) -> Response:
         proposal = proposals.get(proposal_id)
-        waiting = shown(proposal, notebook, page.inventory_of(proposal.env_name))
+        waiting = shown(proposal, page.lab(proposal.env_name))
         return page.render(request, "proposal.html.j2", 409, waiting=waiting, error=plain(error, 4000), given=form)
 
     @routes.post("/{proposal_id}/approve")
     async def _approve(request: Request, proposal_id: str) -> Response:
         def do(form: Mapping[str, str]) -> str:
             proposal = as_seen(proposal_id, form)
-            decisions.approve(proposals, notebook, page.inventory_of(proposal.env_name), proposal, page.who)
+            decisions.approve(page.lab(proposal.env_name), proposal, page.who)
             return proposal_id
 
         return await decide(request, proposal_id, do)
@@ -74,10 +74,10 @@ def deciding(page: Page) -> APIRouter:
     async def _edit(request: Request, proposal_id: str) -> Response:
         def do(form: Mapping[str, str]) -> str:
             proposal = as_seen(proposal_id, form)
-            inventory = page.inventory_of(proposal.env_name)
-            new = decisions.edit(proposals, notebook, inventory, proposal, changes_of(proposal, form), page.who)
+            lab = page.lab(proposal.env_name)
+            new = decisions.edit(lab, proposal, changes_of(proposal, form), page.who)
             if "approve" in form:
-                decisions.approve(proposals, notebook, inventory, new, page.who)
+                decisions.approve(lab, new, page.who)
             return new.proposal_id
 
         return await decide(request, proposal_id, do)
@@ -89,12 +89,12 @@ def deciding(page: Page) -> APIRouter:
         def look() -> Response:
             try:
                 proposal = as_seen(proposal_id, form)
-                inventory = page.inventory_of(proposal.env_name)
-                new = decisions.edited(notebook, inventory, proposal, changes_of(proposal, form), page.who)
+                lab = page.lab(proposal.env_name)
+                new = decisions.edited(lab, proposal, changes_of(proposal, form), page.who)
             except InvalidInput as error:
                 problems = [str(problem) for problem in error.problems] or [str(error)]
                 return page.render(request, "checked.html.j2", problems=problems, new=None)
-            return page.render(request, "checked.html.j2", problems=[], new=shown(new, notebook, inventory))
+            return page.render(request, "checked.html.j2", problems=[], new=shown(new, lab))
 
         return await run_in_threadpool(look)
 

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from lab.base import Workspace, lasting, number, plain, short
 from lab.claims import RUN_ID
 from lab.space import Inventory
-from lab.store import Notebook, Proposals
+from lab.store import Lab, Notebook, Proposals
 from review.guard import Guard
 
 HERE = Path(__file__).resolve().parent
@@ -40,6 +40,10 @@ class Page:
     def proposals(self) -> Proposals:
         """The queue of proposals of the workspace."""
         return Proposals(self.workspace)
+
+    def lab(self, env_name: str) -> Lab:
+        """The lab of the workspace, with the inventory that has an environment."""
+        return Lab(self.notebook, self.inventory_of(env_name))
 
     @cached_property
     def templates(self) -> Environment:

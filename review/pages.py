@@ -139,7 +139,7 @@ def pages(page: Page) -> APIRouter:
         everything = proposals.all()
         live = (ProposalState.APPROVED, ProposalState.RUNNING)
         shown: dict[str, Any] = {
-            "waiting": [seen(p, notebook, page.inventory_of(p.env_name)) for p in undecided(proposals)],
+            "waiting": [seen(p, page.lab(p.env_name)) for p in undecided(proposals)],
             "live": [p for p in everything if p.state in live],
             "decided": [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED],
         }
@@ -148,7 +148,7 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/proposals/{proposal_id}")
     def _proposal(request: Request, proposal_id: str) -> HTMLResponse:
         proposal = proposals.get(proposal_id)
-        waiting = seen(proposal, notebook, page.inventory_of(proposal.env_name))
+        waiting = seen(proposal, page.lab(proposal.env_name))
         return page.render(request, "proposal.html.j2", waiting=waiting, error="", given={})
 
     return routes

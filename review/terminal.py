@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.base import AutopilotError, InvalidInput, plain
 from lab.space import Inventory, assignments
-from lab.store import Notebook, Proposal, Proposals, mean_curve
+from lab.store import Lab, Notebook, Proposal, Proposals, mean_curve
 from report.pictures import objective_bands
 from report.show import say
 from review import decisions
@@ -61,8 +61,8 @@ class Terminal:
 
     def _decide(self, proposal: Proposal) -> bool:
         """Show a proposal and take the person's decision; False to quit."""
-        inventory = self.inventory_of(proposal.env_name)
-        waiting, left = seen(proposal, self.notebook, inventory), len(undecided(self.proposals))
+        lab = Lab(self.notebook, self.inventory_of(proposal.env_name))
+        waiting, left = seen(proposal, lab), len(undecided(self.proposals))
         show(waiting, self.notebook, f"{left} wait{'s' if left == 1 else ''}")
         while True:
             sys.stdout.write(f"\n{KEYS} > ")
@@ -70,7 +70,7 @@ class Terminal:
             match self.key().lower():
                 case "a":
                     sys.stdout.write("approve\n")
-                    decisions.approve(self.proposals, self.notebook, inventory, proposal, self.who)
+                    decisions.approve(lab, proposal, self.who)
                     say(f"approved {proposal.proposal_id}: it runs next")
                     return True
                 case "r":
@@ -83,7 +83,7 @@ class Terminal:
                     return True
                 case "e":
                     sys.stdout.write("edit\n")
-                    if self._edit(proposal, inventory):
+                    if self._edit(proposal, lab):
                         return True
                 case "s" | "n":
                     sys.stdout.write("skip\n")
@@ -98,13 +98,13 @@ class Terminal:
                 case other:
                     sys.stdout.write(f"{plain(other, 20)!r} is none of these keys\n")
 
-    def _edit(self, proposal: Proposal, inventory: Inventory) -> bool:
+    def _edit(self, proposal: Proposal, lab: Lab) -> bool:
         """Take values of the person's own, each checked at once; whether they were staged."""
         changes: dict[str, Any] = {}
         while text := self.line("KEY=VALUE, such as train.ent_coef=0.01 (nothing to end)").strip():
             try:
                 more = {**changes, **assignments([text])}
-                new = decisions.edited(self.notebook, inventory, proposal, more, self.who)
+                new = decisions.edited(lab, proposal, more, self.who)
             except InvalidInput as error:
                 say(f"  not valid: {error}")
                 continue
@@ -112,7 +112,7 @@ class Terminal:
             say(f"  valid: {new.changes}")
         if not changes:
             return False
-        new = decisions.edit(self.proposals, self.notebook, inventory, proposal, changes, self.who)
+        new = decisions.edit(lab, proposal, changes, self.who)
         say(f"staged {new.proposal_id} in the place of {proposal.proposal_id}")
         return True
 

@@ -8,7 +8,7 @@ from agent.approval import PolicySettings, policy_settings, rule_on
 from lab.base import AutopilotError, InvalidInput, Record, lasting, number, plain, short
 from lab.judge import current_verdict, expected_seconds, lessons_of
 from lab.search import Dimension
-from lab.space import Inventory, Parameter, Scale, space_of
+from lab.space import Parameter, Scale, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
 from report.facts import changed_text, score_text
 
@@ -95,14 +95,14 @@ def undecided(proposals: Proposals) -> list[Proposal]:
     return [proposal for proposal in proposals.all() if proposal.state is ProposalState.STAGED]
 
 
-def seen(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Waiting:
+def seen(proposal: Proposal, lab: Lab) -> Waiting:
     """A proposal with everything that a decision wants; nothing is written.
 
     Args:
         proposal: of any state.
-        notebook: where its parent is.
-        inventory: what is valid here.
+        lab: where its parent is, and what is valid here.
     """
+    notebook = lab.notebook
     return Waiting(
         proposal_id=proposal.proposal_id,
         version=proposal.version,
@@ -115,25 +115,25 @@ def seen(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Waitin
         preset=proposal.preset,
         objective=proposal.objective,
         parent=proposal.parent,
-        changes=_changes(proposal, notebook, inventory),
+        changes=_changes(proposal, lab),
         theory=plain(proposal.theory, THEORY),
         predictions=proposal.predictions,
         predicted=tuple(map(_predicted, proposal.predictions)),
         evidence=_evidence(proposal, notebook),
         lessons=_lessons(proposal, notebook),
         **_cost(proposal, notebook),
-        risk=_risk(proposal, notebook, inventory),
-        unfit=_unfit(proposal, notebook, inventory),
+        risk=_risk(proposal, lab),
+        unfit=_unfit(proposal, lab),
         history=proposal.decisions,
     )
 
 
-def _changes(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> tuple[Change, ...]:
+def _changes(proposal: Proposal, lab: Lab) -> tuple[Change, ...]:
     try:
-        old = notebook.config(proposal.parent).flat()
+        old = lab.notebook.config(proposal.parent).flat()
     except AutopilotError:
         old = {}
-    space = space_of(inventory.environment(proposal.env_name))
+    space = space_of(lab.inventory.environment(proposal.env_name))
     return tuple(_change(key, old.get(key), new, space.get(key)) for key, new in proposal.overrides.items())
 
 
@@ -216,20 +216,20 @@ def _cost(proposal: Proposal, notebook: Notebook) -> dict[str, Any]:
     return {"cost": f"{how}{lasting(expected.seconds)} for {of}, {by}", "seconds": expected.seconds}
 
 
-def _risk(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> Risk:
+def _risk(proposal: Proposal, lab: Lab) -> Risk:
     try:
-        settings, rules = policy_settings(notebook.workspace, inventory.environment(proposal.env_name)), True
+        settings, rules = policy_settings(lab.notebook.workspace, lab.inventory.environment(proposal.env_name)), True
     except InvalidInput:
         settings, rules = PolicySettings(prediction=False), False
-    outcome, rule = rule_on(proposal, Lab(notebook, inventory), settings)
+    outcome, rule = rule_on(proposal, lab, settings)
     if not rules and rule.startswith("no rule allows"):
         return Risk(outcome="no rules", rule="autopilot.toml has no [policy]: a person decides, or --approve auto")
     return Risk(outcome=outcome, rule=rule)
 
 
-def _unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory) -> str | None:
+def _unfit(proposal: Proposal, lab: Lab) -> str | None:
     try:
-        refuse_unfit(proposal, notebook, inventory)
+        refuse_unfit(proposal, lab.notebook, lab.inventory)
     except AutopilotError as error:
         return plain(str(error), 2000)
     return None

@@ -8,6 +8,7 @@ import pytest
 from lab.base.errors import InvalidInput
 from lab.base.files import write_model
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals, refuse_unfit
@@ -18,7 +19,7 @@ def test_a_decision_says_who_when_and_about_what(
     propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
 ) -> None:
     proposal = propose({"train.ent_coef": 0.02})
-    decisions.approve(proposals, notebook, inventory, proposal, "person ada")
+    decisions.approve(Lab(notebook, inventory), proposal, "person ada")
     made = proposals.get(proposal.proposal_id).decisions[-1]
     assert (made.state, made.who, made.overrides, made.seen) == (
         S.APPROVED, "person ada", {"train.ent_coef": 0.02}, proposal.version,
@@ -35,7 +36,7 @@ def test_of_two_who_decide_at_once_one_wins(
         def approve(barrier: threading.Barrier = barrier, proposal: Any = proposal, out: list[str] = outcomes) -> None:
             barrier.wait()
             try:
-                decisions.approve(Proposals(notebook.workspace), notebook, inventory, proposal, "person ada")
+                decisions.approve(Lab(notebook, inventory), proposal, "person ada")
                 out.append("approved")
             except InvalidInput as error:
                 out.append(str(error))
@@ -68,9 +69,9 @@ def test_what_changed_since_it_was_looked_at_is_not_decided(
     changed = looked_at.model_copy(update={"overrides": {"train.gamma": 0.5}})
     write_model(notebook.workspace.proposal(looked_at.proposal_id), changed)
     for decide in (
-        lambda: decisions.approve(proposals, notebook, inventory, looked_at, "person"),
+        lambda: decisions.approve(Lab(notebook, inventory), looked_at, "person"),
         lambda: decisions.reject(proposals, looked_at, "person", "no"),
-        lambda: decisions.edit(proposals, notebook, inventory, looked_at, {"train.ent_coef": 0.03}, "person"),
+        lambda: decisions.edit(Lab(notebook, inventory), looked_at, {"train.ent_coef": 0.03}, "person"),
     ):
         with pytest.raises(InvalidInput, match="is not what it was when you looked"):
             decide()
@@ -81,7 +82,7 @@ def test_what_is_changed_after_its_approval_does_not_run(
     propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
 ) -> None:
     proposal = propose({"train.ent_coef": 0.02})
-    approved = decisions.approve(proposals, notebook, inventory, proposal, "person ada")
+    approved = decisions.approve(Lab(notebook, inventory), proposal, "person ada")
     refuse_unfit(approved, notebook, inventory)
     changed = approved.model_copy(update={"overrides": {"train.ent_coef": 0.9}})
     with pytest.raises(InvalidInput, match="changed after person ada had approved it"):
@@ -93,7 +94,7 @@ def test_an_edited_proposal_takes_the_place_of_the_old_one_even_of_a_held_one(
 ) -> None:
     proposal = propose()
     held = proposals.decide(proposal.proposal_id, S.STAGED, "rules of [policy]", "warm starts wait for a person")
-    new = decisions.edit(proposals, notebook, inventory, held, {"train.gamma": 0.99}, "person ada")
+    new = decisions.edit(Lab(notebook, inventory), held, {"train.gamma": 0.99}, "person ada")
     assert proposals.get(new.proposal_id).overrides == {"train.ent_coef": 0.02, "train.gamma": 0.99}
     old = proposals.get(proposal.proposal_id)
     assert (old.state, old.decisions[-1].who) == (S.SUPERSEDED, "person ada")
@@ -110,7 +111,7 @@ def test_an_edit_that_is_not_valid_changes_nothing(
 ) -> None:
     proposal = propose()
     with pytest.raises(InvalidInput, match=said):
-        decisions.edit(proposals, notebook, inventory, proposal, changes, "person")
+        decisions.edit(Lab(notebook, inventory), proposal, changes, "person")
     assert proposals.all() == [proposal]
 
 
@@ -120,7 +121,7 @@ def test_what_a_person_proposes_is_theirs(
     """Not the prediction of whoever made the old one, which was about other values."""
     predicted = ({"metric": "perf", "direction": "up", "low": 0.4, "high": 0.6, "coverage": 0.8},)
     proposal = propose({"train.ent_coef": 0.02}, predictions=predicted, theory="More noise.")
-    new = decisions.edit(proposals, notebook, inventory, proposal, {"train.ent_coef": 0.03}, "person ada")
+    new = decisions.edit(Lab(notebook, inventory), proposal, {"train.ent_coef": 0.03}, "person ada")
     assert (new.arm, new.predictions) == ("person", ())
     assert new.theory.startswith(f"person ada put this in the place of {proposal.proposal_id} (offline: train.ent_coef")
     assert new.theory.endswith("Its theory was:\n\nMore noise.")
@@ -130,10 +131,10 @@ def test_a_key_that_is_set_back_is_no_change(
     propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
 ) -> None:
     proposal = propose({"train.ent_coef": 0.02, "train.gamma": 0.9})
-    new = decisions.edit(proposals, notebook, inventory, proposal, {"train.gamma": 0.95}, "person")
+    new = decisions.edit(Lab(notebook, inventory), proposal, {"train.gamma": 0.95}, "person")
     assert new.overrides == {"train.ent_coef": 0.02}
     with pytest.raises(InvalidInput, match="changes nothing of proposal"):
-        decisions.edit(proposals, notebook, inventory, new, {"train.ent_coef": 0.02}, "person")
+        decisions.edit(Lab(notebook, inventory), new, {"train.ent_coef": 0.02}, "person")
 
 
 def test_a_rejection_needs_a_reason(propose: Any, proposals: Proposals) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from lab.base.files import write_model
 from lab.space.inventory import Inventory
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
@@ -157,7 +158,7 @@ def test_two_people_who_have_seen_the_same_page(
     proposal = propose()
     here = f"/proposals/{proposal.proposal_id}"
     form = site.form(here)
-    decisions.approve(Proposals(notebook.workspace), notebook, inventory, proposal, "person bob")
+    decisions.approve(Lab(notebook, inventory), proposal, "person bob")
     answer = site.post(f"{here}/approve", form)
     assert answer.status_code == 409
     assert "by person bob; look again" in answer.text
