@@ -23,7 +23,7 @@ from benchmarks.common import tell
 from lab.base import Workspace, new_id, now
 from lab.store import Budgets, Lab, Notebook, SessionRecord, active_time
 from report.live import LineView
-from training.machine import load_inventory
+from training.inventory import load_inventory
 from training.runner import ProcessRunner
 
 ENV = "puffer_cartpole"

@@ -15,7 +15,8 @@ from typing import Any
 from lab.base import Workspace
 from lab.space import Config, Inventory, preset_config
 from lab.store import Notebook, RunRecord, RunState, create_run
-from training.machine import load_inventory, usable_cores
+from training.inventory import load_inventory
+from training.room import usable_cores
 from training.run import train_run
 from training.runner import ProcessRunner
 

@@ -27,7 +27,7 @@ from review.app import create_app
 from review.page import Page
 from review.serve import listening
 from training.fake import FakeRunner
-from training.machine import load_inventory
+from training.inventory import load_inventory
 
 
 def night(place: Workspace) -> SessionRecord:

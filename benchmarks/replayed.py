@@ -30,8 +30,9 @@ from lab.space import Config, Inventory, telling
 from lab.store import Budgets, Lab, Notebook, ReplicateResult, SessionRecord, StopReason
 from report.live import LineView
 from training.fake import FakeRunner
-from training.machine import load_inventory, usable_cores
+from training.inventory import load_inventory
 from training.protocol import OnProgress, Progress
+from training.room import usable_cores
 from training.runner import Plan, Runner
 
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "replicates"

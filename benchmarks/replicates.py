@@ -9,7 +9,7 @@ import time
 
 from benchmarks.common import cartpole, median, tell, train, workspace
 from lab.store import Notebook
-from training.machine import usable_cores
+from training.room import usable_cores
 from training.runner import ProcessRunner
 
 

@@ -20,8 +20,18 @@ from typing import Any
 from benchmarks.common import tell
 from lab.base import Workspace, read_model
 from lab.space import Config, Group, Task, preset_config
-from lab.store import Importances, Index, MetricSummary, Questions, RunRecord, RunState, TrainerSummary, Verdict
-from training.machine import load_inventory
+from lab.store import (
+    Importances,
+    Index,
+    MetricSummary,
+    Questions,
+    RunRecord,
+    RunState,
+    TrainerSummary,
+    Verdict,
+    runs_that_tried,
+)
+from training.inventory import load_inventory
 
 ENV = "puffer_cartpole"
 TIMES = 60
@@ -141,7 +151,7 @@ def main() -> None:
             "lineage": milliseconds(lambda: questions.lineage(next(turn))),
             "children": milliseconds(lambda: questions.children(next(turn))),
             "what changed between two runs": milliseconds(lambda: questions.changed(next(turn), next(turn))),
-            "has this config been tried": milliseconds(lambda: questions.tried(next(configs), group)),
+            "has this config been tried": milliseconds(lambda: runs_that_tried(questions.index, next(configs), group)),
             "which parameters matter (kept)": milliseconds(lambda: Importances(questions.index).of(group)),
             "trend over the last 50": milliseconds(lambda: questions.trend(group, 50)),
             "best so far against time": milliseconds(lambda: questions.best_so_far(group)),

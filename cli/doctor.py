@@ -9,7 +9,8 @@ from typing import Any
 
 from lab.base import AutopilotError, InvalidInput, Workspace, existing
 from lab.space import Inventory
-from training.machine import load_inventory, missing, usable_cores
+from training.inventory import load_inventory, missing
+from training.room import usable_cores
 
 SHOWN = ("autopilot", "pufferlib", "torch", "numpy", "heavyball", "optuna", "openai", "pydantic", "duckdb")
 FREE_GIB = 1.0

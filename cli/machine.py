@@ -56,7 +56,7 @@ def doctor(
     from report.show import emit_json, print_space
 
     if space is not None:
-        from training.machine import load_inventory
+        from training.inventory import load_inventory
 
         print_space(load_inventory([space], context.obj).environment(space))
         return

@@ -27,7 +27,7 @@ def approve(context: typer.Context, proposal: str) -> None:
     """Approve a staged proposal: it runs next."""
     from lab.store import Lab, Notebook, Proposals
     from review.decisions import approve as decide
-    from training.machine import load_inventory
+    from training.inventory import load_inventory
 
     queue = Proposals(context.obj)
     seen = queue.get(proposal)
@@ -57,7 +57,7 @@ def edit(
     """Put your own proposal in the place of a staged one: its changes, with some of your own."""
     from lab.store import Lab, Notebook, Proposals
     from review.decisions import edit as decide
-    from training.machine import load_inventory
+    from training.inventory import load_inventory
 
     queue, changes = Proposals(context.obj), assignments(settings)
     seen = queue.get(proposal)
@@ -75,7 +75,7 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
     from report.show import emit_json, say
     from review.terminal import Terminal, show
     from review.waiting import seen, undecided
-    from training.machine import load_inventory
+    from training.inventory import load_inventory
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
     if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
@@ -119,7 +119,7 @@ def web(
 
     from review.page import Page
     from review.serve import address_of, listening, serve
-    from training.machine import load_inventory
+    from training.inventory import load_inventory
 
     bound, guard = listening(host, port, token)
     page = Page(context.obj, lru_cache(lambda env: load_inventory([env], context.obj)), f"{who()}, web", guard)

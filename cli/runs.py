@@ -251,7 +251,7 @@ def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
     from agent.analysis import replay_run as again
     from lab.store import Lab, Notebook
     from report.show import emit_json
-    from training.machine import load_inventory
+    from training.inventory import load_inventory
 
     notebook = Notebook(context.obj)
     outcome = again(Lab(notebook, load_inventory([notebook.run(run).env_name], context.obj)), run)

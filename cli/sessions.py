@@ -1,7 +1,5 @@
 """A session: begin, go on, stop, look. Slow imports happen where they are needed."""
 
-import os
-import signal
 from typing import Annotated
 
 import typer
@@ -24,7 +22,7 @@ from cli.options import (
     whole,
 )
 from cli.runs import tell
-from lab.base import AutopilotError, InvalidInput, Workspace, invalid
+from lab.base import Workspace, invalid
 from lab.space import assignments
 
 
@@ -140,7 +138,7 @@ def resume(
     from agent.session.night import Night, session_to_resume
     from lab.store import Notebook, Sessions
     from report.show import say_where
-    from training.machine import load_inventory
+    from training.inventory import load_inventory
     from training.run import Options
 
     run = run_to_resume(context.obj, name) if name else None
@@ -161,20 +159,9 @@ def stop(
     at_once: Annotated[bool, typer.Option("--now", help="Give up the present run; it is trained again later.")] = False,
 ) -> None:
     """Interrupt the running session once its present run is through; 'autopilot resume' resumes it."""
-    from agent.session.signals import PAUSING
-    from lab.base import is_id
-    from lab.store import Sessions
+    from agent.session.signals import ask_to_stop
 
-    running = Sessions(context.obj).running()
-    if running is None:
-        raise InvalidInput(f"no session is running in {context.obj.root}")
-    if running.pid is None:
-        raise AutopilotError("the session is only just starting: try again in a moment")
-    session = is_id(running.session or "")  # else 'autopilot confirm' is at work
-    # Not SIGINT, which a job in the background of a script ignores.
-    os.kill(int(running.pid), signal.SIGTERM if at_once or not session else PAUSING)
-    when = "now" if at_once or not session else "after the present run and its analysis"
-    typer.echo(f"asked session {running.session} (process {running.pid}) to stop {when}")
+    typer.echo(ask_to_stop(context.obj, at_once=at_once))
 
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from lab.base import Workspace
 from lab.space import COMMON, Config, Environment, Inventory, Objective, derive, preset_config
 from lab.store import Notebook, ReplicateResult, RunRecord, RunState, create_run
-from training.machine import load_inventory, usable_cores
+from training.inventory import load_inventory
+from training.room import usable_cores
 from training.run import train_run
 from training.runner import ProcessRunner
 

@@ -30,7 +30,7 @@ from lab.base import (
 from lab.space import Config, Objective, Task
 from lab.store import Evaluation, Notebook, ReplicateResult, RunRecord, RunState, map_metrics
 from report.templates import render
-from training.machine import missing
+from training.inventory import missing
 from training.process import start_worker
 from training.protocol import Ended, ExportJob, Handover
 

@@ -24,7 +24,7 @@ from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunRecord
 from training.fake import FakeRunner, Fault
-from training.machine import load_inventory
+from training.inventory import load_inventory
 from training.run import train_run
 
 ENV = "puffer_cartpole"

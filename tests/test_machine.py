@@ -161,7 +161,7 @@ from lab.space.environments import preset_config
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.base.paths import Workspace
-from training.machine import load_inventory
+from training.inventory import load_inventory
 from training.run import train_run
 from training.runner import ProcessRunner
 

@@ -10,7 +10,7 @@ from lab.base import AutopilotError, InvalidInput, plain, rounded
 from lab.judge import Lesson, direction, lessons_of
 from lab.search import suggest_changes
 from lab.space import Config, Metric, check_overrides, derive, diff, metrics_of, space_of
-from lab.store import Decision, Prediction, Proposal, ProposalState, Questions
+from lab.store import Decision, Prediction, Proposal, ProposalState, twin_of
 from tools.context import ToolContext
 from tools.registry import ToolError
 
@@ -191,7 +191,7 @@ def check_config(ctx: ToolContext, changes: Changes, parent: ParentName = "incum
 
 def _twin(ctx: ToolContext, config: Config) -> str | None:
     """A sentence that names the run which has a config already, and says what follows; None where none has."""
-    twin = Questions(ctx.notebook.index).twin(config, ctx.group, ctx.before)
+    twin = twin_of(ctx.notebook.index, config, ctx.group, ctx.before)
     if twin is None:
         return None
     return f"run {twin} has this very config: only more replicates of it could come of this, so change something else"

@@ -27,9 +27,9 @@ from lab.space import (
     derive,
     memory_of,
 )
-from training.machine import room_for, usable_cores
 from training.process import Worker, start_worker
 from training.protocol import Ended, MeasureJob, Moment
+from training.room import room_for, usable_cores
 from training.run import Stopped
 from training.runner import ProcessRunner
 

@@ -10,8 +10,8 @@ from lab.base import AutopilotError, InvalidInput, Problem, Workspace, now
 from lab.judge import compare_runs
 from lab.space import PRESETS, Config, Inventory, Measurement, Objective, StoredPreset, store
 from lab.store import Notebook, RunState, create_run
-from training.machine import usable_cores
 from training.probe import Probe
+from training.room import usable_cores
 from training.run import Options, train_run
 from training.runner import ProcessRunner
 

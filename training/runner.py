@@ -16,9 +16,9 @@ import psutil
 from lab.base import Damaged, RunPaths, TrainingFailed, Workspace, read_model, write_model
 from lab.space import Config, Environment, Objective, metrics_of
 from lab.store import ReplicateResult, RunRecord, RunState, StopReason, source_file
-from training.machine import room_for
 from training.process import ForkServer, Garbled, Worker, can_fork, start_worker
 from training.protocol import Ended, OnProgress, Progress, ShouldStop, TrainJob
+from training.room import room_for
 
 GRACE = 20.0
 """Seconds that a replicate has to end by itself once it was asked to."""

@@ -18,9 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from lab.base import FULL, SeedPaths, append_whole, json_of, no_more_text, write_model
+from lab.base import SeedPaths, json_of, no_more_text, write_model
 from lab.store import ReplicateResult, StopReason
-from training.machine import installation
+from training.curve_file import CurveFile
+from training.inventory import installation
 from training.protocol import (
     JOB,
     Ended,
@@ -193,26 +194,16 @@ def train(
     os.dup2(log, 1)
     os.dup2(log, 2)
     mirrored = _mirrors(job, paths)
-    # A plain descriptor: what could not be written to a full disk must not come up again when a file is closed.
-    metrics = os.open(paths.metrics_live, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o644)
-    lost = 0
+    curves = CurveFile(paths.metrics_live)
 
     def on_log(numbers: dict[str, float], step: int) -> None:
-        nonlocal lost
-        try:
-            append_whole(metrics, json.dumps(numbers).encode() + b"\n")
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            lost += 1  # a point of the curve is not worth the training
+        curves.append(numbers)
         if mirrored is not None:
             mirrored.log(numbers, step)
 
     result = replicate.train(job, on_log, emit, stopping)
-    os.close(metrics)
-    if lost:
-        note = f"{lost} point{'s' if lost > 1 else ''} of its curves could not be written: no room on the disk"
-        result = result.model_copy(update={"notes": (*result.notes, note)})
+    if missing := curves.close():
+        result = result.model_copy(update={"notes": (*result.notes, *missing)})
     if mirrored is not None:
         mirrored.close()
     try:

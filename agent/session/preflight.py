@@ -16,9 +16,9 @@ from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting,
 from lab.judge import GROUP, SCREEN, Pace, Paces, paces
 from lab.space import BOOKKEEPING, Config, derive, preset
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
-from training.machine import room_for
 from training.probe import Probe
 from training.protocol import Moment
+from training.room import room_for
 from training.run import NEEDED, limit_text
 from training.runner import ProcessRunner
 

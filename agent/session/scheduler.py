@@ -16,13 +16,13 @@ from lab.store import (
     Lab,
     Proposal,
     ProposalState,
-    Questions,
     RunRecord,
     RunState,
     Selection,
     SessionRecord,
     create_run,
     refuse_unfit,
+    twin_of,
 )
 from report.confirmations import became_text
 
@@ -251,7 +251,7 @@ class Scheduler:
 
     def _run_of(self, proposal: Proposal) -> RunRecord:
         config = self.notebook.config(proposal.parent).with_overrides(proposal.overrides)
-        twin = Questions(self.notebook.index).twin(config, self.group)
+        twin = twin_of(self.notebook.index, config, self.group)
         if twin is not None and "train.seed" not in proposal.overrides and not _without_score(self.notebook.run(twin)):
             self.journal.note(f"{proposal.proposal_id}: run {twin} has this very config: more replicates of it train")
             run = self._fresh(SeedRequest(twin, self.record.seeds), proposal.proposal_id)

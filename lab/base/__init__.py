@@ -1,6 +1,7 @@
 """What the rest stands on: errors, text made safe, values made fit for records, where files lie, how they are kept."""
 
 from lab.base.errors import (
+    FULL,
     AutopilotError,
     Busy,
     Damaged,
@@ -8,15 +9,14 @@ from lab.base.errors import (
     NotFound,
     Problem,
     TrainingFailed,
+    full_text,
     invalid,
     invalid_from,
     no_more_text,
 )
 from lab.base.files import (
-    FULL,
     append_line,
     append_whole,
-    full_text,
     json_of,
     last_line,
     locked,

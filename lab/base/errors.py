@@ -4,9 +4,14 @@ A message is one line a person can act on. `InvalidInput` means the call or the 
 nothing was changed on disk; any other `AutopilotError` means that something failed (exit status 1).
 """
 
+import errno
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The system's errors where no more can be written: a full disk, a quota, a limit on files (`ulimit -f`)."""
 
 
 class Problem(BaseModel):
@@ -89,3 +94,10 @@ class TrainingFailed(AutopilotError):
 def no_more_text(error: OSError | RuntimeError) -> str:
     """The message where the system starts no further process or thread, with what helps."""
     return f"{error}: end other processes, or raise the limit ('ulimit -u')"
+
+
+def full_text(error: OSError, place: Path) -> str:
+    """The message for an error of `FULL`: what is wrong and what helps."""
+    if error.errno == errno.EFBIG:
+        return f"a file in {place} may not grow any larger: raise the limit ('ulimit -f')"
+    return f"the disk of {place} is full: make room"

@@ -3,7 +3,6 @@
 A file is written aside, flushed to the disk and renamed; a line is appended under a lock, whole or not at all.
 """
 
-import errno
 import fcntl
 import json
 import os
@@ -22,16 +21,6 @@ from lab.base.errors import Busy, Damaged
 from lab.base.values import storable
 
 Model = TypeVar("Model", bound=BaseModel)
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The system's errors where no more can be written: a full disk, a quota, a limit on files (`ulimit -f`)."""
-
-
-def full_text(error: OSError, place: Path) -> str:
-    """The message for an error of `FULL`: what is wrong and what helps."""
-    if error.errno == errno.EFBIG:
-        return f"a file in {place} may not grow any larger: raise the limit ('ulimit -f')"
-    return f"the disk of {place} is full: make room"
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lab.space import Config, Environment, Group, Parameter, Scale, check_overrides, diff, space_of
-from lab.store import Lab, Questions, Row, RunState, Selection
+from lab.store import Lab, Questions, Row, RunState, Selection, runs_that_tried, twin_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -173,9 +173,9 @@ def suggest_changes(
         if any(_close(dims, base, changes, other) for other in avoid) or (permits and permits(parent, changes)):
             continue
         config = base.with_overrides(changes)
-        if questions.twin(config, group) is not None:  # nothing new could come of it
+        if twin_of(questions.index, config, group) is not None:  # nothing new could come of it
             continue
-        tried = next((row.run_id for row in questions.tried(config, group)), None)
+        tried = next((row.run_id for row in runs_that_tried(questions.index, config, group)), None)
         suggestions.append(Suggestion(changes, tried))
     return suggestions
 

@@ -29,7 +29,8 @@ from lab.store.rows import Row
 from lab.store.selection import Selection
 from lab.store.session import Approval, Budgets, SessionRecord, Spent
 from lab.store.sessions import Sessions
-from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, spread, summarize
+from lab.store.summary import CONFIDENCE, COUNTS, FIRST, leading, map_metrics, spread, summarize
+from lab.store.tried import SHOWN, runs_that_tried, twin_of
 
 __all__ = [
     "CONFIDENCE",
@@ -83,8 +84,10 @@ __all__ = [
     "refuse_unfit",
     "require_seen",
     "run_curves",
+    "runs_that_tried",
     "source_file",
     "spread",
     "store",
     "summarize",
+    "twin_of",
 ]

@@ -19,7 +19,7 @@ from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord
 from training.fake import FakeRunner
-from training.machine import load_inventory
+from training.inventory import load_inventory
 from training.protocol import Progress
 from training.run import Options, train_run
 from training.runner import ProcessRunner, Runner

@@ -14,7 +14,7 @@ from lab.store.notebook import Notebook
 from lab.store.records import RunState
 from tests.conftest import Cli
 from tests.training.conftest import Train
-from training.machine import load_inventory
+from training.inventory import load_inventory
 from training.run import train_run
 from training.runner import ProcessRunner
 

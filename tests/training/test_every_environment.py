@@ -9,7 +9,7 @@ from docs.make_environments import GYMNASIUM, PAGE, smoke, usable
 from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
 from lab.store.records import RunState
-from training.machine import load_inventory
+from training.inventory import load_inventory
 
 
 def known() -> list[str]:

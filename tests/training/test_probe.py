@@ -17,8 +17,9 @@ from lab.space.inventory import Inventory
 from lab.space.presets import Measurement, StoredPreset, names, preset, topology
 from lab.space.validate import check_overrides, memory_of
 from tests.conftest import ENV, Cli
-from training.machine import load_inventory, room_for, usable_cores
+from training.inventory import load_inventory
 from training.probe import BATCHES, Probe
+from training.room import room_for, usable_cores
 from training.runner import ProcessRunner
 
 
@@ -132,7 +133,7 @@ def test_a_probe_refuses_bad_input(cli: Cli, arguments: tuple[str, ...], said: s
 def test_how_many_at_once(config: Config, inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = inventory.environment(ENV)
     room: Callable[..., int] = lambda c, device="cpu", given=None: room_for(c, environment, device, given)  # noqa: E731
-    monkeypatch.setattr("training.machine.usable_cores", lambda: 8)
+    monkeypatch.setattr("training.room.usable_cores", lambda: 8)
     assert room(config) == 8
     assert room(config.with_overrides({"autopilot.threads": 3})) == 2
     several = {"vec.backend": "Multiprocessing", "vec.num_envs": 4, "vec.num_workers": 2}

@@ -8,7 +8,7 @@ from lab.space.task import Variant
 from lab.store.records import RunState
 from tests.conftest import Cli, tree
 from tests.training.conftest import Train
-from training.machine import load_inventory
+from training.inventory import load_inventory
 
 TAKEN = [
     ("tools", "tools.py", "autopilot itself"),

@@ -18,7 +18,7 @@ from lab.space.environments import preset_config
 from lab.space.inventory import Inventory
 from lab.space.parameters import Parameter, Scale
 from lab.space.validate import check_overrides, space_of
-from training.machine import load_inventory
+from training.inventory import load_inventory
 from training.process import THREADS
 
 pytestmark = pytest.mark.slow

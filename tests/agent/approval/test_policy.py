@@ -28,7 +28,7 @@ from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
 from lab.store.records import RunRecord, RunState
 from tests.conftest import ENV, tree
 from tests.lab.judge.test_costs import Clocked
-from training.machine import load_inventory
+from training.inventory import load_inventory
 from training.run import train_run
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "approval.md"

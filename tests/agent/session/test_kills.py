@@ -35,7 +35,7 @@ from lab.store.session import Budgets, SessionRecord
 from report.live import SilentView
 from tests.conftest import ENV
 from training.fake import FakeRunner
-from training.machine import load_inventory
+from training.inventory import load_inventory
 from training.runner import Plan, ProcessRunner
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from lab.space.config import Config
 from lab.space.limits import check_open, declared_limits
 from lab.space.validate import check_overrides, space_of
 from tests.conftest import ENV, Cli
-from training.machine import load_inventory
+from training.inventory import load_inventory
 
 TEXT = """
 [space]

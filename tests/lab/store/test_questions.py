@@ -10,6 +10,7 @@ from lab.store.creation import create_run
 from lab.store.importance import Importances
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
+from lab.store.tried import runs_that_tried
 from tests.conftest import RunMaker
 from training.fake import FakeRunner
 from training.run import train_run
@@ -46,7 +47,7 @@ def test_where_less_is_better_the_best_is_the_least(
     make_run: RunMaker, questions: Questions, notebook: Notebook
 ) -> None:
     config = notebook.config(make_run().run_id)
-    from training.machine import load_inventory
+    from training.inventory import load_inventory
 
     inventory = load_inventory(["puffer_cartpole"])
     found = []
@@ -79,7 +80,7 @@ def test_whether_a_config_has_been_tried(make_run: RunMaker, notebook: Notebook,
 
     def tried(**changes: Any) -> list[str]:
         overrides = {key.replace("__", "."): value for key, value in changes.items()}
-        return [row.run_id for row in questions.tried(config.with_overrides(overrides), run.group)]
+        return [row.run_id for row in runs_that_tried(questions.index, config.with_overrides(overrides), run.group)]
 
     assert tried() == [run.run_id]
     assert tried(autopilot__seeds=7, train__seed=3, autopilot__threads=2) == [run.run_id]  # bookkeeping
