@@ -1,6 +1,7 @@
 """The tools as a model meets them: schemas, answers, refusals, bounds."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.questions import Questions
 from lab.store.records import RunRecord, RunState
+from lab.store.tried import twin_of
 from tests.conftest import ENV, RunMaker, tree
 from tools.catalog import TOOLS
 from tools.context import ToolContext
@@ -297,7 +298,7 @@ def test_what_somebody_stopped_may_be_proposed_again(bench: Bench, notebook: Not
 def test_what_a_run_has_is_not_suggested(bench: Bench, notebook: Notebook, make_run: RunMaker) -> None:
     first = bench("suggest_configs", count=6)["candidates"]
     tried = [make_run(candidate["changes"], parent=bench.context.incumbent) for candidate in first]
-    twin = Questions(notebook.index).twin
+    twin = partial(twin_of, notebook.index)
     assert [twin(notebook.config(run.run_id), run.group) for run in tried] == [run.run_id for run in tried]
     base = notebook.config(str(bench.context.incumbent))
     again = bench("suggest_configs", count=6)["candidates"]
