@@ -100,7 +100,7 @@ def knowledge(notebook: Notebook, group: Group) -> dict[str, Any]:
     scored: list[Scored] = [one for one in scored_predictions(notebook.workspace) if one.group == group]
     return {
         "metric": metric,
-        "standings": track_records(scored, metric),
+        "track_records": track_records(scored, metric),
         "enough": ENOUGH,
         "scored": [(one, one.text) for one in reversed(scored[-PREDICTIONS:])],
         "left_out": max(0, len(scored) - PREDICTIONS),
