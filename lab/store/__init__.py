@@ -29,8 +29,8 @@ from lab.store.rows import Row
 from lab.store.selection import Selection
 from lab.store.session import Approval, Budgets, SessionRecord, Spent
 from lab.store.sessions import Sessions
-from lab.store.summary import CONFIDENCE, COUNTS, FIRST, leading, map_metrics, spread, summarize
-from lab.store.tried import SHOWN, runs_that_tried, twin_of
+from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, spread, summarize
+from lab.store.tried import runs_that_tried, twin_of
 
 __all__ = [
     "CONFIDENCE",

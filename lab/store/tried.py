@@ -8,7 +8,7 @@ from lab.store.index import Index
 from lab.store.rows import Row
 from lab.store.selection import OF_GROUP, OWN
 
-SHOWN = 200
+CLOSE = 200
 """Runs that are named as having tried a config, at most."""
 MOVING = ("latest", "best")
 """Names of weights that stand for others as runs come."""
@@ -36,7 +36,7 @@ def runs_that_tried(index: Index, config: Config, group: Group) -> list[Row]:
     unlike = apart | (np.isnan(theirs) != np.isnan(mine))
     exact = identity(config.env_name, config.flat())
     alike = [one for one, no in zip(near, unlike.any(axis=1), strict=True) if not no]
-    names = [name for _, name in sorted((found != exact, name) for name, _, found in alike)][:SHOWN]
+    names = [name for _, name in sorted((found != exact, name) for name, _, found in alike)][:CLOSE]
     ours = f"runs.run_id IN ({','.join('?' * len(names))}) AND {where} AND {OWN}"
     found = {row.run_id: row for row in index.rows_where(ours, (*names, *values))}
     return [found[name] for name in names if name in found]
