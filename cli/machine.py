@@ -6,7 +6,6 @@ import typer
 
 from cli.options import EnvOption, JsonOption, PresetOption, SetOption, minutes_of
 from lab.base import AutopilotError, Workspace
-from lab.space import assignments
 
 
 def probe(
@@ -26,6 +25,7 @@ def probe(
     """Find the fastest topology for this machine and keep it as a preset."""
     from agent.session.launch import prepare
     from agent.session.signals import Stopping
+    from lab.space import assignments
     from report.live import MeasurementTable, print_preset
     from report.show import emit_json, say_where
     from training.probing import Probing

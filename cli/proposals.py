@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption, who
-from lab.space import assignments
 
 
 def proposals(
@@ -55,6 +54,7 @@ def edit(
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A change of yours.")],
 ) -> None:
     """Put your own proposal in the place of a staged one: its changes, with some of your own."""
+    from lab.space import assignments
     from lab.store import Lab, Notebook, Proposals
     from review.decisions import edit as decide
     from training.inventory import load_inventory

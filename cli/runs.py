@@ -20,8 +20,6 @@ from cli.options import (
     whole,
 )
 from lab.base import AutopilotError, ExportPaths, InvalidInput, Problem, Workspace, plain
-from lab.judge import rival
-from lab.space import assignments
 
 if TYPE_CHECKING:
     from lab.store import Notebook, RunRecord
@@ -45,6 +43,7 @@ def train(
 ) -> None:
     """Train one config, without an agent."""
     from agent.session.launch import prepare, train_control, train_once
+    from lab.space import assignments
     from lab.store import Notebook
     from report.show import say_where
     from training.run import Options
@@ -172,6 +171,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Two runs: the verdict with its interval, whether they are like with like, what changed, their metrics."""
+    from lab.judge import rival
     from lab.store import Notebook
     from report.comparing import compared
     from report.show import emit_json, print_comparison

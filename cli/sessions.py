@@ -23,7 +23,6 @@ from cli.options import (
 )
 from cli.runs import tell
 from lab.base import Workspace, invalid
-from lab.space import assignments
 
 
 def start(
@@ -80,7 +79,7 @@ def start(
     from agent.session.launch import prepare
     from agent.session.night import Night, the_same_again
     from lab.base import new_id, now
-    from lab.space import check_reachable, names, task_of
+    from lab.space import assignments, check_reachable, names, task_of
     from lab.store import Approval, Budgets, SessionRecord, Sessions
     from report.show import say_where
 

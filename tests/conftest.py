@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lab.base.paths import Workspace
-from lab.base.record import new_id, now
+from lab.base.schema import new_id, now
 from lab.space.config import Config
 from lab.space.environments import preset_config
 from lab.space.inventory import Inventory

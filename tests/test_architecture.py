@@ -115,6 +115,14 @@ def test_importing_a_module_loads_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_command_line_begins_with_little() -> None:
+    """`autopilot --help` answers at once: what a command needs is imported when it is called."""
+    heavy = ("numpy", "lab.store", "lab.judge", "report", "training")
+    code = f"import sys, cli.main; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def tracked() -> list[str]:
     done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()

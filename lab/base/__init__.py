@@ -31,7 +31,7 @@ from lab.base.files import (
 from lab.base.folders import ExportPaths, RunPaths, SeedPaths, SessionPaths
 from lab.base.names import ID, is_id, slug
 from lab.base.paths import Workspace, cache_dir, existing
-from lab.base.record import SCHEMA, Record, Upgrades, new_id, now
+from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
 from lab.base.text import lasting, number, plain, rounded, short
 from lab.base.toml import settings
 from lab.base.values import LARGEST, Columns, fit, numbers, parted, storable, text_of

@@ -11,7 +11,7 @@ from agent.model.chat import ChatModel
 from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from lab.base.files import read_lines
-from lab.base.record import new_id, now
+from lab.base.schema import new_id, now
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.base.files import append_line, write_model
-from lab.base.record import now
+from lab.base.schema import now
 from lab.claims.checking import Checked
 from lab.judge.predictions import Scored
 from lab.space.config import Config

@@ -15,7 +15,7 @@ from agent.approval.ruling import Ruling, rule_on
 from cli.settings import defaults
 from lab.base.errors import InvalidInput
 from lab.base.paths import Workspace
-from lab.base.record import new_id, now
+from lab.base.schema import new_id, now
 from lab.space.config import Config, derive
 from lab.space.inventory import Inventory
 from lab.space.parameters import Parameter, Scale

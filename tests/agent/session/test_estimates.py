@@ -10,7 +10,7 @@ from agent.session.launch import prepare
 from agent.session.night import Night
 from lab.base.errors import AutopilotError, InvalidInput
 from lab.base.paths import Workspace
-from lab.base.record import new_id, now
+from lab.base.schema import new_id, now
 from lab.space.config import Config
 from lab.space.environments import task_of
 from lab.space.inventory import Inventory

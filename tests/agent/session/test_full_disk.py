@@ -15,7 +15,7 @@ from agent.session.session import Session
 from lab.base.errors import AutopilotError
 from lab.base.files import read_model
 from lab.base.paths import Workspace
-from lab.base.record import now
+from lab.base.schema import now
 from lab.judge.verdicts import record_verdict
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab

@@ -26,7 +26,7 @@ from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from lab.base.files import read_lines, read_model
 from lab.base.paths import Workspace
-from lab.base.record import now
+from lab.base.schema import now
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals

@@ -19,7 +19,7 @@ from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from lab.base.errors import Busy
 from lab.base.files import read_lines, read_model
-from lab.base.record import now
+from lab.base.schema import now
 from lab.claims.checking import Checked
 from lab.judge.costs import Estimate
 from lab.judge.verdicts import defence

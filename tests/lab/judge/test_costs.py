@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.base.files import write_model
-from lab.base.record import now
+from lab.base.schema import now
 from lab.judge.costs import BEHIND, Estimate, expected_seconds, is_topology, is_work
 from lab.space.config import Config
 from lab.space.inventory import Inventory

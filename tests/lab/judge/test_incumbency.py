@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.base.errors import InvalidInput
-from lab.base.record import now
+from lab.base.schema import now
 from lab.judge.incumbency import Incumbency, SeedRequest, repeat
 from lab.judge.lessons import lessons_of
 from lab.judge.sequential import NIGHT, SCREEN

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.base.record import now
+from lab.base.schema import now
 from lab.judge.predictions import ENOUGH, Scored, interval_score, score_predictions, scored_predictions, track_records
 from lab.judge.verdicts import noise_of
 from lab.space.objective import Group

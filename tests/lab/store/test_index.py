@@ -192,7 +192,7 @@ WRITER = """
     from lab.base.paths import Workspace
     from lab.store.creation import create_run
     from lab.store.records import RunState, Verdict
-    from lab.base.record import now
+    from lab.base.schema import now
     from lab.base.files import append_line
 
     config = Config.model_validate_json(Path(sys.argv[2]).read_text())

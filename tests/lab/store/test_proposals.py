@@ -8,7 +8,7 @@ import pytest
 
 from lab.base.errors import InvalidInput, NotFound
 from lab.base.files import write_model
-from lab.base.record import now
+from lab.base.schema import now
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
