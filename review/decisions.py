@@ -6,8 +6,8 @@ Each decision names the version that was looked at. Whoever comes second, or has
 from collections.abc import Mapping
 from typing import Any
 
-from lab.base import InvalidInput, invalid, plain
-from lab.store import Lab, Proposal, Proposals, ProposalState, amended, refuse_unfit
+from lab.base import InvalidInput, invalid, new_id, now, plain
+from lab.store import Decision, Lab, Proposal, Proposals, ProposalState, refuse_unfit
 
 LONGEST = 1000
 """Characters of a reason that are kept."""
@@ -96,3 +96,36 @@ def edit(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Prop
     new = edited(lab, seen, changes, who)
     lab.proposals.replace(seen, new, who)
     return new
+
+
+def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
+    """A person's version of a staged proposal: the same, with some values of their own.
+
+    Args:
+        proposal: still staged.
+        changes: dotted key to value, over the proposal's own.
+        who: the person.
+
+    Raises:
+        InvalidInput: it has moved on.
+    """
+    if proposal.state is not ProposalState.STAGED:
+        raise InvalidInput(f"proposal {proposal.proposal_id} is {proposal.state} and can't be edited any more")
+    created, why = now(), f"in the place of {proposal.proposal_id}"
+    step = Decision(time=created, state=ProposalState.STAGED, who=who, why=why)
+    return proposal.model_copy(
+        update={
+            "proposal_id": new_id(created),
+            "created": created,
+            "arm": "person",
+            "overrides": {**proposal.overrides, **changes},
+            "theory": f"{who} put this in the place of {proposal.proposal_id} ({proposal.arm}: {proposal.changes})."
+            f" Its theory was:\n\n{proposal.theory}",
+            "predictions": (),  # they were about other values, and somebody else's
+            "decisions": (
+                Decision(
+                    time=created, state=ProposalState.STAGED, who=who, why=f"in the place of {proposal.proposal_id}"
+                ),
+            ),
+        }
+    )

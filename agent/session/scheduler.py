@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from agent.approval import Approver
-from agent.session.journal import Journal
+from agent.session.decisions import Decisions
 from lab.base import InvalidInput, lasting
 from lab.judge import FAILURES, Incumbency, SeedRequest, expected_seconds, failures, fresh_config, repeat
 from lab.search import ARM, sampled
@@ -21,7 +20,6 @@ from lab.store import (
     Selection,
     SessionRecord,
     create_run,
-    refuse_unfit,
     twin_of,
 )
 from report.confirmations import became_text
@@ -43,11 +41,11 @@ class Scheduler:
     record: SessionRecord
     """What was asked for when the session was started."""
     lab: Lab
-    approver: Approver
-    journal: Journal
+    decisions: Decisions
 
     def __post_init__(self) -> None:
         record = self.record
+        self.approver, self.journal = self.decisions.approver, self.decisions.journal
         self.notebook, self.proposals, self.inventory = self.lab.notebook, self.lab.proposals, self.lab.inventory
         self._put_off: set[SeedRequest] = set()
         candidates = record.candidates or record.budgets.max_runs
@@ -103,7 +101,8 @@ class Scheduler:
         if self.in_doubt():
             self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
             return self._fresh(SeedRequest(incumbent, self.record.seeds))
-        return self.approved(incumbent, steps_left)
+        proposal = self.decisions.approved(incumbent, steps_left, only_incumbent=self.only_incumbent())
+        return None if proposal is None else self._run_of(proposal)
 
     def in_doubt(self) -> bool:
         """Several runs in a row have failed, and the incumbent has not been trained again since."""
@@ -114,35 +113,6 @@ class Scheduler:
     def only_incumbent(self) -> bool:
         """Several ideas in a row have failed: only changes of the incumbent are tried until one has a score."""
         return failures([run for run in self.mine() if run.state.ended and not run.replicates_of]) >= FAILURES
-
-    def approved(self, incumbent: str, steps_left: int | None) -> RunRecord | None:
-        """The run of the proposal that was approved first, queued; what does not fit any more is dropped."""
-        while (proposal := self.proposals.head(self.group)) is not None:
-            why = self._unfit(proposal, incumbent, steps_left)
-            if why is None:
-                return self._run_of(proposal)
-            self.proposals.decide(proposal.proposal_id, ProposalState.SUPERSEDED, "session", why)
-            self.journal.note(f"proposal {proposal.proposal_id} was dropped: {why}")
-        return None
-
-    def _unfit(self, proposal: Proposal, incumbent: str, steps_left: int | None) -> str | None:
-        try:
-            refuse_unfit(proposal, self.notebook, self.inventory, steps_left)
-        except InvalidInput as error:
-            return str(error)
-        if any(decision.who.startswith("person") for decision in proposal.decisions):
-            return None
-        if proposal.parent != incumbent and self.only_incumbent():
-            return f"{FAILURES} runs in a row had no score: only the incumbent is built on now"
-        if self._outdated(proposal):
-            return f"its parent {proposal.parent} was the incumbent when it was made, and {incumbent} is now"
-        return None
-
-    def _outdated(self, proposal: Proposal) -> bool:
-        """Whether a proposal was to improve on an incumbent that has been replaced since."""
-        known = self.notebook.index.confirmations(group=self.group)
-        since = (one for one in known if one.outcome == "confirmed" and one.time > proposal.created)
-        return any(one.incumbent == proposal.parent for one in since)
 
     def filler(self, steps_left: int | None, elapsed: float | None = None) -> RunRecord | None:
         """Something that needs nobody's decision, queued: more replicates of the incumbent, else the control arm's.

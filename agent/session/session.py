@@ -74,8 +74,8 @@ class Session:
         self.sessions = Sessions(self.notebook.workspace)
         self.journal = Journal(self._paths, self.view, self.notifier)
         self.approver = self.rules or Approver(record.approve, self.lab)
-        self.decisions = Decisions(self.proposals, self.group, self.approver, self.journal)
-        self.scheduler = Scheduler(record, self.lab, self.approver, self.journal)
+        self.decisions = Decisions(self.lab, self.group, self.approver, self.journal)
+        self.scheduler = Scheduler(record, self.lab, self.decisions)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
         self._analyses = ThreadPoolExecutor(1, thread_name_prefix="analysis")  # so that the trainer need not wait
         self._noted: AnalysisJob | None = None

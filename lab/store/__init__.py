@@ -9,7 +9,7 @@ from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
 from lab.store.notebook import Notebook, active_time
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
-from lab.store.proposals import Proposals, amended, refuse_unfit, require_seen
+from lab.store.proposals import Proposals, refuse_unfit, require_seen
 from lab.store.questions import Questions, Wanted
 from lab.store.records import (
     UNDONE,
@@ -72,7 +72,6 @@ __all__ = [
     "Verdict",
     "Wanted",
     "active_time",
-    "amended",
     "control",
     "create_run",
     "is_control",

@@ -5,7 +5,7 @@ A decision is made under a lock on the newest state, so that two deciders can't 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from lab.base import (
     Workspace,
     invalid,
     locked,
-    new_id,
     now,
     read_model,
     write_json,
@@ -272,36 +271,6 @@ def require_seen(proposal: Proposal, version: str) -> None:
             f"proposal {proposal.proposal_id} is not what it was when you looked: it is {proposal.state} since"
             f" {last.time:%Y-%m-%d %H:%M:%S} UTC, by {last.who}; look again and decide"
         )
-
-
-def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
-    """A person's version of a staged proposal: the same, with some values of their own.
-
-    Args:
-        proposal: still staged.
-        changes: dotted key to value, over the proposal's own.
-        who: the person.
-
-    Raises:
-        InvalidInput: it has moved on.
-    """
-    if proposal.state is not S.STAGED:
-        raise InvalidInput(f"proposal {proposal.proposal_id} is {proposal.state} and can't be edited any more")
-    created = now()
-    return proposal.model_copy(
-        update={
-            "proposal_id": new_id(created),
-            "created": created,
-            "arm": "person",
-            "overrides": {**proposal.overrides, **changes},
-            "theory": f"{who} put this in the place of {proposal.proposal_id} ({proposal.arm}: {proposal.changes})."
-            f" Its theory was:\n\n{proposal.theory}",
-            "predictions": (),  # they were about other values, and somebody else's
-            "decisions": (
-                Decision(time=created, state=S.STAGED, who=who, why=f"in the place of {proposal.proposal_id}"),
-            ),
-        }
-    )
 
 
 def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory, steps_left: int | None = None) -> None:
