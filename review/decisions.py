@@ -122,10 +122,6 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposa
             "theory": f"{who} put this in the place of {proposal.proposal_id} ({proposal.arm}: {proposal.changes})."
             f" Its theory was:\n\n{proposal.theory}",
             "predictions": (),  # they were about other values, and somebody else's
-            "decisions": (
-                Decision(
-                    time=created, state=ProposalState.STAGED, who=who, why=f"in the place of {proposal.proposal_id}"
-                ),
-            ),
+            "decisions": (step,),
         }
     )
