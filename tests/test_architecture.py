@@ -96,6 +96,11 @@ def _all_imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
+def test_nothing_imports_the_command_line() -> None:
+    others = [path for path in modules() if package_of(dotted(path)) != "cli"]
+    assert [path for path in others if "cli" in {package_of(name) for name in _all_imports(path)}] == []
+
+
 def dotted(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
