@@ -82,24 +82,6 @@ def changed_text(notebook: Notebook, run: RunRecord) -> str:
     return ", ".join(f"{key.split('.', 1)[-1]} {short(old)} → {short(new)}" for key, (old, new) in changed.items())
 
 
-def score_text(notebook: Notebook, run: RunRecord, metric: str) -> str:
-    """A run's score as people read it, or its state."""
-    summary = notebook.summary(run.run_id)
-    if summary is None or metric not in summary.metrics:
-        return run.state.value
-    return f"{summary.metrics[metric].mean:.4g} (n={summary.metrics[metric].n})"
-
-
-def outcome_text(notebook: Notebook, run: RunRecord) -> str:
-    """What came of a run, in a line: its score and verdict, or why it has none."""
-    metric = run.goal.metric
-    if run.state is not RunState.FINISHED:
-        return f"{run.state}: {run.reason}"
-    verdict = notebook.verdict(run.run_id)
-    judged = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
-    return f"{metric} {score_text(notebook, run, metric)}, {judged}"
-
-
 def difference_text(effect: float, low: float | None, high: float | None) -> str:
     """A difference with its 95 % interval, such as `+0.12 [+0.05, +0.19]`."""
     span = "" if low is None or high is None else f" [{low:+.4g}, {high:+.4g}]"

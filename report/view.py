@@ -7,7 +7,7 @@ from datetime import datetime
 
 from lab.base import Record
 from lab.judge import current_verdict
-from lab.store import MetricSummary, Notebook, RunRecord
+from lab.store import MetricSummary, Notebook, RunRecord, RunState
 from report.facts import changed_text
 
 
@@ -60,3 +60,12 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None) -> R
             "incumbent": notebook.incumbent(run.group) == run.run_id,
         }
     )
+
+
+def outcome_text(notebook: Notebook, run: RunRecord) -> str:
+    """What came of a run, in a line: its score and verdict, or why it has none."""
+    if run.state is not RunState.FINISHED:
+        return f"{run.state}: {run.reason}"
+    verdict = notebook.verdict(run.run_id)
+    judged = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
+    return f"{run.goal.metric} {view_of(notebook, run).scored}, {judged}"

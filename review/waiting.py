@@ -6,11 +6,11 @@ from typing import Any
 
 from agent.approval import PolicySettings, policy_settings, rule_on
 from lab.base import AutopilotError, InvalidInput, Record, lasting, number, plain, short
-from lab.judge import current_verdict, expected_seconds, lessons_of
+from lab.judge import expected_seconds, lessons_of
 from lab.search import Dimension
 from lab.space import Parameter, Scale, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
-from report.facts import changed_text, score_text
+from report.view import view_of
 
 CITED = 8
 """Runs named in a theory that are shown, at most."""
@@ -183,16 +183,10 @@ def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
 
 
 def _cited(notebook: Notebook, name: str, role: str) -> Cited:
-    run, verdict = notebook.run(name), current_verdict(notebook, name)
-    metric = run.goal.metric
-    score = score_text(notebook, run, metric)
-    return Cited(
-        run_id=name,
-        role=role,
-        changed=changed_text(notebook, run),
-        score=f"{metric} {score}" if notebook.summary(name) else score,
-        verdict=verdict.verdict if verdict else None,
-    )
+    run = notebook.run(name)
+    row = view_of(notebook, run)
+    score = f"{run.goal.metric} {row.scored}" if row.score else row.state
+    return Cited(run_id=name, role=role, changed=row.changed, score=score, verdict=row.verdict)
 
 
 def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:

@@ -86,13 +86,11 @@ class Analyst:
         before, budget.turns = budget.spent, 0
         fell_back = None
         try:
-            self._analysis(self.model, context, budget).run()
+            self._run(self.model, context, budget)
         except GaveUp as error:
-            if self.should_stop():
-                raise Stopped("stopped on request") from error
             fell_back = str(error)
             context = self._context(run, "offline", steps_left)
-            self._offline(context)
+            self._run(OfflineResearcher(), context, Budget())
         dollars = budget.spent.dollars - before.dollars if budget.price else None
         cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
         if context.report is not None:
@@ -117,7 +115,7 @@ class Analyst:
         score_predictions(self.lab.notebook, run, self.lab.proposals.origin(run))
         context = self._context(run, "offline", None)
         try:
-            self._offline(context)
+            self._run(OfflineResearcher(), context, Budget())
         except GaveUp:
             if context.report is None:  # nothing is proposed here, so a report is all that is owed
                 raise
@@ -127,9 +125,9 @@ class Analyst:
             report = finished_report(context, context.report, checked, "offline")
             write_report(self.lab.notebook, run, report, checked)
 
-    def _offline(self, context: ToolContext) -> None:
+    def _run(self, model: ChatModel, context: ToolContext, budget: Budget) -> None:
         try:
-            self._analysis(OfflineResearcher(), context, Budget()).run()
+            self._analysis(model, context, budget).run()
         except GaveUp as error:
             if self.should_stop():
                 raise Stopped("stopped on request") from error

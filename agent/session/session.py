@@ -29,8 +29,9 @@ from lab.search import ARM
 from lab.space import Group
 from lab.store import Lab, ProposalState, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
 from report.digest import write_digest
-from report.facts import changed_text, outcome_text
+from report.facts import changed_text
 from report.session_status import status_lines
+from report.view import outcome_text
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
 from training.runner import Runner

@@ -6,7 +6,7 @@ from datetime import datetime
 from lab.space import NEAR, Config, Group, identity, kinship
 from lab.store.index import Index
 from lab.store.rows import Row
-from lab.store.selection import OF_GROUP, OWN
+from lab.store.selection import OF_GROUP, OWN, Selection
 
 CLOSE = 200
 """Runs that are named as having tried a config, at most."""
@@ -23,7 +23,6 @@ def runs_that_tried(index: Index, config: Config, group: Group) -> list[Row]:
     import numpy as np
 
     kin, place = kinship(config.env_name, config.flat())
-    where, values = OF_GROUP, tuple(group)
     near = index.ask(
         "SELECT run_id, place, fingerprint FROM places WHERE kin = ?",
         (kin,),
@@ -37,9 +36,8 @@ def runs_that_tried(index: Index, config: Config, group: Group) -> list[Row]:
     exact = identity(config.env_name, config.flat())
     alike = [one for one, no in zip(near, unlike.any(axis=1), strict=True) if not no]
     names = [name for _, name in sorted((found != exact, name) for name, _, found in alike)][:CLOSE]
-    ours = f"runs.run_id IN ({','.join('?' * len(names))}) AND {where} AND {OWN}"
-    found = {row.run_id: row for row in index.rows_where(ours, (*names, *values))}
-    return [found[name] for name in names if name in found]
+    ours = {row.run_id: row for row in index.rows(Selection(group, names=names, own=True))}
+    return [ours[name] for name in names if name in ours]
 
 
 def twin_of(index: Index, config: Config, group: Group, before: datetime | None = None) -> str | None:
