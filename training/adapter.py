@@ -562,10 +562,15 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
         self._on_checkpoint(self)
 
     def state(self) -> dict[str, Any]:
-        """What the optimizer knows, in plain containers and tensors, so that it can be read with `weights_only`."""
+        """What the optimizer knows, in plain containers and tensors, so that it can be read with `weights_only`.
+
+        Muon has objects of its own among its settings, of which `restore` takes none.
+        """
+        known = self.optimizer.state_dict()
+        groups = [{key: value for key, value in group.items() if _is_plain(value)} for group in known["param_groups"]]
         return {
             "optimizer": str(self.config["optimizer"]),
-            "optimizer_state_dict": self.optimizer.state_dict(),
+            "optimizer_state_dict": {**known, "param_groups": groups},
             "global_step": int(self.global_step),
         }
 
@@ -590,6 +595,12 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
             group.update({**mine, "lr": rate, "initial_lr": rate})
         self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=max(1, self.total_epochs))
         return None
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str, torch.Tensor))
 
 
 def learning_rate(trainer: Trainer) -> float:

@@ -68,6 +68,16 @@ def test_an_evaluation_that_is_too_short_is_made_longer_and_says_so_if_that_was_
     assert any("cut off may weigh up to" in note for note in tiny.notes)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_the_moments_of_an_optimizer_go_on_from_its_file(train: Train, notebook: Notebook, optimizer: str) -> None:
+    settings = {"train.optimizer": optimizer, "autopilot.seeds": 1, "autopilot.eval_steps": 1000}
+    parent = train(settings)
+    child = train({**settings, "autopilot.resume_mode": "continue", "autopilot.resume_from": parent.run_id})
+    (result,) = notebook.results(child)
+    assert not any("optimizer" in note or "moments" in note for note in result.notes)
+    assert result.metrics["cumulative_steps"] == 2 * result.metrics["agent_steps"]
+
+
 def test_muon_and_an_lstm_train(train: Train) -> None:
     run = train({"train.optimizer": "muon", "rnn.enabled": True, "autopilot.seeds": 1})
     assert run.state is RunState.FINISHED, run.reason
