@@ -25,6 +25,7 @@ CHILD_PROCESSES = {
     "training/envs.py",
     "training/exporting.py",
     "training/evaluation.py",
+    "training/gpus.py",
     "training/build.py",
     "training/measure.py",
     "training/replicate.py",

@@ -56,6 +56,10 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints from here on, C code included, is log
     connection = socket.socket(fileno=handle)
 
+    if role == "serve":
+        from training.gpus import hide_gpus
+
+        hide_gpus()
     from training import adapter, replicate  # noqa: F401 - torch and PufferLib: seconds
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # PufferLib made it exit at once; stopping is the parent's decision
