@@ -513,8 +513,58 @@ class Logger:
         """Do nothing: PuffeRL calls this at the end of its own command only."""
 
 
+class Precision:
+    """PuffeRL's autocast, left again and without its cache of converted weights.
+
+    PuffeRL enters its own twice for each minibatch and never leaves it. The cache is emptied on leaving the outermost:
+    in bfloat16 the policy would act and learn with the weights of the first update to the end, and whatever comes
+    after the training would be computed in bfloat16 too.
+    """
+
+    def __init__(self, device: str, precision: str) -> None:
+        """Make one that is not entered yet.
+
+        Args:
+            device: kind of device whose operations are converted.
+            precision: float32 or bfloat16.
+        """
+        self._autocast = torch.amp.autocast(device, dtype=getattr(torch, precision), cache_enabled=False)
+        self._entered = 0
+
+    def __enter__(self) -> None:
+        if not self._entered:
+            self._autocast.__enter__()  # type: ignore[no-untyped-call]  # torch's
+        self._entered += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._entered -= 1
+        if not self._entered:
+            self._autocast.__exit__(None, None, None)
+
+    def leave(self) -> None:
+        """Leave it, however often it was entered."""
+        if self._entered:
+            self._entered = 1
+            self.__exit__()
+
+
+class Offloaded:
+    """Observations in the main memory: PuffeRL picks them by indices on the GPU, and wants them there."""
+
+    def __init__(self, kept: torch.Tensor, device: str) -> None:
+        self._kept, self._device = kept, device
+
+    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+        return self._kept[rows.to(self._kept.device)].to(self._device)
+
+    def __setitem__(self, place: Any, observations: torch.Tensor) -> None:
+        self._kept[place] = observations
+
+
 class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
     """PuffeRL as it is, without the full-screen dashboard and with checkpoints left to us."""
+
+    observations: Any
 
     def __init__(
         self,
@@ -541,11 +591,21 @@ class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]
         self._on_log, self._on_checkpoint = on_log, on_checkpoint
         settings = {**config.train, "env": config.env_name, "use_rnn": bool(config.rnn["enabled"])}
         settings |= {"device": device, "seed": seed, "batch_size": "auto", "data_dir": ""}
+        if config.train["precision"] != "float32" and device == "cuda" and getattr(policy, "is_continuous", False):
+            raise Unusable(f"PufferLib can't train continuous actions in {config.train['precision']} on a GPU")
         super().__init__(settings, vecenv, policy, Logger())
+        if config.train["precision"] != "float32":
+            self.amp_context = Precision("cuda", str(config.train["precision"]))
+        if config.train["cpu_offload"]:
+            self.observations = Offloaded(self.observations, device)
 
     def train(self) -> None:
         """Make one update. PuffeRL logs before it has taken note of the update's losses; they go with the log here."""
-        super().train()
+        try:
+            super().train()
+        finally:
+            if isinstance(self.amp_context, Precision):
+                self.amp_context.leave()
         self._pass_on_log()
 
     def _pass_on_log(self) -> None:

@@ -204,3 +204,55 @@ def test_every_name_of_a_policy_makes_one(ask: Any) -> None:
         say(kinds)
     """)
     assert found == ["Default", "Default", "LSTMWrapper", "Mine"]
+
+
+def test_bfloat16_acts_with_the_weights_that_were_learnt_and_is_left_after_each_update(ask: Any) -> None:
+    """Autocast of the CPU in the place of CUDA's: what PuffeRL makes of it is the same."""
+    found = ask(
+        """
+        trainer = build(config)
+        trainer.amp_context = adapter.Precision("cpu", "bfloat16")
+        policy, observations = trainer.uncompiled_policy, torch.randn(16, 4)
+        for _ in range(3):
+            trainer.evaluate(); trainer.train()
+        left = torch.is_autocast_enabled("cpu")
+        with torch.no_grad():
+            exact, _ = policy.forward_eval(observations, {})
+            with trainer.amp_context, trainer.amp_context:
+                rough, _ = policy.forward_eval(observations, {})
+        off = float((exact - rough.float()).abs().max() / exact.abs().max())
+        say([left, str(exact.dtype), str(rough.dtype), off])
+        """,
+        {"train.precision": "bfloat16", "train.learning_rate": 0.05},
+    )
+    left, exact, rough, off = found
+    assert not left
+    assert (exact, rough) == ("torch.float32", "torch.bfloat16")
+    assert off < 0.05
+
+
+def test_bfloat16_is_refused_where_pufferlib_fails_with_it(ask: Any) -> None:
+    found = ask(
+        """
+        vecenv = adapter.make_vecenv(adapter.maker_of(config.env_name), config.env, config.vec, 1)
+        policy = adapter.make_policy(config, "ocean", vecenv, "cpu")
+        policy.is_continuous = True
+        try:
+            adapter.Trainer(config, vecenv, policy, seed=1, device="cuda")
+        except adapter.Unusable as error:
+            say(str(error))
+        """,
+        {"train.precision": "bfloat16"},
+    )
+    assert found == "PufferLib can't train continuous actions in bfloat16 on a GPU"
+
+
+def test_observations_kept_in_the_main_memory_train_the_same_policy(ask: Any) -> None:
+    code = """
+        trainer = build(config)
+        trainer.evaluate(); trainer.train()
+        say([type(trainer.observations).__name__, trainer.losses])
+        """
+    there, here = (ask(code, {"train.cpu_offload": offload}) for offload in (True, False))
+    assert (there[0], here[0]) == ("Offloaded", "Tensor")
+    assert there[1] == here[1]
