@@ -496,6 +496,12 @@ class _NoThread:
 
 pufferlib.pufferl.Utilization = _NoThread
 
+# PuffeRL takes the CUDA kernel of its advantage to be there when `nvcc` is, which may have come or gone since it was
+# built; without the kernel it computes on the CPU.
+pufferlib.pufferl.ADVANTAGE_CUDA = torch._C._dispatch_has_kernel_for_dispatch_key(
+    "pufferlib::compute_puff_advantage", "CUDA"
+)
+
 
 class Logger:
     """The logger that PuffeRL is given: all that it needs of one."""

@@ -4,6 +4,7 @@ It imports torch, so it runs in worker processes only.
 """
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,9 @@ from lab.base import Columns, numbers, parted
 from lab.store import COUNTS, map_metrics
 from training import adapter
 from training.protocol import OnProgress, Progress, TrainJob
+
+ASK_EACH = 1.0
+"""Seconds between two questions to the GPU's driver, as PuffeRL's own thread leaves: the training waits for each."""
 
 OnLog = Callable[[dict[str, float], int], None]
 
@@ -45,6 +49,8 @@ class TrainingLog:
         self._scores: list[float] = []
         self._process = psutil.Process()
         self._process.cpu_percent()  # the first call only starts the clock
+        self._gpu: dict[str, float] = {}
+        self._asked = -ASK_EACH
 
     def take(self, logs: dict[str, Any], step: int) -> None:
         """Pass one point of PuffeRL's on, and keep the score in it.
@@ -98,9 +104,14 @@ class TrainingLog:
             "system/cpu_percent": self._process.cpu_percent(),  # of one core, since the last log
             "system/memory_mib": self._process.memory_info().rss / 2**20,
         }
-        if self._device == "cuda":
-            free, total = torch.cuda.mem_get_info()
-            measured["system/vram_percent"] = 100 * (1 - free / total)
-            with contextlib.suppress(Exception):  # NVML may be missing or fail; the training does not depend on it
-                measured["system/gpu_percent"] = float(torch.cuda.utilization())
-        return measured
+        if self._device == "cuda" and time.monotonic() - self._asked > ASK_EACH:
+            self._asked, self._gpu = time.monotonic(), _gpu()
+        return measured | self._gpu
+
+
+def _gpu() -> dict[str, float]:
+    free, total = torch.cuda.mem_get_info()
+    measured = {"system/vram_percent": 100 * (1 - free / total)}
+    with contextlib.suppress(Exception):  # NVML may be missing or fail; the training does not depend on it
+        measured["system/gpu_percent"] = float(torch.cuda.utilization())
+    return measured

@@ -256,3 +256,13 @@ def test_observations_kept_in_the_main_memory_train_the_same_policy(ask: Any) ->
     there, here = (ask(code, {"train.cpu_offload": offload}) for offload in (True, False))
     assert (there[0], here[0]) == ("Offloaded", "Tensor")
     assert there[1] == here[1]
+
+
+def test_nvcc_does_not_stand_for_a_kernel_that_was_built(
+    ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvcc").write_text("#!/bin/sh\n")
+    (tmp_path / "nvcc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    has_kernel, has_cuda = ask("say([adapter.pufferlib.pufferl.ADVANTAGE_CUDA, torch.version.cuda is not None])")
+    assert has_cuda or not has_kernel
