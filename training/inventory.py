@@ -3,7 +3,9 @@
 Nothing here imports torch: which installation the inventory describes is told from package metadata.
 """
 
+import contextlib
 import hashlib
+import os
 import secrets
 import sys
 from collections.abc import Iterable
@@ -32,8 +34,19 @@ def missing() -> list[str]:
 
 
 def installation() -> str:
-    """The name of this installation, by which an inventory is known: interpreter and versions."""
-    return " ".join([sys.executable, *(f"{package}={_version(package)}" for package in (*NEEDED, "autopilot"))])
+    """The name of this installation, by which an inventory is known: interpreter, versions, GPUs that may be used."""
+    versions = (f"{package}={_version(package)}" for package in (*NEEDED, "autopilot"))
+    return " ".join([sys.executable, *versions, *_gpus()])
+
+
+def _gpus() -> list[str]:
+    """What torch finds GPUs by, as far as it can be seen without torch: their devices, the driver, what hides them."""
+    found = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
+    with contextlib.suppress(OSError):
+        found.append(" ".join(Path("/proc/driver/nvidia/version").read_text().split()))
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        found.append(f"CUDA_VISIBLE_DEVICES={visible}")
+    return found
 
 
 def inventory_path() -> Path:

@@ -5,7 +5,6 @@ import time
 import torch
 
 from training import adapter, build
-from training.envs import devices
 from training.evaluation import Evaluator
 from training.protocol import MeasureJob, Moment
 
@@ -22,11 +21,9 @@ def moment(job: MeasureJob) -> Moment:
     Args:
         job: what to train, for at least so many seconds and at least one update.
     """
-    config, started = job.config, time.perf_counter()
+    config, device, started = job.config, job.device, time.perf_counter()
     torch.set_num_threads(int(config.autopilot["threads"] or 1))
     torch.manual_seed(0)
-    device = str(config.train["device"])
-    device = devices()[0] if device == "auto" else device
     vecenv = build.environments(config, job.variants, 0)
     try:
         policy = build.policy(config, job.package, vecenv, device, job.variants)

@@ -152,7 +152,7 @@ class Probe:
         Returns:
             None if one fails or takes too long.
         """
-        device = self.inventory.devices[0] if config.train["device"] == "auto" else str(config.train["device"])
+        device = self.inventory.device(config.train["device"])
         room = room_for(config, self.environment, device, self.runner.parallel)
         threads = int(config.autopilot["threads"] or 1)
         workers = [self.runner.worker(threads, device) for _ in range(min(room, most or room))]
@@ -165,6 +165,7 @@ class Probe:
         variants = chosen(config, self.environment.variants)
         job = MeasureJob(
             config=config,
+            device=self.inventory.device(config.train["device"]),
             package=self.environment.ini["base"]["package"],
             seconds=SECONDS,
             task=task,

@@ -56,7 +56,7 @@ class Probing:
         self.workspace.preset(self.name, self.config.env_name)  # refuses a name that is none, before anything is done
         environment = self.inventory.environment(self.config.env_name)
         runner = ProcessRunner()
-        runner.warm(self.config, self.inventory.devices[0])
+        runner.warm(self.config, self.inventory.device(self.config.train["device"]))
         deadline = time.monotonic() + 60 * self.minutes
         where = str(self.workspace.root.absolute())
         probe = Probe(self.config, environment, self.inventory, runner, where, stopping)

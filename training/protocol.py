@@ -24,6 +24,8 @@ class TrainJob(Message):
 
     kind: Literal["train"] = "train"
     config: Config
+    device: str
+    """Where the policy trains: cpu, cuda or mps, whatever the config leaves open."""
     package: str | None
     """PufferLib's package of the environment, such as `ocean`; None for one that is not PufferLib's."""
     agents_per_env: float
@@ -69,6 +71,8 @@ class MeasureJob(Message):
 
     kind: Literal["measure"] = "measure"
     config: Config
+    device: str
+    """Where the policy trains: cpu, cuda or mps, whatever the config leaves open."""
     package: str | None
     seconds: float
     """Time to train for at least; one update at least."""

@@ -21,7 +21,6 @@ from lab.space import evaluation_spans, first_seed, hint, of_config
 from lab.store import ReplicateResult, RunState, StopReason, map_metrics
 from training import adapter, build, checkpoints
 from training.env_processes import EnvironmentDied, ProcessWatch
-from training.envs import devices
 from training.evaluation import UNFINISHED, Evaluator
 from training.protocol import OnProgress, Progress, ShouldStop, TrainJob
 from training.sources import sources
@@ -57,8 +56,7 @@ class _Replicate:
         self._on_progress, self._stopping = on_progress, stopping
         self.total = int(self.config.train["total_timesteps"] or 0)
         self.threads = int(self.config.autopilot["threads"] or 1)
-        device = str(self.config.train["device"])
-        self.device = devices()[0] if device == "auto" else device
+        self.device = job.device
         self.outcome: dict[str, Any] = {"seed": job.seed, "threads": self.threads, "device": self.device}
         self.notes: list[str] = []
         self.policy: torch.nn.Module | None = None

@@ -116,14 +116,13 @@ def _train(
     record, config = notebook.run(run_id), notebook.config(run_id)
     check_config(config, inventory)
     done = {r.seed: r for r in notebook.results(record) if r.state is not RunState.KILLED}
-    device = str(config.train["device"])
     plan = Plan(
         run=record,
         config=config,
         seeds=tuple(seed for seed in record.seeds if seed not in done),
         workspace=notebook.workspace,
         environment=inventory.environment(config.env_name),
-        device=inventory.devices[0] if device == "auto" else device,
+        device=inventory.device(config.train["device"]),
         goal=record.goal,
         mirrors=options.mirrors,
     )

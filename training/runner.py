@@ -52,6 +52,7 @@ class Plan:
         start = source_file(root, resume, self.run.seeds.index(seed)) if resume else None
         job = {
             "config": self.config,
+            "device": self.device,
             "package": self.environment.ini["base"]["package"],
             "agents_per_env": self.environment.agents_per_env or 1.0,
             "seed": seed,

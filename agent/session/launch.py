@@ -98,7 +98,7 @@ def _ready(workspace: Workspace, inventory: Inventory, config: Config, options: 
     require_space(workspace)
     runner = ProcessRunner(options.parallel)
     try:
-        runner.warm(config, inventory.devices[0])
+        runner.warm(config, inventory.device(config.train["device"]))
         yield runner
     finally:
         runner.close()

@@ -99,7 +99,7 @@ class Night:
         say_where(self.workspace)
         sys.stdout.write(f"session {self.record.session_id}\n")
         sys.stdout.flush()
-        self.runner.warm(device=self.inventory.devices[0])
+        self.runner.warm(config, self.inventory.device(config.train["device"]))
         try:
             for label, text in preflight.lines():
                 sys.stdout.write(f"  {label:12} {plain(text, 1000)}\n")
@@ -157,7 +157,7 @@ class Night:
                 permits,
                 self.approver.rules,
             )
-            self.runner.warm(device=self.inventory.devices[0])
+            self.runner.warm(device=self.inventory.device(record.settings.get("train.device", "auto")))
             events = self.workspace.session(record.session_id).events
             notifier = notifier_of(self.workspace, record.session_id, lambda text: _untold(events, text))
             # The offline researcher takes seconds, and is worth waiting for: it proposes what the sampler would.

@@ -129,8 +129,7 @@ class Preflight:
         return room_for(self.config, environment, self._resolved(), self.record.parallel)
 
     def _resolved(self) -> str:
-        device = str(self.config.train["device"])
-        return self.lab.inventory.devices[0] if device == "auto" else device
+        return self.lab.inventory.device(self.config.train["device"])
 
     def _pace(self) -> tuple[Paces, str, str]:
         """How fast it trains, how that is known (from runs like it, else measured for a moment); what is logged then.

@@ -204,7 +204,8 @@ class Session:
         self.view.trained(run, text)
         if run.state not in (RunState.FINISHED, RunState.PRUNED):
             self.journal.notify("failed", f"{run.run_id}: {text}", run=run.run_id)
-        self.runner.warm(self.notebook.config(run.run_id), self.inventory.devices[0])
+        config = self.notebook.config(run.run_id)
+        self.runner.warm(config, self.inventory.device(config.train["device"]))
 
     def _status(self) -> list[tuple[str, str]]:
         return status_lines(self.notebook, self.proposals, self.record, self.budget.seconds)

@@ -58,6 +58,10 @@ class Inventory(BaseModel):
     memory_gib: float
     environments: dict[str, Environment]
 
+    def device(self, wanted: Any) -> str:
+        """The device that a `train.device` stands for here: `auto` is the best one."""
+        return self.devices[0] if wanted == "auto" else str(wanted)
+
     def environment(self, name: str) -> Environment:
         """An environment that can be trained.
 

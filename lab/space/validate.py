@@ -154,7 +154,7 @@ def _batch(config: Config, environment: Environment) -> list[Problem]:
 
 def _memory(config: Config, environment: Environment, inventory: Inventory) -> list[Problem]:
     needed, there = memory_of(config, environment) / 2**30, inventory.memory_gib
-    if needed <= there or str(config.train["device"]) not in ("auto", "cpu"):
+    if needed <= there or inventory.device(config.train["device"]) != "cpu":
         return []
     rule = f"makes a batch that needs about {needed:,.0f} GiB of memory, and this machine has {there:g}"
     key = "env.num_envs" if "num_envs" in environment.constructor else "vec.num_envs"
