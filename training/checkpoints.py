@@ -6,16 +6,19 @@ renamed, and read with `weights_only=True`: a checkpoint is data, never code.
 """
 
 import hashlib
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from lab.base import SeedPaths
 from training.adapter import Trainer
+
+Value = TypeVar("Value", bound=Mapping[str, Any])
 
 
 class Unfit(Exception):
@@ -63,9 +66,9 @@ class Checkpoints:
             self._make_room()
 
     def _write(self, name: str, trainer: Trainer, score: float | None) -> None:
-        weights = trainer.uncompiled_policy.state_dict()
+        weights = _in_main_memory(trainer.uncompiled_policy.state_dict())
         state = {
-            **trainer.state(),
+            **_in_main_memory(trainer.state()),
             "weights": weights_hash(weights),
             "cumulative_steps": self.cumulative_before + int(trainer.global_step),
             "score": score,
@@ -84,6 +87,25 @@ class Checkpoints:
 def state_path(weights: Path) -> Path:
     """The file beside the weights that holds what the optimizer knew."""
     return weights.with_suffix(".state.pt")
+
+
+def _in_main_memory(value: Value) -> Value:
+    """The same containers with every tensor where it can be read without a GPU, those that share their memory too."""
+    if not any(tensor.device.type != "cpu" for tensor in _tensors(value)):
+        return value
+    copy = io.BytesIO()
+    torch.save(value, copy)
+    copy.seek(0)
+    moved: Value = torch.load(copy, map_location="cpu", weights_only=False)  # what we wrote a moment ago
+    return moved
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (Mapping, list)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(part)
 
 
 def _save(path: Path, value: Any) -> None:
@@ -125,7 +147,8 @@ def load(path: Path, device: str) -> Loaded:
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise Unfit(f"checkpoint {path} is not the weights of a policy")
     try:
-        state = torch.load(state_path(path), map_location=device, weights_only=True)
+        # The optimizer takes its moments to the weights by itself, but not its counts, which belong on the CPU.
+        state = torch.load(state_path(path), map_location="cpu", weights_only=True)
     except FileNotFoundError:
         return Loaded(weights, None, f"{path.name} has no optimizer state beside it: its moments start anew")
     except Exception as error:  # noqa: BLE001 - as above
