@@ -32,6 +32,8 @@ class _Stopped(Exception):
         self.why = why
 
 
+ADVICE = (" Including non-PyTorch memory", "\nSearch for `cuda", "\nCUDA kernel errors might be")
+"""What CUDA's errors say after what happened."""
 LISTED = 5
 """Metrics that a note names."""
 
@@ -74,8 +76,8 @@ class _Replicate:
             plain = isinstance(error, (Diverged, EnvironmentDied, checkpoints.Unfit, adapter.Unusable))
             with contextlib.suppress(OSError):  # the log may lie on the disk that is full
                 sys.stderr.write(f"{error}\n" if plain else traceback.format_exc())
-            diverged = isinstance(error, Diverged) or (self.policy is not None and not _finite(self.policy))
-            text = str(error) if plain else f"{type(error).__name__}: {error}"
+            diverged = isinstance(error, Diverged) or (self.policy is not None and _has_diverged(self.policy))
+            text = str(error) if plain else f"{type(error).__name__}: {_brief(error)}"
             state = RunState.DIVERGED if diverged else RunState.FAILED
             text = " ".join(text_of(text).split())[:500] or "no message"
             return self._result(state, text + hint(error.__cause__ or error, self.job.workspace))
@@ -238,6 +240,22 @@ def _listed(odd: Mapping[str, str]) -> str:
 
 def _finite(policy: torch.nn.Module) -> bool:
     return all(bool(torch.isfinite(parameter).all()) for parameter in policy.parameters())
+
+
+def _has_diverged(policy: torch.nn.Module) -> bool:
+    """Whether a policy has weights that are no numbers; a GPU that is full, or that failed, does not tell."""
+    try:
+        return not _finite(policy)
+    except RuntimeError:
+        return False
+
+
+def _brief(error: Exception) -> str:
+    """What an error says, of CUDA's only what happened: they go on with advice for those who debug kernels."""
+    text = str(error)
+    for advice in ADVICE:
+        text = text.partition(advice)[0]
+    return text
 
 
 def _peak_memory_mib() -> float:

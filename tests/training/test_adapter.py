@@ -266,3 +266,17 @@ def test_nvcc_does_not_stand_for_a_kernel_that_was_built(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     has_kernel, has_cuda = ask("say([adapter.pufferlib.pufferl.ADVANTAGE_CUDA, torch.version.cuda is not None])")
     assert has_cuda or not has_kernel
+
+
+def test_weights_that_a_failed_gpu_does_not_show_are_not_taken_for_diverged(ask: Any) -> None:
+    found = ask(
+        """
+        from training import replicate
+        class Lost(torch.nn.Module):
+            def parameters(self, recurse=True): raise RuntimeError("CUDA error: device-side assert triggered")
+        error = RuntimeError("CUDA error: device-side assert triggered\\nSearch for `cudaErrorAssert' in its guide.")
+        full = torch.OutOfMemoryError("Tried to allocate 64.00 GiB. Including non-PyTorch memory, it has 1 GiB.")
+        say([replicate._has_diverged(Lost()), replicate._brief(error), replicate._brief(full)])
+        """
+    )
+    assert found == [False, "CUDA error: device-side assert triggered", "Tried to allocate 64.00 GiB."]
