@@ -113,6 +113,8 @@ class ProcessRunner:
                 while waiting and why is None and len(active) < room:
                     seed = waiting.popleft()
                     active[seed] = _Replicate(self.worker(threads, plan.device), plan, seed)
+                if waiting and why is None and not can_fork(plan.device):
+                    self._start_ahead(1, threads)  # importing takes seconds, while others train
                 select.select([replicate.worker for replicate in active.values()], [], [], TICK)
                 if why is None and (why := should_stop()):
                     for replicate in active.values():
@@ -132,9 +134,7 @@ class ProcessRunner:
             self._forking()
             return
         threads = int(config.autopilot["threads"] or 1) if config else 1
-        self._spare = deque(worker for worker in self._spare if not worker.gone())
-        while len(self._spare) < (self.parallel or 1):
-            self._spare.append(start_worker(threads))
+        self._start_ahead(self.parallel or 1, threads)
 
     def close(self) -> None:
         """End every worker and the server that forks; see `Runner.close`."""
@@ -143,6 +143,11 @@ class ProcessRunner:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    def _start_ahead(self, count: int, threads: int) -> None:
+        self._spare = deque(worker for worker in self._spare if not worker.gone())
+        while len(self._spare) < count:
+            self._spare.append(start_worker(threads))
 
     def _forking(self) -> ForkServer:
         if self._server is not None and not self._server.alive():

@@ -1,5 +1,6 @@
 """Scores, determinism, checkpoints and what is recorded beside them, by real training."""
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from lab.store.curves import run_curves
 from lab.store.notebook import Notebook
 from lab.store.records import RunState
 from tests.training.conftest import Train
+from training.process import Worker, start_worker
 from training.runner import ProcessRunner
 
 
@@ -76,6 +78,26 @@ def test_the_moments_of_an_optimizer_go_on_from_its_file(train: Train, notebook:
     (result,) = notebook.results(child)
     assert not any("optimizer" in note or "moments" in note for note in result.notes)
     assert result.metrics["cumulative_steps"] == 2 * result.metrics["agent_steps"]
+
+
+def test_where_workers_are_not_forked_the_next_one_starts_while_one_trains(
+    train: Train, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where a replicate after the other trains."""
+    started: list[float] = []
+
+    def start(threads: int) -> Worker:
+        started.append(time.time())
+        return start_worker(threads)
+
+    monkeypatch.setattr("training.runner.can_fork", lambda device: False)
+    monkeypatch.setattr("training.runner.room_for", lambda *_: 1)
+    monkeypatch.setattr("training.runner.start_worker", start)
+    first, second = notebook.results(train({"autopilot.seeds": 2}))
+    assert len(started) == 2
+    assert first.first_step is not None
+    assert second.first_step is not None
+    assert started[1] < first.first_step.timestamp() < second.first_step.timestamp()
 
 
 def test_muon_and_an_lstm_train(train: Train) -> None:
