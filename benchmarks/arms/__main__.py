@@ -1,0 +1,172 @@
+"""Arms and nights side by side: `.venv/bin/python -m benchmarks.arms --table FILE [--arms …] [--json]`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.arms.replay import Night, night, search
+from benchmarks.arms.table import Table, read_table
+from benchmarks.arms.worlds import Pool, Surrogate
+from lab.search.arms import ARMS, ApartArm
+from lab.search.history import Arm
+from training.room import usable_cores
+
+WORLDS = ("trees", "gp", "pool")
+CHEAP = ("night", "race", "random:1", "random:3", "tpe:1", "tpe:3", "cmaes:1", "cmaes:3")
+"""`night` is the whole of it, proof included; `NAME:N` an arm with N replicates for each new point, search only."""
+AGAINST = "random"
+"""Whose better form the share of wins is counted against."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an arm ended with in all repetitions on one world."""
+
+    arm: str
+    mean: float
+    """Mean truth of what it recommends, 0 worst and 1 best."""
+    low: float
+    """Lower end of the 95 % interval of the mean."""
+    high: float
+    tenth: float
+    """A tenth of the repetitions ended below it."""
+    to_best: float
+    """Paired difference to the best of the other arms, in the mean."""
+    to_best_low: float
+    """Lower end of its 95 % interval."""
+    wins: float
+    """Share of repetitions in which it ended above the better form of random search; ties count half."""
+    seconds: float
+    """Time per proposal, the mean."""
+    proof: dict[str, int] | None = None
+    """Of nights: how many named a contender, proved one, proved one that is no better, missed one that is."""
+
+
+def main() -> None:
+    """Print what each arm ended with."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.arms", description=__doc__)
+    parser.add_argument("--table", type=Path, action="append", required=True, help="CSV or CSV.XZ, again for more")
+    parser.add_argument("--arms", default=",".join(CHEAP), help=f"of: night, {', '.join(f'{name}:N' for name in ARMS)}")
+    parser.add_argument("--worlds", default=",".join(WORLDS))
+    parser.add_argument("--budget", type=int, default=60, help="replicates")
+    parser.add_argument("--repetitions", type=int, default=50)
+    parser.add_argument("--default", type=json.loads, default=None, help="the baseline as JSON, by column")
+    parser.add_argument("--json", action="store_true")
+    wanted = parser.parse_args()
+    arms = wanted.arms.split(",")
+    for name in arms:
+        if name != "night" and name.partition(":")[0] not in ARMS:
+            parser.error(f"--arms {name}: no such arm; valid: night, {', '.join(ARMS)}")
+    results = []
+    for path in wanted.table:
+        table = read_table(path, wanted.default)
+        for kind in wanted.worlds.split(","):
+            found = compared(table, kind, arms, wanted.budget, wanted.repetitions)
+            results.append(found)
+            if not wanted.json:
+                sys.stdout.write(in_words(found))
+                sys.stdout.flush()
+    if wanted.json:
+        sys.stdout.write(json.dumps(results, indent=2) + "\n")
+
+
+def compared(table: Table, kind: str, names: Sequence[str], budget: int, repetitions: int) -> dict[str, Any]:
+    """Every arm on one world, the same seeds for each."""
+    truths, seconds, nights = {}, {}, {}
+    world = None if kind == "pool" else Surrogate(table, kind)
+    default = None if world is None else world.truth(table.default)
+    with ProcessPoolExecutor(usable_cores(), initializer=_begin, initargs=(table, world)) as pool:
+        for name in names:
+            if kind == "pool" and name == "night":
+                continue  # half of a table's seeds are too few to search and to prove with
+            ended = list(pool.map(_one, [name] * repetitions, [budget] * repetitions, range(repetitions)))
+            truths[name] = np.array([one.truth for one in ended])
+            seconds[name] = float(np.mean([one.seconds for one in ended]))
+            nights[name] = _proofs([one for one in ended if isinstance(one, Night)], default)
+    return {
+        "table": table.name, "world": kind, "budget": budget, "repetitions": repetitions,
+        "r2": None if world is None else round(world.r2, 3), "default": None if default is None else round(default, 3),
+        "arms": [asdict(_outcome(name, truths, seconds[name], nights[name])) for name in truths],
+    }  # fmt: skip
+
+
+_WORLD: dict[str, Any] = {}
+
+
+def _begin(table: Table, world: Surrogate | None) -> None:
+    _WORLD.update(table=table, world=world, arms={})
+
+
+def _one(name: str, budget: int, seed: int) -> Any:
+    world = _WORLD["world"] or Pool(_WORLD["table"], seed)
+    if name == "night":
+        return night(ARMS["race"](1), world, budget, seed)
+    return search(_arm(name), world, budget, seed)
+
+
+def _arm(name: str) -> Arm:
+    kind, _, replicates = name.partition(":")
+    made: dict[str, Arm] = _WORLD["arms"]
+    if name not in made:
+        for other in made.values():
+            if isinstance(other, ApartArm):
+                other.close()
+        made[name] = ARMS[kind](int(replicates or 1))
+    return made[name]
+
+
+def _outcome(name: str, truths: dict[str, Any], seconds: float, proof: dict[str, int] | None) -> Outcome:
+    mine = truths[name]
+    low, high = _interval(mine)
+    others = [other for other in truths if other != name and "night" not in (other,)] or [name]
+    best = max(others, key=lambda other: truths[other].mean())
+    away = mine - truths[best]
+    forms = [other for other in truths if other.partition(":")[0] == AGAINST] or [name]
+    rival = truths[max(forms, key=lambda other: truths[other].mean())]
+    wins = float(np.mean((mine > rival + 1e-9) + 0.5 * (np.abs(mine - rival) <= 1e-9)))
+    return Outcome(
+        name, round(float(mine.mean()), 3), low, high, round(float(np.quantile(mine, 0.1)), 3),
+        round(float(away.mean()), 3), _interval(away)[0], round(wins, 3), round(seconds, 4), proof,
+    )  # fmt: skip
+
+
+def _interval(values: Any) -> tuple[float, float]:
+    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return round(float(values.mean()) - half, 3), round(float(values.mean()) + half, 3)
+
+
+def _proofs(nights: Sequence[Night], default: float | None) -> dict[str, int] | None:
+    if not nights or default is None:
+        return None
+    named = [one for one in nights if one.contender is not None]
+    return {
+        "named": len(named), "proven": sum(one.proven for one in named),
+        "false": sum(one.proven and float(one.contender or 0) <= default for one in named),
+        "missed": sum(not one.proven and float(one.contender or 0) > default for one in named),
+    }  # fmt: skip
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """A world's outcomes as lines."""
+    what = "half of the seeds as truth" if found["r2"] is None else f"R² {found['r2']}, default {found['default']}"
+    lines = [f"{found['table']}, {found['world']} ({what}), {found['budget']} replicates, {found['repetitions']} times"]
+    lines.append(f"  {'arm':10} {'mean':>6} {'95 %':>15} {'tenth':>6} {'to best':>8} {'from':>7} {'wins':>6} {'s':>8}")
+    for one in found["arms"]:
+        span = f"{one['low']:.3f} to {one['high']:.3f}"
+        lines.append(
+            f"  {one['arm']:10} {one['mean']:6.3f} {span:>15} {one['tenth']:6.3f} {one['to_best']:+8.3f} "
+            f"{one['to_best_low']:+7.3f} {one['wins']:6.1%} {one['seconds']:8.4f}"
+            + (f"  {one['proof']}" if one["proof"] else "")
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""One search on a world whose truth is known."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.arms.worlds import Pool, Surrogate
+from lab.judge.sequential import Plan, look
+from lab.search.history import Arm, History, Trial
+from lab.search.night import BASELINE, NIGHT, contenders, name_contender
+from lab.search.points import Point
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a search ended with."""
+
+    truth: float
+    """Of its leader, 0 worst and 1 best."""
+    point: Point
+    seconds: float
+    """Time per proposal, the mean."""
+    used: int
+    """Replicates."""
+
+
+def search(arm: Arm, world: Surrogate | Pool, budget: int, seed: int, baseline: int = 0) -> Ended:
+    """Replicates until the budget is used up, one after the other.
+
+    Args:
+        arm: who proposes.
+        world: who answers.
+        budget: replicates in all, the baseline's among them.
+        seed: of the noise and of the search; the same one for every arm makes pairs.
+        baseline: replicates of the default to begin with.
+    """
+    random = np.random.default_rng([1, seed])
+    table, trials, used, taken, asked = world.table, [], 0, 0.0, 0
+    pool = table.points if isinstance(world, Pool) else None
+    if baseline:
+        trials.append(Trial(table.default, tuple(world.draw(table.default, baseline, random))))
+        used += baseline
+    while used < budget:
+        history = History(table.space, tuple(trials), seed, budget - used, pool)
+        began = time.perf_counter()
+        asks = arm.propose(history, 1)
+        taken, asked = taken + time.perf_counter() - began, asked + 1
+        if not asks:
+            break
+        ask = asks[0]
+        scores = tuple(world.draw(ask.point, min(ask.replicates, budget - used), random))
+        used += max(1, len(scores))
+        if ask.trial is None:
+            trials.append(Trial(ask.point, scores))
+        else:
+            old = trials[ask.trial]
+            trials[ask.trial] = replace(old, scores=old.scores + scores)
+    history = History(table.space, tuple(trials), seed, 0, pool)
+    leader = arm.leader(history)
+    point = trials[leader].point if leader is not None else table.default
+    return Ended(world.truth(point), point, taken / max(1, asked), used)
+
+
+@dataclass(frozen=True)
+class Night(Ended):
+    """What a night ended with, its proof included."""
+
+    contender: float | None
+    """Truth of what it tried to prove; None if it named nothing."""
+    proven: bool
+    """The contender was confirmed."""
+    recommended_proven: bool
+    """What it recommends is what it has proven."""
+
+
+def night(arm: Arm, world: Surrogate | Pool, budget: int, seed: int) -> Night:
+    """Baseline, search and proof within one budget; what is recommended is the leader at the end."""
+    random = np.random.default_rng([1, seed])
+    table, taken, proposals = world.table, 0.0, 0
+    trials = [Trial(table.default, tuple(world.draw(table.default, BASELINE, random)))]
+    used, contender, proven, named = BASELINE, None, False, 0
+    level = NIGHT / contenders(budget)
+    while used < budget:
+        history = History(table.space, tuple(trials), seed, budget - used)
+        chosen = name_contender(history, level) if named < contenders(budget) else None
+        if chosen is not None:
+            named, contender = named + 1, chosen.trial
+            confirmed, new, old = prove(world, trials[chosen.trial].point, table.default, chosen.plan, random)
+            used += len(new) + len(old)
+            for at, more in ((chosen.trial, new), (0, old)):
+                trials[at] = replace(trials[at], scores=(*trials[at].scores, *more))
+            proven = proven or confirmed
+            continue
+        began = time.perf_counter()
+        ask = arm.propose(history, 1)[0]
+        taken, proposals = taken + time.perf_counter() - began, proposals + 1
+        scores = tuple(world.draw(ask.point, min(ask.replicates, budget - used), random))
+        used += len(scores)
+        if ask.trial is None:
+            trials.append(Trial(ask.point, scores))
+        else:
+            trials[ask.trial] = replace(trials[ask.trial], scores=(*trials[ask.trial].scores, *scores))
+    leader = arm.leader(History(table.space, tuple(trials), seed, 0)) or 0
+    truth = None if contender is None else world.truth(trials[contender].point)
+    return Night(
+        world.truth(trials[leader].point), trials[leader].point, taken / max(1, proposals), used, truth, proven,
+        proven and leader == contender,
+    )  # fmt: skip
+
+
+def prove(
+    world: Surrogate | Pool, point: Point, default: Point, plan: Plan, random: np.random.Generator
+) -> tuple[bool, list[float], list[float]]:
+    """Fresh seeds of both sides, look by look."""
+    new: list[float] = []
+    old: list[float] = []
+    while True:
+        new += world.draw(point, plan.group, random)
+        old += world.draw(default, plan.group, random)
+        seen = look(new, old, plan, "max")
+        if seen.decision != "continue":
+            return seen.decision == "confirmed", new, old

@@ -1,0 +1,130 @@
+"""What answers a search in a replay, its truth known: models fitted to a table, or the table's own configs."""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.model_selection import KFold, cross_val_predict
+
+from benchmarks.arms.table import Table
+from lab.search.points import Point
+
+NEAR = 25
+"""Configs of about the same predicted level whose residuals a replicate of a surrogate is drawn from."""
+EVERYWHERE = 14
+"""The best and the worst of a surrogate are looked for among 2 to this power of points, and the table's own."""
+
+
+class World(Protocol):
+    """A task that can be searched."""
+
+    table: Table
+
+    def truth(self, point: Point) -> float:
+        """The mean score of a point, 0 for the worst and 1 for the best there is."""
+        ...
+
+
+@dataclass
+class Surrogate:
+    """A model of the mean score, with the table's residuals as noise: seeds never run out."""
+
+    table: Table
+    kind: str
+    """`trees` or `gp`."""
+    r2: float = field(init=False)
+    """Cross-validated share of the variance of the configs' means that it explains."""
+
+    def __post_init__(self) -> None:
+        table = self.table
+        features, means = table.space.features(table.places), table.means
+        self.model, fixed = fitted(self.kind, features, means)
+        predicted = cross_val_predict(fixed, features, means, cv=KFold(10, shuffle=True, random_state=0))
+        self.r2 = float(1 - ((predicted - means) ** 2).mean() / means.var())
+        self.ends = float(means.min()), float(means.max())  # a model that leaves what was ever seen invents scores
+        everywhere = qmc.Sobol(len(table.space.dimensions), seed=0).random_base2(EVERYWHERE)
+        levels = self._predict(table.places)
+        wide = np.concatenate([levels, self._predict(everywhere)])
+        self.low, self.high = float(wide.min()), float(wide.max())
+        self.order = np.argsort(levels)
+        self.levels = levels[self.order]
+        every = np.concatenate(table.scores)
+        self.bounds = float(every.min()), float(every.max())
+
+    def mean(self, point: Point) -> float:
+        """The mean score of a point, in the table's units."""
+        return float(self._predict(self.table.space.places(point)[None])[0])
+
+    def _predict(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(self.model.predict(self.table.space.features(places)), *self.ends)
+
+    def truth(self, point: Point) -> float:
+        """The mean score of a point, 0 for the worst and 1 for the best there is."""
+        return (self.mean(point) - self.low) / (self.high - self.low)
+
+    def draw(self, point: Point, count: int, random: np.random.Generator) -> list[float]:
+        """Replicates of a point.
+
+        Each is that of a config of about the same predicted level, moved so that its config's mean becomes this
+        point's: towards the table's lowest score or its highest one in proportion, so that no score leaves what the
+        task can give (added residuals would: half a cartpole's mean and a lucky seed made 600 of 500).
+        """
+        mean = self.mean(point)
+        at = int(np.searchsorted(self.levels, mean))
+        start = min(max(at - NEAR // 2, 0), max(0, len(self.levels) - NEAR))
+        near = self.order[start : start + NEAR]
+        return [self._moved(self.table.scores[int(random.choice(near))], mean, random) for _ in range(count)]
+
+    def _moved(self, scores: NDArray[np.float64], mean: float, random: np.random.Generator) -> float:
+        score, level = float(random.choice(scores)), float(scores.mean())
+        end = self.bounds[0] if mean <= level else self.bounds[1]
+        return mean if level == end else end + (score - end) * (mean - end) / (level - end)
+
+
+def fitted(kind: str, features: NDArray[np.float64], means: NDArray[np.float64]) -> tuple[Any, Any]:
+    """A model of a table, and one to cross-validate: the same, with the kernel that all configs have chosen."""
+    if kind == "trees":
+        trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0, n_jobs=1)
+        return trees.fit(features, means), trees
+    kernel = ConstantKernel(1.0) * Matern([1.0] * features.shape[1], (0.05, 20.0), nu=2.5) + WhiteKernel(0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a kernel at the end of its range: a key that does not matter
+        process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0).fit(features, means)
+    return process, GaussianProcessRegressor(process.kernel_, optimizer=None, normalize_y=True)
+
+
+@dataclass
+class Pool:
+    """The table's own configs: half of each config's seeds answer, the other half are the truth."""
+
+    table: Table
+    night: int
+
+    def __post_init__(self) -> None:
+        draw = np.random.default_rng([7, self.night])
+        self.answers: dict[int, list[float]] = {}
+        truths: list[float] = []
+        for at, scores in enumerate(self.table.scores):
+            mixed = draw.permutation(scores)
+            half = len(mixed) // 2
+            self.answers[at] = mixed[:half].tolist()
+            truths.append(float(mixed[half:].mean()))
+        self.truths = np.array(truths)
+        self.low, self.high = float(self.truths.min()), float(self.truths.max())
+
+    def truth(self, point: Point) -> float:
+        """The mean of the seeds that were kept away from the search, 0 for the worst config's and 1 for the best's."""
+        return float((self.truths[self.table.points.index(point)] - self.low) / (self.high - self.low))
+
+    def draw(self, point: Point, count: int, random: np.random.Generator) -> list[float]:
+        """Replicates that were not used yet, fewer than asked for where they run out."""
+        del random
+        left = self.answers[self.table.points.index(point)]
+        taken, left[:] = left[:count], left[count:]
+        return taken

@@ -1,0 +1,43 @@
+"""Arms that need torch, which takes seconds to import and is kept apart: Optuna's GP and PufferLib's Protein.
+
+Each has a process of its own that stays, since importing takes longer than proposing.
+"""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lab.search.history import Ask, History, best_mean, each
+from lab.search.points import Point
+
+
+@dataclass
+class ApartArm:
+    """One of the two, in its process."""
+
+    name: Literal["gp", "protein"]
+    replicates: int = 1
+    _process: ProcessPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+    def propose(self, history: History, count: int) -> list[Ask]:
+        """The process's answer."""
+        points = self._process.submit(_there, self.name, history, count).result()
+        return each(points, self.replicates, history)
+
+    def leader(self, history: History) -> int | None:
+        """The highest mean."""
+        return best_mean(history.trials)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.shutdown(cancel_futures=True)
+
+
+def _there(name: str, history: History, count: int) -> list[Point]:
+    from lab.search.arms.proposer import propose
+
+    return propose(name, history, count)

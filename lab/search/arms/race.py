@@ -1,0 +1,262 @@
+"""The product's own arm: a model of all replicates, one seed for a new point, more seeds where they decide.
+
+Each step is one replicate. It goes to a new point (the one from which most is to be expected, or now and then one drawn
+at random), or to one of the few that may be the best: which of the leader and its strongest rival has fewer. Towards
+the end of the budget all go there, so that the leader is not just the luckiest. Where the model foretells nothing, as
+with rewards that hardly any point ever sees, new points are drawn at random more often than not.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lab.search.history import Ask, History, Trial
+from lab.search.model import Belief, believe
+from lab.search.points import Point
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Generator = np.random.Generator
+
+START = 12
+"""Points drawn at random before the model has a say."""
+BREADTH = 0.15
+"""Share of the new points that are drawn at random whatever the model says."""
+BLIND = 0.6
+"""The same where the model foretells nothing."""
+FORETELLS = 0.1
+"""Share of the variance that a model explains of points it has not seen, at the least, to be believed."""
+AGAIN = 0.25
+"""More replicates of tried points for each new one, before the end."""
+LAST = 0.25
+"""Share of the budget, at its end, that goes to the few best points alone."""
+SPARSE = 0.5
+"""Where more points than this share have one and the same score, reward is hardly ever seen: breadth is all."""
+LAST_OF_SPARSE = 0.1
+"""`LAST` there."""
+FEW = 4
+"""Points that may be the best."""
+WINDOW = 200
+"""Trials that the model reads: the best half of them and the newest."""
+DRAWN = 512
+"""Random candidates for a new point."""
+NEAR = (0.05, 0.15)
+"""Distances of the candidates around the best points, as shares of the range."""
+AROUND = 64
+"""Candidates for each of them and each of the best points."""
+SAMPLES = 64
+"""Draws of the truth by which rivals are told."""
+
+
+@dataclass(frozen=True)
+class RaceArm:
+    """The arm that a session uses unless told otherwise."""
+
+    def propose(self, history: History, count: int) -> list[Ask]:
+        """The next replicates, one to an entry; several come out as if those before them had gone as expected."""
+        import numpy as np
+
+        draw = np.random.default_rng(history.draws)
+        step = _Step(history, draw)
+        asks: list[Ask] = []
+        for _ in range(count):
+            ask = step.next()
+            if ask is None:
+                break
+            asks.append(ask)
+        return asks
+
+    def leader(self, history: History) -> int | None:
+        """The trial with the highest expected score, what is known of its neighbours included."""
+        found = believed(history)
+        return None if found is None else found.leader
+
+
+@dataclass(frozen=True)
+class Believed:
+    """What a search believes in."""
+
+    leader: int
+    """Number of the trial."""
+    gain: float
+    """How much better than trial 0 it is believed to be, in the scores' units."""
+    noise: float
+    """Standard deviation between replicates, in the scores' units."""
+
+
+def believed(history: History) -> Believed | None:
+    """The leader and what is expected of it; None while nothing has a score."""
+    import numpy as np
+
+    known = _Known.of(history)
+    if known is None:
+        return None
+    mean = known.belief.posterior()[0]
+    best = int(np.argmax(mean))
+    base = mean[known.at.index(0)] if 0 in known.at else mean.mean()
+    return Believed(known.at[best], known.scale * float(mean[best] - base), known.scale * math.sqrt(known.belief.noise))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The model of a history and the trials that it was fitted to."""
+
+    belief: Belief
+    at: list[int]
+    places: "Array"
+    scale: float
+    """Standard deviation of all scores: one unit of the model."""
+
+    @classmethod
+    def of(cls, history: History) -> "_Known | None":
+        """None while nothing has a score."""
+        import numpy as np
+
+        scores = [score for trial in history.trials for score in trial.scores]
+        if not scores:
+            return None
+        worst, middle, scale = min(scores), float(np.mean(scores)), float(np.std(scores)) or 1.0
+        ended = {at: _values(trial, worst) for at, trial in enumerate(history.trials) if trial.scores or trial.failed}
+        at = list(ended)
+        if len(at) > WINDOW:
+            best = sorted(at, key=lambda i: -float(np.mean(ended[i])))[: WINDOW // 2]
+            at = sorted({at[0], *best, *at[-WINDOW // 2 :]})
+        values = [(np.array(ended[i]) - middle) / scale for i in at]
+        free = sum(len(v) - 1 for v in values)
+        spread = float(sum(((v - v.mean()) ** 2).sum() for v in values) / free) if free >= FEW else None
+        places = np.stack([history.space.places(history.trials[i].point) for i in at])
+        means, counts = np.array([v.mean() for v in values]), np.array([float(len(v)) for v in values])
+        return cls(believe(history.space.features(places), means, counts, spread), at, places, scale)
+
+
+def _values(trial: Trial, worst: float) -> list[float]:
+    return [*trial.scores, *([worst] * trial.failed)]
+
+
+class _Step:
+    """One call for proposals."""
+
+    def __init__(self, history: History, draw: "Generator") -> None:
+        self.history, self.draw = history, draw
+        self.trials = list(history.trials)
+        self.known = _Known.of(history)
+        if self.known is not None:
+            self._believe({at: trial.pending for at, trial in enumerate(self.trials) if trial.pending})
+
+    def next(self) -> Ask | None:
+        """The next replicate; it counts as pending from now on."""
+        ask = self._choose()
+        if ask is None:
+            return None
+        at = len(self.trials) if ask.trial is None else ask.trial
+        if ask.trial is None:
+            self.trials.append(Trial(ask.point, pending=1))
+        else:
+            self.trials[at] = replace(self.trials[at], pending=self.trials[at].pending + 1)
+        if self.known is not None:
+            self._believe({at: 1})
+        return ask
+
+    def _believe(self, pending: dict[int, int]) -> None:
+        """Take replicates that are pending to come out as expected."""
+        import numpy as np
+
+        known, space = self.known, self.history.space
+        assert known is not None  # noqa: S101 - asked with a model only
+        new = [at for at in pending if at not in known.at]
+        places = np.array([space.places(self.trials[at].point) for at in new]).reshape(-1, known.places.shape[1])
+        more = np.array([float(pending.get(at, 0)) for at in known.at])
+        belief = known.belief.believing(more, np.array([float(pending[at]) for at in new]), space.features(places))
+        self.known = _Known(belief, [*known.at, *new], np.vstack([known.places, places]), known.scale)
+
+    def _choose(self) -> Ask | None:
+        if self.known is None or len(self.trials) < START:
+            return self._random()
+        used = sum(len(t.scores) + t.failed + t.pending for t in self.trials)
+        first = len(self.trials[0].scores) + self.trials[0].failed  # the baseline's replicates are not the race's
+        again = used - first - (len(self.trials) - 1)
+        left = self.history.left
+        sparse = self._sparse()
+        ending = left is not None and left <= (LAST_OF_SPARSE if sparse else LAST) * (left + used)
+        if ending or (not sparse and again < AGAIN * (len(self.trials) - START)):
+            return self._race()
+        blind = sparse or self.known.belief.explains() < FORETELLS
+        if self.draw.random() < (BLIND if blind else BREADTH):
+            return self._random() or self._race()
+        return self._expected() or self._race()
+
+    def _sparse(self) -> bool:
+        means = Counter(trial.mean for trial in self.trials if trial.scores)
+        return bool(means) and means.most_common(1)[0][1] > SPARSE * means.total()
+
+    def _random(self) -> Ask | None:
+        history = self.history
+        if history.pool is not None:
+            free = self._free()
+            return Ask(free[int(self.draw.integers(len(free)))], 1) if free else None
+        return Ask(history.space.point(self.draw.random(len(history.space.dimensions))), 1)
+
+    def _free(self) -> list[Point]:
+        return replace(self.history, trials=tuple(self.trials)).untried
+
+    def _race(self) -> Ask | None:
+        """One more replicate for the leader or its strongest rival, whichever has fewer.
+
+        Top-two Thompson sampling (Russo 2016), with the count in place of the coin.
+        """
+        import numpy as np
+
+        assert self.known is not None  # noqa: S101 - asked with a model only
+        mean, covariance = self.known.belief.posterior()
+        spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        scored = np.array([bool(self.trials[at].scores) for at in self.known.at])  # what is pending is no rival yet
+        few = np.argsort(np.where(scored, -(mean + spread / 2), np.inf), kind="stable")[: min(FEW, int(scored.sum()))]
+        part = covariance[np.ix_(few, few)] + 1e-9 * np.eye(len(few))
+        samples = self.draw.multivariate_normal(mean[few], part, SAMPLES)
+        wins = np.bincount(samples.argmax(axis=1), minlength=len(few))
+        first = int(np.argmax(mean[few]))
+        rivals = sorted((i for i in range(len(few)) if i != first), key=lambda i: -wins[i])
+        pair = [few[first], *(few[i] for i in rivals[:1])]
+        counts = self.known.belief.counts
+        at = self.known.at[min(pair, key=lambda i: counts[i])]
+        return Ask(self.trials[at].point, 1, at)
+
+    def _expected(self) -> Ask | None:
+        """The new point with the largest expected improvement on the best of those that were tried (Jones 1998)."""
+        import numpy as np
+        from scipy.stats import norm
+
+        assert self.known is not None  # noqa: S101 - asked with a model only
+        space, belief = self.history.space, self.known.belief
+        mean, _ = belief.posterior()
+        free = self._free()
+        if self.history.pool is not None:
+            if not free:
+                return None
+            places = np.stack([space.places(point) for point in free])
+        else:
+            places = self._candidates(mean)
+        expected, spread = belief.predict(space.features(places))
+        away = (expected - float(mean.max())) / spread
+        gain = spread * (away * norm.cdf(away) + norm.pdf(away))
+        at = int(np.argmax(gain))
+        return Ask(free[at] if self.history.pool is not None else space.point(places[at]), 1)
+
+    def _candidates(self, mean: "Array") -> "Array":
+        """Places anywhere, and around the best points with about half of the keys moved."""
+        import numpy as np
+
+        assert self.known is not None  # noqa: S101 - asked with a model only
+        width = self.known.places.shape[1]
+        drawn = [self.draw.random((DRAWN, width))]
+        for at in np.argsort(-mean)[: FEW + 1]:
+            for far in NEAR:
+                moved = self.draw.random((AROUND, width)) < 0.5
+                step = self.known.places[at] + far * moved * self.draw.standard_normal((AROUND, width))
+                folded = np.abs(step)
+                drawn.append(np.clip(np.where(folded > 1, 2 - folded, folded), 0.0, 1.0))
+        return np.concatenate(drawn)

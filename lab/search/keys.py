@@ -1,0 +1,70 @@
+"""Which keys of a config a search may change, and how far: the space that is handed to an arm.
+
+Where PufferLib's ini has a prior for a key (its `[sweep]` sections), that is the range; it is widened to hold the
+config that the search starts from. A key without one gets its choices, both values of a switch, or a factor of four
+around where it stands. Hard limits and a person's own hold in any case.
+"""
+
+import math
+from typing import Any
+
+from lab.search.points import Choice, Range, SearchSpace
+from lab.space import Config, Environment, Parameter, Scale, space_of
+
+NO_LEARNING = frozenset((
+    "train.max_minibatch_size", "autopilot.save_strategy", "autopilot.resume_mode", "autopilot.resume_from",
+))  # fmt: skip
+"""Without an effect on what is learnt, or another beginning, which is another experiment."""
+CONFOUNDS = frozenset(("train.total_timesteps", "vec.num_envs", "env.num_envs"))
+"""Lengths can't be compared, and the topology is chosen for speed, by `autopilot probe`."""
+AROUND = 4.0
+"""Factor up and down from where a key stands, where nobody says how far."""
+
+
+def search_space(environment: Environment, base: Config) -> SearchSpace:
+    """The keys that a search from this config may change.
+
+    Args:
+        environment: its ini has the priors, and the workspace's limits its choices.
+        base: where the search starts.
+    """
+    dimensions = []
+    for key, parameter in space_of(environment).items():
+        if parameter.proposable and key not in NO_LEARNING | CONFOUNDS:
+            prior = environment.ini.get(f"sweep.{key}", {})
+            if (dimension := _dimension(parameter, base.get(key), prior)) is not None:
+                dimensions.append(dimension)
+    return SearchSpace(tuple(dimensions))
+
+
+def _dimension(parameter: Parameter, value: Any, prior: dict[str, Any]) -> Range | Choice | None:
+    if parameter.choices:
+        return Choice(parameter.key, parameter.choices) if len(parameter.choices) > 1 else None
+    if parameter.kind is bool:
+        return Choice(parameter.key, (False, True))
+    if parameter.kind is str or value is None:
+        return None
+    scale, whole, number = parameter.scale, parameter.kind is int, float(value)
+    if "min" in prior and "max" in prior:
+        low, high = _held(float(prior["min"]), float(prior["max"]), number, scale)
+    elif scale is Scale.LOGIT:
+        low, high = 1 - (1 - number) * AROUND, 1 - (1 - number) / AROUND
+    else:
+        low, high = number / AROUND, number * AROUND
+    low = max(low, -math.inf if parameter.low is None else parameter.low)
+    high = min(high, math.inf if parameter.high is None else parameter.high)
+    if scale is Scale.LOG:
+        low = max(low, high * 1e-10)
+    return Range(parameter.key, low, high, scale, whole) if high > low else None
+
+
+def _held(low: float, high: float, number: float, scale: Scale) -> tuple[float, float]:
+    """A prior's ends, moved beyond a number that they don't leave room around: somebody had a reason to go there."""
+    if scale is Scale.LOGIT:
+        return (min(low, 1 - 2 * (1 - number)) if number <= low else low), (
+            1 - (1 - number) / 2 if number >= high else high
+        )
+    if scale is Scale.LINEAR:
+        room = (high - low) / 4
+        return (number - room if number < low else low), (number + room if number > high else high)
+    return (number / 2 if number <= low else low), (number * 2 if number >= high else high)
