@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import machine, proposals, runs, sessions
+from cli.settings import Option
 from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
 
 app = typer.Typer(
@@ -59,18 +60,18 @@ def common(
     context.default_map = defaults(context.obj, options_of(context))
 
 
-def options_of(context: typer.Context) -> dict[str, set[str]]:
-    """Name of each command to the names that its options may have in `autopilot.toml`."""
+def options_of(context: typer.Context) -> dict[str, dict[str, Option]]:
+    """Name of each command to its options, by the names that they may have in `autopilot.toml`: flag or parameter."""
     commands: dict[str, Any] = getattr(context.command, "commands", {})
-    return {
-        name: {
-            text.lstrip("-").replace("-", "_")
-            for parameter in command.params
-            for text in (parameter.name, *parameter.opts)
-            if text
-        }
-        for name, command in commands.items()
-    }
+    options: dict[str, dict[str, Option]] = {}
+    for name, command in commands.items():
+        options[name] = {}
+        for parameter in command.params:
+            flags = [text.lstrip("-").replace("-", "_") for text in parameter.opts]
+            each = (parameter.metavar or "…") if getattr(parameter, "multiple", False) else None
+            option = Option(parameter.name, flags[0], each)
+            options[name] |= dict.fromkeys((*flags, parameter.name), option)
+    return options
 
 
 SESSIONS = (sessions.start, sessions.resume, sessions.stop, sessions.status)

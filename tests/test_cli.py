@@ -418,6 +418,25 @@ def test_a_key_that_is_no_option_is_refused(cli: Cli, workspace: Workspace) -> N
     assert done.err.startswith("autopilot: start.hour = 3: is no option of 'autopilot start'; valid: approve, base_url")
 
 
+def test_a_table_calls_an_option_as_its_flag_is_called(cli: Cli, workspace: Workspace) -> None:
+    for content, words in (
+        ('set = ["train.gamma=2"]', "train.gamma = 2"),
+        ('settings = ["train.gamma=2"]', "train.gamma = 2"),  # the parameter's name, as in older files
+        ('json = "maybe"', "'--json'"),
+        (
+            'set = "train.gamma=0.9"',
+            "train.set = 'train.gamma=0.9': must be a list of texts; valid: set = [\"KEY=VALUE\"]",
+        ),
+        ("set = [1]", "train.set = [1]: must be a list of texts"),
+        ("seeds = [1]", "train.seeds = [1]: must be one value"),
+        ('run-id = "x"\nrun_id = "y"', "is there already"),
+    ):
+        workspace.settings.write_text(f"[train]\n{content}\n")
+        done = cli("train")
+        assert (done.code, one_line(done.err)) == (2, True), done.err
+        assert words in done.err
+
+
 def test_the_workspace_stands_before_the_command(cli: Cli) -> None:
     done = cli("status", "--workspace", "x")
     assert (done.code, "stands before the command" in done.err) == (2, True)
