@@ -4,8 +4,6 @@ Exit status: 0 done, 1 it failed, 2 the call or the config is wrong. An error is
 """
 
 import errno
-import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import machine, proposals, runs, sessions
+from cli.output import tolerate_no_reader
 from cli.settings import Option
 from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
 
@@ -88,9 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: runs a command and turns every expected error into one line and an exit status."""
     from typer.exceptions import TyperException
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # where the terminal's encoding has no arrows
+    tolerate_no_reader()
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         status = app(args=given or ["--help"], standalone_mode=False)
@@ -104,9 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)
-    except BrokenPipeError:  # the reader of our output has gone: `autopilot runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
     except OSError as error:
         if error.errno == errno.EAGAIN:
             _fail(no_more_text(error), 1)

@@ -442,6 +442,40 @@ def test_the_workspace_stands_before_the_command(cli: Cli) -> None:
     assert (done.code, "stands before the command" in done.err) == (2, True)
 
 
+class TestNobodyReads:
+    """Output that nobody reads costs nothing: what is said is in the records too."""
+
+    @staticmethod
+    def _piped(workspace: Workspace, command: str) -> tuple[int, str]:
+        """Status and standard error of a command whose standard output is a pipe that nobody reads."""
+        program = Path(sys.executable).with_name("autopilot")
+        reading, writing = os.pipe()
+        os.close(reading)
+        words = [program, "--workspace", str(workspace.root), *command.split()]
+        done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writing)
+        return done.returncode, done.stderr
+
+    def test_a_list(self, workspace: Workspace, make_run: RunMaker) -> None:
+        make_run()
+        for command in ("runs", "runs --json", "--help"):
+            assert self._piped(workspace, command) == (0, ""), command
+        assert self._piped(workspace, "show nothing")[0] == 2
+
+    def test_a_night(self, workspace: Workspace) -> None:
+        command = f"start --approve auto --max-runs 1 --seeds 1 {' '.join(SHORT)}"
+        assert self._piped(workspace, command) == (0, "")
+        (run,) = Notebook(workspace).runs()
+        assert run.state is RunState.FINISHED
+
+    def test_output_that_was_closed_before(self, workspace: Workspace, make_run: RunMaker) -> None:
+        make_run()
+        program = Path(sys.executable).with_name("autopilot")
+        words = ["sh", "-c", '"$0" --workspace "$1" runs >&-', str(program), str(workspace.root)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_report_commands_no_terminal(cli: Cli, make_run: RunMaker, notebook: Notebook) -> None:
     run = make_run()
     notebook.paths(run.run_id).report.write_text("# A\x1b[2J\x1b]0;title\x07 \u202eB\n")
