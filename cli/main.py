@@ -26,6 +26,10 @@ app = typer.Typer(
 )
 
 
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""The system's errors where something may not be read or written."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -104,6 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno == errno.EAGAIN:
             _fail(no_more_text(error), 1)
+        if error.errno in FORBIDDEN:
+            why = f"can't be used ({error.strerror}): its permissions have to allow it, or --workspace names another"
+            _fail(f"{error.filename or 'the workspace'} {why}", 2)
         if error.errno not in FULL:
             raise
         _fail(full_text(error, Path(error.filename or "the workspace")), 1)

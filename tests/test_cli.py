@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pyte
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from cli.settings import find_workspace
 from lab.base.files import read_lines
 from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -96,6 +99,24 @@ class TestBadInput:
         assert tree(tmp_path) == {"file": b"mine"}
         for place in ("/proc/nowhere", "/sys/kernel"):
             assert cli("train", at=Path(place)).code == 2
+
+    def test_a_read_only_workspace(
+        self, cli: Cli, propose: Any, read_only: Any, notebook: Notebook, config: Config
+    ) -> None:
+        proposal, place = propose(), read_only()
+        waiting = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person")
+        for command in (
+            "approve ID",
+            "reject ID --why x",
+            "edit ID --set train.gamma=0.9",
+            "resume RUN",
+            "confirm RUN",
+        ):
+            words = command.replace("ID", proposal.proposal_id).replace("RUN", waiting.run_id).split()
+            done = cli(*words, at=place)
+            assert (done.code, one_line(done.err)) == (2, True), done.err
+            assert "can't be written" in done.err
+            assert "read-only file system" in done.err
 
     def test_an_occupied_run_folder(self, cli: Cli, make_run: RunMaker, workspace: Workspace) -> None:
         make_run(run_id="mine")

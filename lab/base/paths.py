@@ -50,13 +50,16 @@ class Workspace:
 
     root: Path
 
-    def require_writable(self) -> None:
+    def require_writable(self, *folders: Path) -> None:
         """Refuse a folder that can't be written, without leaving anything there.
 
+        Args:
+            folders: those that are asked about; all of the workspace if none is given.
+
         Raises:
-            InvalidInput: it is no folder, or may not be written.
+            InvalidInput: one is no folder, or may not be written.
         """
-        for folder in (self.root, self.runs, self.proposals):
+        for folder in folders or (self.root, self.runs, self.proposals):
             nearest = existing(folder)
             read_only = bool(os.statvfs(nearest).f_flag & os.ST_RDONLY)
             if read_only or not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -68,8 +71,9 @@ class Workspace:
         """Make the workspace's folders that are not there yet.
 
         Raises:
-            InvalidInput: they can't be made.
+            InvalidInput: they can't be made, or written.
         """
+        self.require_writable()
         try:
             for folder in (self.runs, self.proposals):
                 folder.mkdir(parents=True, exist_ok=True)
