@@ -60,6 +60,8 @@ def common(
     from cli.settings import defaults, find_workspace
 
     context.obj = find_workspace(workspace)
+    if context.invoked_subcommand != "doctor":  # which says it beside whatever else is wrong
+        context.obj.require_folder()
     context.default_map = defaults(context.obj, options_of(context))
 
 

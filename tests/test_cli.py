@@ -100,6 +100,15 @@ class TestBadInput:
         for place in ("/proc/nowhere", "/sys/kernel"):
             assert cli("train", at=Path(place)).code == 2
 
+    def test_a_workspace_that_is_a_file(self, cli: Cli, tmp_path: Path) -> None:
+        occupied = tmp_path / "file"
+        occupied.write_text("mine")
+        commands = [(command, occupied) for command in ("status", "runs", "proposals", "review", "web")]
+        for command, place in (*commands, ("status", occupied / "below"), ("status", Path(os.devnull))):
+            done = cli(command, at=place)
+            assert (done.code, one_line(done.err)) == (2, True), done.err
+            assert "is no folder" in done.err
+
     def test_a_read_only_workspace(
         self, cli: Cli, propose: Any, read_only: Any, notebook: Notebook, config: Config
     ) -> None:

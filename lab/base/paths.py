@@ -50,6 +50,16 @@ class Workspace:
 
     root: Path
 
+    def require_folder(self) -> None:
+        """Refuse what is no folder and can't become one.
+
+        Raises:
+            InvalidInput: it is a file, or lies below one.
+        """
+        nearest = existing(self.root)
+        if not nearest.is_dir():
+            raise self._unwritable(f"{nearest} is no folder")
+
     def require_writable(self, *folders: Path) -> None:
         """Refuse a folder that can't be written, without leaving anything there.
 
