@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from agent.approval import PolicySettings, policy_settings, rule_on
-from lab.base import AutopilotError, InvalidInput, Record, lasting, number, plain, short
+from lab.base import AutopilotError, InvalidInput, NotFound, Record, lasting, number, plain, short
 from lab.judge import expected_seconds, lessons_of
 from lab.search import Dimension
 from lab.space import Parameter, Scale, space_of
@@ -178,13 +178,20 @@ def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
     roles.setdefault(proposal.analysed, "analysed")
     for name in RUN_ID.findall(proposal.theory)[: 10 * CITED]:
         roles.setdefault(name, "cited")
-    cited = [_cited(notebook, name, role) for name, role in roles.items() if notebook.readable(name)]
-    return tuple(cited[:CITED])
+    cited = (_cited(notebook, name, role) for name, role in roles.items())
+    return tuple(one for one in cited if one is not None)[:CITED]
 
 
-def _cited(notebook: Notebook, name: str, role: str) -> Cited:
-    run = notebook.run(name)
-    row = view_of(notebook, run)
+def _cited(notebook: Notebook, name: str, role: str) -> Cited | None:
+    """A run that a theory rests on, or why it can't be shown; None for a word that is only spelt like a run's id."""
+    try:
+        run = notebook.run(name)
+        row = view_of(notebook, run)
+    except NotFound:
+        return None if role == "cited" else Cited(run_id=name, role=role, changed="?", score="is gone", verdict=None)
+    except AutopilotError as error:
+        why = f"can't be read: {plain(str(error), 400)}"
+        return Cited(run_id=name, role=role, changed="?", score=why, verdict=None)
     score = f"{run.goal.metric} {row.scored}" if row.score else row.state
     return Cited(run_id=name, role=role, changed=row.changed, score=score, verdict=row.verdict)
 

@@ -151,18 +151,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def read_only(workspace: Workspace, tmp_path: Path) -> Iterator[Callable[[], Path]]:
     """Makes the workspace seen elsewhere, on a file system that can't be written: `read_only()`."""
-    place = tmp_path / "read-only"
+    place, mounted = tmp_path / "read-only", list[Path]()
 
     def make() -> Path:
         place.mkdir()
         if subprocess.run(["mount", "--bind", str(workspace.root), str(place)], check=False).returncode:
             pytest.skip("mounting a file system is not allowed here")
+        mounted.append(place)
         subprocess.run(["mount", "-o", "remount,ro,bind", str(place)], check=True)
         return place
 
     yield make
-    if place.is_mount():
-        subprocess.run(["umount", "-l", str(place)], check=True)
+    for one in mounted:
+        subprocess.run(["umount", "-l", str(one)], check=True)
 
 
 def tree(root: Path) -> dict[str, bytes]:

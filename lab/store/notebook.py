@@ -111,9 +111,9 @@ class Notebook:
         return {key: pair for key, pair in pairs if isinstance(pair, list) and len(pair) == 2}
 
     def readable(self, run_id: str | None) -> bool:
-        """Whether a run is there and its config can be read."""
+        """Whether a run is there, and its record, its config and what came of it can be read."""
         try:
-            return run_id is not None and bool(self.config(run_id))
+            return run_id is not None and bool((self.run(run_id), self.config(run_id), self.summary(run_id)))
         except AutopilotError:
             return False
 

@@ -330,7 +330,7 @@ def test_damaged_files_are_said_and_passed_over(
     notebook.workspace.proposal(proposal.proposal_id).write_text('{"half": ')
     assert run.run_id in site.get("/runs").text
     assert "passed over" in site.get("/runs").text
-    assert site.get(f"/runs/{run.run_id}").status_code == 500
+    assert site.get(f"/runs/{run.run_id}").status_code == 404
     assert "passed over" in site.get("/proposals").text
     assert site.get("/live").status_code == 200
 
@@ -354,3 +354,23 @@ def test_json_and_page_say_the_same(site: Site, make_session: Make, notebook: No
         for said in (row["run_id"], row["state"], row["arm"], row["changed"], row["verdict"] or ""):
             assert said.replace(">", "&gt;") in page
         assert json.dumps(row)
+
+
+@pytest.mark.parametrize("name", ["run.json", "config.json", "trainer_summary.json"])
+def test_a_damaged_run_stands_in_nobodys_way(
+    site: Site, propose: Any, make_run: RunMaker, notebook: Notebook, name: str
+) -> None:
+    parent = notebook.runs()[0]
+    child = make_run({"train.gamma": 0.9}, parent=parent.run_id)
+    led = make_run({"train.gamma": 0.8}, parent=parent.run_id)
+    proposal = propose(analysed=led.run_id)
+    for broken in (led.run_id, parent.run_id):
+        (notebook.paths(broken).dir / name).write_text("")
+        for path in ("/proposals", f"/proposals/{proposal.proposal_id}", f"/runs/{child.run_id}",
+                     f"/charts/run/{child.run_id}"):  # fmt: skip
+            assert site.get(path).status_code == 200, path
+        shown = site.get(f"/proposals/{proposal.proposal_id}").text
+        assert ("can&#39;t be read" in shown) == (name != "config.json" or broken == parent.run_id)
+        own = site.get(f"/runs/{broken}")
+        assert own.status_code == 404
+        assert name in own.text
