@@ -159,6 +159,27 @@ def test_where_nothing_can_be_written_it_is_kept_in_memory(make_run: RunMaker, w
     assert not workspace.index.exists()
 
 
+def test_on_a_full_disk_it_is_kept_in_memory(
+    make_run: RunMaker, workspace: Workspace, small_disk: Path, cli: Cli
+) -> None:
+    runs = [make_run().run_id for _ in range(2)]
+    shutil.copytree(workspace.root, small_disk, dirs_exist_ok=True)
+    there = Workspace(small_disk)
+    assert len(Index(there).rows()) == 2
+    for run in runs:  # what the index has of them is to be written anew
+        there.run(run).run.write_text(there.run(run).run.read_text() + "\n")
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 40_960))  # as much as it takes to be opened
+    listed = cli("runs", at=small_disk)
+    assert listed.code == 0, listed.err
+    assert all(run in listed.out for run in runs)
+    assert "index.sqlite: can't be written (database or disk is full)" in listed.out
+    assert "make room" in listed.out
+    assert cli("status", at=small_disk).code == 0
+    filler.unlink()
+    assert "make room" not in cli("runs", at=small_disk).out
+
+
 def test_a_verdict_that_a_crash_cut_off_does_not_take_the_next_one_with_it(
     make_run: RunMaker, notebook: Notebook, workspace: Workspace
 ) -> None:
