@@ -149,6 +149,7 @@ def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     notebook = Notebook(context.obj)
     record = notebook.run(run)
     if as_json:
+        notebook.require_whole(run)
         summary = notebook.summary(run)
         more = {"record": record.model_dump(mode="json"), "config": notebook.config(run).model_dump()}
         emit_json(

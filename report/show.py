@@ -1,17 +1,19 @@
 """Lists and single things for the terminal, and the same as JSON: both come from one place each."""
 
+import contextlib
 import json
 import re
 import sys
 from typing import Any
 
-from lab.base import Workspace, plain, short, storable
+from lab.base import Damaged, Workspace, plain, short, storable
 from lab.claims import MARKS, Checked
 from lab.judge import current_verdict
 from lab.space import Environment, space_of
 from lab.store import Confirmation, Notebook, Proposal, Proposals, Questions, ReplicateResult, RunRecord
 from report.confirmations import became_text
 from report.facts import (
+    changed_text,
     code_text,
     device_text,
     difference_text,
@@ -76,10 +78,16 @@ def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
 
 
 def show_run(notebook: Notebook, run: RunRecord) -> None:
-    """Print one run: record, metrics, files."""
+    """Print one run: record, metrics, files.
+
+    Raises:
+        Damaged: some of it can't be read; the rest has been printed.
+    """
     from rich.text import Text
 
-    row = view_of(notebook, run).model_dump(mode="json")
+    damaged = notebook.damage(run.run_id) is not None
+    row = (run if damaged else view_of(notebook, run)).model_dump(mode="json")
+    row["changed"] = changed_text(notebook, run)
     head = (
         "state",
         "env_name",
@@ -95,9 +103,11 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     for key in head:
         if row[key] not in (None, ""):
             say(f"{key:13} {row[key]}")
-    for label, text in _details(notebook, run):
+    for label, text in _details(notebook, run, whole=not damaged):
         say(f"{label:13} {text}")
-    summary = notebook.summary(run.run_id)
+    summary = None
+    with contextlib.suppress(Damaged):  # said at the end
+        summary = notebook.summary(run.run_id)
     if summary:
         table = _table("metric", "mean", "low", "high", "n")
         for name, metric in summary.metrics.items():
@@ -105,6 +115,7 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
             table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
         say(table)
     say(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
+    notebook.require_whole(run.run_id)
 
 
 def print_comparison(found: dict[str, Any]) -> None:
@@ -150,11 +161,14 @@ def print_confirmation(found: Confirmation) -> None:
         say(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
 
 
-def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
-    """Further details of a run: label and text, only where there is something to say."""
+def _details(notebook: Notebook, run: RunRecord, *, whole: bool) -> list[tuple[str, str]]:
+    """Further details of a run: label and text, only where there is something to say.
+
+    One that is not whole has no lineage in the index, and perhaps no config.
+    """
     found: list[tuple[str, str]] = []
     questions = Questions(notebook.index)
-    if len(above := questions.lineage(run.run_id)) > 2:
+    if whole and len(above := questions.lineage(run.run_id)) > 2:
         found.append(
             ("lineage", " ← ".join(row.run_id for row in above[:LINE]) + (" ← …" if len(above) > LINE else ""))
         )
@@ -166,7 +180,7 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
         found.append(("verdict", verdict_text(run, verdict).replace("**", "")))
     results, damaged = notebook.read_results(run)
     found += [("damaged", why) for why in damaged]
-    return [*found, *particulars(notebook, run, results)]
+    return [*found, *particulars(notebook, run, results)] if whole else found
 
 
 def particulars(notebook: Notebook, run: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:

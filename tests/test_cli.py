@@ -404,8 +404,15 @@ class TestDamage:
         assert f"passed over: {bad_summary.run_id}" in done.out
         assert "verdicts.jsonl" in done.out
         assert [row["run_id"] for row in cli("runs", "--json").json()] == [good.run_id]
-        shown = cli("show", no_config.run_id, "--json")
-        assert (shown.code, one_line(shown.err)) == (1, True), shown.err
+        for run, name in ((no_config, "config.json is missing"), (bad_summary, "trainer_summary.json: ")):
+            shown, told = cli("show", run.run_id, "--json"), cli("show", run.run_id)
+            for done in (shown, told):
+                assert (done.code, one_line(done.err)) == (1, True), done.err
+                assert name in done.err
+            assert shown.out == ""
+            for line in (r"state +finished", r"verdict +Verdict", r"files +/"):
+                assert re.search(rf"(?m)^{line}", told.out), told.out
+            assert bool(re.search(r"(?m)^perf +0\.", told.out)) == (run is no_config)
 
     def test_of_a_session(self, cli: Cli, workspace: Workspace) -> None:
         folder = workspace.sessions / "2026-01-01T000000Z-abcd"

@@ -18,6 +18,7 @@ from lab.store.index import Index
 from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, TrainerSummary, Verdict
 from lab.store.selection import Selection
 from lab.store.summary import COUNTS, summary_of
+from lab.store.tables import read
 
 
 @dataclass
@@ -116,6 +117,19 @@ class Notebook:
             return run_id is not None and bool((self.run(run_id), self.config(run_id), self.summary(run_id)))
         except AutopilotError:
             return False
+
+    def damage(self, run_id: str) -> str | None:
+        """What is wrong with the record, the config or the summary of a run; None where all can be read."""
+        return read(self.paths(run_id)).damaged
+
+    def require_whole(self, run_id: str) -> None:
+        """Refuse a run of which something can't be read.
+
+        Raises:
+            Damaged: its record, its config or what came of it is missing or can't be read.
+        """
+        if why := self.damage(run_id):
+            raise Damaged(f"run {run_id}: {why}")
 
     def summary(self, run_id: str) -> TrainerSummary | None:
         """What came of a run; None unless it finished."""

@@ -113,6 +113,11 @@ class Read(NamedTuple):
     place: tuple[str, str, bytes] | None = None
     """What kind of config, exactly which, and where among its kind: what `Questions.tried` goes by."""
 
+    @property
+    def damaged(self) -> str | None:
+        """What is wrong with the folder; None where it can be read."""
+        return None if self.row[3] is None else str(self.row[3])
+
 
 def read(paths: RunPaths) -> Read:
     """One folder's row; a folder that can't be read has a row that says so."""
