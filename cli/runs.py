@@ -182,11 +182,11 @@ def compare(
     emit_json(comparison) if as_json else print_comparison(comparison)
 
 
-def report(context: typer.Context, run: str) -> None:
+def report(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     """One run's report."""
     from lab.base import NotFound
     from lab.store import Notebook
-    from report.show import print_markdown
+    from report.show import emit_json, print_markdown
 
     notebook = Notebook(context.obj)
     path = notebook.paths(run).report
@@ -194,7 +194,8 @@ def report(context: typer.Context, run: str) -> None:
         if original := notebook.run(run).replicates_of:
             raise NotFound(f"run {run!r} has no report: it is fresh seeds of {original}, which has one")
         raise NotFound(f"run {run!r} has no report: a session writes one when the run has ended ('autopilot resume')")
-    print_markdown(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    emit_json({"run_id": run, "report": text}) if as_json else print_markdown(text)
 
 
 def check(

@@ -200,14 +200,28 @@ def particulars(notebook: Notebook, run: RunRecord, results: list[ReplicateResul
     return found
 
 
+def space_rows(environment: Environment) -> list[dict[str, Any]]:
+    """The search space of an environment, one key after the other, as `doctor --space` lists it."""
+    return [
+        {
+            "key": key,
+            "range": parameter.range,
+            "scale": parameter.scale.value,
+            "proposable": parameter.proposable,
+            "doc": parameter.doc,
+        }
+        for key, parameter in space_of(environment).items()
+    ]
+
+
 def print_space(environment: Environment) -> None:
     """Print the search space of an environment."""
     from rich.text import Text
 
     table = _table("key", "range", "scale", "who", "what it does")
-    for key, parameter in space_of(environment).items():
-        who = "proposable" if parameter.proposable else "person only"
-        table.add_row(*(Text(cell) for cell in (key, parameter.range, parameter.scale.value, who, parameter.doc)))
+    for row in space_rows(environment):
+        who = "proposable" if row["proposable"] else "person only"
+        table.add_row(*(Text(cell) for cell in (row["key"], row["range"], row["scale"], who, row["doc"])))
     say(table)
     if elsewhere := sorted(set(environment.limits) - set(space_of(environment))):
         say(f"[space] in autopilot.toml limits no key of this environment with {', '.join(elsewhere)}")

@@ -369,6 +369,8 @@ def test_doctor_says_what_is_here(cli: Cli) -> None:
     assert "sk-whatever" not in cli("doctor", "--json", OPENAI_API_KEY="sk-whatever").out
     assert cli("doctor", "--json").json()["environments"]["puffer_cartpole"]["trainable"]
     assert "train.ent_coef" in cli("doctor", "--space", "puffer_cartpole").out
+    keys = {row["key"]: row for row in cli("doctor", "--space", "puffer_cartpole", "--json").json()}
+    assert (keys["train.ent_coef"]["range"], keys["train.ent_coef"]["proposable"]) == ("from 0 to 1", True)
 
 
 def test_doctor_fails_with_the_remedy(cli: Cli, tmp_path: Path) -> None:
@@ -517,3 +519,6 @@ def test_a_report_commands_no_terminal(cli: Cli, make_run: RunMaker, notebook: N
     run = make_run()
     notebook.paths(run.run_id).report.write_text("# A\x1b[2J\x1b]0;title\x07 \u202eB\n")
     assert cli("report", run.run_id).out == "# A B\n"
+    told = cli("report", run.run_id, "--json")
+    assert told.json() == {"run_id": run.run_id, "report": notebook.paths(run.run_id).report.read_text()}
+    assert "\x1b" not in told.out
