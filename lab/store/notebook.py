@@ -54,9 +54,14 @@ class Notebook:
         return self.index.records(Selection(env_name=env_name), newest=count)
 
     def before(self, run: RunRecord, count: int) -> list[RunRecord]:
-        """The latest ended runs of a run's group up to itself, oldest first, fresh seeds of others left out."""
+        """The latest ended runs of a run's group up to itself, oldest first, fresh seeds of others left out.
+
+        They had ended when it did, so that the answer is the same whenever it is asked for: what somebody else trained
+        beside it may be through only when it has been analysed.
+        """
         ended = [state for state in RunState if state.ended]
-        return self.index.records(Selection(run.group, until=run.created, own=True, states=ended), newest=count)
+        which = Selection(run.group, until=run.created, ended_by=run.finished, own=True, states=ended)
+        return self.index.records(which, newest=count)
 
     def paths(self, run_id: str) -> RunPaths:
         """Files of an existing run.
