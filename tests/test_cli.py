@@ -247,6 +247,7 @@ def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
     assert back["effect"] == -cli("compare", second.run_id, first.run_id, "--json").json()["effect"]
     failed = make_run({"train.gamma": 0.9}, parent=first.run_id, fault="crash")
     for arguments, why in (((first.run_id,), "is the incumbent itself"), ((failed.run_id,), "has no 'perf'"),
+                           ((second.run_id, second.run_id), "is compared with itself"),
                            (("nothing",), "run 'nothing' is not in")):  # fmt: skip
         refused = cli("compare", *arguments)
         assert (refused.code, one_line(refused.err)) == (2, True)
