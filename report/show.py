@@ -25,6 +25,8 @@ from report.view import view_of
 
 LINE = 6
 """Relatives that are named."""
+WHOLE = 10_000
+"""Characters of a text that is shown as a whole, and columns of a line where no terminal limits them."""
 
 
 def say_where(workspace: Workspace) -> None:
@@ -138,17 +140,19 @@ def print_comparison(found: dict[str, Any]) -> None:
 
 
 def print_checked(found: Checked) -> None:
-    """The claims of a report, those that are wrong first, then the causes in doubt."""
+    """The claims of a report, those that are wrong first, then the causes in doubt; nothing of them is cut off."""
+    from rich.text import Text
+
     order = {"contradicted": 0, "unsupported": 1, "verified": 2}
     table = _table("", "section", "claim", "the record")
     for claim in sorted(found.claims, key=lambda claim: order[claim.status]):
         sign = {"verified": "✓", "contradicted": "✗", "unsupported": "?"}[claim.status]
-        table.add_row(sign, claim.section, plain(claim.quote, 80), plain(claim.evidence, 160))
+        table.add_row(*(Text(plain(cell, WHOLE)) for cell in (sign, claim.section, claim.quote, claim.evidence)))
     say(table)
     for cause in found.causes:
         if cause.marks:
             why = "; ".join(MARKS[mark] for mark in cause.marks)
-            sys.stdout.write(f'\na cause that can\'t be told from others: "{plain(cause.quote, 200)}": {why}\n')
+            sys.stdout.write(f'\na cause that can\'t be told from others: "{plain(cause.quote, WHOLE)}": {why}\n')
     counts = ", ".join(f"{found.count(status)} {status}" for status in ("verified", "contradicted", "unsupported"))
     sys.stdout.write(f"\n{counts}\n")
 
@@ -253,6 +257,6 @@ def say(what: Any) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    width = None if sys.stdout.isatty() else 200
+    width = None if sys.stdout.isatty() else WHOLE
     console = Console(highlight=False, width=width, soft_wrap=isinstance(what, str))
-    console.print(Text(plain(what, 10_000)) if isinstance(what, str) else what)
+    console.print(Text(plain(what, WHOLE)) if isinstance(what, str) else what)
