@@ -73,6 +73,8 @@ class TestBadInput:
             (["start", "--approve", "maybe"], ["auto | manual"]),
             (["start", "--hours", "-1"], ["hours", "-1"]),
             (["start", "--max-runs", "0"], ["max-runs"]),
+            (["start", "--max-dollars", "3"], ["max-dollars = 3.0: bounds nothing", "--max-runs"]),
+            (["start", "--max-tokens", "9"], ["max-tokens = 9: bounds nothing", "--hours"]),
             (["show", "nope"], ["nope"]),
             (["report", "../x"], ["../x"]),
             (["approve", "nope"], ["nope"]),
