@@ -21,7 +21,7 @@ from report.facts import (
     facts,
     verdict_text,
 )
-from report.view import view_of
+from report.view import proposal_state, view_of
 
 LINE = 6
 """Relatives that are named."""
@@ -40,9 +40,10 @@ def emit_json(value: Any) -> None:
     sys.stdout.write(json.dumps(storable(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def proposal_row(proposal: Proposal) -> dict[str, Any]:
+def proposal_row(notebook: Notebook, proposal: Proposal) -> dict[str, Any]:
     """One line of `autopilot proposals`, and everything about it."""
-    return {**proposal.model_dump(mode="json"), "state": proposal.state.value, "changes": proposal.changes}
+    state = proposal_state(notebook, proposal)
+    return {**proposal.model_dump(mode="json"), "state": state, "changes": proposal.changes}
 
 
 def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
@@ -63,7 +64,7 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
         say(f"passed over: {name}: {why}")
 
 
-def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
+def proposals_table(notebook: Notebook, proposals: Proposals, shown: list[Proposal]) -> None:
     """Print proposals as a table."""
     from rich.text import Text
 
@@ -71,9 +72,8 @@ def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
     for proposal in shown:
         last = proposal.decisions[-1]
         why = f"{last.who}: {last.why}" if last.why else last.who
-        table.add_row(
-            *(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, proposal.changes, why))
-        )
+        state = proposal_state(notebook, proposal)
+        table.add_row(*(Text(cell) for cell in (proposal.proposal_id, state, proposal.arm, proposal.changes, why)))
     say(table)
     for name, why in proposals.damaged.items():
         say(f"passed over: {name}: {why}")

@@ -29,7 +29,7 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     states = [run.state.value for run in notebook.runs(session=name)] if name else []
     found["runs"] = {state: states.count(state) for state in sorted(set(states))}
     live = [p for p in proposals.all() if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
-    found["waiting"] = [proposal_row(proposal) for proposal in live]
+    found["waiting"] = [proposal_row(notebook, proposal) for proposal in live]
     return found
 
 

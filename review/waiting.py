@@ -10,7 +10,7 @@ from lab.judge import expected_seconds, lessons_of
 from lab.search import Dimension
 from lab.space import Parameter, Scale, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
-from report.view import view_of
+from report.view import proposal_state, view_of
 
 CITED = 8
 """Runs named in a theory that are shown, at most."""
@@ -106,7 +106,7 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
     return Waiting(
         proposal_id=proposal.proposal_id,
         version=proposal.version,
-        state=proposal.state.value,
+        state=proposal_state(notebook, proposal),
         held=proposal.held,
         arm=plain(proposal.arm, 100),
         created=f"{proposal.created:%Y-%m-%d %H:%M} UTC",

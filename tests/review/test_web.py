@@ -9,15 +9,18 @@ import httpx
 import pytest
 
 from lab.base.files import write_model
+from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.store.creation import create_run
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
+from lab.store.records import RunState
 from report.view import view_of
 from review import decisions
 from tests.agent.conftest import Make, make_session
-from tests.conftest import RunMaker
+from tests.conftest import Cli, RunMaker
 from tests.review.conftest import Serve, Site
 
 __all__ = ["make_session"]
@@ -374,3 +377,19 @@ def test_a_damaged_run_stands_in_nobodys_way(
         own = site.get(f"/runs/{broken}")
         assert own.status_code == 404
         assert name in own.text
+
+
+def test_a_proposal_whose_run_was_interrupted_says_so(
+    site: Site, propose: Any, proposals: Proposals, notebook: Notebook, config: Config, cli: Cli
+) -> None:
+    proposal = propose()
+    run = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="offline")
+    notebook.update(run.run_id, state=RunState.RUNNING)  # and nobody trains it
+    for state in (S.APPROVED, S.RUNNING):
+        proposals.decide(proposal.proposal_id, state, "policy", run_id=run.run_id if state is S.RUNNING else None)
+    assert [row["state"] for row in cli("proposals", "--json").json()] == ["interrupted"]
+    assert re.search(rf"{proposal.proposal_id} +interrupted", cli("proposals").out)
+    for path in ("/proposals", f"/proposals/{proposal.proposal_id}"):
+        assert "interrupted" in site.get(path).text
+    notebook.fail(run.run_id, RunState.KILLED, "made up")
+    assert [row["state"] for row in cli("proposals", "--json").json()] == ["running"]
