@@ -184,8 +184,10 @@ def test_a_verdict_that_a_crash_cut_off_does_not_take_the_next_one_with_it(
     make_run: RunMaker, notebook: Notebook, workspace: Workspace
 ) -> None:
     first = make_run()
-    with workspace.verdicts.open("a") as file:
-        file.write('{"run_id": "cut o')
+    whole = workspace.verdicts.read_text()
+    for text in (whole + '{"run_id": "cut o', whole, whole + '{"run_id": "cut o'):
+        workspace.verdicts.write_text(text)
+        assert notebook.damaged == ({} if text == whole else {"verdicts.jsonl (its end)": "is half a line"})
     second = make_run({"train.learning_rate": 0.01}, parent=first.run_id)
     assert set(notebook.verdicts()) == {first.run_id, second.run_id}
     assert notebook.damaged == {"verdicts.jsonl": "has a line that is no verdict"}
