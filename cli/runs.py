@@ -106,15 +106,22 @@ def runs(
 ) -> None:
     """The runs of this workspace."""
     from lab.store import Notebook
-    from report.show import emit_json, runs_table
+    from report.show import emit_json, passed_over, runs_table
     from report.view import view_of
 
     notebook = Notebook(context.obj)
     if rebuild:
         count = notebook.index.rebuild()
-        typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}", err=True)
+        over = count - len(notebook.index.rows())
+        passed = f", {over} of them passed over" if over else ""
+        typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}{passed}", err=True)
     latest = notebook.latest(limit, env)
-    emit_json([view_of(notebook, run).model_dump() for run in latest]) if as_json else runs_table(notebook, latest)
+    if not as_json:
+        runs_table(notebook, latest)
+        return
+    emit_json([view_of(notebook, run).model_dump() for run in latest])
+    for line in passed_over(notebook.damaged):
+        typer.echo(plain(line, 1000), err=True)
 
 
 def import_runs(

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from lab.base import Damaged, Workspace, plain, short, storable
@@ -60,8 +61,13 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     say(table)
     if any(row.incumbent for row in rows):
         say("* incumbent")
-    for name, why in notebook.damaged.items():
-        say(f"passed over: {name}: {why}")
+    for line in passed_over(notebook.damaged):
+        say(line)
+
+
+def passed_over(damaged: Mapping[str, str]) -> list[str]:
+    """A line for each folder or file that could not be read: its name to what is wrong with it."""
+    return [f"passed over: {name}: {why}" for name, why in damaged.items()]
 
 
 def proposals_table(notebook: Notebook, proposals: Proposals, shown: list[Proposal]) -> None:
@@ -75,8 +81,8 @@ def proposals_table(notebook: Notebook, proposals: Proposals, shown: list[Propos
         state = proposal_state(notebook, proposal)
         table.add_row(*(Text(cell) for cell in (proposal.proposal_id, state, proposal.arm, proposal.changes, why)))
     say(table)
-    for name, why in proposals.damaged.items():
-        say(f"passed over: {name}: {why}")
+    for line in passed_over(proposals.damaged):
+        say(line)
 
 
 def show_run(notebook: Notebook, run: RunRecord) -> None:

@@ -408,7 +408,12 @@ class TestDamage:
         assert f"passed over: {no_config.run_id}: config.json is missing" in done.out
         assert f"passed over: {bad_summary.run_id}" in done.out
         assert "verdicts.jsonl" in done.out
-        assert [row["run_id"] for row in cli("runs", "--json").json()] == [good.run_id]
+        listed, status = cli("runs", "--json"), cli("status")
+        assert [row["run_id"] for row in listed.json()] == [good.run_id]
+        for said in (listed.err, status.out):
+            assert f"passed over: {no_config.run_id}: config.json is missing\n" in said
+            assert "passed over: verdicts.jsonl: " in said
+        assert no_config.run_id in cli("status", "--json").json()["passed_over"]
         for run, name in ((no_config, "config.json is missing"), (bad_summary, "trainer_summary.json: ")):
             shown, told = cli("show", run.run_id, "--json"), cli("show", run.run_id)
             for done in (shown, told):
