@@ -16,6 +16,7 @@ from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting,
 from lab.judge import GROUP, SCREEN, Pace, Paces, paces
 from lab.space import BOOKKEEPING, Config, derive, preset
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
+from training.inventory import require_loadable
 from training.probe import Probe
 from training.protocol import Moment
 from training.room import room_for
@@ -60,12 +61,13 @@ class Preflight:
         """Make sure that it can begin.
 
         Raises:
-            InvalidInput: the disk has no room for it, or its only budget bounds nothing.
+            InvalidInput: the disk has no room for it, its only budget bounds nothing, or a variant can't be loaded.
             TrainingFailed: its files may not grow as large as they have to.
             ModelError: the endpoint does not answer, or its model can't do this work.
         """
         self._bounded()
         self._begins_alike()
+        require_loadable(self.lab.notebook.workspace, self.record.env_name)
         self._told = (self._disk(), self._endpoint())
 
     def _bounded(self) -> None:
