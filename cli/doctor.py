@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lab.base import AutopilotError, InvalidInput, Workspace, existing
-from lab.space import Inventory
-from training.inventory import load_inventory, missing
+from lab.space import Inventory, declared_variants
+from training.inventory import load_inventory, missing, require_loadable
 from training.room import usable_cores
 
 SHOWN = ("autopilot", "pufferlib", "torch", "numpy", "heavyball", "optuna", "openai", "pydantic", "duckdb")
@@ -56,6 +56,7 @@ def examine(workspace: Workspace) -> tuple[list[Check], Inventory | None]:
         checks.append(Check("device", True, f"{device}; {cores} cores, {inventory.memory_gib} GiB"))
         usable = [env.name for env in inventory.environments.values() if env.refused is None]
         checks.append(Check("environments", bool(usable), f"{len(usable)} can be trained", "make clean install"))
+        checks += _variants(workspace)
     checks += [_model(), _workspace(workspace)]
     return checks, inventory
 
@@ -67,6 +68,16 @@ def _model() -> Check:
         text = "none configured (OPENAI_API_KEY is not set); --model offline works without"
         return Check("model", True, text)
     return Check("model", True, f"OPENAI_API_KEY is set, endpoint {base or 'the default of the openai package'}")
+
+
+def _variants(workspace: Workspace) -> list[Check]:
+    """Whether the variants that the workspace declares can be loaded; nothing where there are none."""
+    names = [f"{kind} {name}" for kind, named in declared_variants(workspace).items() for name in named]
+    try:
+        require_loadable(workspace)
+    except AutopilotError as error:
+        return [Check("variants", False, str(error), "set right what it names")]
+    return [Check("variants", True, ", ".join(names))] if names else []
 
 
 def _workspace(workspace: Workspace) -> Check:

@@ -53,12 +53,13 @@ def doctor(
     """What is installed, which device is used, what can be trained, whether a model is configured."""
     from cli.doctor import as_json as report_json
     from cli.doctor import examine
-    from report.show import emit_json, print_space
+    from report.show import emit_json, print_space, space_rows
 
     if space is not None:
         from training.inventory import load_inventory
 
-        print_space(load_inventory([space], context.obj).environment(space))
+        environment = load_inventory([space], context.obj).environment(space)
+        emit_json(space_rows(environment)) if as_json else print_space(environment)
         return
     if notify:
         from agent.notify import try_out

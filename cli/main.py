@@ -4,8 +4,6 @@ Exit status: 0 done, 1 it failed, 2 the call or the config is wrong. An error is
 """
 
 import errno
-import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from cli import machine, proposals, runs, sessions
+from cli.output import tolerate_no_reader
+from cli.settings import Option
 from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
 
 app = typer.Typer(
@@ -24,6 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "AUTOPILOT"},
 )
+
+
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""The system's errors where something may not be read or written."""
 
 
 def _version(wanted: bool) -> None:
@@ -56,21 +60,23 @@ def common(
     from cli.settings import defaults, find_workspace
 
     context.obj = find_workspace(workspace)
+    if context.invoked_subcommand != "doctor":  # which says it beside whatever else is wrong
+        context.obj.require_folder()
     context.default_map = defaults(context.obj, options_of(context))
 
 
-def options_of(context: typer.Context) -> dict[str, set[str]]:
-    """Name of each command to the names that its options may have in `autopilot.toml`."""
+def options_of(context: typer.Context) -> dict[str, dict[str, Option]]:
+    """Name of each command to its options, by the names that they may have in `autopilot.toml`: flag or parameter."""
     commands: dict[str, Any] = getattr(context.command, "commands", {})
-    return {
-        name: {
-            text.lstrip("-").replace("-", "_")
-            for parameter in command.params
-            for text in (parameter.name, *parameter.opts)
-            if text
-        }
-        for name, command in commands.items()
-    }
+    options: dict[str, dict[str, Option]] = {}
+    for name, command in commands.items():
+        options[name] = {}
+        for parameter in command.params:
+            flags = [text.lstrip("-").replace("-", "_") for text in parameter.opts]
+            each = (parameter.metavar or "…") if getattr(parameter, "multiple", False) else None
+            option = Option(parameter.name, flags[0], each)
+            options[name] |= dict.fromkeys((*flags, parameter.name), option)
+    return options
 
 
 SESSIONS = (sessions.start, sessions.resume, sessions.stop, sessions.status)
@@ -87,9 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: runs a command and turns every expected error into one line and an exit status."""
     from typer.exceptions import TyperException
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # where the terminal's encoding has no arrows
+    tolerate_no_reader()
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         status = app(args=given or ["--help"], standalone_mode=False)
@@ -103,12 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)
-    except BrokenPipeError:  # the reader of our output has gone: `autopilot runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
     except OSError as error:
         if error.errno == errno.EAGAIN:
             _fail(no_more_text(error), 1)
+        if error.errno in FORBIDDEN:
+            why = f"can't be used ({error.strerror}): its permissions have to allow it, or --workspace names another"
+            _fail(f"{error.filename or 'the workspace'} {why}", 2)
         if error.errno not in FULL:
             raise
         _fail(full_text(error, Path(error.filename or "the workspace")), 1)

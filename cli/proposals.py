@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption, who
+from lab.base import plain
 
 
 def proposals(
@@ -13,13 +14,18 @@ def proposals(
     as_json: JsonOption = False,
 ) -> None:
     """What is staged or approved."""
-    from lab.store import Proposals
+    from lab.store import Notebook, Proposals
     from lab.store import ProposalState as S
-    from report.show import emit_json, proposal_row, proposals_table
+    from report.show import emit_json, passed_over, proposal_row, proposals_table
 
-    queue = Proposals(context.obj)
+    queue, notebook = Proposals(context.obj), Notebook(context.obj)
     listed = [p for p in queue.all() if everything or p.state in (S.STAGED, S.APPROVED, S.RUNNING)]
-    emit_json([proposal_row(p) for p in listed]) if as_json else proposals_table(queue, listed)
+    if not as_json:
+        proposals_table(notebook, queue, listed)
+        return
+    emit_json([proposal_row(notebook, p) for p in listed])
+    for line in passed_over(queue.damaged):
+        typer.echo(plain(line, 1000), err=True)
 
 
 def approve(context: typer.Context, proposal: str) -> None:

@@ -106,15 +106,22 @@ def runs(
 ) -> None:
     """The runs of this workspace."""
     from lab.store import Notebook
-    from report.show import emit_json, runs_table
+    from report.show import emit_json, passed_over, runs_table
     from report.view import view_of
 
     notebook = Notebook(context.obj)
     if rebuild:
         count = notebook.index.rebuild()
-        typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}", err=True)
+        over = count - len(notebook.index.rows())
+        passed = f", {over} of them passed over" if over else ""
+        typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}{passed}", err=True)
     latest = notebook.latest(limit, env)
-    emit_json([view_of(notebook, run).model_dump() for run in latest]) if as_json else runs_table(notebook, latest)
+    if not as_json:
+        runs_table(notebook, latest)
+        return
+    emit_json([view_of(notebook, run).model_dump() for run in latest])
+    for line in passed_over(notebook.damaged):
+        typer.echo(plain(line, 1000), err=True)
 
 
 def import_runs(
@@ -149,6 +156,7 @@ def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     notebook = Notebook(context.obj)
     record = notebook.run(run)
     if as_json:
+        notebook.require_whole(run)
         summary = notebook.summary(run)
         more = {"record": record.model_dump(mode="json"), "config": notebook.config(run).model_dump()}
         emit_json(
@@ -181,11 +189,11 @@ def compare(
     emit_json(comparison) if as_json else print_comparison(comparison)
 
 
-def report(context: typer.Context, run: str) -> None:
+def report(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     """One run's report."""
     from lab.base import NotFound
     from lab.store import Notebook
-    from report.show import print_markdown
+    from report.show import emit_json, print_markdown
 
     notebook = Notebook(context.obj)
     path = notebook.paths(run).report
@@ -193,7 +201,8 @@ def report(context: typer.Context, run: str) -> None:
         if original := notebook.run(run).replicates_of:
             raise NotFound(f"run {run!r} has no report: it is fresh seeds of {original}, which has one")
         raise NotFound(f"run {run!r} has no report: a session writes one when the run has ended ('autopilot resume')")
-    print_markdown(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    emit_json({"run_id": run, "report": text}) if as_json else print_markdown(text)
 
 
 def check(

@@ -8,14 +8,25 @@ A table per command holds defaults for its options, by their long names:
 """
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab.base import InvalidInput, Problem, Workspace, invalid, settings
 
 ELSEWHERE = ("variants", "space", "model", "prices", "notify", "policy")
 """Tables that are read elsewhere: by `lab.space`, `agent.model`, `agent.notify` and `agent.approval`."""
+
+
+class Option(NamedTuple):
+    """An option of a command, as far as `autopilot.toml` has to know it."""
+
+    name: str
+    """The parameter that takes its value."""
+    flag: str
+    """How a table calls it: as its flag, such as `max_runs`."""
+    each: str | None
+    """What each of its values looks like, where it may have several: a table has a list then."""
 
 
 def find_workspace(given: Path | None) -> Workspace:
@@ -52,18 +63,21 @@ def _nearest(here: Path) -> Workspace:
     return Workspace(checkout if (checkout / "pyproject.toml").exists() else here)
 
 
-def defaults(workspace: Workspace, commands: Mapping[str, Collection[str]]) -> dict[str, dict[str, Any]]:
+def defaults(workspace: Workspace, commands: Mapping[str, Mapping[str, Option]]) -> dict[str, dict[str, Any]]:
     """Defaults of the commands' options from `autopilot.toml`.
 
     Args:
         workspace: whose file is read.
-        commands: names that a table may have, each with those of its options (`max_runs`).
+        commands: names that a table may have, each with its command's options by the names that a key may have.
+
+    Returns:
+        Name of each command that has a table to the values in it, by the names of its parameters.
 
     Raises:
-        InvalidInput: the file can't be read, or has a table or key that is none.
+        InvalidInput: the file can't be read, has a table or key that is none, a key twice, or a value of another kind.
     """
     tables = settings(workspace)
-    options: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
         if name in ELSEWHERE:
             continue
@@ -72,8 +86,23 @@ def defaults(workspace: Workspace, commands: Mapping[str, Collection[str]]) -> d
             raise InvalidInput(
                 [Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)]
             )
-        options[name] = {key.replace("-", "_"): value for key, value in table.items()}
-        for key in options[name].keys() - set(commands[name]):
-            valid = ", ".join(sorted(commands[name]))
-            raise invalid(f"{name}.{key}", options[name][key], f"is no option of 'autopilot {name}'", valid)
-    return options
+        found[name] = {}
+        for key, value in table.items():
+            option = commands[name].get(key.replace("-", "_"))
+            if option is None:
+                valid = ", ".join(sorted({known.flag for known in commands[name].values()}))
+                raise invalid(f"{name}.{key}", value, f"is no option of 'autopilot {name}'", valid)
+            if option.name in found[name]:
+                raise invalid(f"{name}.{key}", value, f"is {option.flag}, which is there already", "one of the two")
+            _require_kind(f"{name}.{key}", value, option)
+            found[name][option.name] = value
+    return found
+
+
+def _require_kind(key: str, value: Any, option: Option) -> None:
+    """Refuse a list where one value is wanted, and anything but a list of texts where several are."""
+    if option.each is None:
+        if isinstance(value, (list, dict)):
+            raise invalid(key, value, "must be one value", "a text, a number, or true or false")
+    elif not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        raise invalid(key, value, "must be a list of texts", f'{option.flag} = ["{option.each}"]')

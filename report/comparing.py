@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.base import rounded
+from lab.base import invalid, rounded
 from lab.judge import compare_runs, weigh
 from lab.space import diff
 from lab.store import Notebook, Verdict, leading
@@ -20,8 +20,10 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
 
     Raises:
         NotFound: there is no such run.
-        InvalidInput: one of them has no score.
+        InvalidInput: one of them has no score, or both are the same run.
     """
+    if run_id == against:
+        raise invalid("run", run_id, "is compared with itself", "two different runs: 'autopilot runs' lists them")
     verdict, weighed = compare_runs(notebook, run_id, against), weigh(notebook, run_id, against)
     found = comparison(notebook, weighed if weighed.verdict == "better" else verdict, run_id, against)
     if verdict.verdict == "better" and weighed.verdict != "better":

@@ -145,11 +145,13 @@ def _require_exportable(notebook: Notebook, run: RunRecord) -> None:
 def _replicate(run: RunRecord, results: Sequence[ReplicateResult], seed: int | None) -> ReplicateResult:
     goal = run.goal
     by_seed = {result.seed: result for result in results if goal.metric in result.metrics}
-    if seed is None and by_seed:
+    if not by_seed:
+        rule = "has no replicate any more: their results in seeds/ are gone"
+        raise invalid("run", run.run_id, rule, "another run, or 'autopilot train' with the command in its report")
+    if seed is None:
         return max(by_seed.values(), key=lambda result: goal.sign * result.metrics[goal.metric])
     if seed not in by_seed:
-        known = ", ".join(map(str, by_seed)) or "none: their results are gone"
-        raise invalid("seed", seed, f"is no replicate of {run.run_id}", known)
+        raise invalid("seed", seed, f"is no replicate of {run.run_id}", ", ".join(map(str, by_seed)))
     return by_seed[seed]
 
 

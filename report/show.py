@@ -1,17 +1,20 @@
 """Lists and single things for the terminal, and the same as JSON: both come from one place each."""
 
+import contextlib
 import json
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-from lab.base import Workspace, plain, short, storable
+from lab.base import Damaged, Workspace, plain, short, storable
 from lab.claims import MARKS, Checked
 from lab.judge import current_verdict
 from lab.space import Environment, space_of
 from lab.store import Confirmation, Notebook, Proposal, Proposals, Questions, ReplicateResult, RunRecord
 from report.confirmations import became_text
 from report.facts import (
+    changed_text,
     code_text,
     device_text,
     difference_text,
@@ -19,10 +22,12 @@ from report.facts import (
     facts,
     verdict_text,
 )
-from report.view import view_of
+from report.view import proposal_state, view_of
 
 LINE = 6
 """Relatives that are named."""
+WHOLE = 10_000
+"""Characters of a text that is shown as a whole, and columns of a line where no terminal limits them."""
 
 
 def say_where(workspace: Workspace) -> None:
@@ -36,9 +41,10 @@ def emit_json(value: Any) -> None:
     sys.stdout.write(json.dumps(storable(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def proposal_row(proposal: Proposal) -> dict[str, Any]:
+def proposal_row(notebook: Notebook, proposal: Proposal) -> dict[str, Any]:
     """One line of `autopilot proposals`, and everything about it."""
-    return {**proposal.model_dump(mode="json"), "state": proposal.state.value, "changes": proposal.changes}
+    state = proposal_state(notebook, proposal)
+    return {**proposal.model_dump(mode="json"), "state": state, "changes": proposal.changes}
 
 
 def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
@@ -55,11 +61,16 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     say(table)
     if any(row.incumbent for row in rows):
         say("* incumbent")
-    for name, why in notebook.damaged.items():
-        say(f"passed over: {name}: {why}")
+    for line in passed_over(notebook.damaged):
+        say(line)
 
 
-def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
+def passed_over(damaged: Mapping[str, str]) -> list[str]:
+    """A line for each folder or file that could not be read: its name to what is wrong with it."""
+    return [f"passed over: {name}: {why}" for name, why in damaged.items()]
+
+
+def proposals_table(notebook: Notebook, proposals: Proposals, shown: list[Proposal]) -> None:
     """Print proposals as a table."""
     from rich.text import Text
 
@@ -67,19 +78,24 @@ def proposals_table(proposals: Proposals, shown: list[Proposal]) -> None:
     for proposal in shown:
         last = proposal.decisions[-1]
         why = f"{last.who}: {last.why}" if last.why else last.who
-        table.add_row(
-            *(Text(cell) for cell in (proposal.proposal_id, proposal.state.value, proposal.arm, proposal.changes, why))
-        )
+        state = proposal_state(notebook, proposal)
+        table.add_row(*(Text(cell) for cell in (proposal.proposal_id, state, proposal.arm, proposal.changes, why)))
     say(table)
-    for name, why in proposals.damaged.items():
-        say(f"passed over: {name}: {why}")
+    for line in passed_over(proposals.damaged):
+        say(line)
 
 
 def show_run(notebook: Notebook, run: RunRecord) -> None:
-    """Print one run: record, metrics, files."""
+    """Print one run: record, metrics, files.
+
+    Raises:
+        Damaged: some of it can't be read; the rest has been printed.
+    """
     from rich.text import Text
 
-    row = view_of(notebook, run).model_dump(mode="json")
+    damaged = notebook.damage(run.run_id) is not None
+    row = (run if damaged else view_of(notebook, run)).model_dump(mode="json")
+    row["changed"] = changed_text(notebook, run)
     head = (
         "state",
         "env_name",
@@ -95,9 +111,11 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     for key in head:
         if row[key] not in (None, ""):
             say(f"{key:13} {row[key]}")
-    for label, text in _details(notebook, run):
+    for label, text in _details(notebook, run, whole=not damaged):
         say(f"{label:13} {text}")
-    summary = notebook.summary(run.run_id)
+    summary = None
+    with contextlib.suppress(Damaged):  # said at the end
+        summary = notebook.summary(run.run_id)
     if summary:
         table = _table("metric", "mean", "low", "high", "n")
         for name, metric in summary.metrics.items():
@@ -105,6 +123,7 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
             table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
         say(table)
     say(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
+    notebook.require_whole(run.run_id)
 
 
 def print_comparison(found: dict[str, Any]) -> None:
@@ -127,17 +146,19 @@ def print_comparison(found: dict[str, Any]) -> None:
 
 
 def print_checked(found: Checked) -> None:
-    """The claims of a report, those that are wrong first, then the causes in doubt."""
+    """The claims of a report, those that are wrong first, then the causes in doubt; nothing of them is cut off."""
+    from rich.text import Text
+
     order = {"contradicted": 0, "unsupported": 1, "verified": 2}
     table = _table("", "section", "claim", "the record")
     for claim in sorted(found.claims, key=lambda claim: order[claim.status]):
         sign = {"verified": "✓", "contradicted": "✗", "unsupported": "?"}[claim.status]
-        table.add_row(sign, claim.section, plain(claim.quote, 80), plain(claim.evidence, 160))
+        table.add_row(*(Text(plain(cell, WHOLE)) for cell in (sign, claim.section, claim.quote, claim.evidence)))
     say(table)
     for cause in found.causes:
         if cause.marks:
             why = "; ".join(MARKS[mark] for mark in cause.marks)
-            sys.stdout.write(f'\na cause that can\'t be told from others: "{plain(cause.quote, 200)}": {why}\n')
+            sys.stdout.write(f'\na cause that can\'t be told from others: "{plain(cause.quote, WHOLE)}": {why}\n')
     counts = ", ".join(f"{found.count(status)} {status}" for status in ("verified", "contradicted", "unsupported"))
     sys.stdout.write(f"\n{counts}\n")
 
@@ -150,11 +171,14 @@ def print_confirmation(found: Confirmation) -> None:
         say(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
 
 
-def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
-    """Further details of a run: label and text, only where there is something to say."""
+def _details(notebook: Notebook, run: RunRecord, *, whole: bool) -> list[tuple[str, str]]:
+    """Further details of a run: label and text, only where there is something to say.
+
+    One that is not whole has no lineage in the index, and perhaps no config.
+    """
     found: list[tuple[str, str]] = []
     questions = Questions(notebook.index)
-    if len(above := questions.lineage(run.run_id)) > 2:
+    if whole and len(above := questions.lineage(run.run_id)) > 2:
         found.append(
             ("lineage", " ← ".join(row.run_id for row in above[:LINE]) + (" ← …" if len(above) > LINE else ""))
         )
@@ -166,7 +190,7 @@ def _details(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
         found.append(("verdict", verdict_text(run, verdict).replace("**", "")))
     results, damaged = notebook.read_results(run)
     found += [("damaged", why) for why in damaged]
-    return [*found, *particulars(notebook, run, results)]
+    return [*found, *particulars(notebook, run, results)] if whole else found
 
 
 def particulars(notebook: Notebook, run: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:
@@ -186,14 +210,28 @@ def particulars(notebook: Notebook, run: RunRecord, results: list[ReplicateResul
     return found
 
 
+def space_rows(environment: Environment) -> list[dict[str, Any]]:
+    """The search space of an environment, one key after the other, as `doctor --space` lists it."""
+    return [
+        {
+            "key": key,
+            "range": parameter.range,
+            "scale": parameter.scale.value,
+            "proposable": parameter.proposable,
+            "doc": parameter.doc,
+        }
+        for key, parameter in space_of(environment).items()
+    ]
+
+
 def print_space(environment: Environment) -> None:
     """Print the search space of an environment."""
     from rich.text import Text
 
     table = _table("key", "range", "scale", "who", "what it does")
-    for key, parameter in space_of(environment).items():
-        who = "proposable" if parameter.proposable else "person only"
-        table.add_row(*(Text(cell) for cell in (key, parameter.range, parameter.scale.value, who, parameter.doc)))
+    for row in space_rows(environment):
+        who = "proposable" if row["proposable"] else "person only"
+        table.add_row(*(Text(cell) for cell in (row["key"], row["range"], row["scale"], who, row["doc"])))
     say(table)
     if elsewhere := sorted(set(environment.limits) - set(space_of(environment))):
         say(f"[space] in autopilot.toml limits no key of this environment with {', '.join(elsewhere)}")
@@ -225,6 +263,6 @@ def say(what: Any) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    width = None if sys.stdout.isatty() else 200
+    width = None if sys.stdout.isatty() else WHOLE
     console = Console(highlight=False, width=width, soft_wrap=isinstance(what, str))
-    console.print(Text(plain(what, 10_000)) if isinstance(what, str) else what)
+    console.print(Text(plain(what, WHOLE)) if isinstance(what, str) else what)

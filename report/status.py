@@ -5,7 +5,7 @@ from typing import Any
 from lab.base import Damaged, NotFound, is_id, last_line, lasting, number
 from lab.store import Notebook, Proposals, ProposalState, Sessions
 from report.session_status import status_lines, training_of
-from report.show import proposal_row, say
+from report.show import passed_over, proposal_row, say
 
 
 def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
@@ -29,12 +29,19 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     states = [run.state.value for run in notebook.runs(session=name)] if name else []
     found["runs"] = {state: states.count(state) for state in sorted(set(states))}
     live = [p for p in proposals.all() if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
-    found["waiting"] = [proposal_row(proposal) for proposal in live]
+    found["waiting"] = [proposal_row(notebook, proposal) for proposal in live]
+    found["passed_over"] = {**notebook.damaged, **proposals.damaged}
     return found
 
 
 def print_status(found: dict[str, Any]) -> None:
     """Print what `status` found."""
+    _print_session(found)
+    for line in passed_over(found["passed_over"]):
+        say(line)
+
+
+def _print_session(found: dict[str, Any]) -> None:
     session, running = found["session"], found["running"]
     if "damaged" in found:
         say(found["damaged"])

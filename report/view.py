@@ -3,11 +3,12 @@
 A further column is a field here and a place that shows it.
 """
 
+import contextlib
 from datetime import datetime
 
-from lab.base import Record
+from lab.base import AutopilotError, Record
 from lab.judge import current_verdict
-from lab.store import MetricSummary, Notebook, RunRecord, RunState
+from lab.store import MetricSummary, Notebook, Proposal, ProposalState, RunRecord, RunState
 from report.facts import changed_text
 
 
@@ -53,13 +54,30 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None) -> R
     return RunView.model_validate(
         {
             **same,
-            "state": "interrupted" if notebook.interrupted(run) else run.state.value,
+            "state": _shown_state(notebook, run),
             "changed": changed_text(notebook, run),
             "score": summary.metrics.get(run.goal.metric) if summary else None,
             "verdict": verdict.verdict if verdict else None,
             "incumbent": notebook.incumbent(run.group) == run.run_id,
         }
     )
+
+
+def proposal_state(notebook: Notebook, proposal: Proposal) -> str:
+    """The state of a proposal as people are shown it; of one that is carried out, the state of its run.
+
+    So it is `interrupted` where the process that trained the run has gone.
+    """
+    run_id = proposal.decisions[-1].run_id
+    if proposal.state is ProposalState.RUNNING and run_id is not None:
+        with contextlib.suppress(AutopilotError):  # the run is gone or can't be read
+            run = notebook.run(run_id)
+            return proposal.state.value if run.state.ended else _shown_state(notebook, run)
+    return proposal.state.value
+
+
+def _shown_state(notebook: Notebook, run: RunRecord) -> str:
+    return "interrupted" if notebook.interrupted(run) else run.state.value
 
 
 def outcome_text(notebook: Notebook, run: RunRecord) -> str:

@@ -6,7 +6,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from lab.base import AutopilotError, InvalidInput, NotFound
+from lab.base import AutopilotError, Damaged, InvalidInput, NotFound
 from review.forms import deciding
 from review.page import HERE, Page
 from review.pages import charts, pages
@@ -29,7 +29,8 @@ def create_app(page: Page) -> FastAPI:
 
     @app.exception_handler(AutopilotError)
     def _expected(request: Request, error: AutopilotError) -> HTMLResponse:
-        status = 404 if isinstance(error, NotFound) else 400 if isinstance(error, InvalidInput) else 500
+        # A record that is gone or can't be read is no fault of the page's.
+        status = 404 if isinstance(error, (NotFound, Damaged)) else 400 if isinstance(error, InvalidInput) else 500
         return page.sorry(request, status, str(error))
 
     @app.exception_handler(HTTPException)

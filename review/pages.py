@@ -17,6 +17,7 @@ from lab.space import Group
 from lab.store import ProposalState, Questions, RunState, Sessions, Wanted
 from report.best import is_it_better
 from report.pictures import compared_with
+from report.view import proposal_state
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views
 from review.page import Page
@@ -137,11 +138,12 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/proposals")
     def _proposals(request: Request) -> HTMLResponse:
         everything = proposals.all()
-        live = (ProposalState.APPROVED, ProposalState.RUNNING)
+        live = [p for p in everything if p.state in (ProposalState.APPROVED, ProposalState.RUNNING)]
+        decided = [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED]
         shown: dict[str, Any] = {
             "waiting": [seen(p, page.lab(p.env_name)) for p in undecided(proposals)],
-            "live": [p for p in everything if p.state in live],
-            "decided": [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED],
+            "live": [(p, proposal_state(notebook, p)) for p in live],
+            "decided": [(p, proposal_state(notebook, p)) for p in decided],
         }
         return page.render(request, "proposals.html.j2", **shown, damaged=proposals.damaged)
 

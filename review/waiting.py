@@ -5,12 +5,12 @@ import math
 from typing import Any
 
 from agent.approval import PolicySettings, policy_settings, rule_on
-from lab.base import AutopilotError, InvalidInput, Record, lasting, number, plain, short
+from lab.base import AutopilotError, InvalidInput, NotFound, Record, lasting, number, plain, short
 from lab.judge import expected_seconds, lessons_of
 from lab.search import Dimension
 from lab.space import Parameter, Scale, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
-from report.view import view_of
+from report.view import proposal_state, view_of
 
 CITED = 8
 """Runs named in a theory that are shown, at most."""
@@ -106,7 +106,7 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
     return Waiting(
         proposal_id=proposal.proposal_id,
         version=proposal.version,
-        state=proposal.state.value,
+        state=proposal_state(notebook, proposal),
         held=proposal.held,
         arm=plain(proposal.arm, 100),
         created=f"{proposal.created:%Y-%m-%d %H:%M} UTC",
@@ -178,13 +178,20 @@ def _evidence(proposal: Proposal, notebook: Notebook) -> tuple[Cited, ...]:
     roles.setdefault(proposal.analysed, "analysed")
     for name in RUN_ID.findall(proposal.theory)[: 10 * CITED]:
         roles.setdefault(name, "cited")
-    cited = [_cited(notebook, name, role) for name, role in roles.items() if notebook.readable(name)]
-    return tuple(cited[:CITED])
+    cited = (_cited(notebook, name, role) for name, role in roles.items())
+    return tuple(one for one in cited if one is not None)[:CITED]
 
 
-def _cited(notebook: Notebook, name: str, role: str) -> Cited:
-    run = notebook.run(name)
-    row = view_of(notebook, run)
+def _cited(notebook: Notebook, name: str, role: str) -> Cited | None:
+    """A run that a theory rests on, or why it can't be shown; None for a word that is only spelt like a run's id."""
+    try:
+        run = notebook.run(name)
+        row = view_of(notebook, run)
+    except NotFound:
+        return None if role == "cited" else Cited(run_id=name, role=role, changed="?", score="is gone", verdict=None)
+    except AutopilotError as error:
+        why = f"can't be read: {plain(str(error), 400)}"
+        return Cited(run_id=name, role=role, changed="?", score=why, verdict=None)
     score = f"{run.goal.metric} {row.scored}" if row.score else row.state
     return Cited(run_id=name, role=role, changed=row.changed, score=score, verdict=row.verdict)
 

@@ -148,6 +148,24 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.fixture
+def read_only(workspace: Workspace, tmp_path: Path) -> Iterator[Callable[[], Path]]:
+    """Makes the workspace seen elsewhere, on a file system that can't be written: `read_only()`."""
+    place, mounted = tmp_path / "read-only", list[Path]()
+
+    def make() -> Path:
+        place.mkdir()
+        if subprocess.run(["mount", "--bind", str(workspace.root), str(place)], check=False).returncode:
+            pytest.skip("mounting a file system is not allowed here")
+        mounted.append(place)
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(place)], check=True)
+        return place
+
+    yield make
+    for one in mounted:
+        subprocess.run(["umount", "-l", str(one)], check=True)
+
+
 def tree(root: Path) -> dict[str, bytes]:
     """Every file below a folder with its content: equal trees mean that nothing was changed. The index is no record."""
     if not root.exists():

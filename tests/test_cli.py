@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pyte
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from cli.settings import find_workspace
 from lab.base.files import read_lines
 from lab.base.paths import Workspace
+from lab.space.config import Config
+from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
@@ -70,6 +73,8 @@ class TestBadInput:
             (["start", "--approve", "maybe"], ["auto | manual"]),
             (["start", "--hours", "-1"], ["hours", "-1"]),
             (["start", "--max-runs", "0"], ["max-runs"]),
+            (["start", "--max-dollars", "3"], ["max-dollars = 3.0: bounds nothing", "--max-runs"]),
+            (["start", "--max-tokens", "9"], ["max-tokens = 9: bounds nothing", "--hours"]),
             (["show", "nope"], ["nope"]),
             (["report", "../x"], ["../x"]),
             (["approve", "nope"], ["nope"]),
@@ -96,6 +101,33 @@ class TestBadInput:
         assert tree(tmp_path) == {"file": b"mine"}
         for place in ("/proc/nowhere", "/sys/kernel"):
             assert cli("train", at=Path(place)).code == 2
+
+    def test_a_workspace_that_is_a_file(self, cli: Cli, tmp_path: Path) -> None:
+        occupied = tmp_path / "file"
+        occupied.write_text("mine")
+        commands = [(command, occupied) for command in ("status", "runs", "proposals", "review", "web")]
+        for command, place in (*commands, ("status", occupied / "below"), ("status", Path(os.devnull))):
+            done = cli(command, at=place)
+            assert (done.code, one_line(done.err)) == (2, True), done.err
+            assert "is no folder" in done.err
+
+    def test_a_read_only_workspace(
+        self, cli: Cli, propose: Any, read_only: Any, notebook: Notebook, config: Config
+    ) -> None:
+        proposal, place = propose(), read_only()
+        waiting = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person")
+        for command in (
+            "approve ID",
+            "reject ID --why x",
+            "edit ID --set train.gamma=0.9",
+            "resume RUN",
+            "confirm RUN",
+        ):
+            words = command.replace("ID", proposal.proposal_id).replace("RUN", waiting.run_id).split()
+            done = cli(*words, at=place)
+            assert (done.code, one_line(done.err)) == (2, True), done.err
+            assert "can't be written" in done.err
+            assert "read-only file system" in done.err
 
     def test_an_occupied_run_folder(self, cli: Cli, make_run: RunMaker, workspace: Workspace) -> None:
         make_run(run_id="mine")
@@ -217,6 +249,7 @@ def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
     assert back["effect"] == -cli("compare", second.run_id, first.run_id, "--json").json()["effect"]
     failed = make_run({"train.gamma": 0.9}, parent=first.run_id, fault="crash")
     for arguments, why in (((first.run_id,), "is the incumbent itself"), ((failed.run_id,), "has no 'perf'"),
+                           ((second.run_id, second.run_id), "is compared with itself"),
                            (("nothing",), "run 'nothing' is not in")):  # fmt: skip
         refused = cli("compare", *arguments)
         assert (refused.code, one_line(refused.err)) == (2, True)
@@ -339,6 +372,8 @@ def test_doctor_says_what_is_here(cli: Cli) -> None:
     assert "sk-whatever" not in cli("doctor", "--json", OPENAI_API_KEY="sk-whatever").out
     assert cli("doctor", "--json").json()["environments"]["puffer_cartpole"]["trainable"]
     assert "train.ent_coef" in cli("doctor", "--space", "puffer_cartpole").out
+    keys = {row["key"]: row for row in cli("doctor", "--space", "puffer_cartpole", "--json").json()}
+    assert (keys["train.ent_coef"]["range"], keys["train.ent_coef"]["proposable"]) == ("from 0 to 1", True)
 
 
 def test_doctor_fails_with_the_remedy(cli: Cli, tmp_path: Path) -> None:
@@ -373,9 +408,21 @@ class TestDamage:
         assert f"passed over: {no_config.run_id}: config.json is missing" in done.out
         assert f"passed over: {bad_summary.run_id}" in done.out
         assert "verdicts.jsonl" in done.out
-        assert [row["run_id"] for row in cli("runs", "--json").json()] == [good.run_id]
-        shown = cli("show", no_config.run_id, "--json")
-        assert (shown.code, one_line(shown.err)) == (1, True), shown.err
+        listed, status = cli("runs", "--json"), cli("status")
+        assert [row["run_id"] for row in listed.json()] == [good.run_id]
+        for said in (listed.err, status.out):
+            assert f"passed over: {no_config.run_id}: config.json is missing\n" in said
+            assert "passed over: verdicts.jsonl: " in said
+        assert no_config.run_id in cli("status", "--json").json()["passed_over"]
+        for run, name in ((no_config, "config.json is missing"), (bad_summary, "trainer_summary.json: ")):
+            shown, told = cli("show", run.run_id, "--json"), cli("show", run.run_id)
+            for done in (shown, told):
+                assert (done.code, one_line(done.err)) == (1, True), done.err
+                assert name in done.err
+            assert shown.out == ""
+            for line in (r"state +finished", r"verdict +Verdict", r"files +/"):
+                assert re.search(rf"(?m)^{line}", told.out), told.out
+            assert bool(re.search(r"(?m)^perf +0\.", told.out)) == (run is no_config)
 
     def test_of_a_session(self, cli: Cli, workspace: Workspace) -> None:
         folder = workspace.sessions / "2026-01-01T000000Z-abcd"
@@ -418,12 +465,68 @@ def test_a_key_that_is_no_option_is_refused(cli: Cli, workspace: Workspace) -> N
     assert done.err.startswith("autopilot: start.hour = 3: is no option of 'autopilot start'; valid: approve, base_url")
 
 
+def test_a_table_calls_an_option_as_its_flag_is_called(cli: Cli, workspace: Workspace) -> None:
+    for content, words in (
+        ('set = ["train.gamma=2"]', "train.gamma = 2"),
+        ('settings = ["train.gamma=2"]', "train.gamma = 2"),  # the parameter's name, as in older files
+        ('json = "maybe"', "'--json'"),
+        (
+            'set = "train.gamma=0.9"',
+            "train.set = 'train.gamma=0.9': must be a list of texts; valid: set = [\"KEY=VALUE\"]",
+        ),
+        ("set = [1]", "train.set = [1]: must be a list of texts"),
+        ("seeds = [1]", "train.seeds = [1]: must be one value"),
+        ('run-id = "x"\nrun_id = "y"', "is there already"),
+    ):
+        workspace.settings.write_text(f"[train]\n{content}\n")
+        done = cli("train")
+        assert (done.code, one_line(done.err)) == (2, True), done.err
+        assert words in done.err
+
+
 def test_the_workspace_stands_before_the_command(cli: Cli) -> None:
     done = cli("status", "--workspace", "x")
     assert (done.code, "stands before the command" in done.err) == (2, True)
+
+
+class TestNobodyReads:
+    """Output that nobody reads costs nothing: what is said is in the records too."""
+
+    @staticmethod
+    def _piped(workspace: Workspace, command: str) -> tuple[int, str]:
+        """Status and standard error of a command whose standard output is a pipe that nobody reads."""
+        program = Path(sys.executable).with_name("autopilot")
+        reading, writing = os.pipe()
+        os.close(reading)
+        words = [program, "--workspace", str(workspace.root), *command.split()]
+        done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writing)
+        return done.returncode, done.stderr
+
+    def test_a_list(self, workspace: Workspace, make_run: RunMaker) -> None:
+        make_run()
+        for command in ("runs", "runs --json", "--help"):
+            assert self._piped(workspace, command) == (0, ""), command
+        assert self._piped(workspace, "show nothing")[0] == 2
+
+    def test_a_night(self, workspace: Workspace) -> None:
+        command = f"start --approve auto --max-runs 1 --seeds 1 {' '.join(SHORT)}"
+        assert self._piped(workspace, command) == (0, "")
+        (run,) = Notebook(workspace).runs()
+        assert run.state is RunState.FINISHED
+
+    def test_output_that_was_closed_before(self, workspace: Workspace, make_run: RunMaker) -> None:
+        make_run()
+        program = Path(sys.executable).with_name("autopilot")
+        words = ["sh", "-c", '"$0" --workspace "$1" runs >&-', str(program), str(workspace.root)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_report_commands_no_terminal(cli: Cli, make_run: RunMaker, notebook: Notebook) -> None:
     run = make_run()
     notebook.paths(run.run_id).report.write_text("# A\x1b[2J\x1b]0;title\x07 \u202eB\n")
     assert cli("report", run.run_id).out == "# A B\n"
+    told = cli("report", run.run_id, "--json")
+    assert told.json() == {"run_id": run.run_id, "report": notebook.paths(run.run_id).report.read_text()}
+    assert "\x1b" not in told.out

@@ -3,7 +3,7 @@
 It imports torch, so it runs in worker processes only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -53,6 +53,21 @@ def policy(config: Config, package: str | None, vecenv: Any, device: str, varian
         adapter.Unusable: a variant can't be loaded, or makes no policy.
     """
     return adapter.make_policy(config, package, vecenv, device, _loaded("policy", variants))
+
+
+def unloadable(calls: Iterable[str]) -> dict[str, str]:
+    """Which of the user's callables can't be loaded, and why.
+
+    Args:
+        calls: each as `module:callable`.
+    """
+    found = {}
+    for call in calls:
+        try:
+            adapter.load_object(call)
+        except (ImportError, AttributeError, SyntaxError) as error:
+            found[call] = str(error)
+    return found
 
 
 def _loaded(kind: str, variants: Variants) -> Callable[..., Any] | None:

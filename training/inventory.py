@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lab.base import Damaged, TrainingFailed, Workspace, cache_dir, read_model, write_model
+from lab.base import Damaged, TrainingFailed, Workspace, cache_dir, invalid, plain, read_model, write_model
 from lab.space import (
     GYMNASIUM,
     Environment,
@@ -23,7 +23,7 @@ from lab.space import (
     declared_variants,
 )
 from training.process import start_worker
-from training.protocol import Ended, InventoryJob
+from training.protocol import Ended, InventoryJob, LoadJob
 
 NEEDED = ("torch", "pufferlib", "heavyball", "numpy")
 
@@ -80,6 +80,39 @@ def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None
         if ":" not in name or name in wanted  # what other workspaces have is none of this one's business
     }
     return known.model_copy(update={"environments": overlaid})
+
+
+def require_loadable(workspace: Workspace, env_name: str | None = None, *, timeout: float = 180) -> None:
+    """Load each variant that a workspace declares once, in a worker: a run would fail by one that can't be loaded.
+
+    Args:
+        workspace: whose variants.
+        env_name: only those that this environment may have; all if not given.
+        timeout: seconds that the worker may take.
+
+    Raises:
+        InvalidInput: one of them can't be loaded.
+        TrainingFailed: the worker came to no answer.
+    """
+    declared = declared_variants(workspace)
+    calls = {
+        f"variants.{kind}.{name}.call": variant.call
+        for kind, named in (_for(declared, env_name) if env_name else declared).items()
+        for name, variant in named.items()
+    }
+    if not calls:
+        return
+    worker = start_worker(1, role="look")
+    try:
+        worker.send(LoadJob(calls=tuple(calls.values()), workspace=str(workspace.root.absolute())))
+        ended = next((event for event in worker.events(timeout) if isinstance(event, Ended)), None)
+        if ended is None:
+            raise TrainingFailed(f"the worker that loads the variants {worker.how_it_ended()}: {worker.said()}")
+    finally:
+        worker.kill()
+    for key, call in calls.items():
+        if why := ended.unloadable.get(call):
+            raise invalid(key, call, f"can't be loaded: {plain(why, 400)}", "module:callable of the workspace")
 
 
 def _known(wanted: set[str], workspace: Workspace | None, timeout: float) -> Inventory:

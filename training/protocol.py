@@ -66,6 +66,15 @@ class InventoryJob(Message):
     workspace: str | None = None
 
 
+class LoadJob(Message):
+    """Find out which of the user's callables can't be loaded."""
+
+    kind: Literal["load"] = "load"
+    calls: tuple[str, ...]
+    """Each as `module:callable`."""
+    workspace: str
+
+
 class MeasureJob(Message):
     """Train for a moment, only to see how fast it goes; then evaluate for a moment if there is a task."""
 
@@ -133,7 +142,7 @@ class StopRequest(Message):
     why: StopReason
 
 
-AnyJob = TrainJob | InventoryJob | MeasureJob | ExportJob
+AnyJob = TrainJob | InventoryJob | LoadJob | MeasureJob | ExportJob
 JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])
 
 
@@ -165,6 +174,8 @@ class Ended(Message):
     """Result of a job that measures."""
     handover: Handover | None = None
     """Result of a job that exports."""
+    unloadable: dict[str, str] = {}
+    """Result of a job that loads: what can't be loaded to why."""
 
 
 Event = Annotated[Ready | Progress | Ended, Field(discriminator="event")]

@@ -247,7 +247,7 @@ def require_space(workspace: Workspace) -> None:
     if free < NEEDED:
         raise TrainingFailed(
             f"the disk of {workspace.runs} is full: {free / 2**20:.0f} MiB are free, a training needs"
-            f" {NEEDED / 2**20:.0f} MiB"
+            f" {NEEDED / 2**20:.0f} MiB: make room"
         )
 
 

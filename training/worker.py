@@ -27,6 +27,7 @@ from training.protocol import (
     Ended,
     ExportJob,
     InventoryJob,
+    LoadJob,
     MeasureJob,
     Message,
     Progress,
@@ -160,6 +161,10 @@ def _work(connection: socket.socket) -> None:
         root = Path(job.workspace) if job.workspace else None
         write_model(Path(job.to), envs.inventory(job.build, installation(), root))
         emit(Ended())
+    elif isinstance(job, LoadJob):
+        from training import build
+
+        emit(Ended(unloadable=build.unloadable(job.calls)))
     elif isinstance(job, MeasureJob):
         from training import measure
 

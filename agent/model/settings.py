@@ -44,4 +44,4 @@ def model_settings(workspace: Workspace) -> ModelSettings:
     try:
         return ModelSettings.model_validate(table)
     except ValidationError as error:
-        raise invalid_from("model", error, ", ".join(ModelSettings.model_fields)) from None
+        raise invalid_from("model", error, names=", ".join(ModelSettings.model_fields)) from None

@@ -86,6 +86,7 @@ def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, option
 
     Raises:
         Busy: another process trains it.
+        InvalidInput: the workspace can't be written.
         TrainingFailed: it could not be begun; it stays queued.
     """
     with _ready(workspace, inventory, Notebook(workspace).config(run.run_id), options) as runner:
@@ -95,6 +96,7 @@ def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, option
 @contextmanager
 def _ready(workspace: Workspace, inventory: Inventory, config: Config, options: Options) -> Iterator[ProcessRunner]:
     """A runner that has begun to get ready: made before a run is queued, since it may not come to that."""
+    workspace.require_writable()
     require_space(workspace)
     runner = ProcessRunner(options.parallel)
     try:

@@ -16,6 +16,7 @@ from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting,
 from lab.judge import GROUP, SCREEN, Pace, Paces, paces
 from lab.space import BOOKKEEPING, Config, derive, preset
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
+from training.inventory import require_loadable
 from training.probe import Probe
 from training.protocol import Moment
 from training.room import room_for
@@ -60,12 +61,23 @@ class Preflight:
         """Make sure that it can begin.
 
         Raises:
-            InvalidInput: the disk has no room for it.
+            InvalidInput: the disk has no room for it, its only budget bounds nothing, or a variant can't be loaded.
             TrainingFailed: its files may not grow as large as they have to.
             ModelError: the endpoint does not answer, or its model can't do this work.
         """
+        self._bounded()
         self._begins_alike()
+        require_loadable(self.lab.notebook.workspace, self.record.env_name)
         self._told = (self._disk(), self._endpoint())
+
+    def _bounded(self) -> None:
+        """Refuse a budget that is to end the night, alone, and never will."""
+        limits, others = self.record.budgets, (self.record.budgets.hours, self.record.budgets.max_runs)
+        idle = {"max-tokens": limits.max_tokens, "max-dollars": limits.max_dollars}
+        given = next(((name, limit) for name, limit in idle.items() if limit is not None), None)
+        if self.endpoint is None and given is not None and others == (None, None) and self.record.target is None:
+            rule = "bounds nothing: the offline researcher uses no tokens, and no other budget is given"
+            raise invalid(*given, rule, "--hours or --max-runs beside it, or a --model")
 
     def _begins_alike(self) -> None:
         """Refuse settings that the runs here were not made with: a session builds on their incumbent."""

@@ -50,13 +50,26 @@ class Workspace:
 
     root: Path
 
-    def require_writable(self) -> None:
-        """Refuse a folder that can't be written, without leaving anything there.
+    def require_folder(self) -> None:
+        """Refuse what is no folder and can't become one.
 
         Raises:
-            InvalidInput: it is no folder, or may not be written.
+            InvalidInput: it is a file, or lies below one.
         """
-        for folder in (self.root, self.runs, self.proposals):
+        nearest = existing(self.root)
+        if not nearest.is_dir():
+            raise self._unwritable(f"{nearest} is no folder")
+
+    def require_writable(self, *folders: Path) -> None:
+        """Refuse a folder that can't be written, without leaving anything there.
+
+        Args:
+            folders: those that are asked about; all of the workspace if none is given.
+
+        Raises:
+            InvalidInput: one is no folder, or may not be written.
+        """
+        for folder in folders or (self.root, self.runs, self.proposals):
             nearest = existing(folder)
             read_only = bool(os.statvfs(nearest).f_flag & os.ST_RDONLY)
             if read_only or not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -68,8 +81,9 @@ class Workspace:
         """Make the workspace's folders that are not there yet.
 
         Raises:
-            InvalidInput: they can't be made.
+            InvalidInput: they can't be made, or written.
         """
+        self.require_writable()
         try:
             for folder in (self.runs, self.proposals):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,8 @@ def declared_limits(workspace: Workspace) -> dict[str, Limit]:
         try:
             limits[key] = Limit.model_validate(value)
         except ValidationError as error:
-            raise invalid_from(f"space.{key}", error, "low, high, choices, frozen = true, open = true") from error
+            names = "low, high, choices, frozen = true, open = true"
+            raise invalid_from(f"space.{key}", error, names=names) from error
     return limits
 
 
@@ -58,7 +59,8 @@ def narrowed(space: Space, limits: Mapping[str, Limit]) -> Space:
     """
     known = [key for key in limits if key in space or not key.startswith("env.")]
     if unknown := next((key for key in known if key not in space), None):
-        raise invalid(f"space.{unknown}", "", "is not a key of the config", "see 'autopilot doctor --space'")
+        given = limits[unknown].model_dump(exclude_defaults=True)
+        raise invalid(f"space.{unknown}", given, "is not a key of the config", space.closest(unknown))
     return Space([_limited(parameter, limits.get(key)) for key, parameter in space.items()])
 
 

@@ -272,7 +272,7 @@ class Space(Mapping[str, Parameter]):
         for key, value in values.items():
             parameter = self._parameters.get(key)
             if parameter is None:
-                close = self._closest(key)
+                close = self.closest(key)
                 problems.append(
                     Problem(
                         key=_shown(key)[1:-1],
@@ -288,7 +288,8 @@ class Space(Mapping[str, Parameter]):
                 problems.append(problem)
         return problems
 
-    def _closest(self, key: str) -> str:
+    def closest(self, key: str) -> str:
+        """The keys that somebody may have meant by one that is none, or where to find them."""
         import difflib
 
         name = key.rsplit(".", 1)[-1]

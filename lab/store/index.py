@@ -136,7 +136,10 @@ class Index:
         """Name of a folder or file to what is wrong with it."""
         folders = dict(self.ask("SELECT run_id, damaged FROM runs WHERE damaged IS NOT NULL ORDER BY run_id"))
         lines = self.ask("SELECT substr(key, 9), value FROM meta WHERE key LIKE 'damaged %'")
-        return {**folders, **dict(lines)}
+        why = self._local.why
+        remedy = ": make room" if "full" in why else ""
+        own = {self.workspace.index.name: f"can't be written ({why}), so all runs are read each time{remedy}"}
+        return {**folders, **dict(lines), **(own if why else {})}
 
     def verdicts(self) -> dict[str, Verdict]:
         """Run id to its verdict: the first one counts, one is never taken back."""
@@ -276,7 +279,10 @@ class Index:
     # --- connections ---------------------------------------------------------------------------------------------
 
     def _on(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """What `work` makes of this thread's connection; a file that is no such database is made again, once."""
+        """What `work` makes of this thread's connection, with another one if need be, once.
+
+        A file that is no such database is made again; one that can't be written any more is left for memory.
+        """
         for again in (True, False):
             base: sqlite3.Connection | None = getattr(self._local, "base", None)
             if base is None or not self._is_mine(base):
@@ -288,10 +294,13 @@ class Index:
                     raise
                 base.close()
                 self._local.base = None
-                # An operational one: the disk is full or read-only, which another file would not mend.
-                if isinstance(error, sqlite3.OperationalError) or not again:
+                if not again:
                     raise Damaged(f"{self.workspace.index}: {error}") from error
-                self._discard()
+                # An operational one: the disk is full or read-only, which another file would not mend.
+                if isinstance(error, sqlite3.OperationalError):
+                    self._local.base = self._in_memory(str(error))
+                else:
+                    self._discard()
         raise AssertionError("unreachable")
 
     def _is_mine(self, base: sqlite3.Connection) -> bool:
@@ -305,18 +314,22 @@ class Index:
         return writable and (self.workspace.index.exists() or next(self._folders(), None) is not None)
 
     def _open(self) -> sqlite3.Connection:
-        self._local.inode, self._local.in_vain = None, False
+        self._local.inode, self._local.in_vain, self._local.why = None, False, ""
         for _ in range(2 if self._possible() else 0):
             try:
                 base = prepared(sqlite3.connect(self.workspace.index, timeout=BUSY, isolation_level=None))
-            except sqlite3.OperationalError:  # locked for long, or the disk is full
-                break
+            except sqlite3.OperationalError as error:  # locked for long, or the disk is full
+                return self._in_memory(str(error))
             except sqlite3.DatabaseError:  # no database: made again
                 self._discard()
             else:
                 self._local.inode = _inode(self.workspace.index)
                 return base
-        self._local.in_vain = self._possible()
+        return self._in_memory()
+
+    def _in_memory(self, why: str = "") -> sqlite3.Connection:
+        """One that ends with this process; `why` says what is wrong with the file, if anything is."""
+        self._local.inode, self._local.in_vain, self._local.why = None, self._possible(), why
         return prepared(sqlite3.connect(":memory:", isolation_level=None))
 
     def _discard(self) -> None:

@@ -18,6 +18,7 @@ from lab.store.index import Index
 from lab.store.records import Pruning, ReplicateResult, RunRecord, RunState, TrainerSummary, Verdict
 from lab.store.selection import Selection
 from lab.store.summary import COUNTS, summary_of
+from lab.store.tables import read
 
 
 @dataclass
@@ -53,9 +54,14 @@ class Notebook:
         return self.index.records(Selection(env_name=env_name), newest=count)
 
     def before(self, run: RunRecord, count: int) -> list[RunRecord]:
-        """The latest ended runs of a run's group up to itself, oldest first, fresh seeds of others left out."""
+        """The latest ended runs of a run's group up to itself, oldest first, fresh seeds of others left out.
+
+        They had ended when it did, so that the answer is the same whenever it is asked for: what somebody else trained
+        beside it may be through only when it has been analysed.
+        """
         ended = [state for state in RunState if state.ended]
-        return self.index.records(Selection(run.group, until=run.created, own=True, states=ended), newest=count)
+        which = Selection(run.group, until=run.created, ended_by=run.finished, own=True, states=ended)
+        return self.index.records(which, newest=count)
 
     def paths(self, run_id: str) -> RunPaths:
         """Files of an existing run.
@@ -111,11 +117,24 @@ class Notebook:
         return {key: pair for key, pair in pairs if isinstance(pair, list) and len(pair) == 2}
 
     def readable(self, run_id: str | None) -> bool:
-        """Whether a run is there and its config can be read."""
+        """Whether a run is there, and its record, its config and what came of it can be read."""
         try:
-            return run_id is not None and bool(self.config(run_id))
+            return run_id is not None and bool((self.run(run_id), self.config(run_id), self.summary(run_id)))
         except AutopilotError:
             return False
+
+    def damage(self, run_id: str) -> str | None:
+        """What is wrong with the record, the config or the summary of a run; None where all can be read."""
+        return read(self.paths(run_id)).damaged
+
+    def require_whole(self, run_id: str) -> None:
+        """Refuse a run of which something can't be read.
+
+        Raises:
+            Damaged: its record, its config or what came of it is missing or can't be read.
+        """
+        if why := self.damage(run_id):
+            raise Damaged(f"run {run_id}: {why}")
 
     def summary(self, run_id: str) -> TrainerSummary | None:
         """What came of a run; None unless it finished."""

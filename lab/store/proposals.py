@@ -5,7 +5,8 @@ A decision is made under a lock on the newest state, so that two deciders can't 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,14 +124,14 @@ class Proposals:
 
     def stage(self, proposal: Proposal) -> None:
         """Add a proposal; the ones of its group that were still waiting give way to it, but for those that are held."""
-        with locked(self.workspace.proposals_lock):
+        with self._changing():
             write_model(self.workspace.proposal(proposal.proposal_id), proposal)  # first: a kill must not lose both
             self._give_way(proposal)
             self._show_next()
 
     def add(self, proposal: Proposal) -> None:
         """Add a proposal that is decided already; what waits goes on waiting."""
-        with locked(self.workspace.proposals_lock):
+        with self._changing():
             write_model(self.workspace.proposal(proposal.proposal_id), proposal)
             self._show_next()
 
@@ -151,7 +152,7 @@ class Proposals:
             InvalidInput: somebody else has changed or decided it since.
         """
         self.get(seen.proposal_id)  # before the lock makes a file in a workspace that has none
-        with locked(self.workspace.proposals_lock):
+        with self._changing():
             old = self.get(seen.proposal_id)
             self._require(old, S.SUPERSEDED, seen.version)
             write_model(self.workspace.proposal(new.proposal_id), new)  # first: a kill must not lose both
@@ -162,7 +163,7 @@ class Proposals:
 
     def tidy(self, group: Group) -> None:
         """Let the newest of several waiting proposals be the one: a kill in the midst of staging leaves two."""
-        with locked(self.workspace.proposals_lock):
+        with self._changing():
             if (newest := self.staged(group)) is not None:
                 self._give_way(newest)
             self._show_next()
@@ -197,10 +198,10 @@ class Proposals:
 
         Raises:
             NotFound: no such proposal.
-            InvalidInput: it has moved on already, is not what was seen, or `check` refuses it.
+            InvalidInput: it has moved on already, is not what was seen, `check` refuses it, or it can't be written.
         """
         self.get(proposal_id)  # before the lock makes a file in a workspace that has none
-        with locked(self.workspace.proposals_lock):
+        with self._changing():
             proposal = self.get(proposal_id)
             self._require(proposal, state, seen)
             if check is not None:
@@ -222,6 +223,17 @@ class Proposals:
         """The proposal of a group that waits for a decision; not one that is held for a person."""
         waiting = (p for p in reversed(self.all()) if p.group == group and p.state is S.STAGED and not p.held)
         return next(waiting, None)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Be the only one who changes the queue.
+
+        Raises:
+            InvalidInput: it can't be written.
+        """
+        self.workspace.require_writable(self.workspace.proposals)
+        with locked(self.workspace.proposals_lock):
+            yield
 
     def _require(self, proposal: Proposal, state: ProposalState, seen: str) -> None:
         """Refuse a step that can't be taken, or that somebody decided on who had seen something else.

@@ -41,6 +41,8 @@ class Selection:
     """Made then or before."""
     before: datetime | None = None
     """Made before then."""
+    ended_by: datetime | None = None
+    """Not ended later than then."""
     own: bool = False
     """Without fresh seeds of other runs."""
     native: bool = False
@@ -70,6 +72,8 @@ class Selection:
             yield "created <= ?", (self.until.timestamp(),)
         if self.before is not None:
             yield "created < ?", (self.before.timestamp(),)
+        if self.ended_by is not None:
+            yield "(finished IS NULL OR finished <= ?)", (self.ended_by.timestamp(),)
         for name, text in FLAGS.items():
             if getattr(self, name):
                 yield text, ()

@@ -113,6 +113,11 @@ class Read(NamedTuple):
     place: tuple[str, str, bytes] | None = None
     """What kind of config, exactly which, and where among its kind: what `Questions.tried` goes by."""
 
+    @property
+    def damaged(self) -> str | None:
+        """What is wrong with the folder; None where it can be read."""
+        return None if self.row[3] is None else str(self.row[3])
+
 
 def read(paths: RunPaths) -> Read:
     """One folder's row; a folder that can't be read has a row that says so."""
@@ -195,17 +200,17 @@ class Tail:
     """What has been added to a line file since it was read last."""
 
     def __init__(self, path: Path, known: dict[str, str]) -> None:
-        self._path, self._key = path, path.name
+        self._path, self._key, self._half = path, path.name, f"damaged {path.name} (its end)"
         try:
             size = path.stat().st_size
         except FileNotFoundError:
             size = 0
         self._from = int(known.get(self._key, "0"))
         self._anew = size < self._from
-        self.grew = size != self._from
+        self.grew = size != self._from or self._half in known  # then it may have been mended
 
     def store(self, base: sqlite3.Connection) -> None:
-        """Take it in; a line that is not whole yet is left for the next time."""
+        """Take it in; a line that is not whole yet is left for the next time, and noticed."""
         table = self._path.stem
         if self._anew:
             base.execute(f"DELETE FROM {table}")  # noqa: S608 - our own name
@@ -228,6 +233,10 @@ class Tail:
                 why = f"has a line that is no {table.rstrip('s')}"
                 base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"damaged {self._key}", why))
         base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (self._key, str(start + len(whole))))
+        if text[len(whole) :]:
+            base.execute("INSERT OR REPLACE INTO meta VALUES (?, 'is half a line')", (self._half,))
+        else:
+            base.execute("DELETE FROM meta WHERE key = ?", (self._half,))
 
     def _take(self, base: sqlite3.Connection, line: bytes) -> None:
         if self._path.stem == "verdicts":

@@ -29,6 +29,16 @@ def test_a_true_and_a_false_sentence(cli: Cli, run_id: str, notebook: Notebook, 
     assert [(claim["quote"], claim["status"]) for claim in found["claims"]] == [(f"{perf + 0.1:.3f}", "contradicted")]
 
 
+def test_the_evidence_is_shown_whole(cli: Cli, run_id: str, make_run: RunMaker, tmp_path: Path) -> None:
+    child = make_run({"train.clip_coef": 0.9}, parent=run_id).run_id
+    notes = tmp_path / "notes.md"
+    notes.write_text(f"# {child}\n\nclip_coef 0.2 → 0.9 was tried.\n")
+    evidence = [claim["evidence"] for claim in cli("check", str(notes), "--json").json()["claims"]]
+    assert max(map(len, evidence)) > 160
+    told = cli("check", str(notes), COLUMNS="80").out
+    assert all(text in told for text in evidence)
+
+
 def test_colours_are_no_claims(cli: Cli, run_id: str, tmp_path: Path) -> None:
     notes = tmp_path / "notes.md"
     notes.write_bytes(b"perf is \x1b[31m0.001\x1b[0m.\n")

@@ -9,15 +9,18 @@ import httpx
 import pytest
 
 from lab.base.files import write_model
+from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.store.creation import create_run
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
+from lab.store.records import RunState
 from report.view import view_of
 from review import decisions
 from tests.agent.conftest import Make, make_session
-from tests.conftest import RunMaker
+from tests.conftest import Cli, RunMaker
 from tests.review.conftest import Serve, Site
 
 __all__ = ["make_session"]
@@ -330,7 +333,7 @@ def test_damaged_files_are_said_and_passed_over(
     notebook.workspace.proposal(proposal.proposal_id).write_text('{"half": ')
     assert run.run_id in site.get("/runs").text
     assert "passed over" in site.get("/runs").text
-    assert site.get(f"/runs/{run.run_id}").status_code == 500
+    assert site.get(f"/runs/{run.run_id}").status_code == 404
     assert "passed over" in site.get("/proposals").text
     assert site.get("/live").status_code == 200
 
@@ -354,3 +357,39 @@ def test_json_and_page_say_the_same(site: Site, make_session: Make, notebook: No
         for said in (row["run_id"], row["state"], row["arm"], row["changed"], row["verdict"] or ""):
             assert said.replace(">", "&gt;") in page
         assert json.dumps(row)
+
+
+@pytest.mark.parametrize("name", ["run.json", "config.json", "trainer_summary.json"])
+def test_a_damaged_run_stands_in_nobodys_way(
+    site: Site, propose: Any, make_run: RunMaker, notebook: Notebook, name: str
+) -> None:
+    parent = notebook.runs()[0]
+    child = make_run({"train.gamma": 0.9}, parent=parent.run_id)
+    led = make_run({"train.gamma": 0.8}, parent=parent.run_id)
+    proposal = propose(analysed=led.run_id)
+    for broken in (led.run_id, parent.run_id):
+        (notebook.paths(broken).dir / name).write_text("")
+        for path in ("/proposals", f"/proposals/{proposal.proposal_id}", f"/runs/{child.run_id}",
+                     f"/charts/run/{child.run_id}"):  # fmt: skip
+            assert site.get(path).status_code == 200, path
+        shown = site.get(f"/proposals/{proposal.proposal_id}").text
+        assert ("can&#39;t be read" in shown) == (name != "config.json" or broken == parent.run_id)
+        own = site.get(f"/runs/{broken}")
+        assert own.status_code == 404
+        assert name in own.text
+
+
+def test_a_proposal_whose_run_was_interrupted_says_so(
+    site: Site, propose: Any, proposals: Proposals, notebook: Notebook, config: Config, cli: Cli
+) -> None:
+    proposal = propose()
+    run = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="offline")
+    notebook.update(run.run_id, state=RunState.RUNNING)  # and nobody trains it
+    for state in (S.APPROVED, S.RUNNING):
+        proposals.decide(proposal.proposal_id, state, "policy", run_id=run.run_id if state is S.RUNNING else None)
+    assert [row["state"] for row in cli("proposals", "--json").json()] == ["interrupted"]
+    assert re.search(rf"{proposal.proposal_id} +interrupted", cli("proposals").out)
+    for path in ("/proposals", f"/proposals/{proposal.proposal_id}"):
+        assert "interrupted" in site.get(path).text
+    notebook.fail(run.run_id, RunState.KILLED, "made up")
+    assert [row["state"] for row in cli("proposals", "--json").json()] == ["running"]

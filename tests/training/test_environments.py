@@ -171,6 +171,21 @@ def test_a_variant_that_can_not_be_used_is_said_before_training(
     assert notebook.results(run)[0].train_seconds == 0
 
 
+def test_a_variant_that_can_not_be_loaded_is_said_before_a_night(
+    cli: Cli, module: Callable[..., str], workspace: Workspace
+) -> None:
+    name = module(MINE)
+    for call, why in ((f"{name}:absent", "has no attribute 'absent'"), ("nosuch:Deep", "No module named 'nosuch'")):
+        workspace.settings.write_text(f'[variants.policy.deep]\ncall = "{call}"\n')
+        line = f"variants.policy.deep.call = '{call}': can't be loaded: "
+        for command, code in ((("start", "--max-runs", "1"), 2), (("doctor",), 1)):
+            done = cli(*command)
+            assert (done.code, done.err.count("\n")) == (code, 1), done.err
+            assert line in done.err + done.out
+            assert why in done.err + done.out
+    assert list(workspace.runs.iterdir()) == []
+
+
 def test_a_task_of_other_spaces_is_refused_before_training(train_env: Train, notebook: Notebook) -> None:
     parent = train_env("puffer_cartpole", {"env.num_envs": 64, "train.minibatch_size": 2048})
     config = notebook.config(parent.run_id).with_overrides({"env.continuous": True})

@@ -289,6 +289,9 @@ class TestRefusals:
         assert "can't be read as plain weights" in refused(run.run_id, "--seed", seed)
         workspace.run(run.run_id).seed(run.seeds[0]).weights("latest").unlink()
         assert f"seed = {seed}: has no weights any more" in refused(run.run_id, "--seed", seed)
+        shutil.rmtree(workspace.run(run.run_id).seeds)
+        for which in ((), ("--seed", seed)):
+            assert f"run = '{run.run_id}': has no replicate any more: their results" in refused(run.run_id, *which)
 
     def test_folders(
         self, refused: Callable[..., str], make_run: RunMaker, workspace: Workspace, tmp_path: Path,

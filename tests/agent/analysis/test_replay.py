@@ -14,12 +14,14 @@ from agent.model.chat import Reply
 from agent.model.offline import OfflineResearcher
 from agent.model.scripted import ScriptedModel
 from lab.base.errors import NotFound
+from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.store.creation import create_run
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
-from lab.store.records import RunRecord
+from lab.store.records import RunRecord, RunState
 from report.templates import render
 from tests.agent.analysis.test_loop import DONE, calls, text
 from tests.conftest import Cli, RunMaker
@@ -65,6 +67,15 @@ def test_report_and_proposal_come_out_byte_for_byte(
     assert found.reports == 1
     assert found.proposals == (0 if "ends the search" in who else 1)
     assert found.requests >= len(STEPS[who][:24])
+
+
+def test_a_run_that_somebody_else_trained_beside_it_changes_nothing(
+    analysed: Analysed, notebook: Notebook, inventory: Inventory, config: Config
+) -> None:
+    beside = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person")
+    run = analysed(*STEPS["a model"])
+    notebook.fail(beside.run_id, RunState.KILLED, "it was through when the report was written")
+    assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
 
 
 def test_decisions_and_a_second_proposal_change_nothing(

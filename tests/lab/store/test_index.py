@@ -136,7 +136,8 @@ def test_rebuilding_gives_the_same(make_run: RunMaker, workspace: Workspace, cli
     (workspace.runs / "half-written").mkdir()
     before = Index(workspace).rows()
     done = cli("runs", "--rebuild", "--json")
-    assert done.err == "indexed 3 folders\n"
+    over = "passed over: half-written: run.json is missing"
+    assert done.err == f"indexed 3 folders, 1 of them passed over\n{over}\n"
     assert [row["run_id"] for row in done.json()] == [row.run_id for row in before]
     assert Index(workspace).rows() == before
     assert Index(workspace).damaged() == {"half-written": "run.json is missing"}
@@ -159,12 +160,35 @@ def test_where_nothing_can_be_written_it_is_kept_in_memory(make_run: RunMaker, w
     assert not workspace.index.exists()
 
 
+def test_on_a_full_disk_it_is_kept_in_memory(
+    make_run: RunMaker, workspace: Workspace, small_disk: Path, cli: Cli
+) -> None:
+    runs = [make_run().run_id for _ in range(2)]
+    shutil.copytree(workspace.root, small_disk, dirs_exist_ok=True)
+    there = Workspace(small_disk)
+    assert len(Index(there).rows()) == 2
+    for run in runs:  # what the index has of them is to be written anew
+        there.run(run).run.write_text(there.run(run).run.read_text() + "\n")
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 40_960))  # as much as it takes to be opened
+    listed = cli("runs", at=small_disk)
+    assert listed.code == 0, listed.err
+    assert all(run in listed.out for run in runs)
+    assert "index.sqlite: can't be written (database or disk is full)" in listed.out
+    assert "make room" in listed.out
+    assert cli("status", at=small_disk).code == 0
+    filler.unlink()
+    assert "make room" not in cli("runs", at=small_disk).out
+
+
 def test_a_verdict_that_a_crash_cut_off_does_not_take_the_next_one_with_it(
     make_run: RunMaker, notebook: Notebook, workspace: Workspace
 ) -> None:
     first = make_run()
-    with workspace.verdicts.open("a") as file:
-        file.write('{"run_id": "cut o')
+    whole = workspace.verdicts.read_text()
+    for text in (whole + '{"run_id": "cut o', whole, whole + '{"run_id": "cut o'):
+        workspace.verdicts.write_text(text)
+        assert notebook.damaged == ({} if text == whole else {"verdicts.jsonl (its end)": "is half a line"})
     second = make_run({"train.learning_rate": 0.01}, parent=first.run_id)
     assert set(notebook.verdicts()) == {first.run_id, second.run_id}
     assert notebook.damaged == {"verdicts.jsonl": "has a line that is no verdict"}
