@@ -142,7 +142,9 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, direction: Dire
     effect, half = float(a.mean() - b.mean()), _half_width(a, b, 0.95)
     low, high = sorted((sign * (effect - half), sign * (effect + half)))
     facts = (sign * effect, low, high, count)
-    crossed = _crossed(a.reshape(done, -1), b.reshape(done, -1), plan)
+    crossed = _welch_p(a, b) <= nominal_levels(plan.level, plan.spending)[done - 1] and _crossed(
+        a.reshape(done, -1), b.reshape(done, -1), plan
+    )
     what = f"{count} fresh seeds a side"
     if crossed and effect >= plan.min_effect:
         return Look("confirmed", f"better at the level {plan.level:.3g} after {what}", *facts)
@@ -152,6 +154,52 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, direction: Dire
     if done >= len(plan.spending):
         return Look("dropped", f"not shown to be better within {what}", *facts)
     return Look("continue", f"undecided after {what}", *facts)
+
+
+@cache
+def nominal_levels(level: float, spending: tuple[float, ...]) -> tuple[float, ...]:
+    """The p-value to get below at each look, so that the looks together spend the level (Lan & DeMets 1983).
+
+    For sums of equal groups of normal noise: the chance to cross at a look and at none before it is the share that is
+    spent there, by integration from look to look (Armitage, McPherson & Rowe 1969).
+
+    Args:
+        level: one-sided, over all looks.
+        spending: share of it that is used up after each look, ascending to 1.
+    """
+    import numpy as np
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    ends: list[float] = []
+    sums, density = np.zeros(1), np.ones(1)  # where the sum may be that has not crossed yet, and how likely
+    spent = 0.0
+    for number, share in enumerate(spending, start=1):
+        above = level * share - spent
+
+        def left_over(end: float, number: int = number, above: float = above) -> float:
+            return float(density @ norm.sf(end * math.sqrt(number) - sums)) - above  # noqa: B023 - called at once
+
+        ends.append(float(brentq(left_over, 0.0, 10.0, xtol=1e-9)))
+        limit = ends[-1] * math.sqrt(number)
+        grid = np.linspace(-10.0 * math.sqrt(number), limit, 2001)
+        step = grid[1] - grid[0]
+        weights = np.full(len(grid), step)
+        weights[[0, -1]] /= 2
+        density = (norm.pdf(grid[:, None] - sums[None, :]) @ density) * weights
+        sums, spent = grid, level * share
+    return tuple(float(norm.sf(end)) for end in ends)
+
+
+def _welch_p(a: "NDArray[np.float64]", b: "NDArray[np.float64]") -> float:
+    """One-sided p-value of Welch's test (Welch 1947) that the first mean is higher."""
+    from scipy.stats import t
+
+    one, two = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+    if one + two == 0:
+        return float(a.mean() <= b.mean())
+    freedom = (one + two) ** 2 / (one**2 / (len(a) - 1) + two**2 / (len(b) - 1))
+    return float(t.sf((a.mean() - b.mean()) / math.sqrt(one + two), freedom))
 
 
 def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan) -> bool:

@@ -60,7 +60,7 @@ def test_a_clear_winner_is_confirmed_at_the_first_look_and_a_loser_dropped() -> 
 
 
 def test_what_is_too_small_to_matter_is_dropped_however_sure() -> None:
-    new, old = [1.001, 1.002, 1.003, 1.004, 1.005], [1.0, 1.0001, 1.0002, 1.0003, 1.0004]
+    new, old = [1.0026, 1.0028, 1.003, 1.0032, 1.0034], [1.0, 1.0001, 1.0002, 1.0003, 1.0004]
     assert look(new, old, Plan(PLAN.level, 0.0), "max").decision == "confirmed"
     found = look(new, old, PLAN, "max")
     assert found.decision == "dropped"
