@@ -22,9 +22,8 @@ from agent.session.session import Session
 from benchmarks.common import tell
 from lab.base import Workspace, new_id, now
 from lab.store import Budgets, Lab, Notebook, SessionRecord, active_time
-from report.live import LineView
-from training.inventory import load_inventory
-from training.runner import ProcessRunner
+from report import LineView
+from training import ProcessRunner, load_inventory
 
 ENV = "puffer_cartpole"
 REQUESTS = 5

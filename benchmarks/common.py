@@ -15,10 +15,7 @@ from typing import Any
 from lab.base import Workspace
 from lab.space import Config, Inventory, preset_config
 from lab.store import Notebook, RunRecord, RunState, create_run
-from training.inventory import load_inventory
-from training.room import usable_cores
-from training.run import train_run
-from training.runner import ProcessRunner
+from training import ProcessRunner, load_inventory, train_run, usable_cores
 
 ENV = "puffer_cartpole"
 

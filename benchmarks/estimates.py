@@ -24,7 +24,7 @@ import psutil
 from benchmarks.common import tell, workspace
 from lab.base import Workspace
 from lab.store import Notebook, active_time
-from training.inventory import load_inventory
+from training import load_inventory
 
 CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("puffer_cartpole", ()),

@@ -10,7 +10,7 @@ import sys
 import training.runner
 from benchmarks.common import cartpole, median, tell, train, workspace
 from lab.store import Notebook
-from training.runner import ProcessRunner
+from training import ProcessRunner
 
 
 def gaps(runs: int, *, forked: bool) -> list[float]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import tell
 from lab.judge import GROUP, SCREEN, Plan, compare, level_for, look, screen_p
-from training.room import usable_cores
+from training import usable_cores
 
 PAIRS, NIGHTS, CANDIDATES, SEEDS, BASELINE = 10_000, 1_000, 50, 3, 5
 EFFECTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)

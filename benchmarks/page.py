@@ -22,12 +22,11 @@ from benchmarks.common import tell
 from benchmarks.ten_thousand import ENV, generate, milliseconds, without_index
 from lab.base import Workspace, new_id, now, write_atomic
 from lab.store import Budgets, Decision, Lab, Notebook, Proposal, Proposals, ProposalState, SessionRecord
-from report.live import SilentView
+from report import SilentView
 from review.app import create_app
 from review.page import Page
 from review.serve import listening
-from training.fake import FakeRunner
-from training.inventory import load_inventory
+from training import FakeRunner, load_inventory
 
 
 def night(place: Workspace) -> SessionRecord:

@@ -13,8 +13,7 @@ import tempfile
 
 from benchmarks.common import cartpole, median, tell, train, workspace
 from lab.store import Notebook
-from training.process import THREADS
-from training.runner import ProcessRunner
+from training import THREADS, ProcessRunner
 
 BARE = """
 import json, sys, time

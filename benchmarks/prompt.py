@@ -19,7 +19,7 @@ from benchmarks.common import small_model, tell
 from benchmarks.ten_thousand import ENV, generate
 from lab.base import Workspace
 from lab.store import Lab, Notebook, RunState
-from training.inventory import load_inventory
+from training import load_inventory
 
 
 class Counted(OfflineResearcher):

@@ -28,12 +28,8 @@ from lab.base import Workspace, append_line, new_id, now, write_model
 from lab.judge import current_verdict, passes
 from lab.space import Config, Inventory, telling
 from lab.store import Budgets, Lab, Notebook, ReplicateResult, SessionRecord, StopReason
-from report.live import LineView
-from training.fake import FakeRunner
-from training.inventory import load_inventory
-from training.protocol import OnProgress, Progress
-from training.room import usable_cores
-from training.runner import Plan, Runner
+from report import LineView
+from training import FakeRunner, OnProgress, Plan, Progress, Runner, load_inventory, usable_cores
 
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "replicates"
 PLANTED = 3

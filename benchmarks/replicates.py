@@ -9,8 +9,7 @@ import time
 
 from benchmarks.common import cartpole, median, tell, train, workspace
 from lab.store import Notebook
-from training.room import usable_cores
-from training.runner import ProcessRunner
+from training import ProcessRunner, usable_cores
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from lab.store import (
     Verdict,
     runs_that_tried,
 )
-from training.inventory import load_inventory
+from training import load_inventory
 
 ENV = "puffer_cartpole"
 TIMES = 60

@@ -9,8 +9,7 @@ from typing import Any
 
 from lab.base import AutopilotError, InvalidInput, Workspace, existing
 from lab.space import Inventory, declared_variants
-from training.inventory import load_inventory, missing, require_loadable
-from training.room import usable_cores
+from training import load_inventory, missing, require_loadable, usable_cores
 
 SHOWN = ("autopilot", "pufferlib", "torch", "numpy", "heavyball", "optuna", "openai", "pydantic", "duckdb")
 FREE_GIB = 1.0

@@ -26,9 +26,8 @@ def probe(
     from agent.session.launch import prepare
     from agent.session.signals import Stopping
     from lab.space import assignments
-    from report.live import MeasurementTable, print_preset
-    from report.show import emit_json, say_where
-    from training.probing import Probing
+    from report import MeasurementTable, emit_json, print_preset, say_where
+    from training import Probing
 
     workspace: Workspace = context.obj
     inventory, config, _ = prepare(workspace, env, preset, None, None, settings)
@@ -53,10 +52,10 @@ def doctor(
     """What is installed, which device is used, what can be trained, whether a model is configured."""
     from cli.doctor import as_json as report_json
     from cli.doctor import examine
-    from report.show import emit_json, print_space, space_rows
+    from report import emit_json, print_space, space_rows
 
     if space is not None:
-        from training.inventory import load_inventory
+        from training import load_inventory
 
         environment = load_inventory([space], context.obj).environment(space)
         emit_json(space_rows(environment)) if as_json else print_space(environment)

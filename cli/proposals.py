@@ -16,7 +16,7 @@ def proposals(
     """What is staged or approved."""
     from lab.store import Notebook, Proposals
     from lab.store import ProposalState as S
-    from report.show import emit_json, passed_over, proposal_row, proposals_table
+    from report import emit_json, passed_over, proposal_row, proposals_table
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
     listed = [p for p in queue.all() if everything or p.state in (S.STAGED, S.APPROVED, S.RUNNING)]
@@ -32,7 +32,7 @@ def approve(context: typer.Context, proposal: str) -> None:
     """Approve a staged proposal: it runs next."""
     from lab.store import Lab, Notebook, Proposals
     from review.decisions import approve as decide
-    from training.inventory import load_inventory
+    from training import load_inventory
 
     queue = Proposals(context.obj)
     seen = queue.get(proposal)
@@ -63,7 +63,7 @@ def edit(
     from lab.space import assignments
     from lab.store import Lab, Notebook, Proposals
     from review.decisions import edit as decide
-    from training.inventory import load_inventory
+    from training import load_inventory
 
     queue, changes = Proposals(context.obj), assignments(settings)
     seen = queue.get(proposal)
@@ -78,10 +78,10 @@ def review(context: typer.Context, as_json: JsonOption = False) -> None:
     import sys
 
     from lab.store import Lab, Notebook, Proposals
-    from report.show import emit_json, say
+    from report import emit_json, say
     from review.terminal import Terminal, show
     from review.waiting import seen, undecided
-    from training.inventory import load_inventory
+    from training import load_inventory
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
     if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
@@ -125,7 +125,7 @@ def web(
 
     from review.page import Page
     from review.serve import address_of, listening, serve
-    from training.inventory import load_inventory
+    from training import load_inventory
 
     bound, guard = listening(host, port, token)
     page = Page(context.obj, lru_cache(lambda env: load_inventory([env], context.obj)), f"{who()}, web", guard)

@@ -45,8 +45,8 @@ def train(
     from agent.session.launch import prepare, train_control, train_once
     from lab.space import assignments
     from lab.store import Notebook
-    from report.show import say_where
-    from training.run import Options
+    from report import say_where
+    from training import Options
 
     workspace: Workspace = context.obj
     mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
@@ -71,8 +71,7 @@ def train(
 def tell(notebook: "Notebook", run: "RunRecord", *, as_json: bool) -> None:
     """Show what came of a person's run; raise where it did not finish."""
     from lab.store import RunState
-    from report.show import emit_json, show_run
-    from report.view import view_of
+    from report import emit_json, show_run, view_of
 
     emit_json(view_of(notebook, run).model_dump()) if as_json else show_run(notebook, run)
     if run.state is not RunState.FINISHED:
@@ -88,8 +87,8 @@ def confirm(
 ) -> None:
     """Train a run and the incumbent on fresh seeds until it is clear whether it takes that place."""
     from agent.session.launch import confirm_run
-    from report.show import emit_json, print_confirmation, say_where
-    from training.run import Options
+    from report import emit_json, print_confirmation, say_where
+    from training import Options
 
     if not as_json:
         say_where(context.obj)
@@ -106,8 +105,7 @@ def runs(
 ) -> None:
     """The runs of this workspace."""
     from lab.store import Notebook
-    from report.show import emit_json, passed_over, runs_table
-    from report.view import view_of
+    from report import emit_json, passed_over, runs_table, view_of
 
     notebook = Notebook(context.obj)
     if rebuild:
@@ -132,7 +130,7 @@ def import_runs(
 ) -> None:
     """Take in runs of another system, to be read and compared with; what is odd about them is flagged."""
     from lab.store import look, store
-    from report.show import emit_json
+    from report import emit_json
 
     context.obj.require_writable()
     imported = look(folder, objective)
@@ -150,8 +148,7 @@ def import_runs(
 def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
     """One run: state, lineage, metrics."""
     from lab.store import Notebook
-    from report.show import emit_json, show_run
-    from report.view import view_of
+    from report import emit_json, show_run, view_of
 
     notebook = Notebook(context.obj)
     record = notebook.run(run)
@@ -181,8 +178,7 @@ def compare(
     """Two runs: the verdict with its interval, whether they are like with like, what changed, their metrics."""
     from lab.judge import rival
     from lab.store import Notebook
-    from report.comparing import compared
-    from report.show import emit_json, print_comparison
+    from report import compared, emit_json, print_comparison
 
     notebook = Notebook(context.obj)
     comparison = compared(notebook, run, against or rival(notebook, run))
@@ -193,7 +189,7 @@ def report(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
     """One run's report."""
     from lab.base import NotFound
     from lab.store import Notebook
-    from report.show import emit_json, print_markdown
+    from report import emit_json, print_markdown
 
     notebook = Notebook(context.obj)
     path = notebook.paths(run).report
@@ -215,8 +211,7 @@ def check(
 ) -> None:
     """Check what a report says against the record: figures, comparisons, arithmetic, causes."""
     from lab.store import Notebook
-    from report.checking import check_report
-    from report.show import emit_json, print_checked
+    from report import check_report, emit_json, print_checked
 
     checked = check_report(Notebook(context.obj), what, run)
     emit_json(checked.model_dump(mode="json")) if as_json else print_checked(checked)
@@ -238,8 +233,7 @@ def export(
 
     from lab.base import number
     from lab.store import Notebook
-    from report.exporting import export_run
-    from report.show import emit_json
+    from report import emit_json, export_run
 
     exported, folder = export_run(Notebook(context.obj), run, to, seed)
     if as_json:
@@ -259,8 +253,8 @@ def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
 
     from agent.analysis import replay_run as again
     from lab.store import Lab, Notebook
-    from report.show import emit_json
-    from training.inventory import load_inventory
+    from report import emit_json
+    from training import load_inventory
 
     notebook = Notebook(context.obj)
     outcome = again(Lab(notebook, load_inventory([notebook.run(run).env_name], context.obj)), run)

@@ -81,7 +81,7 @@ def start(
     from lab.base import new_id, now
     from lab.space import assignments, check_reachable, names, task_of
     from lab.store import Approval, Budgets, SessionRecord, Sessions
-    from report.show import say_where
+    from report import say_where
 
     modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
     if approve not in modes:
@@ -136,9 +136,8 @@ def resume(
     from agent.session.launch import carry_out, run_to_resume
     from agent.session.night import Night, session_to_resume
     from lab.store import Notebook, Sessions
-    from report.show import say_where
-    from training.inventory import load_inventory
-    from training.run import Options
+    from report import say_where
+    from training import Options, load_inventory
 
     run = run_to_resume(context.obj, name) if name else None
     if run is not None:
@@ -166,8 +165,7 @@ def stop(
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """What goes on, how far it is, what waits for a decision."""
     from lab.store import Notebook, Proposals
-    from report.show import emit_json
-    from report.status import print_status, status_of
+    from report import emit_json, print_status, status_of
 
     state = status_of(Notebook(context.obj), Proposals(context.obj))
     emit_json(state) if as_json else print_status(state)

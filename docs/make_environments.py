@@ -15,10 +15,7 @@ from pathlib import Path
 from lab.base import Workspace
 from lab.space import COMMON, Config, Environment, Inventory, Objective, derive, preset_config
 from lab.store import Notebook, ReplicateResult, RunRecord, RunState, create_run
-from training.inventory import load_inventory
-from training.room import usable_cores
-from training.run import train_run
-from training.runner import ProcessRunner
+from training import ProcessRunner, load_inventory, train_run, usable_cores
 
 PAGE = Path(__file__).resolve().parent / "environments.md"
 GYMNASIUM = ("gymnasium:CartPole-v1", "gymnasium:Pendulum-v1")

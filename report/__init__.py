@@ -1,1 +1,97 @@
 """What is shown of a run and of a night: on the terminal, in reports and digests, on the page."""
+
+from report.best import is_it_better
+from report.checking import check_report
+from report.comparing import compared, comparison
+from report.confirmations import became_text, contenders
+from report.digest import write_digest
+from report.draft import ReportDraft
+from report.exporting import export_run
+from report.facts import (
+    LISTED,
+    changed_text,
+    difference_text,
+    early_ends_of,
+    interval_text,
+    notes_of,
+    verdict_text,
+    warm_start,
+)
+from report.live import LineView, MeasurementTable, SilentView, make_view, print_preset
+from report.pictures import compared_with, objective_bands
+from report.progress import progress_of
+from report.run_report import Report, report_of, write_report
+from report.session_status import status_lines
+from report.show import (
+    emit_json,
+    particulars,
+    passed_over,
+    print_checked,
+    print_comparison,
+    print_confirmation,
+    print_markdown,
+    print_space,
+    proposal_row,
+    proposals_table,
+    runs_table,
+    say,
+    say_where,
+    show_run,
+    space_rows,
+)
+from report.status import print_status, status_of
+from report.templates import render
+from report.view import outcome_text, proposal_state, view_of
+
+__all__ = [
+    "LISTED",
+    "LineView",
+    "MeasurementTable",
+    "Report",
+    "ReportDraft",
+    "SilentView",
+    "became_text",
+    "changed_text",
+    "check_report",
+    "compared",
+    "compared_with",
+    "comparison",
+    "contenders",
+    "difference_text",
+    "early_ends_of",
+    "emit_json",
+    "export_run",
+    "interval_text",
+    "is_it_better",
+    "make_view",
+    "notes_of",
+    "objective_bands",
+    "outcome_text",
+    "particulars",
+    "passed_over",
+    "print_checked",
+    "print_comparison",
+    "print_confirmation",
+    "print_markdown",
+    "print_preset",
+    "print_space",
+    "print_status",
+    "progress_of",
+    "proposal_row",
+    "proposal_state",
+    "proposals_table",
+    "render",
+    "report_of",
+    "runs_table",
+    "say",
+    "say_where",
+    "show_run",
+    "space_rows",
+    "status_lines",
+    "status_of",
+    "verdict_text",
+    "view_of",
+    "warm_start",
+    "write_digest",
+    "write_report",
+]

@@ -59,7 +59,7 @@ def _read(path: Path) -> str:
 
 def _agents(notebook: Notebook, env_name: str) -> float:
     """Agents of one environment; one where this machine does not know it."""
-    from training.inventory import load_inventory
+    from training import load_inventory
 
     try:
         return load_inventory([env_name], notebook.workspace).environment(env_name).agents_per_env or 1

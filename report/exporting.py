@@ -30,9 +30,7 @@ from lab.base import (
 from lab.space import Config, Objective, Task
 from lab.store import Evaluation, Notebook, ReplicateResult, RunRecord, RunState, map_metrics
 from report.templates import render
-from training.inventory import missing
-from training.process import start_worker
-from training.protocol import Ended, ExportJob, Handover
+from training import Ended, ExportJob, Handover, missing, start_worker
 
 PATIENCE = 300.0
 """Seconds that the worker may take: some environments draw thousands of maps when they are built."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.base import Workspace, plain
 from lab.space import Measurement, StoredPreset, topology
 from lab.store import RunRecord
-from training.protocol import Progress
+from training import Progress
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

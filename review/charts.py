@@ -9,7 +9,7 @@ import numpy as np
 from lab.base import NotFound, Record, plain
 from lab.space import PARAMETERS, Config, Group, Scale, logged_as
 from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, mean_curve, run_curves
-from report.progress import progress_of
+from report import progress_of
 
 POINTS = 400
 """Points of one line, at most; more are thinned out evenly, the last one kept."""

@@ -6,9 +6,7 @@ from lab.base import InvalidInput, invalid, number, plain, short
 from lab.judge import ENOUGH, Scored, lessons_of, scored_predictions, track_records
 from lab.space import BOOKKEEPING, Group
 from lab.store import FEWEST, Importances, Notebook, Questions, Selection
-from report.comparing import compared
-from report.facts import difference_text, interval_text
-from report.view import view_of
+from report import compared, difference_text, interval_text, view_of
 from review.charts import logged, varied
 
 PREDICTIONS = 300

@@ -15,9 +15,7 @@ from fastapi.responses import (
 from lab.base import NotFound, RunPaths, SessionPaths, plain
 from lab.space import Group
 from lab.store import ProposalState, Questions, RunState, Sessions, Wanted
-from report.best import is_it_better
-from report.pictures import compared_with
-from report.view import proposal_state
+from report import compared_with, is_it_better, proposal_state
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views
 from review.page import Page

@@ -8,9 +8,7 @@ from lab.base import AutopilotError, Damaged, lasting, number, plain, read_model
 from lab.claims import Checked
 from lab.judge import current_verdict
 from lab.store import MetricSummary, Notebook, Questions, ReplicateResult, RunRecord, Selection, Verdict, Wanted
-from report.facts import changed_text, interval_text, verdict_text
-from report.show import particulars
-from report.view import view_of
+from report import changed_text, interval_text, particulars, verdict_text, view_of
 from review.folder_views import own, pictures_of
 from review.prose import html_of, missing
 

@@ -5,9 +5,7 @@ from typing import Any, NamedTuple
 
 from lab.base import lasting
 from lab.store import Notebook, Proposals, Selection, SessionRecord, Sessions
-from report.confirmations import contenders
-from report.status import status_of
-from report.view import view_of
+from report import contenders, status_of, view_of
 
 
 def sessions(notebook: Notebook) -> list[SessionRecord]:

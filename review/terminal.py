@@ -13,8 +13,7 @@ from typing import Any
 from lab.base import AutopilotError, InvalidInput, plain
 from lab.space import Inventory, assignments
 from lab.store import Lab, Notebook, Proposal, Proposals, mean_curve
-from report.pictures import objective_bands
-from report.show import say
+from report import objective_bands, say
 from review import decisions
 from review.waiting import Change, Waiting, seen, undecided
 

@@ -10,7 +10,7 @@ from lab.judge import expected_seconds, lessons_of
 from lab.search import Dimension
 from lab.space import Parameter, Scale, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
-from report.view import proposal_state, view_of
+from report import proposal_state, view_of
 
 CITED = 8
 """Runs named in a theory that are shown, at most."""

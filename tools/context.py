@@ -11,7 +11,7 @@ from lab.judge import Known, known_of, proposed_of
 from lab.search import Permits
 from lab.space import Group, Inventory
 from lab.store import Lab, Notebook, Proposal, Proposals, RunRecord
-from report.draft import ReportDraft
+from report import ReportDraft
 
 REWORKS = 2
 """How often a report whose figures contradict the record goes back to its author."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from lab.base import plain, rounded
 from lab.judge import lessons_of
 from lab.store import FEWEST, Importances, Questions, Selection
-from report.facts import LISTED
+from report import LISTED
 from tools.context import ToolContext
 from tools.registry import ToolError
 from tools.sandbox import Query

@@ -23,9 +23,7 @@ from lab.store import (
     outline,
     run_curves,
 )
-from report.comparing import comparison
-from report.facts import LISTED, early_ends_of, notes_of, warm_start
-from report.view import view_of
+from report import LISTED, comparison, early_ends_of, notes_of, view_of, warm_start
 from tools.context import ToolContext
 from tools.registry import MAX_CHARS, ToolError
 

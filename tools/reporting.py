@@ -6,7 +6,7 @@ from pydantic import Field
 
 from lab.base import plain
 from lab.claims import MARKS, Checked, check, cited
-from report.draft import ReportDraft
+from report import ReportDraft
 from tools.context import REWORKS, ToolContext
 from tools.registry import ToolError
 

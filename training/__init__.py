@@ -1,1 +1,40 @@
 """The runner around PufferLib. Only its worker processes import torch and PufferLib."""
+
+from training.fake import FakeRunner
+from training.inventory import load_inventory, missing, require_loadable
+from training.probe import Probe
+from training.probing import Probing
+from training.process import PRIVATE, THREADS, start_worker
+from training.protocol import Ended, ExportJob, Handover, Moment, OnProgress, Progress
+from training.room import room_for, usable_cores
+from training.run import NEEDED, Options, Stopped, limit_text, require_space, train_run
+from training.runner import Plan, ProcessRunner, Runner
+
+__all__ = [
+    "NEEDED",
+    "PRIVATE",
+    "THREADS",
+    "Ended",
+    "ExportJob",
+    "FakeRunner",
+    "Handover",
+    "Moment",
+    "OnProgress",
+    "Options",
+    "Plan",
+    "Probe",
+    "Probing",
+    "ProcessRunner",
+    "Progress",
+    "Runner",
+    "Stopped",
+    "limit_text",
+    "load_inventory",
+    "missing",
+    "require_loadable",
+    "require_space",
+    "room_for",
+    "start_worker",
+    "train_run",
+    "usable_cores",
+]

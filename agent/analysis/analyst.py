@@ -17,10 +17,9 @@ from lab.claims import Checked
 from lab.judge import score_predictions
 from lab.search import Permits
 from lab.store import Lab, Proposal, RunRecord
-from report.draft import ReportDraft
-from report.run_report import Report, report_of, write_report
+from report import Report, ReportDraft, report_of, write_report
 from tools import TOOLS, Toolbox, ToolContext, checked_draft
-from training.run import Stopped
+from training import Stopped
 
 CONTROL = "this run is of the control arm, whose next config comes from the sampler alone"
 

@@ -10,8 +10,7 @@ from agent.model import Message
 from lab.base import plain, storable
 from lab.judge import Lesson, lessons_of, scored_predictions, track_records
 from lab.store import Notebook, Proposal, ProposalState, RunRecord, Selection
-from report.templates import render
-from report.view import view_of
+from report import render, view_of
 from tools import ToolContext
 
 RUNS = 8

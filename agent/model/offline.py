@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.model.chat import Message, Reply, ToolCall
 from lab.judge import NEIGHBOURHOOD, like_the_parent, passes
-from report.templates import render
+from report import render
 
 CURVES = [
     "losses/entropy",

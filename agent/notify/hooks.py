@@ -28,7 +28,7 @@ from tenacity import (
 
 from agent.model import redacted
 from lab.base import Workspace, now, plain, text_of
-from training.process import PRIVATE
+from training import PRIVATE
 
 WEBHOOK = "AUTOPILOT_WEBHOOK"
 """Environment variable whose webhook goes before the one in the file."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lab.base import SessionPaths, append_line, now
 from lab.store import RunRecord
-from training.protocol import Progress
+from training import Progress
 
 if TYPE_CHECKING:
     from agent.notify import Event

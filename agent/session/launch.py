@@ -21,10 +21,8 @@ from lab.space import (
 )
 from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run
-from report.live import SilentView, make_view
-from training.inventory import load_inventory
-from training.run import Options, require_space, train_run
-from training.runner import ProcessRunner
+from report import SilentView, make_view
+from training import Options, ProcessRunner, load_inventory, require_space, train_run
 
 
 def prepare(

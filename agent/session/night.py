@@ -20,9 +20,8 @@ from agent.session.signals import Stopping
 from lab.base import AutopilotError, InvalidInput, NotFound, Workspace, append_line, invalid, now, plain
 from lab.space import Config, Inventory
 from lab.store import Lab, Notebook, SessionRecord, Sessions
-from report.live import make_view
-from report.show import print_markdown, say_where
-from training.runner import ProcessRunner
+from report import make_view, print_markdown, say_where
+from training import ProcessRunner
 
 POLL = 0.1
 """Seconds between two looks at whether a detached session has come to life."""

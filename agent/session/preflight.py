@@ -16,12 +16,7 @@ from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting,
 from lab.judge import GROUP, SCREEN, Pace, Paces, paces
 from lab.space import BOOKKEEPING, Config, derive, preset
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
-from training.inventory import require_loadable
-from training.probe import Probe
-from training.protocol import Moment
-from training.room import room_for
-from training.run import NEEDED, limit_text
-from training.runner import ProcessRunner
+from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
 
 TOKENS = 50_000
 """Of one analysis, where none was made here yet (docs/benchmarks.md, `benchmarks.prompt`)."""

@@ -22,7 +22,7 @@ from lab.store import (
     create_run,
     twin_of,
 )
-from report.confirmations import became_text
+from report import became_text
 
 BASELINE_SEEDS = 5
 """Replicates of the baseline at the least: the noise floor and every screen rest on them."""

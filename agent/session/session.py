@@ -28,13 +28,8 @@ from lab.judge import exhausted, paces, reached
 from lab.search import ARM
 from lab.space import Group
 from lab.store import Lab, ProposalState, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
-from report.digest import write_digest
-from report.facts import changed_text
-from report.session_status import status_lines
-from report.view import outcome_text
-from training.protocol import Progress
-from training.run import Options, Stopped, train_run
-from training.runner import Runner
+from report import changed_text, outcome_text, status_lines, write_digest
+from training import Options, Progress, Runner, Stopped, train_run
 
 POLL = 0.2
 """Seconds between two looks at whether a person has decided."""

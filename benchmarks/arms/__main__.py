@@ -16,7 +16,7 @@ from benchmarks.arms.table import Table, read_table
 from benchmarks.arms.worlds import Pool, Surrogate
 from lab.search.arms import ARMS, ApartArm
 from lab.search.history import Arm
-from training.room import usable_cores
+from training import usable_cores
 
 WORLDS = ("trees", "gp", "pool")
 CHEAP = ("night", "race", "random:1", "random:3", "tpe:1", "tpe:3", "cmaes:1", "cmaes:3")

@@ -24,9 +24,7 @@ from lab.search.points import Point, SearchSpace
 from lab.space import Config, check_config, preset_config
 from lab.store import Notebook, RunRecord, create_run
 from lab.store.curves import read_seed
-from training.inventory import load_inventory
-from training.run import Options, train_run
-from training.runner import ProcessRunner
+from training import Options, ProcessRunner, load_inventory, train_run
 
 FIXED = ("rnn.enabled",)
 SEEDS = 4
