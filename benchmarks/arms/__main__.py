@@ -14,13 +14,14 @@ import numpy as np
 from benchmarks.arms.replay import Night, night, search
 from benchmarks.arms.table import Table, read_table
 from benchmarks.arms.worlds import Pool, Surrogate
-from lab.search.arms import ARMS, ApartArm
-from lab.search.history import Arm
+from lab.search import ARMS, ApartArm, Arm
 from training import usable_cores
 
 WORLDS = ("trees", "gp", "pool")
 CHEAP = ("night", "race", "random:1", "random:3", "tpe:1", "tpe:3", "cmaes:1", "cmaes:3")
 """`night` is the whole of it, proof included; `NAME:N` an arm with N replicates for each new point, search only."""
+LUCK = 200
+"""Configs by which luck is measured."""
 AGAINST = "random"
 """Whose better form the share of wins is counted against."""
 
@@ -93,8 +94,15 @@ def compared(table: Table, kind: str, names: Sequence[str], budget: int, repetit
     return {
         "table": table.name, "world": kind, "budget": budget, "repetitions": repetitions,
         "r2": None if world is None else round(world.r2, 3), "default": None if default is None else round(default, 3),
+        "luck": None if world is None else round(luck(world), 3),
         "arms": [asdict(_outcome(name, truths, seconds[name], nights[name])) for name in truths],
     }  # fmt: skip
+
+
+def luck(world: Surrogate) -> float:
+    """The mean truth of a config that is drawn blindly: what a search must beat, as 0 is the worst and 1 the best."""
+    draw, space = np.random.default_rng(0), world.table.space
+    return float(np.mean([world.truth(space.point(draw.random(len(space.dimensions)))) for _ in range(LUCK)]))
 
 
 _WORLD: dict[str, Any] = {}
@@ -155,7 +163,11 @@ def _proofs(nights: Sequence[Night], default: float | None) -> dict[str, int] | 
 
 def in_words(found: dict[str, Any]) -> str:
     """A world's outcomes as lines."""
-    what = "half of the seeds as truth" if found["r2"] is None else f"R² {found['r2']}, default {found['default']}"
+    what = (
+        "half of the seeds as truth"
+        if found["r2"] is None
+        else f"R² {found['r2']}, default {found['default']}, luck {found['luck']}"
+    )
     lines = [f"{found['table']}, {found['world']} ({what}), {found['budget']} replicates, {found['repetitions']} times"]
     lines.append(f"  {'arm':10} {'mean':>6} {'95 %':>15} {'tenth':>6} {'to best':>8} {'from':>7} {'wins':>6} {'s':>8}")
     for one in found["arms"]:

@@ -19,8 +19,7 @@ from scipy.stats import qmc
 from benchmarks.arms.table import PREFIX
 from benchmarks.common import ENV, workspace
 from lab.base import InvalidInput
-from lab.search.keys import search_space
-from lab.search.points import Point, SearchSpace
+from lab.search import Point, SearchSpace, search_space
 from lab.space import Config, check_config, preset_config
 from lab.store import Notebook, RunRecord, create_run
 from lab.store.curves import read_seed

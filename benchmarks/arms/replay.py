@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.arms.worlds import Pool, Surrogate
-from lab.judge.sequential import Plan, look
-from lab.search.history import Arm, History, Trial
-from lab.search.night import BASELINE, NIGHT, contenders, name_contender
-from lab.search.points import Point
+from lab.judge import NIGHT, Plan, look
+from lab.search import BASELINE, Arm, History, Point, Trial, contenders, name_contender
 
 
 @dataclass(frozen=True)

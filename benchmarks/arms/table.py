@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.search.points import Choice, Point, Range, SearchSpace
+from lab.search import Choice, Point, Range, SearchSpace
 from lab.space import Scale
 from lab.space.parameters import Scalar
 

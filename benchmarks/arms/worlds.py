@@ -13,7 +13,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.model_selection import KFold, cross_val_predict
 
 from benchmarks.arms.table import Table
-from lab.search.points import Point
+from lab.search import Point
 
 NEAR = 25
 """Configs of about the same predicted level whose residuals a replicate of a surrogate is drawn from."""

@@ -16,7 +16,7 @@ from lab.judge.predictions import (
     track_records,
 )
 from lab.judge.pruning import Watch, pruning_report, watch
-from lab.judge.sequential import GROUP, SCREEN, Plan, level_for, look, passes, screen_p
+from lab.judge.sequential import GROUP, NIGHT, SCREEN, SPENDING, Plan, level_for, look, passes, screen_p
 from lab.judge.stats import compare, detectable
 from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
@@ -26,8 +26,10 @@ __all__ = [
     "FAILURES",
     "GROUP",
     "NEIGHBOURHOOD",
+    "NIGHT",
     "PLATEAU",
     "SCREEN",
+    "SPENDING",
     "Incumbency",
     "Known",
     "KnownRun",

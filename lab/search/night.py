@@ -9,7 +9,7 @@ all of them would hardly show it, nothing is named, and they go to the search in
 import math
 from dataclasses import dataclass
 
-from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan
+from lab.judge import GROUP, SPENDING, Plan
 from lab.search.arms.race import believed
 from lab.search.history import History
 
@@ -75,5 +75,3 @@ def power(gain: float, noise: float, seeds: int, level: float) -> float:
         return float(gain > 0)
     return float(norm.sf(norm.isf(level) - gain / (noise * math.sqrt(2 / seeds))))
 
-
-__all__ = ["BASELINE", "NIGHT", "Contender", "contenders", "name_contender", "power", "spending"]

@@ -1,0 +1,77 @@
+"""Nights in which nothing is better: `.venv/bin/python -m benchmarks.arms.null [--nights 2000]`.
+
+Every config has the baseline's mean. What a search names is then as good as any other, whoever proposed it, and its
+fresh seeds are drawn anew; so a night comes down to its proofs: `K` contenders, each against the baseline's fresh seeds
+(the same for all of them, as in a night), at its share of the night's level. The noise is normal, skewed, bimodal; or
+the contender has four times the baseline's spread; or it collapses on one seed in eight and is so much better on the
+others. A night that names a contender less often is wrong less often.
+"""
+
+import argparse
+import itertools
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+from scipy.stats import binomtest
+
+from benchmarks.common import tell
+from benchmarks.nights import noise
+from lab.judge import NIGHT, Plan, look
+from lab.search import spending
+from training import usable_cores
+
+SHAPES = ("normal", "skewed", "bimodal", "wide", "collapse")
+WIDE = 4.0
+"""The contender's spread, in the baseline's."""
+EIGHTH, DEPTH = 1 / 8, 6.0
+"""How often a contender collapses, and how far down, in standard deviations."""
+LOOKS = 3
+
+
+def contender(shape: str, random: np.random.Generator, seeds: int) -> list[float]:
+    """Fresh seeds of a config with mean 0."""
+    if shape == "wide":
+        return (WIDE * random.standard_normal(seeds)).tolist()
+    if shape == "collapse":
+        down = random.random(seeds) < EIGHTH
+        return (random.standard_normal(seeds) + EIGHTH * DEPTH - DEPTH * down).tolist()
+    return noise(shape, random)(seeds).tolist()
+
+
+def is_fooled(shape: str, count: int, number: int) -> bool:
+    """Whether a night of so many contenders calls one of them better."""
+    random = np.random.default_rng([13, SHAPES.index(shape), count, number])
+    plan = Plan(NIGHT / count, 0.0, spending=spending(LOOKS))
+    base = "normal" if shape in ("wide", "collapse") else shape
+    old = noise(base, random)(plan.cap).tolist()
+    for _ in range(count):
+        new = contender(shape, random, plan.cap)
+        for seeds in range(plan.group, plan.cap + 1, plan.group):
+            seen = look(new[:seeds], old[:seeds], plan, "max")
+            if seen.decision != "continue":
+                break
+        if seen.decision == "confirmed":
+            return True
+    return False
+
+
+def shares(shape: str, count: int, nights: int) -> dict[str, float | int | str]:
+    """How many of so many nights are fooled, with the upper end of the exact 95 % interval."""
+    fooled = sum(is_fooled(shape, count, number) for number in range(nights))
+    upper = float(binomtest(fooled, nights).proportion_ci(0.95).high)
+    return {"noise": shape, "contenders": count, "false": fooled, "share": fooled / nights, "upper": round(upper, 4)}
+
+
+def main() -> None:
+    """Print the share of nights that call something better."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nights", type=int, default=2000)
+    wanted = parser.parse_args()
+    cases = list(itertools.product(SHAPES, (1, 2, 3)))
+    with ProcessPoolExecutor(usable_cores()) as pool:
+        found = list(pool.map(shares, *zip(*cases, strict=True), itertools.repeat(wanted.nights)))
+    tell("nights in which no config is better than the baseline", nights=wanted.nights, results=found)
+
+
+if __name__ == "__main__":
+    main()

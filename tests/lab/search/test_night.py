@@ -1,0 +1,64 @@
+"""When a night names what it wants to prove: late, once, and only what its fresh seeds could show."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lab.judge import NIGHT
+from lab.search import History, Range, SearchSpace, Trial, contenders, name_contender, spending
+from lab.search.night import power
+
+SPACE = SearchSpace((Range("rate", 0.0, 1.0), Range("clip", 0.0, 1.0)))
+
+
+def history(gain: float, left: int, noise: float = 0.1) -> History:
+    """A baseline and ten others, of which the last is better by `gain`, all with a few replicates."""
+    draw = np.random.default_rng(0)
+    trials = []
+    for at in range(11):
+        level = gain if at == 10 else (0.0 if at == 0 else -0.3)
+        scores = tuple((level + noise * draw.standard_normal(6)).tolist())
+        trials.append(Trial({"rate": at / 10, "clip": (at * 7 % 11) / 10}, scores))
+    return History(SPACE, tuple(trials), left=left)
+
+
+def test_a_large_difference_is_left_for_the_end_and_a_smaller_one_takes_its_seeds_in_time() -> None:
+    assert name_contender(history(1.0, 45), NIGHT) is None  # it takes ten, so the search goes on
+    clear = name_contender(history(1.0, 19), NIGHT)
+    assert clear is not None
+    assert (clear.trial, clear.plan.cap) == (10, 5)
+    unclear = name_contender(history(0.12, 39), NIGHT)
+    assert unclear is not None
+    assert unclear.plan.cap == 15
+
+
+def test_what_could_hardly_be_shown_is_not_tried() -> None:
+    assert name_contender(history(0.02, 31), NIGHT) is None
+    assert name_contender(history(-0.2, 31), NIGHT) is None  # the baseline itself is the leader
+
+
+@pytest.mark.parametrize("left", [0, 5, 9, None])
+def test_without_room_for_a_look_nothing_is_named(left: int | None) -> None:
+    assert name_contender(replace(history(1.0, 0), left=left), NIGHT) is None
+
+
+def test_a_plan_fits_what_is_left_and_spends_its_level() -> None:
+    for left, looks in ((10, 1), (20, 2), (30, 3), (90, 3)):
+        named = name_contender(history(0.15, left, 0.2), NIGHT)
+        if named is not None:
+            assert named.plan.cap * 2 <= left
+            assert named.plan.spending == spending(looks)
+            assert named.plan.spending[-1] == 1.0
+
+
+def test_power_is_that_of_a_test_of_normal_noise() -> None:
+    assert power(0.0, 1.0, 10, 0.05) == pytest.approx(0.05)
+    assert power(1.0, 1.0, 10, 0.025) == pytest.approx(0.609, abs=0.001)  # z = 2.236 against 1.96
+    assert power(1.0, 0.0, 5, 0.01) == 1.0
+    assert power(-1.0, 0.0, 5, 0.01) == 0.0
+
+
+def test_longer_nights_may_prove_more() -> None:
+    assert contenders(60) == 1
+    assert contenders(180) == 2
