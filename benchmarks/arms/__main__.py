@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arms.product import product_night
 from benchmarks.arms.replay import Night, night, search
 from benchmarks.arms.table import Table, read_table
 from benchmarks.arms.worlds import Pool, Surrogate
@@ -19,7 +20,10 @@ from training import usable_cores
 
 WORLDS = ("trees", "gp", "pool")
 CHEAP = ("night", "race", "random:1", "random:3", "tpe:1", "tpe:3", "cmaes:1", "cmaes:3")
-"""`night` is the whole of it, proof included; `NAME:N` an arm with N replicates for each new point, search only."""
+"""`night` is search and proof as `lab.search.night` plans them; `NAME:N` an arm with N replicates for each new point,
+search only."""
+NIGHTS = ("night", "product")
+"""The second is a whole session of the product, half a minute each."""
 LUCK = 200
 """Configs by which luck is measured."""
 AGAINST = "random"
@@ -54,7 +58,9 @@ def main() -> None:
     """Print what each arm ended with."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.arms", description=__doc__)
     parser.add_argument("--table", type=Path, action="append", required=True, help="CSV or CSV.XZ, again for more")
-    parser.add_argument("--arms", default=",".join(CHEAP), help=f"of: night, {', '.join(f'{name}:N' for name in ARMS)}")
+    parser.add_argument(
+        "--arms", default=",".join(CHEAP), help=f"of: night, product, {', '.join(f'{name}:N' for name in ARMS)}"
+    )
     parser.add_argument("--worlds", default=",".join(WORLDS))
     parser.add_argument("--budget", type=int, default=60, help="replicates")
     parser.add_argument("--repetitions", type=int, default=50)
@@ -63,8 +69,8 @@ def main() -> None:
     wanted = parser.parse_args()
     arms = wanted.arms.split(",")
     for name in arms:
-        if name != "night" and name.partition(":")[0] not in ARMS:
-            parser.error(f"--arms {name}: no such arm; valid: night, {', '.join(ARMS)}")
+        if name not in NIGHTS and name.partition(":")[0] not in ARMS:
+            parser.error(f"--arms {name}: no such arm; valid: {valid}")
     results = []
     for path in wanted.table:
         table = read_table(path, wanted.default)
@@ -85,7 +91,7 @@ def compared(table: Table, kind: str, names: Sequence[str], budget: int, repetit
     default = None if world is None else world.truth(table.default)
     with ProcessPoolExecutor(usable_cores(), initializer=_begin, initargs=(table, world)) as pool:
         for name in names:
-            if kind == "pool" and name == "night":
+            if kind == "pool" and name in NIGHTS:
                 continue  # half of a table's seeds are too few to search and to prove with
             ended = list(pool.map(_one, [name] * repetitions, [budget] * repetitions, range(repetitions)))
             truths[name] = np.array([one.truth for one in ended])
@@ -114,6 +120,8 @@ def _begin(table: Table, world: Surrogate | None) -> None:
 
 def _one(name: str, budget: int, seed: int) -> Any:
     world = _WORLD["world"] or Pool(_WORLD["table"], seed)
+    if name == "product":
+        return product_night(world, budget, seed)
     if name == "night":
         return night(ARMS["race"](1), world, budget, seed)
     return search(_arm(name), world, budget, seed)
@@ -133,7 +141,7 @@ def _arm(name: str) -> Arm:
 def _outcome(name: str, truths: dict[str, Any], seconds: float, proof: dict[str, int] | None) -> Outcome:
     mine = truths[name]
     low, high = _interval(mine)
-    others = [other for other in truths if other != name and "night" not in (other,)] or [name]
+    others = [other for other in truths if other != name and other not in NIGHTS] or [name]
     best = max(others, key=lambda other: truths[other].mean())
     away = mine - truths[best]
     forms = [other for other in truths if other.partition(":")[0] == AGAINST] or [name]

@@ -74,4 +74,3 @@ def power(gain: float, noise: float, seeds: int, level: float) -> float:
     if noise <= 0:
         return float(gain > 0)
     return float(norm.sf(norm.isf(level) - gain / (noise * math.sqrt(2 / seeds))))
-
