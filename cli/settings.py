@@ -77,7 +77,7 @@ def defaults(workspace: Workspace, commands: Mapping[str, Mapping[str, Option]])
         InvalidInput: the file can't be read, has a table or key that is none, a key twice, or a value of another kind.
     """
     tables = settings(workspace)
-    found: dict[str, dict[str, Any]] = {}
+    values: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
         if name in ELSEWHERE:
             continue
@@ -86,17 +86,17 @@ def defaults(workspace: Workspace, commands: Mapping[str, Mapping[str, Option]])
             raise InvalidInput(
                 [Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)]
             )
-        found[name] = {}
+        values[name] = {}
         for key, value in table.items():
             option = commands[name].get(key.replace("-", "_"))
             if option is None:
                 valid = ", ".join(sorted({known.flag for known in commands[name].values()}))
                 raise invalid(f"{name}.{key}", value, f"is no option of 'autopilot {name}'", valid)
-            if option.name in found[name]:
+            if option.name in values[name]:
                 raise invalid(f"{name}.{key}", value, f"is {option.flag}, which is there already", "one of the two")
             _require_kind(f"{name}.{key}", value, option)
-            found[name][option.name] = value
-    return found
+            values[name][option.name] = value
+    return values
 
 
 def _require_kind(key: str, value: Any, option: Option) -> None:

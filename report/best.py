@@ -50,16 +50,16 @@ def _seeds(run: RunRecord) -> str:
     return f"{low} to {high}" if high - low + 1 == len(run.seeds) > 2 else ", ".join(map(str, run.seeds))
 
 
-def comparison_text(notebook: Notebook, found: Compared, metric: str, seeds: int) -> str:
+def comparison_text(notebook: Notebook, compared: Compared, metric: str, seeds: int) -> str:
     """What is known of the best config against the baseline, in words.
 
     Args:
         notebook: where the runs are.
-        found: whom to compare.
+        compared: whom to compare.
         metric: the objective's.
         seeds: replicates of a run, for the difference that so many would show.
     """
-    baseline, best, above = found
+    baseline, best, above = compared
     if baseline is None or best is None:
         return "No run has a score yet."
     noise = noise_of(notebook, baseline.group)

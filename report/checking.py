@@ -31,7 +31,7 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
         raise NotFound(f"{what!r} has no report" if about == what else f"there is no file {what!r}")
     text = _read(path)
     if about is None:
-        about = next((found for found in RUN_ID.findall(text) if notebook.readable(found)), None)
+        about = next((name for name in RUN_ID.findall(text) if notebook.readable(name)), None)
         if about is None:
             raise invalid("run", "not given", "is needed: the file names no run of this workspace", "--run RUN")
     run = notebook.run(about)

@@ -25,16 +25,16 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
     if run_id == against:
         raise invalid("run", run_id, "is compared with itself", "two different runs: 'autopilot runs' lists them")
     verdict, weighed = compare_runs(notebook, run_id, against), weigh(notebook, run_id, against)
-    found = comparison(notebook, weighed if weighed.verdict == "better" else verdict, run_id, against)
+    answer = comparison(notebook, weighed if weighed.verdict == "better" else verdict, run_id, against)
     if verdict.verdict == "better" and weighed.verdict != "better":
-        found["caution"] = CAUTION
-    return found
+        answer["caution"] = CAUTION
+    return answer
 
 
 def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:
     """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have."""
     new, old = notebook.summary(one), notebook.summary(other)
-    both = {name: found for name, found in new.metrics.items() if old and name in old.metrics} if new else {}
+    both = {name: summary for name, summary in new.metrics.items() if old and name in old.metrics} if new else {}
     shared = leading(both, verdict.metric)
     changed = diff(notebook.config(other), notebook.config(one))
     return {

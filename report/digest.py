@@ -33,7 +33,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     everything = [run for run in notebook.runs(group) if not run.legacy]
     runs, own = notebook.runs(session=session.session_id), _own(everything)
     compared = compared_of(notebook, group)
-    scored = [run for run in _own(runs) if (found := notebook.summary(run.run_id)) and metric in found.metrics]
+    scored = [run for run in _own(runs) if (summary := notebook.summary(run.run_id)) and metric in summary.metrics]
     if scored:
         _draw(notebook, session, paths.plots / "best_so_far.png")
     shown = _shown(notebook, session, list(enumerate(runs, start=1)), metric)
@@ -86,7 +86,7 @@ def _shown(
     if len(runs) <= ROWS:
         return runs
     had = {one.candidate for one in notebook.index.confirmations(group=session.group)}
-    scores = {run.run_id: found.metrics[metric].mean for _, run in runs if (found := notebook.summary(run.run_id))}
+    scores = {run.run_id: summary.metrics[metric].mean for _, run in runs if (summary := notebook.summary(run.run_id))}
     own = [run.run_id for _, run in runs if run.replicates_of is None and run.run_id in scores]
     best = set(sorted(own, key=lambda run_id: -session.goal.sign * scores[run_id])[: ROWS // 3])
     kept = {run.run_id for _, run in runs[:1] + runs[-(ROWS // 6) :]} | had | best
@@ -117,15 +117,15 @@ def _failed(run: RunRecord) -> bool:
 
 def _outcome(row: RunView, run: RunRecord) -> str:
     """A run's score, or its state, and what the pruner found."""
-    text, found = row.scored, run.pruning
-    if found is None:
+    text, pruning = row.scored, run.pruning
+    if pruning is None:
         return text
-    if found.spared:
+    if pruning.spared:
         return f"{text}, spared by the pruner"
     if run.state is not RunState.PRUNED:
         return text
-    peers = f"the median of {found.peers} peers {number(found.median)}"
-    return f"{text} at {found.steps:,} steps: {number(found.score)}, {peers}"
+    peers = f"the median of {pruning.peers} peers {number(pruning.median)}"
+    return f"{text} at {pruning.steps:,} steps: {number(pruning.score)}, {peers}"
 
 
 def _pruning(notebook: Notebook, runs: list[RunRecord]) -> str | None:
@@ -146,9 +146,13 @@ def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
     return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
 
 
-def _named(notebook: Notebook, metric: str, found: Compared, incumbent: str | None) -> list[dict[str, str]]:
+def _named(notebook: Notebook, metric: str, compared: Compared, incumbent: str | None) -> list[dict[str, str]]:
     roles: dict[str, list[str]] = {}
-    named = [("baseline", found.baseline), ("best mean", found.best), ("best mean of all, not alike", found.above)]
+    named = [
+        ("baseline", compared.baseline),
+        ("best mean", compared.best),
+        ("best mean of all, not alike", compared.above),
+    ]
     names = [(what, run.run_id if run else None) for what, run in named]
     for what, run_id in [names[0], ("incumbent", incumbent), *names[1:]]:
         if run_id is not None:
@@ -195,8 +199,8 @@ def _spent(session: SessionRecord) -> str:
 
 def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
     """The session's proposals that were rejected, with who said so and why, the latest last."""
-    found = [p for p in proposals.all() if p.group == session.group and p.state is ProposalState.REJECTED]
-    mine = [p for p in found if p.session == session.session_id or p.decisions[-1].time >= session.created]
+    rejected = [p for p in proposals.all() if p.group == session.group and p.state is ProposalState.REJECTED]
+    mine = [p for p in rejected if p.session == session.session_id or p.decisions[-1].time >= session.created]
     return [
         f"{p.proposal_id} ({p.changes}), by {p.decisions[-1].who}: {plain(p.decisions[-1].why, 300)}"
         for p in mine[-TURNED_DOWN:]

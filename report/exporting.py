@@ -110,15 +110,15 @@ def export_run(notebook: Notebook, run_id: str, to: Path | None = None, seed: in
             "another replicate or run, or 'autopilot train' with the command in its report",
         )
     folder = _target(notebook.workspace, run_id, to)
-    found = _try_out(config, result, weights)
-    if found.problem is not None:
-        raise invalid("run", run_id, f"PufferLib alone can't play it: {found.problem}", "another run")
-    if found.weights != result.weights:
+    handover = _try_out(config, result, weights)
+    if handover.problem is not None:
+        raise invalid("run", run_id, f"PufferLib alone can't play it: {handover.problem}", "another run")
+    if handover.weights != result.weights:
         raise Damaged(f"{weights} does not hold the weights that were scored: their hash is not the recorded one")
     content = weights.read_bytes()
-    export = _export(run, config, results, result, found, content, asked=seed is not None)
+    export = _export(run, config, results, result, handover, content, asked=seed is not None)
     aside = ExportPaths(folder.with_name(f".{folder.name}.{os.getpid()}.part"))
-    _write(aside, folder, _files(aside, export, config, found, content))
+    _write(aside, folder, _files(aside, export, config, handover, content))
     return export, folder
 
 
@@ -202,7 +202,7 @@ def _export(
     config: Config,
     results: Sequence[ReplicateResult],
     result: ReplicateResult,
-    found: Handover,
+    handover: Handover,
     content: bytes,
     *,
     asked: bool,
@@ -210,7 +210,7 @@ def _export(
     metric = run.goal.metric
     greedy = next((one for one in result.evaluations if one.actions == "greedy"), None)
     scores = {one.seed: one.metrics[metric] for one in results}
-    words = ["puffer", "eval", run.env_name, "--load-model-path=weights.pt", *found.flags]
+    words = ["puffer", "eval", run.env_name, "--load-model-path=weights.pt", *handover.flags]
     return Export(
         created=now(),
         run_id=run.run_id,
@@ -226,11 +226,11 @@ def _export(
         evaluations=result.evaluations,
         steps=result.metrics.get("agent_steps", 0.0),
         device=result.device,
-        weights=found.weights,
+        weights=handover.weights,
         weights_file=hashlib.sha256(content).hexdigest(),
         versions=run.versions,
-        command=None if found.unsayable else shlex.join(words),
-        unsayable=found.unsayable,
+        command=None if handover.unsayable else shlex.join(words),
+        unsayable=handover.unsayable,
         notes=_notes(run, config),
     )
 
@@ -255,18 +255,18 @@ def _notes(run: RunRecord, config: Config) -> tuple[str, ...]:
 
 
 def _files(
-    paths: ExportPaths, export: Export, config: Config, found: Handover, content: bytes
+    paths: ExportPaths, export: Export, config: Config, handover: Handover, content: bytes
 ) -> dict[Path, str | bytes]:
     ini = paths.ini(export.env_name)
     about = {
         "metric": Objective.of(export.objective, export.env_name).metric,
         "ini": ini.name,
-        "own_ini": found.own_ini,
+        "own_ini": handover.own_ini,
         "units": config.env.get("num_envs"),
     }
     return {
         paths.weights: content,
-        ini: found.ini,
+        ini: handover.ini,
         paths.script: render("export.py.j2", env_name=export.env_name, ini=ini.name),
         paths.readme: render("export.md.j2", export=export, **about),
         paths.record: export.model_dump_json(indent=2) + "\n",

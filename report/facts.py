@@ -63,10 +63,10 @@ def sources_text(run: RunRecord) -> str:
 
 def hashes(digests: Mapping[int, str | None]) -> str:
     """Hashes by seed, shortened; one for all where they are equal."""
-    found = {seed: f"`{digest[:12]}…`" for seed, digest in digests.items() if digest}
-    if len(found) > 1 and len(set(found.values())) == 1:
-        return f"every seed: {next(iter(found.values()))}"
-    return ", ".join(f"seed {seed}: {digest}" for seed, digest in found.items())
+    shortened = {seed: f"`{digest[:12]}…`" for seed, digest in digests.items() if digest}
+    if len(shortened) > 1 and len(set(shortened.values())) == 1:
+        return f"every seed: {next(iter(shortened.values()))}"
+    return ", ".join(f"seed {seed}: {digest}" for seed, digest in shortened.items())
 
 
 def changed_text(notebook: Notebook, run: RunRecord) -> str:
@@ -162,11 +162,11 @@ def remarks(said: Iterable[tuple[int, str | None]]) -> dict[str, list[int]]:
     Args:
         said: seed and text; None where a replicate says nothing.
     """
-    found: dict[str, list[int]] = {}
+    seeds: dict[str, list[int]] = {}
     for seed, text in said:
         if text:
-            found.setdefault(" ".join(plain(text, 300).split()), []).append(seed)
-    return found
+            seeds.setdefault(" ".join(plain(text, 300).split()), []).append(seed)
+    return seeds
 
 
 def notes_of(results: Iterable[ReplicateResult]) -> dict[str, list[int]]:

@@ -244,18 +244,23 @@ class MeasurementTable:
         if not self._console.is_terminal:  # where nothing can be drawn over, the last row ends without a line break
             self._console.print()
 
-    def add(self, what: str, found: Measurement, ini: Measurement | None) -> None:
+    def add(self, what: str, measurement: Measurement, ini: Measurement | None) -> None:
         """One more row.
 
         Args:
             what: what it is of, where its topology does not say it all.
-            found: the measurement.
+            measurement: what was measured.
             ini: what it is compared with, PufferLib's own.
         """
-        ratio = f"{found.sps / ini.sps:.1f}×" if ini else ""
-        name = f"{what}: {topology(found)}" if what else topology(found)
+        ratio = f"{measurement.sps / ini.sps:.1f}×" if ini else ""
+        name = f"{what}: {topology(measurement)}" if what else topology(measurement)
         self._table.add_row(
-            name, str(found.threads), str(found.at_once), f"{found.batch_size:,}", f"{found.sps:,.0f}", ratio
+            name,
+            str(measurement.threads),
+            str(measurement.at_once),
+            f"{measurement.batch_size:,}",
+            f"{measurement.sps:,.0f}",
+            ratio,
         )
         self._live.refresh()
 
@@ -264,23 +269,23 @@ class MeasurementTable:
         self._console.print(plain(text, NOTE_CHARS), highlight=False, markup=False)
 
 
-def print_preset(workspace: Workspace, found: StoredPreset) -> None:
+def print_preset(workspace: Workspace, preset: StoredPreset) -> None:
     """What a probe came to."""
     from rich.console import Console
 
     console = Console()
     lines = [
-        f"fastest: {topology(found.best)}, {found.best.threads} thread(s), {found.best.at_once} at once:"
-        f" {found.best.sps:,.0f} steps per second in all"
+        f"fastest: {topology(preset.best)}, {preset.best.threads} thread(s), {preset.best.at_once} at once:"
+        f" {preset.best.sps:,.0f} steps per second in all"
     ]
-    if found.ini:
-        lines[0] += f", {found.best.sps / found.ini.sps:.1f} times PufferLib's ini ({found.ini.sps:,.0f})"
-    if found.verdict:
-        start, probed = found.runs
-        lines.append(f"score at equal steps: {found.verdict} (run {probed} against {start})")
-    path = workspace.preset(found.name, found.env_name)
+    if preset.ini:
+        lines[0] += f", {preset.best.sps / preset.ini.sps:.1f} times PufferLib's ini ({preset.ini.sps:,.0f})"
+    if preset.verdict:
+        start, probed = preset.runs
+        lines.append(f"score at equal steps: {preset.verdict} (run {probed} against {start})")
+    path = workspace.preset(preset.name, preset.env_name)
     lines.append(
-        f"kept as preset {found.name!r} in {path}: autopilot start --env {found.env_name} --preset {found.name}"
+        f"kept as preset {preset.name!r} in {path}: autopilot start --env {preset.env_name} --preset {preset.name}"
     )
     for line in lines:
         console.print(plain(line, NOTE_CHARS), highlight=False, markup=False, soft_wrap=True)

@@ -35,24 +35,24 @@ class Picture:
 def compared_with(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
     """What a run is compared with, each once: its parent, and the incumbent of when it ended."""
     verdict = notebook.verdict(run.run_id)
-    found: list[tuple[str, str | None]] = [("parent", run.parent)] if run.parent else []
+    others: list[tuple[str, str | None]] = [("parent", run.parent)] if run.parent else []
     if verdict and verdict.against and verdict.against != run.parent:
-        found.append(("incumbent", verdict.against))
+        others.append(("incumbent", verdict.against))
     elif verdict and verdict.against:
-        found = [("parent (incumbent)", run.parent)]
-    return [(name, other) for name, other in found if other and notebook.readable(other) and notebook.summary(other)]
+        others = [("parent (incumbent)", run.parent)]
+    return [(name, other) for name, other in others if other and notebook.readable(other) and notebook.summary(other)]
 
 
 def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:
     """The pictures of a run, by kind, where there is any to draw: `curves`, `parameters`, `predictions`, `best`."""
     others, scored = compared_with(notebook, run), _scored(notebook, run)
-    found = {
+    drawn = {
         "curves": _learning_curves(notebook, run, others),
         "parameters": _parameters(notebook, run, others, scored),
         "predictions": _predictions(notebook, run),
         "best": _best_so_far(notebook, run, scored),
     }
-    return {kind: picture for kind, picture in found.items() if picture is not None}
+    return {kind: picture for kind, picture in drawn.items() if picture is not None}
 
 
 def _learning_curves(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]]) -> Picture | None:

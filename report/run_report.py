@@ -169,7 +169,7 @@ def _metric_rows(
     doubles = set(own) - set(declared)
     if (total := metrics.get("cumulative_steps")) and total.values == metrics["agent_steps"].values:
         doubles.add("cumulative_steps")  # a fresh start
-    names = leading({name: found for name, found in metrics.items() if name not in doubles}, metric)
+    names = leading({name: summary for name, summary in metrics.items() if name not in doubles}, metric)
     return [
         {
             "name": name,

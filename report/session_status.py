@@ -70,12 +70,12 @@ def _incumbent(notebook: Notebook, group: Group) -> str:
 
 def _queue(proposals: Proposals, group: Group) -> str:
     wanted = {ProposalState.APPROVED: "approved", ProposalState.STAGED: "staged"}
-    found = []
+    queued = []
     for proposal in proposals.all():
         if proposal.group == group and proposal.state in wanted:
             changes = ", ".join(f"{key.partition('.')[2]} = {value}" for key, value in proposal.overrides.items())
-            found.append(f"{changes} ({wanted[proposal.state]})")
-    return "; ".join(found) or "empty"
+            queued.append(f"{changes} ({wanted[proposal.state]})")
+    return "; ".join(queued) or "empty"
 
 
 def _left(notebook: Notebook, record: SessionRecord, seconds: float) -> str:

@@ -126,49 +126,55 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     notebook.require_whole(run.run_id)
 
 
-def print_comparison(found: dict[str, Any]) -> None:
+def print_comparison(comparison: dict[str, Any]) -> None:
     """Print what `report.comparing.compared` says of two runs."""
     from rich.text import Text
 
-    effect = "" if found["effect"] is None else difference_text(found["effect"], found["low"], found["high"])
-    say(f"{found['run_id']} against {found['against']}")
-    say(f"{'verdict':13} {found['verdict']}: {found['metric']} {effect} ({found['method']})")
-    for confound in found["confounds"]:
+    effect = (
+        ""
+        if comparison["effect"] is None
+        else difference_text(comparison["effect"], comparison["low"], comparison["high"])
+    )
+    say(f"{comparison['run_id']} against {comparison['against']}")
+    say(f"{'verdict':13} {comparison['verdict']}: {comparison['metric']} {effect} ({comparison['method']})")
+    for confound in comparison["confounds"]:
         say(f"{'confounded':13} {confound}")
-    if "caution" in found:
-        say(f"{'caution':13} {found['caution']}")
-    changed = [f"{key} {short(old)} → {short(new)}" for key, (old, new) in found["changed"].items()]
+    if "caution" in comparison:
+        say(f"{'caution':13} {comparison['caution']}")
+    changed = [f"{key} {short(old)} → {short(new)}" for key, (old, new) in comparison["changed"].items()]
     say(f"{'changed':13} {', '.join(changed) or 'nothing but the seeds'}")
     table = _table("metric", "run", "against")
-    for name, means in found["means"].items():
+    for name, means in comparison["means"].items():
         table.add_row(*(Text(cell) for cell in (plain(name, 60), short(means["run"]), short(means["against"]))))
     say(table)
 
 
-def print_checked(found: Checked) -> None:
+def print_checked(checked: Checked) -> None:
     """The claims of a report, those that are wrong first, then the causes in doubt; nothing of them is cut off."""
     from rich.text import Text
 
     order = {"contradicted": 0, "unsupported": 1, "verified": 2}
     table = _table("", "section", "claim", "the record")
-    for claim in sorted(found.claims, key=lambda claim: order[claim.status]):
+    for claim in sorted(checked.claims, key=lambda claim: order[claim.status]):
         sign = {"verified": "✓", "contradicted": "✗", "unsupported": "?"}[claim.status]
         table.add_row(*(Text(plain(cell, WHOLE)) for cell in (sign, claim.section, claim.quote, claim.evidence)))
     say(table)
-    for cause in found.causes:
+    for cause in checked.causes:
         if cause.marks:
             why = "; ".join(MARKS[mark] for mark in cause.marks)
             sys.stdout.write(f'\na cause that can\'t be told from others: "{plain(cause.quote, WHOLE)}": {why}\n')
-    counts = ", ".join(f"{found.count(status)} {status}" for status in ("verified", "contradicted", "unsupported"))
+    counts = ", ".join(f"{checked.count(status)} {status}" for status in ("verified", "contradicted", "unsupported"))
     sys.stdout.write(f"\n{counts}\n")
 
 
-def print_confirmation(found: Confirmation) -> None:
+def print_confirmation(confirmation: Confirmation) -> None:
     """Print what a confirmation came to."""
-    say(f"{found.candidate} {became_text(found)}: {found.why}")
-    say(f"laid down beforehand: level {found.level:.3g}, smallest effect that matters {found.min_effect:.4g}")
-    if found.effect is not None:
-        say(f"{found.metric} on fresh seeds: {difference_text(found.effect, found.low, found.high)}")
+    say(f"{confirmation.candidate} {became_text(confirmation)}: {confirmation.why}")
+    matters = f"smallest effect that matters {confirmation.min_effect:.4g}"
+    say(f"laid down beforehand: level {confirmation.level:.3g}, {matters}")
+    if confirmation.effect is not None:
+        difference = difference_text(confirmation.effect, confirmation.low, confirmation.high)
+        say(f"{confirmation.metric} on fresh seeds: {difference}")
 
 
 def _details(notebook: Notebook, run: RunRecord, *, whole: bool) -> list[tuple[str, str]]:
@@ -176,38 +182,38 @@ def _details(notebook: Notebook, run: RunRecord, *, whole: bool) -> list[tuple[s
 
     One that is not whole has no lineage in the index, and perhaps no config.
     """
-    found: list[tuple[str, str]] = []
+    details: list[tuple[str, str]] = []
     questions = Questions(notebook.index)
     if whole and len(above := questions.lineage(run.run_id)) > 2:
-        found.append(
+        details.append(
             ("lineage", " ← ".join(row.run_id for row in above[:LINE]) + (" ← …" if len(above) > LINE else ""))
         )
     if children := questions.children(run.run_id):
         more = f" and {len(children) - LINE} more" if len(children) > LINE else ""
-        found.append(("children", ", ".join(row.run_id for row in children[:LINE]) + more))
-    found += [("flag", flag) for flag in run.flags]
+        details.append(("children", ", ".join(row.run_id for row in children[:LINE]) + more))
+    details += [("flag", flag) for flag in run.flags]
     if verdict := current_verdict(notebook, run.run_id):
-        found.append(("verdict", verdict_text(run, verdict).replace("**", "")))
+        details.append(("verdict", verdict_text(run, verdict).replace("**", "")))
     results, damaged = notebook.read_results(run)
-    found += [("damaged", why) for why in damaged]
-    return [*found, *particulars(notebook, run, results)] if whole else found
+    details += [("damaged", why) for why in damaged]
+    return [*details, *particulars(notebook, run, results)] if whole else details
 
 
 def particulars(notebook: Notebook, run: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:
     """What is particular about a run and where it was trained: label and text, only where there is something to say."""
-    found: list[tuple[str, str]] = []
+    details: list[tuple[str, str]] = []
     for line in facts(run, notebook.config(run.run_id), results):
         label, _, text = line.partition(": ")
-        found.append((label.lower(), text))
+        details.append((label.lower(), text))
     if any(result.evaluations for result in results):
-        found.append(("evaluation", evaluation_text(run, results)))
+        details.append(("evaluation", evaluation_text(run, results)))
     if results:
-        found.append(("trained on", device_text(run, results)))
+        details.append(("trained on", device_text(run, results)))
     if run.code:
-        found.append(("code", code_text(run)))
+        details.append(("code", code_text(run)))
     if run.sources:
-        found.append(("sources", f"{len(run.sources)} file{'s' if len(run.sources) > 1 else ''}, hashed in run.json"))
-    return found
+        details.append(("sources", f"{len(run.sources)} file{'s' if len(run.sources) > 1 else ''}, hashed in run.json"))
+    return details
 
 
 def space_rows(environment: Environment) -> list[dict[str, Any]]:

@@ -14,37 +14,37 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     sessions = Sessions(workspace)
     running = sessions.running()
     name = running.session if running else next(iter(sessions.names()), None)
-    found: dict[str, Any] = {"running": running.model_dump() if running else None, "session": None}
-    found |= {"last_event": None, "training": None, "standing": {}}
+    status: dict[str, Any] = {"running": running.model_dump() if running else None, "session": None}
+    status |= {"last_event": None, "training": None, "standing": {}}
     if name and is_id(name):  # else 'autopilot confirm' is at work
         paths = workspace.session(name)
-        found["last_event"] = last_line(paths.events)
-        found["training"] = training_of(notebook, name) if running else None
+        status["last_event"] = last_line(paths.events)
+        status["training"] = training_of(notebook, name) if running else None
         try:
             record = sessions.get(name)
-            found["session"] = record.model_dump(mode="json")
-            found["standing"] = dict(status_lines(notebook, proposals, record, record.spent.seconds))
+            status["session"] = record.model_dump(mode="json")
+            status["standing"] = dict(status_lines(notebook, proposals, record, record.spent.seconds))
         except (Damaged, NotFound) as error:
-            found["damaged"] = f"session {name} can't be read: {error}"
+            status["damaged"] = f"session {name} can't be read: {error}"
     states = [run.state.value for run in notebook.runs(session=name)] if name else []
-    found["runs"] = {state: states.count(state) for state in sorted(set(states))}
+    status["runs"] = {state: states.count(state) for state in sorted(set(states))}
     live = [p for p in proposals.all() if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
-    found["waiting"] = [proposal_row(notebook, proposal) for proposal in live]
-    found["passed_over"] = {**notebook.damaged, **proposals.damaged}
-    return found
+    status["waiting"] = [proposal_row(notebook, proposal) for proposal in live]
+    status["passed_over"] = {**notebook.damaged, **proposals.damaged}
+    return status
 
 
-def print_status(found: dict[str, Any]) -> None:
+def print_status(status: dict[str, Any]) -> None:
     """Print what `status` found."""
-    _print_session(found)
-    for line in passed_over(found["passed_over"]):
+    _print_session(status)
+    for line in passed_over(status["passed_over"]):
         say(line)
 
 
-def _print_session(found: dict[str, Any]) -> None:
-    session, running = found["session"], found["running"]
-    if "damaged" in found:
-        say(found["damaged"])
+def _print_session(status: dict[str, Any]) -> None:
+    session, running = status["session"], status["running"]
+    if "damaged" in status:
+        say(status["damaged"])
     elif session is None and running:
         say(f"'autopilot {running['session']}' is running: process {running['pid']}, since {running['since']}")
     elif session is None:
@@ -57,10 +57,10 @@ def _print_session(found: dict[str, Any]) -> None:
         how = f"ended: {session['ended_because']}" if session["ended"] else "interrupted: 'autopilot resume' goes on"
     say(f"session    {session['session_id']} ({how})")
     say(f"on         {session['env_name']}, {session['preset']}, {session['objective']}, model {session['model']}")
-    say(f"runs       {', '.join(f'{count} {state}' for state, count in found['runs'].items()) or 'none'}")
-    if found["training"]:
-        say(f"training   {_training(found['training'])}")
-    for label, text in found["standing"].items():
+    say(f"runs       {', '.join(f'{count} {state}' for state, count in status['runs'].items()) or 'none'}")
+    if status["training"]:
+        say(f"training   {_training(status['training'])}")
+    for label, text in status["standing"].items():
         say(f"{label:10} {text}")
     spent = session["spent"]
     dollars = f", ${spent['dollars']:.2f}" if spent["dollars"] else ""
@@ -69,11 +69,11 @@ def _print_session(found: dict[str, Any]) -> None:
         f"spent      {lasting(spent['seconds'])}, the trainer busy for {busy:.0f} % of it; {spent['tokens']:,}"
         f" tokens{dollars}"
     )
-    if found["last_event"]:
-        event = {key: value for key, value in found["last_event"].items() if key not in ("time", "event") and value}
+    if status["last_event"]:
+        event = {key: value for key, value in status["last_event"].items() if key not in ("time", "event") and value}
         told = " ".join(f"{key} {value}" for key, value in event.items())
-        say(f"last       {found['last_event']['event']} {told} at {found['last_event']['time'][:19]} UTC")
-    for proposal in found["waiting"]:
+        say(f"last       {status['last_event']['event']} {told} at {status['last_event']['time'][:19]} UTC")
+    for proposal in status["waiting"]:
         say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['changes']}")
 
 

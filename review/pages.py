@@ -124,14 +124,14 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/search")
     def _search(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
         groups, one = _group(group)
-        found = group_views.searched(notebook, one) if one else None
-        return page.render(request, "search.html.j2", groups=groups, chosen=group, found=found)
+        shown = group_views.searched(notebook, one) if one else None
+        return page.render(request, "search.html.j2", groups=groups, chosen=group, found=shown)
 
     @routes.get("/lessons")
     def _lessons(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
         groups, one = _group(group)
-        found = group_views.knowledge(notebook, one) if one else None
-        return page.render(request, "lessons.html.j2", groups=groups, chosen=group, found=found)
+        shown = group_views.knowledge(notebook, one) if one else None
+        return page.render(request, "lessons.html.j2", groups=groups, chosen=group, found=shown)
 
     @routes.get("/proposals")
     def _proposals(request: Request) -> HTMLResponse:

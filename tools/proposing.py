@@ -125,7 +125,7 @@ def suggest_configs(
     run_id = ctx.resolve(parent)
     known = {(lesson.key, lesson.direction): lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000)}
     avoid, wide = ctx.proposals.rejected(ctx.group), ctx.plateau > 0
-    found = suggest_changes(ctx.lab, ctx.group, run_id, count, avoid, wide=wide, permits=ctx.permits)
+    candidates = suggest_changes(ctx.lab, ctx.group, run_id, count, avoid, wide=wide, permits=ctx.permits)
     base = ctx.notebook.config(run_id)
     return {
         "parent": run_id,
@@ -144,7 +144,7 @@ def suggest_configs(
                 "tried_by_run": candidate.tried,
                 "expected_gain": _expected(known, base, candidate.changes),
             }
-            for candidate in found
+            for candidate in candidates
         ],
     }
 
@@ -152,19 +152,19 @@ def suggest_configs(
 def suggestions(ctx: ToolContext, count: int = 6) -> list[dict[str, Any]]:
     """Changes that the sampler would try next on the incumbent, or on the run itself; none where it has none."""
     try:
-        found = suggest_configs(ctx, "incumbent" if ctx.incumbent else "current", count)["candidates"]
+        candidates = suggest_configs(ctx, "incumbent" if ctx.incumbent else "current", count)["candidates"]
     except AutopilotError:
         return []
-    return [candidate["changes"] for candidate in found]
+    return [candidate["changes"] for candidate in candidates]
 
 
 def _expected(
     known: Mapping[tuple[str, str], Lesson], base: Config, changes: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """The lessons of these changes added up, as if keys did not act on each other."""
-    found = [known.get((key, direction(base.get(key), value))) for key, value in changes.items()]
-    mine = [lesson for lesson in found if lesson is not None]
-    if not mine or len(mine) < len(found):
+    lessons = [known.get((key, direction(base.get(key), value))) for key, value in changes.items()]
+    mine = [lesson for lesson in lessons if lesson is not None]
+    if not mine or len(mine) < len(lessons):
         return None
     effect, half = sum(lesson.effect for lesson in mine), math.hypot(*((o.high - o.low) / 2 for o in mine))
     runs = sum(len(lesson.agreeing) + len(lesson.opposed) for lesson in mine)

@@ -72,27 +72,27 @@ def query_metrics(
         limit=ROWS,
         seconds=SECONDS,
     )
-    found = _ask(query)
-    if "error" in found:
-        raise ToolError(plain(str(found["error"]), 1500))
+    answer = _ask(query)
+    if "error" in answer:
+        raise ToolError(plain(str(answer["error"]), 1500))
     return {
-        **found,
-        "rows": [[plain(cell, 300) if isinstance(cell, str) else cell for cell in row] for row in found["rows"]],
+        **answer,
+        "rows": [[plain(cell, 300) if isinstance(cell, str) else cell for cell in row] for row in answer["rows"]],
         "metrics_of_replicates": len(query.files),
         "left_out": "older replicates" if len(query.files) == REPLICATES else None,
     }
 
 
 def _files(ctx: ToolContext) -> list[tuple[str, int, str]]:
-    found: list[tuple[str, int, str]] = []
+    files: list[tuple[str, int, str]] = []
     for run in reversed(ctx.notebook.index.records(Selection(ctx.group), newest=REPLICATES)):
-        for seed in run.seeds if len(found) < REPLICATES else ():
+        for seed in run.seeds if len(files) < REPLICATES else ():
             paths = ctx.notebook.workspace.run(run.run_id).seed(seed)
             lines = paths.metrics_live.exists() and paths.metrics_live.stat().st_size
             path = paths.metrics if paths.metrics.exists() else paths.metrics_live if lines else None
             if path is not None:
-                found.append((run.run_id, seed, str(path.resolve())))
-    return found[:REPLICATES]
+                files.append((run.run_id, seed, str(path.resolve())))
+    return files[:REPLICATES]
 
 
 def _ask(query: Query) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def lessons_learnt(
 
     What hurts stays here, so that it is not tried again unknowingly.
     """
-    found = [lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]
+    lessons = [lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]
     return {
         "lessons": [
             {
@@ -158,9 +158,9 @@ def lessons_learnt(
                 "runs_against": lesson.opposed[:LISTED],
                 "runs_in_all": len(lesson.agreeing) + len(lesson.opposed),
             }
-            for lesson in found[:count]
+            for lesson in lessons[:count]
         ],
-        "left_out": max(0, len(found) - count),
+        "left_out": max(0, len(lessons) - count),
     }
 
 

@@ -106,8 +106,8 @@ def _pruning(run: RunRecord) -> dict[str, Any] | None:
     """How a run fell behind its peers while it trained: its score and theirs; None where it did not."""
     if run.pruning is None:
         return None
-    found = run.pruning.model_dump()
-    return {**found, "score": rounded(run.pruning.score), "median": rounded(run.pruning.median)}
+    pruning = run.pruning.model_dump()
+    return {**pruning, "score": rounded(run.pruning.score), "median": rounded(run.pruning.median)}
 
 
 def _account(ctx: ToolContext, run: RunRecord) -> tuple[dict[str, Any] | None, dict[str, dict[str, list[int]]]]:
@@ -179,8 +179,8 @@ def read_metrics(
     if not metrics:
         more = {"left_out": len(names) - NAMES} if len(names) > NAMES else {}
         return {"run": record.run_id, "names": names[:NAMES], **more}
-    found = {name: [seed[name] for seed in curves.values() if name in seed] for name in metrics}
-    return {"run": record.run_id, "curves": {name: _curve(c, points) for name, c in found.items()}}
+    chosen = {name: [seed[name] for seed in curves.values() if name in seed] for name in metrics}
+    return {"run": record.run_id, "curves": {name: _curve(c, points) for name, c in chosen.items()}}
 
 
 def _curve(curves: Sequence[Curve], points: int) -> dict[str, Any]:

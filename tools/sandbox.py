@@ -62,9 +62,9 @@ def answer(query: Query) -> dict[str, Any]:
         statements = duckdb.extract_statements(query.sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             return {"error": "one SELECT statement, and nothing else"}
-        found = base.execute(statements[0])
-        names = [column[0] for column in found.description or ()]
-        fetched = found.fetchmany(query.limit + 1)
+        result = base.execute(statements[0])
+        names = [column[0] for column in result.description or ()]
+        fetched = result.fetchmany(query.limit + 1)
     except duckdb.Error as error:
         return {"error": str(error)[:1500]}
     shown = [[_cell(value) for value in row] for row in fetched[: query.limit]]

@@ -61,13 +61,13 @@ def unloadable(calls: Iterable[str]) -> dict[str, str]:
     Args:
         calls: each as `module:callable`.
     """
-    found = {}
+    errors = {}
     for call in calls:
         try:
             adapter.load_object(call)
         except (ImportError, AttributeError, SyntaxError) as error:
-            found[call] = str(error)
-    return found
+            errors[call] = str(error)
+    return errors
 
 
 def _loaded(kind: str, variants: Variants) -> Callable[..., Any] | None:

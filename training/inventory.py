@@ -41,12 +41,12 @@ def installation() -> str:
 
 def _gpus() -> list[str]:
     """What torch finds GPUs by, as far as it can be seen without torch: their devices, the driver, what hides them."""
-    found = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
+    signs = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
     with contextlib.suppress(OSError):
-        found.append(" ".join(Path("/proc/driver/nvidia/version").read_text().split()))
+        signs.append(" ".join(Path("/proc/driver/nvidia/version").read_text().split()))
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        found.append(f"CUDA_VISIBLE_DEVICES={visible}")
-    return found
+        signs.append(f"CUDA_VISIBLE_DEVICES={visible}")
+    return signs
 
 
 def inventory_path() -> Path:

@@ -29,7 +29,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
     rejected = [proposal for proposal in reversed(mine) if proposal.state is ProposalState.REJECTED]
     undone = (ProposalState.STAGED, ProposalState.APPROVED, ProposalState.RUNNING)
     waiting = [p for p in mine if p.state in undone and p.proposal_id != run.proposal]
-    found = {
+    situation = {
         "env_name": run.env_name,
         "preset": run.preset,
         "objective": run.objective,
@@ -50,7 +50,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "rules": list(context.rules),
         "report_wanted": context.report_wanted,
     }
-    return dict(storable(found))
+    return dict(storable(situation))
 
 
 def opening_of(situation: dict[str, Any]) -> list[Message]:
@@ -70,13 +70,13 @@ def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
 
 def _predicted(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[dict[str, Any]]:
     scored = {one.metric: one for one in scored_predictions(notebook.workspace, run.run_id)}
-    summary, found = notebook.summary(run.run_id), []
+    summary, rows = notebook.summary(run.run_id), []
     for p in proposal.predictions if proposal else ():
         one, metric = scored.get(p.metric), summary.metrics.get(p.metric) if summary else None
         came: dict[str, Any] = {"came": metric.mean if metric else None}
         came |= {"score": one.score, "reference": one.reference} if one else {}
-        found.append({**p.model_dump(), "metric": plain(p.metric, 60), **came})
-    return found
+        rows.append({**p.model_dump(), "metric": plain(p.metric, 60), **came})
+    return rows
 
 
 def _foretold(context: ToolContext) -> str | None:
@@ -85,8 +85,8 @@ def _foretold(context: ToolContext) -> str | None:
     mine = [
         one for one in scored_predictions(context.notebook.workspace) if one.arm == context.arm and one.group == group
     ]
-    found = track_records(mine, group.goal.metric)
-    return found[0].text if found else None
+    records = track_records(mine, group.goal.metric)
+    return records[0].text if records else None
 
 
 def _counted(lesson: Lesson) -> dict[str, Any]:

@@ -167,11 +167,11 @@ def shortened(messages: Sequence[Message], cut: int) -> list[Message]:
     keep, characters = CUTS[cut - 1]
     answers = [index for index, message in enumerate(messages) if message.role == "tool"]
     whole = set(answers[len(answers) - keep :])
-    found = []
+    conversation = []
     for index, message in enumerate(messages):
         limit = characters if index in whole or message.role != "tool" else 0
         if message.role in ("tool", "assistant") and len(message.content) > limit:
             text = f"{message.content[:limit]}… (the rest was left out to save room; call again if you need it)"
             message = message.model_copy(update={"content": text})  # noqa: PLW2901 - the shorter one in its place
-        found.append(message)
-    return found
+        conversation.append(message)
+    return conversation

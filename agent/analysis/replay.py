@@ -88,14 +88,14 @@ def _unread(path: Path) -> int:
 
 
 def _analyses(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    found: list[Line] = []
+    analysis: list[Line] = []
     for line in lines:
-        if line.get("kind") == "analysis" and found:
-            yield found
-            found = []
-        found.append(line)
-    if found:
-        yield found
+        if line.get("kind") == "analysis" and analysis:
+            yield analysis
+            analysis = []
+        analysis.append(line)
+    if analysis:
+        yield analysis
 
 
 class _Again:

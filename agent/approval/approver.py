@@ -80,9 +80,9 @@ class Approver:
         """What may pass, a line each; empty where no rules are asked."""
         if self.mode != "policy" or self.settings is None:
             return ()
-        found = [entry.text for entry in self.settings.allow]
+        lines = [entry.text for entry in self.settings.allow]
         if self.settings.max_keys is not None:
-            found.append(f"at most {self.settings.max_keys} keys at once")
+            lines.append(f"at most {self.settings.max_keys} keys at once")
         if self.settings.max_minutes is not None:
-            found.append(f"a run of at most {self.settings.max_minutes:g} minutes")
-        return (*found, "never topology or device; warm starts wait for a person")
+            lines.append(f"a run of at most {self.settings.max_minutes:g} minutes")
+        return (*lines, "never topology or device; warm starts wait for a person")

@@ -59,17 +59,17 @@ class Allow(Record):
 
     def limits(self, parameter: Parameter, old: object, new: object) -> dict[str, bool]:
         """The limits in words, each to whether a change keeps within it."""
-        found: dict[str, bool] = {}
+        limits: dict[str, bool] = {}
         if self.factor is not None:
             of_rest = parameter.scale is Scale.LOGIT
             words = f"within factor {self.factor:.6g}{' of 1 - x' if of_rest else ''}"
-            found[words] = _within_factor(old, new, self.factor, of_rest=of_rest)
+            limits[words] = _within_factor(old, new, self.factor, of_rest=of_rest)
         if self.step is not None:
             close = _is_number(old) and _is_number(new) and abs(new - old) <= self.step * (1 + SLACK)
-            found[f"within step {self.step:.6g}"] = close
+            limits[f"within step {self.step:.6g}"] = close
         if self.values is not None:
-            found["one of its values"] = any(_same(new, value) for value in self.values)
-        return found
+            limits["one of its values"] = any(_same(new, value) for value in self.values)
+        return limits
 
 
 class PolicySettings(Record):
@@ -107,7 +107,7 @@ def policy_settings(workspace: Workspace, environment: Environment | None = None
         raise invalid("policy.allow", entries, "is not a list of tables", "[[policy.allow]], in double brackets")
     allow = tuple(_entry(f"policy.allow[{count}]", entry) for count, entry in enumerate(entries, start=1))
     try:
-        found = PolicySettings.model_validate({**table, "allow": allow})
+        settings = PolicySettings.model_validate({**table, "allow": allow})
     except ValidationError as error:
         raise invalid_from("policy", error, "as in prediction = true, max_minutes = 20, max_keys = 2") from None
     if not allow:
@@ -115,7 +115,7 @@ def policy_settings(workspace: Workspace, environment: Environment | None = None
     space = Space(PARAMETERS) if environment is None else space_of(environment)
     for count, entry in enumerate(allow, start=1):
         _check(f"policy.allow[{count}]", entry, space, whole=environment is not None)
-    return found
+    return settings
 
 
 def _covers(pattern: str, key: str) -> bool:

@@ -146,9 +146,9 @@ def _entries(case: _Case) -> Ruling:
     for key, (old, new) in case.changed.items():
         named = [(count, entry) for count, entry in enumerate(case.settings.allow, start=1) if entry.names(key)]
         limits = {count: entry.limits(space[key], old, new) for count, entry in named}
-        by = next((count for count, found in limits.items() if all(found.values())), None)
+        by = next((count for count, kept in limits.items() if all(kept.values())), None)
         if by is None:
-            missed = "; ".join(f"policy.allow[{count}] wants it {_and(found)}" for count, found in limits.items())
+            missed = "; ".join(f"policy.allow[{count}] wants it {_and(kept)}" for count, kept in limits.items())
             stopped[key] = _change(key, old, new) + (f" ({missed})" if missed else "")
         else:
             passed.append(f"policy.allow[{by}]: {_change(key, old, new)} {_and(limits[by])}".strip())

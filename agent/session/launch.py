@@ -184,20 +184,20 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
         if min_effect is not None and opened.min_effect != min_effect:
             rule = f"{opened.min_effect:.6g} was laid down when the confirmation was opened"
             raise InvalidInput([Problem(key="min-effect", value=f"{min_effect:g}", rule=rule, valid="leave it out")])
-        while isinstance(found := place.step(), SeedRequest):
-            waiting = notebook.index.records(Selection(replicates_of=found.run, states=UNDONE))
+        while isinstance(outcome := place.step(), SeedRequest):
+            waiting = notebook.index.records(Selection(replicates_of=outcome.run, states=UNDONE))
             try:
-                made = waiting[0] if waiting else repeat(notebook, found, inventory=inventory)
+                made = waiting[0] if waiting else repeat(notebook, outcome, inventory=inventory)
             except InvalidInput as error:
-                if (dropped := place.drop(f"can't be trained on the preset {found.preset}: {error}")) is not None:
+                if (dropped := place.drop(f"can't be trained on the preset {outcome.preset}: {error}")) is not None:
                     return dropped
                 raise
             ended = carry_out(workspace, inventory, made, options)
             if ended.state is RunState.KILLED:
                 raise AutopilotError(f"stopped; 'autopilot confirm {name}' begins these seeds again")
-    if found is None:
+    if outcome is None:
         raise AutopilotError(f"the confirmation of {name} can't go on: its records can't be read ('autopilot runs')")
-    return found
+    return outcome
 
 
 def run_to_resume(workspace: Workspace, name: str) -> RunRecord | None:

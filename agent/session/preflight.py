@@ -145,10 +145,10 @@ class Preflight:
             InvalidInput: the environment was seen to log other things than the objective.
             AutopilotError: the config can't be trained.
         """
-        found = paces(self.lab.notebook, self.config, self.record.group, self._room())
-        if found is not None and not found.rough:
-            runs = len(found.runs)
-            return found, f"as {runs} run{'s' if runs > 1 else ''} here took, evaluation included", ""
+        known = paces(self.lab.notebook, self.config, self.record.group, self._room())
+        if known is not None and not known.rough:
+            runs = len(known.runs)
+            return known, f"as {runs} run{'s' if runs > 1 else ''} here took, evaluation included", ""
         environment = self.lab.inventory.environment(self.record.env_name)
         root = str(self.lab.notebook.workspace.root.absolute())
         probe = Probe(self.config, environment, self.lab.inventory, self.runner, root)

@@ -169,30 +169,32 @@ class Scheduler:
         Args:
             seconds_left: that the session has; None without a limit.
         """
-        while (found := self.incumbency.step()) is not None:
-            if isinstance(found, SeedRequest):
+        while (outcome := self.incumbency.step()) is not None:
+            if isinstance(outcome, SeedRequest):
                 try:
-                    if self._too_long(found, seconds_left):
+                    if self._too_long(outcome, seconds_left):
                         return None
-                    return self._fresh(found)
+                    return self._fresh(outcome)
                 except InvalidInput as error:
-                    found = self.incumbency.drop(f"can't be trained on the preset {found.preset}: {error}")
-            self.note_confirmation(found)
+                    outcome = self.incumbency.drop(f"can't be trained on the preset {outcome.preset}: {error}")
+            self.note_confirmation(outcome)
         return None
 
     def settle(self) -> None:
         """Take note that a confirmation has ended, if the seeds that are there decide it."""
         self.note_confirmation(self.incumbency.settle())
 
-    def note_confirmation(self, found: Confirmation | None) -> None:
+    def note_confirmation(self, confirmation: Confirmation | None) -> None:
         """Say how a confirmation ended."""
-        if found is None:
+        if confirmation is None:
             return
-        self.journal.event(found.outcome, run=found.candidate, incumbent=found.incumbent, why=found.why)
-        became = f"{found.candidate} {became_text(found)}: {found.why}"
+        self.journal.event(
+            confirmation.outcome, run=confirmation.candidate, incumbent=confirmation.incumbent, why=confirmation.why
+        )
+        became = f"{confirmation.candidate} {became_text(confirmation)}: {confirmation.why}"
         self.journal.note(became)
-        if found.outcome == "confirmed":
-            self.journal.notify("incumbent", became, run=found.candidate)
+        if confirmation.outcome == "confirmed":
+            self.journal.notify("incumbent", became, run=confirmation.candidate)
 
     def base_config(self) -> Config:
         """The preset with the person's own settings."""

@@ -285,8 +285,8 @@ class Session:
         left, incumbent = self.budget.left(), self.notebook.incumbent(self.group)
         if left is None or incumbent is None or not self.notebook.readable(incumbent):
             return None
-        found = paces(self.notebook, self.notebook.config(incumbent), self.group)
-        return None if found is None or found.rough else found.steps(left, self.record.seeds)
+        known = paces(self.notebook, self.notebook.config(incumbent), self.group)
+        return None if known is None or known.rough else known.steps(left, self.record.seeds)
 
     @contextlib.contextmanager
     def _whatever_happens(self) -> Iterator[None]:

@@ -103,7 +103,7 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
                 except Exception as error:  # noqa: BLE001 - a mistake of ours in one rule must not cost a night's report
                     failed.append(f"{rule.__name__}: {type(error).__name__}: {error}")
             spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
-            told = [f for f in sentence.found if not any(a <= f.start and f.end <= b for a, b in spans)]
+            told = [f for f in sentence.claims if not any(a <= f.start and f.end <= b for a, b in spans)]
             claims += [_claim(section, piece, start, f) for f in sorted(told, key=lambda f: f.start)]
             quantities = [token.value for token in sentence.tokens if token.code == "Q"]
             carried = quantities[0] if quantities else carried
@@ -113,10 +113,10 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
 
 
-def _claim(section: str, piece: str, begun: int, found: Found) -> Claim:
+def _claim(section: str, piece: str, begun: int, claim: Found) -> Claim:
     """A claim with its place in the section, where the sentence begins at `begun`."""
-    quote, start, end = piece[found.start : found.end], begun + found.start, begun + found.end
-    return Claim(section=section, quote=quote, start=start, end=end, status=found.status, evidence=found.evidence)
+    quote, start, end = piece[claim.start : claim.end], begun + claim.start, begun + claim.end
+    return Claim(section=section, quote=quote, start=start, end=end, status=claim.status, evidence=claim.evidence)
 
 
 def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:

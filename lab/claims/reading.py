@@ -37,7 +37,7 @@ class Sentence(Phrase):
     named: set[str] = field(default_factory=set)
     """Names of the quantities that the sentences before spoke of."""
     used: set[int] = field(default_factory=set)
-    found: list[Found] = field(default_factory=list)
+    claims: list[Found] = field(default_factory=list)
 
     # What is meant
 
@@ -184,7 +184,7 @@ class Sentence(Phrase):
         if status != "unsupported" and self._strange(first, last):
             status, evidence = "unsupported", "it speaks of something that is not in the record"
         self.used.update(range(first, last + 1))
-        self.found.append(Found(self.tokens[first].start, self.tokens[last].end, status, evidence))
+        self.claims.append(Found(self.tokens[first].start, self.tokens[last].end, status, evidence))
 
     def _strange(self, first: int, last: int) -> bool:
         """Whether the sentence is about something that no record has, and does not come back to the run."""

@@ -63,21 +63,21 @@ def known_of(
 
 def _told(notebook: Notebook, run: RunRecord, mine: KnownRun, noise: tuple[float, int] | None) -> dict[str, float]:
     """Numbers without a word of their own, which reports cite all the same."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     if run.pruning:
         about = run.pruning.model_dump(exclude={"spared"})
-        found |= {f"pruning: {name} {value:.6g}": float(value) for name, value in about.items()}
+        numbers |= {f"pruning: {name} {value:.6g}": float(value) for name, value in about.items()}
         for result in notebook.results(run):
             if "agent_steps" in result.metrics:
                 steps = result.metrics["agent_steps"]
-                found[f"seed {result.seed}: {steps:,.0f} steps"] = steps
+                numbers[f"seed {result.seed}: {steps:,.0f} steps"] = steps
     n = max((metric.n for metric in mine.metrics.values()), default=0)
     if noise and n:
         error = noise[0] * math.sqrt(2 / n)
-        found[f"standard error of a difference of {n} replicates a side: {error:.6g}"] = error
+        numbers[f"standard error of a difference of {n} replicates a side: {error:.6g}"] = error
         if (least := detectable(noise[0], n)) is not None:
-            found[f"difference that {n} replicates a side show in 4 of 5 cases: {least:.6g}"] = least
-    return found
+            numbers[f"difference that {n} replicates a side show in 4 of 5 cases: {least:.6g}"] = least
+    return numbers
 
 
 def _root(notebook: Notebook, run: RunRecord) -> str:
@@ -115,7 +115,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         derived={} if run.legacy else derive(config, agents_per_env).model_dump(),
         metrics=summary.metrics if summary else {},
         greedy={name: metric.mean for name, metric in summary.greedy.items()} if summary else {},
-        curves={name: outline(*mean_curve(found)) for name, found in curves.items()},
+        curves={name: outline(*mean_curve(replicates)) for name, replicates in curves.items()},
         verdicts=_judged(current_verdict(notebook, run.run_id, at)),
         warm_start=_warm_start(notebook, run),
     )
@@ -134,14 +134,14 @@ def _warm_start(notebook: Notebook, run: RunRecord) -> WarmStart | None:
 
 def _compared(notebook: Notebook, run: RunRecord, others: list[str]) -> dict[str, Judgement]:
     """Verdicts against parent and incumbent, where there is a score on both sides."""
-    found: dict[str, Judgement] = {}
+    judgements: dict[str, Judgement] = {}
     for other in others:
         try:
-            found |= _judged(weigh(notebook, run.run_id, other, run.finished))
+            judgements |= _judged(weigh(notebook, run.run_id, other, run.finished))
         except AutopilotError:
             continue
-    found.pop(run.run_id, None)
-    return found
+    judgements.pop(run.run_id, None)
+    return judgements
 
 
 def _judged(verdict: Verdict | None) -> dict[str, Judgement]:

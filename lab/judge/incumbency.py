@@ -136,8 +136,8 @@ class Incumbency:
     def settle(self) -> Confirmation | None:
         """Take note that the confirmation under way has ended, if the seeds that are there decide it."""
         current = self.current()
-        found = self._advance(current) if current else None
-        return found if isinstance(found, Confirmation) else None
+        outcome = self._advance(current) if current else None
+        return outcome if isinstance(outcome, Confirmation) else None
 
     def _unfit(self, run: RunRecord) -> str | None:
         """Why a run can't become incumbent, whatever its score; None when it can."""
@@ -176,31 +176,33 @@ class Incumbency:
         sound = [run for run in old if run.state is RunState.FINISHED]
         mine, theirs = self._values(new, current.metric), self._values(sound, current.metric)
         plan = Plan(current.level, current.min_effect, current.group)
-        found: Look | None = None
+        result: Look | None = None
         for target in range(plan.group, plan.cap + 1, plan.group):
             for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
                 if len(values) < target:
                     return SeedRequest(run, target - len(values), current.preset)
             if why := self._unlike(new, sound):
                 return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new)
-            found = look(mine[:target], theirs[:target], plan, self.group.goal.direction)
-            if found.decision != "continue":
+            result = look(mine[:target], theirs[:target], plan, self.group.goal.direction)
+            if result.decision != "continue":
                 break
-        assert found is not None  # noqa: S101 - there is a look at least
+        assert result is not None  # noqa: S101 - there is a look at least
         reached = "passed" if current.then else "confirmed"
-        return self._end(current, reached if found.decision == "confirmed" else "dropped", found.why, new, found)
+        return self._end(current, reached if result.decision == "confirmed" else "dropped", result.why, new, result)
 
     def _end(
-        self, current: Confirmation, outcome: str, why: str, runs: list[RunRecord], found: Look | None = None
+        self, current: Confirmation, outcome: str, why: str, runs: list[RunRecord], result: Look | None = None
     ) -> Confirmation:
-        numbers = {"seeds": found.seeds, "effect": found.effect, "low": found.low, "high": found.high} if found else {}
+        numbers = (
+            {"seeds": result.seeds, "effect": result.effect, "low": result.low, "high": result.high} if result else {}
+        )
         names = tuple(run.run_id for run in runs)
         changes = {"time": now(), "outcome": outcome, "why": why[:500], "runs": names, **numbers}
         return self._record(Confirmation.model_validate({**current.model_dump(), **changes}))
 
     def _unlike(self, new: list[RunRecord], old: list[RunRecord]) -> str | None:
         reasons = [confounds(self.notebook, one.run_id, other.run_id) for one, other in itertools.product(new, old)]
-        return next((found[0] for found in reasons if found), None)
+        return next((why[0] for why in reasons if why), None)
 
     def _values(self, runs: list[RunRecord], metric: str) -> list[float]:
         return [value for run in runs for value in self.notebook.values(run.run_id, metric)]
@@ -209,7 +211,7 @@ class Incumbency:
 
     def _open_next(self) -> Confirmation | None:
         """Open the confirmation of the first run that came through the screen and has had none."""
-        had = {found.candidate for found in self._all()}
+        had = {one.candidate for one in self._all()}
         incumbent = self.notebook.incumbent(self.group)
         for run_id in self._screened():
             verdict = self.notebook.verdict(run_id)
@@ -252,21 +254,21 @@ class Incumbency:
 
     def _latest(self, *outcomes: str) -> Confirmation | None:
         """The first candidate whose last entry is one of these; none on a longer preset where those are left alone."""
-        last = {found.candidate: found for found in self._all()}
-        return next((found for found in last.values() if found.outcome in outcomes and self._is_ours(found)), None)
+        last = {one.candidate: one for one in self._all()}
+        return next((one for one in last.values() if one.outcome in outcomes and self._is_ours(one)), None)
 
-    def _is_ours(self, found: Confirmation) -> bool:
+    def _is_ours(self, confirmation: Confirmation) -> bool:
         """Whether a confirmation is this one's to go on with: one on a longer preset may be left to others."""
-        elsewhere = found.outcome == "passed" or found.preset is not None
+        elsewhere = confirmation.outcome == "passed" or confirmation.preset is not None
         return not (self.short and elsewhere)
 
     def _all(self) -> list[Confirmation]:
         """The group's confirmations, in order."""
         return self.notebook.index.confirmations(group=self.group)
 
-    def _record(self, found: Confirmation) -> Confirmation:
-        append_line(self.notebook.workspace.confirmations, found.model_dump(mode="json"))
-        return found
+    def _record(self, confirmation: Confirmation) -> Confirmation:
+        append_line(self.notebook.workspace.confirmations, confirmation.model_dump(mode="json"))
+        return confirmation
 
 
 def fresh_config(notebook: Notebook, need: SeedRequest, inventory: Inventory | None = None) -> Config:

@@ -60,7 +60,7 @@ def _all(index: Index, group: Group) -> list[Lesson]:
     if noise is None or noise[0] == 0:
         return []
     configs = Questions(index).configs(group)
-    found: dict[tuple[str, str], list[tuple[Row, Row]]] = defaultdict(list)
+    moves: dict[tuple[str, str], list[tuple[Row, Row]]] = defaultdict(list)
     for row in rows.values():
         parent = rows.get(row.parent or "")
         if parent is None or configs[row.run_id].autopilot.get("resume_mode") == "continue":
@@ -68,9 +68,9 @@ def _all(index: Index, group: Group) -> list[Lesson]:
         changed = telling(configs[parent.run_id], configs[row.run_id])
         if len(changed) == 1 and "train.total_timesteps" not in changed:
             ((key, values),) = changed.items()
-            found[key, direction(*values)].append((row, parent))
-    sign, level = group.goal.sign, NIGHT / max(1, len(found))
-    made = [_lesson(*what, pairs, noise, sign, level) for what, pairs in found.items()]
+            moves[key, direction(*values)].append((row, parent))
+    sign, level = group.goal.sign, NIGHT / max(1, len(moves))
+    made = [_lesson(*what, pairs, noise, sign, level) for what, pairs in moves.items()]
     return sorted(made, key=lambda lesson: -abs(lesson.effect) / (lesson.high - lesson.low))
 
 
@@ -85,13 +85,13 @@ def _lesson(
     families: dict[str, list[tuple[Row, Row]]] = defaultdict(list)
     for row, parent in pairs:
         families[parent.run_id].append((row, parent))
-    weights, found = [], []
+    weights, differences = [], []
     for family in families.values():
         parent, n = family[0][1], sum(row.n or 1 for row, _ in family)
         children = math.fsum((row.n or 1) * (row.score or 0.0) for row, _ in family) / n
         weights.append(1 / (sd**2 * (1 / n + 1 / (parent.n or 1))))
-        found.append(children - (parent.score or 0.0))
-    effect = math.fsum(w * e for w, e in zip(weights, found, strict=True)) / math.fsum(weights)
+        differences.append(children - (parent.score or 0.0))
+    effect = math.fsum(w * e for w, e in zip(weights, differences, strict=True)) / math.fsum(weights)
     half = float(t.ppf(1 - level / 2, freedom)) / math.sqrt(math.fsum(weights))
     low, high = effect - half, effect + half
     meaning: Literal["helps", "promising", "hurts", "unclear"] = "unclear"

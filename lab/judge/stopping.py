@@ -99,12 +99,12 @@ def exhausted(notebook: Notebook, group: Group, matters: float) -> str | None:
     values = scores_of(notebook, incumbent) if incumbent else []
     if bound is None or len(values) < KNOWN:
         return None
-    found = summarize(values)
-    low, high = found.low or found.mean, found.high or found.mean
+    summary = summarize(values)
+    low, high = summary.low or summary.mean, summary.high or summary.mean
     if abs(bound - goal.worst((low, high))) > matters:
         return None
     return (
         f"nothing is left to learn at this noise level: {goal.metric} can't go beyond {number(bound)}, the incumbent"
-        f" {incumbent} has {number(found.mean)} [{number(low)}, {number(high)}] (n={len(values)}), and the smallest"
+        f" {incumbent} has {number(summary.mean)} [{number(low)}, {number(high)}] (n={len(values)}), and the smallest"
         f" difference that matters is {number(matters)} (--min-effect sets it)"
     )

@@ -47,14 +47,14 @@ def current_verdict(notebook: Notebook, run_id: str, at: datetime | None = None)
         at: as it stood then; now if not given.
     """
     verdict = notebook.verdict(run_id)
-    found = [
+    confirmed = [
         one
         for one in notebook.index.confirmations(run_id)
         if one.outcome == "confirmed" and (at is None or one.time <= at)
     ]
-    if verdict is None or not found:
+    if verdict is None or not confirmed:
         return verdict
-    fresh = found[-1]
+    fresh = confirmed[-1]
     told = {"against": fresh.incumbent, "effect": fresh.effect, "low": fresh.low, "high": fresh.high}
     where = f" on the preset {fresh.preset}" if fresh.preset else ""
     method = f"{fresh.seeds} fresh seeds a side{where}, {fresh.why}"
@@ -118,28 +118,28 @@ def confounds(notebook: Notebook, run_id: str, against: str) -> tuple[str, ...]:
     """Why two runs are not like with like, in words; none where they are."""
     new, old = notebook.run(run_id), notebook.run(against)
     steps = [notebook.config(name).train.get("total_timesteps") for name in (against, run_id)]
-    found = []
+    reasons = []
     if new.legacy or old.legacy:
-        found.append("imported from another system: not scored as ours are")
+        reasons.append("imported from another system: not scored as ours are")
     if steps[0] != steps[1]:
-        found.append(f"trained for {short(steps[1])} steps against {short(steps[0])}")
+        reasons.append(f"trained for {short(steps[1])} steps against {short(steps[0])}")
     for metric, what in (("cumulative_steps", "warm-started: trained"), ("agent_steps", "ended early: trained")):
         counts = [next(iter(notebook.values(name, metric)), None) for name in (against, run_id)]
-        if not found and counts[0] is not None and counts[1] is not None and not _alike(counts[0], counts[1]):
-            found.append(f"{what} for {counts[1]:,.0f} steps in all against {counts[0]:,.0f}")
+        if not reasons and counts[0] is not None and counts[1] is not None and not _alike(counts[0], counts[1]):
+            reasons.append(f"{what} for {counts[1]:,.0f} steps in all against {counts[0]:,.0f}")
     alone = new.resume is not None and not is_control(notebook, new)
-    if alone and new.resume and found and not (old.resume and old.resume.files == new.resume.files):
-        found.append(f"no control goes on from the same weights ('autopilot train --control-of {run_id}' trains one)")
+    if alone and new.resume and reasons and not (old.resume and old.resume.files == new.resume.files):
+        reasons.append(f"no control goes on from the same weights ('autopilot train --control-of {run_id}' trains one)")
     if new.task != old.task:
-        found.append("the final evaluations differ")
+        reasons.append("the final evaluations differ")
     if new.versions and old.versions and new.versions != old.versions:
         changed = sorted(k for k in new.versions | old.versions if new.versions.get(k) != old.versions.get(k))
-        found.append(f"other versions of {', '.join(changed)}")
+        reasons.append(f"other versions of {', '.join(changed)}")
     # A file that only one of them used is the change under test; the same file with other content is not.
     edited = sorted(name for name in new.sources.keys() & old.sources if new.sources[name] != old.sources[name])
     if edited:
-        found.append(f"the code has changed: {', '.join(edited)}")
-    return tuple(found)
+        reasons.append(f"the code has changed: {', '.join(edited)}")
+    return tuple(reasons)
 
 
 def defence(notebook: Notebook, run_id: str, metric: str) -> tuple[float, ...]:
@@ -162,11 +162,11 @@ def rival(notebook: Notebook, run_id: str) -> str:
     """
     run = notebook.run(run_id)
     like = control(notebook, run)
-    found = like.run_id if like else notebook.incumbent(run.group)
-    if found is None or found == run_id:
-        rule = "is the incumbent itself" if found else "has no incumbent to be compared with"
+    other = like.run_id if like else notebook.incumbent(run.group)
+    if other is None or other == run_id:
+        rule = "is the incumbent itself" if other else "has no incumbent to be compared with"
         raise invalid("run", run_id, rule, "two runs: 'autopilot runs' lists them")
-    return found
+    return other
 
 
 def noise_of(notebook: Notebook, group: Group) -> tuple[float, int] | None:

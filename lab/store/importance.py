@@ -54,16 +54,16 @@ class Importances:
         differ from those among all.
         """
         where, values = OF_GROUP, tuple(group)
-        found = self.index.ask(
+        rows = self.index.ask(
             f"SELECT goodness, config FROM runs JOIN texts USING (run_id) WHERE {where}"  # noqa: S608
             " AND goodness IS NOT NULL AND NOT legacy",
             values,
         )
-        if len(found) < FEWEST:
+        if len(rows) < FEWEST:
             return None
-        flats = [Config.model_construct(**json.loads(config)).flat() for _, config in found]
-        shares = _shares([goodness for goodness, _ in found], flats)
-        made = Importance(shares, len(found), time.time())
+        flats = [Config.model_construct(**json.loads(config)).flat() for _, config in rows]
+        shares = _shares([goodness for goodness, _ in rows], flats)
+        made = Importance(shares, len(rows), time.time())
         self.index.keep(
             "INSERT OR REPLACE INTO importance VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*group, made.runs, made.computed, json.dumps(shares)),
@@ -72,8 +72,8 @@ class Importances:
 
     def _kept(self, group: Group) -> Importance | None:
         query = f"SELECT shares, runs, computed FROM importance WHERE {OF_GROUP}"  # noqa: S608
-        found = self.index.ask(query, tuple(group))
-        return Importance(json.loads(found[0][0]), *found[0][1:]) if found else None
+        rows = self.index.ask(query, tuple(group))
+        return Importance(json.loads(rows[0][0]), *rows[0][1:]) if rows else None
 
 
 def _shares(goodness: list[float], flats: list[dict[str, Any]]) -> dict[str, float]:
@@ -102,5 +102,5 @@ def _shares(goodness: list[float], flats: list[dict[str, Any]]) -> dict[str, flo
     for i, value in enumerate(goodness):
         params = {key: columns[key][i] for key in dims}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=dims, value=value))
-    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))

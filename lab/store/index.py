@@ -73,10 +73,10 @@ class Index:
         query = f"SELECT {COLUMNS} FROM {FROM} WHERE damaged IS NULL AND ({where}) ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
 
         def ask(base: sqlite3.Connection) -> list[Row]:
-            found = base.execute(query, (*values, limit, skip))
-            return [Row._make((*r[:9], bool(r[9]), *r[10:16], tuple(json.loads(r[16])), r[17])) for r in found]
+            cursor = base.execute(query, (*values, limit, skip))
+            return [Row._make((*r[:9], bool(r[9]), *r[10:16], tuple(json.loads(r[16])), r[17])) for r in cursor]
 
-        return self.trust(ask, lambda found: (row.run_id for row in found))
+        return self.trust(ask, lambda rows: (row.run_id for row in rows))
 
     def records(self, which: Selection = EVERY, *, newest: int = -1) -> list[RunRecord]:
         """The records of readable runs, oldest first.
@@ -90,10 +90,10 @@ class Index:
             f"SELECT runs.run_id, record FROM runs JOIN texts USING (run_id) WHERE damaged IS NULL AND ({where})"  # noqa: S608
             " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
         )
-        found = self.trust(
+        pairs = self.trust(
             lambda base: base.execute(query, (*values, newest)).fetchall(), lambda rows: (row[0] for row in rows)
         )
-        return [RunRecord.model_validate_json(text) for _, text in reversed(found)]
+        return [RunRecord.model_validate_json(text) for _, text in reversed(pairs)]
 
     def count(self, which: Selection) -> int:
         """How many runs there are, damaged ones included."""
@@ -147,8 +147,8 @@ class Index:
 
     def verdict(self, run_id: str) -> Verdict | None:
         """One run's."""
-        found = self.ask("SELECT line FROM verdicts WHERE run_id = ?", (run_id,))
-        return Verdict.model_validate_json(found[0][0]) if found else None
+        rows = self.ask("SELECT line FROM verdicts WHERE run_id = ?", (run_id,))
+        return Verdict.model_validate_json(rows[0][0]) if rows else None
 
     def confirmations(self, candidate: str | None = None, *, group: Group | None = None) -> list[Confirmation]:
         """What became of candidates for the place of the incumbent, in order; those of one run or group if given."""
@@ -169,8 +169,8 @@ class Index:
             f"SELECT runs.run_id FROM verdicts CROSS JOIN runs ON runs.run_id = verdicts.run_id WHERE verdict = 'first'"  # noqa: S608
             f" AND {OF_GROUP} ORDER BY time LIMIT 1"
         )
-        found = self.ask(crowned, tuple(group)) or self.ask(first, tuple(group))
-        return str(found[0][0]) if found else None
+        rows = self.ask(crowned, tuple(group)) or self.ask(first, tuple(group))
+        return str(rows[0][0]) if rows else None
 
     def kept(self, group: Group, what: str, make: Callable[[], Answer]) -> Answer:
         """Something worked out from a group's scores and confirmations; anew only when one has come or changed.
@@ -185,8 +185,8 @@ class Index:
         known = self._made.get((group, what))
         if known is None or known[0] != stamp:
             known = self._made[group, what] = (stamp, make())
-        found: Answer = known[1]
-        return found
+        answer: Answer = known[1]
+        return answer
 
     # --- keeping it true -----------------------------------------------------------------------------------------
 
@@ -200,10 +200,10 @@ class Index:
 
         def work(base: sqlite3.Connection) -> Answer:
             self._sync(base)
-            found = ask(base)
-            if self._mend(base, list(named(found))):
-                found = ask(base)
-            return found
+            answer = ask(base)
+            if self._mend(base, list(named(answer))):
+                answer = ask(base)
+            return answer
 
         return self._on(work)
 
@@ -211,13 +211,13 @@ class Index:
         """Make it again from the folders; how many runs it holds then, damaged ones included."""
 
         def work(base: sqlite3.Connection) -> int:
-            found = [read(self.workspace.run(name)) for name in self._folders()]
+            runs = [read(self.workspace.run(name)) for name in self._folders()]
             with writing(base):
                 for table in ("runs", "texts", "places", "verdicts", "confirmations", "importance", "meta"):
                     base.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
-                store(base, found)
+                store(base, runs)
             self._sync(base)
-            return len(found)
+            return len(runs)
 
         return self._on(work)
 

@@ -192,23 +192,23 @@ def _text(path: Path, flags: list[str]) -> str | None:
 
 def _mapping(name: str, text: str, flags: list[str]) -> dict[str, Any]:
     try:
-        found = storable(json.loads(text))
+        content = storable(json.loads(text))
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        content = None
+    if not isinstance(content, dict):
         flags.append(f"{name} is not a JSON object: nothing was taken from it")
         return {}
-    return found
+    return content
 
 
-def _of(found: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
-    return {key: found[key] for key in sections if isinstance(found.get(key), dict)}
+def _of(mapping: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
+    return {key: mapping[key] for key in sections if isinstance(mapping.get(key), dict)}
 
 
-def _config(found: Mapping[str, Any], about: Mapping[str, Any], flags: list[str]) -> Config:
+def _config(content: Mapping[str, Any], about: Mapping[str, Any], flags: list[str]) -> Config:
     """What there is of a config, in our sections; keys may be nested, dotted, or under another name."""
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    for key, value in found.items():
+    for key, value in content.items():
         section, _, name = key.partition(".")
         if key in sections and isinstance(value, dict):
             sections[key] |= value
@@ -222,7 +222,7 @@ def _config(found: Mapping[str, Any], about: Mapping[str, Any], flags: list[str]
             sections[section][name] = value
     train = {ALIASES.get(key, key): value for key, value in sections["train"].items()}
     sections["train"] = train
-    said = (found.get("env_name"), about.get("env_name"), found.get("env"), train.get("env"))
+    said = (content.get("env_name"), about.get("env_name"), content.get("env"), train.get("env"))
     name = next((value for value in said if isinstance(value, str)), "unknown")
     plain_values = {
         section: {key: value for key, value in values.items() if section == "env" or _scalar(value)}
@@ -258,11 +258,11 @@ def _told_metrics(told: Mapping[str, Any], flags: list[str]) -> dict[str, Any]:
     return flat
 
 
-def _metrics(found: object, env_name: str, flags: list[str]) -> dict[str, MetricSummary]:
+def _metrics(content: object, env_name: str, flags: list[str]) -> dict[str, MetricSummary]:
     """One value each, so without an interval; what can't be what it is called is flagged."""
     metrics: dict[str, MetricSummary] = {}
     declared = metrics_of(env_name)
-    for given, told in found.items() if isinstance(found, dict) else ():
+    for given, told in content.items() if isinstance(content, dict) else ():
         name = " ".join(plain(given, 60).split())
         value = told.get("mean") if isinstance(told, dict) else told  # as our own summaries have it
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not fit(value):

@@ -87,10 +87,10 @@ def _of_run(notebook: Notebook, run: RunRecord, wanted: str, *, prefer: str) -> 
     files = []
     for seed in run.seeds:
         paths = workspace.run(run.run_id).seed(seed)
-        found = next((p for p in (paths.weights(prefer), paths.weights("latest")) if p.exists()), None)
-        if found is None:
+        weights = next((p for p in (paths.weights(prefer), paths.weights("latest")) if p.exists()), None)
+        if weights is None:
             raise _refused(wanted, f"is run {run.run_id}, which kept no weights of seed {seed}")
-        files.append(str(found.relative_to(workspace.root)))
+        files.append(str(weights.relative_to(workspace.root)))
     return Resume(run_id=run.run_id, files=tuple(files))
 
 

@@ -99,10 +99,10 @@ class Notebook:
     def overrides(self, run_id: str) -> dict[str, Any]:
         """What was asked for on top of the parent's config, or of the preset; empty if that can't be read."""
         try:
-            found = json.loads(self.paths(run_id).override.read_bytes())
+            content = json.loads(self.paths(run_id).override.read_bytes())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return content if isinstance(content, dict) else {}
 
     def changes(self, run_id: str) -> dict[str, list[Any]]:
         """What differed from the parent's config when the run was made, key to [old, new]; empty if there is none.
@@ -110,10 +110,10 @@ class Notebook:
         From the run's own record: its parent may be gone.
         """
         try:
-            found = json.loads(self.paths(run_id).config_diff.read_bytes())
+            content = json.loads(self.paths(run_id).config_diff.read_bytes())
         except (OSError, ValueError):
             return {}
-        pairs = found.items() if isinstance(found, dict) else ()
+        pairs = content.items() if isinstance(content, dict) else ()
         return {key: pair for key, pair in pairs if isinstance(pair, list) and len(pair) == 2}
 
     def readable(self, run_id: str | None) -> bool:
@@ -143,21 +143,21 @@ class Notebook:
 
     def results(self, run: RunRecord) -> list[ReplicateResult]:
         """The replicates that have ended, in the order of the seeds; what can't be read is noticed and passed over."""
-        found, damaged = self.read_results(run)
+        results, damaged = self.read_results(run)
         self.notice({run.run_id: damaged[0]} if damaged else {})
-        return found
+        return results
 
     def read_results(self, run: RunRecord) -> tuple[list[ReplicateResult], list[str]]:
         """The replicates that have ended, in the order of the seeds, and what is wrong with any that can't be read."""
-        found, damaged = [], []
+        results, damaged = [], []
         for seed in run.seeds:
             try:
-                found.append(read_model(self.workspace.run(run.run_id).seed(seed).result, ReplicateResult))
+                results.append(read_model(self.workspace.run(run.run_id).seed(seed).result, ReplicateResult))
             except FileNotFoundError:
                 continue
             except Damaged as error:
                 damaged.append(str(error))
-        return found, damaged
+        return results, damaged
 
     def interrupted(self, run: RunRecord) -> bool:
         """Whether a run says that it is being trained, though the process that trained it has gone."""

@@ -55,22 +55,22 @@ class Proposals:
 
     def all(self) -> list[Proposal]:
         """Every readable proposal, oldest first."""
-        found, damaged = [], dict[str, str]()
+        proposals, damaged = [], dict[str, str]()
         paths, settled = self._files()
         for path in paths:
             known = self._read.get(path.name)
             if settled and known is not None and not ALLOWED[known[1].state]:
-                found.append(known[1])  # decided for good: whoever changes its file in place changes nothing
+                proposals.append(known[1])  # decided for good: whoever changes its file in place changes nothing
                 continue
             try:
-                found.append(self._as_read(path))
+                proposals.append(self._as_read(path))
             except FileNotFoundError:
                 continue
             except (Damaged, OSError) as error:
                 damaged[path.name] = str(error)
         self.damaged.clear()
         self.damaged.update(damaged)
-        return sorted(found, key=lambda proposal: (proposal.created, proposal.proposal_id))
+        return sorted(proposals, key=lambda proposal: (proposal.created, proposal.proposal_id))
 
     def _files(self) -> tuple[list[Path], bool]:
         """The files, and whether none of them came, went or was replaced since the last listing."""
@@ -92,10 +92,10 @@ class Proposals:
         stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         known = self._read.get(path.name)
         if known is None or known[0] != stamp:
-            found = read_model(path, Proposal)
-            if found.proposal_id != path.stem:
-                raise Damaged(f"{path} is that of proposal {found.proposal_id}")
-            known = self._read[path.name] = (stamp, found)
+            proposal = read_model(path, Proposal)
+            if proposal.proposal_id != path.stem:
+                raise Damaged(f"{path} is that of proposal {proposal.proposal_id}")
+            known = self._read[path.name] = (stamp, proposal)
         return known[1]
 
     def get(self, proposal_id: str) -> Proposal:

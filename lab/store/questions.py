@@ -130,10 +130,10 @@ class Questions:
             WHERE runs.parent IS NOT NULL AND depth < ?
         ) SELECT run_id FROM line ORDER BY depth"""
         names = list(dict.fromkeys(name for (name,) in self.index.ask(above, (run_id, DEEP))))
-        found = {row.run_id: row for row in self.index.rows(Selection(names=names))}
-        if run_id not in found:
+        rows = {row.run_id: row for row in self.index.rows(Selection(names=names))}
+        if run_id not in rows:
             raise NotFound(f"run {run_id!r} is not in {self.index.workspace.root}: 'autopilot runs' lists what is")
-        return [found[name] for name in names if name in found]
+        return [rows[name] for name in names if name in rows]
 
     def children(self, run_id: str) -> list[Row]:
         """The runs that changed this one's config, oldest first."""
@@ -153,10 +153,10 @@ class Questions:
         Raises:
             NotFound: there is no such run, or it can't be read.
         """
-        found = self.index.ask("SELECT config FROM texts WHERE run_id = ? AND config IS NOT NULL", (run_id,))
-        if not found:
+        rows = self.index.ask("SELECT config FROM texts WHERE run_id = ? AND config IS NOT NULL", (run_id,))
+        if not rows:
             raise NotFound(f"run {run_id!r} is not in {self.index.workspace.root}: 'autopilot runs' lists what is")
-        return Config.model_validate_json(found[0][0])
+        return Config.model_validate_json(rows[0][0])
 
     def configs(self, group: Group, newest: int = -1) -> dict[str, Config]:
         """The configs of a group's readable runs, newest first.
@@ -170,8 +170,8 @@ class Questions:
             f"SELECT runs.run_id, config FROM runs JOIN texts USING (run_id) WHERE {where} AND damaged IS NULL"  # noqa: S608
             " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
         )
-        found = self.index.ask(query, (*values, newest))
-        return {run: Config.model_construct(**json.loads(text)) for run, text in found}
+        rows = self.index.ask(query, (*values, newest))
+        return {run: Config.model_construct(**json.loads(text)) for run, text in rows}
 
     def values_of(self, group: Group, key: str, newest: int) -> dict[str, Any]:
         """What a group's scored runs set a key to, newest first; those that do not set it are left out.
@@ -190,21 +190,21 @@ class Questions:
             f" WHERE {where} AND damaged IS NULL AND goodness IS NOT NULL AND {OWN} ORDER BY created DESC LIMIT ?"
         )
         place = f'$."{section}"."{name}"'
-        found = self.index.ask(query, (place, place, *values, newest))
+        rows = self.index.ask(query, (place, place, *values, newest))
         return {
             run: bool(value) if kind in ("true", "false") else value
-            for run, value, kind in found
+            for run, value, kind in rows
             if kind in ("true", "false", "integer", "real", "text")
         }
 
     def configs_of(self, names: Sequence[str]) -> dict[str, Config]:
         """The configs of those of some runs that can be read."""
         marks = ",".join("?" * len(names))
-        found = self.index.ask(
+        rows = self.index.ask(
             f"SELECT run_id, config FROM texts WHERE config IS NOT NULL AND run_id IN ({marks})",  # noqa: S608
             names,
         )
-        return {run: Config.model_construct(**json.loads(text)) for run, text in found}
+        return {run: Config.model_construct(**json.loads(text)) for run, text in rows}
 
     def trend(self, group: Group, count: int) -> Trend:
         """The last scores of a group and whether they rise or fall."""
@@ -214,8 +214,8 @@ class Questions:
             return Trend(rows, None, None, None)
         from scipy.stats import theilslopes
 
-        found = theilslopes(scores, range(len(scores)), 0.95)
-        return Trend(rows, float(found.slope), float(found.low_slope), float(found.high_slope))
+        slopes = theilslopes(scores, range(len(scores)), 0.95)
+        return Trend(rows, float(slopes.slope), float(slopes.low_slope), float(slopes.high_slope))
 
     def best_so_far(self, group: Group) -> list[Best]:
         """The runs of a group that were better than every one before, oldest first."""

@@ -94,14 +94,14 @@ def signed(folder: str) -> str:
     Args:
         folder: the run's; a text, since this is asked of ten thousand at a time.
     """
-    found = []
+    stamps = []
     for name in BEHIND:
         try:
             stat = os.stat(f"{folder}/{name}")  # noqa: PTH116
-            found.append(f"{stat.st_mtime_ns}.{stat.st_ino}.{stat.st_size}")
+            stamps.append(f"{stat.st_mtime_ns}.{stat.st_ino}.{stat.st_size}")
         except OSError:
-            found.append("-")
-    return " ".join(found)
+            stamps.append("-")
+    return " ".join(stamps)
 
 
 class Read(NamedTuple):
@@ -138,8 +138,8 @@ def read(paths: RunPaths) -> Read:
 
 def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
     goal = record.goal
-    found = summary.metrics.get(goal.metric) if summary else None
-    goodness = None if found is None else goal.sign * found.mean
+    score = summary.metrics.get(goal.metric) if summary else None
+    goodness = None if score is None else goal.sign * score.mean
     kin, where = kinship(config.env_name, config.flat())
     row = (
         paths.dir.name,
@@ -158,11 +158,11 @@ def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, sum
         record.finished.timestamp() if record.finished else None,
         max(record.seeds, default=None),
         goodness,
-        found.mean if found else None,
-        found.low if found else None,
-        found.high if found else None,
-        found.n if found else None,
-        json.dumps(list(found.values) if found else []),
+        score.mean if score else None,
+        score.low if score else None,
+        score.high if score else None,
+        score.n if score else None,
+        json.dumps(list(score.values) if score else []),
         " ".join(_changed(paths)),
     )
     place = (kin, identity(config.env_name, config.flat()), where)
@@ -173,17 +173,17 @@ def _changed(paths: RunPaths) -> list[str]:
     """The keys that a run changed against its parent, or against the preset; written with it, once."""
     for path in (paths.config_diff, paths.override):
         try:
-            found = json.loads(path.read_bytes())
+            content = json.loads(path.read_bytes())
         except (OSError, ValueError):
             continue
-        if isinstance(found, dict) and found:
-            return [str(key) for key in found]
+        if isinstance(content, dict) and content:
+            return [str(key) for key in content]
     return []
 
 
-def store(base: sqlite3.Connection, found: Iterable[Read]) -> None:
+def store(base: sqlite3.Connection, runs: Iterable[Read]) -> None:
     """Put what folders say in the place of what was there of them."""
-    for one in found:
+    for one in runs:
         name, signature, _, damaged, *_ = one.row
         if damaged is not None and base.execute("SELECT 1 FROM runs WHERE run_id = ?", (name,)).fetchone():
             # What it said before still counts for who is incumbent and which seeds are used.
@@ -244,8 +244,14 @@ class Tail:
             values = (verdict.run_id, verdict.time.isoformat(), verdict.verdict, verdict.model_dump_json())
             base.execute("INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?)", values)
         else:
-            found = Confirmation.model_validate_json(line)
+            confirmation = Confirmation.model_validate_json(line)
             base.execute(
                 "INSERT INTO confirmations (time, candidate, incumbent, outcome, line) VALUES (?, ?, ?, ?, ?)",
-                (found.time.isoformat(), found.candidate, found.incumbent, found.outcome, found.model_dump_json()),
+                (
+                    confirmation.time.isoformat(),
+                    confirmation.candidate,
+                    confirmation.incumbent,
+                    confirmation.outcome,
+                    confirmation.model_dump_json(),
+                ),
             )

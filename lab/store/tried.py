@@ -35,7 +35,7 @@ def runs_that_tried(index: Index, config: Config, group: Group) -> list[Row]:
     unlike = apart | (np.isnan(theirs) != np.isnan(mine))
     exact = identity(config.env_name, config.flat())
     alike = [one for one, no in zip(near, unlike.any(axis=1), strict=True) if not no]
-    names = [name for _, name in sorted((found != exact, name) for name, _, found in alike)][:CLOSE]
+    names = [name for _, name in sorted((fingerprint != exact, name) for name, _, fingerprint in alike)][:CLOSE]
     ours = {row.run_id: row for row in index.rows(Selection(group, names=names, own=True))}
     return [ours[name] for name in names if name in ours]
 
@@ -60,5 +60,5 @@ def twin_of(index: Index, config: Config, group: Group, before: datetime | None 
         f"SELECT runs.run_id FROM runs JOIN places USING (run_id) WHERE fingerprint = ? AND created < ? AND {where}"  # noqa: S608
         f" AND {OWN} AND NOT legacy AND damaged IS NULL AND state != 'killed' ORDER BY created, runs.run_id LIMIT 1"
     )
-    found = index.ask(query, (identity(config.env_name, config.flat()), until, *values))
-    return str(found[0][0]) if found else None
+    rows = index.ask(query, (identity(config.env_name, config.flat()), until, *values))
+    return str(rows[0][0]) if rows else None
