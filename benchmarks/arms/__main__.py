@@ -58,9 +58,8 @@ def main() -> None:
     """Print what each arm ended with."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.arms", description=__doc__)
     parser.add_argument("--table", type=Path, action="append", required=True, help="CSV or CSV.XZ, again for more")
-    parser.add_argument(
-        "--arms", default=",".join(CHEAP), help=f"of: night, product, {', '.join(f'{name}:N' for name in ARMS)}"
-    )
+    valid = ", ".join((*NIGHTS, *(f"{name}:N" for name in ARMS)))
+    parser.add_argument("--arms", default=",".join(CHEAP), help=f"of: {valid}")
     parser.add_argument("--worlds", default=",".join(WORLDS))
     parser.add_argument("--budget", type=int, default=60, help="replicates")
     parser.add_argument("--repetitions", type=int, default=50)
@@ -75,10 +74,10 @@ def main() -> None:
     for path in wanted.table:
         table = read_table(path, wanted.default)
         for kind in wanted.worlds.split(","):
-            found = compared(table, kind, arms, wanted.budget, wanted.repetitions)
-            results.append(found)
+            ended = compared(table, kind, arms, wanted.budget, wanted.repetitions)
+            results.append(ended)
             if not wanted.json:
-                sys.stdout.write(in_words(found))
+                sys.stdout.write(in_words(ended))
                 sys.stdout.flush()
     if wanted.json:
         sys.stdout.write(json.dumps(results, indent=2) + "\n")

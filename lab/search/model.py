@@ -111,8 +111,8 @@ def distances(one: "Array", other: "Array", lengths: "Array") -> "Array":
     """Distances between two sets of features, each in units of its length."""
     from scipy.spatial.distance import cdist
 
-    found: Array = cdist(one / lengths, other / lengths)
-    return found
+    away: Array = cdist(one / lengths, other / lengths)
+    return away
 
 
 def matern(distance: "Array") -> "Array":
@@ -120,8 +120,8 @@ def matern(distance: "Array") -> "Array":
     import numpy as np
 
     scaled = SQRT5 * distance
-    found: Array = (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
-    return found
+    likeness: Array = (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
+    return likeness
 
 
 def believe(features: "Array", means: "Array", counts: "Array", spread: float | None = None) -> Belief:
@@ -168,8 +168,8 @@ def believe(features: "Array", means: "Array", counts: "Array", spread: float | 
         gradient[width + 1] = 0.5 * own * float(diagonal.sum())
         gradient[width + 2] = 0.5 * noise * float((diagonal / counts).sum())
         away = (log - middle) / wide
-        found = 0.5 * float(values @ weights) + float(np.log(np.diag(chol)).sum()) + 0.5 * float((away**2).sum())
-        return found, -gradient + away / wide
+        total_cost = 0.5 * float(values @ weights) + float(np.log(np.diag(chol)).sum()) + 0.5 * float((away**2).sum())
+        return total_cost, -gradient + away / wide
 
     fitted = minimize(cost, middle, jac=True, method="L-BFGS-B", bounds=[(m - 4.0, m + 4.0) for m in middle],
                       options={"maxiter": 60})  # fmt: skip

@@ -72,8 +72,8 @@ class RaceArm:
 
     def leader(self, history: History) -> int | None:
         """The trial with the highest expected score, what is known of its neighbours included."""
-        found = believed(history)
-        return None if found is None else found.leader
+        belief = believed(history)
+        return None if belief is None else belief.leader
 
 
 @dataclass(frozen=True)

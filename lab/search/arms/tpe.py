@@ -46,15 +46,15 @@ def distributions(space: SearchSpace) -> "dict[str, BaseDistribution]":
     """What Optuna draws from: places from 0 to 1 for ranges, one of the values by number for choices."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    found: dict[str, BaseDistribution] = {}
+    named: dict[str, BaseDistribution] = {}
     for dim in space.dimensions:
         if not isinstance(dim, Choice):
-            found[dim.key] = FloatDistribution(0.0, 1.0)
+            named[dim.key] = FloatDistribution(0.0, 1.0)
         elif dim.ordered:
-            found[dim.key] = IntDistribution(0, len(dim.values) - 1)
+            named[dim.key] = IntDistribution(0, len(dim.values) - 1)
         else:
-            found[dim.key] = CategoricalDistribution(range(len(dim.values)))
-    return found
+            named[dim.key] = CategoricalDistribution(range(len(dim.values)))
+    return named
 
 
 def told(history: History, space: "dict[str, BaseDistribution]", window: int | None = None) -> "list[FrozenTrial]":
