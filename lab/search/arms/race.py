@@ -8,6 +8,7 @@ with rewards that hardly any point ever sees, new points are drawn at random mor
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ NEAR = (0.05, 0.15)
 """Distances of the candidates around the best points, as shares of the range."""
 AROUND = 64
 """Candidates for each of them and each of the best points."""
+OUTLYING = 1.5
+"""How far beyond the middle four fifths of the scores, in their width, the model tells scores apart."""
 SAMPLES = 64
 """Draws of the truth by which rivals are told."""
 
@@ -96,7 +99,8 @@ def believed(history: History) -> Believed | None:
     if known is None:
         return None
     mean = known.belief.posterior()[0]
-    best = int(np.argmax(mean))
+    scored = np.array([bool(history.trials[at].scores) for at in known.at])
+    best = int(np.argmax(np.where(scored, mean, -np.inf)))
     base = mean[known.at.index(0)] if 0 in known.at else mean.mean()
     return Believed(known.at[best], known.scale * float(mean[best] - base), known.scale * math.sqrt(known.belief.noise))
 
@@ -119,13 +123,19 @@ class _Known:
         scores = [score for trial in history.trials for score in trial.scores]
         if not scores:
             return None
+        low, high = _ends(scores)
+        scores = np.clip(scores, low, high).tolist()
         worst, middle, scale = min(scores), float(np.mean(scores)), float(np.std(scores)) or 1.0
-        ended = {at: _values(trial, worst) for at, trial in enumerate(history.trials) if trial.scores or trial.failed}
+        ended = {
+            at: np.clip([*trial.scores, *([worst] * trial.failed)], low, high)
+            for at, trial in enumerate(history.trials)
+            if trial.scores or trial.failed
+        }
         at = list(ended)
         if len(at) > WINDOW:
             best = sorted(at, key=lambda i: -float(np.mean(ended[i])))[: WINDOW // 2]
             at = sorted({at[0], *best, *at[-WINDOW // 2 :]})
-        values = [(np.array(ended[i]) - middle) / scale for i in at]
+        values = [(ended[i] - middle) / scale for i in at]
         free = sum(len(v) - 1 for v in values)
         spread = float(sum(((v - v.mean()) ** 2).sum() for v in values) / free) if free >= FEW else None
         places = np.stack([history.space.places(history.trials[i].point) for i in at])
@@ -133,8 +143,13 @@ class _Known:
         return cls(believe(history.space.features(places), means, counts, spread), at, places, scale)
 
 
-def _values(trial: Trial, worst: float) -> list[float]:
-    return [*trial.scores, *([worst] * trial.failed)]
+def _ends(scores: Sequence[float]) -> tuple[float, float]:
+    """Between which scores are told apart: one return of minus a million must not make all others look alike."""
+    import numpy as np
+
+    low, high = np.quantile(scores, [0.1, 0.9]).tolist()
+    room = OUTLYING * (high - low)
+    return (low - room, high + room) if room > 0 else (min(scores), max(scores))
 
 
 class _Step:

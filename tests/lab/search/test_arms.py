@@ -169,6 +169,15 @@ def test_what_is_believed_comes_of_all_replicates() -> None:
     assert belief.gain > 0
 
 
+def test_one_wild_score_does_not_blind_the_model() -> None:
+    trials = (*tried(40), Trial(SPACE.point([0.1] * len(SPACE.dimensions)), (-1e6,)))
+    asks = RaceArm().propose(History(SPACE, trials, left=200), 6)
+    assert max(hill(ask.point) for ask in asks) > 0.9
+    assert believed(History(SPACE, trials)) == believed(
+        History(SPACE, (*trials[:-1], Trial(trials[-1].point, (-5e5,))))
+    )
+
+
 @pytest.mark.parametrize("name", [name for name in ARMS if name not in SLOW])
 def test_a_thousand_trials_are_read(name: str) -> None:
     (ask,) = ARMS[name](1).propose(History(SPACE, tried(1000), left=50), 1)
