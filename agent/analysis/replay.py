@@ -8,7 +8,7 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from lab.store import Lab, Proposal
 from tools import DENIED, TOOLS, Answer, Toolbox, ToolContext, checked_draft
 
 Line = dict[str, Any]
+NOTHING_YET = datetime.min.replace(tzinfo=UTC)
 DOING = ("stage_proposal", "write_report", "end_search")
 """Tools that are carried out again; what the others answered is taken as it was."""
 
@@ -199,11 +200,12 @@ class _Recorded(Toolbox):
         line = next(self._answers, {"content": '{"error": "the transcript ends here"}'})
         recorded = line["content"]
         if name in DOING:
-            # What was made later was not there when it was answered. A line is written some time after its answer, and
-            # by then the proposal itself may be a run already.
-            staged = next(_names([line]), None)
-            if staged is not None or "time" in line:
-                self._context.before = staged[0] if staged else datetime.fromisoformat(line["time"])
+            # What was made later was not there when it was answered. What was staged had no twin then: the times of
+            # runs do not tell, since one is made a moment before it can be seen, and its own run may be there by now.
+            if next(_names([line]), None) is not None:
+                self._context.before = NOTHING_YET
+            elif "time" in line:
+                self._context.before = datetime.fromisoformat(line["time"])
             return super().call(name, arguments)
         self._context.answers[name] = json.loads(recorded)
         return Answer(True, recorded)

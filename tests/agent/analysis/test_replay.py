@@ -170,6 +170,17 @@ def test_a_proposal_that_was_a_run_before_its_answer_was_written_down(
     assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
 
 
+def test_a_run_that_was_begun_as_the_proposal_was_made_but_not_seen_yet_denies_nothing(
+    analysed: Analysed, notebook: Notebook, inventory: Inventory, proposals: Proposals, make_run: RunMaker
+) -> None:
+    """Another process stamps its run with a time and writes it down a moment later."""
+    run = analysed(*STEPS["a model"])
+    (proposal,) = proposals.all()
+    twin = make_run(proposal.overrides, parent=proposal.parent)
+    notebook.update(twin.run_id, created=proposal.created - timedelta(milliseconds=5))
+    assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
+
+
 def test_what_the_policy_denied_is_denied_again(
     notebook: Notebook, proposals: Proposals, inventory: Inventory, make_run: RunMaker
 ) -> None:
