@@ -113,8 +113,9 @@ class ProcessRunner:
                 while waiting and why is None and len(active) < room:
                     seed = waiting.popleft()
                     active[seed] = _Replicate(self.worker(threads, plan.device), plan, seed)
-                if waiting and why is None and not can_fork(plan.device):
-                    self._start_ahead(1, threads)  # importing takes seconds, while others train
+                trains = all(replicate.trains for replicate in active.values())
+                if waiting and trains and why is None and not can_fork(plan.device):
+                    self._start_ahead(1, threads)  # importing takes seconds; not while those that are to train import
                 select.select([replicate.worker for replicate in active.values()], [], [], TICK)
                 if why is None and (why := should_stop()):
                     for replicate in active.values():
@@ -185,6 +186,7 @@ class _Replicate:
         self._began = self._heard = self._weighed = time.monotonic()
         self._asked: tuple[float, StopReason] | None = None
         self._reported: ReplicateResult | None = None
+        self.trains = False
         plan.paths.seed(seed).result.unlink(missing_ok=True)  # of an attempt that came to nothing
         worker.send(plan.job(seed))
 
@@ -201,6 +203,7 @@ class _Replicate:
                 self._heard = time.monotonic()
                 for event in events:
                     if isinstance(event, Progress):
+                        self.trains = True
                         on_progress(event)
                     elif isinstance(event, Ended):
                         self._reported = event.result

@@ -93,11 +93,14 @@ def test_where_workers_are_not_forked_the_next_one_starts_while_one_trains(
     monkeypatch.setattr("training.runner.can_fork", lambda device: False)
     monkeypatch.setattr("training.runner.room_for", lambda *_: 1)
     monkeypatch.setattr("training.runner.start_worker", start)
-    first, second = notebook.results(train({"autopilot.seeds": 2}))
+    run = train({"autopilot.seeds": 2})
+    first, second = notebook.results(run)
     assert len(started) == 2
     assert first.first_step is not None
     assert second.first_step is not None
-    assert started[1] < first.first_step.timestamp() < second.first_step.timestamp()
+    ended = notebook.paths(run.run_id).seed(first.seed).result.stat().st_mtime
+    assert first.first_step.timestamp() < started[1] < ended
+    assert started[1] < second.first_step.timestamp()
 
 
 def test_muon_and_an_lstm_train(train: Train) -> None:
