@@ -15,6 +15,7 @@ from benchmarks.arms.product import product_night
 from benchmarks.arms.replay import Night, night, search
 from benchmarks.arms.table import Table, read_table
 from benchmarks.arms.worlds import Pool, Surrogate
+from lab.base import InvalidInput
 from lab.search import ARMS, ApartArm, Arm
 from training import usable_cores
 
@@ -72,7 +73,10 @@ def main() -> None:
             parser.error(f"--arms {name}: no such arm; valid: {valid}")
     results = []
     for path in wanted.table:
-        table = read_table(path, wanted.default)
+        try:
+            table = read_table(path, wanted.default)
+        except (InvalidInput, OSError) as error:
+            parser.error(str(error))
         for kind in wanted.worlds.split(","):
             ended = compared(table, kind, arms, wanted.budget, wanted.repetitions)
             results.append(ended)

@@ -3,7 +3,7 @@
 Configs are a Sobol sequence over the keys that a search of this environment may change, without the LSTM (five times
 as slow, and a switch, not a range). Each is trained on the same few seeds; a row for each checkpoint has the score that
 the training logged there, the last one that of the final evaluation. What is in the file is not trained again, so it
-can be stopped and begun anew at any time.
+can be stopped and begun anew at any time. `benchmarks/tables` keeps them packed (`xz -dk FILE.csv.xz` to go on).
 """
 
 import argparse

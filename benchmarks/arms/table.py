@@ -4,18 +4,20 @@ import csv
 import lzma
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.base import InvalidInput
 from lab.search import Choice, Point, Range, SearchSpace
 from lab.space import Scale
 from lab.space.parameters import Scalar
 
 PREFIX = "hp_config."
+NEEDED = ("run_id", "seed", "budget", "performance")
 FEW = 8
 """Up to so many different values of a column are choices."""
 DEFAULTS: dict[str, Scalar] = {
@@ -54,12 +56,18 @@ def read_table(path: Path, default: dict[str, Scalar] | None = None) -> Table:
     Args:
         path: columns `run_id`, `seed`, `budget`, `performance` and `hp_config.*`; of each seed the row with the most
             budget counts. A seed without a finite score counts as the worst of the table.
-        default: the baseline's values by column name without its prefix; ARLBench's defaults fill what is missing,
-            the middle of the range what these don't name.
+        default: the baseline's values by column name without its prefix. ARLBench's defaults fill what is missing, the
+            middle of the range what these don't name; in a table with other columns altogether the first config does.
+
+    Raises:
+        InvalidInput: it is no such table.
     """
     text = lzma.decompress(path.read_bytes()).decode() if path.suffix == ".xz" else path.read_text()
     rows = list(csv.DictReader(text.splitlines()))
-    keys = [name for name in rows[0] if name.startswith(PREFIX)]
+    keys = [name for name in (rows[0] if rows else ()) if name.startswith(PREFIX)]
+    if not keys or missing_from(rows[0]):
+        columns = ", ".join((*NEEDED, f"{PREFIX}…"))
+        raise InvalidInput(f"{path}: is no table of runs: it must have rows, and columns {columns}")
     points: dict[str, Point] = {}
     last: dict[tuple[str, str], tuple[float, float]] = {}
     for row in rows:
@@ -71,12 +79,19 @@ def read_table(path: Path, default: dict[str, Scalar] | None = None) -> Table:
     scores: dict[str, list[float]] = defaultdict(list)
     for (run, _), (_, score) in last.items():
         scores[run].append(score if math.isfinite(score) else worst)
-    space = SearchSpace(tuple(dimension(key, [point[key] for point in points.values()]) for key in points["0"]))
-    start = {**{dim.key: dim.value(0.5) for dim in space.dimensions}, **DEFAULTS, **(default or {})}
+    first = next(iter(points.values()))
+    space = SearchSpace(tuple(dimension(key, [point[key] for point in points.values()]) for key in first))
+    middle = {dim.key: dim.value(0.5) for dim in space.dimensions}
+    start = {**(middle if DEFAULTS.keys() & first.keys() else first), **DEFAULTS, **(default or {})}
     known = {dim.key: dim.value(dim.place(start[dim.key])) for dim in space.dimensions}
     return Table(
         path.name.split(".")[0], space, tuple(points.values()), tuple(np.array(scores[run]) for run in points), known
     )
+
+
+def missing_from(row: Mapping[str, object]) -> bool:
+    """Whether a row lacks a column that every table has."""
+    return any(name not in row for name in NEEDED)
 
 
 def _value(text: str) -> Scalar:

@@ -13,10 +13,13 @@ from benchmarks.arms.null import is_fooled
 from benchmarks.arms.replay import night, search
 from benchmarks.arms.table import read_table
 from benchmarks.arms.worlds import Pool, Surrogate
+from lab.base import InvalidInput
 from lab.search.arms import RaceArm, RandomArm
 from lab.search.history import Ask, History
 from lab.search.points import Choice, Range
 from lab.space import Scale
+
+RECORDED = Path(__file__).resolve().parents[2] / "benchmarks" / "tables" / "puffer_cartpole.csv.xz"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,22 @@ def test_a_table_is_read_whatever_its_columns_are_called(table: Path) -> None:
     assert norm == Choice("norm", (False, True))
     assert read.default["step"] == pytest.approx(1e-4, rel=0.01)
     assert max(scores.max() for scores in read.scores) > 0  # the last checkpoint counts
+
+
+def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path) -> None:
+    for text in ("", "a,b\n1,2\n", "run_id,seed,budget,performance\n0,0,1,1\n"):
+        (tmp_path / "none.csv").write_text(text)
+        with pytest.raises(InvalidInput, match="is no table of runs"):
+            read_table(tmp_path / "none.csv")
+
+
+def test_the_recorded_table_begins_with_the_preset() -> None:
+    read = read_table(RECORDED)
+    assert read.default["train.learning_rate"] == 0.005
+    assert read.default["train.minibatch_size"] == 8192
+    assert {len(scores) for scores in read.scores} == {4}
+    assert 0.4 < read.scores[0].mean() < 0.6
+    assert read.means.max() > 0.9
 
 
 @pytest.mark.parametrize("kind", ["trees", "gp"])
