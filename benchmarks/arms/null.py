@@ -12,10 +12,9 @@ import itertools
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-from scipy.stats import binomtest
 
 from benchmarks.common import tell
-from benchmarks.nights import noise
+from benchmarks.nights import noise, upper
 from lab.judge import NIGHT, Plan, look
 from lab.search import spending
 from training import usable_cores
@@ -58,8 +57,8 @@ def is_fooled(shape: str, count: int, number: int) -> bool:
 def shares(shape: str, count: int, nights: int) -> dict[str, float | int | str]:
     """How many of so many nights are fooled, with the upper end of the exact 95 % interval."""
     fooled = sum(is_fooled(shape, count, number) for number in range(nights))
-    upper = float(binomtest(fooled, nights).proportion_ci(0.95).high)
-    return {"noise": shape, "contenders": count, "false": fooled, "share": fooled / nights, "upper": round(upper, 4)}
+    end = round(upper(fooled, nights), 4)
+    return {"noise": shape, "contenders": count, "false": fooled, "share": fooled / nights, "upper": end}
 
 
 def main() -> None:

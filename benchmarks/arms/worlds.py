@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,6 @@ NEAR = 25
 """Configs of about the same predicted level whose residuals a replicate of a surrogate is drawn from."""
 EVERYWHERE = 14
 """The best and the worst of a surrogate are looked for among 2 to this power of points, and the table's own."""
-
-
-class World(Protocol):
-    """A task that can be searched."""
-
-    table: Table
-
-    def truth(self, point: Point) -> float:
-        """The mean score of a point, 0 for the worst and 1 for the best there is."""
-        ...
 
 
 @dataclass

@@ -195,11 +195,17 @@ def _welch_p(a: "NDArray[np.float64]", b: "NDArray[np.float64]") -> float:
     """One-sided p-value of Welch's test (Welch 1947) that the first mean is higher."""
     from scipy.stats import t
 
+    error, freedom = _welch(a, b)
+    return float(t.sf((a.mean() - b.mean()) / error, freedom)) if error else float(a.mean() <= b.mean())
+
+
+def _welch(a: "NDArray[np.float64]", b: "NDArray[np.float64]") -> tuple[float, float]:
+    """Standard error of a difference of means and its degrees of freedom (Welch 1947); both 0 without any spread."""
     one, two = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
     if one + two == 0:
-        return float(a.mean() <= b.mean())
+        return 0.0, 0.0
     freedom = (one + two) ** 2 / (one**2 / (len(a) - 1) + two**2 / (len(b) - 1))
-    return float(t.sf((a.mean() - b.mean()) / math.sqrt(one + two), freedom))
+    return math.sqrt(one + two), float(freedom)
 
 
 def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan) -> bool:
@@ -256,11 +262,8 @@ def _half_width(a: "NDArray[np.float64]", b: "NDArray[np.float64]", confidence: 
     """Half of Welch's two-sided interval of a difference of means; 0 without any spread."""
     from scipy.stats import t
 
-    one, two = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-    if one + two == 0:
-        return 0.0
-    freedom = (one + two) ** 2 / (one**2 / (len(a) - 1) + two**2 / (len(b) - 1))
-    return float(t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(one + two)
+    error, freedom = _welch(a, b)
+    return float(t.ppf((1 + confidence) / 2, freedom)) * error if error else 0.0
 
 
 @cache

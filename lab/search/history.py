@@ -54,6 +54,13 @@ class History:
         return [self.seed, len(self.trials), sum(len(t.scores) + t.failed + t.pending for t in self.trials)]
 
     @property
+    def number(self) -> int:
+        """The same as one number, for a library that takes no more."""
+        import numpy as np
+
+        return int(np.random.default_rng(self.draws).integers(2**31))
+
+    @property
     def untried(self) -> list[Point]:
         """The points of the pool that no trial has."""
         tried = [trial.point for trial in self.trials]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lab.search.arms.random import RandomArm
 from lab.search.history import Ask, History, best_mean, each
 
 SIGMA = 0.3
@@ -22,12 +23,10 @@ class CMAESArm:
         space = history.space
         width = len(space.dimensions)
         if width < 2:  # the package wants two dimensions at least
-            draw = np.random.default_rng(history.draws)
-            return each([space.point(draw.random(width)) for _ in range(count)], self.replicates, history)
-        seed = int(np.random.default_rng(history.draws).integers(2**31))
+            return RandomArm(self.replicates).propose(history, count)
         ended = [trial for trial in history.trials if trial.scores or trial.failed]
         start = space.places(ended[0].point) if ended else np.full(width, 0.5)
-        search = CMA(start, SIGMA, bounds=np.array([[0.0, 1.0]] * width), seed=seed)
+        search = CMA(start, SIGMA, bounds=np.array([[0.0, 1.0]] * width), seed=history.number)
         worst = min((score for trial in ended for score in trial.scores), default=0.0)
         size = search.population_size
         for first in range(0, len(ended) - size + 1, size):

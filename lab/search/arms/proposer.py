@@ -38,10 +38,9 @@ def propose(name: str, history: History, count: int) -> list[Point]:
 
 def _gp(history: History, count: int) -> list[Point]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = int(np.random.default_rng(history.draws).integers(2**31))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the lock pins the version we use
-        sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP)
+        sampler = optuna.samplers.GPSampler(seed=history.number, n_startup_trials=STARTUP)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     space = distributions(history.space)
     study.add_trials(told(history, space, GP_WINDOW))
@@ -52,7 +51,7 @@ def _protein(history: History, count: int) -> list[Point]:
     import pyro
     from pufferlib import sweep  # pyro and PufferLib print when they are imported, and the GP needs neither
 
-    seed = int(np.random.default_rng(history.draws).integers(2**31))
+    seed = history.number
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

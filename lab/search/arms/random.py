@@ -17,8 +17,7 @@ class RandomArm:
 
         draw = np.random.default_rng(history.draws)
         if history.pool is not None:
-            tried = [trial.point for trial in history.trials]
-            free = [point for point in history.pool if point not in tried]
+            free = history.untried
             return [Ask(free[at], self.replicates) for at in draw.permutation(len(free))[:count]]
         width = len(history.space.dimensions)
         return [Ask(history.space.point(draw.random(width)), self.replicates) for _ in range(count)]

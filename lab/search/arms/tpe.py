@@ -23,15 +23,13 @@ class TPEArm:
 
     def propose(self, history: History, count: int) -> list[Ask]:
         """The sampler's next points."""
-        import numpy as np
         import optuna
         from optuna.samplers import TPESampler
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        seed = int(np.random.default_rng(history.draws).integers(2**31))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the lock pins the version we use
-            sampler = TPESampler(multivariate=True, constant_liar=True, n_startup_trials=STARTUP, seed=seed)
+            sampler = TPESampler(multivariate=True, constant_liar=True, n_startup_trials=STARTUP, seed=history.number)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         space = distributions(history.space)
         study.add_trials(told(history, space))
