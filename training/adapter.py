@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lab.base import numbers
 from lab.space import GYMNASIUM, Config
+from training.gpus import Offloaded, Precision
 
 # PufferLib reads the command line where it is imported and used; the worker's own is not for it.
 sys.argv = sys.argv[:1]
@@ -517,54 +518,6 @@ class Logger:
 
     def close(self, model_path: str) -> None:
         """Do nothing: PuffeRL calls this at the end of its own command only."""
-
-
-class Precision:
-    """PuffeRL's autocast, left again and without its cache of converted weights.
-
-    PuffeRL enters its own twice for each minibatch and never leaves it. The cache is emptied on leaving the outermost:
-    in bfloat16 the policy would act and learn with the weights of the first update to the end, and whatever comes
-    after the training would be computed in bfloat16 too.
-    """
-
-    def __init__(self, device: str, precision: str) -> None:
-        """Make one that is not entered yet.
-
-        Args:
-            device: kind of device whose operations are converted.
-            precision: float32 or bfloat16.
-        """
-        self._autocast = torch.amp.autocast(device, dtype=getattr(torch, precision), cache_enabled=False)
-        self._entered = 0
-
-    def __enter__(self) -> None:
-        if not self._entered:
-            self._autocast.__enter__()  # type: ignore[no-untyped-call]  # torch's
-        self._entered += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._entered -= 1
-        if not self._entered:
-            self._autocast.__exit__(None, None, None)
-
-    def leave(self) -> None:
-        """Leave it, however often it was entered."""
-        if self._entered:
-            self._entered = 1
-            self.__exit__()
-
-
-class Offloaded:
-    """Observations in the main memory: PuffeRL picks them by indices on the GPU, and wants them there."""
-
-    def __init__(self, kept: torch.Tensor, device: str) -> None:
-        self._kept, self._device = kept, device
-
-    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
-        return self._kept[rows.to(self._kept.device)].to(self._device)
-
-    def __setitem__(self, place: Any, observations: torch.Tensor) -> None:
-        self._kept[place] = observations
 
 
 class Trainer(pufferlib.pufferl.PuffeRL):  # type: ignore[misc]

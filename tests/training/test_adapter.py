@@ -21,7 +21,7 @@ HEAD = """
     import numpy as np
     import torch
     given = sys.argv[1]
-    from training import adapter  # which cuts the command line
+    from training import adapter, gpus  # which cuts the command line
     from lab.space.config import Config
 
     config = Config.model_validate_json(given)
@@ -211,7 +211,7 @@ def test_bfloat16_acts_with_the_weights_that_were_learnt_and_is_left_after_each_
     found = ask(
         """
         trainer = build(config)
-        trainer.amp_context = adapter.Precision("cpu", "bfloat16")
+        trainer.amp_context = gpus.Precision("cpu", "bfloat16")
         policy, observations = trainer.uncompiled_policy, torch.randn(16, 4)
         for _ in range(3):
             trainer.evaluate(); trainer.train()

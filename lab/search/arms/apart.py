@@ -3,13 +3,14 @@
 Each has a process of its own that stays, since importing takes longer than proposing.
 """
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lab.search.history import Ask, History, best_mean, each
 from lab.search.points import Point
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 
 @dataclass
@@ -18,9 +19,12 @@ class ApartArm:
 
     name: Literal["gp", "protein"]
     replicates: int = 1
-    _process: ProcessPoolExecutor = field(init=False)
+    _process: "ProcessPoolExecutor" = field(init=False)
 
     def __post_init__(self) -> None:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
         self._process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
     def propose(self, history: History, count: int) -> list[Ask]:
