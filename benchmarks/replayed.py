@@ -25,7 +25,7 @@ from agent.model import OfflineResearcher
 from agent.session.session import Session
 from benchmarks.common import ENV, tell
 from lab.base import Workspace, append_line, new_id, now, write_model
-from lab.judge import current_verdict, passes
+from lab.judge import current_verdict
 from lab.space import Config, Inventory, telling
 from lab.store import Budgets, Lab, Notebook, ReplicateResult, SessionRecord, StopReason
 from report import LineView
@@ -126,8 +126,6 @@ class Outcome:
     reports: int
     claims: list[str]
     """Runs whose report claims an improvement before fresh seeds have confirmed it."""
-    screened: list[int]
-    """Configs that came through the screen, however they ended."""
     better: list[int]
     """Configs whose verdict is `better` at the end."""
     helps: bool
@@ -147,7 +145,6 @@ def outcome(session: Session) -> Outcome:
         incumbent=[run.run_id for run in own].index(str(notebook.incumbent(session.group))),
         reports=len(reports),
         claims=[run_id for run_id, text in reports.items() if CLAIM.search(text)],
-        screened=[at for at, verdict in enumerate(verdicts) if verdict and passes(verdict.screen)],
         better=[at for at, verdict in enumerate(verdicts) if verdict and verdict.verdict == "better"],
         helps=" helps: " in digest,
         told=told.group(0) if told else "",
@@ -182,7 +179,6 @@ def main() -> None:
         },
         planted_nights={
             "nights": len(planted), "confirmed": sum(one.incumbent == PLANTED for one in planted),
-            "not_through_the_screen": sum(PLANTED not in one.screened for one in planted),
             "another_incumbent": sum(one.incumbent not in (0, PLANTED) for one in planted),
             "claimed_too_early": sum(len(one.claims) for one in planted),
             "another_called_better": sum(bool(set(one.better) - {PLANTED}) for one in planted),

@@ -195,7 +195,7 @@ def report(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
     path = notebook.paths(run).report
     if not path.exists():
         if original := notebook.run(run).replicates_of:
-            raise NotFound(f"run {run!r} has no report: it is fresh seeds of {original}, which has one")
+            raise NotFound(f"run {run!r} has no report: it is more seeds of {original}, which has one")
         raise NotFound(f"run {run!r} has no report: a session writes one when the run has ended ('autopilot resume')")
     text = path.read_text(encoding="utf-8")
     emit_json({"run_id": run, "report": text}) if as_json else print_markdown(text)

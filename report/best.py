@@ -1,93 +1,94 @@
-"""The best config of a group against its baseline: means, what fresh seeds say, what could have been found."""
+"""What a night came to against its baseline: what fresh seeds say, what the search believes, what could be found.
 
-from dataclasses import replace
-from typing import NamedTuple
+The mean of a config that got more replicates because it looked good is flattered, so none is quoted here: of the leader
+stands what the search's model believes, as the session wrote it down, and that nobody has proven it.
+"""
+
+from dataclasses import dataclass
 
 from lab.base import number
-from lab.judge import compare_runs, confounds, detectable, noise_of
+from lab.judge import detectable, noise_of
 from lab.space import Group
-from lab.store import Notebook, RunRecord, Selection, SessionRecord
+from lab.store import Leading, Notebook, RunRecord, Selection, SessionRecord, Sessions
 from report.confirmations import on_fresh_seeds
-from report.facts import difference_text
-
-LOOKED_AT = 50
-"""Runs with the best means among which the best one is looked for that is like the baseline."""
+from report.facts import changed_text
 
 
-class Compared(NamedTuple):
+@dataclass(frozen=True)
+class Compared:
     """Whom a digest compares."""
 
     baseline: RunRecord | None
-    """The first one that has a score."""
-    best: RunRecord | None
-    """The best mean of the runs that are like the baseline, itself included."""
-    above: RunRecord | None
-    """The best mean of all, where it is another one: of another length, say."""
+    """The first run of the group that has a score."""
+    leader: Leading | None
+    """What the session's search believed in last; None where none was written down."""
+
+    @property
+    def leads(self) -> bool:
+        """The search believes in something else than the baseline."""
+        return self.leader is not None and self.baseline is not None and self.leader.run != self.baseline.run_id
 
 
 def is_it_better(notebook: Notebook, session: SessionRecord) -> str:
-    """The best config of a session's group against its baseline, in words, with what fresh seeds say."""
-    metric = session.goal.metric
-    return comparison_text(notebook, compared_of(notebook, session.group), metric, session.seeds)
+    """What became better than the baseline in a session's group, in words, and what is believed to be."""
+    return comparison_text(notebook, compared_of(notebook, session), session)
 
 
-def compared_of(notebook: Notebook, group: Group) -> Compared:
-    """Baseline and best mean of a group, imported runs left out."""
-    which = Selection(group, scored=True, native=True, own=True)
-    first = notebook.index.rows(replace(which, arm="baseline"), limit=1)
-    rows = notebook.index.rows(which, order="best", limit=LOOKED_AT)
-    baseline = notebook.run(first[0].run_id) if first else None
-    if baseline is None or not rows:
-        return Compared(baseline, notebook.run(rows[0].run_id) if rows else None, None)
-    alike = (row for row in rows if not confounds(notebook, row.run_id, baseline.run_id))
-    best = next((notebook.run(row.run_id) for row in alike), baseline)
-    return Compared(baseline, best, None if best.run_id == rows[0].run_id else notebook.run(rows[0].run_id))
+def compared_of(notebook: Notebook, session: SessionRecord) -> Compared:
+    """Baseline of a session's group, imported runs left out, and the leader of its search."""
+    which = Selection(session.group, scored=True, native=True, own=True, arm="baseline")
+    first = notebook.index.rows(which, limit=1)
+    return Compared(notebook.run(first[0].run_id) if first else None, leader_of(notebook, session))
 
 
-def _seeds(run: RunRecord) -> str:
-    """A run's seeds, such as `6 to 8`."""
-    low, high = min(run.seeds), max(run.seeds)
-    return f"{low} to {high}" if high - low + 1 == len(run.seeds) > 2 else ", ".join(map(str, run.seeds))
+def leader_of(notebook: Notebook, session: SessionRecord) -> Leading | None:
+    """The run that a session's search believed in last, if it can still be read."""
+    known = Sessions(notebook.workspace).leading(session.session_id)
+    return known[-1] if known and notebook.readable(known[-1].run) else None
 
 
-def comparison_text(notebook: Notebook, compared: Compared, metric: str, seeds: int) -> str:
+def comparison_text(notebook: Notebook, compared: Compared, session: SessionRecord) -> str:
     """What is known of the best config against the baseline, in words.
 
     Args:
         notebook: where the runs are.
         compared: whom to compare.
-        metric: the objective's.
-        seeds: replicates of a run, for the difference that so many would show.
+        session: whose group it is, and whose seeds.
     """
-    baseline, best, above = compared
-    if baseline is None or best is None:
+    baseline, leader, group = compared.baseline, compared.leader, session.group
+    if baseline is None:
         return "No run has a score yet."
-    noise = noise_of(notebook, baseline.group)
-    floor = ""
-    if noise is not None:
-        seen = detectable(noise[0], seeds)
-        floor = (
-            f" Replicates of one config differ by a standard deviation of {number(noise[0])} ({noise[1]} degrees of"
-            f" freedom{', a rough guess' if noise[1] < 5 else ''})"
-        )
-        floor += f": with {seeds} a side, four of five differences of {number(seen)} would be found." if seen else "."
-    unlike = ""
-    if above is not None:
-        summary, why = notebook.summary(above.run_id), "; ".join(confounds(notebook, above.run_id, baseline.run_id))
-        mean = f" ({number(summary.metrics[metric].mean)})" if summary else ""
-        unlike = f" {above.run_id} has the best mean of all{mean} and is not compared, since it is not alike: {why}."
-    floor = f"{unlike}{floor}"
-    fresh, told = on_fresh_seeds(notebook, best)
-    if best.run_id == baseline.run_id:
-        than = "No run that is like it" if above else "No run"
-        return " ".join([*fresh, f"{than} has a better mean than the baseline.{floor}"])
-    if told:
-        return " ".join(fresh) + floor
-    verdict = compare_runs(notebook, best.run_id, baseline.run_id)
-    effect = "" if verdict.effect is None else difference_text(verdict.effect, verdict.low, verdict.high)
-    mean = (
-        f"Best mean against baseline: {metric} {effect} ({verdict.method}; seeds {_seeds(best)} against"
-        f" {_seeds(baseline)}). The best of several means is flattered by chance, so this is no finding: only fresh"
-        f" seeds tell."
+    incumbent = notebook.incumbent(group)
+    named = {run for run in (incumbent, leader.run if leader else None) if run and run != baseline.run_id}
+    fresh = on_fresh_seeds(notebook, group, named)
+    parts = list(fresh.values())
+    if leader is not None and compared.leads and leader.run not in fresh:
+        parts.append(belief_text(notebook, leader, group))
+    elif not parts:
+        parts.append("Nothing is believed to be better than the baseline.")
+    return " ".join([*parts, *_floor(notebook, group, session.seeds)])
+
+
+def belief_text(notebook: Notebook, leader: Leading, group: Group) -> str:
+    """What the search believes of its leader, and that it is no finding."""
+    changed, gain = changed_text(notebook, notebook.run(leader.run)), group.goal.sign * leader.gain
+    count = f"{leader.replicates} replicate{'' if leader.replicates == 1 else 's'}"
+    return (
+        f"The search believes most in {leader.run} ({changed}): {group.goal.metric} {number(leader.mean)}, {gain:+.4g}"
+        f" against the incumbent, by its model of all replicates ({count} of this config). That is no finding: only"
+        " fresh seeds tell."
     )
-    return " ".join([*fresh, mean]) + floor
+
+
+def _floor(notebook: Notebook, group: Group, seeds: int) -> list[str]:
+    """How much replicates of one config differ, and what could be found."""
+    noise = noise_of(notebook, group)
+    if noise is None:
+        return []
+    seen = detectable(noise[0], seeds)
+    guess = ", a rough guess" if noise[1] < 5 else ""
+    found = f": with {seeds} a side, four of five differences of {number(seen)} would be found." if seen else "."
+    return [
+        f"Replicates of one config differ by a standard deviation of {number(noise[0])} ({noise[1]} degrees of"
+        f" freedom{guess}){found}"
+    ]

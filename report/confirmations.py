@@ -1,34 +1,32 @@
-"""Candidates for the place of the incumbent, in words: for the digest."""
+"""Contenders for the place of the incumbent, in words: for the digest."""
 
 import statistics
+from collections.abc import Collection
 
 from lab.base import number
-from lab.judge import Incumbency, passes
+from lab.judge import Incumbency
 from lab.space import Group
-from lab.store import Confirmation, Notebook, RunRecord
+from lab.store import Confirmation, Notebook
 from report.facts import changed_text, difference_text
 
-OPEN = ("opened", "passed")
-"""Outcomes after which it is not decided yet what becomes of a candidate."""
 
-
-def contenders(notebook: Notebook, group: Group, runs: list[RunRecord]) -> list[str]:
-    """How each stands, in the order they were opened; then runs that came through the screen and wait.
+def contenders(notebook: Notebook, group: Group) -> list[str]:
+    """How each stands, in the order they were named.
 
     Args:
         notebook: where they are.
         group: whose confirmations.
-        runs: that may be promising.
     """
-    known = confirmations(notebook, group)
-    told = [_confirmation(notebook, confirmation) for confirmation in known]
-    return [*told, *_promising(notebook, runs, next((one.candidate for one in known if one.outcome in OPEN), None))]
+    return [_confirmation(notebook, confirmation) for confirmation in confirmations(notebook, group)]
 
 
-def on_fresh_seeds(notebook: Notebook, best: RunRecord) -> tuple[list[str], bool]:
-    """What fresh seeds say of those that they crowned and of a run, and whether they say anything of the run."""
-    telling = [one for one in confirmations(notebook, best.group) if _tells(one, best)]
-    return [_fresh(one) for one in telling], any(one.candidate == best.run_id for one in telling)
+def on_fresh_seeds(notebook: Notebook, group: Group, runs: Collection[str]) -> dict[str, str]:
+    """Run to what its fresh seeds say of it, in words, for those of some runs of which they say anything."""
+    return {
+        one.candidate: _fresh(notebook, one)
+        for one in confirmations(notebook, group)
+        if one.candidate in runs and one.effect is not None
+    }
 
 
 def confirmations(notebook: Notebook, group: Group) -> list[Confirmation]:
@@ -81,41 +79,31 @@ def _so_far(notebook: Notebook, confirmation: Confirmation) -> str:
     means = []
     place = Incumbency(notebook, notebook.run(confirmation.candidate).group)
     for run_id in (confirmation.candidate, confirmation.incumbent):
-        runs = place.fresh(run_id, confirmation.preset)  # without those that won it its place
+        runs = place.fresh(run_id, confirmation)
         values = [value for run in runs for value in notebook.values(run.run_id, confirmation.metric)]
         means.append(f"{number(statistics.fmean(values))} (n={len(values)})" if values else "none")
     return f"{confirmation.metric} {means[0]} against {means[1]}"
 
 
-def _promising(notebook: Notebook, runs: list[RunRecord], undecided: str | None) -> list[str]:
-    """Runs that came through the screen and that nobody gave fresh seeds yet."""
-    had = {one.candidate for one in notebook.index.confirmations()}
-    before = f", after that of {undecided}" if undecided else ""
-    lines = []
-    for run in runs:
-        verdict = notebook.verdict(run.run_id)
-        if verdict and verdict.screen is not None and passes(verdict.screen) and run.run_id not in had:
-            what = f"{run.run_id} ({changed_text(notebook, run)}) came through the screen (p = {verdict.screen:.3g})"
-            lines.append(f"{what} and has had no fresh seeds yet: autopilot confirm {run.run_id}{before}")
-    return lines
-
-
-def _tells(confirmation: Confirmation, best: RunRecord) -> bool:
-    """Whether a confirmation crowned somebody, or is about the best mean; and has a difference on fresh seeds."""
-    return confirmation.effect is not None and (
-        confirmation.outcome == "confirmed" or confirmation.candidate == best.run_id
-    )
-
-
-def _fresh(confirmation: Confirmation) -> str:
+def _fresh(notebook: Notebook, confirmation: Confirmation) -> str:
     """What fresh seeds said of a candidate."""
-    assert confirmation.effect is not None  # noqa: S101 - `_tells`
+    assert confirmation.effect is not None  # noqa: S101 - asked of those alone
     what = difference_text(confirmation.effect, confirmation.low, confirmation.high)
     became = {"confirmed": "**confirmed**, the incumbent from then on", "dropped": "**dropped**"}.get(
         confirmation.outcome, f"passed, to be confirmed on the preset {confirmation.then}"
     )
-    sides = f"{confirmation.candidate} differs from {confirmation.incumbent}"
+    changed = changed_text(notebook, notebook.run(confirmation.candidate))
+    sides = f"{confirmation.candidate} ({changed}) differs from {confirmation.incumbent}"
+    unseen = f" {collapse_text(confirmation.seeds)}" if confirmation.outcome == "confirmed" else ""
     return (
         f"On {confirmation.seeds} fresh seeds a side{_on(confirmation)} {sides} by {confirmation.metric} {what}:"
-        f" {became} ({confirmation.why})."
+        f" {became} ({confirmation.why}).{unseen}"
     )
+
+
+def collapse_text(seeds: int) -> str:
+    """What so many seeds without a collapse can't exclude: the upper end of the 95 % interval of their share.
+
+    The exact one-sided bound of a share of which none was seen (Clopper & Pearson 1934): 1 - 0.05^(1/n).
+    """
+    return f"{seeds} seeds leave a rate of rare collapses of up to {100 * (1 - 0.05 ** (1 / seeds)):.0f} % possible."

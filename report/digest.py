@@ -5,9 +5,9 @@ import shlex
 from pathlib import Path
 
 from lab.base import lasting, number, plain, write_atomic
-from lab.judge import ENOUGH, Incumbency, lessons_of, pruning_report, scored_predictions, track_records
+from lab.judge import ENOUGH, Incumbency, lessons_of, pruning_report, scored_predictions, scores_of, track_records
 from lab.space import Group
-from lab.store import Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord
+from lab.store import Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, Sessions, summarize
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text
@@ -30,9 +30,8 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
     paths = notebook.workspace.session(session.session_id)
     group = session.group
     metric = session.goal.metric
-    everything = [run for run in notebook.runs(group) if not run.legacy]
-    runs, own = notebook.runs(session=session.session_id), _own(everything)
-    compared = compared_of(notebook, group)
+    runs = notebook.runs(session=session.session_id)
+    compared = compared_of(notebook, session)
     scored = [run for run in _own(runs) if (summary := notebook.summary(run.run_id)) and metric in summary.metrics]
     if scored:
         _draw(notebook, session, paths.plots / "best_so_far.png")
@@ -43,8 +42,8 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         headline=_headline(session, runs),
         metric=metric,
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
-        comparison=comparison_text(notebook, compared, metric, session.seeds),
-        confirmations=contenders(notebook, group, own),
+        comparison=comparison_text(notebook, compared, session),
+        confirmations=contenders(notebook, group),
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
         left_out=len(runs) - len(shown),
@@ -71,7 +70,10 @@ def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
     won = [one for one in notebook.index.confirmations(group=session.group) if one.session == session.session_id]
     crowned = [(one.time - session.created).total_seconds() / 3600 for one in won if one.outcome == "confirmed"]
     scores, hours = [one[1:] for one in ended], [one.hours for one in ended]
-    best_so_far(path, scores, session.goal, hours=hours, crowned=crowned)
+    begun = session.created
+    known = Sessions(notebook.workspace).leading(session.session_id)
+    believed = [((one.time - begun).total_seconds() / 3600, one.mean) for one in known]
+    best_so_far(path, scores, session.goal, hours=hours, crowned=crowned, believed=believed)
 
 
 def _own(runs: list[RunRecord]) -> list[RunRecord]:
@@ -140,39 +142,36 @@ def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
         f"It ended because {session.ended_because}." if session.ended_because else "It is not over: it was interrupted."
     )
     fresh = sum(run.replicates_of is not None for run in runs)
-    how = f"{fresh} of them {'was' if fresh == 1 else 'were'} fresh seeds of others. {how}" if fresh else how
+    more = f"{fresh} of them {'was' if fresh == 1 else 'were'} more replicates of others. " if fresh else ""
+    trained = sum(len(run.seeds) for run in runs)
+    most = f" of {session.replicates}" if session.replicates else ""
+    how = f"{more}{trained}{most} replicates in all. {how}"
     pruned = sum(run.state is RunState.PRUNED for run in runs)
     and_pruned = f", {pruned} {'was' if pruned == 1 else 'were'} pruned" if pruned else ""
     return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
 
 
 def _named(notebook: Notebook, metric: str, compared: Compared, incumbent: str | None) -> list[dict[str, str]]:
+    """Baseline, incumbent and leader; of the leader what is believed, since its own mean is flattered."""
+    baseline, leader = compared.baseline, compared.leader
     roles: dict[str, list[str]] = {}
-    named = [
-        ("baseline", compared.baseline),
-        ("best mean", compared.best),
-        ("best mean of all, not alike", compared.above),
-    ]
-    names = [(what, run.run_id if run else None) for what, run in named]
-    for what, run_id in [names[0], ("incumbent", incumbent), *names[1:]]:
-        if run_id is not None:
+    for what, run_id in (("baseline", baseline.run_id if baseline else None), ("incumbent", incumbent)):
+        if run_id is not None and notebook.readable(run_id):
             roles.setdefault(run_id, []).append(what)
     rows = []
     for run_id, whats in roles.items():
-        summary = notebook.summary(run_id)
-        if summary is None:
-            continue
-        score = summary.metrics[metric]
-        rows.append(
-            {
-                "what": ", ".join(whats),
-                "run": f"{run_id} ({changed_text(notebook, notebook.run(run_id))})",
-                "mean": number(score.mean),
-                "interval": interval_text(score),
-                "n": str(score.n),
-            }
-        )
+        if scores := scores_of(notebook, run_id):
+            score = summarize(scores)
+            figures = {"mean": number(score.mean), "interval": interval_text(score), "n": str(score.n)}
+            rows.append({"what": ", ".join(whats), "run": _titled(notebook, run_id), **figures})
+    if leader is not None and leader.run not in roles:
+        believed = {"mean": f"{number(leader.mean)} believed", "interval": "not proven", "n": str(leader.replicates)}
+        rows.append({"what": "leader", "run": _titled(notebook, leader.run), **believed})
     return rows
+
+
+def _titled(notebook: Notebook, run_id: str) -> str:
+    return f"{run_id} ({changed_text(notebook, notebook.run(run_id))})"
 
 
 def _spent(session: SessionRecord) -> str:
@@ -189,7 +188,7 @@ def _spent(session: SessionRecord) -> str:
         )
         parts = [
             f"{parts[0]}, of which the trainer was busy {busy} % ({lasting(spent.training)}): {search} % of that on"
-            f" proposals and control runs, {confirming} % on fresh seeds of proposals, {100 - search - confirming} % on"
+            f" new configs, {confirming} % on more seeds of these, {100 - search - confirming} % on"
             f" the baseline and more seeds of the incumbent"
         ]
     dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
@@ -202,7 +201,7 @@ def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
     rejected = [p for p in proposals.all() if p.group == session.group and p.state is ProposalState.REJECTED]
     mine = [p for p in rejected if p.session == session.session_id or p.decisions[-1].time >= session.created]
     return [
-        f"{p.proposal_id} ({p.changes}), by {p.decisions[-1].who}: {plain(p.decisions[-1].why, 300)}"
+        f"{p.proposal_id} ({p.brief}), by {p.decisions[-1].who}: {plain(p.decisions[-1].why, 300)}"
         for p in mine[-TURNED_DOWN:]
     ]
 
@@ -212,7 +211,7 @@ def _waiting(proposals: Proposals, group: Group) -> list[str]:
         p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
     ]
     return [
-        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.arm}): {proposal.changes}"
+        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.arm}): {proposal.brief}"
         + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
         for proposal in live
     ]

@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lab.base import number, plain, short
-from lab.judge import SCREEN
-from lab.space import VARIANT_KEYS, Config
+from lab.space import VARIANT_KEYS, Config, few
 from lab.store import MetricSummary, Notebook, ReplicateResult, Resume, RunRecord, RunState, Verdict
 from report.templates import render
 
@@ -70,16 +69,19 @@ def hashes(digests: Mapping[int, str | None]) -> str:
 
 
 def changed_text(notebook: Notebook, run: RunRecord) -> str:
-    """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`."""
+    """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`; of many keys the first few."""
     if run.replicates_of is not None:
         elsewhere = notebook.readable(run.replicates_of) and notebook.run(run.replicates_of).preset != run.preset
-        return f"fresh seeds of {run.replicates_of}{f' on the preset {run.preset}' if elsewhere else ''}"
+        return f"more seeds of {run.replicates_of}{f' on the preset {run.preset}' if elsewhere else ''}"
     if run.parent is None:
         given = notebook.overrides(run.run_id)
         settings = ", ".join(f"{key.split('.', 1)[-1]} = {short(value)}" for key, value in given.items())
         return " with ".join(filter(None, ("baseline" if run.arm == "baseline" else "preset", settings)))
     changed = notebook.changes(run.run_id)
-    return ", ".join(f"{key.split('.', 1)[-1]} {short(old)} → {short(new)}" for key, (old, new) in changed.items())
+    keys, more = few(changed)
+    return (
+        ", ".join(f"{key.split('.', 1)[-1]} {short(changed[key][0])} → {short(changed[key][1])}" for key in keys) + more
+    )
 
 
 def difference_text(effect: float, low: float | None, high: float | None) -> str:
@@ -100,10 +102,8 @@ def verdict_text(run: RunRecord, verdict: Verdict | None) -> str:
     confounds = f" Not like with like: {'; '.join(verdict.confounds)}." if verdict.confounds else ""
     what = f"{verdict.metric} {effect}".strip()
     screen = ""
-    if verdict.screen is not None and verdict.verdict != "better":  # that one is confirmed
-        then = "fresh seeds are to confirm it" if verdict.screen <= SCREEN else "it does not become incumbent"
-        sign = "≤" if verdict.screen <= SCREEN else ">"
-        screen = f" Screen: p = {verdict.screen:.3g} {sign} {SCREEN:g} (exact permutation, one-sided), so {then}."
+    if verdict.screen is not None and verdict.verdict != "better":  # of earlier versions
+        screen = f" Its own replicates against the incumbent's: p = {verdict.screen:.3g} (permutation, one-sided)."
     return f"**Verdict: {verdict.verdict}** against {verdict.against}: {what} ({verdict.method}).{confounds}{screen}"
 
 

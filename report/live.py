@@ -17,11 +17,25 @@ NOTE_CHARS = 1000
 
 
 class _Replicates:
-    """The replicates of the run that trains, put together."""
+    """The replicates of the runs that train, put together."""
 
     def __init__(self, run: RunRecord) -> None:
-        self.run = run
+        self.run, self.runs = run, [run]
         self.latest: dict[int, Progress] = {}
+
+    @classmethod
+    def with_another(cls, known: "_Replicates | None", run: RunRecord) -> "_Replicates":
+        """Those that train already and those of one more run."""
+        if known is None:
+            return cls(run)
+        known.runs.append(run)
+        return known
+
+    def without(self, run: RunRecord) -> "_Replicates | None":
+        """Those that are left once a run has ended; None where there are none."""
+        self.runs = [one for one in self.runs if one.run_id != run.run_id]
+        self.latest = {seed: progress for seed, progress in self.latest.items() if seed not in run.seeds}
+        return self if self.runs else None
 
     def add(self, progress: Progress) -> None:
         """Take in one replicate's progress."""
@@ -33,7 +47,7 @@ class _Replicates:
     @property
     def total(self) -> int:
         """Steps of all replicates."""
-        return max((p.total for p in self.latest.values()), default=0) * len(self.run.seeds)
+        return max((p.total for p in self.latest.values()), default=0) * sum(len(run.seeds) for run in self.runs)
 
     @property
     def steps(self) -> int:
@@ -102,7 +116,7 @@ class LineView:
 
     def training(self, run: RunRecord, what: str) -> None:
         """See `agent.session.journal.View`."""
-        self._run, self._said = _Replicates(run), time.monotonic()
+        self._run, self._said = _Replicates.with_another(self._run, run), time.monotonic()
         seeds = ", ".join(map(str, run.seeds))
         self.note(f"{run.run_id}  {what}  (seeds {seeds})")
 
@@ -124,7 +138,7 @@ class LineView:
 
     def trained(self, run: RunRecord, text: str) -> None:
         """See `agent.session.journal.View`."""
-        self._run = None
+        self._run = self._run.without(run) if self._run else None
         self.note(f"  {text}")
 
     def close(self) -> None:
@@ -157,7 +171,7 @@ class BarView:
         self._console.print(
             f"[bold]{_escape(what)}[/bold]  [dim]{run.run_id}, seeds {', '.join(map(str, run.seeds))}[/dim]"
         )
-        self._run = _Replicates(run)
+        self._run = _Replicates.with_another(self._run, run)
 
     def progress(self, progress: Progress) -> None:
         """See `agent.session.journal.View`."""
@@ -166,7 +180,7 @@ class BarView:
 
     def trained(self, run: RunRecord, text: str) -> None:
         """See `agent.session.journal.View`."""
-        self._run = None
+        self._run = self._run.without(run) if self._run else None
         color = "green" if run.state == "finished" else "red"
         self._console.print(f"  [{color}]●[/{color}] {_escape(text)}")
 

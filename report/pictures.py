@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.judge import scored_predictions
 from lab.space import BOOKKEEPING, PARAMETERS, Config, Scale, logged_as, telling
-from lab.store import Notebook, Questions, Row, RunRecord, RunState, Selection, run_curves
+from lab.store import Notebook, Questions, Row, RunRecord, RunState, Selection, Sessions, run_curves
 from report import plots
 from report.plots import Band, Point
 
@@ -44,10 +44,17 @@ def compared_with(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
 
 
 def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:
-    """The pictures of a run, by kind, where there is any to draw: `curves`, `parameters`, `predictions`, `best`."""
+    """The pictures of a run, by kind, where there is any to draw: `curves`, `parameters`, `predictions`, `best`.
+
+    Of a run with one replicate only its curves: there are many of those in a night, and what they come to together
+    stands in the digest and on the page.
+    """
     others, scored = compared_with(notebook, run), _scored(notebook, run)
+    curves = _learning_curves(notebook, run, others)
+    if len(run.seeds) == 1:
+        return {"curves": curves} if curves else {}
     drawn = {
-        "curves": _learning_curves(notebook, run, others),
+        "curves": curves,
         "parameters": _parameters(notebook, run, others, scored),
         "predictions": _predictions(notebook, run),
         "best": _best_so_far(notebook, run, scored),
@@ -145,11 +152,24 @@ def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture
     count, best = notebook.index.count(earlier), notebook.index.rows(earlier, order="best", limit=1)
     scores = [(row.run_id, float(row.score or 0.0), row.low, row.high) for row in rows]
     before = best[0].score if best else None
+    believed = _believed(notebook, run, rows, count + 1)
+    what = "The leader's {}, as the search believed," if believed else "Best {} so far,"
     return Picture(
         "plots/best_so_far.png",
-        f"Best {goal.metric} so far, run by run",
-        lambda path: plots.best_so_far(path, scores, goal, first=count + 1, before=before),
+        f"{what.format(goal.metric)} run by run",
+        lambda path: plots.best_so_far(path, scores, goal, first=count + 1, before=before, believed=believed),
     )
+
+
+def _believed(notebook: Notebook, run: RunRecord, rows: list[Row], first: int) -> list[tuple[float, float]]:
+    """What the search of a run's session believed of its leader when each run of some had ended, by their numbers."""
+    known = Sessions(notebook.workspace).leading(run.session) if run.session else []
+    ended = [(number, row.finished) for number, row in enumerate(rows, start=first) if row.finished is not None]
+    told = []
+    for number, finished in ended:
+        until = [one for one in known if one.time.timestamp() >= finished]
+        told += [(float(number), until[0].mean)] if until else []
+    return told
 
 
 def _which(run: RunRecord) -> Selection:

@@ -85,8 +85,11 @@ def best_so_far(
     before: float | None = None,
     hours: Sequence[float] | None = None,
     crowned: Sequence[float] = (),
+    believed: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Each run's mean with its interval, in order, and the best mean so far as a step line.
+    """Each run's mean with its interval, in order, and a step line: what the search believed of its leader.
+
+    Where it wrote nothing down, the best mean so far, which the luck of the draw flatters.
 
     Args:
         path: PNG to write.
@@ -96,13 +99,16 @@ def best_so_far(
         before: the best mean of those that are not shown.
         hours: when each ended, since the start; then they stand over time instead of over their number.
         crowned: hours at which a run became incumbent.
+        believed: when, on the same axis as the runs, and the score that the leader was believed to have.
     """
     figure, (axes,) = _figure(7.2, 3.2, above=0.4)
     index = np.arange(first, first + len(scores)) if hours is None else np.asarray(hours)
     means = [mean for _, mean, _, _ in scores]
     known = means if before is None else [before, *means]
     running = list(itertools.accumulate(known, lambda *two: goal.best(two)))[-len(means) :]
-    axes.step(index, running, where="post", color=COLORS[1], linewidth=1.8, label="best mean so far")
+    line = ([at for at, _ in believed], [mean for _, mean in believed]) if believed else (index, running)
+    name = "the leader, as the search believes" if believed else "best mean so far"
+    axes.step(*line, where="post", color=COLORS[1], linewidth=1.8, label=name)
     for at, (_, mean, low, high) in zip(index, scores, strict=True):
         if low is not None and high is not None:
             axes.vlines(at, low, high, color=COLORS[0], alpha=0.5, linewidth=1.4)

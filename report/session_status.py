@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from lab.base import last_line, lasting, plain
+from lab.base import last_line, lasting, number, plain
 from lab.space import Group, logged_as, metrics_of
 from lab.store import Notebook, Proposals, ProposalState, RunState, Selection, SessionRecord
+from report.best import leader_of
 from report.facts import changed_text
 from report.view import view_of
 
@@ -15,7 +16,7 @@ THEORY = 160
 def status_lines(
     notebook: Notebook, proposals: Proposals, record: SessionRecord, seconds: float
 ) -> list[tuple[str, str]]:
-    """Incumbent, queue, budgets left and last theory of a session: label and text.
+    """Incumbent, leader, queue, budgets left and last theory of a session: label and text.
 
     Args:
         notebook: where its runs are.
@@ -24,7 +25,8 @@ def status_lines(
         seconds: that it has worked so far.
     """
     group = record.group
-    lines = [("incumbent", _incumbent(notebook, group)), ("queue", _queue(proposals, group))]
+    lines = [("incumbent", _incumbent(notebook, group)), ("leader", _leader(notebook, record))]
+    lines.append(("queue", _queue(proposals, group)))
     lines.append(("left", _left(notebook, record, seconds)))
     theories = [p for p in proposals.all() if p.group == group and p.theory]
     if theories:
@@ -68,22 +70,30 @@ def _incumbent(notebook: Notebook, group: Group) -> str:
     return f"{group.goal.metric} {row.scored}, {name} ({row.changed})"
 
 
+def _leader(notebook: Notebook, record: SessionRecord) -> str:
+    leader = leader_of(notebook, record)
+    if leader is None:
+        return "none yet"
+    if leader.run == notebook.incumbent(record.group):
+        return "the incumbent"
+    row, count = view_of(notebook, notebook.run(leader.run)), leader.replicates
+    believed = f"believed {number(leader.mean)} (n={count}), not proven"
+    return f"{record.goal.metric} {believed}, {leader.run} ({row.changed})"
+
+
 def _queue(proposals: Proposals, group: Group) -> str:
     wanted = {ProposalState.APPROVED: "approved", ProposalState.STAGED: "staged"}
-    queued = []
-    for proposal in proposals.all():
-        if proposal.group == group and proposal.state in wanted:
-            changes = ", ".join(f"{key.partition('.')[2]} = {value}" for key, value in proposal.overrides.items())
-            queued.append(f"{changes} ({wanted[proposal.state]})")
+    mine = [proposal for proposal in proposals.all() if proposal.group == group]
+    queued = [f"{proposal.brief} ({wanted[proposal.state]})" for proposal in mine if proposal.state in wanted]
     return "; ".join(queued) or "empty"
 
 
 def _left(notebook: Notebook, record: SessionRecord, seconds: float) -> str:
     limits, spent = record.budgets, record.spent
-    runs = notebook.index.count(Selection(session=record.session_id))
+    used, most = sum(len(run.seeds) for run in notebook.runs(session=record.session_id)), record.replicates
     parts = [
         lasting(max(0.0, limits.hours * 3600 - seconds)) if limits.hours else "",
-        f"{max(0, limits.max_runs - runs)} of {limits.max_runs} runs" if limits.max_runs else "",
+        f"{max(0, most - used)} of {most} replicates" if most else "",
         f"{max(0, limits.max_tokens - spent.tokens):,} tokens" if limits.max_tokens else "",
         f"${max(0.0, limits.max_dollars - spent.dollars):.2f}" if limits.max_dollars else "",
     ]

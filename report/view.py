@@ -85,5 +85,5 @@ def outcome_text(notebook: Notebook, run: RunRecord) -> str:
     if run.state is not RunState.FINISHED:
         return f"{run.state}: {run.reason}"
     verdict = notebook.verdict(run.run_id)
-    judged = verdict.verdict if verdict else f"fresh seeds of {run.replicates_of}"
+    judged = verdict.verdict if verdict else f"more seeds of {run.replicates_of}"
     return f"{run.goal.metric} {view_of(notebook, run).scored}, {judged}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from lab.base import NotFound, Record, plain
 from lab.space import PARAMETERS, Config, Group, Scale, logged_as
-from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, mean_curve, run_curves
+from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, Sessions, mean_curve, run_curves
 from report import progress_of
 
 POINTS = 400
@@ -107,12 +107,17 @@ def logged(notebook: Notebook, run_id: str) -> list[str]:
 
 
 def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
-    """Every scored run of a session against the hours since its start, and the best mean so far."""
+    """Every scored run of a session against the hours since its start, and what was believed of the leader."""
     goal = session.goal
     scored = progress_of(notebook, session)
     unit, times = ("minutes", 60.0) if scored and scored[-1].hours < SHORT else ("hours", 1.0)
     ended = tuple(times * one.hours for one in scored)
+    known = Sessions(notebook.workspace).leading(session.session_id)
     best = tuple(accumulate((one.score for one in scored), lambda a, b: goal.best((a, b))))
+    line, name = (ended, best), "best mean so far"
+    if known:
+        at = tuple(times * (one.time - session.created).total_seconds() / 3600 for one in known)
+        line, name = (at, tuple(one.mean for one in known)), "the leader, as the search believes"
     points = Series(
         label="runs",
         role="run",
@@ -124,9 +129,9 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
         high=tuple(one.high for one in scored),
         names=tuple(one.run_id for one in scored),
     )
-    so_far = Series(label="best mean so far", role="best", kind="steps", group=1, x=ended, y=best)
+    so_far = Series(label=name, role="best", kind="steps", group=1, x=line[0], y=line[1])
     return Chart(
-        title=f"{goal.metric} of each run, with 95 % intervals, and the best mean so far",
+        title=f"{goal.metric} of each run, with 95 % intervals, and {name}",
         x=Axis(label="since the session began", unit=unit, follows=True),
         y=Axis(label=goal.metric),
         series=(so_far, points) if scored else (),

@@ -27,7 +27,7 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         "runs_by_state": state["runs"],
         "latest": [view_of(notebook, run) for run in rows],
         "budgets": _budgets(notebook, record) if record else [],
-        "candidates": contenders(notebook, record.group, []) if record else [],
+        "candidates": contenders(notebook, record.group) if record else [],
         "unreadable": state.get("damaged", ""),
         "damaged": notebook.damaged,
         "busy": _share(record.spent.training, record.spent.seconds) if record else None,
@@ -45,10 +45,10 @@ class Used(NamedTuple):
 
 def _budgets(notebook: Notebook, record: SessionRecord) -> list[Used]:
     limits, spent = record.budgets, record.spent
-    runs = notebook.index.count(Selection(session=record.session_id))
+    runs = sum(len(run.seeds) for run in notebook.index.records(Selection(session=record.session_id)))
     budgets: list[tuple[str, float, float | None, Callable[[float], str]]] = [
         ("time", spent.seconds, limits.hours and limits.hours * 3600, lasting),
-        ("runs", runs, limits.max_runs, lambda value: f"{value:,.0f}"),
+        ("replicates", runs, record.replicates, lambda value: f"{value:,.0f}"),
         ("tokens", spent.tokens, limits.max_tokens, lambda value: f"{value:,.0f}"),
         ("dollars", spent.dollars, limits.max_dollars, lambda value: f"${value:.2f}"),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 from agent.approval import PolicySettings, policy_settings, rule_on
 from lab.base import AutopilotError, InvalidInput, NotFound, Record, lasting, number, plain, short
 from lab.judge import expected_seconds, lessons_of
-from lab.search import Dimension
+from lab.search import Range
 from lab.space import Parameter, Scale, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
 from report import proposal_state, view_of
@@ -160,7 +160,7 @@ def _place(parameter: Parameter | None, value: Any) -> float | None:
     low = parameter.low
     if parameter.scale in (Scale.LOG, Scale.POW2):
         low = max(low, 1e-6)  # a range that begins at 0 has no place for it on a logarithmic scale
-    place = Dimension(parameter, low, parameter.high).place(max(float(value), low))
+    place = Range(parameter.key, low, parameter.high, parameter.scale).place(max(float(value), low))
     place = 1 - place if parameter.scale is Scale.LOGIT else place  # placed by 1 - x
     return min(1.0, max(0.0, place)) if math.isfinite(place) else None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.base import NotFound, new_id, now
 from lab.judge import Known, known_of, proposed_of
-from lab.search import Permits
+from lab.search import Permits, Search
 from lab.space import Group, Inventory
 from lab.store import Lab, Notebook, Proposal, Proposals, RunRecord
 from report import ReportDraft
@@ -36,6 +36,8 @@ class ToolContext:
     """Agent steps, of all replicates together, that the session's time leaves; None without a limit."""
     incumbent: str | None = None
     """Of the group, as the analysis began."""
+    leader: str | None = None
+    """The run that the search believed to be best as the analysis began; nothing is claimed of it."""
     noise: tuple[float, int] | None = None
     """Standard deviation of the group's replicates and its degrees of freedom, as the analysis began."""
     before: datetime | None = None
@@ -47,7 +49,7 @@ class ToolContext:
     failures: int = 0
     """Runs in a row that ended without a score, where they are so many that only the incumbent is built on; else 0."""
     plateau: int = 0
-    """Scored runs in a row of which none was promising, where they are so many that the search is widened; else 0."""
+    """Scored runs in a row that changed nothing about which is believed to be best, where they are many; else 0."""
     permits: Permits | None = None
     """What the session's policy denies; None where anything valid may pass."""
     rules: tuple[str, ...] = ()
@@ -127,8 +129,17 @@ class ToolContext:
         agents = self.inventory.environment(self.subject.env_name).agents_per_env or 1
         return known_of(self.notebook, self.subject, agents, self.incumbent, self.noise, proposal)
 
+    def search(self, parent: str | None = None) -> Search | None:
+        """What the search knows of the group; None while it has no incumbent.
+
+        Args:
+            parent: the run whose config is to be changed; the incumbent if None.
+        """
+        seed = self.session or ""
+        return Search.of(self.lab, self.group, seed=seed, parent=parent, before=self.before, permits=self.permits)
+
     def resolve(self, run: str) -> str:
-        """A run's id from what a model calls it: an id, or `current`, `parent` or `incumbent`.
+        """A run's id from what a model calls it: an id, or `current`, `parent`, `incumbent` or `leader`.
 
         Raises:
             NotFound: there is none.
@@ -139,6 +150,10 @@ class ToolContext:
             if self.subject.parent is None:
                 raise NotFound("the run under analysis has no parent: it is a baseline")
             return self.subject.parent
+        if run == "leader":
+            if self.leader is None:
+                raise NotFound("there is no leader yet: no run of this group has a score")
+            return self.leader
         if run == "incumbent":
             if self.incumbent is None:
                 raise NotFound("there is no incumbent yet: no run of this group has finished")

@@ -7,18 +7,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.base import AutopilotError, InvalidInput, plain, rounded
-from lab.judge import Lesson, direction, lessons_of
-from lab.search import suggest_changes
+from lab.search import Search
 from lab.space import Config, Metric, check_overrides, derive, diff, metrics_of, space_of
 from lab.store import Decision, Prediction, Proposal, ProposalState, twin_of
 from tools.context import ToolContext
 from tools.registry import ToolError
 
+KEYS = 60
+"""Keys that one proposal may change: all that a search moves at once, the environment's own arguments among them."""
 Changes = Annotated[
     dict[str, bool | int | float | str],
     Field(
         description="Dotted key to new value, such as {'train.ent_coef': 0.01}; only what changes.",
-        max_length=12,
+        max_length=KEYS,
     ),
 ]
 
@@ -41,7 +42,7 @@ def changes_schema(ctx: ToolContext) -> dict[str, Any]:
         "properties": {key: parameter.schema() for key, parameter in space.items() if parameter.proposable},
         "additionalProperties": False,
         "minProperties": 1,
-        "maxProperties": 12,
+        "maxProperties": KEYS,
     }
 
 
@@ -117,36 +118,46 @@ def suggest_configs(
     parent: ParentName = "incumbent",
     count: Annotated[int, Field(ge=1, le=12, description="How many candidates.")] = 5,
 ) -> dict[str, Any]:
-    """Candidates from an Optuna sampler fed with the finished runs; each changes one or two keys of the parent.
+    """Configs that the search would try next, from a model of all replicates, as changes of a parent; all keys at once.
 
-    expected_gain is what moving these keys these ways has led to so far (see lessons_learnt), in the objective's units;
-    null where one of them has never been moved alone that way.
+    expected is where the model sees the objective of one replicate of it, an 80 % interval; leader is the run that it
+    now believes to be best, of which nothing is claimed.
     """
     run_id = ctx.resolve(parent)
-    known = {(lesson.key, lesson.direction): lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000)}
-    avoid, wide = ctx.proposals.rejected(ctx.group), ctx.plateau > 0
-    candidates = suggest_changes(ctx.lab, ctx.group, run_id, count, avoid, wide=wide, permits=ctx.permits)
+    avoid = ctx.proposals.rejected(ctx.group)
+    search = ctx.search(run_id)
+    candidates = search.suggest(count, only_new=True, avoid=avoid) if search else []
     base = ctx.notebook.config(run_id)
     return {
         "parent": run_id,
-        "sampler": "Optuna TPE over the keys shown, all others held",
-        "runs_behind_it": sum(run.state.ended for run in ctx.notebook.runs(ctx.group)),
+        "sampler": "a Gaussian process over all keys, expected improvement; a share at random",
+        "replicates_behind_it": sum(search.replicates.values()) if search else 0,
         "kept_away_from_rejected": len(avoid),
-        **(
-            {"widened": f"{ctx.plateau} runs in a row were not promising: more keys at once, wider ranges"}
-            if wide
-            else {}
-        ),
+        "leader": _leader(search),
         "candidates": [
             {
                 "changes": candidate.changes,
                 "from": {key: base.get(key) for key in candidate.changes},
-                "tried_by_run": candidate.tried,
-                "expected_gain": _expected(known, base, candidate.changes),
+                "expected": _expected(search, candidate.changes),
             }
             for candidate in candidates
+            if search
         ],
     }
+
+
+def _leader(search: Search | None) -> dict[str, Any] | None:
+    leader = search.leader if search else None
+    if leader is None:
+        return None
+    return {"run": leader.run, "believed": rounded(leader.mean), "replicates": leader.replicates}
+
+
+def _expected(search: Search, changes: Mapping[str, Any]) -> dict[str, float | None] | None:
+    outlook = search.outlook(changes)
+    if outlook is None:
+        return None
+    return {"mean": rounded(outlook.mean), "low": rounded(outlook.low), "high": rounded(outlook.high)}
 
 
 def suggestions(ctx: ToolContext, count: int = 6) -> list[dict[str, Any]]:
@@ -156,19 +167,6 @@ def suggestions(ctx: ToolContext, count: int = 6) -> list[dict[str, Any]]:
     except AutopilotError:
         return []
     return [candidate["changes"] for candidate in candidates]
-
-
-def _expected(
-    known: Mapping[tuple[str, str], Lesson], base: Config, changes: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """The lessons of these changes added up, as if keys did not act on each other."""
-    lessons = [known.get((key, direction(base.get(key), value))) for key, value in changes.items()]
-    mine = [lesson for lesson in lessons if lesson is not None]
-    if not mine or len(mine) < len(lessons):
-        return None
-    effect, half = sum(lesson.effect for lesson in mine), math.hypot(*((o.high - o.low) / 2 for o in mine))
-    runs = sum(len(lesson.agreeing) + len(lesson.opposed) for lesson in mine)
-    return {"mean": rounded(effect), "low": rounded(effect - half), "high": rounded(effect + half), "runs": runs}
 
 
 def check_config(ctx: ToolContext, changes: Changes, parent: ParentName = "incumbent") -> dict[str, Any]:

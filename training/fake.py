@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lab.base import SeedPaths, append_line, write_model
-from lab.space import Config
+from lab.space import Config, Environment
 from lab.store import Evaluation, ReplicateResult, RunState
 from training.protocol import OnProgress, Progress, ShouldStop
 from training.runner import Plan
@@ -34,6 +34,8 @@ class FakeRunner:
     """Seeds that go wrong half-way, and how: a loss that is no number, an exception, no progress."""
     trained: list[int] = field(default_factory=list)
     """Seeds in the order they were trained."""
+    at_once: int = 1
+    """Runs that are trained side by side."""
 
     def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
         """Make up a curve and a result for each seed; see `training.runner.Runner.train`."""
@@ -43,6 +45,10 @@ class FakeRunner:
                 break
             results.append(self._replicate(plan, seed, on_progress, should_stop))
         return results
+
+    def room(self, config: Config, environment: Environment, device: str) -> int:
+        """As many as it was told."""
+        return self.at_once
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """Do nothing: there is nothing to prepare."""

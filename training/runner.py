@@ -6,6 +6,7 @@ everything around training. `training.run.train_run` is what callers use.
 
 import contextlib
 import select
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -85,6 +86,9 @@ class Runner(Protocol):
             TrainingFailed: a process for one can't be started.
         """
 
+    def room(self, config: Config, environment: Environment, device: str) -> int:
+        """The number of replicates of a config that there is room for side by side."""
+
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """Get ready for the next run while nothing trains."""
 
@@ -100,11 +104,13 @@ class ProcessRunner:
     """Replicates to train at once; None derives that from cores, memory and device."""
     _server: ForkServer | None = field(default=None, init=False)
     _spare: deque[Worker] = field(default_factory=deque, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    """Runs that train side by side ask for workers at the same time."""
 
     def train(self, plan: Plan, on_progress: OnProgress, should_stop: ShouldStop) -> list[ReplicateResult]:
         """Train the replicates side by side; see `Runner.train`."""
         threads = int(plan.config.autopilot["threads"] or 1)
-        room = room_for(plan.config, plan.environment, plan.device, self.parallel)
+        room = self.room(plan.config, plan.environment, plan.device)
         waiting, active = deque(plan.seeds), dict[int, _Replicate]()
         results: dict[int, ReplicateResult] = {}
         why: StopReason | None = None
@@ -128,6 +134,10 @@ class ProcessRunner:
             for replicate in active.values():
                 replicate.worker.kill()
         return [results[seed] for seed in plan.seeds if seed in results]
+
+    def room(self, config: Config, environment: Environment, device: str) -> int:
+        """The number of replicates by cores, memory and device; see `Runner.room`."""
+        return room_for(config, environment, device, self.parallel)
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """Start the server that forks, or workers ahead of need; see `Runner.warm`."""
@@ -164,6 +174,10 @@ class ProcessRunner:
             threads: how many it may compute with.
             device: cpu, cuda or mps.
         """
+        with self._lock:
+            return self._worker(threads, device)
+
+    def _worker(self, threads: int, device: str) -> Worker:
         if can_fork(device):
             return self._forking().worker(threads)
         while self._spare:

@@ -21,7 +21,7 @@ from report import Report, ReportDraft, report_of, write_report
 from tools import TOOLS, Toolbox, ToolContext, checked_draft
 from training import Stopped
 
-CONTROL = "this run is of the control arm, whose next config comes from the sampler alone"
+CONTROL = "this config was the search's own, whose next one follows from its model alone"
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Analyst:
     def work(
         self, run: RunRecord | None, controls: Sequence[RunRecord], budget: Budget, steps_left: int | None
     ) -> Outcome | None:
-        """Report on runs of the control arm, then analyse a run: what is due beside a training.
+        """Report on runs that an arm asked for, then analyse a run: what is due beside a training.
 
         Args:
             run: it has ended; None where only the others are due.
-            controls: runs of the control arm, ended.
+            controls: runs of arms, ended.
             budget: as for `analyse`.
             steps_left: as for `analyse`.
 
@@ -103,7 +103,7 @@ class Analyst:
         return Outcome(run.run_id, context.proposal, context.ended, fell_back)
 
     def report_control(self, run: RunRecord) -> None:
-        """Report on a run of the control arm: by the offline researcher, and without a proposal.
+        """Report on a run that an arm asked for: by the offline researcher, and without a proposal.
 
         Args:
             run: it has ended.
@@ -165,7 +165,7 @@ class Analyst:
 
 
 def without_proposal(context: ToolContext) -> None:
-    """Make of an analysis one that only reports, as those of control runs are."""
+    """Make of an analysis one that only reports, as those of an arm's runs are."""
     context.proposal, context.ended = None, CONTROL
     if context.report is not None:
         context.report.next_step = f"Nothing was proposed: {CONTROL}."

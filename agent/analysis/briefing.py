@@ -37,6 +37,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "state": run.state,
         "arm": run.arm,
         "incumbent": context.incumbent,
+        "leader": context.leader,
         "noise": context.noise,
         "predicted": _predicted(notebook, run, next((p for p in mine if p.proposal_id == run.proposal), None)),
         "foretold": _foretold(context),

@@ -5,7 +5,7 @@ from typing import Any
 
 from lab.base import Record
 from lab.judge import FAILURES, PLATEAU, failures, noise_of, plateau
-from lab.search import Permits
+from lab.search import Permits, Search
 from lab.store import Lab, RunRecord
 from tools import ToolContext
 
@@ -17,6 +17,7 @@ class Outset(Record):
     arm: str
     steps_left: int | None
     incumbent: str | None
+    leader: str | None = None
     noise: tuple[float, int] | None
     report_wanted: bool = True
     failures: int = 0
@@ -40,12 +41,16 @@ class Outset(Record):
         notebook = lab.notebook
         runs = notebook.runs(run.group, session=session) if session else []
         own = [one for one in runs if one.state.ended and one.replicates_of is None]
-        failed, flat = failures(own), plateau(notebook, own)
+        search = Search.of(lab, run.group)
+        leader = search.leader.run if search and search.leader else None
+        known = notebook.run(leader) if leader and notebook.readable(leader) else None
+        failed, flat = failures(own), plateau(own, known)
         return cls(
             session=session,
             arm=arm,
             steps_left=steps_left,
             incumbent=notebook.incumbent(run.group),
+            leader=leader,
             noise=noise_of(notebook, run.group),
             report_wanted=not notebook.workspace.run(run.run_id).report.exists(),
             failures=failed if failed >= FAILURES else 0,

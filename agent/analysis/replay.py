@@ -19,12 +19,14 @@ from agent.analysis.outset import Outset
 from agent.analysis.transcript import Transcript
 from agent.model import Budget, Message, ModelError, Reply, Usage
 from lab.base import Damaged, NotFound, read_lines
-from lab.search import ARM, Permits
+from lab.search import ARMS, Permits
 from lab.store import Lab, Proposal
 from tools import DENIED, TOOLS, Answer, Toolbox, ToolContext, checked_draft
 
 Line = dict[str, Any]
 NOTHING_YET = datetime.min.replace(tzinfo=UTC)
+EARLIER = "sampler"
+"""The arm of earlier versions that proposed by itself."""
 DOING = ("stage_proposal", "write_report", "end_search")
 """Tools that are carried out again; what the others answered is taken as it was."""
 
@@ -133,7 +135,7 @@ class _Again:
         except GaveUp as error:
             self._compare("ending", self.gave_up, str(error))
         self._compare("conversation", [_message(line) for line in self.said], analysis.messages)
-        if self.context.subject.arm == ARM:
+        if self.context.subject.arm in (*ARMS, EARLIER):
             without_proposal(self.context)
         if self.context.proposal is not None:
             self._compare_proposal(self.context.proposal)
@@ -245,7 +247,7 @@ def _denials(said: Sequence[Line]) -> Permits:
         if reason.startswith(DENIED):
             changes = json.loads(calls[line["tool_call_id"]]["arguments"])["changes"]
             denied[json.dumps(changes, sort_keys=True)] = reason.removeprefix(DENIED)
-    return lambda _, changes: denied.get(json.dumps(changes, sort_keys=True))
+    return Permits(lambda _, changes: denied.get(json.dumps(changes, sort_keys=True)))
 
 
 def _message(line: Line) -> Message:

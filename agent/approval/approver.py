@@ -7,6 +7,7 @@ from typing import Any
 from agent.approval.policy import PolicySettings
 from agent.approval.ruling import rule_on
 from lab.base import InvalidInput, now
+from lab.search import Permits
 from lab.store import Approval, Decision, Lab, Prediction, Proposal, ProposalState, refuse_unfit
 
 S = ProposalState
@@ -43,15 +44,20 @@ class Approver:
                 state, why = S.SUPERSEDED, str(error)
         return Decision(time=now(), state=state, who=WHO[self.mode], why=why)
 
-    def permits(self, parent: str, changes: Mapping[str, Any]) -> str | None:
+    @property
+    def permits(self) -> Permits:
+        """What the rules leave to a search; everything, where none are asked."""
+        if self.mode != "policy" or self.settings is None:
+            return Permits(lambda _, __: None)
+        return Permits(self.denied, self.settings.narrowed, self.settings.max_keys)
+
+    def denied(self, parent: str, changes: Mapping[str, Any]) -> str | None:
         """Why the rules deny a change before anybody has proposed it; None where they do not.
 
         Args:
             parent: the run whose config would be changed.
             changes: dotted key to new value.
         """
-        if self.mode != "policy":
-            return None
         run, config = self.lab.notebook.run(parent), self.lab.notebook.config(parent)
         metric = run.goal.metric
         outlook = Prediction(metric=metric, direction="same", low=0, high=0, coverage=0.5)

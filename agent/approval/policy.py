@@ -12,14 +12,16 @@ The program decides, never a model, and denies what nothing allows. Each ruling 
 entries of `allow` are counted from 1.
 """
 
-from collections.abc import Mapping
-from typing import TypeGuard
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeGuard
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from lab.base import Record, Workspace, invalid, invalid_from, short
 from lab.base import settings as tables
 from lab.judge import is_topology
+from lab.search import Choice, Range
 from lab.space import PARAMETERS, SECTIONS, VARIANT_KEYS, Environment, Parameter, Scale, Space, space_of
 
 SLACK = 1e-6
@@ -57,6 +59,35 @@ class Allow(Record):
         """Whether this is about a dotted key."""
         return any(_covers(pattern, key) for pattern in self.keys)
 
+    def leaves(self, dimension: Range | Choice, old: Any) -> Range | Choice | None:
+        """What is left of a key's values; None where it can't change."""
+        if self.values is not None:
+            kept = tuple(value for value in self.values if _is_within(dimension, value))
+            kept = tuple(value for value in kept if all(self._keeps(dimension, old, value)))
+            return Choice(dimension.key, tuple(dict.fromkeys((*kept, old)))) if kept else None
+        if isinstance(dimension, Choice):
+            left = tuple(value for value in dimension.values if all(self._keeps(dimension, old, value)))
+            return replace(dimension, values=left) if len(left) > 1 else None
+        if not _is_number(old):
+            return None
+        low, high = dimension.low, dimension.high
+        if self.factor is not None:
+            rest = dimension.scale is Scale.LOGIT
+            ends = sorted(((1 - old if rest else old) / self.factor, (1 - old if rest else old) * self.factor))
+            ends = [1 - ends[1], 1 - ends[0]] if rest else ends
+            low, high = max(low, ends[0]), min(high, ends[1])
+        if self.step is not None:
+            low, high = max(low, old - self.step), min(high, old + self.step)
+        return replace(dimension, low=low, high=high) if high > low else None
+
+    def _keeps(self, dimension: Range | Choice, old: object, new: object) -> Iterator[bool]:
+        """Whether a value keeps within each limit that is a number."""
+        scale = dimension.scale if isinstance(dimension, Range) else Scale.LINEAR
+        if self.factor is not None:
+            yield _within_factor(old, new, self.factor, of_rest=scale is Scale.LOGIT)
+        if self.step is not None:
+            yield _is_number(old) and _is_number(new) and abs(new - old) <= self.step * (1 + SLACK)
+
     def limits(self, parameter: Parameter, old: object, new: object) -> dict[str, bool]:
         """The limits in words, each to whether a change keeps within it."""
         limits: dict[str, bool] = {}
@@ -85,6 +116,20 @@ class PolicySettings(Record):
     """That a proposal may change; None for any number."""
     allow: tuple[Allow, ...] = Field(default=(), strict=False)
     """Alternatives: a changed key passes by the first one that lets it."""
+
+    def narrowed(self, dimension: Range | Choice, old: object) -> Range | Choice | None:
+        """What is left of a key's values around the one that it has; None where no rule lets it change.
+
+        Of several rules the one that leaves most counts.
+        """
+        if is_topology(dimension.key):
+            return None
+        left = [entry.leaves(dimension, old) for entry in self.allow if entry.names(dimension.key)]
+        ranges = [one for one in left if isinstance(one, Range)]
+        if ranges:
+            return replace(ranges[0], low=min(one.low for one in ranges), high=max(one.high for one in ranges))
+        choices = [one for one in left if isinstance(one, Choice)]
+        return max(choices, key=lambda one: len(one.values), default=None)
 
 
 def policy_settings(workspace: Workspace, environment: Environment | None = None) -> PolicySettings:
@@ -129,6 +174,12 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 def _same(one: object, other: object) -> bool:
     """1 is 1.0, and neither is true."""
     return isinstance(one, bool) is isinstance(other, bool) and one == other
+
+
+def _is_within(dimension: Range | Choice, value: object) -> bool:
+    if isinstance(dimension, Choice):
+        return any(_same(value, one) for one in dimension.values)
+    return _is_number(value) and dimension.low <= value <= dimension.high
 
 
 def _within_factor(old: object, new: object, factor: float, *, of_rest: bool) -> bool:

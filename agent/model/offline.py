@@ -1,7 +1,7 @@
 """The offline researcher: reads and proposes with no model at all, through the same interface and the same tools.
 
 It is a fixed procedure, not a pretence of a language model: it asks the tools what an LLM would ask, takes its next
-config from the Optuna sampler behind `suggest_configs`, and puts into words what the tools returned (templates in
+config from the search behind `suggest_configs`, and puts into words what the tools returned (templates in
 `prompts/offline/`). All it knows comes from the conversation: with other runs it says other things.
 """
 
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.model.chat import Message, Reply, ToolCall
-from lab.judge import NEIGHBOURHOOD, like_the_parent, passes
+from lab.judge import NEIGHBOURHOOD, like_the_parent
+from lab.space import few
 from report import render
 
 CURVES = [
@@ -20,8 +21,10 @@ CURVES = [
     "losses/clipfrac",
     "losses/value_loss",
 ]
+ASKED = 2
+"""Configs that the search is asked for; the second is for a first that somebody else has begun."""
 SUGGESTED = 3
-"""Times that the sampler is asked, where all its suggestions were begun by somebody else meanwhile."""
+"""Times that the search is asked, where all its suggestions were begun by somebody else meanwhile."""
 
 
 class OfflineResearcher:
@@ -102,17 +105,16 @@ def _details(known: _Known) -> Calls:
     else:
         calls.append(("read_log", {"lines": 20}))
     base = "incumbent" if runs["incumbent"] else "current"
-    return [*calls, ("suggest_configs", {"parent": base, "count": 6}), ("search_space", {})]
+    return [*calls, ("suggest_configs", {"parent": base, "count": ASKED}), ("search_space", {})]
 
 
 def _choice(known: _Known) -> Calls:
-    """Take the sampler's first idea that nobody has tried, and make sure that it is valid.
+    """Take the search's first idea, and make sure that it is valid.
 
     One that was refused when it was staged makes room for the next: while this run was looked at, others were begun.
     """
     refused, suggested = known.refused(), known.get("suggest_configs") or {}
-    candidates = [candidate for candidate in suggested.get("candidates", []) if candidate["changes"] not in refused]
-    fresh = [candidate for candidate in candidates if candidate["tried_by_run"] is None] or candidates
+    fresh = [candidate for candidate in suggested.get("candidates", []) if candidate["changes"] not in refused]
     asked = [given for name, given, _ in known.calls if name == "suggest_configs"]
     if not fresh:
         return [("suggest_configs", asked[-1])] if refused and len(asked) < SUGGESTED else []
@@ -163,6 +165,7 @@ def _facts(known: _Known) -> dict[str, Any]:
         old = {key: space[key]["current"] for key in changes if key in space}
     else:
         old = next((c["from"] for c in suggested.get("candidates", []) if c["changes"] == changes), {})
+    expected = next((c["expected"] for c in suggested.get("candidates", []) if c["changes"] == changes), None)
     curves: dict[str, Any] = next(
         (result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result), {}
     )
@@ -176,7 +179,6 @@ def _facts(known: _Known) -> dict[str, Any]:
         "score": run["metrics"].get(metric),
         "greedy": run["greedy"].get(metric),
         "incumbent": runs["incumbent"],
-        "promising": passes((run["verdict"] or {}).get("screen")),
         "noise": runs["noise_floor"],
         "history": history,
         "failed": [row for row in runs["runs"] if row["state"] not in ("finished", "running", "queued")],
@@ -189,17 +191,27 @@ def _facts(known: _Known) -> dict[str, Any]:
         "rejected": rejected,
         "parent": parent,
         "changes": changes,
+        "few": {key: changes[key] for key in few(changes)[0]},
+        "more": len(changes) - len(few(changes)[0]),
+        "moved": [(key, *run["changed_from_parent"][key]) for key in few(run["changed_from_parent"] or {})[0]],
+        "unmoved": len(run["changed_from_parent"] or {}) - len(few(run["changed_from_parent"] or {})[0]),
         "old": old,
         "space": space,
-        "behind": suggested.get("runs_behind_it", 0),
-        "prediction": _prediction(runs["objective"], history, base, runs["noise_floor"]),
+        "behind": suggested.get("replicates_behind_it", 0),
+        "expected": expected,
+        "prediction": _prediction(runs["objective"], history, base, runs["noise_floor"], expected),
     }
 
 
 def _prediction(
-    objective: dict[str, Any], rows: list[dict[str, Any]], base: dict[str, Any] | None, noise: dict[str, Any] | None
-) -> dict[str, Any]:
-    """The parent's mean, give or take what replicates and other configs of this workspace have differed by."""
+    objective: dict[str, Any], rows: list[dict[str, Any]], base: dict[str, Any] | None, noise: dict[str, Any] | None,
+    expected: dict[str, float] | None,
+) -> dict[str, Any]:  # fmt: skip
+    """What the search's model expects; else the parent's mean, give or take what replicates and configs differ by."""
+    if expected is not None:
+        low, high, mean = expected["low"], expected["high"], base["mean"] if base else expected["mean"]
+        direction = "up" if low > mean else "down" if high < mean else "same"
+        return {"direction": direction, "low": low, "high": high, "coverage": NEIGHBOURHOOD}
     if base is None:
         return {"direction": "same", "low": 0.0, "high": 1.0, "coverage": NEIGHBOURHOOD}
     others = [row[objective["metric"]]["mean"] for row in rows]

@@ -64,7 +64,7 @@ class Decisions:
             refuse_unfit(proposal, self.lab.notebook, self.lab.inventory, steps_left)
         except InvalidInput as error:
             return str(error)
-        if any(decision.who.startswith("person") for decision in proposal.decisions):
+        if proposal.by_person:
             return None
         if proposal.parent != incumbent and only_incumbent:
             return f"{FAILURES} runs in a row had no score: only the incumbent is built on now"
@@ -87,7 +87,7 @@ class Decisions:
         self.journal.event("waiting", proposal=name)
         how = f"'autopilot approve {name}' or 'autopilot reject {name} --why …'"
         self.journal.note(f"waiting for a decision on {name}: {how}")
-        self.journal.notify("approval", f"{name} ({proposal.changes}) waits for a decision: {how}", proposal=name)
+        self.journal.notify("approval", f"{name} ({proposal.brief}) waits for a decision: {how}", proposal=name)
 
     def waits(self, proposal: str) -> bool:
         """Whether a proposal still waits for a decision."""

@@ -48,7 +48,7 @@ def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
 
 def the_same_again(workspace: Workspace, record: SessionRecord) -> SessionRecord | None:
     """An interrupted session that was asked for in the same words as this one."""
-    of_its_own = {"session_id", "created", "spent", "ended", "ended_because", "candidates"}
+    of_its_own = {"session_id", "created", "spent", "ended", "ended_because", "contenders"}
     wanted = record.model_dump(exclude=of_its_own)
     return next((r for r in Sessions(workspace).interrupted() if r.model_dump(exclude=of_its_own) == wanted), None)
 
@@ -106,7 +106,7 @@ class Night:
         except BaseException:
             self.runner.close()
             raise
-        self.record = self.record.model_copy(update={"candidates": preflight.candidates})
+        self.record = self.record.model_copy(update={"contenders": preflight.contenders})
 
     def detach(self) -> None:
         """Leave it to a process of its own, which no terminal ends.

@@ -1,7 +1,6 @@
 """What a session is going to do, said before it does it; and whether it can: disk, device, endpoint."""
 
 import difflib
-import math
 import shutil
 import time
 from collections.abc import Iterable
@@ -11,9 +10,9 @@ from typing import Protocol, runtime_checkable
 
 from agent.approval import Approver
 from agent.model import Price
-from agent.session.scheduler import BASELINE_SEEDS
 from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
-from lab.judge import GROUP, SCREEN, Pace, Paces, paces
+from lab.judge import GROUP, Pace, Paces, paces
+from lab.search import BASELINE, contenders, search_space
 from lab.space import BOOKKEEPING, Config, derive, preset
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
 from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
@@ -48,8 +47,8 @@ class Preflight:
     """None for the offline researcher."""
     approver: Approver
     price: Price | None
-    candidates: int | None = None
-    """Runs that there is time for, once that is known."""
+    contenders: int = 1
+    """That the night may name, once it is known how long it is."""
     _told: tuple[str, str] = ("", "")
 
     def require(self) -> None:
@@ -99,7 +98,7 @@ class Preflight:
         pace, how, logged = self._pace()
         seconds = pace.seconds(self._steps, self.record.seeds)
         runs, which = self._runs(pace)
-        self.candidates = max(1, round(runs)) if runs < RARELY or self.record.budgets.max_runs else None
+        self.contenders = contenders(round(runs * self.record.seeds) if runs < RARELY else self.record.replicates)
         return [
             ("objective", f"{self._objective()}{logged}"),
             ("device", self._device()),
@@ -107,7 +106,8 @@ class Preflight:
             ("budget", f"{self._budgets()}: {which}"),
             ("model", f"{endpoint}{self._tokens(runs)}"),
             ("approval", self._approval()),
-            ("fresh seeds", self._fresh(pace)),
+            ("search", self._search()),
+            ("proof", self._proof(pace)),
             ("disk", disk),
         ]
 
@@ -118,7 +118,7 @@ class Preflight:
     @property
     def _baseline(self) -> int:
         """Replicates of the baseline; 0 where the group has an incumbent, and so none is trained."""
-        return 0 if self.lab.notebook.incumbent(self.record.group) else max(self.record.seeds, BASELINE_SEEDS)
+        return 0 if self.lab.notebook.incumbent(self.record.group) else max(self.record.seeds, BASELINE)
 
     def _objective(self) -> str:
         record, task = self.record, self.record.task
@@ -181,6 +181,7 @@ class Preflight:
         return f"; no episode has logged {metric} so far, but {seen}: without it in the evaluation no run has a score"
 
     def _runs(self, pace: Paces) -> tuple[float, str]:
+        """The night's length in runs of so many seeds, and what that buys."""
         limits, seconds = self.record.budgets, pace.seconds(self._steps, self.record.seeds)
         first = pace.seconds(self._steps, self._baseline or self.record.seeds) + AROUND
         by_time = 1 + (limits.hours * 3600 - first) / seconds if limits.hours else None
@@ -188,21 +189,24 @@ class Preflight:
         if by_time is not None and (most is None or by_time < most):
             if by_time < 1 and self._baseline:
                 return 1, f"less than the baseline takes ({_about(first)}), which is trained to its end all the same"
-            return max(1.0, by_time), f"time for about {_runs(max(1, round(by_time)))}{self._of_these()}"
+            count = max(1, round(by_time * self.record.seeds))
+            return max(1.0, by_time), f"time for about {_replicates(count)}{self._of_these()}"
         if most is not None:
-            takes = "takes" if most == 1 else "take"
-            return most, f"{_runs(most)} {takes} about {_about(first + (most - 1) * seconds)}{self._of_these()}"
+            count = most * self.record.seeds
+            takes = (
+                f"takes about {_about(first)}" if most == 1 else f"take about {_about(first + (most - 1) * seconds)}"
+            )
+            return most, f"{_replicates(count)}, however they are spent, {takes}{self._of_these()}"
         return RARELY, "without a limit of time or runs: 'autopilot stop' ends it"
 
     def _of_these(self) -> str:
-        baseline = f", the baseline's {self._baseline} replicates included" if self._baseline else ""
-        return f"{baseline}; fresh seeds of a promising one take longer"
+        return f", the baseline's {self._baseline} and those of a proof included" if self._baseline else ""
 
     def _budgets(self) -> str:
-        limits = self.record.budgets
+        limits, seeds = self.record.budgets, self.record.seeds
         parts = [
             f"{limits.hours:g} h" if limits.hours else "",
-            _runs(limits.max_runs) if limits.max_runs else "",
+            f"{_runs(limits.max_runs)} × {_seeds(seeds)}" if limits.max_runs else "",
             f"{limits.max_tokens:,} tokens" if limits.max_tokens else "",
             f"${limits.max_dollars:g}" if limits.max_dollars else "",
         ]
@@ -247,20 +251,37 @@ class Preflight:
             "policy": f"policy: {'; '.join(self.approver.rules)}",
         }[self.record.approve]
 
-    def _fresh(self, pace: Paces) -> str:
-        then, n = self.record.confirm, self.record.seeds
-        if 1 / math.comb(BASELINE_SEEDS + n, n) > SCREEN:
-            return f"none: with {_replicates(n)} no run can be told from the baseline's {BASELINE_SEEDS}: --seeds 3"
+    def _search(self) -> str:
+        """The keys that are searched, and how replicates go to them."""
+        environment = self.lab.inventory.environment(self.record.env_name)
+        space = search_space(environment, self.config)
+        if self.record.approve == "policy":
+            permits = self.approver.permits
+            space = permits.narrowed(space, self.config)
+            if not space.dimensions:
+                return "the policy leaves nothing to search: it allows no key to change that a search would change"
+        count = len(space.dimensions)
+        return (
+            f"{count} key{'' if count == 1 else 's'}, all at once; a config starts on one replicate, and promising ones"
+            " get more"
+        )
+
+    def _proof(self, pace: Paces) -> str:
+        """How something comes to be called better."""
+        then = self.record.confirm
+        said = (
+            f"at most {self.contenders} contender{'' if self.contenders == 1 else 's'}, named by the search, on"
+            f" {GROUP} to {GROUP * 3} fresh seeds a side"
+        )
+        if (most := self.record.replicates) is not None and most - self._baseline < 2 * GROUP:
+            return f"none: {_replicates(most)} leave no {2 * GROUP} for fresh seeds: a larger --max-runs"
         if then is None:
-            return "a promising run is confirmed on fresh seeds before it becomes incumbent"
+            return said
         config = preset(self.lab.notebook.workspace, self.lab.inventory.environment(self.record.env_name), then)
         longer = int(config.train["total_timesteps"] or 0)
         there = paces(self.lab.notebook, config, self.record.group._replace(preset=then), self._room())
         takes = (pace if there is None or there.rough else there).seconds(longer, GROUP)
-        return (
-            f"a promising run is confirmed on fresh seeds, then on the preset {then} ({longer:,} steps; {GROUP} seeds"
-            f" take about {_about(takes)}) before it becomes incumbent"
-        )
+        return f"{said}, then on the preset {then} ({longer:,} steps; {GROUP} seeds take about {_about(takes)})"
 
     def _disk(self) -> str:
         if limited := limit_text():
@@ -292,6 +313,10 @@ def _size(folder: Path) -> int:
 
 def _runs(count: int) -> str:
     return f"{count} run{'s' if count != 1 else ''}"
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' if count != 1 else ''}"
 
 
 def _replicates(count: int) -> str:

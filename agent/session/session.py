@@ -23,13 +23,14 @@ from agent.session.decisions import Decisions
 from agent.session.journal import Journal, Notifies, View
 from agent.session.recovery import recover
 from agent.session.scheduler import Scheduler, why_over
+from agent.session.wave import Wave
 from lab.base import FULL, AutopilotError, SessionPaths, full_text, now
 from lab.judge import exhausted, paces, reached
-from lab.search import ARM
+from lab.search import ARMS
 from lab.space import Group
 from lab.store import Lab, ProposalState, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
 from report import changed_text, outcome_text, status_lines, write_digest
-from training import Options, Progress, Runner, Stopped, train_run
+from training import Options, Progress, Runner, Stopped
 
 POLL = 0.2
 """Seconds between two looks at whether a person has decided."""
@@ -92,21 +93,22 @@ class Session:
             while (why := self.over()) is None:
                 self.step()
             self.scheduler.settle()
+            self.scheduler.believe()
             self._end(why)
         return self.record
 
     def step(self) -> None:
         """One round: the next run trains while the last one is analysed."""
-        run = None if self.pause.is_set() else self.scheduler.untrained()
-        if run is None and not self.pause.is_set() and self.enough() is None:
+        runs = [] if self.pause.is_set() else self.scheduler.untrained()
+        if not runs and not self.pause.is_set() and self.enough() is None:
             self.decisions.decide(self.steps_left())
-            run = self.scheduler.begin(self.steps_left(), self.budget.left())
+            runs = self.scheduler.begin(self.steps_left(), self.budget.left(), self.room())
         job = self.think()
-        if run is not None:
-            self.train(run, job)
+        if runs:
+            self.train(runs, job)
         if job is not None:
             self.beside(job)
-        elif run is None and self.record.approve == "manual":
+        elif not runs and self.record.approve == "manual":
             self.wait()
 
     def over(self) -> str | None:
@@ -117,14 +119,14 @@ class Session:
         """
         if self.stop.is_set() or (self.pause.is_set() and not self.scheduler.unreported()):
             raise Stopped("stopped on request")
-        if self.scheduler.untrained() is not None or self.scheduler.unreported():
+        if self.scheduler.untrained() or self.scheduler.unreported():
             return None  # what was begun is finished first
         return self.enough()
 
     def enough(self) -> str | None:
         """Why no further run is begun; None while one may be."""
         record = self.record
-        why = record.ended_because or why_over(self.mine(), record.budgets.max_runs) or self.budget.why_over()
+        why = record.ended_because or why_over(self.mine(), record.replicates) or self.budget.why_over()
         if why is not None or self.scheduler.incumbency.undecided() is not None:  # a confirmation is carried through
             return why
         return reached(self.notebook, self.group, record.target) or exhausted(
@@ -145,12 +147,12 @@ class Session:
     def think(self) -> AnalysisJob | None:
         """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
 
-        Runs of the control arm are no business of the model's, which would fall behind by each: the offline researcher
-        reports on them first.
+        Runs that an arm asked for are no business of the model's, which would fall behind by each: the offline
+        researcher reports on them first.
         """
         due = self.scheduler.unreported()
-        controls = [run for run in due if run.arm == ARM]
-        subject = next((run for run in due if run.arm != ARM), None)
+        controls = [run for run in due if run.arm in ARMS]
+        subject = next((run for run in due if run.arm not in ARMS), None)
         subject = subject or (self.scheduler.latest() if self.proposal_wanted() else None)
         if subject is None and not controls:
             return None
@@ -161,35 +163,49 @@ class Session:
         waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
         return waiting is None and self.enough() is None
 
-    def train(self, run: RunRecord, job: AnalysisJob | None = None) -> None:
-        """Train a queued run to its end, and record what came of it once the analysis beside it is through."""
-        runs, most = [mine.run_id for mine in self.mine()], self.record.budgets.max_runs
-        of = f"/{most}" if most else ""
+    def room(self) -> int:
+        """Replicates of the incumbent's kind that train side by side."""
+        incumbent = self.notebook.incumbent(self.group)
+        if incumbent is None or not self.notebook.readable(incumbent):
+            return 1
+        config = self.notebook.config(incumbent)
+        device = self.inventory.device(config.train["device"])
+        return self.runner.room(config, self.inventory.environment(config.env_name), device)
+
+    def train(self, runs: list[RunRecord], job: AnalysisJob | None = None) -> None:
+        """Train queued runs side by side to their ends, and record what came of them once the analysis is through."""
         self.view.night(self._status())
-        self.view.training(run, f"run {runs.index(run.run_id) + 1}{of} {changed_text(self.notebook, run)}")
-        options = Options(prune=self.record.prune, mirrors=self.record.mirrors)
+        for run in runs:
+            self.view.training(run, f"{self._number(run)} {changed_text(self.notebook, run)}")
+        self.budget.works(self._work(runs[0]))
+        wave = Wave(self.notebook, self.runner, self.inventory, self.stop, self._options)
+        noting = threading.Lock()
 
         def on_progress(progress: Progress) -> None:
-            self.budget.checkpoint(older=SAVED)
-            self.view.progress(progress)
-            if job is not None and job.done() and job.exception() is None and not self.stop.is_set():
-                self.note(job)  # one that failed ends the session, after this training
+            with noting:
+                self.budget.checkpoint(older=SAVED)
+                self.view.progress(progress)
+                if job is not None and job.done() and job.exception() is None and not self.stop.is_set():
+                    self.note(job)  # one that failed ends the session, after this training
 
         def trained() -> None:
             self.budget.works(None)
             if job is not None:
                 self.hold(job)
 
-        attempt = run.attempt
-        self.budget.works(self._work(run))
         try:
-            run = train_run(
-                self.notebook, self.runner, self.inventory, run.run_id, on_progress, self.stop.is_set, options, trained
-            )
+            ended = wave.train(runs, on_progress, trained)
         finally:
             self.budget.works(None)
+        for before, run in zip(runs, ended, strict=True):
+            self._ended(before, run)
+        config = self.notebook.config(runs[-1].run_id)
+        self.runner.warm(config, self.inventory.device(config.train["device"]))
+
+    def _ended(self, before: RunRecord, run: RunRecord) -> None:
+        """Take note of what came of a run."""
         self.journal.event("trained", run=run.run_id, state=run.state)
-        if run.attempt > attempt + 1:
+        if run.attempt > before.attempt + 1:
             self.journal.event("begun again", run=run.run_id, attempt=run.attempt)
             self.journal.note(f"{run.run_id}: a process of it was killed from outside; attempt {run.attempt}")
         if run.proposal is not None:
@@ -199,8 +215,19 @@ class Session:
         self.view.trained(run, text)
         if run.state not in (RunState.FINISHED, RunState.PRUNED):
             self.journal.notify("failed", f"{run.run_id}: {text}", run=run.run_id)
-        config = self.notebook.config(run.run_id)
-        self.runner.warm(config, self.inventory.device(config.train["device"]))
+
+    @property
+    def _options(self) -> Options:
+        return Options(prune=self.record.prune, mirrors=self.record.mirrors)
+
+    def _number(self, run: RunRecord) -> str:
+        """Which run of the session it is, and which of its replicates it has."""
+        mine, most = self.mine(), self.record.replicates
+        at = [one.run_id for one in mine].index(run.run_id)
+        first = 1 + sum(len(one.seeds) for one in mine[:at])
+        last = first + len(run.seeds) - 1
+        which = f"replicate {first}" if first == last else f"replicates {first} to {last}"
+        return f"run {at + 1}, {which}{f' of {most}' if most else ''}:"
 
     def _status(self) -> list[tuple[str, str]]:
         return status_lines(self.notebook, self.proposals, self.record, self.budget.seconds)
@@ -229,7 +256,7 @@ class Session:
             if filler is None:
                 break
             self.journal.note("the model is still at it; meanwhile something trains that needs no decision")
-            self.train(filler)
+            self.train([filler])
         wait_for(job, None, self.stop)
         self.note(job)
 
@@ -245,7 +272,7 @@ class Session:
         if outcome.fell_back and self.record.model != "offline":
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         if outcome.proposal:
-            self.journal.note(f"staged {staged}: {outcome.proposal.changes}")
+            self.journal.note(f"staged {staged}: {outcome.proposal.brief}")
             self.view.night(self._status())
         if outcome.ended:
             rules = (
@@ -261,8 +288,8 @@ class Session:
             return
         self.decisions.ask(staged)
         if (filler := self.scheduler.filler(self.steps_left(), self.elapsed())) is not None:
-            self.journal.note("meanwhile fresh seeds of the incumbent train, which need no decision")
-            self.train(filler)
+            self.journal.note("meanwhile more seeds train of what is there, which need no decision")
+            self.train([filler])
             return
         self.view.night(self._status())
         while self.decisions.waits(staged.proposal_id):

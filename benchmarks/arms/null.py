@@ -15,8 +15,7 @@ import numpy as np
 
 from benchmarks.common import tell
 from benchmarks.nights import noise, upper
-from lab.judge import NIGHT, Plan, look
-from lab.search import spending
+from lab.judge import NIGHT, Plan, look, spending
 from training import usable_cores
 
 SHAPES = ("normal", "skewed", "bimodal", "wide", "collapse")

@@ -140,6 +140,11 @@ class SessionPaths:
         return self.dir / "events.jsonl"
 
     @property
+    def leader(self) -> Path:
+        """What the search believed to be best as the session went on, one JSON line each time it was asked."""
+        return self.dir / "leader.jsonl"
+
+    @property
     def log(self) -> Path:
         """The log of a session that runs detached from any terminal."""
         return self.dir / "session.log"

@@ -16,9 +16,9 @@ from lab.judge.predictions import (
     track_records,
 )
 from lab.judge.pruning import Watch, pruning_report, watch
-from lab.judge.sequential import GROUP, NIGHT, SCREEN, SPENDING, Plan, level_for, look, passes, screen_p
+from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, spending
 from lab.judge.stats import compare, detectable
-from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached
+from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached, scores_of
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "NEIGHBOURHOOD",
     "NIGHT",
     "PLATEAU",
-    "SCREEN",
     "SPENDING",
     "Incumbency",
     "Known",
@@ -55,11 +54,11 @@ __all__ = [
     "known_of",
     "lessons_of",
     "level_for",
+    "level_outside",
     "like_the_parent",
     "look",
     "noise_of",
     "paces",
-    "passes",
     "plateau",
     "proposed_of",
     "pruning_report",
@@ -69,7 +68,8 @@ __all__ = [
     "rival",
     "score_predictions",
     "scored_predictions",
-    "screen_p",
+    "scores_of",
+    "spending",
     "track_records",
     "watch",
     "weigh",

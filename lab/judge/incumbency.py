@@ -1,8 +1,10 @@
-"""From a promising run to the incumbent: what has to be trained on fresh seeds, and what came of it.
+"""From a contender to the incumbent: what has to be trained on fresh seeds, and what came of it.
 
-Everything follows from the record: a run's verdict has the p-value of its screen; `runs/confirmations.jsonl` says which
-confirmation was opened, with its level and the smallest effect that matters laid down before its first seed, and how it
-ended; runs with `replicates_of` are the fresh seeds. So a confirmation goes on after any interruption where it was.
+Everything follows from the record: `runs/confirmations.jsonl` says which contender was named, with its level, its looks
+and the smallest effect that matters laid down before its first fresh seed, and how it ended. Fresh seeds are runs with
+`replicates_of` that were made after that: whatever was trained before may have had a part in choosing it. The
+contenders of one session share the incumbent's fresh seeds. So a confirmation goes on after any interruption where it
+was.
 
 A search on a short preset may ask for a second confirmation, of the same changes on a longer one: what helps for two
 million steps need not help for twenty. Only a run that passed the first gets one, so that long trainings are spent on
@@ -11,10 +13,11 @@ few.
 
 import itertools
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from lab.base import InvalidInput, append_line, now
-from lab.judge.sequential import CANDIDATES, GROUP, SCREEN, SPENDING, Look, Plan, level_for, look, passes
+from lab.judge.sequential import GROUP, SPENDING, Look, Plan, level_for, level_outside, look, spending
 from lab.judge.verdicts import confounds, noise_of
 from lab.space import Config, Group, Inventory, check_config, moved
 from lab.store import Confirmation, Notebook, RunRecord, RunState, Selection, create_run
@@ -46,8 +49,8 @@ class Incumbency:
     group: Group
     session: str | None = None
     """Its error budget is what is spent; None: that of everything outside sessions."""
-    candidates: int | None = None
-    """Runs that the session may screen; None for the usual number."""
+    contenders: int = 1
+    """That the session may name; its error budget is divided among them."""
     min_effect: float | None = None
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
     then: str | None = None
@@ -56,8 +59,8 @@ class Incumbency:
     """Leave second confirmations alone that others have asked for."""
 
     def step(self) -> SeedRequest | Confirmation | None:
-        """What to do: train fresh seeds, or take note that a confirmation ended; None when nothing is promising."""
-        current = self.current() or self._go_on() or self._open_next()
+        """What to do: train fresh seeds, or take note that a confirmation ended; None where none is under way."""
+        current = self.current() or self._go_on()
         return None if current is None else self._advance(current)
 
     def current(self) -> Confirmation | None:
@@ -68,8 +71,17 @@ class Incumbency:
         """The candidate of which it is not clear yet what becomes: under way, or between its two confirmations."""
         return self._latest("opened", "passed")
 
-    def open(self, run: RunRecord) -> Confirmation:
-        """Begin a confirmation, whatever the screen said of the run.
+    @property
+    def named(self) -> int:
+        """Contenders that the session, or whoever works outside sessions, has named so far."""
+        return len({one.candidate for one in self._all() if one.session == self.session})
+
+    def open(self, run: RunRecord, looks: int = len(SPENDING)) -> Confirmation:
+        """Name a contender, whatever it was chosen by.
+
+        Args:
+            run: the contender.
+            looks: at its fresh seeds, at most, each after another group of them.
 
         Raises:
             InvalidInput: the run can't become incumbent, or another confirmation is under way.
@@ -98,11 +110,11 @@ class Incumbency:
                 incumbent=incumbent,
                 session=self.session,
                 outcome="opened",
-                why=f"{GROUP * len(SPENDING)} fresh seeds a side at most",
-                level=self._level(run),
+                why=f"{GROUP * looks} fresh seeds a side at most",
+                level=self._level(),
                 min_effect=self.matters(),
                 group=GROUP,
-                looks=len(SPENDING),
+                looks=looks,
                 metric=metric,
                 then=None if self.then == run.preset else self.then,
             )
@@ -125,6 +137,7 @@ class Incumbency:
             "preset": passed.then,
             "then": None,
             "level": THEN_LEVEL,
+            "looks": len(SPENDING),
             "seeds": 0,
             "effect": None,
             "low": None,
@@ -151,23 +164,35 @@ class Incumbency:
             return f"was {ended.outcome} against {ended.incumbent} and gets no second confirmation"
         return None
 
-    def fresh(self, run_id: str, preset: str | None = None) -> list[RunRecord]:
-        """The ended runs that repeated a config on fresh seeds and had no part in choosing it, in order.
+    def fresh(self, run_id: str, current: Confirmation) -> list[RunRecord]:
+        """The ended runs that repeated a config on fresh seeds for a confirmation, in order.
 
         Args:
-            run_id: whose config.
-            preset: that they were trained on; None for the group's own.
+            run_id: whose config: the contender's or the incumbent's.
+            current: the confirmation.
         """
+        preset, since = current.preset or self.group.preset, self._since(run_id, current)
         chosen = ("passed", "confirmed")
         chosen_by = {run for c in self._all() if c.candidate == run_id and c.outcome in chosen for run in c.runs}
-        runs = self.notebook.index.records(Selection(replicates_of=run_id, preset=preset or self.group.preset))
+        runs = self.notebook.index.records(Selection(replicates_of=run_id, preset=preset))
         lost = (RunState.QUEUED, RunState.RUNNING, RunState.KILLED)  # what a person stopped says nothing
-        return [run for run in runs if run.run_id not in chosen_by and run.state not in lost]
+        return [run for run in runs if run.run_id not in chosen_by and run.state not in lost and run.created >= since]
+
+    def _since(self, run_id: str, current: Confirmation) -> datetime:
+        """When the fresh seeds of one side began: for the incumbent, with the session's first contender against it."""
+        mine = [
+            one.time
+            for one in self._all()
+            if one.outcome == "opened"
+            and one.incumbent == current.incumbent
+            and (one.candidate == current.candidate or (run_id == current.incumbent and one.session == current.session))
+        ]
+        return min(mine, default=current.time)
 
     # --- one confirmation ----------------------------------------------------------------------------------------
 
     def _advance(self, current: Confirmation) -> SeedRequest | Confirmation:
-        new, old = (self.fresh(run, current.preset) for run in (current.candidate, current.incumbent))
+        new, old = (self.fresh(run, current) for run in (current.candidate, current.incumbent))
         if failed := next((run for run in new if run.state is not RunState.FINISHED), None):
             return self._end(current, "dropped", f"a fresh seed ended as {failed.state}: {failed.reason}", new)
         broken = [run for run in old if run.state is not RunState.FINISHED]
@@ -175,7 +200,7 @@ class Incumbency:
             return self._end(current, "dropped", f"the incumbent's fresh seeds failed: {broken[-1].reason}", new)
         sound = [run for run in old if run.state is RunState.FINISHED]
         mine, theirs = self._values(new, current.metric), self._values(sound, current.metric)
-        plan = Plan(current.level, current.min_effect, current.group)
+        plan = Plan(current.level, current.min_effect, current.group, spending(current.looks))
         result: Look | None = None
         for target in range(plan.group, plan.cap + 1, plan.group):
             for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
@@ -209,41 +234,18 @@ class Incumbency:
 
     # --- which runs ----------------------------------------------------------------------------------------------
 
-    def _open_next(self) -> Confirmation | None:
-        """Open the confirmation of the first run that came through the screen and has had none."""
-        had = {one.candidate for one in self._all()}
-        incumbent = self.notebook.incumbent(self.group)
-        for run_id in self._screened():
-            verdict = self.notebook.verdict(run_id)
-            if verdict and passes(verdict.screen) and run_id not in had and verdict.against == incumbent:
-                try:
-                    return self.open(self.notebook.run(run_id))
-                except InvalidInput:
-                    continue
-        return None
-
-    def _screened(self) -> list[str]:
-        """This session's runs that were screened, in order."""
-        return self.notebook.index.screened(self.group, self.session)
-
-    def _level(self, run: RunRecord) -> float:
-        """What the run may use of the error budget: its share of the session's, or of all that ran outside sessions.
+    def _level(self) -> float:
+        """What a contender may use of the error budget.
 
         Raises:
-            InvalidInput: as many runs as it was laid out for have been screened before.
+            InvalidInput: the session has named as many as it was laid out for.
         """
-        screened = self._screened()
-        number = screened.index(run.run_id) + 1 if run.run_id in screened else len(screened)
-        allowed = self.candidates or CANDIDATES
         if self.session is None:  # nobody said how many there would be: later ones get less
-            allowed = max(allowed, number)
-        if number > allowed:
+            return level_outside(self.named + 1)
+        if self.named >= self.contenders:
             rule = "the error budget that was laid out for them is used up"
-            raise InvalidInput(f"{allowed} runs have been screened before run {run.run_id}: {rule}")
-        verdict = self.notebook.verdict(run.run_id)
-        incumbent = self.notebook.incumbent(self.group)
-        passed = verdict is not None and verdict.against == incumbent and passes(verdict.screen)
-        return level_for(allowed) * (1 if passed else SCREEN)  # without the screen its share is on the test
+            raise InvalidInput(f"session {self.session} has named {self.named} of {self.contenders} contenders: {rule}")
+        return level_for(self.contenders)
 
     def matters(self) -> float:
         """The smallest difference that matters, in the objective's units."""

@@ -1,18 +1,17 @@
-"""The tests behind the incumbent: a screen on a run's first replicates, then fresh seeds on both sides, group by group.
+"""The test behind the incumbent: fresh seeds on both sides, group by group.
 
-Keeping whatever scored best crowns a false winner in most nights. Here a candidate has to come through two exact
-permutation tests (Fisher 1935; Phipson & Smyth 2010), which hold whatever the noise looks like:
+Keeping whatever scored best crowns a false winner in most nights. Here the search names a *contender*, however it came
+to believe in it, and nothing that it has seen counts: groups of fresh seeds of both sides are trained, and after each
+group there is a look: crowned, dropped, or another group. Two tests have to agree. An exact permutation test (Fisher
+1935; Phipson & Smyth 2010) holds for configs that are equal in all, whatever the noise looks like; its boundaries come
+from the permutations within the groups, as in AdaStop (Mathieu et al., arXiv 2306.10882). Welch's test (1947) is of the
+means alone, and guards against a contender that is no better but wider. The looks share one level by alpha spending
+(Lan & DeMets 1983).
 
-1. *the screen*: is it better than the incumbent, at the level `SCREEN`, on the replicates that both have anyway?
-2. *the confirmation*: groups of fresh seeds for both, and after each group a look: crowned, dropped, or another group.
-   The looks share one level by alpha spending (Lan & DeMets 1983), their boundaries come from the permutations within
-   the groups, as in AdaStop (Mathieu et al., arXiv 2306.10882).
+A night of equal configs has a false incumbent in at most `NIGHT` of the cases: that is divided among the contenders
+that it may name, however many configs it looks at (`level_for`). `benchmarks/arms` and `benchmarks/nights.py` show it.
 
-Both are passed by chance with probability at most `SCREEN` times the confirmation's level, since their seeds are
-different ones. The level is chosen so that over all candidates of a night these add up to `NIGHT` (`level_for`), so a
-night of equal configs has a false incumbent in at most 1 of 100 cases; `benchmarks/nights.py` shows it.
-
-What the fresh seeds say is the estimate to quote; a winner's first replicates are flattered by having been chosen
+What the fresh seeds say is the estimate to quote; what a contender scored before is flattered by having been chosen
 (Patterson et al., JMLR 25, 2024).
 """
 
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 
 NIGHT = 0.01
 """Probability of a false incumbent in a night of equal configs, at most: at 5 % a month of nights has one or two."""
-SCREEN = 0.10
-"""Level of the screen, one-sided: of equal configs one in ten goes on to a confirmation."""
-CANDIDATES = 50
-"""Runs that a night is laid out for where nobody says how many it will have."""
 GROUP = 5
 """Fresh seeds a side before each look: perfectly separated, five against five have p = 1/252."""
 SPENDING = (0.5, 0.75, 1.0)
@@ -48,48 +43,27 @@ HOPELESS = 0.9
 """Confidence that the effect is below the smallest that matters, with which a confirmation ends."""
 
 
-def level_for(candidates: int | None) -> float:
+def level_for(contenders: int) -> float:
     """The one-sided level of each confirmation of a night.
 
     Args:
-        candidates: how many runs the night may screen; None if nobody said.
+        contenders: that the night may name, 1 or more.
     """
-    return NIGHT / (SCREEN * max(1, candidates or CANDIDATES))
+    return NIGHT / contenders
 
 
-def screen_p(new: Sequence[float], old: Sequence[float], direction: Direction) -> float:
-    """The one-sided p-value of `new` being better than `old`, by exact permutation of the mean.
-
-    Of more than `EXACT` splits as many are drawn, the observed one among them, which keeps the level (Phipson & Smyth
-    2010).
+def level_outside(number: int) -> float:
+    """The level of a confirmation that a person asks for outside a session: all of them together keep to `NIGHT`.
 
     Args:
-        new: one value per replicate of the run in question, at least one.
-        old: the same of the incumbent.
-        direction: whether more or less is good.
-
-    Returns:
-        Above 0 and at most 1; 1 where a side has no value.
+        number: of the confirmation in its group, from 1 on: 1/2, 1/6, 1/12 … of the night's level, which add up to it.
     """
-    import numpy as np
-
-    if not len(new) or not len(old):
-        return 1.0
-    values = np.concatenate([np.asarray(new, float), np.asarray(old, float)]) * SIGN[direction]
-    n, total = len(new), len(new) + len(old)
-    if math.comb(total, n) <= EXACT:
-        sums = values[_splits(total, n)].sum(axis=1)
-    else:
-        draw = np.random.default_rng(_seed(values))
-        order = np.argsort(draw.random((EXACT, total)), axis=1)[:, :n]
-        order[0] = np.arange(n)
-        sums = values[order].sum(axis=1)
-    return float(np.mean(sums >= values[:n].sum() - _slack(values)))
+    return NIGHT / (number * (number + 1))
 
 
-def passes(p: float | None) -> bool:
-    """Whether a run came through the screen; None where it was not screened."""
-    return p is not None and p <= SCREEN
+def spending(looks: int) -> tuple[float, ...]:
+    """Shares of the level that are used up after each of so many looks."""
+    return {1: (1.0,), 2: (0.5, 1.0)}.get(looks, SPENDING)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,13 @@ Everything is worked out anew each time, so that a restart comes to the same.
 from collections.abc import Sequence
 
 from lab.base import number
-from lab.judge.sequential import passes
-from lab.judge.verdicts import current_verdict
 from lab.space import Group
 from lab.store import Notebook, RunRecord, RunState, Selection, summarize
 
 FAILURES = 3
 """Runs in a row without a score, after which only the incumbent is built on."""
 PLATEAU = 8
-"""Scored runs in a row of which none was promising, after which the search is widened."""
+"""Scored runs in a row that changed nothing about which is believed to be best: the search is stuck."""
 KNOWN = 5
 """Replicates of the incumbent below which nothing is concluded from them."""
 SCORED = (RunState.FINISHED, RunState.PRUNED)
@@ -35,34 +33,30 @@ def failures(runs: Sequence[RunRecord]) -> int:
     return count
 
 
-def plateau(notebook: Notebook, runs: Sequence[RunRecord]) -> int:
-    """How many scored runs have come and gone since one was promising, the first of its group or the incumbent.
+def plateau(runs: Sequence[RunRecord], leader: RunRecord | None) -> int:
+    """How many scored runs have come and gone since the one that is now believed to be best.
 
     Args:
-        notebook: where they are.
         runs: of one group, oldest first; fresh seeds of others do not count.
+        leader: whose config that is; None for whatever came before all of them.
     """
-    count = 0
-    for run in reversed(runs):
-        if run.replicates_of is not None or run.state not in SCORED:
-            continue
-        verdict = current_verdict(notebook, run.run_id)
-        if verdict and (verdict.verdict in ("first", "better") or passes(verdict.screen)):
-            break
-        count += 1
-    return count
+    scored = [run for run in runs if run.replicates_of is None and run.state in SCORED]
+    return sum(leader is None or run.created > leader.created for run in scored)
 
 
 def scores_of(notebook: Notebook, run_id: str) -> list[float]:
-    """A run's objective in each replicate: of its fresh seeds on its own preset where it has any, else its own.
+    """A run's objective in each replicate: of the fresh seeds that won it its place, else all of its config's.
 
-    A run that was chosen for its score is flattered by it; its fresh seeds are not.
+    What a run was chosen for flatters it; its fresh seeds don't. One that nobody chose, as a baseline, has only others.
     """
     run = notebook.run(run_id)
     metric = run.goal.metric
-    fresh = notebook.index.rows(Selection(replicates_of=run_id, preset=run.preset, scored=True))
-    values = [value for row in fresh for value in row.values]
-    return values or list(notebook.values(run_id, metric))
+    won = [one for one in notebook.index.confirmations(run_id) if one.outcome in ("passed", "confirmed")]
+    own = [name for one in won if one.preset is None for name in one.runs if notebook.readable(name)]
+    if fresh := [value for name in own for value in notebook.values(name, metric)]:
+        return fresh
+    more = notebook.index.rows(Selection(replicates_of=run_id, preset=run.preset, scored=True))
+    return [*notebook.values(run_id, metric), *(value for row in more for value in row.values)]
 
 
 def reached(notebook: Notebook, group: Group, target: float | None) -> str | None:

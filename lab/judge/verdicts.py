@@ -6,7 +6,6 @@ Recorded once, when the run ends; never *better* then, which is for fresh seeds 
 from datetime import datetime
 
 from lab.base import InvalidInput, append_line, invalid, now, short
-from lab.judge.sequential import screen_p
 from lab.judge.stats import compare, noise_floor
 from lab.space import Group
 from lab.store import Notebook, RunRecord, Selection, Verdict, control, is_control
@@ -26,14 +25,11 @@ def record_verdict(notebook: Notebook, run: RunRecord) -> Verdict | None:
         return known
     like = control(notebook, run)
     against = like.run_id if like else notebook.incumbent(run.group)
-    goal, metric = run.goal, run.goal.metric
+    metric = run.goal.metric
     if against is None:
         verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=metric)
     else:
         verdict = weigh(notebook, run.run_id, against)
-        if not verdict.confounds and like is None:
-            new, old = notebook.values(run.run_id, metric), defence(notebook, against, metric)
-            verdict = verdict.model_copy(update={"screen": screen_p(new, old, goal.direction)})
     append_line(notebook.workspace.verdicts, verdict.model_dump(mode="json"))
     return verdict
 
@@ -140,18 +136,6 @@ def confounds(notebook: Notebook, run_id: str, against: str) -> tuple[str, ...]:
     if edited:
         reasons.append(f"the code has changed: {', '.join(edited)}")
     return tuple(reasons)
-
-
-def defence(notebook: Notebook, run_id: str, metric: str) -> tuple[float, ...]:
-    """What an incumbent is screened against: the fresh seeds that won it its place, else its own replicates.
-
-    Its own are as few as any run's, and flattered by having been chosen; other fresh seeds of it are kept for
-    confirmations, which have to rest on other seeds than the screen.
-    """
-    won = [one for one in notebook.index.confirmations(run_id) if one.outcome in ("passed", "confirmed")]
-    own = [name for one in won if one.preset is None for name in one.runs if notebook.readable(name)]
-    values = tuple(value for name in own for value in notebook.values(name, metric))
-    return values or notebook.values(run_id, metric)
 
 
 def rival(notebook: Notebook, run_id: str) -> str:

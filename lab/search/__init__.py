@@ -1,31 +1,32 @@
-"""The search for the next config: candidates from a sampler, and the control arm's proposals."""
+"""The search for the next config: arms behind one interface, what the record says to them, when one thing is proven."""
 
-from lab.search.arms import ARMS, ApartArm
+from lab.search.arms import ARMS, ApartArm, RaceArm
+from lab.search.asked import asked_for
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
-from lab.search.night import BASELINE, contenders, name_contender, spending
+from lab.search.night import BASELINE, contenders, name_contender
+from lab.search.permits import Permits
 from lab.search.points import Choice, Point, Range, SearchSpace
-from lab.search.sampling import ARM, sampled
-from lab.search.suggest import Dimension, Permits, suggest_changes
+from lab.search.search import Leader, Search, Suggestion
 
 __all__ = [
-    "ARM",
     "ARMS",
     "BASELINE",
     "ApartArm",
     "Arm",
     "Choice",
-    "Dimension",
     "History",
+    "Leader",
     "Permits",
     "Point",
+    "RaceArm",
     "Range",
+    "Search",
     "SearchSpace",
+    "Suggestion",
     "Trial",
+    "asked_for",
     "contenders",
     "name_contender",
-    "sampled",
     "search_space",
-    "spending",
-    "suggest_changes",
 ]

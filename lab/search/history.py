@@ -47,6 +47,10 @@ class History:
     """Replicates that may still be asked for; None where nobody counts."""
     pool: tuple[Point, ...] | None = None
     """The only points that may be asked for; None for the whole space."""
+    most: int | None = None
+    """Keys that a new point may change of trial 0's, at most; None for any number."""
+    only_new: bool = False
+    """No more replicates of points that were tried: somebody wants a config to try next."""
 
     @property
     def draws(self) -> list[int]:
@@ -66,6 +70,18 @@ class History:
         tried = [trial.point for trial in self.trials]
         return [point for point in self.pool or () if point not in tried]
 
+    def fitted(self, point: Point) -> Point:
+        """A point with no more keys changed than may be: which of them stay is drawn."""
+        if self.most is None or not self.trials:
+            return point
+        import numpy as np
+
+        start = self.trials[0].point
+        moved = [key for key, value in point.items() if value != start[key]]
+        kept = np.random.default_rng([*self.draws, len(moved)]).permutation(len(moved))[: self.most]
+        keys = {moved[at] for at in kept}
+        return {key: value if key in keys else start[key] for key, value in point.items()}
+
     def nearest(self, point: Point, taken: Sequence[Point] = ()) -> Point | None:
         """The untried point of the pool next to a point, or the point itself where there is no pool.
 
@@ -76,7 +92,7 @@ class History:
             taken: that were asked for in the same call.
         """
         if self.pool is None:
-            return point
+            return self.fitted(point)
         import numpy as np
 
         free = [one for one in self.untried if one not in taken]

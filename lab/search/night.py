@@ -7,9 +7,10 @@ all of them would hardly show it, nothing is named, and they go to the search in
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from lab.judge import GROUP, SPENDING, Plan
+from lab.judge import GROUP, SPENDING, Plan, spending
 from lab.search.arms.race import believed
 from lab.search.history import History
 
@@ -19,6 +20,8 @@ SURE = 0.8
 """Chance of a proof, if what is believed is true, that is aimed at."""
 WORTH = 0.35
 """The same, below which a proof is not tried."""
+ENDLESS = 60
+"""Replicates after which a night without a limit may name a contender."""
 
 
 @dataclass(frozen=True)
@@ -29,35 +32,38 @@ class Contender:
     plan: Plan
 
 
-def contenders(budget: int) -> int:
+def contenders(budget: int | None) -> int:
     """Contenders that a night of so many replicates may name: each has its share of the night's level."""
-    return 1 if budget < 120 else 2
+    return 1 if budget is not None and budget < 120 else 2
 
 
-def name_contender(history: History, level: float, min_effect: float = 0.0) -> Contender | None:
+def name_contender(
+    history: History, level: float, min_effect: float = 0.0, had: Collection[int] = ()
+) -> Contender | None:
     """The contender, if it is time to name one.
 
     Args:
-        history: trial 0 is the baseline; `left` are the replicates that the night still has.
+        history: trial 0 is the incumbent; `left` are the replicates that the night still has, None for any number.
+        had: trials that were contenders before, which get no second proof.
         level: one-sided, of this contender.
         min_effect: smallest difference that matters, in the objective's units.
     """
-    looks = min(len(SPENDING), (history.left or 0) // (2 * GROUP))
-    belief = believed(history)
-    if looks == 0 or belief is None or belief.leader == 0:
+    left = history.left
+    looks = len(SPENDING) if left is None else min(len(SPENDING), left // (2 * GROUP))
+    belief = believed(history) if looks else None
+    if belief is None or belief.leader == 0 or belief.leader in had:
         return None
     chances = [power(belief.gain, belief.noise, GROUP * count, level) for count in range(1, looks + 1)]
     if chances[-1] < WORTH:
         return None
+    if left is None:  # the end is not in sight: as soon as it is sure enough
+        trained = sum(len(trial.scores) for trial in history.trials)
+        sure = chances[-1] >= SURE and trained >= ENDLESS
+        return Contender(belief.leader, Plan(level, min_effect, GROUP, spending(looks))) if sure else None
     needed = next((count for count, chance in enumerate(chances, start=1) if chance >= SURE), len(SPENDING))
     if needed < looks:  # there is time to search on
         return None
     return Contender(belief.leader, Plan(level, min_effect, GROUP, spending(looks)))
-
-
-def spending(looks: int) -> tuple[float, ...]:
-    """Shares of the level that are used up after each of so many looks."""
-    return {1: (1.0,), 2: (0.5, 1.0)}.get(looks, SPENDING)
 
 
 def power(gain: float, noise: float, seeds: int, level: float) -> float:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -206,12 +206,28 @@ _LIMITS = ("autopilot.time_limit", "autopilot.stall_limit", "autopilot.memory_li
 # Without an effect on what is learnt: seeds, bookkeeping, limits. Two configs that differ in these only are the same.
 BOOKKEEPING = frozenset((*_SEEDING, *_HARDWARE, *_SAVING, *_LIMITS, *TASK_KEYS))
 _MEASURED = tuple(p for p in PARAMETERS if p.kind in (int, float) and not p.choices and p.key not in BOOKKEEPING)
+NAMED = 3
+"""Keys that a line names; of four all, since "+1" is no shorter."""
 NEAR = 0.02
 """The share of the larger value below which two are the same idea; of 1 - x for what piles up at 1."""
 
 
 def _what_counts(flat: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if key not in BOOKKEEPING and value is not None}
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """Keys as the table has them, what usually matters most first; those that are not in it come last."""
+    ranks = {parameter.key: rank for rank, parameter in enumerate(PARAMETERS)}
+    return sorted(keys, key=lambda key: (ranks.get(key, len(ranks)), key))
+
+
+def few(keys: Iterable[str]) -> tuple[list[str], str]:
+    """The keys that are named where there is little room, and what stands for the others, such as `, +17`."""
+    order = in_order(keys)
+    shown = order if len(order) <= NAMED + 1 else order[:NAMED]
+    more = len(order) - len(shown)
+    return shown, f", +{more}" if more else ""
 
 
 def identity(env_name: str, flat: Mapping[str, Any]) -> str:

@@ -100,20 +100,6 @@ class Index:
         where, values = which.where()
         return int(self.ask(f"SELECT COUNT(*) FROM runs WHERE {where}", values)[0][0])  # noqa: S608
 
-    def screened(self, group: Group, session: str | None) -> list[str]:
-        """The runs of a group that were screened for the incumbent's place, in that order.
-
-        Args:
-            group: whose.
-            session: only those of it; None for those that no session made.
-        """
-        where, values = ("session = ?", (session,)) if session else ("session IS NULL", ())
-        query = (
-            f"SELECT runs.run_id FROM runs JOIN verdicts ON verdicts.run_id = runs.run_id WHERE {where}"  # noqa: S608
-            f" AND json_extract(line, '$.screen') IS NOT NULL AND {OF_GROUP} ORDER BY time"
-        )
-        return [run for (run,) in self.ask(query, (*values, *group))]
-
     def ask(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Rows of the tables above, brought up to date first."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from lab.base import SCHEMA, Record
-from lab.space import Group, Objective
+from lab.space import Group, Objective, few
 
 
 class Prediction(Record):
@@ -87,6 +87,17 @@ class Proposal(Record):
     def changes(self) -> str:
         """The overrides on one line, such as `train.gamma = 0.99, train.ent_coef = 0.01`."""
         return ", ".join(f"{key} = {value}" for key, value in self.overrides.items())
+
+    @property
+    def brief(self) -> str:
+        """The overrides that matter most on one line, such as `train.gamma = 0.99, train.ent_coef = 0.01, +17`."""
+        keys, more = few(self.overrides)
+        return ", ".join(f"{key} = {self.overrides[key]}" for key in keys) + more
+
+    @property
+    def by_person(self) -> bool:
+        """A person made it, or has decided on it."""
+        return any(decision.who.startswith("person") for decision in self.decisions)
 
     @property
     def held(self) -> bool:

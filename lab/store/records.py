@@ -225,7 +225,7 @@ class Verdict(Record):
     confounds: tuple[str, ...] = ()
     """Why the comparison is not like with like; then it is inconclusive."""
     screen: float | None = None
-    """One-sided p-value of being better, by exact permutation; small enough, a confirmation on fresh seeds follows."""
+    """Of records of earlier versions: the one-sided p-value by which a run got fresh seeds."""
 
 
 class Confirmation(Record):

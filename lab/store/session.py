@@ -39,15 +39,35 @@ def _spent(old: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "spent": {"tokens": old.get("tokens", 0), "seconds": old.get("active_seconds", 0.0)}}
 
 
+def _contenders(old: dict[str, Any]) -> dict[str, Any]:
+    """Runs that it was laid out for are no longer what the error budget is divided among."""
+    return {key: value for key, value in old.items() if key != "candidates"}
+
+
 Approval = Literal["auto", "manual", "policy"]
+
+
+class Leading(Record):
+    """One line of `leader.jsonl`: the run that the search believed to be best. Nothing is claimed of it."""
+
+    time: datetime
+    trained: int
+    """Replicates of the session that had ended by then."""
+    run: str
+    mean: float
+    """Score that the search's model believed of its config, in the objective's units."""
+    gain: float
+    """How much better than the incumbent's that was; more is better, whatever the objective's direction."""
+    replicates: int
+    """Of its config that had a score."""
 
 
 class SessionRecord(Record):
     """`runs/sessions/<id>/session.json`."""
 
-    UPGRADES: ClassVar[Upgrades] = {1: _spent}
+    UPGRADES: ClassVar[Upgrades] = {1: _spent, 2: _contenders}
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     session_id: str
     env_name: str
     preset: str
@@ -69,8 +89,9 @@ class SessionRecord(Record):
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
     confirm: str | None = None
     """The preset on which a run has to be confirmed too before it is incumbent; None for the session's own alone."""
-    candidates: int | None = None
-    """Runs that it was laid out for when it began, by its time; the error budget is divided among them."""
+    contenders: int | None = None
+    """That it may name, as it was laid out when it began; the error budget is divided among them. None for the usual
+    number."""
     target: float | None = None
     """Score of the incumbent, in the objective's units, at which the session is over."""
     budgets: Budgets
@@ -78,6 +99,11 @@ class SessionRecord(Record):
     spent: Spent = Spent()
     ended: datetime | None = None
     ended_because: str | None = None
+
+    @property
+    def replicates(self) -> int | None:
+        """What its budget of runs buys, however it is spent: runs times seeds; None without a limit."""
+        return None if self.budgets.max_runs is None else self.budgets.max_runs * self.seeds
 
     @property
     def goal(self) -> Objective:

@@ -6,9 +6,11 @@ A session writes its own record; whoever works in a workspace for a night, or co
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from pydantic import ValidationError
 
 from lab.base import (
     AutopilotError,
@@ -16,14 +18,16 @@ from lab.base import (
     NotFound,
     Record,
     Workspace,
+    append_line,
     lasting,
     now,
     owned,
     owner_of,
+    read_lines,
     read_model,
     write_model,
 )
-from lab.store.session import SessionRecord
+from lab.store.session import Leading, SessionRecord
 
 SINCE = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -81,6 +85,20 @@ class Sessions:
     def save(self, record: SessionRecord) -> None:
         """Write a session's record over the one from before."""
         write_model(self.workspace.session(record.session_id).session, record)
+
+    def leading(self, name: str) -> list[Leading]:
+        """What the search believed to be best as a session went on, in order; what can't be read is left out."""
+        known = []
+        for line in read_lines(self.workspace.session(name).leader):
+            with suppress(ValidationError):
+                known.append(Leading.model_validate(line))
+        return known
+
+    def believe(self, name: str, leading: Leading) -> None:
+        """Add what the search believes now, unless it was asked before and nothing has been trained since."""
+        known = self.leading(name)
+        if not known or known[-1].trained < leading.trained:
+            append_line(self.workspace.session(name).leader, leading.model_dump(mode="json"))
 
     # --- one at a time -------------------------------------------------------------------------------------------
 

@@ -10,11 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lab.search.history import Ask, History, Trial
 from lab.search.model import Belief, believe
-from lab.search.points import Point
+from lab.search.points import Point, SearchSpace
+from lab.space.parameters import Scalar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +53,8 @@ AROUND = 64
 """Candidates for each of them and each of the best points."""
 OUTLYING = 1.5
 """How far beyond the middle four fifths of the scores, in their width, the model tells scores apart."""
+FITTED = 8
+"""Models that are kept: what is asked of the same trials again is not fitted anew."""
 SAMPLES = 64
 """Draws of the truth by which rivals are told."""
 
@@ -85,6 +89,8 @@ class Believed:
 
     leader: int
     """Number of the trial."""
+    mean: float
+    """Score that is believed of it."""
     gain: float
     """How much better than trial 0 it is believed to be, in the scores' units."""
     noise: float
@@ -102,7 +108,19 @@ def believed(history: History) -> Believed | None:
     scored = np.array([bool(history.trials[at].scores) for at in known.at])
     best = int(np.argmax(np.where(scored, mean, -np.inf)))
     base = mean[known.at.index(0)] if 0 in known.at else mean.mean()
-    return Believed(known.at[best], known.scale * float(mean[best] - base), known.scale * math.sqrt(known.belief.noise))
+    gain, noise = known.scale * float(mean[best] - base), known.scale * math.sqrt(known.belief.noise)
+    return Believed(known.at[best], known.middle + known.scale * float(mean[best]), gain, noise)
+
+
+def expected(history: History, point: Point) -> tuple[float, float] | None:
+    """Mean and standard deviation of one replicate of a point, in the scores' units; None while nothing has a score."""
+    known = _Known.of(history)
+    if known is None:
+        return None
+    places = history.space.places(point)[None, :]
+    mean, spread = known.belief.predict(history.space.features(places))
+    whole = math.sqrt(float(spread[0]) ** 2 + known.belief.own + known.belief.noise)
+    return known.middle + known.scale * float(mean[0]), known.scale * whole
 
 
 @dataclass(frozen=True)
@@ -114,33 +132,44 @@ class _Known:
     places: "Array"
     scale: float
     """Standard deviation of all scores: one unit of the model."""
+    middle: float
+    """Mean of all scores: the model's zero."""
 
     @classmethod
     def of(cls, history: History) -> "_Known | None":
         """None while nothing has a score."""
-        import numpy as np
+        trials = tuple((tuple(t.point.items()), t.scores, t.failed) for t in history.trials)
+        return _known_of(history.space, trials)
 
-        scores = [score for trial in history.trials for score in trial.scores]
-        if not scores:
-            return None
-        low, high = _ends(scores)
-        scores = np.clip(scores, low, high).tolist()
-        worst, middle, scale = min(scores), float(np.mean(scores)), float(np.std(scores)) or 1.0
-        ended = {
-            at: np.clip([*trial.scores, *([worst] * trial.failed)], low, high)
-            for at, trial in enumerate(history.trials)
-            if trial.scores or trial.failed
-        }
-        at = list(ended)
-        if len(at) > WINDOW:
-            best = sorted(at, key=lambda i: -float(np.mean(ended[i])))[: WINDOW // 2]
-            at = sorted({at[0], *best, *at[-WINDOW // 2 :]})
-        values = [(ended[i] - middle) / scale for i in at]
-        free = sum(len(v) - 1 for v in values)
-        spread = float(sum(((v - v.mean()) ** 2).sum() for v in values) / free) if free >= FEW else None
-        places = np.stack([history.space.places(history.trials[i].point) for i in at])
-        means, counts = np.array([v.mean() for v in values]), np.array([float(len(v)) for v in values])
-        return cls(believe(history.space.features(places), means, counts, spread), at, places, scale)
+
+@lru_cache(maxsize=FITTED)
+def _known_of(
+    space: SearchSpace, trials: tuple[tuple[tuple[tuple[str, Scalar], ...], tuple[float, ...], int], ...]
+) -> _Known | None:
+    """The model of these trials (point, scores, failures), fitted once however often it is asked for."""
+    import numpy as np
+
+    scores = [score for _, those, _ in trials for score in those]
+    if not scores:
+        return None
+    low, high = _ends(scores)
+    scores = np.clip(scores, low, high).tolist()
+    worst, middle, scale = min(scores), float(np.mean(scores)), float(np.std(scores)) or 1.0
+    ended = {
+        at: np.clip([*those, *([worst] * failed)], low, high)
+        for at, (_, those, failed) in enumerate(trials)
+        if those or failed
+    }
+    at = list(ended)
+    if len(at) > WINDOW:
+        best = sorted(at, key=lambda i: -float(np.mean(ended[i])))[: WINDOW // 2]
+        at = sorted({at[0], *best, *at[-WINDOW // 2 :]})
+    values = [(ended[i] - middle) / scale for i in at]
+    free = sum(len(v) - 1 for v in values)
+    spread = float(sum(((v - v.mean()) ** 2).sum() for v in values) / free) if free >= FEW else None
+    places = np.stack([space.places(dict(trials[i][0])) for i in at])
+    means, counts = np.array([v.mean() for v in values]), np.array([float(len(v)) for v in values])
+    return _Known(believe(space.features(places), means, counts, spread), at, places, scale, middle)
 
 
 def _ends(scores: Sequence[float]) -> tuple[float, float]:
@@ -186,7 +215,7 @@ class _Step:
         places = np.array([space.places(self.trials[at].point) for at in new]).reshape(-1, known.places.shape[1])
         more = np.array([float(pending.get(at, 0)) for at in known.at])
         belief = known.belief.believing(more, np.array([float(pending[at]) for at in new]), space.features(places))
-        self.known = _Known(belief, [*known.at, *new], np.vstack([known.places, places]), known.scale)
+        self.known = _Known(belief, [*known.at, *new], np.vstack([known.places, places]), known.scale, known.middle)
 
     def _choose(self) -> Ask | None:
         if self.known is None or len(self.trials) < START:
@@ -197,12 +226,13 @@ class _Step:
         left = self.history.left
         sparse = self._sparse()
         ending = left is not None and left <= (LAST_OF_SPARSE if sparse else LAST) * (left + used)
-        if ending or (not sparse and again < AGAIN * (len(self.trials) - START)):
+        racing = not self.history.only_new
+        if racing and (ending or (not sparse and again < AGAIN * (len(self.trials) - START))):
             return self._race()
         blind = sparse or self.known.belief.explains() < FORETELLS
         if self.draw.random() < (BLIND if blind else BREADTH):
-            return self._random() or self._race()
-        return self._expected() or self._race()
+            return self._random() or (self._race() if racing else None)
+        return self._expected() or (self._race() if racing else None)
 
     def _sparse(self) -> bool:
         means = Counter(trial.mean for trial in self.trials if trial.scores)
@@ -213,7 +243,7 @@ class _Step:
         if history.pool is not None:
             free = self._free()
             return Ask(free[int(self.draw.integers(len(free)))], 1) if free else None
-        return Ask(history.space.point(self.draw.random(len(history.space.dimensions))), 1)
+        return Ask(history.fitted(history.space.point(self.draw.random(len(history.space.dimensions)))), 1)
 
     def _free(self) -> list[Point]:
         return replace(self.history, trials=tuple(self.trials)).untried
@@ -274,4 +304,10 @@ class _Step:
                 step = self.known.places[at] + far * moved * self.draw.standard_normal((AROUND, width))
                 folded = np.abs(step)
                 drawn.append(np.clip(np.where(folded > 1, 2 - folded, folded), 0.0, 1.0))
-        return np.concatenate(drawn)
+        every = np.concatenate(drawn)
+        most, start = self.history.most, self.history.space.places(self.trials[0].point)
+        if most is not None and most < width:
+            rank = np.argsort(np.argsort(self.draw.random(every.shape), axis=1), axis=1)
+            every = np.where(rank < most, every, start)
+        spread: Array = every
+        return spread

@@ -20,7 +20,7 @@ class RandomArm:
             free = history.untried
             return [Ask(free[at], self.replicates) for at in draw.permutation(len(free))[:count]]
         width = len(history.space.dimensions)
-        return [Ask(history.space.point(draw.random(width)), self.replicates) for _ in range(count)]
+        return [Ask(history.fitted(history.space.point(draw.random(width))), self.replicates) for _ in range(count)]
 
     def leader(self, history: History) -> int | None:
         """The highest mean."""

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lab.judge import NIGHT
-from lab.search import History, Range, SearchSpace, Trial, contenders, name_contender, spending
+from lab.judge import NIGHT, spending
+from lab.search import History, Range, SearchSpace, Trial, contenders, name_contender
 from lab.search.night import power
 
 SPACE = SearchSpace((Range("rate", 0.0, 1.0), Range("clip", 0.0, 1.0)))

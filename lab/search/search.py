@@ -1,0 +1,306 @@
+"""The record of a group as a search reads it, and what a search asks for in the words of the record.
+
+Runs of exactly the same config are one trial, whoever made them and for whatever reason: a run, its replicates, its
+fresh seeds. Its point is what the run has for the keys of the space. Trial 0 is the incumbent, which proposals change.
+Every answer has been made valid: what does not go together is mended as the validator says, and what can't be mended,
+is denied or was tried gives way to another draw.
+"""
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from lab.search.arms import Believed, RaceArm, believed, expected
+from lab.search.history import Arm, Ask, History, Trial
+from lab.search.keys import search_space
+from lab.search.permits import Permits
+from lab.search.points import Point, SearchSpace
+from lab.space import Config, Group, Metric, check_overrides, identity, metrics_of
+from lab.space.parameters import Scalar
+from lab.store import UNDONE, Lab, Questions, Row, RunState, Selection
+
+OWN: Arm = RaceArm()
+"""The arm that searches where nobody names another."""
+SAME = 0.002
+"""A value that is closer to the parent's than this share of the key's range changes nothing."""
+ALIKE = 0.1
+"""Values that are closer than this share of the range, in every key, are one idea to somebody who turned it down."""
+MENDED = 6
+"""Problems of one config that are mended, at most."""
+Z80 = 1.2816
+"""Standard deviations to either side that hold four fifths of a normal distribution."""
+REDRAWN = 12
+"""Times that an arm is asked again for what could not be had."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Replicates that a search asks for."""
+
+    changes: dict[str, Any]
+    """Valid overrides of the incumbent's config; empty for more replicates of a run."""
+    replicates: int
+    run: str | None = None
+    """The run that gets more replicates; None for a config that nobody has tried."""
+
+
+class Outlook(NamedTuple):
+    """Where a replicate of a config is expected to lie: the mean, and an 80 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The run that is now believed to be best; nothing is claimed of it."""
+
+    run: str
+    mean: float
+    """What its config is believed to score, in the objective's units, what is known of its neighbours included."""
+    gain: float
+    """How much better than the incumbent that is, in the objective's units, more is better."""
+    noise: float
+    """Standard deviation between replicates, as the search sees it."""
+    replicates: int
+    """Of its config, all that have a score."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is known of a group, for whoever asks where to look next."""
+
+    lab: Lab
+    group: Group
+    parent: str
+    """The run whose config is changed, trial 0: the incumbent, where nobody names another."""
+    base: Config
+    """Its config."""
+    history: History
+    runs: tuple[str, ...]
+    """The run of each trial that was made first."""
+    permits: Permits | None = None
+
+    @classmethod
+    def of(
+        cls,
+        lab: Lab,
+        group: Group,
+        *,
+        seed: str = "",
+        left: int | None = None,
+        parent: str | None = None,
+        before: datetime | None = None,
+        permits: Permits | None = None,
+        space: SearchSpace | None = None,
+    ) -> "Search | None":
+        """What is known now.
+
+        Args:
+            lab: where the runs are.
+            group: which of them count.
+            seed: what is drawn follows from it, and from the record.
+            left: replicates that may still be trained; None where nobody counts.
+            parent: the run whose config is changed, in the place of the incumbent.
+            before: runs that were made later don't count; None for all.
+            permits: what a policy leaves; None for anything valid.
+            space: the keys to search; None for every one that may be proposed.
+
+        Returns:
+            None while the group has no incumbent, or it can't be read.
+        """
+        parent = parent or lab.notebook.incumbent(group)
+        if parent is None or not lab.notebook.readable(parent):
+            return None
+        base = lab.notebook.config(parent)
+        space = space or search_space(lab.inventory.environment(group.env_name), base)
+        space = permits.narrowed(space, base) if permits else space
+        trials, runs = _trials(lab, group, parent, base, space, before)
+        drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
+        history = History(space, trials, drawn, left, most=permits.most if permits else None)
+        return cls(lab, group, parent, base, history, runs, permits)
+
+    @property
+    def keys(self) -> list[str]:
+        """What is searched."""
+        return [dimension.key for dimension in self.history.space.dimensions]
+
+    def suggest(
+        self, count: int = 1, *, arm: Arm = OWN, only_new: bool = False, avoid: Sequence[Mapping[str, Any]] = ()
+    ) -> list[Suggestion]:
+        """What to train next, the first first; each as if those before it were being trained.
+
+        Args:
+            count: how many are wanted; fewer where nothing valid is left to try.
+            arm: who is asked.
+            only_new: no more replicates of configs that were tried.
+            avoid: changes that people turned down.
+        """
+        if not self.keys:
+            return []
+        history, tried, suggested = replace(self.history, only_new=only_new), self._tried, list[Suggestion]()
+        for changes in avoid:  # as if somebody were at it: the model looks elsewhere
+            history = _pending(history, self._point(changes), None, 1)
+        for again in range(1, count + REDRAWN):
+            if len(suggested) == count or not (asks := arm.propose(history, 1)):
+                break
+            suggestion = self._said(asks[0], tried, avoid)
+            if suggestion is None:  # the same history would give the same answer
+                history = replace(history, seed=history.seed + again)
+                continue
+            suggested.append(suggestion)
+            history = _pending(history, self._point(suggestion.changes), asks[0].trial, suggestion.replicates)
+            tried = tried | {self._identity(suggestion.changes)}
+        return suggested
+
+    @cached_property
+    def believed(self) -> Believed | None:
+        """What the product's own model of all replicates says; None while nothing has a score."""
+        return believed(self.history)
+
+    @property
+    def leader(self) -> Leader | None:
+        """The run that the search now believes in; None while nothing has a score."""
+        known, sign = self.believed, self.group.goal.sign
+        if known is None:
+            return None
+        scores = self.history.trials[known.leader].scores
+        return Leader(self.runs[known.leader], sign * known.mean, known.gain, known.noise, len(scores))
+
+    def outlook(self, changes: Mapping[str, Any]) -> Outlook | None:
+        """Where the model sees one replicate of a changed config; None while nothing has a score.
+
+        Args:
+            changes: overrides of the parent's config.
+        """
+        known, sign = expected(self.history, self._point(changes)), self.group.goal.sign
+        if known is None:
+            return None
+        mean, spread = known
+        half = Z80 * spread
+        bounds = metrics_of(self.group.env_name).get(self.group.goal.metric, Metric(self.group.goal.metric)).bounds
+        low, high = (
+            min(max(value, -math.inf if bounds[0] is None else bounds[0]), math.inf if bounds[1] is None else bounds[1])
+            for value in (sign * mean - half, sign * mean + half)
+        )
+        return Outlook(sign * mean, low, high)
+
+    @property
+    def replicates(self) -> Counter[str]:
+        """Run to the replicates of its config that have a score."""
+        return Counter({run: len(trial.scores) for run, trial in zip(self.runs, self.history.trials, strict=True)})
+
+    # --- answers in the words of the record ----------------------------------------------------------------------
+
+    def _said(self, ask: Ask, tried: frozenset[str], avoid: Sequence[Mapping[str, Any]]) -> Suggestion | None:
+        """An arm's answer as overrides that train; None where it can't be had."""
+        if ask.trial is not None:
+            return Suggestion({}, ask.replicates, self.runs[ask.trial])
+        changes = self._mended(self._changes(ask.point))
+        if not changes or self._identity(changes) in tried or self._is_one_of(changes, avoid):
+            return None
+        if self.permits is not None and self.permits(self.parent, changes) is not None:
+            return None
+        return Suggestion(changes, ask.replicates)
+
+    def _changes(self, point: Point) -> dict[str, Any]:
+        """What a point changes of the incumbent; what is too close to tell stays as it is."""
+        changes = {}
+        for dimension in self.history.space.dimensions:
+            new, old = point[dimension.key], self.base.get(dimension.key)
+            if new != old and abs(dimension.place(new) - dimension.place(old)) > SAME:
+                changes[dimension.key] = new
+        return changes
+
+    def _mended(self, changes: dict[str, Any]) -> dict[str, Any] | None:
+        """The nearest changes that the validator lets pass; None where it names none."""
+        known = {dimension.key: dimension for dimension in self.history.space.dimensions}
+        for _ in range(MENDED):
+            problems = check_overrides(self.base, changes, self.lab.inventory, proposing=True)
+            if not problems:
+                return changes
+            problem = problems[0]
+            if problem.key not in known or not problem.valid.isdecimal():
+                return None
+            changes = {**changes, problem.key: int(problem.valid)}
+        return None
+
+    def _point(self, changes: Mapping[str, Any]) -> Point:
+        return {key: changes.get(key, self.base.get(key)) for key in self.keys}
+
+    def _is_one_of(self, changes: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether changes are so close to some others, in every key, that they are the same idea."""
+        place = self.history.space.places
+        mine = place(self._point(changes))
+        return any(bool((abs(mine - place(self._point(other))) < ALIKE).all()) for other in others)
+
+    @cached_property
+    def _tried(self) -> frozenset[str]:
+        query = "SELECT DISTINCT fingerprint FROM runs JOIN places USING (run_id) WHERE env_name = ? AND objective = ?"
+        group = self.group
+        query += " AND preset = ? AND task = ? AND NOT legacy AND damaged IS NULL AND state != 'killed'"
+        return frozenset(str(name) for (name,) in self.lab.notebook.index.ask(query, tuple(group)))
+
+    def _identity(self, changes: Mapping[str, Any]) -> str:
+        return identity(self.group.env_name, self.base.with_overrides(changes).flat())
+
+
+def _pending(history: History, point: Point, trial: int | None, replicates: int) -> History:
+    """A history in which somebody is about to train what was just asked for."""
+    trials = list(history.trials)
+    if trial is None:
+        trials.append(Trial(point, pending=replicates))
+    else:
+        trials[trial] = replace(trials[trial], pending=trials[trial].pending + replicates)
+    left = None if history.left is None else max(0, history.left - replicates)
+    return replace(history, trials=tuple(trials), left=left)
+
+
+# --- trials from runs ------------------------------------------------------------------------------------------------
+
+
+def _trials(
+    lab: Lab, group: Group, parent: str, base: Config, space: SearchSpace, before: datetime | None
+) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+    """The group's trials and their runs: the parent's first, the others in the order in which they were first tried."""
+    questions = Questions(lab.notebook.index)
+    rows = lab.notebook.index.rows(Selection(group, native=True, before=before))
+    configs = questions.configs(group)
+    undone = {run.run_id: len(run.seeds) for run in lab.notebook.index.records(Selection(group, states=UNDONE))}
+    length, sign = base.train.get("total_timesteps"), group.goal.sign
+    trials, runs = dict[str, Trial](), dict[str, str]()
+    for row in sorted(rows, key=lambda row: parent not in (row.run_id, row.replicates_of)):
+        config = configs.get(row.run_id)
+        if config is None or config.train.get("total_timesteps") != length or row.state == RunState.KILLED:
+            continue
+        if config.autopilot.get("resume_mode") == "continue":  # other weights to begin with: another experiment
+            continue
+        name = identity(group.env_name, config.flat())
+        runs.setdefault(name, row.replicates_of or row.run_id)
+        old = trials.get(name) or Trial(_point_of(space, config, base))
+        trials[name] = _with(old, row, sign, undone)
+    return tuple(trials.values()), tuple(runs[name] for name in trials)
+
+
+def _point_of(space: SearchSpace, config: Config, base: Config) -> Point:
+    """A config's values for the keys of a space; the base's where it has none."""
+    values: dict[str, Scalar] = {}
+    for dimension in space.dimensions:
+        value = config.get(dimension.key)
+        values[dimension.key] = base.get(dimension.key) if value is None else value
+    return values
+
+
+def _with(trial: Trial, row: Row, sign: int, undone: Mapping[str, int]) -> Trial:
+    """A trial with what came of one more run of its config."""
+    if row.run_id in undone:
+        return replace(trial, pending=trial.pending + undone[row.run_id])
+    if not row.values:
+        return replace(trial, failed=trial.failed + 1)
+    return replace(trial, scores=(*trial.scores, *(sign * value for value in row.values)))
