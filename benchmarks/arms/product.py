@@ -14,24 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.arms.replay import Ended
+from benchmarks.arms.replay import Night
 from benchmarks.arms.worlds import Surrogate
 from benchmarks.common import ENV
 from benchmarks.replayed import night
 from lab.search import Point
 from lab.space import Config, Environment, Inventory, space_of
 from lab.space.task import Limit
+from lab.store import Sessions
 from training import FakeRunner, Plan, load_inventory
-
-
-@dataclass(frozen=True)
-class ProductNight(Ended):
-    """What a night ended with: its truth is that of the incumbent, which is what the night recommends."""
-
-    best_mean: float
-    """Truth of the run with the highest mean, of which the night claims nothing."""
-    proven: bool
-    """The incumbent is not the baseline."""
 
 
 @dataclass
@@ -83,25 +74,26 @@ def inventory_for(world: Surrogate) -> Inventory:
     return inventory.model_copy(update={"environments": {ENV: Environment.model_validate(environment.model_dump())}})
 
 
-def product_night(world: Surrogate, budget: int, seed: int, seeds: int = 3) -> ProductNight:
-    """A session until it has used about so many replicates.
+def product_night(world: Surrogate, budget: int, seed: int, seeds: int = 3) -> Night:
+    """A session until it has used so many replicates.
 
     Args:
         world: the task.
-        budget: replicates; a session counts runs, so it gets as many as make this many replicates or a few more.
+        budget: replicates, a multiple of `seeds`.
         seed: of the noise.
-        seeds: replicates of a run.
+        seeds: of a run, by which the session counts.
     """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         runner = Played(world=world, seed=seed)
         session: Any = night(Path(folder) / "workspace", inventory_for(world), runner, budget // seeds)
         notebook, runs = session.notebook, [run for run in session.mine() if run.replicates_of is None]
-        incumbent = str(notebook.incumbent(session.group))
-        means = {run.run_id: notebook.summary(run.run_id).metrics["perf"].mean for run in runs}
-        best = max(means, key=lambda run: means[run])
-        points = {run: point_of(world, notebook.config(run)) for run in (incumbent, best)}
-        return ProductNight(
-            world.truth(points[incumbent]), points[incumbent], (time.perf_counter() - began) / len(runs),
-            len(runner.trained), world.truth(points[best]), incumbent != runs[0].run_id,
+        incumbent, named = str(notebook.incumbent(session.group)), notebook.index.confirmations(group=session.group)
+        leader = Sessions(notebook.workspace).leading(session.record.session_id)[-1].run
+        point = point_of(world, notebook.config(leader))
+        contender = world.truth(point_of(world, notebook.config(named[0].candidate))) if named else None
+        proven = incumbent != runs[0].run_id
+        return Night(
+            world.truth(point), point, (time.perf_counter() - began) / len(runs), len(runner.trained), contender,
+            proven, proven and leader == incumbent,
         )  # fmt: skip

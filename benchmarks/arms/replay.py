@@ -77,13 +77,13 @@ def night(arm: Arm, world: Surrogate | Pool, budget: int, seed: int) -> Night:
     random = np.random.default_rng([1, seed])
     table, taken, proposals = world.table, 0.0, 0
     trials = [Trial(table.default, tuple(world.draw(table.default, BASELINE, random)))]
-    used, contender, proven, named = BASELINE, None, False, 0
+    used, contender, proven, named = BASELINE, None, False, list[int]()
     level = NIGHT / contenders(budget)
     while used < budget:
         history = History(table.space, tuple(trials), seed, budget - used)
-        chosen = name_contender(history, level) if named < contenders(budget) else None
+        chosen = name_contender(history, level, had=named) if len(named) < contenders(budget) else None
         if chosen is not None:
-            named, contender = named + 1, chosen.trial
+            named, contender = [*named, chosen.trial], chosen.trial
             confirmed, new, old = prove(world, trials[chosen.trial].point, table.default, chosen.plan, random)
             used += len(new) + len(old)
             for at, more in ((chosen.trial, new), (0, old)):
