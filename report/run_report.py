@@ -253,6 +253,8 @@ def _proposed(notebook: Notebook, proposal: Proposal | None) -> list[tuple[str, 
     if proposal is None:
         return []
     base = notebook.config(proposal.parent)
+    if proposal.sweep is not None:
+        return [(key, base.get(key), span.text) for key, span in proposal.sweep.keys.items()]
     return [(key, base.get(key), value) for key, value in proposal.overrides.items()]
 
 

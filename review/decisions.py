@@ -111,6 +111,9 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposa
     """
     if proposal.state is not ProposalState.STAGED:
         raise InvalidInput(f"proposal {proposal.proposal_id} is {proposal.state} and can't be edited any more")
+    if proposal.sweep is not None:
+        rule = "is a sweep, whose ranges can't be edited: reject it with a reason, and the next one heeds it"
+        raise InvalidInput(f"proposal {proposal.proposal_id} {rule}")
     created, why = now(), f"in the place of {proposal.proposal_id}"
     step = Decision(time=created, state=ProposalState.STAGED, who=who, why=why)
     return proposal.model_copy(

@@ -137,6 +137,8 @@ def show(waiting: Waiting, notebook: Notebook, beside: str = "") -> None:
     say(" · ".join(filter(None, (waiting.proposal_id, f"by {waiting.arm}", f"{waiting.state}{held}", beside))))
     say(f"{waiting.env_name}, {waiting.preset}, {waiting.objective}; made {waiting.created}")
     say("")
+    if waiting.sweep:
+        _block("sweep", waiting.sweep, width)
     for change in waiting.changes:
         for line in _change(change, width):
             say(line)

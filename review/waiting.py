@@ -74,6 +74,8 @@ class Waiting(Record):
     objective: str
     parent: str
     changes: tuple[Change, ...]
+    sweep: str
+    """What a sweep allows beside its ranges; empty where a single config is proposed."""
     theory: str
     predictions: tuple[Prediction, ...]
     predicted: tuple[str, ...]
@@ -116,6 +118,7 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
         objective=proposal.objective,
         parent=proposal.parent,
         changes=_changes(proposal, lab),
+        sweep=_sweep(proposal),
         theory=plain(proposal.theory, THEORY),
         predictions=proposal.predictions,
         predicted=tuple(map(_predicted, proposal.predictions)),
@@ -128,12 +131,22 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
     )
 
 
+def _sweep(proposal: Proposal) -> str:
+    if proposal.sweep is None:
+        return ""
+    sweep = proposal.sweep
+    return f"any config within these ranges, chosen by the arm {sweep.arm}; {sweep.replicates} replicates in all"
+
+
 def _changes(proposal: Proposal, lab: Lab) -> tuple[Change, ...]:
     try:
         old = lab.notebook.config(proposal.parent).flat()
     except AutopilotError:
         old = {}
     space = space_of(lab.inventory.environment(proposal.env_name))
+    if proposal.sweep is not None:
+        spans = proposal.sweep.keys.items()
+        return tuple(_change(key, old.get(key), span.text, space.get(key)) for key, span in spans)
     return tuple(_change(key, old.get(key), new, space.get(key)) for key, new in proposal.overrides.items())
 
 
@@ -205,12 +218,12 @@ def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:
 def _cost(proposal: Proposal, notebook: Notebook) -> dict[str, Any]:
     try:
         config = notebook.config(proposal.parent).with_overrides(proposal.overrides)
-        expected = expected_seconds(notebook, config, proposal.group)
+        expected = expected_seconds(notebook, config, proposal.group, proposal.replicates)
     except (AutopilotError, ArithmeticError, TypeError, ValueError) as error:
         return {"cost": f"not known: {plain(str(error), 200)}", "seconds": None}
     if expected is None:
         return {"cost": "not known: no run has been measured here", "seconds": None}
-    seeds, steps = config.autopilot["seeds"] or 1, int(config.train["total_timesteps"] or 0)
+    seeds, steps = proposal.replicates, int(config.train["total_timesteps"] or 0)
     how, runs = "very roughly " if expected.rough else "about ", len(expected.runs)
     of = f"{seeds} replicate{'s' if seeds != 1 else ''} of {steps:,} steps"
     by = f"by {runs} run{'s' if runs != 1 else ''} {'more or less ' if expected.rough else ''}like it"

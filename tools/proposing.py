@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lab.base import AutopilotError, InvalidInput, plain, rounded
 from lab.search import Search
 from lab.space import Config, Metric, check_overrides, derive, diff, metrics_of, space_of
-from lab.store import Decision, Prediction, Proposal, ProposalState, twin_of
+from lab.store import Decision, Prediction, Proposal, ProposalState, Sessions, twin_of
 from tools.context import ToolContext
 from tools.registry import ToolError
 
@@ -134,6 +134,7 @@ def suggest_configs(
         "replicates_behind_it": sum(search.replicates.values()) if search else 0,
         "kept_away_from_rejected": len(avoid),
         "leader": _leader(search),
+        "session": _session(ctx),
         "candidates": [
             {
                 "changes": candidate.changes,
@@ -144,6 +145,19 @@ def suggest_configs(
             if search
         ],
     }
+
+
+def _session(ctx: ToolContext) -> dict[str, Any] | None:
+    """Who decides on what is staged, and how many replicates the session may still train."""
+    if ctx.session is None:
+        return None
+    try:
+        record = Sessions(ctx.notebook.workspace).get(ctx.session)
+    except AutopilotError:
+        return None
+    trained = sum(len(run.seeds) for run in ctx.notebook.runs(session=ctx.session))
+    left = None if record.replicates is None else max(0, record.replicates - trained)
+    return {"approval": record.approve, "replicates_left": left}
 
 
 def _leader(search: Search | None) -> dict[str, Any] | None:

@@ -247,6 +247,7 @@ def list_proposals(
             "state": proposal.state,
             "parent": proposal.parent,
             "changes": proposal.overrides,
+            **({"sweep": proposal.changes} if proposal.sweep else {}),
             "arm": proposal.arm,
             "decided_by": proposal.decisions[-1].who,
             "why": plain(proposal.decisions[-1].why, 400),

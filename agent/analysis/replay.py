@@ -27,7 +27,7 @@ Line = dict[str, Any]
 NOTHING_YET = datetime.min.replace(tzinfo=UTC)
 EARLIER = "sampler"
 """The arm of earlier versions that proposed by itself."""
-DOING = ("stage_proposal", "write_report", "end_search")
+DOING = ("stage_proposal", "stage_sweep", "write_report", "end_search")
 """Tools that are carried out again; what the others answered is taken as it was."""
 
 

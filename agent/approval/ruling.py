@@ -43,6 +43,8 @@ def rule_on(proposal: Proposal, lab: Lab, settings: PolicySettings) -> Ruling:
             "denied", f"its parent can't be read ({plain(str(error), 300)})", map(_named, proposal.overrides)
         )
     changed = {key: (base.get(key), new) for key, new in proposal.overrides.items() if base.get(key) != new}
+    if proposal.sweep is not None:
+        changed = {key: (base.get(key), span.text) for key, span in proposal.sweep.keys.items()}
     case = _Case(proposal, lab.notebook, lab.inventory, settings, base, changed)
     rules: tuple[Callable[[_Case], Ruling | None], ...] = (
         _topology,
@@ -52,6 +54,8 @@ def rule_on(proposal: Proposal, lab: Lab, settings: PolicySettings) -> Ruling:
         _too_many,
         _too_long,
     )
+    if proposal.sweep is not None:  # each of its configs keeps to max_keys; what it does not predict, its search does
+        rules = (_topology, _unfit, _too_long, _sweep)
     return next((ruling for rule in rules if (ruling := rule(case)) is not None), None) or _entries(case)
 
 
@@ -128,7 +132,8 @@ def _too_long(case: _Case) -> Ruling | None:
     if most is None:
         return None
     config = case.base.with_overrides(case.proposal.overrides)
-    estimate = expected_seconds(case.notebook, config, case.proposal.group)
+    replicates = 1 if case.proposal.sweep is not None else case.proposal.replicates  # a sweep's runs are one each
+    estimate = expected_seconds(case.notebook, config, case.proposal.group, replicates)
     rule = f"policy.max_minutes = {most:.6g}"
     if estimate is None:
         return case.ruled("denied", f"{rule}, no run has measured yet how fast this trains")
@@ -137,6 +142,34 @@ def _too_long(case: _Case) -> Ruling | None:
     how, runs = "very roughly" if estimate.rough else "about", len(estimate.runs)
     took = f"{how} {number(estimate.seconds / 60)} minutes by {runs} {'runs' if runs > 1 else 'run'}"
     return case.ruled("denied", f"{rule}, it would take {took}")
+
+
+def _sweep(case: _Case) -> Ruling | None:
+    """The ends of each range have to pass, by one entry: what lies between passes too."""
+    space, sweep = space_of(case.inventory.environment(case.base.env_name)), case.proposal.sweep
+    assert sweep is not None  # noqa: S101 - asked of sweeps alone
+    passed, stopped = list[str](), list[str]()
+    for key, span in sweep.keys.items():
+        named = [(count, entry) for count, entry in enumerate(case.settings.allow, start=1) if entry.names(key)]
+        ends = [end for end in span.ends if not _is_old(end, case.base.get(key))]
+        by = next(
+            (
+                count
+                for count, entry in named
+                if all(all(entry.limits(space[key], case.base.get(key), end).values()) for end in ends)
+            ),
+            None,
+        )
+        (stopped if by is None else passed).append(
+            f"{_named(key)} {plain(span.text, 80)}" + (f" by policy.allow[{by}]" if by else "")
+        )
+    if stopped:
+        return Ruling("denied", _line(f"no rule allows all of {', '.join(stopped)}"))
+    return Ruling("approved", _line(f"a sweep of {', '.join(passed)}"))
+
+
+def _is_old(end: object, old: object) -> bool:
+    return end == old and isinstance(end, bool) is isinstance(old, bool)
 
 
 def _entries(case: _Case) -> Ruling:

@@ -21,6 +21,8 @@ CURVES = [
     "losses/clipfrac",
     "losses/value_loss",
 ]
+SWEPT = 60
+"""Replicates of a sweep in a session without a limit."""
 ASKED = 2
 """Configs that the search is asked for; the second is for a first that somebody else has begun."""
 SUGGESTED = 3
@@ -132,7 +134,10 @@ def _conclusion(known: _Known) -> Calls:
     }
     observations = [line.strip() for line in render("offline/observations.md.j2", **facts).splitlines() if line.strip()]
     calls: Calls = []
-    if facts["changes"]:
+    if facts["sweep"]:
+        sweep = {"parent": facts["parent"], "replicates": facts["sweep"], "theory": prose["idea"]}
+        calls.append(("stage_sweep", sweep))
+    elif facts["changes"]:
         proposal = {
             "parent": facts["parent"],
             "changes": facts["changes"],
@@ -191,6 +196,7 @@ def _facts(known: _Known) -> dict[str, Any]:
         "rejected": rejected,
         "parent": parent,
         "changes": changes,
+        "sweep": _sweep(suggested),
         "few": {key: changes[key] for key in few(changes)[0]},
         "more": len(changes) - len(few(changes)[0]),
         "moved": [(key, *run["changed_from_parent"][key]) for key in few(run["changed_from_parent"] or {})[0]],
@@ -201,6 +207,15 @@ def _facts(known: _Known) -> dict[str, Any]:
         "expected": expected,
         "prediction": _prediction(runs["objective"], history, base, runs["noise_floor"], expected),
     }
+
+
+def _sweep(suggested: dict[str, Any]) -> int:
+    """Replicates of a sweep, where a person decides on each proposal and would have to be there all night; else 0."""
+    session = suggested.get("session") or {}
+    if session.get("approval") != "manual" or not suggested.get("candidates"):
+        return 0
+    left = session.get("replicates_left")
+    return SWEPT if left is None else int(left)
 
 
 def _prediction(

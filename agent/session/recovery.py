@@ -28,6 +28,6 @@ def recover(lab: Lab, analyst: Analyst, group: Group, session: str) -> None:
         if mine is not None and state is ProposalState.APPROVED:
             state = ProposalState.RUNNING
             proposals.decide(proposal.proposal_id, state, "session", run_id=mine.run_id)
-        if mine is not None and state is ProposalState.RUNNING and mine.state.ended:
+        if proposal.sweep is None and mine is not None and state is ProposalState.RUNNING and mine.state.ended:
             proposals.decide(proposal.proposal_id, ProposalState.DONE, "session", run_id=mine.run_id)
     proposals.tidy(group)

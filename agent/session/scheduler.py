@@ -4,11 +4,12 @@ The budget is replicates: a config starts on one, and the search decides which c
 side is asked for together, each as if those before it were under way.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from agent.session.decisions import Decisions
-from lab.base import InvalidInput, lasting, now
+from agent.session.making import RunMaker
+from agent.session.searching import DEFAULT, NightSearch
+from lab.base import InvalidInput, lasting
 from lab.judge import (
     FAILURES,
     Incumbency,
@@ -16,27 +17,19 @@ from lab.judge import (
     expected_seconds,
     failures,
     fresh_config,
-    level_for,
-    paces,
-    repeat,
 )
-from lab.search import ARMS, BASELINE, Arm, Search, Suggestion, asked_for, contenders, name_contender
-from lab.space import Config, Group, chosen
-from lab.space import preset as preset_named
+from lab.search import ARMS, BASELINE, contenders
+from lab.space import Group
 from lab.store import (
     UNDONE,
     Confirmation,
     Lab,
-    Leading,
     Proposal,
     ProposalState,
     RunRecord,
     RunState,
     Selection,
     SessionRecord,
-    Sessions,
-    create_run,
-    twin_of,
 )
 from report import became_text
 
@@ -44,8 +37,6 @@ BASELINES = 2
 """Times that a baseline is begun anew which ended by a limit of time."""
 KEPT = 1
 """Runs, of the budget, that are kept for proposals when a gap is to be filled."""
-DEFAULT = "race"
-"""The arm that searches."""
 ENOUGH = 8
 """Replicates of the incumbent, from which on more of them are no longer trained to fill a gap."""
 
@@ -58,8 +49,6 @@ class Scheduler:
     """What was asked for when the session was started."""
     lab: Lab
     decisions: Decisions
-    _arms: dict[str, Arm] = field(default_factory=dict)
-    """Name to arm; some hold a process."""
 
     def __post_init__(self) -> None:
         record = self.record
@@ -75,6 +64,8 @@ class Scheduler:
             record.confirm,
             short=record.confirm is None,
         )
+        self.maker = RunMaker(record, self.lab, self.journal)
+        self.searching = NightSearch(record, self.lab, self.decisions, self.maker, self.incumbency)
 
     @property
     def group(self) -> Group:
@@ -112,19 +103,19 @@ class Scheduler:
         if incumbent is None:
             several = max(self.record.seeds, BASELINE)
             settings = dict(self.record.settings)
-            return [self._create(self.base_config(), settings, arm="baseline", replicates=several)]
+            return [self.maker.create(self.maker.base_config(), settings, arm="baseline", replicates=several)]
         if (fresh := self.confirm(seconds_left)) is not None:
             return [fresh]
         incumbent = self.notebook.incumbent(self.group) or incumbent  # fresh seeds may just have made it another run
         if self.in_doubt():
             self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
-            return [self._fresh(SeedRequest(incumbent, self.record.seeds))]
-        self.believe()
-        if self._named_contender(seconds_left) and (fresh := self.confirm(seconds_left)) is not None:
+            return [self.maker.fresh(SeedRequest(incumbent, self.record.seeds))]
+        self.searching.believe()
+        if self.searching.name_contender(seconds_left) and (fresh := self.confirm(seconds_left)) is not None:
             return [fresh]
         runs: list[RunRecord] = []
         for slot in range(room):
-            if (left := self.left()) is not None and left <= 0 and runs:
+            if (left := self.searching.left()) is not None and left <= 0 and runs:
                 break
             run = self._next(incumbent, steps_left, seconds_left, alone=slot == 0)
             if run is None:
@@ -135,89 +126,32 @@ class Scheduler:
     def _next(
         self, incumbent: str, steps_left: int | None, seconds_left: float | None, *, alone: bool
     ) -> RunRecord | None:
-        """One run, queued: what a person approved, more seeds of a promising config, what else was approved.
+        """One run, queued: what a person approved, a sweep's, more seeds of what is promising, what else was approved.
 
         Where something trains beside it that leaves room, an arm's own config too, if nobody has to decide on it.
         """
-        proposal = self.decisions.approved(incumbent, steps_left, only_incumbent=self.only_incumbent())
-        if proposal is not None and proposal.by_person:
-            return self._run_of(proposal)
-        search = self.search(seconds_left)
-        asked = search.suggest(1, arm=self.arm(DEFAULT)) if search else []
-        if search and asked and asked[0].run is not None:
-            return self._fresh(SeedRequest(asked[0].run, asked[0].replicates))
+        proposal = self._approved(incumbent, steps_left)
+        if proposal is not None and (proposal.by_person or self.proposals.sweeping(self.group) is not None):
+            return self.maker.of_proposal(proposal)
+        if (run := self.searching.of_a_sweep(seconds_left)) is not None:
+            return run
+        search = self.searching.search(seconds_left)
+        asked = search.suggest(1, arm=self.searching.arm(DEFAULT)) if search else []
+        if asked and asked[0].run is not None:
+            return self.maker.fresh(SeedRequest(asked[0].run, asked[0].replicates))
         if proposal is not None:
-            return self._run_of(proposal)
-        if alone or search is None or not asked or self.record.approve == "manual":
-            return None
-        return self._asked(search, asked[0], steps_left)
+            return self.maker.of_proposal(proposal)
+        return None if alone else self.searching.asked(steps_left, seconds_left)
 
-    def _asked(self, search: Search, suggestion: Suggestion, steps_left: int | None) -> RunRecord | None:
-        """A run of what an arm asks for, queued, if nobody has to decide on it."""
-        proposal = asked_for(search, suggestion, DEFAULT, self.record.session_id)
-        decision = self.approver.rule(proposal, steps_left)
-        if decision is None or decision.state is not ProposalState.APPROVED:
-            return None
-        proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
-        self.proposals.add(proposal)
-        return self._run_of(proposal)
-
-    def search(self, seconds_left: float | None = None) -> Search | None:
-        """What the search knows now.
-
-        Args:
-            seconds_left: that the session has; None without a limit.
-        """
-        permits = self.approver.permits if self.record.approve == "policy" else None
-        left = self.left(seconds_left)
-        return Search.of(self.lab, self.group, seed=self.record.session_id, left=left, permits=permits)
-
-    def believe(self) -> None:
-        """Write down what the search believes in, for whoever looks."""
-        search = self.search()
-        leader = search.leader if search else None
-        if leader is not None:
-            ended = sum(len(run.seeds) for run in self.mine() if run.state.ended)
-            Sessions(self.notebook.workspace).believe(
-                self.record.session_id,
-                Leading(
-                    time=now(),
-                    trained=ended,
-                    run=leader.run,
-                    mean=leader.mean,
-                    gain=leader.gain,
-                    replicates=leader.replicates,
-                ),
-            )
-
-    def arm(self, name: str) -> Arm:
-        """The arm of that name, made once."""
-        if name not in self._arms:
-            self._arms[name] = ARMS[name](1)
-        return self._arms[name]
-
-    def _named_contender(self, seconds_left: float | None) -> bool:
-        """Name a contender if it is time to; whether one was named."""
-        incumbency = self.incumbency
-        if incumbency.named >= incumbency.contenders or incumbency.undecided() is not None:
-            return False
-        search = self.search(seconds_left)
-        if search is None:
-            return False
-        had = {one.candidate for one in self.notebook.index.confirmations(group=self.group)}
-        before = [at for at, run in enumerate(search.runs) if run in had]
-        named = name_contender(search.history, level_for(incumbency.contenders), incumbency.matters(), before)
-        if named is None:
-            return False
-        run = search.runs[named.trial]
-        try:
-            opened = incumbency.open(self.notebook.run(run), len(named.plan.spending))
-        except InvalidInput as error:
-            self.journal.note(f"{run} is believed to be best, and can't be confirmed: {error}")
-            return False
-        self.journal.event("contender", run=run, incumbent=opened.incumbent, looks=opened.looks, level=opened.level)
-        self.journal.note(f"{run} is the contender: {opened.why}, against {opened.incumbent}")
-        return True
+    def _approved(self, incumbent: str, steps_left: int | None) -> Proposal | None:
+        """The single config that was approved first; sweeps that were approved before it begin."""
+        while (
+            proposal := self.decisions.approved(incumbent, steps_left, only_incumbent=self.only_incumbent())
+        ) is not None and proposal.sweep is not None:
+            self.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session")
+            self.journal.event("sweep", proposal=proposal.proposal_id)
+            self.journal.note(f"{proposal.proposal_id} begins: {proposal.brief}")
+        return proposal
 
     def in_doubt(self) -> bool:
         """Several runs in a row have failed, and the incumbent has not been trained again since."""
@@ -239,7 +173,7 @@ class Scheduler:
         Returns:
             None where there is nothing; no new config where a person approves each proposal.
         """
-        incumbent, left = self.notebook.incumbent(self.group), self.left()
+        incumbent, left = self.notebook.incumbent(self.group), self.searching.left()
         if incumbent is None or (left is not None and left <= KEPT * self.record.seeds):
             return None
         again = self.notebook.index.records(
@@ -248,16 +182,14 @@ class Scheduler:
         have = sum(len(run.seeds) for run in (self.notebook.run(incumbent), *again))
         if have < ENOUGH:
             more = ENOUGH - have
-            return self._fresh(SeedRequest(incumbent, more if left is None else min(more, left)))
-        search = self.search()
-        asked = search.suggest(1, arm=self.arm(DEFAULT)) if search else []
+            return self.maker.fresh(SeedRequest(incumbent, more if left is None else min(more, left)))
+        search = self.searching.search()
+        asked = search.suggest(1, arm=self.searching.arm(DEFAULT)) if search else []
         if search is None or not asked:
             return None
         if asked[0].run is not None:
-            return self._fresh(SeedRequest(asked[0].run, asked[0].replicates))
-        if self.record.approve == "manual" or not self._room_for_control(elapsed):
-            return None
-        return self._asked(search, asked[0], steps_left)
+            return self.maker.fresh(SeedRequest(asked[0].run, asked[0].replicates))
+        return self.searching.asked(steps_left) if self._room_for_control(elapsed) else None
 
     def _room_for_control(self, elapsed: float | None) -> bool:
         """Whether configs of an arm leave enough of the budget to proposals.
@@ -270,36 +202,7 @@ class Scheduler:
             return True
         controls = sum(run.arm in ARMS for run in runs)
         others = sum(run.proposal is not None and run.arm not in ARMS for run in runs)
-        return controls < others or (elapsed is not None and self.trained / most < elapsed)
-
-    @property
-    def trained(self) -> int:
-        """Replicates of the session, those that are queued included."""
-        return sum(len(run.seeds) for run in self.mine())
-
-    def left(self, seconds: float | None = None) -> int | None:
-        """Replicates that the budget leaves; None without a limit.
-
-        Args:
-            seconds: that the session has; None without a limit.
-        """
-        most = self.record.replicates
-        by_count = None if most is None else max(0, most - self.trained)
-        by_time = None if seconds is None else self._affordable(seconds)
-        return min((n for n in (by_count, by_time) if n is not None), default=None)
-
-    def _affordable(self, seconds: float) -> int | None:
-        """Replicates of the incumbent that so many seconds are good for; None while nobody knows."""
-        incumbent = self.notebook.incumbent(self.group)
-        if incumbent is None or not self.notebook.readable(incumbent):
-            return None
-        config = self.notebook.config(incumbent)
-        known = paces(self.notebook, config, self.group)
-        if known is None or known.rough:
-            return None
-        at_once = max(pace.at_once for pace in known.each)
-        wave = known.seconds(int(config.train["total_timesteps"] or 0), at_once)
-        return int(at_once * seconds / wave) if wave > 0 else None
+        return controls < others or (elapsed is not None and self.searching.trained / most < elapsed)
 
     def confirm(self, seconds_left: float | None = None) -> RunRecord | None:
         """Fresh seeds, queued, for a confirmation under way; None where none is, or no time is left.
@@ -312,7 +215,7 @@ class Scheduler:
                 try:
                     if self._too_long(outcome, seconds_left):
                         return None
-                    return self._fresh(outcome)
+                    return self.maker.fresh(outcome)
                 except InvalidInput as error:
                     outcome = self.incumbency.drop(f"can't be trained on the preset {outcome.preset}: {error}")
             self.note_confirmation(outcome)
@@ -334,12 +237,6 @@ class Scheduler:
         if confirmation.outcome == "confirmed":
             self.journal.notify("incumbent", became, run=confirmation.candidate)
 
-    def base_config(self) -> Config:
-        """The preset with the person's own settings."""
-        environment = self.inventory.environment(self.record.env_name)
-        preset = preset_named(self.notebook.workspace, environment, self.record.preset)
-        return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
-
     def _too_long(self, need: SeedRequest, seconds_left: float | None) -> bool:
         """Whether no time is left for some seeds; whoever reads the digest may go on with them."""
         if seconds_left is None:
@@ -353,51 +250,6 @@ class Scheduler:
             takes = f"{need.seeds} fresh seeds of {need.run} would take {lasting(expected.seconds)}"
             self.journal.note(f"{takes}, and {lasting(seconds_left)} are left: 'autopilot confirm' trains them later")
         return True
-
-    def _fresh(self, need: SeedRequest, proposal: str | None = None) -> RunRecord:
-        run = repeat(self.notebook, need, self.record.session_id, self.inventory, proposal)
-        self.journal.event("created", run=run.run_id, replicates_of=need.run, proposal=proposal)
-        return run
-
-    def _run_of(self, proposal: Proposal) -> RunRecord:
-        config = self.notebook.config(proposal.parent).with_overrides(proposal.overrides)
-        twin = twin_of(self.notebook.index, config, self.group)
-        if twin is not None and "train.seed" not in proposal.overrides and not _without_score(self.notebook.run(twin)):
-            self.journal.note(f"{proposal.proposal_id}: run {twin} has this very config: more replicates of it train")
-            run = self._fresh(SeedRequest(twin, self.record.seeds), proposal.proposal_id)
-        else:
-            run = self._create(
-                config,
-                proposal.overrides,
-                arm=proposal.arm,
-                parent=proposal.parent,
-                proposal=proposal.proposal_id,
-                replicates=proposal.overrides.get("autopilot.seeds", 1),
-            )
-        self.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
-        return run
-
-    def _create(self, config: Config, overrides: dict[str, Any], **more: Any) -> RunRecord:
-        if "train.seed" not in {**self.record.settings, **overrides}:  # a person's own seeds stay
-            config = config.without_seed()
-        run = create_run(
-            self.notebook,
-            config,
-            overrides,
-            preset=self.record.preset,
-            objective=self.record.objective,
-            session=self.record.session_id,
-            task=self.record.task,
-            variants=chosen(config, self.inventory.environment(config.env_name).variants),
-            **more,
-        )
-        self.journal.event("created", run=run.run_id, proposal=run.proposal)
-        return run
-
-
-def _without_score(run: RunRecord) -> bool:
-    """Whether a run ended without a score, so that more replicates of it could not be brought together with any."""
-    return run.state.ended and run.state is not RunState.FINISHED
 
 
 def why_over(runs: list[RunRecord], replicates: int | None) -> str | None:

@@ -93,7 +93,7 @@ class Session:
             while (why := self.over()) is None:
                 self.step()
             self.scheduler.settle()
-            self.scheduler.believe()
+            self.scheduler.searching.believe()
             self._end(why)
         return self.record
 
@@ -161,6 +161,8 @@ class Session:
     def proposal_wanted(self) -> bool:
         """Whether nothing is approved or waits for a decision, and another run may be begun."""
         waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
+        if self.record.model == "offline":  # it would propose what the sweep trains
+            waiting = waiting or self.proposals.sweeping(self.group)
         return waiting is None and self.enough() is None
 
     def room(self) -> int:
@@ -208,13 +210,18 @@ class Session:
         if run.attempt > before.attempt + 1:
             self.journal.event("begun again", run=run.run_id, attempt=run.attempt)
             self.journal.note(f"{run.run_id}: a process of it was killed from outside; attempt {run.attempt}")
-        if run.proposal is not None:
+        if run.proposal is not None and not self._is_swept(run):
             with contextlib.suppress(AutopilotError):  # its file is gone or damaged; the run is there all the same
                 self.proposals.decide(run.proposal, ProposalState.DONE, "session", run_id=run.run_id)
         text = outcome_text(self.notebook, run)
         self.view.trained(run, text)
         if run.state not in (RunState.FINISHED, RunState.PRUNED):
             self.journal.notify("failed", f"{run.run_id}: {text}", run=run.run_id)
+
+    def _is_swept(self, run: RunRecord) -> bool:
+        """A run of a sweep, which goes on after it."""
+        proposal = self.proposals.origin(run)
+        return proposal is not None and proposal.sweep is not None
 
     @property
     def _options(self) -> Options:
@@ -342,6 +349,7 @@ class Session:
                 write_digest(self.notebook, self.proposals, self.record)
 
     def _end(self, why: str) -> None:
+        self.scheduler.searching.end_sweeps(why)
         self._update(ended=now(), ended_because=why)
         self.journal.event("ended", why=why)
         best = dict(self._status())["incumbent"]

@@ -8,6 +8,7 @@ from lab.search.night import BASELINE, contenders, name_contender
 from lab.search.permits import Permits
 from lab.search.points import Choice, Point, Range, SearchSpace
 from lab.search.search import Leader, Search, Suggestion
+from lab.search.sweeps import sweep_of, swept
 
 __all__ = [
     "ARMS",
@@ -29,4 +30,6 @@ __all__ = [
     "contenders",
     "name_contender",
     "search_space",
+    "sweep_of",
+    "swept",
 ]

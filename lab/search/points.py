@@ -37,6 +37,10 @@ class Range:
             return 0.5
         return min(max((self._scaled(float(value or 0)) - low) / (high - low), 0.0), 1.0)
 
+    def holds(self, value: Scalar) -> bool:
+        """Whether a value lies in the range."""
+        return isinstance(value, (int, float)) and self.low <= value <= self.high
+
     def value(self, place: float) -> Scalar:
         """The value at a place from 0 to 1, to three digits."""
         low, high = self._ends
@@ -86,6 +90,10 @@ class Choice:
         else:
             at = 0
         return (at + 0.5) / len(self.values)
+
+    def holds(self, value: Scalar) -> bool:
+        """Whether a value is one of them."""
+        return value in self.values
 
     def value(self, place: float) -> Scalar:
         """The value whose share of 0 to 1 a place lies in."""

@@ -20,9 +20,10 @@ from lab.search.history import Arm, Ask, History, Trial
 from lab.search.keys import search_space
 from lab.search.permits import Permits
 from lab.search.points import Point, SearchSpace
-from lab.space import Config, Group, Metric, check_overrides, identity, metrics_of
+from lab.search.sweeps import swept
+from lab.space import Config, Group, Metric, check_overrides, identity, metrics_of, telling
 from lab.space.parameters import Scalar
-from lab.store import UNDONE, Lab, Questions, Row, RunState, Selection
+from lab.store import UNDONE, Lab, Questions, Row, RunState, Selection, Sweep
 
 OWN: Arm = RaceArm()
 """The arm that searches where nobody names another."""
@@ -86,6 +87,7 @@ class Search:
     runs: tuple[str, ...]
     """The run of each trial that was made first."""
     permits: Permits | None = None
+    sweep: Sweep | None = None
 
     @classmethod
     def of(
@@ -98,7 +100,7 @@ class Search:
         parent: str | None = None,
         before: datetime | None = None,
         permits: Permits | None = None,
-        space: SearchSpace | None = None,
+        sweep: Sweep | None = None,
     ) -> "Search | None":
         """What is known now.
 
@@ -110,7 +112,7 @@ class Search:
             parent: the run whose config is changed, in the place of the incumbent.
             before: runs that were made later don't count; None for all.
             permits: what a policy leaves; None for anything valid.
-            space: the keys to search; None for every one that may be proposed.
+            sweep: the part of the space to search; None for every key that may be proposed.
 
         Returns:
             None while the group has no incumbent, or it can't be read.
@@ -119,12 +121,14 @@ class Search:
         if parent is None or not lab.notebook.readable(parent):
             return None
         base = lab.notebook.config(parent)
-        space = space or search_space(lab.inventory.environment(group.env_name), base)
+        space = search_space(lab.inventory.environment(group.env_name), base)
+        space = swept(space, sweep) if sweep else space
         space = permits.narrowed(space, base) if permits else space
-        trials, runs = _trials(lab, group, parent, base, space, before)
+        narrow = frozenset(dim.key for dim in space.dimensions) if sweep or permits else None
+        trials, runs = _trials(lab, group, parent, base, space, before, narrow)
         drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
         history = History(space, trials, drawn, left, most=permits.most if permits else None)
-        return cls(lab, group, parent, base, history, runs, permits)
+        return cls(lab, group, parent, base, history, runs, permits, sweep)
 
     @property
     def keys(self) -> list[str]:
@@ -205,6 +209,8 @@ class Search:
         changes = self._mended(self._changes(ask.point))
         if not changes or self._identity(changes) in tried or self._is_one_of(changes, avoid):
             return None
+        if self.sweep is not None and not self.sweep.covers(changes):
+            return None
         if self.permits is not None and self.permits(self.parent, changes) is not None:
             return None
         return Suggestion(changes, ask.replicates)
@@ -214,7 +220,8 @@ class Search:
         changes = {}
         for dimension in self.history.space.dimensions:
             new, old = point[dimension.key], self.base.get(dimension.key)
-            if new != old and abs(dimension.place(new) - dimension.place(old)) > SAME:
+            far = abs(dimension.place(new) - dimension.place(old)) > SAME
+            if new != old and (far or not dimension.holds(old)):
                 changes[dimension.key] = new
         return changes
 
@@ -266,7 +273,13 @@ def _pending(history: History, point: Point, trial: int | None, replicates: int)
 
 
 def _trials(
-    lab: Lab, group: Group, parent: str, base: Config, space: SearchSpace, before: datetime | None
+    lab: Lab,
+    group: Group,
+    parent: str,
+    base: Config,
+    space: SearchSpace,
+    before: datetime | None,
+    only: frozenset[str] | None,
 ) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
     """The group's trials and their runs: the parent's first, the others in the order in which they were first tried."""
     questions = Questions(lab.notebook.index)
@@ -280,6 +293,10 @@ def _trials(
         if config is None or config.train.get("total_timesteps") != length or row.state == RunState.KILLED:
             continue
         if config.autopilot.get("resume_mode") == "continue":  # other weights to begin with: another experiment
+            continue
+        if (
+            only is not None and not telling(base, config).keys() <= only
+        ):  # elsewhere, as this part of the space sees it
             continue
         name = identity(group.env_name, config.flat())
         runs.setdefault(name, row.replicates_of or row.run_id)

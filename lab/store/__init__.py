@@ -8,8 +8,8 @@ from lab.store.lab import Lab
 from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
 from lab.store.notebook import Notebook, active_time
-from lab.store.proposal import Decision, Prediction, Proposal, ProposalState
-from lab.store.proposals import Proposals, refuse_unfit, require_seen
+from lab.store.proposal import Decision, Prediction, Proposal, ProposalState, Span, Sweep
+from lab.store.proposals import Proposals, require_seen
 from lab.store.questions import Questions, Wanted
 from lab.store.records import (
     UNDONE,
@@ -31,6 +31,7 @@ from lab.store.session import Approval, Budgets, Leading, SessionRecord, Spent
 from lab.store.sessions import Sessions
 from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
+from lab.store.unfit import refuse_sweep, refuse_unfit
 
 __all__ = [
     "CONFIDENCE",
@@ -67,8 +68,10 @@ __all__ = [
     "Selection",
     "SessionRecord",
     "Sessions",
+    "Span",
     "Spent",
     "StopReason",
+    "Sweep",
     "TrainerSummary",
     "Verdict",
     "Wanted",
@@ -81,6 +84,7 @@ __all__ = [
     "map_metrics",
     "mean_curve",
     "outline",
+    "refuse_sweep",
     "refuse_unfit",
     "require_seen",
     "run_curves",

@@ -1,13 +1,14 @@
 """A proposal as it is kept: what to train next, why, what will happen, and what was decided."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field
 
-from lab.base import SCHEMA, Record
+from lab.base import SCHEMA, Record, short
 from lab.space import Group, Objective, few
 
 
@@ -33,6 +34,45 @@ class ProposalState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class Span(Record):
+    """What a sweep may set a key to: between two ends, or one of some values."""
+
+    low: float | None = Field(default=None, allow_inf_nan=False)
+    high: float | None = Field(default=None, allow_inf_nan=False)
+    values: tuple[bool | int | float | str, ...] = ()
+
+    @property
+    def ends(self) -> tuple[bool | int | float | str, ...]:
+        """The values that have to be allowed for all between them to be."""
+        return self.values or tuple(end for end in (self.low, self.high) if end is not None)
+
+    @property
+    def text(self) -> str:
+        """Such as `0.0001 to 0.01` or `adam, muon`."""
+        return ", ".join(map(short, self.values)) if self.values else f"{short(self.low)} to {short(self.high)}"
+
+
+class Sweep(Record):
+    """What a proposal of many configs allows: keys and their ranges, who chooses, and how many replicates."""
+
+    keys: dict[str, Span] = Field(min_length=1)
+    arm: str
+    """Who chooses the configs, by name."""
+    replicates: int = Field(ge=1)
+    """Of all its configs together, at most."""
+
+    def covers(self, overrides: Mapping[str, Any]) -> bool:
+        """Whether changes lie within it."""
+        return all(key in self.keys and _within(self.keys[key], value) for key, value in overrides.items())
+
+
+def _within(span: Span, value: Any) -> bool:
+    if span.values:
+        return any(value == one and isinstance(value, bool) is isinstance(one, bool) for one in span.values)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and span.low is not None and span.high is not None and span.low <= value <= span.high
+
+
 class Decision(Record):
     """One step in a proposal's life; the last one is its state."""
 
@@ -44,6 +84,8 @@ class Decision(Record):
     run_id: str | None = None
     overrides: dict[str, Any] | None = None
     """What the proposal changed when it was approved or rejected."""
+    sweep: Sweep | None = None
+    """What it allowed then, where it is a sweep."""
     seen: str = ""
     """`Proposal.version` of what a person had before their eyes."""
 
@@ -68,7 +110,9 @@ class Proposal(Record):
     session: str | None
     arm: str
     overrides: dict[str, Any]
-    """Dotted key to new value, as changes to the parent's config."""
+    """Dotted key to new value, as changes to the parent's config; empty where it is a sweep."""
+    sweep: Sweep | None = None
+    """The configs that it allows; None where it is about a single one."""
     theory: str
     predictions: tuple[Prediction, ...] = ()
     decisions: tuple[Decision, ...]
@@ -86,13 +130,28 @@ class Proposal(Record):
     @property
     def changes(self) -> str:
         """The overrides on one line, such as `train.gamma = 0.99, train.ent_coef = 0.01`."""
+        if self.sweep is not None:
+            return "; ".join(f"{key} {span.text}" for key, span in self.sweep.keys.items()) + self._swept
         return ", ".join(f"{key} = {value}" for key, value in self.overrides.items())
+
+    @property
+    def _swept(self) -> str:
+        assert self.sweep is not None  # noqa: S101 - asked of sweeps alone
+        return f" (sweep by {self.sweep.arm}, {self.sweep.replicates} replicates)"
 
     @property
     def brief(self) -> str:
         """The overrides that matter most on one line, such as `train.gamma = 0.99, train.ent_coef = 0.01, +17`."""
+        if self.sweep is not None:
+            keys, more = few(self.sweep.keys)
+            return "; ".join(f"{key} {self.sweep.keys[key].text}" for key in keys) + more + self._swept
         keys, more = few(self.overrides)
         return ", ".join(f"{key} = {self.overrides[key]}" for key in keys) + more
+
+    @property
+    def replicates(self) -> int:
+        """Replicates that it is trained on: one of a single config, unless it says so; of a sweep those of all."""
+        return self.sweep.replicates if self.sweep is not None else int(self.overrides.get("autopilot.seeds") or 1)
 
     @property
     def by_person(self) -> bool:

@@ -17,16 +17,14 @@ from lab.base import (
     InvalidInput,
     NotFound,
     Workspace,
-    invalid,
     locked,
     now,
     read_model,
     write_json,
     write_model,
 )
-from lab.space import TASK_KEYS, Group, Inventory, check_overrides, diff
+from lab.space import Group
 from lab.store.index import SETTLED
-from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.records import RunRecord
 
@@ -136,8 +134,13 @@ class Proposals:
             self._show_next()
 
     def rejected(self, group: Group) -> list[dict[str, Any]]:
-        """Overrides that people turned down, for a sampler to keep away from."""
-        return [p.overrides for p in self.all() if p.group == group and p.state is S.REJECTED]
+        """Overrides that people turned down, for a search to keep away from."""
+        return [p.overrides for p in self.all() if p.group == group and p.state is S.REJECTED and p.sweep is None]
+
+    def sweeping(self, group: Group) -> Proposal | None:
+        """The sweep of a group that is under way, the one begun first; None where none is."""
+        begun = (p for p in self.all() if p.group == group and p.sweep is not None and p.state is S.RUNNING)
+        return next(begun, None)
 
     def replace(self, seen: Proposal, new: Proposal, who: str) -> None:
         """Put a person's proposal in the place of the one that they have edited.
@@ -206,10 +209,9 @@ class Proposals:
             self._require(proposal, state, seen)
             if check is not None:
                 check(proposal)
-            overrides = proposal.overrides if state in (S.APPROVED, S.REJECTED) else None
-            decision = Decision(
-                time=now(), state=state, who=who, why=why, run_id=run_id, overrides=overrides, seen=seen
-            )
+            known = {"overrides": proposal.overrides, "sweep": proposal.sweep}
+            what = known if state in (S.APPROVED, S.REJECTED) else {}
+            decision = Decision(time=now(), state=state, who=who, why=why, run_id=run_id, seen=seen, **what)
             proposal = self._add(proposal, decision)
             self._show_next()
         return proposal
@@ -267,6 +269,7 @@ class Proposals:
             "state": head.state,
             "parent": head.parent,
             "overrides": head.overrides,
+            **({"sweep": head.sweep.model_dump(mode="json")} if head.sweep else {}),
         }
         write_json(self.workspace.next_config, shown)
 
@@ -283,44 +286,3 @@ def require_seen(proposal: Proposal, version: str) -> None:
             f"proposal {proposal.proposal_id} is not what it was when you looked: it is {proposal.state} since"
             f" {last.time:%Y-%m-%d %H:%M:%S} UTC, by {last.who}; look again and decide"
         )
-
-
-def refuse_unfit(proposal: Proposal, notebook: Notebook, inventory: Inventory, steps_left: int | None = None) -> None:
-    """Refuse a proposal that is stale or does not validate any more.
-
-    Args:
-        proposal: about to be approved or to run.
-        notebook: where its parent is.
-        inventory: what is valid here.
-        steps_left: that the session's time leaves; None without a limit.
-
-    Raises:
-        InvalidInput: with what is wrong.
-    """
-    try:
-        base = notebook.config(proposal.parent)
-    except NotFound:
-        raise InvalidInput(
-            f"proposal {proposal.proposal_id} is stale: its parent run {proposal.parent} is gone"
-        ) from None
-    except Damaged as error:
-        raise InvalidInput(f"proposal {proposal.proposal_id} is stale: its parent can't be read: {error}") from error
-    if base.fingerprint() != proposal.parent_config:
-        raise InvalidInput(
-            f"proposal {proposal.proposal_id} is stale: the config of its parent {proposal.parent} is no longer the one"
-            " it was made for"
-        )
-    approved = [one for one in proposal.decisions if one.state is S.APPROVED and one.overrides is not None]
-    if approved and approved[-1].overrides != proposal.overrides:
-        raise InvalidInput(
-            f"proposal {proposal.proposal_id} was changed after {approved[-1].who} had approved it; what was approved:"
-            f" {approved[-1].overrides}"
-        )
-    if frozen := sorted(key for key in proposal.overrides if key in TASK_KEYS):
-        rule = "is part of what runs are scored on, which is frozen when a session starts"
-        raise invalid(frozen[0], proposal.overrides[frozen[0]], rule, "leave it out, or start a session with it")
-    proposing = proposal.arm != "person"
-    if problems := check_overrides(base, proposal.overrides, inventory, proposing=proposing, steps_left=steps_left):
-        raise InvalidInput(problems)
-    if not diff(base, base.with_overrides(proposal.overrides)):
-        raise InvalidInput(f"that changes nothing against the parent {proposal.parent}")

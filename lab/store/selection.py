@@ -31,6 +31,7 @@ class Selection:
     session: str | None = None
     arm: str | None = None
     parent: str | None = None
+    proposal: str | None = None
     replicates_of: str | None = None
     """The run whose fresh seeds are asked for."""
     names: Collection[str] | None = None
@@ -59,7 +60,7 @@ class Selection:
     def _parts(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         if self.group is not None:
             yield OF_GROUP, tuple(self.group)
-        for column in ("env_name", "preset", "session", "arm", "parent", "replicates_of"):
+        for column in ("env_name", "preset", "session", "arm", "parent", "proposal", "replicates_of"):
             if (value := getattr(self, column)) is not None:
                 yield f"{column} = ?", (value,)
         if self.names is not None:

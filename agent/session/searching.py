@@ -1,0 +1,178 @@
+"""The search of a session: what it knows, what its arms ask for, the sweep under way, the contender it names.
+
+Replicates are what it counts. What it believes is written down each time something has been trained, for whoever looks.
+"""
+
+from dataclasses import dataclass, field
+
+from agent.session.decisions import Decisions
+from agent.session.making import RunMaker
+from lab.base import InvalidInput, now
+from lab.judge import Incumbency, SeedRequest, level_for, paces
+from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, name_contender
+from lab.store import Lab, Leading, Proposal, ProposalState, RunRecord, Selection, SessionRecord, Sessions
+
+DEFAULT = "race"
+"""The arm that searches."""
+
+
+@dataclass
+class NightSearch:
+    """The search of one session."""
+
+    record: SessionRecord
+    lab: Lab
+    decisions: Decisions
+    maker: RunMaker
+    incumbency: Incumbency
+    _arms: dict[str, Arm] = field(default_factory=dict)
+    """Name to arm; some hold a process."""
+
+    def __post_init__(self) -> None:
+        self.notebook, self.proposals = self.lab.notebook, self.lab.proposals
+        self.approver, self.journal = self.decisions.approver, self.decisions.journal
+        self.group = self.record.group
+
+    def of_a_sweep(self, seconds_left: float | None) -> RunRecord | None:
+        """The next run of the sweep under way, queued; a sweep that is through, or finds nothing more, ends."""
+        while (proposal := self.proposals.sweeping(self.group)) is not None:
+            assert proposal.sweep is not None  # noqa: S101 - it is one
+            mine = self.notebook.index.records(Selection(proposal=proposal.proposal_id))
+            left = proposal.sweep.replicates - sum(len(run.seeds) for run in mine)
+            asked = self._swept(proposal, left, seconds_left) if left > 0 else []
+            if asked:
+                count = min(left, asked[0].replicates)
+                if asked[0].run is not None:
+                    return self.maker.fresh(SeedRequest(asked[0].run, count), proposal.proposal_id)
+                one = proposal.model_copy(update={"overrides": asked[0].changes, "arm": proposal.sweep.arm})
+                return self.maker.train(one, count)
+            self.proposals.decide(proposal.proposal_id, ProposalState.DONE, "session")
+            self.journal.note(f"{proposal.proposal_id} is through")
+        return None
+
+    def end_sweeps(self, why: str) -> None:
+        """End the sweeps under way with the session: what they allow was allowed for it."""
+        while (proposal := self.proposals.sweeping(self.group)) is not None:
+            self.proposals.decide(proposal.proposal_id, ProposalState.DONE, "session", why)
+
+    def _swept(self, proposal: Proposal, left: int, seconds_left: float | None) -> list[Suggestion]:
+        """What the arm of a sweep asks for next."""
+        assert proposal.sweep is not None  # noqa: S101 - it is one
+        budget = self.left(seconds_left)
+        permits = self.approver.permits if self.record.approve == "policy" else None
+        search = Search.of(
+            self.lab,
+            self.group,
+            seed=self.record.session_id,
+            left=left if budget is None else min(left, budget),
+            parent=proposal.parent,
+            permits=permits,
+            sweep=proposal.sweep,
+        )
+        return search.suggest(1, arm=self.arm(proposal.sweep.arm)) if search else []
+
+    def asked(self, steps_left: int | None, seconds_left: float | None = None) -> RunRecord | None:
+        """A run of what the search asks for, queued, if nobody has to decide on it."""
+        if self.record.approve == "manual":
+            return None
+        permits = self.approver.permits if self.record.approve == "policy" else None
+        search = self.search(seconds_left, permits)
+        suggested = search.suggest(1, arm=self.arm(DEFAULT), only_new=True) if search else []
+        if search is None or not suggested:
+            return None
+        proposal = asked_for(search, suggested[0], DEFAULT, self.record.session_id)
+        decision = self.approver.rule(proposal, steps_left)
+        if decision is None or decision.state is not ProposalState.APPROVED:
+            return None
+        proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
+        self.proposals.add(proposal)
+        return self.maker.of_proposal(proposal)
+
+    def search(self, seconds_left: float | None = None, permits: Permits | None = None) -> Search | None:
+        """What the search knows now.
+
+        Args:
+            seconds_left: that the session has; None without a limit.
+            permits: what a policy leaves, where something new is asked for.
+        """
+        left = self.left(seconds_left)
+        return Search.of(self.lab, self.group, seed=self.record.session_id, left=left, permits=permits)
+
+    def believe(self) -> None:
+        """Write down what the search believes in, for whoever looks."""
+        search = self.search()
+        leader = search.leader if search else None
+        if leader is not None:
+            ended = sum(len(run.seeds) for run in self._mine() if run.state.ended)
+            Sessions(self.notebook.workspace).believe(
+                self.record.session_id,
+                Leading(
+                    time=now(),
+                    trained=ended,
+                    run=leader.run,
+                    mean=leader.mean,
+                    gain=leader.gain,
+                    replicates=leader.replicates,
+                ),
+            )
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name, made once."""
+        if name not in self._arms:
+            self._arms[name] = ARMS[name](1)
+        return self._arms[name]
+
+    def name_contender(self, seconds_left: float | None) -> bool:
+        """Name a contender if it is time to; whether one was named."""
+        incumbency = self.incumbency
+        if incumbency.named >= incumbency.contenders or incumbency.undecided() is not None:
+            return False
+        search = self.search(seconds_left)
+        if search is None:
+            return False
+        had = {one.candidate for one in self.notebook.index.confirmations(group=self.group)}
+        before = [at for at, run in enumerate(search.runs) if run in had]
+        named = name_contender(search.history, level_for(incumbency.contenders), incumbency.matters(), before)
+        if named is None:
+            return False
+        run = search.runs[named.trial]
+        try:
+            opened = incumbency.open(self.notebook.run(run), len(named.plan.spending))
+        except InvalidInput as error:
+            self.journal.note(f"{run} is believed to be best, and can't be confirmed: {error}")
+            return False
+        self.journal.event("contender", run=run, incumbent=opened.incumbent, looks=opened.looks, level=opened.level)
+        self.journal.note(f"{run} is the contender: {opened.why}, against {opened.incumbent}")
+        return True
+
+    @property
+    def trained(self) -> int:
+        """Replicates of the session, those that are queued included."""
+        return sum(len(run.seeds) for run in self._mine())
+
+    def left(self, seconds: float | None = None) -> int | None:
+        """Replicates that the budget leaves; None without a limit.
+
+        Args:
+            seconds: that the session has; None without a limit.
+        """
+        most = self.record.replicates
+        by_count = None if most is None else max(0, most - self.trained)
+        by_time = None if seconds is None else self._affordable(seconds)
+        return min((n for n in (by_count, by_time) if n is not None), default=None)
+
+    def _affordable(self, seconds: float) -> int | None:
+        """Replicates of the incumbent that so many seconds are good for; None while nobody knows."""
+        incumbent = self.notebook.incumbent(self.group)
+        if incumbent is None or not self.notebook.readable(incumbent):
+            return None
+        config = self.notebook.config(incumbent)
+        known = paces(self.notebook, config, self.group)
+        if known is None or known.rough:
+            return None
+        at_once = max(pace.at_once for pace in known.each)
+        wave = known.seconds(int(config.train["total_timesteps"] or 0), at_once)
+        return int(at_once * seconds / wave) if wave > 0 else None
+
+    def _mine(self) -> list[RunRecord]:
+        return self.notebook.runs(session=self.record.session_id)

@@ -1,0 +1,80 @@
+"""The tool that stages a sweep: many configs, approved once."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from lab.base import invalid, plain
+from lab.search import ARMS, search_space, sweep_of
+from lab.space import space_of
+from lab.store import Decision, Proposal, ProposalState, Span, refuse_sweep
+from tools.context import ToolContext
+from tools.proposing import DENIED, ParentName
+from tools.registry import ToolError
+
+MOST = 10_000
+"""Replicates of one sweep."""
+
+
+def stage_sweep(
+    ctx: ToolContext,
+    theory: Annotated[str, Field(min_length=20, max_length=4000, description="Why to look there.")],
+    replicates: Annotated[int, Field(ge=1, le=MOST, description="Of all its configs together.")],
+    keys: Annotated[list[str], Field(max_length=100, description="Keys to search; all if empty.")] = [],  # noqa: B006 - never changed
+    ranges: Annotated[
+        dict[str, list[bool | int | float | str]],
+        Field(max_length=100, description="Key to [low, high], or to its choices; the usual range where left out."),
+    ] = {},  # noqa: B006 - never changed
+    arm: Annotated[str, Field(description=f"Who chooses the configs: {', '.join(ARMS)}.")] = "race",
+    parent: ParentName = "incumbent",
+) -> dict[str, Any]:
+    """Propose many configs at once: an arm searches these keys from a parent's config, one replicate first.
+
+    It is in the place of stage_proposal, approved once, and every config of it lies within what it says.
+    """
+    if ctx.ended is not None:
+        raise ToolError("the search was ended already; there is nothing to propose")
+    parent_id = ctx.resolve(parent)
+    base = ctx.notebook.config(parent_id)
+    environment = ctx.inventory.environment(ctx.group.env_name)
+    space = search_space(environment, base)
+    if ctx.permits is not None:
+        space = ctx.permits.narrowed(space, base)
+        if not space.dimensions:
+            raise ToolError(f"{DENIED}it leaves no key to a search")
+    kinds = {dimension.key: hasattr(dimension, "values") for dimension in space.dimensions}
+    spans = {key: _span(key, given, choice=kinds.get(key, False)) for key, given in ranges.items()}
+    sweep = sweep_of(space, arm, replicates, keys=keys, ranges=spans)
+    refuse_sweep(sweep, space_of(environment), arm=ctx.arm)
+    created, name = next(ctx.names)
+    ctx.proposal = Proposal(
+        proposal_id=name,
+        created=created,
+        **ctx.group._asdict(),
+        parent=parent_id,
+        parent_config=base.fingerprint(),
+        analysed=ctx.subject.run_id,
+        session=ctx.session,
+        arm=ctx.arm,
+        overrides={},
+        sweep=sweep,
+        theory=plain(theory, 4000),
+        decisions=(Decision(time=created, state=ProposalState.STAGED, who=ctx.arm),),
+    )
+    return {
+        "proposal": ctx.proposal.proposal_id,
+        "created": created.isoformat(),
+        "valid": True,
+        "allows": {key: span.text for key, span in sweep.keys.items()},
+        "still_owed": "write_report" if ctx.report_wanted and ctx.report is None else None,
+    }
+
+
+def _span(key: str, given: list[bool | int | float | str], *, choice: bool) -> Span:
+    """What was given for a key: its choices, or two ends."""
+    if choice:
+        return Span(values=tuple(given))
+    ends = [end for end in given if isinstance(end, (int, float)) and not isinstance(end, bool)]
+    if len(ends) != 2 or len(given) != 2:
+        raise invalid(key, given, "is no range", "[low, high]")
+    return Span(low=ends[0], high=ends[1])
