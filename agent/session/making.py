@@ -1,9 +1,11 @@
 """Runs of a session, made: the baseline, a proposal's config, more seeds of a run."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 from agent.session.journal import Journal
+from lab.base import AutopilotError
 from lab.judge import SeedRequest, repeat
 from lab.space import Config, chosen
 from lab.space import preset as preset_named
@@ -50,6 +52,13 @@ class RunMaker:
             run = self.train(proposal, proposal.replicates)
         self.lab.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
         return run
+
+    def done(self, run: RunRecord) -> None:
+        """Take note that a proposal's run has ended; a sweep goes on."""
+        proposal = self.lab.proposals.origin(run)
+        if proposal is not None and proposal.sweep is None:
+            with contextlib.suppress(AutopilotError):  # its file is gone or damaged; the run is there all the same
+                self.lab.proposals.decide(proposal.proposal_id, ProposalState.DONE, "session", run_id=run.run_id)
 
     def train(self, proposal: Proposal, replicates: int) -> RunRecord:
         """A run of a proposal's config, queued."""

@@ -23,12 +23,12 @@ from agent.session.decisions import Decisions
 from agent.session.journal import Journal, Notifies, View
 from agent.session.recovery import recover
 from agent.session.scheduler import Scheduler, why_over
-from agent.session.wave import Wave
+from agent.session.wave import Wave, numbered
 from lab.base import FULL, AutopilotError, SessionPaths, full_text, now
 from lab.judge import exhausted, paces, reached
 from lab.search import ARMS
 from lab.space import Group
-from lab.store import Lab, ProposalState, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
+from lab.store import Lab, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
 from report import changed_text, outcome_text, status_lines, write_digest
 from training import Options, Progress, Runner, Stopped
 
@@ -73,6 +73,8 @@ class Session:
         self.approver = self.rules or Approver(record.approve, self.lab)
         self.decisions = Decisions(self.lab, self.group, self.approver, self.journal)
         self.scheduler = Scheduler(record, self.lab, self.decisions)
+        options = Options(prune=record.prune, mirrors=record.mirrors)
+        self.wave = Wave(self.lab, self.runner, self.stop, options)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
         self._analyses = ThreadPoolExecutor(1, thread_name_prefix="analysis")  # so that the trainer need not wait
         self._noted: AnalysisJob | None = None
@@ -102,7 +104,7 @@ class Session:
         runs = [] if self.pause.is_set() else self.scheduler.untrained()
         if not runs and not self.pause.is_set() and self.enough() is None:
             self.decisions.decide(self.steps_left())
-            runs = self.scheduler.begin(self.steps_left(), self.budget.left(), self.room())
+            runs = self.scheduler.begin(self.steps_left(), self.budget.left(), self.wave.room(self.group))
         job = self.think()
         if runs:
             self.train(runs, job)
@@ -165,22 +167,13 @@ class Session:
             waiting = waiting or self.proposals.sweeping(self.group)
         return waiting is None and self.enough() is None
 
-    def room(self) -> int:
-        """Replicates of the incumbent's kind that train side by side."""
-        incumbent = self.notebook.incumbent(self.group)
-        if incumbent is None or not self.notebook.readable(incumbent):
-            return 1
-        config = self.notebook.config(incumbent)
-        device = self.inventory.device(config.train["device"])
-        return self.runner.room(config, self.inventory.environment(config.env_name), device)
-
     def train(self, runs: list[RunRecord], job: AnalysisJob | None = None) -> None:
         """Train queued runs side by side to their ends, and record what came of them once the analysis is through."""
         self.view.night(self._status())
         for run in runs:
-            self.view.training(run, f"{self._number(run)} {changed_text(self.notebook, run)}")
+            number = numbered(self.mine(), run, self.record.replicates)
+            self.view.training(run, f"{number}: {changed_text(self.notebook, run)}")
         self.budget.works(self._work(runs[0]))
-        wave = Wave(self.notebook, self.runner, self.inventory, self.stop, self._options)
         noting = threading.Lock()
 
         def on_progress(progress: Progress) -> None:
@@ -196,45 +189,25 @@ class Session:
                 self.hold(job)
 
         try:
-            ended = wave.train(runs, on_progress, trained)
+            ended = self.wave.train(runs, on_progress, trained)
         finally:
             self.budget.works(None)
         for before, run in zip(runs, ended, strict=True):
-            self._ended(before, run)
+            self._took_note(before, run)
         config = self.notebook.config(runs[-1].run_id)
         self.runner.warm(config, self.inventory.device(config.train["device"]))
 
-    def _ended(self, before: RunRecord, run: RunRecord) -> None:
-        """Take note of what came of a run."""
+    def _took_note(self, before: RunRecord, run: RunRecord) -> None:
+        """Say what came of a run."""
         self.journal.event("trained", run=run.run_id, state=run.state)
         if run.attempt > before.attempt + 1:
             self.journal.event("begun again", run=run.run_id, attempt=run.attempt)
             self.journal.note(f"{run.run_id}: a process of it was killed from outside; attempt {run.attempt}")
-        if run.proposal is not None and not self._is_swept(run):
-            with contextlib.suppress(AutopilotError):  # its file is gone or damaged; the run is there all the same
-                self.proposals.decide(run.proposal, ProposalState.DONE, "session", run_id=run.run_id)
+        self.scheduler.maker.done(run)
         text = outcome_text(self.notebook, run)
         self.view.trained(run, text)
         if run.state not in (RunState.FINISHED, RunState.PRUNED):
             self.journal.notify("failed", f"{run.run_id}: {text}", run=run.run_id)
-
-    def _is_swept(self, run: RunRecord) -> bool:
-        """A run of a sweep, which goes on after it."""
-        proposal = self.proposals.origin(run)
-        return proposal is not None and proposal.sweep is not None
-
-    @property
-    def _options(self) -> Options:
-        return Options(prune=self.record.prune, mirrors=self.record.mirrors)
-
-    def _number(self, run: RunRecord) -> str:
-        """Which run of the session it is, and which of its replicates it has."""
-        mine, most = self.mine(), self.record.replicates
-        at = [one.run_id for one in mine].index(run.run_id)
-        first = 1 + sum(len(one.seeds) for one in mine[:at])
-        last = first + len(run.seeds) - 1
-        which = f"replicate {first}" if first == last else f"replicates {first} to {last}"
-        return f"run {at + 1}, {which}{f' of {most}' if most else ''}:"
 
     def _status(self) -> list[tuple[str, str]]:
         return status_lines(self.notebook, self.proposals, self.record, self.budget.seconds)
