@@ -2,8 +2,8 @@
 
 Every config has the baseline's mean. What a search names is then as good as any other, whoever proposed it, and its
 fresh seeds are drawn anew; so a night comes down to its proofs: `K` contenders, each against the baseline's fresh seeds
-(the same for all of them, as in a night), at its share of the night's level. The noise is normal, skewed, bimodal; or
-the contender has four times the baseline's spread; or it collapses on one seed in eight and is so much better on the
+(the same for all of them, as in a night), at its share of the night's level. The noise is normal, skewed, bimodal or
+cartpole's own; or the contender has four times the baseline's spread; or it collapses on one seed in eight and is so much better on the
 others. A night that names a contender less often is wrong less often.
 """
 
@@ -18,7 +18,7 @@ from benchmarks.nights import noise, upper
 from lab.judge import NIGHT, Plan, look, spending
 from training import usable_cores
 
-SHAPES = ("normal", "skewed", "bimodal", "wide", "collapse")
+SHAPES = ("normal", "skewed", "bimodal", "cartpole", "wide", "collapse")
 WIDE = 4.0
 """The contender's spread, in the baseline's."""
 EIGHTH, DEPTH = 1 / 8, 6.0
