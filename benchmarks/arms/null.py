@@ -3,8 +3,8 @@
 Every config has the baseline's mean. What a search names is then as good as any other, whoever proposed it, and its
 fresh seeds are drawn anew; so a night comes down to its proofs: `K` contenders, each against the baseline's fresh seeds
 (the same for all of them, as in a night), at its share of the night's level. The noise is normal, skewed, bimodal or
-cartpole's own; or the contender has four times the baseline's spread; or it collapses on one seed in eight and is so much better on the
-others. A night that names a contender less often is wrong less often.
+cartpole's own; or the contender has four times the baseline's spread; or it collapses on one seed in eight and is so
+much better on the others. A night that names a contender less often is wrong less often.
 """
 
 import argparse

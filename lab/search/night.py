@@ -60,8 +60,8 @@ def name_contender(
         trained = sum(len(trial.scores) for trial in history.trials)
         sure = chances[-1] >= SURE and trained >= ENDLESS
         return Contender(belief.leader, Plan(level, min_effect, GROUP, spending(looks))) if sure else None
-    needed = next((count for count, chance in enumerate(chances, start=1) if chance >= SURE), len(SPENDING))
-    if needed < looks:  # there is time to search on
+    needed = next((count for count, chance in enumerate(chances, start=1) if chance >= SURE), looks)
+    if left > 2 * GROUP * needed:  # there is time to search on
         return None
     return Contender(belief.leader, Plan(level, min_effect, GROUP, spending(looks)))
 
