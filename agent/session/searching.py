@@ -132,7 +132,9 @@ class NightSearch:
             return False
         had = {one.candidate for one in self.notebook.index.confirmations(group=self.group)}
         before = [at for at, run in enumerate(search.runs) if run in had]
-        named = name_contender(search.history, level_for(incumbency.contenders), incumbency.matters(), before)
+        after = incumbency.contenders - incumbency.named - 1
+        level = level_for(incumbency.contenders)
+        named = name_contender(search.history, level, incumbency.matters(), before, after)
         if named is None:
             return False
         run = search.runs[named.trial]

@@ -81,7 +81,8 @@ def night(arm: Arm, world: Surrogate | Pool, budget: int, seed: int) -> Night:
     level = NIGHT / contenders(budget)
     while used < budget:
         history = History(table.space, tuple(trials), seed, budget - used)
-        chosen = name_contender(history, level, had=named) if len(named) < contenders(budget) else None
+        after = contenders(budget) - len(named) - 1
+        chosen = name_contender(history, level, had=named, after=after) if after >= 0 else None
         if chosen is not None:
             named, contender = [*named, chosen.trial], chosen.trial
             confirmed, new, old = prove(world, trials[chosen.trial].point, table.default, chosen.plan, random)

@@ -21,7 +21,7 @@ SURE = 0.8
 WORTH = 0.35
 """The same, below which a proof is not tried."""
 ENDLESS = 60
-"""Replicates after which a night without a limit may name a contender."""
+"""Replicates after which a long night may name its first contender, as soon as it is sure enough of one."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,16 @@ def contenders(budget: int | None) -> int:
 
 
 def name_contender(
-    history: History, level: float, min_effect: float = 0.0, had: Collection[int] = ()
+    history: History, level: float, min_effect: float = 0.0, had: Collection[int] = (), after: int = 0
 ) -> Contender | None:
     """The contender, if it is time to name one.
 
     Args:
         history: trial 0 is the incumbent; `left` are the replicates that the night still has, None for any number.
-        had: trials that were contenders before, which get no second proof.
         level: one-sided, of this contender.
         min_effect: smallest difference that matters, in the objective's units.
+        had: trials that were contenders before, which get no second proof.
+        after: contenders that may still be named after this one.
     """
     left = history.left
     looks = len(SPENDING) if left is None else min(len(SPENDING), left // (2 * GROUP))
@@ -56,12 +57,12 @@ def name_contender(
     chances = [power(belief.gain, belief.noise, GROUP * count, level) for count in range(1, looks + 1)]
     if chances[-1] < WORTH:
         return None
-    if left is None:  # the end is not in sight: as soon as it is sure enough
-        trained = sum(len(trial.scores) for trial in history.trials)
-        sure = chances[-1] >= SURE and trained >= ENDLESS
-        return Contender(belief.leader, Plan(level, min_effect, GROUP, spending(looks))) if sure else None
+    trained = sum(len(trial.scores) for trial in history.trials)
+    sure = chances[-1] >= SURE and trained >= ENDLESS and looks == len(SPENDING)
+    early = sure and (left is None or after > 0)  # the end is far: something proven is worth having before it
     needed = next((count for count, chance in enumerate(chances, start=1) if chance >= SURE), looks)
-    if left > 2 * GROUP * needed:  # there is time to search on
+    most = 2 * GROUP * (needed + after * len(SPENDING))
+    if not early and (left is None or left > most):  # there is time to search on
         return None
     return Contender(belief.leader, Plan(level, min_effect, GROUP, spending(looks)))
 
