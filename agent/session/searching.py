@@ -3,13 +3,13 @@
 Replicates are what it counts. What it believes is written down each time something has been trained, for whoever looks.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.session.decisions import Decisions
 from agent.session.making import RunMaker
 from lab.base import InvalidInput, now
 from lab.judge import Incumbency, SeedRequest, level_for, paces
-from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, name_contender
+from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, left_to_search, name_contender
 from lab.store import Lab, Leading, Proposal, ProposalState, RunRecord, Selection, SessionRecord, Sessions
 
 DEFAULT = "race"
@@ -88,15 +88,27 @@ class NightSearch:
         self.proposals.add(proposal)
         return self.maker.of_proposal(proposal)
 
-    def search(self, seconds_left: float | None = None, permits: Permits | None = None) -> Search | None:
+    def search(
+        self, seconds_left: float | None = None, permits: Permits | None = None, *, reserve: bool = True
+    ) -> Search | None:
         """What the search knows now.
 
         Args:
             seconds_left: that the session has; None without a limit.
             permits: what a policy leaves, where something new is asked for.
+            reserve: the replicates that a proof will need count as spent.
         """
         left = self.left(seconds_left)
-        return Search.of(self.lab, self.group, seed=self.record.session_id, left=left, permits=permits)
+        search = Search.of(self.lab, self.group, seed=self.record.session_id, left=left, permits=permits)
+        if search is None or not reserve or self.incumbency.named >= self.incumbency.contenders:
+            return search
+        before = left_to_search(search.history, level_for(self.incumbency.contenders), self._had(search))
+        return replace(search, history=replace(search.history, left=before))
+
+    def _had(self, search: Search) -> list[int]:
+        """The trials that were contenders before."""
+        had = {one.candidate for one in self.notebook.index.confirmations(group=self.group)}
+        return [at for at, run in enumerate(search.runs) if run in had]
 
     def believe(self) -> None:
         """Write down what the search believes in, for whoever looks."""
@@ -127,14 +139,12 @@ class NightSearch:
         incumbency = self.incumbency
         if incumbency.named >= incumbency.contenders or incumbency.undecided() is not None:
             return False
-        search = self.search(seconds_left)
+        search = self.search(seconds_left, reserve=False)
         if search is None:
             return False
-        had = {one.candidate for one in self.notebook.index.confirmations(group=self.group)}
-        before = [at for at, run in enumerate(search.runs) if run in had]
         after = incumbency.contenders - incumbency.named - 1
         level = level_for(incumbency.contenders)
-        named = name_contender(search.history, level, incumbency.matters(), before, after)
+        named = name_contender(search.history, level, incumbency.matters(), self._had(search), after)
         if named is None:
             return False
         run = search.runs[named.trial]

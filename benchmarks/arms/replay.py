@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.arms.worlds import Pool, Surrogate
 from lab.judge import NIGHT, Plan, look
-from lab.search import BASELINE, Arm, History, Point, Trial, contenders, name_contender
+from lab.search import BASELINE, Arm, History, Point, Trial, contenders, left_to_search, name_contender
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def night(arm: Arm, world: Surrogate | Pool, budget: int, seed: int) -> Night:
             proven = proven or confirmed
             continue
         began = time.perf_counter()
-        ask = arm.propose(history, 1)[0]
+        before = left_to_search(history, level, named) if after >= 0 else history.left
+        ask = arm.propose(replace(history, left=before), 1)[0]
         taken, proposals = taken + time.perf_counter() - began, proposals + 1
         scores = tuple(world.draw(ask.point, min(ask.replicates, budget - used), random))
         used += len(scores)

@@ -4,7 +4,7 @@ from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
-from lab.search.night import BASELINE, contenders, name_contender
+from lab.search.night import BASELINE, contenders, left_to_search, name_contender
 from lab.search.permits import Permits
 from lab.search.points import Choice, Point, Range, SearchSpace
 from lab.search.search import Leader, Search, Suggestion
@@ -28,6 +28,7 @@ __all__ = [
     "Trial",
     "asked_for",
     "contenders",
+    "left_to_search",
     "name_contender",
     "search_space",
     "sweep_of",

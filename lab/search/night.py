@@ -7,8 +7,10 @@ all of them would hardly show it, nothing is named, and they go to the search in
 """
 
 import math
-from collections.abc import Collection
+import statistics
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lab.judge import GROUP, SPENDING, Plan, spending
 from lab.search.arms.race import believed
@@ -16,9 +18,9 @@ from lab.search.history import History
 
 BASELINE = 5
 """Replicates of the baseline, by which the noise is known."""
-SURE = 0.8
+SURE = 0.9
 """Chance of a proof, if what is believed is true, that is aimed at."""
-WORTH = 0.35
+WORTH = 0.2
 """The same, below which a proof is not tried."""
 ENDLESS = 60
 """Replicates after which a long night may name its first contender, as soon as it is sure enough of one."""
@@ -49,35 +51,74 @@ def name_contender(
         had: trials that were contenders before, which get no second proof.
         after: contenders that may still be named after this one.
     """
+    left, outlook = history.left, _outlook(history, level, had)
+    if outlook is None:
+        return None
+    trained = sum(len(trial.scores) for trial in history.trials)
+    sure = outlook.chances[-1] >= SURE and trained >= ENDLESS and len(outlook.chances) == len(SPENDING)
+    early = sure and (left is None or after > 0)  # the end is far: something proven is worth having before it
+    most = 2 * GROUP * (outlook.needed + after * len(SPENDING))
+    if not early and (left is None or left > most):  # there is time to search on
+        return None
+    return Contender(outlook.leader, Plan(level, min_effect, GROUP, spending(len(outlook.chances))))
+
+
+def left_to_search(history: History, level: float, had: Collection[int] = ()) -> int | None:
+    """Replicates that are left before the proof of what is now believed in: the race is to be run before it.
+
+    Args:
+        history: as for `name_contender`.
+        level: as there.
+        had: as there.
+    """
+    outlook = _outlook(history, level, had)
+    if outlook is None or history.left is None:
+        return history.left
+    return max(0, history.left - 2 * GROUP * outlook.needed)
+
+
+class _Outlook(NamedTuple):
+    """What a proof of the leader would come to."""
+
+    leader: int
+    chances: list[float]
+    """Of showing it after each look that there are replicates for."""
+    needed: int
+    """Looks that make it sure; all of them where none does."""
+
+
+def _outlook(history: History, level: float, had: Collection[int]) -> _Outlook | None:
+    """None where there is nothing to prove, or it would hardly be shown."""
     left = history.left
     looks = len(SPENDING) if left is None else min(len(SPENDING), left // (2 * GROUP))
     belief = believed(history) if looks else None
     if belief is None or belief.leader == 0 or belief.leader in had:
         return None
-    chances = [power(belief.gain, belief.noise, GROUP * count, level) for count in range(1, looks + 1)]
+    noise = max(belief.noise, _spread(history.trials[0].scores))  # the incumbent may spread wider than most
+    chances = [power(belief.gain, noise, GROUP * count, level) for count in range(1, looks + 1)]
     if chances[-1] < WORTH:
         return None
-    trained = sum(len(trial.scores) for trial in history.trials)
-    sure = chances[-1] >= SURE and trained >= ENDLESS and looks == len(SPENDING)
-    early = sure and (left is None or after > 0)  # the end is far: something proven is worth having before it
     needed = next((count for count, chance in enumerate(chances, start=1) if chance >= SURE), looks)
-    most = 2 * GROUP * (needed + after * len(SPENDING))
-    if not early and (left is None or left > most):  # there is time to search on
-        return None
-    return Contender(belief.leader, Plan(level, min_effect, GROUP, spending(looks)))
+    return _Outlook(belief.leader, chances, needed)
+
+
+def _spread(scores: Sequence[float]) -> float:
+    return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
 
 def power(gain: float, noise: float, seeds: int, level: float) -> float:
-    """Chance that so many fresh seeds a side show a difference, by the normal approximation.
+    """Chance that so many fresh seeds a side show a difference, by Student's t-test of two equal sides.
 
     Args:
         gain: difference of the means, more is better.
         noise: standard deviation between replicates.
-        seeds: on each side.
+        seeds: on each side, 2 or more.
         level: one-sided.
     """
-    from scipy.stats import norm
+    from scipy.stats import nct, t
 
-    if noise <= 0:
+    if noise <= 0 or gain <= 0:
         return float(gain > 0)
-    return float(norm.sf(norm.isf(level) - gain / (noise * math.sqrt(2 / seeds))))
+    freedom = 2 * seeds - 2
+    chance = float(nct.sf(t.isf(level, freedom), freedom, gain / (noise * math.sqrt(2 / seeds))))
+    return chance if math.isfinite(chance) else 1.0  # so far apart that the tail can't be computed
