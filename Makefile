@@ -14,8 +14,8 @@ install:  ## create .venv with what a session needs
 dev:
 	@$(PYTHON) install/install.py --dev
 
-demo: install  ## an agent trains four real policies, reports on each and stages the next (a minute or two)
-	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 4 --model offline --approve auto
+demo: install  ## an agent trains four configs for real, reports on each and stages the next (a few minutes)
+	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 8 --seeds 1 --model offline --approve auto
 
 test: dev check  ## lint, types, and the fast tests
 	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm"

@@ -11,7 +11,6 @@ from cli.options import (
     ObjectiveOption,
     ParallelOption,
     PresetOption,
-    SeedsOption,
     SetOption,
     TensorboardOption,
     WandbOption,
@@ -41,7 +40,12 @@ def start(
         ),
     ] = "manual",
     hours: Annotated[float | None, typer.Option(parser=hours_of, metavar="H", help="Budget of time.")] = None,
-    max_runs: Annotated[int | None, typer.Option(parser=whole("max-runs"), metavar="N", help="Budget of runs.")] = None,
+    max_runs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("max-runs"), metavar="N", help="Budget: N times --seeds replicates, however they are spent."
+        ),
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(parser=whole("max-tokens"), metavar="N", help="Budget of the model's tokens.")
     ] = None,
@@ -52,7 +56,14 @@ def start(
         float | None,
         typer.Option(parser=any_number("target"), metavar="X", help="End when the incumbent's score is as good."),
     ] = None,
-    seeds: SeedsOption = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("seeds", 64),
+            metavar="S",
+            help="Replicates that each run of --max-runs stands for; else the preset's. The baseline has five or more.",
+        ),
+    ] = None,
     settings: SetOption = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="End runs early that look hopeless beside their peers.")
@@ -72,7 +83,7 @@ def start(
         bool, typer.Option("--new", help="Begin another one although one with these options was interrupted.")
     ] = False,
 ) -> None:
-    """Start a session: baseline, then analyse, report, stage, approve and train until a budget ends.
+    """Start a session: baseline, then analyse, report, stage, approve, search and train until a budget ends.
 
     An interrupted session with the same options is resumed instead.
     """

@@ -44,7 +44,7 @@ def emit_json(value: Any) -> None:
 def proposal_row(notebook: Notebook, proposal: Proposal) -> dict[str, Any]:
     """One line of `autopilot proposals`, and everything about it."""
     state = proposal_state(notebook, proposal)
-    return {**proposal.model_dump(mode="json"), "state": state, "changes": proposal.changes}
+    return {**proposal.model_dump(mode="json"), "state": state, "changes": proposal.changes, "brief": proposal.brief}
 
 
 def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:

@@ -74,7 +74,7 @@ def _print_session(status: dict[str, Any]) -> None:
         told = " ".join(f"{key} {value}" for key, value in event.items())
         say(f"last       {status['last_event']['event']} {told} at {status['last_event']['time'][:19]} UTC")
     for proposal in status["waiting"]:
-        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['changes']}")
+        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['brief']}")
 
 
 def _training(run: dict[str, Any]) -> str:

@@ -314,9 +314,9 @@ def test_the_progress_bar_shows_steps_sps_score_and_eta(workspace: Workspace) ->
 
 @pytest.mark.slow
 def test_ctrl_c_then_resume(workspace: Workspace, cli: Cli) -> None:
-    arguments = ["start", "--max-runs", "2", "--approve", "auto", "--seeds", "1", "--set", "autopilot.eval_steps=200"]
+    arguments = ["start", "--max-runs", "6", "--approve", "auto", "--seeds", "1", "--set", "autopilot.eval_steps=200"]
     terminal = Terminal(workspace, *arguments, "--set", "train.total_timesteps=700000")
-    terminal.wait_for(r"run 1/2 baseline")
+    terminal.wait_for(r"run 1, replicates 1 to 5 of 6: baseline")
     terminal.wait_for(r"K SPS")
     terminal.process.send_signal(signal.SIGINT)
     screen = terminal.wait_for(r"autopilot resume")
@@ -334,11 +334,15 @@ def test_ctrl_c_then_resume(workspace: Workspace, cli: Cli) -> None:
 
 @pytest.mark.slow
 def test_manual_approval_from_another_terminal(workspace: Workspace, cli: Cli) -> None:
-    arguments = ["start", "--max-runs", "2", "--approve", "manual", "--seeds", "1", *SHORT]
+    arguments = ["start", "--max-runs", "6", "--approve", "manual", "--seeds", "1", *SHORT]
     terminal = Terminal(workspace, *arguments)
     terminal.wait_for(r"waiting for a decision")
     proposals = Proposals(workspace)
     first = cli("proposals", "--json").json()[0]["proposal_id"]
+    sweep = proposals.get(first).sweep
+    assert sweep is not None
+    assert (sweep.replicates, len(sweep.keys) > 12) == (1, True)
+    assert cli("edit", first, "--set", "train.ent_coef=0.03").code == 2  # it has ranges, no values
     refused = cli("start", "--max-runs", "1")
     assert refused.code == 1
     assert re.search(r"is running in .*process \d+", refused.err)
@@ -346,7 +350,7 @@ def test_manual_approval_from_another_terminal(workspace: Workspace, cli: Cli) -
     assert cli("reject", first, "--why", "not\x1b[31m this one").code == 0
     terminal.wait_for(rf"(?s)waiting for a decision on (?!{first}).*")
     second = cli("proposals", "--json").json()[0]
-    assert second["overrides"] != proposals.get(first).overrides
+    assert second["overrides"]  # after a sweep that was turned down, one config at a time
     assert cli("approve", first).code == 2
     done = cli("edit", second["proposal_id"], "--set", "train.ent_coef=0.03")
     assert done.code == 0, done.err

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.conftest import Cli
 EARLIER = Path(__file__).resolve().parent / "data" / "workspace-0.7.0"
 SESSION = "2026-11-28T031814Z-jywv"
 INTERRUPTED = "2026-11-28T031822Z-9stf"
+UNREPORTED = "2026-11-28T031815Z-q2uh"
 
 
 @pytest.fixture
@@ -51,10 +53,27 @@ def test_its_runs_are_listed_shown_and_reported_as_they_were(cli: Cli, earlier: 
     assert digests(earlier.root) == before
 
 
+def words(lines: list[str]) -> list[list[str]]:
+    """Lines without what a screen was said to be; what a run changed may be told in another order."""
+    return [sorted(re.split(r"[ ,]+", re.sub(r" (Screen|Its own replicates).*", "", line))) for line in lines]
+
+
 def test_its_analyses_come_out_as_they_were(cli: Cli, earlier: Workspace) -> None:
+    """What a model is told of the tools and of the search is today's; what came of it is the same."""
     for path in sorted(EARLIER.glob("runs/2*/report.md")):  # one analysis was killed before it had written any
-        done = cli("replay", path.parent.name)
-        assert (done.code, done.err) == (0, ""), done.out
+        found = cli("replay", path.parent.name, "--json").json()
+        assert (found["reports"], found["proposals"]) == (1, found["requests"] // 4)
+        for difference in found["differences"]:
+            lines = difference["diff"].splitlines()[2:]
+            old, new = ([line[1:] for line in lines if line[0] == sign] for sign in "-+")
+            if difference["what"] == "conversation":
+                assert [line.split()[:4] for line in (*old, *new)] == [['"content":', '"You', "are", "the"]] * 2
+            elif difference["what"] == "report":
+                assert words(old) == words(new)
+                assert all(line.startswith(("**Verdict: ", "| ")) for line in old)
+            else:
+                assert difference["what"] == "tools"
+                assert {line.split('"')[1] for line in old} == {"description", "maxProperties"}
 
 
 def test_its_session_goes_on(cli: Cli, earlier: Workspace) -> None:
@@ -62,13 +81,14 @@ def test_its_session_goes_on(cli: Cli, earlier: Workspace) -> None:
     assert f"session    {SESSION} (interrupted: 'autopilot resume' goes on)" in cli("status").out
     done = cli("resume")
     assert done.code == 0, done.err
-    assert "It ended because all 3 runs are done." in done.out
+    assert "It ended because all 6 replicates are trained." in done.out
     notebook = Notebook(earlier)
     runs = notebook.runs(session=SESSION)
-    assert [run.state for run in runs] == [RunState.FINISHED] * 3
+    assert {run.state for run in runs} == {RunState.FINISHED}
+    assert [len(run.seeds) for run in runs] == [2, 2, 1, 1]  # the budget that it had is replicates now
     assert notebook.run(INTERRUPTED).attempt == 2
     assert notebook.paths(INTERRUPTED).report.exists()
     after = digests(earlier.root)
-    assert {name: digest for name, digest in after.items() if name in before and name.startswith("runs")} == {
-        name: digest for name, digest in before.items() if name.startswith("runs")
-    }
+    kept = {name: digest for name, digest in before.items() if name.startswith("runs")}
+    kept.pop(f"runs/{UNREPORTED}/claims.json")  # of the analysis that was killed, and is made again
+    assert {name: digest for name, digest in after.items() if name in kept} == kept

@@ -10,7 +10,7 @@ from lab.store.notebook import Notebook
 from lab.store.records import RunState
 from tests.conftest import Cli
 
-SHORT = ["--seeds", "2", "--set", "train.total_timesteps=3000000", "--set", "autopilot.eval_steps=200"]
+SHORT = ["--seeds", "2", "--set", "train.total_timesteps=1500000", "--set", "autopilot.eval_steps=200"]
 NIGHT = ["start", "--max-runs", "4", "--approve", "auto", *SHORT]
 
 
@@ -23,7 +23,7 @@ def test_a_detached_session_is_looked_at_stopped_and_gone_on_with(cli: Cli, work
     done = cli(*NIGHT, "--detach")
     assert done.code == 0, done.err
     assert re.search(r"time +\S+ .* a run of 2 replicates \([\d,]+ SPS in all, measured just now", done.out)
-    assert re.search(r"budget +4 runs: 4 runs take about \d", done.out)
+    assert re.search(r"budget +4 runs × 2 seeds: 8 replicates, however they are spent, take about \d", done.out)
     found = re.search(r"detached: process (\d+)", done.out)
     assert found is not None
     process = psutil.Process(int(found[1]))
@@ -34,24 +34,24 @@ def test_a_detached_session_is_looked_at_stopped_and_gone_on_with(cli: Cli, work
         assert re.search(r", for \d+ (s|min \d\d s);", refused.err)
     looked = cli("status", "--json").json()
     assert looked["running"]["pid"] == process.pid
-    assert looked["standing"]["left"].endswith("of 4 runs")
+    assert looked["standing"]["left"].endswith("of 8 replicates")
     stopped = cli("stop")
     assert "to stop after the present run and its analysis" in stopped.out
     _, alive = psutil.wait_procs([process], timeout=300)  # a busy machine takes its time
     assert alive == []
     notebook = Notebook(workspace)
     runs = notebook.runs()
-    assert 1 <= len(runs) < 4
+    assert 5 <= sum(len(run.seeds) for run in runs) < 8
     assert {run.state for run in runs} == {RunState.FINISHED}
     assert "interrupted: 'autopilot resume' goes on" in cli("status").out
     again = cli(*NIGHT)
     assert again.code == 0, again.err
     assert "with these options was interrupted: it is resumed" in again.out
-    assert "It ended because all 4 runs are done." in again.out
+    assert "It ended because all 8 replicates are trained." in again.out
     assert len(list(workspace.sessions.iterdir())) == 1
-    assert [run.attempt for run in notebook.runs()] == [1] * 4
+    assert [(run.attempt, len(run.seeds)) for run in notebook.runs()] == [(1, 5), (1, 1), (1, 1), (1, 1)]
     log = workspace.session(looked["session"]["session_id"]).log.read_text()
-    assert "run 1/4 baseline" in log
+    assert "run 1, replicates 1 to 5 of 8: baseline" in log
 
 
 def test_an_endpoint_that_is_not_there_is_said_before_the_night(

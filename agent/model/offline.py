@@ -193,10 +193,10 @@ def _facts(known: _Known) -> dict[str, Any]:
         "objective_curve": curves.get(f"environment/{metric}"),
         "curves": curves,
         "log": (known.get("read_log") or {}).get("lines", []),
-        "rejected": rejected,
+        "rejected": [proposal for proposal in rejected if proposal["changes"]],
         "parent": parent,
         "changes": changes,
-        "sweep": _sweep(suggested),
+        "sweep": 0 if any("sweep" in proposal for proposal in rejected) else _sweep(suggested),
         "few": {key: changes[key] for key in few(changes)[0]},
         "more": len(changes) - len(few(changes)[0]),
         "moved": [(key, *run["changed_from_parent"][key]) for key in few(run["changed_from_parent"] or {})[0]],
@@ -210,7 +210,10 @@ def _facts(known: _Known) -> dict[str, Any]:
 
 
 def _sweep(suggested: dict[str, Any]) -> int:
-    """Replicates of a sweep, where a person decides on each proposal and would have to be there all night; else 0."""
+    """Replicates of a sweep, where a person decides on each proposal and would have to be there all night; else 0.
+
+    Who has turned one down is asked about one config at a time.
+    """
     session = suggested.get("session") or {}
     if session.get("approval") != "manual" or not suggested.get("candidates"):
         return 0

@@ -96,10 +96,10 @@ def night(workspace: Workspace) -> Iterator[subprocess.Popen[str]]:
 def act(page: Any, how: str) -> None:
     if how == "edit":
         page.get_by_text("Edit", exact=True).click()
-        more, checked = page.get_by_label("More changes"), page.locator("#checked")
-        more.fill("train.vf_coef=2345")
-        checked.get_by_text("train.vf_coef = 2345: must be from 0 to 10").wait_for()
-        more.fill("train.vf_coef=2.345")
+        given, checked = page.get_by_label("train.ent_coef", exact=True), page.locator("#checked")
+        given.fill("2345")
+        checked.get_by_text("train.ent_coef = 2345: must be from 0 to 1").wait_for()
+        given.fill("0.0234")
         checked.get_by_text("Valid:").wait_for()
         page.get_by_role("button", name="Stage and approve it").click()
     elif how == "reject":
@@ -141,19 +141,20 @@ def test_a_night_is_watched_and_decided_on(
             if not page.get_by_role("alert").is_visible():
                 return name
 
+    rejected = decide("reject")
+    page.get_by_role("heading", name="What it allows").wait_for()  # a sweep; who turns it down is asked one by one
+    until(page, lambda: (new := proposals.staged(notebook.runs()[0].group)) is not None and new.proposal_id != rejected)
+    assert not any(run.proposal == rejected for run in notebook.runs())
     approved = decide("approve")
     until(page, lambda: proposals.get(approved).state is S.DONE)
     assert any(run.proposal == approved and run.state is RunState.FINISHED for run in notebook.runs())
     until(page, lambda: proposals.staged(notebook.runs()[0].group) is not None)
-    rejected = decide("reject")
-    until(page, lambda: (new := proposals.staged(notebook.runs()[0].group)) is not None and new.proposal_id != rejected)
-    assert not any(run.proposal == rejected for run in notebook.runs())
     edited = decide("edit")
     assert proposals.get(edited).state is S.SUPERSEDED
-    until(page, lambda: any(notebook.overrides(run.run_id).get("train.vf_coef") == 2.345 and run.state.ended
+    until(page, lambda: any(notebook.overrides(run.run_id).get("train.ent_coef") == 0.0234 and run.state.ended
                       for run in notebook.runs()))  # fmt: skip
     page.goto("/")
-    page.get_by_text("vf_coef 2 → 2.345").or_(page.get_by_text(re.compile("vf_coef .* → 2.345"))).first.wait_for()
+    page.get_by_text(re.compile("ent_coef .* → 0.0234")).first.wait_for()
 
 
 def hostile(notebook: Notebook, run_id: str) -> None:
@@ -271,7 +272,7 @@ def test_a_chart_is_read_and_switched_with_the_mouse(tab: Watched, make_session:
     over.scroll_into_view_if_needed()
     box = over.bounding_box()
     found = False
-    for x in range(0, int(box["width"]), 6):  # along the line of the best mean
+    for x in range(0, int(box["width"]), 6):  # along the line of the leader
         for y in (0.1, 0.3, 0.5, 0.7, 0.9):
             page.mouse.move(box["x"] + x, box["y"] + y * box["height"])
             if found := notebook.runs()[0].run_id[:10] in page.locator(".chart .reading").inner_text():

@@ -11,7 +11,8 @@ from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState as S
-from lab.store.proposals import Proposals, refuse_unfit
+from lab.store.proposals import Proposals
+from lab.store.unfit import refuse_unfit
 from review import decisions
 
 

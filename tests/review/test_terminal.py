@@ -54,7 +54,7 @@ def test_what_a_decision_wants_is_shown(
     for said in (
         proposal.proposal_id, "train.ent_coef  0.001 → 0.02", "from 0 to 1, log scale; o as in the parent, x proposed",
         "train.optimizer  adam → muon", "valid: muon | adam", "More noise.", "It rests on nothing.",
-        "perf up, 0.4 to 0.6 in 80 % of the cases", f"{parent} (baseline)", "for 2 replicates of 2,000,000 steps",
+        "perf up, 0.4 to 0.6 in 80 % of the cases", f"{parent} (baseline)", "for 1 replicate of 2,000,000 steps",
         "no rules: autopilot.toml has no [policy]", "while training, mean of the replicates", "million agent steps",
     ):  # fmt: skip
         assert said in shown, said

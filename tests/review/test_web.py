@@ -17,6 +17,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
 from lab.store.records import RunState
+from lab.store.sessions import Sessions
 from report.view import view_of
 from review import decisions
 from tests.agent.conftest import Make, make_session
@@ -50,7 +51,7 @@ def test_every_page_of_a_night(site: Site, make_session: Make, notebook: Noteboo
         assert not re.search(r"<[^>]+\son\w+=", answer.text), path
         assert "http://" not in re.sub(r"http://www.w3.org/2000/svg", "", answer.text), path
     assert f"/runs/{last}" in site.get("/").text
-    assert "all 4 runs are done" in site.get("/live").text
+    assert "all 8 replicates are trained" in site.get("/live").text
     for picture in re.findall(rf"/runs/{last}/pictures/\w+\.png", site.get(f"/runs/{last}").text):
         assert site.get(picture).headers["content-type"] == "image/png"
     assert re.search(r'<span class="claim verified" tabindex="0" data-evidence="verified: [^"]+">',
@@ -71,9 +72,15 @@ def test_charts_are_what_the_record_says(site: Site, make_session: Make, noteboo
     points = next(one for one in best["series"] if one["kind"] == "points")
     shown = dict(zip(points["names"], points["y"], strict=True))
     assert shown == {run.run_id: notebook.summary(run.run_id).metrics["perf"].mean for run in notebook.runs()}  # type: ignore[union-attr]
-    steps = next(one for one in best["series"] if one["kind"] == "steps")["y"]
-    assert steps == sorted(steps)
+    line = next(one for one in best["series"] if one["kind"] == "steps")
+    believed = Sessions(notebook.workspace).leading(session.record.session_id)
+    assert (line["label"], line["y"]) == ("the leader, as the search believes", [one.mean for one in believed])
+    assert [one.trained for one in believed] == [5, 6, 7, 8]
     assert best["x"]["unit"] == "minutes"
+    notebook.workspace.session(session.record.session_id).leader.unlink()  # as of an earlier version's
+    earlier = site.get(f"/charts/best/{session.record.session_id}").json()
+    line = next(one for one in earlier["series"] if one["kind"] == "steps")
+    assert (line["label"], line["y"]) == ("best mean so far", sorted(line["y"]))
     key = next(iter(notebook.overrides(last.run_id)))
     against = site.get("/charts/search", params={"group": 0, "key": key}).json()
     assert sum(len(one["x"]) for one in against["series"]) == len(notebook.runs())
