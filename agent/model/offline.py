@@ -203,7 +203,6 @@ def _facts(known: _Known) -> dict[str, Any]:
         "unmoved": len(run["changed_from_parent"] or {}) - len(few(run["changed_from_parent"] or {})[0]),
         "old": old,
         "space": space,
-        "behind": suggested.get("replicates_behind_it", 0),
         "expected": expected,
         "prediction": _prediction(runs["objective"], history, base, runs["noise_floor"], expected),
     }

@@ -1,5 +1,6 @@
 """Sessions on the fake runner, and what they say."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from agent.model.chat import ChatModel
 from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from lab.base.files import read_lines
-from lab.base.schema import new_id, now
+from lab.base.schema import now
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
@@ -26,6 +27,8 @@ Make = Callable[..., Session]
 
 @pytest.fixture
 def make_session(notebook: Notebook, inventory: Inventory) -> Make:
+    made = itertools.count(1)
+
     def make(
         runner: Runner | None = None,
         record: SessionRecord | None = None,
@@ -35,8 +38,8 @@ def make_session(notebook: Notebook, inventory: Inventory) -> Make:
     ) -> Session:
         created = now()
         fresh = {
-            "session_id": new_id(created), "env_name": ENV, "preset": "quick", "objective": "perf:max",
-            "model": "offline", "approve": "auto", "seeds": 2, "budgets": Budgets(max_runs=4), "created": created,
+            "session_id": f"night-{next(made)}", "env_name": ENV, "preset": "quick", "objective": "perf:max",
+            "model": "offline", "approve": "auto", "seeds": 1, "budgets": Budgets(max_runs=8), "created": created,
         }  # fmt: skip
         record = record or SessionRecord.model_validate({**fresh, **fields})
         stop = threading.Event()

@@ -9,6 +9,7 @@ from agent.approval.approver import Approver
 from agent.approval.policy import policy_settings
 from agent.session.scheduler import why_over
 from lab.base.files import read_lines
+from lab.judge.stopping import plateau
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
@@ -34,7 +35,7 @@ class Scored(FakeRunner):
 
 
 def test_the_target_ends_a_session(make_session: Make, notebook: Notebook) -> None:
-    record = make_session(Scored(0.9), target=0.85, budgets=Budgets(max_runs=5)).run()
+    record = make_session(Scored(0.9), target=0.85, budgets=Budgets(max_runs=9)).run()
     baseline = notebook.runs()[0].run_id
     assert f" (n=5) of {baseline}, wanted 0.85" in str(record.ended_because)
     assert str(record.ended_because).startswith("the target is reached: perf ")
@@ -43,12 +44,12 @@ def test_the_target_ends_a_session(make_session: Make, notebook: Notebook) -> No
 
 
 def test_a_target_that_is_not_reached_does_not(make_session: Make, notebook: Notebook) -> None:
-    make_session(Scored(0.8), target=0.85, budgets=Budgets(max_runs=2)).run()
+    make_session(Scored(0.8), target=0.85, budgets=Budgets(max_runs=6)).run()
     assert len(notebook.runs()) == 2
 
 
 def test_a_perfect_incumbent_leaves_nothing_to_learn(make_session: Make, notebook: Notebook) -> None:
-    record = make_session(Scored(1.0, 0.0), budgets=Budgets(max_runs=5)).run()
+    record = make_session(Scored(1.0, 0.0), budgets=Budgets(max_runs=9)).run()
     why = str(record.ended_because)
     assert why.startswith("nothing is left to learn at this noise level: perf can't go beyond 1, the incumbent")
     assert len(notebook.runs()) == 1
@@ -57,19 +58,40 @@ def test_a_perfect_incumbent_leaves_nothing_to_learn(make_session: Make, noteboo
 
 
 def test_an_incumbent_with_room_above_it_does(make_session: Make, notebook: Notebook) -> None:
-    make_session(Scored(0.9, 0.05), budgets=Budgets(max_runs=2)).run()
+    make_session(Scored(0.9, 0.05), budgets=Budgets(max_runs=6)).run()
     assert len(notebook.runs()) == 2
 
 
-def test_a_plateau_widens_the_search(make_session: Make, notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+class Unmatched(FakeRunner):
+    """The preset's learning rate scores 0.9, any other less the later it comes."""
+
+    def _score(self, plan: Plan, seed: int) -> float:
+        return 0.9 + 0.001 * seed if plan.config.train["learning_rate"] == 0.005 else 0.5 - 0.01 * seed
+
+
+def test_a_model_is_told_that_nothing_has_become_better_for_a_while(
+    make_session: Make, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("agent.analysis.outset.PLATEAU", 3)
-    make_session(Scored(0.5), budgets=Budgets(max_runs=7)).run()
+    make_session(Unmatched(), budgets=Budgets(max_runs=9)).run()
     runs = notebook.runs()
-    narrow, wide = (_suggested(notebook, run.run_id) for run in (runs[1], runs[5]))
-    assert "widened" not in narrow
-    assert "runs in a row were not promising: more keys at once, wider ranges" in wide
-    assert "scored runs in a row were not promising" in _opening(notebook, runs[5].run_id)
-    assert max(len(notebook.overrides(run.run_id)) for run in runs) > 1
+    said = [_opening(notebook, run.run_id) for run in runs]
+    told = "The last {} scored runs have not changed which config is believed to be best."
+    assert ["scored runs have not changed" in text for text in said] == [False, False, False, True, True]
+    assert told.format(3) in said[3]
+    assert told.format(4) in said[4]
+    assert "be bolder" in said[4]
+
+
+@pytest.mark.parametrize(("leads", "flat"), [(None, 4), (0, 3), (2, 1), (3, 0)])
+def test_a_plateau_is_what_came_since_the_one_that_is_believed_to_be_best(
+    make_run: RunMaker, leads: int | None, flat: int
+) -> None:
+    runs = [first := make_run()]
+    runs += [make_run({"train.gamma": 0.9 + count / 100}, parent=first.run_id) for count in range(1, 4)]
+    again = make_run(replicates_of=first.run_id)
+    failed = make_run({"train.gamma": 0.8}, parent=first.run_id, fault="nan")
+    assert plateau([*runs, again, failed], None if leads is None else runs[leads]) == flat
 
 
 def _lines(notebook: Notebook, run_id: str) -> list[dict[str, Any]]:
@@ -78,11 +100,6 @@ def _lines(notebook: Notebook, run_id: str) -> list[dict[str, Any]]:
 
 def _opening(notebook: Notebook, run_id: str) -> str:
     return next(str(line["content"]) for line in _lines(notebook, run_id) if line.get("role") == "user")
-
-
-def _suggested(notebook: Notebook, run_id: str) -> str:
-    answers = [str(line["content"]) for line in _lines(notebook, run_id) if line.get("role") == "tool"]
-    return next(answer for answer in answers if '"sampler"' in answer)
 
 
 # --- approval by rules -------------------------------------------------------------------------------------------
@@ -107,7 +124,7 @@ def ruled(notebook: Notebook, inventory: Inventory) -> dict[str, Any]:
 def test_only_what_the_rules_allow_is_trained(
     make_session: Make, notebook: Notebook, proposals: Proposals, ruled: dict[str, Any]
 ) -> None:
-    make_session(approve="policy", parts=ruled, budgets=Budgets(max_runs=5)).run()
+    make_session(approve="policy", parts=ruled, budgets=Budgets(max_runs=9)).run()
     runs = notebook.runs()
     assert len(runs) == 5
     for run in runs[1:]:
@@ -124,7 +141,7 @@ def test_only_what_the_rules_allow_is_trained(
 def test_warm_starts_are_held_for_a_person_and_the_night_goes_on(
     make_session: Make, notebook: Notebook, proposals: Proposals, ruled: dict[str, Any]
 ) -> None:
-    first = make_session(approve="policy", parts=ruled, budgets=Budgets(max_runs=2))
+    first = make_session(approve="policy", parts=ruled, budgets=Budgets(max_runs=6))
     first.run()
     baseline = notebook.runs()[0]
     warm = proposals.all()[-1].model_copy(update={
@@ -150,10 +167,10 @@ def test_warm_starts_are_held_for_a_person_and_the_night_goes_on(
 
 def test_the_end_and_failures_are_told(make_session: Make, notebook: Notebook) -> None:
     told = Told()
-    make_session(FakeRunner(faults={6: "crash"}), parts={"notifier": told}, budgets=Budgets(max_runs=3)).run()
+    make_session(FakeRunner(faults={6: "crash"}), parts={"notifier": told}, budgets=Budgets(max_runs=7)).run()
     assert [event for event, _ in told.said] == ["failed", "finished"]
     assert f"{notebook.runs()[1].run_id}: failed: seed 6: ValueError: made up" in told.said[0][1]
-    assert "all 3 runs are done; incumbent perf 0.8" in told.said[1][1]
+    assert "all 7 replicates are trained; incumbent perf 0.8" in told.said[1][1]
 
 
 def test_nobody_who_is_told_can_end_the_night(make_session: Make) -> None:
@@ -161,7 +178,7 @@ def test_nobody_who_is_told_can_end_the_night(make_session: Make) -> None:
         def notify(self, event: str, text: str, **_: Any) -> None:
             raise RuntimeError("no")
 
-    assert make_session(parts={"notifier": Deaf()}, budgets=Budgets(max_runs=2)).run().ended_because is not None
+    assert make_session(parts={"notifier": Deaf()}, budgets=Budgets(max_runs=6)).run().ended_because is not None
 
 
 def test_a_baseline_that_hung_is_begun_once_more(make_run: RunMaker) -> None:

@@ -122,7 +122,8 @@ def test_what_a_night_takes_has_the_evaluation_in_it(announced: Announce) -> Non
     )
     each = [float(match[1]) for said in (short, long) if (match := re.search(r"with ([\d.]+) s of eval", said["time"]))]
     assert each[1] > 8 * each[0]  # of episodes as long as they may be
-    assert "the baseline's 5 replicates included" in short["budget"]
+    assert "12 replicates, however they are spent, take about" in short["budget"]
+    assert ", the baseline's 5 and those of a proof included" in short["budget"]
 
 
 @pytest.mark.parametrize("hours", [None, 1.0])
@@ -139,7 +140,11 @@ def test_runs_that_are_there_say_what_a_night_takes(
     # No baseline: the group has its incumbent.
     assert "baseline" not in said["objective"]
     assert "baseline" not in said["budget"]
-    assert said["budget"].startswith("1 h: time for about 18 runs" if hours else "4 runs: 4 runs take about 13 min")
+    assert said["budget"].startswith(
+        "1 h: time for about 54 replicates"
+        if hours
+        else "4 runs × 3 seeds: 12 replicates, however they are spent, take about 13 min"
+    )
 
 
 @pytest.mark.parametrize(("again", "then"), [

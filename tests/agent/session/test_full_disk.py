@@ -62,7 +62,7 @@ def test_a_full_disk_ends_it_with_one_line_and_nothing_is_lost(small_disk: Path,
 
     record = SessionRecord.model_validate({
         "session_id": "full", "env_name": ENV, "preset": "quick", "objective": "perf:max", "model": "offline",
-        "approve": "auto", "seeds": 2, "budgets": Budgets(max_runs=4), "created": now(),
+        "approve": "auto", "seeds": 1, "budgets": Budgets(max_runs=8), "created": now(),
     })  # fmt: skip
     with pytest.raises(AutopilotError, match=r"the disk of .* is full"):
         session(Filling(notebook, at), record).run()
@@ -71,7 +71,7 @@ def test_a_full_disk_ends_it_with_one_line_and_nothing_is_lost(small_disk: Path,
     stored = read_model(workspace.session("full").session, SessionRecord)
     assert stored.ended is None
     ended = session(FakeRunner(), stored).run()
-    assert ended.ended_because == "all 4 runs are done"
+    assert ended.ended_because == "all 8 replicates are trained"
     runs = notebook.runs()
     assert before <= {run.run_id for run in runs}
     assert [run.state for run in runs] == [RunState.FINISHED] * 4

@@ -119,9 +119,9 @@ def test_a_night_whose_endpoint_is_gone_for_its_middle_third(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-0123456789")
     model = OpenAIChat("m", server.url, ModelSettings(attempts=3), sleep=lambda _: None)
-    session = make_session(Outage(server, notebook), model=model, budgets=Budgets(max_runs=RUNS))
+    session = make_session(Outage(server, notebook), model=model, budgets=Budgets(max_runs=RUNS + 4))
     record = session.run()
-    assert record.ended_because == f"all {RUNS} runs are done"
+    assert record.ended_because == f"all {RUNS + 4} replicates are trained"
     runs = notebook.runs()
     assert [run.state for run in runs] == [RunState.FINISHED] * RUNS
     authors = [_author(notebook, run.run_id) for run in runs if not run.replicates_of]

@@ -68,7 +68,7 @@ def test_the_next_run_trains_while_the_last_one_is_analysed(make_session: Make, 
             assert thinks.wait(LONG), "nobody thinks while it trains"
             trains.set()
 
-    make_session(Telling(begins), model=Thinking(before), budgets=Budgets(max_runs=3)).run()
+    make_session(Telling(begins), model=Thinking(before), budgets=Budgets(max_runs=7)).run()
     assert trains.is_set()
     assert [run.state for run in notebook.runs()] == [RunState.FINISHED] * 3
 
@@ -86,7 +86,7 @@ def test_a_run_is_recorded_after_the_analysis_beside_it(make_session: Make, note
         if len(notebook.runs()) == 3:
             trained.set()
 
-    make_session(Telling(lambda _: None, ends), model=Thinking(before), budgets=Budgets(max_runs=3)).run()
+    make_session(Telling(lambda _: None, ends), model=Thinking(before), budgets=Budgets(max_runs=7)).run()
     assert seen == [RunState.RUNNING]
     assert notebook.runs()[-1].state is RunState.FINISHED
 
@@ -97,7 +97,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {"patience": 0.0}
 
 
-def test_beside_a_slow_model_replicates_of_the_incumbent_train_and_then_the_control_arm(
+def test_beside_a_slow_model_replicates_of_the_incumbent_train_and_then_what_the_search_asks(
     make_session: Make,
     notebook: Notebook,
     proposals: Proposals,
@@ -116,7 +116,7 @@ def test_beside_a_slow_model_replicates_of_the_incumbent_train_and_then_the_cont
     def before(number: int) -> None:
         if number == 1:
             assert enough.wait(LONG)
-        else:  # the control runs have been reported on by now
+        else:  # the search's own have been reported on by now
             session.stop.set()
 
     def begins(plan: Plan) -> None:
@@ -130,23 +130,23 @@ def test_beside_a_slow_model_replicates_of_the_incumbent_train_and_then_the_cont
     assert record.ended is None  # stopped
     baseline, again, *controls, mine = notebook.runs()[:6]
     assert (again.replicates_of, len(again.seeds)) == (baseline.run_id, 3)  # eight in all, and no more
-    assert [run.arm for run in (*controls, mine)] == ["sampler"] * 3 + ["offline"]
+    assert [run.arm for run in (*controls, mine)] == ["race"] * 3 + ["offline"]
     for run in controls:
         proposal = proposals.get(str(run.proposal))
         assert [(d.state, d.who) for d in proposal.decisions] == [
-            ("staged", "sampler"), ("approved", "policy auto"), ("running", "session"), ("done", "session"),
+            ("staged", "race"), ("approved", "policy auto"), ("running", "session"), ("done", "session"),
         ]  # fmt: skip
         assert proposal.predictions
         report = notebook.paths(run.run_id).report.read_text()
-        assert "Nothing was staged: this run is of the control arm" in report
+        assert "Nothing was staged: this config was the search's own" in report
         assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
     assert len({notebook.config(run.run_id).fingerprint() for run in controls}) == 3
     digest = notebook.workspace.session(record.session_id).digest.read_text()
     assert "the trainer was busy" in digest
-    assert re.search(r"(\d+) % of that on proposals and control runs, 0 % on fresh seeds of proposals", digest)
+    assert re.search(r"(\d+) % of that on new configs, 0 % on more seeds of these", digest)
 
 
-def test_where_runs_are_what_is_short_the_control_arm_leaves_them_to_proposals(
+def test_where_replicates_are_what_is_short_the_search_leaves_them_to_proposals(
     make_session: Make, notebook: Notebook, impatient: dict[str, Any]
 ) -> None:
     """However long the model takes."""
@@ -162,11 +162,11 @@ def test_where_runs_are_what_is_short_the_control_arm_leaves_them_to_proposals(
             trained.notify()
 
     session = make_session(Telling(lambda _: None, ends), model=Thinking(before), parts=impatient,
-                           budgets=Budgets(max_runs=8))  # fmt: skip
+                           budgets=Budgets(max_runs=14))  # fmt: skip
     session.run()
     arms = [run.arm for run in notebook.runs() if not run.replicates_of]
-    assert len(notebook.runs()) == 8
-    assert arms.count("sampler") <= arms.count("offline")
+    assert sum(len(run.seeds) for run in notebook.runs()) == 14
+    assert arms.count("race") <= arms.count("offline")
     assert arms.count("offline") >= 3
 
 
@@ -175,12 +175,12 @@ def test_a_stop_gives_up_both(make_session: Make, notebook: Notebook) -> None:
         if len(notebook.runs()) == 3:
             session.stop.set()
 
-    session = make_session(Telling(begins), budgets=Budgets(max_runs=4))
+    session = make_session(Telling(begins), budgets=Budgets(max_runs=8))
     record = session.run()
     assert record.ended is None
     assert notebook.runs()[-1].state is RunState.QUEUED
     again = make_session(record=record)
-    assert again.run().ended_because == "all 4 runs are done"
+    assert again.run().ended_because == "all 8 replicates are trained"
 
 
 def test_a_pause_lets_the_run_and_its_neighbour_end(make_session: Make, notebook: Notebook) -> None:
@@ -188,19 +188,19 @@ def test_a_pause_lets_the_run_and_its_neighbour_end(make_session: Make, notebook
         if len(notebook.runs()) == 3:
             session.pause.set()
 
-    session = make_session(Telling(begins), budgets=Budgets(max_runs=6))
+    session = make_session(Telling(begins), budgets=Budgets(max_runs=10))
     record = session.run()
     assert record.ended is None
     runs = notebook.runs()
     assert [run.state for run in runs] == [RunState.FINISHED] * 3
     assert all(notebook.paths(run.run_id).report.exists() for run in runs)  # its own analysis too
     again = make_session(record=record)
-    assert again.run().ended_because == "all 6 runs are done"
+    assert again.run().ended_because == "all 10 replicates are trained"
     assert len(notebook.runs()) == 6
 
 
 def test_the_time_of_training_is_told_from_that_of_thinking(make_session: Make) -> None:
-    spent = make_session(budgets=Budgets(max_runs=3)).run().spent
+    spent = make_session(budgets=Budgets(max_runs=7)).run().spent
     assert 0 < spent.search < spent.training < spent.seconds
 
 
@@ -227,13 +227,13 @@ def test_an_analysis_that_breaks_costs_no_training(
             assert wait_for(jobs[-1], LONG, threading.Event())
             assert jobs[-1].exception() is not None
 
-    session = make_session(Telling(begins), model=Thinking(before), budgets=Budgets(max_runs=3))
+    session = make_session(Telling(begins), model=Thinking(before), budgets=Budgets(max_runs=7))
     think = session.think
     session.think = lambda: jobs.append(job) or job if (job := think()) else None  # type: ignore[method-assign,func-returns-value]
     with pytest.raises(raised, match=said):
         session.run()
     assert [(run.state, run.attempt) for run in notebook.runs()] == [(RunState.FINISHED, 1)] * 3
     record = make_session(record=session.record).run()
-    assert record.ended_because == "all 3 runs are done"
+    assert record.ended_because == "all 7 replicates are trained"
     assert [run.attempt for run in notebook.runs()] == [1] * 3
     assert all(notebook.paths(run.run_id).report.exists() for run in notebook.runs())

@@ -22,7 +22,7 @@ from lab.base.files import read_lines, read_model
 from lab.base.schema import now
 from lab.claims.checking import Checked
 from lab.judge.costs import Estimate
-from lab.judge.verdicts import defence
+from lab.judge.sequential import NIGHT
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
@@ -45,7 +45,7 @@ def test_a_night_baseline_first_then_what_was_staged(
 ) -> None:
     session = make_session()
     record = session.run()
-    assert record.ended_because == "all 4 runs are done"
+    assert record.ended_because == "all 8 replicates are trained"
     runs = notebook.runs()
     assert [run.arm for run in runs] == ["baseline", "offline", "offline", "offline"]
     assert all(run.state is RunState.FINISHED for run in runs)
@@ -59,7 +59,7 @@ def test_a_night_baseline_first_then_what_was_staged(
         assert [decision.state for decision in proposal.decisions] == ["staged", "approved", "running", "done"]
         assert proposal.decisions[1].who == "policy auto"
     digest = notebook.workspace.session(record.session_id).digest.read_text()
-    assert "4 of 4 runs finished" in digest
+    assert "4 of 4 runs finished. 8 of 8 replicates in all." in digest
     assert all(run.run_id in digest for run in runs)
     assert (notebook.workspace.session(record.session_id).plots / "best_so_far.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -67,11 +67,11 @@ def test_a_night_baseline_first_then_what_was_staged(
 def test_every_run_has_its_own_seeds(make_session: Make, notebook: Notebook) -> None:
     make_session().run()
     seeds = [seed for run in notebook.runs() for seed in run.seeds]
-    assert len(seeds) == len(set(seeds)) == 5 + 3 * 2  # the baseline has more
+    assert len(seeds) == len(set(seeds)) == 5 + 3  # the baseline has more
 
 
 def test_a_second_session_goes_on_from_the_first(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
-    make_session(budgets=Budgets(max_runs=2)).run()
+    make_session(budgets=Budgets(max_runs=6)).run()
     waiting = proposals.all()[-1]
     make_session(budgets=Budgets(max_runs=2)).run()
     runs = notebook.runs()
@@ -87,6 +87,10 @@ class Planted(FakeRunner):
         return (0.9 if planted else 0.4) + random.Random(seed).gauss(0, 0.02)  # noqa: S311 - made up
 
 
+def _events(session: Session) -> list[dict[str, Any]]:
+    return list(read_lines(session.notebook.workspace.session(session.record.session_id).events))
+
+
 def stage_planted(session: Session) -> str:
     """A person's proposal with that value."""
     proposals, parent = session.proposals, session.mine()[0]
@@ -99,12 +103,12 @@ def stage_planted(session: Session) -> str:
 
 
 def test_an_improvement_becomes_incumbent_on_fresh_seeds(make_session: Make, notebook: Notebook) -> None:
-    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session = make_session(Planted(), budgets=Budgets(max_runs=6))
     session.run()
     assert notebook.incumbent(session.group) == session.mine()[0].run_id
     stage_planted(session)
     told = Told()
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=4), parts={"notifier": told})
+    night = make_session(Planted(), budgets=Budgets(max_runs=13), parts={"notifier": told})
     record = night.run()
     first, *others = night.mine()
     assert tuple(event for event, _ in told.said) == ("incumbent", "finished")
@@ -114,57 +118,64 @@ def test_an_improvement_becomes_incumbent_on_fresh_seeds(make_session: Make, not
     assert [len(run.seeds) for run in others[:2]] == [5, 5]
     assert notebook.incumbent(night.group) == first.run_id
     assert not any(notebook.paths(run.run_id).report.exists() for run in others[:2])
-    report = notebook.paths(first.run_id).report.read_text()
-    assert "Screen: p = 0.0179 ≤ 0.1 (exact permutation, one-sided), so fresh seeds are to confirm it." in report
+    opened = notebook.index.confirmations(first.run_id)[0]
+    assert (opened.outcome, opened.looks, opened.level) == ("opened", 1, NIGHT)
+    named = next(line for line in _events(night) if line["event"] == "contender")
+    assert (named["run"], named["incumbent"], named["looks"]) == (first.run_id, session.mine()[0].run_id, 1)
     digest = notebook.workspace.session(record.session_id).digest.read_text()
-    assert f"On 5 fresh seeds a side {first.run_id} differs from" in digest
-    assert f"{first.run_id} (vf_coef" in digest
+    changed = f"{first.run_id} (vf_coef 2 → 3.21)"
+    assert f"On 5 fresh seeds a side {changed} differs from {session.mine()[0].run_id} by perf +0.4" in digest
     assert "**confirmed**, better at the level" in digest
     spent = record.spent
     assert 0 < spent.confirming < spent.training - spent.search
-    assert "% on fresh seeds of proposals" in digest
+    assert "% on more seeds of these" in digest
     assert {"opened", "confirmed"} == {found.outcome for found in notebook.index.confirmations()}
     assert "confirmed" in events(night)
 
 
 def test_the_last_fresh_seeds_are_judged_before_the_night_ends(make_session: Make, notebook: Notebook) -> None:
-    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session = make_session(Planted(), budgets=Budgets(max_runs=6))
     session.run()
     stage_planted(session)
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=3))
+    night = make_session(Planted(), budgets=Budgets(max_runs=11))
     record = night.run()
-    assert record.ended_because == "all 3 runs are done"
+    assert record.ended_because == "all 11 replicates are trained"
     assert notebook.incumbent(night.group) == night.mine()[0].run_id
 
 
-def test_where_the_night_ends_before_the_fresh_seeds_the_digest_says_so(make_session: Make, notebook: Notebook) -> None:
-    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+def test_where_the_night_ends_before_the_fresh_seeds_the_digest_says_what_is_believed(
+    make_session: Make, notebook: Notebook
+) -> None:
+    session = make_session(Planted(), budgets=Budgets(max_runs=6))
     session.run()
     stage_planted(session)
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=1))
+    night = make_session(Planted(), budgets=Budgets(max_runs=10))  # one less than a proof needs
     record = night.run()
-    (run,) = night.mine()
-    digest = notebook.workspace.session(record.session_id).digest.read_text()
-    assert f"(p = 0.0179) and has had no fresh seeds yet: autopilot confirm {run.run_id}" in digest
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=1))
-    record = night.run()
-    digest = notebook.workspace.session(record.session_id).digest.read_text()
-    assert f"autopilot report {run.run_id}" not in digest
+    run = night.mine()[0]
+    assert (run.proposal, notebook.index.confirmations()) == ("planted", [])
     assert notebook.incumbent(night.group) == session.mine()[0].run_id
+    digest = notebook.workspace.session(record.session_id).digest.read_text()
+    assert f"The search believes most in {run.run_id} (vf_coef 2 → 3.21): perf 0." in digest
+    assert "That is no finding: only fresh seeds tell." in digest
+    assert re.search(rf"\| leader \| {run.run_id} .*\| 0\.\d+ believed \| not proven \| \d+ \|", digest)
+    assert "Contenders" not in digest
+    believed = Sessions(notebook.workspace).leading(record.session_id)
+    assert believed[-1].run == run.run_id
+    assert [one.trained for one in believed] == sorted({one.trained for one in believed})
 
 
 def test_a_parent_that_is_gone_stops_nothing(make_session: Make, notebook: Notebook) -> None:
-    session = make_session(budgets=Budgets(max_runs=3))
+    session = make_session(budgets=Budgets(max_runs=7))
     session.run()
     shutil.rmtree(notebook.paths(session.mine()[0].run_id).dir)
     assert len(notebook.runs()) == 2
     runs_table(notebook, notebook.runs())
-    again = make_session(budgets=Budgets(max_runs=2))
-    assert again.run().ended_because == "all 2 runs are done"
+    again = make_session(budgets=Budgets(max_runs=6))
+    assert again.run().ended_because == "all 6 replicates are trained"
 
 
 def test_without_an_improvement_the_baseline_stays(make_session: Make, notebook: Notebook) -> None:
-    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=8))
+    session = make_session(Planted(), budgets=Budgets(max_runs=24))
     session.run()
     assert notebook.incumbent(session.group) == session.mine()[0].run_id
     assert "confirmed" not in events(session)
@@ -198,7 +209,7 @@ def test_an_interrupted_session_resumes_where_it_was(make_session: Make, noteboo
 
     stored = read_model(notebook.workspace.session(record.session_id).session, SessionRecord)
     again = make_session(record=stored)
-    assert again.run().ended_because == "all 4 runs are done"
+    assert again.run().ended_because == "all 8 replicates are trained"
     runs = notebook.runs()
     assert len(runs) == 4
     assert runs[at - 1].run_id == interrupted.run_id
@@ -207,7 +218,7 @@ def test_an_interrupted_session_resumes_where_it_was(make_session: Make, noteboo
 
 
 def test_a_kill_between_two_files_is_made_good(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
-    record = make_session(budgets=Budgets(max_runs=2)).run()
+    record = make_session(budgets=Budgets(max_runs=6)).run()
     done = next(proposal for proposal in proposals.all() if proposal.state is ProposalState.DONE)
     # As a kill would leave it: the run exists and has ended, its proposal still says approved; the report is missing.
     path = notebook.workspace.proposal(done.proposal_id)
@@ -231,15 +242,14 @@ def test_the_second_session_of_a_workspace_is_refused(make_session: Make, notebo
 
 def test_what_a_reboot_leaves_behind_is_no_session(make_session: Make, notebook: Notebook) -> None:
     """Names and numbers of processes that are others' by now count for nothing: only who holds the files does."""
-    session = make_session(budgets=Budgets(max_runs=2))
-    run = session.scheduler.begin(None)
-    assert run is not None
+    session = make_session(budgets=Budgets(max_runs=6))
+    (run,) = session.scheduler.begin(None)
     notebook.update(run.run_id, state=RunState.RUNNING, attempt=1, started=now())
     notebook.workspace.run(run.run_id).owner.write_text(str(os.getpid()))
     lock = {"session": "another", "pid": os.getpid(), "since": "2026-01-01 00:00:00 UTC"}
     notebook.workspace.session_lock.write_text(json.dumps(lock))
     assert Sessions(notebook.workspace).running() is None
-    assert session.run().ended_because == "all 2 runs are done"
+    assert session.run().ended_because == "all 6 replicates are trained"
     first = notebook.runs()[0]
     assert (first.run_id, first.attempt) == (run.run_id, 2)
 
@@ -262,16 +272,18 @@ def decide_when_waiting(session: Session, decide: Callable[[str], None]) -> thre
 
 
 def test_manual_waits_for_a_person(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
-    session = make_session(approve="manual", seeds=8, budgets=Budgets(max_runs=3))  # enough replicates of the baseline
+    session = make_session(approve="manual", budgets=Budgets(max_runs=10))
     person = decide_when_waiting(session, lambda name: proposals.decide(name, ProposalState.APPROVED, "person"))
     session.run()
     person.join(10)
-    assert len(notebook.runs()) == 3
+    baseline, filler, *approved = notebook.runs()
+    assert (filler.replicates_of, len(filler.seeds)) == (baseline.run_id, 3)  # which needs no approval
+    assert len(approved) == 2
     assert [d.who for d in proposals.all()[0].decisions] == ["offline", "person", "session", "session"]
 
 
 def test_a_rejection_leads_to_another_proposal(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
-    session = make_session(approve="manual", seeds=8, budgets=Budgets(max_runs=2))
+    session = make_session(approve="manual", budgets=Budgets(max_runs=6))
     decided: list[str] = []
 
     def decide(name: str) -> None:
@@ -302,7 +314,7 @@ def test_manual_keeps_busy_and_ends_with_its_budget(
     assert "hours are over" in (record.ended_because or "")
     baseline, filler = notebook.runs()  # which needs no approval
     assert (filler.replicates_of, len(filler.seeds)) == (baseline.run_id, 3)
-    assert "meanwhile fresh seeds of the incumbent train, which need no decision" in capsys.readouterr().out
+    assert "meanwhile more seeds train of what is there, which need no decision" in capsys.readouterr().out
     assert proposals.all()[-1].state is ProposalState.STAGED
 
 
@@ -315,7 +327,7 @@ def test_a_failed_baseline_ends_the_session(make_session: Make, notebook: Notebo
 
 def test_where_even_the_incumbent_fails_the_session_ends(make_session: Make, notebook: Notebook) -> None:
     faults = dict.fromkeys(range(6, 30), "nan")
-    record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=9)).run()
+    record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=13)).run()
     assert "after 3 runs in a row without a score the incumbent had none either" in (record.ended_because or "")
     baseline, *failed, again = notebook.runs()
     assert baseline.state is RunState.FINISHED
@@ -326,9 +338,9 @@ def test_where_even_the_incumbent_fails_the_session_ends(make_session: Make, not
 
 
 def test_three_failures_in_a_row_bring_back_the_incumbent(make_session: Make, notebook: Notebook) -> None:
-    faults = dict.fromkeys(range(6, 12), "nan")
-    record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=7)).run()
-    assert record.ended_because == "all 7 runs are done"
+    faults = dict.fromkeys(range(6, 9), "nan")
+    record = make_session(FakeRunner(faults=faults), budgets=Budgets(max_runs=11)).run()
+    assert record.ended_because == "all 11 replicates are trained"
     baseline, *failed, again, after, last = notebook.runs()
     assert [run.state for run in failed] == [RunState.DIVERGED] * 3
     assert (again.replicates_of, again.state) == (baseline.run_id, RunState.FINISHED)
@@ -340,7 +352,7 @@ def test_three_failures_in_a_row_bring_back_the_incumbent(make_session: Make, no
 
 
 def test_a_stale_approval_is_dropped_not_run(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
-    make_session(budgets=Budgets(max_runs=1)).run()
+    make_session(budgets=Budgets(max_runs=5)).run()
     (staged,) = proposals.all()
     proposals.decide(staged.proposal_id, ProposalState.APPROVED, "person")
     config: Path = notebook.paths(notebook.runs()[0].run_id).config
@@ -359,7 +371,7 @@ HOPELESS = 0.9
 
 @dataclass
 class Reckless(OfflineResearcher):
-    """The offline researcher, but that some of its proposals are hopeless."""
+    """The offline researcher, but that it moves one key only, and some of its proposals are hopeless."""
 
     when: Callable[[int], bool]
     """Whether the proposal of this number is, from 1 on."""
@@ -377,14 +389,16 @@ class Reckless(OfflineResearcher):
             return call
         self.proposed += 1
         if not self.when(self.proposed):
-            return call
+            arguments = json.loads(call.arguments)  # like all others but for one key, so that they are peers
+            changes = {"train.learning_rate": round(0.005 + self.proposed / 1000, 4)}
+            return call.model_copy(update={"arguments": json.dumps({**arguments, "changes": changes})})
         changes = {"train.learning_rate": HOPELESS - self.proposed / 100}  # each a config of its own
         arguments = {**json.loads(call.arguments), "changes": changes}
         return call.model_copy(update={"arguments": json.dumps(arguments)})
 
 
 def test_what_the_offline_researcher_writes_is_true(make_session: Make, notebook: Notebook) -> None:
-    make_session(prune=True, budgets=Budgets(max_runs=14)).run()
+    make_session(prune=True, budgets=Budgets(max_runs=24)).run()
     found = 0
     for run in notebook.runs():
         if notebook.paths(run.run_id).claims.exists():
@@ -400,8 +414,8 @@ def test_a_night_with_pruning_goes_on_past_hopeless_runs(
 ) -> None:
     monkeypatch.setattr("lab.judge.pruning.SPARED", 2**64)  # nobody, by chance
     model = Reckless(when=lambda number: number >= 6 and number % 2 == 0)
-    record = make_session(model=model, prune=True, budgets=Budgets(max_runs=12)).run()
-    assert record.ended_because == "all 12 runs are done"
+    record = make_session(model=model, prune=True, budgets=Budgets(max_runs=16)).run()
+    assert record.ended_because == "all 16 replicates are trained"
     runs = notebook.runs()
     hopeless = [run for run in runs if float(notebook.config(run.run_id).train["learning_rate"] or 0) > 0.5]
     assert [runs.index(run) for run in hopeless] == [6, 8, 10]
@@ -435,7 +449,7 @@ def test_the_digest_tells_pruned_from_failed_and_counts_the_spared(
         return notebook.workspace.session(record.session_id).digest.read_text()
 
     model = Reckless(when=lambda number: number in (6, 8))
-    text = digest(spared=2**64, max_runs=7)
+    text = digest(spared=2**64, max_runs=11)
     stopped = [run for run in notebook.runs() if run.state is RunState.PRUNED]
     assert notebook.runs()[-1] in stopped
     count = f"{len(stopped)} {'was' if len(stopped) == 1 else 'were'}"
@@ -451,12 +465,12 @@ def test_the_digest_tells_pruned_from_failed_and_counts_the_spared(
     assert spared.pruning is not None
     assert (spared.state, spared.pruning.spared) == (RunState.FINISHED, True)
     assert "1 of 1 runs finished. " in text
-    assert "(n=2), spared by the pruner |" in text
+    assert "(n=1), spared by the pruner |" in text
     assert "0 runs were stopped early and 1 spared as a check; 0 of the 1 spared that finished (0 %)" in text
 
 
 def test_failures_are_listed_and_pruning_is_not_mentioned_without_any(make_session: Make, notebook: Notebook) -> None:
-    record = make_session(FakeRunner(faults={6: "crash"}), prune=True, budgets=Budgets(max_runs=2)).run()
+    record = make_session(FakeRunner(faults={6: "crash"}), prune=True, budgets=Budgets(max_runs=6)).run()
     text = notebook.workspace.session(record.session_id).digest.read_text()
     assert "1 of 2 runs finished. " in text
     assert f"## Failures\n\n- {notebook.runs()[1].run_id}: failed, seed 6: ValueError: made up" in text
@@ -470,7 +484,7 @@ def test_the_command_for_another_session_has_all_that_this_one_was_given(
         prune=True,
         mirrors=("tensorboard",),
         parallel=2,
-        budgets=Budgets(max_runs=1),
+        budgets=Budgets(max_runs=5),
         settings={"train.anneal_lr": False},
     ).run()
     command = notebook.workspace.session(record.session_id).digest.read_text().strip().splitlines()[-2]
@@ -481,14 +495,15 @@ def test_the_command_for_another_session_has_all_that_this_one_was_given(
 def test_fresh_seeds_that_there_is_no_time_for_are_put_off(
     make_session: Make, notebook: Notebook, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session = make_session(Planted(), budgets=Budgets(max_runs=6))
     session.run()
     stage_planted(session)
     monkeypatch.setattr("agent.session.scheduler.expected_seconds", lambda *_: Estimate(7200.0, ("a run",), False))
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2, hours=1))
+    night = make_session(Planted(), budgets=Budgets(max_runs=12, hours=1))
     record = night.run()
-    first, second = night.mine()  # the night goes on with something else
+    first, second, *_ = night.mine()  # the night goes on with something else
     assert (first.proposal, second.replicates_of) == ("planted", None)
+    assert second.proposal is not None
     said = f"5 fresh seeds of {first.run_id} would take 2 h 00 min, and "
     assert capsys.readouterr().out.count(said) == 1
     digest = notebook.workspace.session(record.session_id).digest.read_text()
@@ -498,10 +513,10 @@ def test_fresh_seeds_that_there_is_no_time_for_are_put_off(
 def test_what_was_to_improve_on_a_former_incumbent_is_not_trained(
     make_session: Make, notebook: Notebook, proposals: Proposals
 ) -> None:
-    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session = make_session(Planted(), budgets=Budgets(max_runs=6))
     session.run()
     stage_planted(session)
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=5))
+    night = make_session(Planted(), budgets=Budgets(max_runs=13))
     night.run()
     planted, _, _, *after = night.mine()
     assert notebook.incumbent(night.group) == planted.run_id
@@ -519,7 +534,7 @@ def test_what_was_to_improve_on_a_former_incumbent_is_not_trained(
 def test_a_proposal_file_that_somebody_has_damaged_is_passed_over(
     make_session: Make, notebook: Notebook, proposals: Proposals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = make_session(approve="manual", seeds=8, budgets=Budgets(max_runs=2))
+    session = make_session(approve="manual", budgets=Budgets(max_runs=6))
     damaged: list[str] = []
 
     def decide(name: str) -> None:
@@ -530,33 +545,15 @@ def test_a_proposal_file_that_somebody_has_damaged_is_passed_over(
             proposals.decide(name, ProposalState.APPROVED, "person")
 
     person = decide_when_waiting(session, decide)
-    assert session.run().ended_because == "all 2 runs are done"
+    assert session.run().ended_because == "all 6 replicates are trained"
     person.join(10)
     assert f"{damaged[0]} is passed over: " in capsys.readouterr().out
-
-
-def test_few_replicates_are_screened_against_the_fresh_seeds_of_an_incumbent(
-    make_session: Make, notebook: Notebook
-) -> None:
-    """Two against two could never tell: their smallest p is 1/6."""
-    session = make_session(Planted(), seeds=2, budgets=Budgets(max_runs=2))
-    session.run()
-    stage_planted(session)
-    night = make_session(Planted(), seeds=2, budgets=Budgets(max_runs=4))
-    night.run()
-    planted, fresh, _, after = night.mine()
-    assert notebook.incumbent(night.group) == planted.run_id
-    assert defence(notebook, planted.run_id, "perf") == notebook.values(fresh.run_id, "perf")
-    verdict = notebook.verdict(after.run_id)
-    assert verdict is not None
-    assert verdict.screen is not None
-    assert verdict.screen * 21 == pytest.approx(round(verdict.screen * 21))  # two of seven
 
 
 def test_a_session_of_no_time_waits_for_nobody(
     make_session: Make, notebook: Notebook, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_session(budgets=Budgets(max_runs=1)).run()  # leaves a proposal staged
+    make_session(budgets=Budgets(max_runs=5)).run()  # leaves a proposal staged
     record = make_session(budgets=Budgets(hours=1e-7)).run()
     assert "hours are over" in (record.ended_because or "")
     assert "waiting for a decision" not in capsys.readouterr().out
@@ -565,10 +562,10 @@ def test_a_session_of_no_time_waits_for_nobody(
 def test_a_report_that_comes_after_the_confirmation_speaks_of_the_runs_end(
     make_session: Make, notebook: Notebook
 ) -> None:
-    session = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=2))
+    session = make_session(Planted(), budgets=Budgets(max_runs=6))
     session.run()
     stage_planted(session)
-    night = make_session(Planted(), seeds=3, budgets=Budgets(max_runs=3))
+    night = make_session(Planted(), budgets=Budgets(max_runs=11))
     night.run()
     planted = night.mine()[0]
     assert notebook.incumbent(night.group) == planted.run_id
@@ -583,20 +580,34 @@ def test_a_report_that_comes_after_the_confirmation_speaks_of_the_runs_end(
 
 
 def test_the_seed_that_a_person_sets_is_trained(make_session: Make, notebook: Notebook) -> None:
-    session = make_session(seeds=2, budgets=Budgets(max_runs=2))
+    session = make_session(budgets=Budgets(max_runs=6))
     session.run()
     proposal = session.proposals.all()[-1].model_copy(update={
         "proposal_id": "mine", "arm": "person", "overrides": {"train.seed": 77, "train.gamma": 0.9},
     })  # fmt: skip
     session.proposals.stage(proposal)
-    night = make_session(seeds=2, budgets=Budgets(max_runs=1))
+    night = make_session(budgets=Budgets(max_runs=1))
     night.run()
     (run,) = night.mine()
-    assert (run.proposal, run.seeds) == ("mine", (77, 78))
+    assert (run.proposal, run.seeds) == ("mine", (77,))
+
+
+def test_a_proposal_starts_on_one_replicate_unless_it_says_how_many(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(seeds=3, budgets=Budgets(max_runs=2))
+    session.run()
+    assert [len(run.seeds) for run in session.mine()] == [5, 1]  # of six, however many seeds a run was said to have
+    proposal = session.proposals.all()[-1].model_copy(update={
+        "proposal_id": "mine", "arm": "person", "overrides": {"autopilot.seeds": 2, "train.gamma": 0.9},
+    })  # fmt: skip
+    session.proposals.stage(proposal)
+    night = make_session(budgets=Budgets(max_runs=2))
+    night.run()
+    (run,) = night.mine()
+    assert (run.proposal, len(run.seeds)) == ("mine", 2)
 
 
 def test_the_digest_tells_what_was_turned_down(make_session: Make, notebook: Notebook) -> None:
-    session = make_session(approve="manual", budgets=Budgets(max_runs=2), parts={"patience": None})
+    session = make_session(approve="manual", budgets=Budgets(max_runs=6), parts={"patience": None})
     queue, stop = session.proposals, session.stop
 
     class Refusing(type(session.view)):
@@ -629,7 +640,7 @@ def test_whatever_breaks_a_session_is_told(make_session: Make, notebook: Noteboo
 def test_of_a_config_that_a_run_has_more_replicates_come(
     make_session: Make, notebook: Notebook, proposals: Proposals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = make_session(seeds=2, budgets=Budgets(max_runs=2))
+    session = make_session(budgets=Budgets(max_runs=6))
     session.run()
     baseline, first = session.mine()
     assert first.proposal is not None
@@ -646,8 +657,10 @@ def test_of_a_config_that_a_run_has_more_replicates_come(
     assert f"again: run {first.run_id} has this very config: more replicates of it train" in capsys.readouterr().out
 
 
-def test_the_digest_compares_like_with_like(make_session: Make, notebook: Notebook, inventory: Inventory) -> None:
-    session = make_session(FakeRunner(noise=0.001), seeds=3, budgets=Budgets(max_runs=1))
+def test_the_search_believes_in_nothing_that_was_trained_for_longer(
+    make_session: Make, notebook: Notebook, inventory: Inventory
+) -> None:
+    session = make_session(FakeRunner(noise=0.001), budgets=Budgets(max_runs=5))
     session.run()
     (baseline,) = session.mine()
     base = notebook.config(baseline.run_id)
@@ -659,12 +672,80 @@ def test_the_digest_compares_like_with_like(make_session: Make, notebook: Notebo
     alike, longer = made
     scores = [fmean(notebook.values(run.run_id, "perf")) for run in (baseline, alike, longer)]
     assert scores == sorted(scores)
-    said = is_it_better(notebook, session.record)
-    assert f"Best mean against baseline: perf {scores[1] - scores[0]:+.4g}" in said
-    assert f"seeds {alike.seeds[0]}, {alike.seeds[1]} against 1 to 5" in said
-    assert f"{longer.run_id} has the best mean of all" in said
-    assert "is not compared, since it is not alike: trained for 3,000,000 steps against 2,000,000" in said
-    write_digest(notebook, session.proposals, session.record)
-    digest = notebook.workspace.session(session.record.session_id).digest.read_text()
-    assert re.search(rf"best mean \|.*{alike.run_id}", digest)
-    assert re.search(rf"best mean of all, not alike \|.*{longer.run_id}", digest)
+    assert "Nothing is believed to be better than the baseline." in is_it_better(notebook, session.record)  # so far
+    again = make_session(FakeRunner(noise=0.001), budgets=Budgets(max_runs=5))
+    again.scheduler.believe()
+    said = is_it_better(notebook, again.record)
+    assert f"The search believes most in {alike.run_id} (learning_rate 0.005 → 0.007, seeds 1 → 2): perf 0.8" in said
+    assert "(2 replicates of this config)" in said
+    write_digest(notebook, again.proposals, again.record)
+    digest = notebook.workspace.session(again.record.session_id).digest.read_text()
+    assert re.search(rf"\| leader \| {alike.run_id} .*not proven \| 2 \|", digest)
+    assert longer.run_id not in digest
+
+
+class Paired(FakeRunner):
+    """Two runs train side by side; the one that was begun first is through last."""
+
+    def __init__(self, stops_at: int = 99) -> None:
+        super().__init__(at_once=2)
+        self.pairs: list[tuple[int, ...]] = []
+        self._stops_at, self._meet, self._second = stops_at, threading.Barrier(2, timeout=20), threading.Event()
+        self.session: Session | None = None
+
+    def train(self, plan: Any, *more: Any) -> Any:
+        assert self.session is not None
+        waiting = [run for run in self.session.mine() if not run.state.ended]
+        if len(waiting) < 2:
+            return super().train(plan, *more)
+        self._meet.wait()  # neither begins without the other
+        first = plan.run.run_id == waiting[0].run_id
+        if first:
+            self.pairs.append(tuple(seed for run in waiting for seed in run.seeds))
+            if len(self.session.mine()) >= self._stops_at:
+                self.session.stop.set()
+        self._meet.wait()
+        if first:
+            assert self._second.wait(20)
+        results = super().train(plan, *more)
+        self._second.set()
+        self._meet.wait()
+        self._second.clear()
+        return results
+
+
+def test_what_trains_side_by_side_is_recorded_in_order(make_session: Make, notebook: Notebook) -> None:
+    runner = Paired()
+    session = make_session(runner, budgets=Budgets(max_runs=10))
+    runner.session = session
+    assert session.run().ended_because == "all 10 replicates are trained"
+    baseline, *others = notebook.runs()
+    assert runner.pairs == [(6, 7), (8, 9)]
+    assert runner.trained == [1, 2, 3, 4, 5, 7, 6, 9, 8, 10]
+    assert [line["run"] for line in _events(session) if line["event"] == "trained"] == [
+        run.run_id for run in (baseline, *others)
+    ]
+    assert list(notebook.verdicts()) == [run.run_id for run in (baseline, *others)]
+    assert {run.arm for run in others} == {"offline", "race"}  # beside what was approved, the arm's own
+    assert len({notebook.config(run.run_id).fingerprint() for run in others}) == 5
+    assert all(notebook.paths(run.run_id).report.exists() for run in others)
+    for run in others:
+        if run.arm == "race":
+            decisions = session.proposals.get(str(run.proposal)).decisions
+            assert [d.who for d in decisions] == ["race", "policy auto", "session", "session"]
+
+
+def test_a_stop_gives_back_all_that_trains_side_by_side(make_session: Make, notebook: Notebook) -> None:
+    runner = Paired(stops_at=5)
+    session = make_session(runner, budgets=Budgets(max_runs=10))
+    runner.session = session
+    record = session.run()
+    assert record.ended is None
+    begun = notebook.runs()[-2:]
+    assert [(run.state, run.attempt) for run in begun] == [(RunState.QUEUED, 1)] * 2
+    again = make_session(record=record)  # one at a time now
+    assert again.run().ended_because == "all 10 replicates are trained"
+    runs = notebook.runs()
+    assert [run.run_id for run in runs[3:5]] == [run.run_id for run in begun]
+    assert [run.attempt for run in runs] == [1, 1, 1, 2, 2, 1]
+    assert all(run.state is RunState.FINISHED for run in runs)
