@@ -112,17 +112,19 @@ class Recorded(FakeRunner):
         return result
 
 
-def night(root: Path, inventory: Inventory, runner: Runner, max_runs: int, **settings: Any) -> Session:
-    """A session of the offline researcher in a workspace of its own, run to its end."""
+def night(
+    root: Path, inventory: Inventory, runner: Runner, max_runs: int, name: str | None = None, **settings: Any
+) -> Session:
+    """A session of the offline researcher in a workspace of its own, run to its end; what it draws follows its name."""
     for folder in ("runs", "proposals"):
         (root / folder).mkdir(parents=True)
     notebook, created, stop = Notebook(Workspace(root)), now(), threading.Event()
     record = SessionRecord(
-        session_id=new_id(created), env_name=ENV, preset="quick", objective="perf:max", model="offline",
+        session_id=name or new_id(created), env_name=ENV, preset="quick", objective="perf:max", model="offline",
         approve="auto", seeds=SEEDS, budgets=Budgets(max_runs=max_runs), created=created, settings=settings,
     )  # fmt: skip
     analyst = Analyst(Lab(notebook, inventory), OfflineResearcher(), record.session_id, stop.is_set)
-    session = Session(record, Lab(notebook, inventory), runner, analyst, LineView(), stop)
+    session = Session(record, Lab(notebook, inventory), runner, analyst, LineView(), stop, patience=None)
     session.run()
     return session
 
@@ -173,7 +175,7 @@ def played(number: int, *, planted: bool) -> Outcome:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         inventory = load_inventory([ENV])
         runner = Recorded(night=number, planted=planted_in(inventory, number) if planted else None)
-        return outcome(night(Path(folder) / "workspace", inventory, runner, RUNS), runner)
+        return outcome(night(Path(folder) / "workspace", inventory, runner, RUNS, f"night-{number}"), runner)
 
 
 def main() -> None:

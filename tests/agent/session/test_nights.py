@@ -1,36 +1,48 @@
-"""Nights whose truth is known: of equal configs, and with one improvement planted among them."""
+"""Nights whose truth is known: of equal configs, and with an improvement planted among them."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.replayed import EQUAL_RUNS, PLANTED, PLANTED_RUNS, Recorded, night, outcome
+from benchmarks.replayed import CLAIM, Outcome, Recorded, night, outcome, planted_in, played
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from training.runner import Plan, ProcessRunner
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(12))
 def test_a_night_of_equal_configs_finds_nothing(tmp_path: Path, inventory: Inventory, number: int) -> None:
-    found = outcome(night(tmp_path / "night", inventory, Recorded(night=number), EQUAL_RUNS))
-    assert (found.incumbent, found.claims, found.better, found.helps) == (0, [], [], False)
+    runner = Recorded(night=number)
+    found = outcome(night(tmp_path / "night", inventory, runner, 12, f"night-{number}"), runner)
+    assert (found.crowned, found.claims, found.helps) == (False, 0, False)
     assert found.reports >= 2
     assert found.told
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(2))
-def test_a_planted_improvement_is_found_and_confirmed(tmp_path: Path, inventory: Inventory, number: int) -> None:
-    session = night(tmp_path / "night", inventory, Recorded(night=number, planted=PLANTED), PLANTED_RUNS)
-    found = outcome(session)
-    assert (found.incumbent, found.claims, found.better) == (PLANTED, [], [PLANTED])
+def test_the_digest_of_a_planted_night_says_what_fresh_seeds_say(tmp_path: Path, inventory: Inventory) -> None:
+    runner = Recorded(night=0, planted=planted_in(inventory, 0))
+    session = night(tmp_path / "night", inventory, runner, 20, "night-0")
     digest = session.notebook.workspace.session(session.record.session_id).digest.read_text()
-    run = [run for run in session.mine() if run.replicates_of is None][PLANTED]
-    assert f"fresh seeds a side {run.run_id} differs from" in digest
+    incumbent = session.notebook.incumbent(session.group)
+    assert incumbent is not None
+    assert runner.is_better(session.notebook.config(incumbent))
+    assert re.search(rf"fresh seeds a side {incumbent} \(.*\) differs from", digest)
     assert "**confirmed**, the incumbent from then on" in digest
+    assert "leave a rate of rare collapses of up to" in digest
+
+
+@pytest.mark.slow
+def test_planted_improvements_are_found_and_confirmed() -> None:
+    nights: list[Outcome] = [played(number, planted=True) for number in range(6)]
+    assert not any(one.crowned and not one.right for one in nights)
+    assert sum(one.right for one in nights) >= 3
+    assert sum(one.leads for one in nights) >= 4
+    assert sum(one.claims for one in nights) == 0
 
 
 @dataclass
@@ -48,9 +60,10 @@ class Secretly(ProcessRunner):
 
 @pytest.mark.slow
 def test_a_night_of_equal_configs_trained_for_real(tmp_path: Path, inventory: Inventory) -> None:
-    session = night(tmp_path / "night", inventory, Secretly(), 3, **{"train.total_timesteps": 600_000})
-    found = outcome(session)
-    assert (found.incumbent, found.claims, found.better, found.helps) == (0, [], [], False)
-    assert found.told
+    session = night(tmp_path / "night", inventory, Secretly(), 3, "real", **{"train.total_timesteps": 600_000})
+    (baseline, *_) = session.mine()
+    assert session.notebook.incumbent(session.group) == baseline.run_id
+    reports = [session.notebook.paths(run.run_id).report for run in session.mine() if run.replicates_of is None]
+    assert not any(CLAIM.search(report.read_text()) for report in reports)
     weights = {result.weights for run in session.mine() for result in session.notebook.results(run)}
     assert len(weights) == sum(len(run.seeds) for run in session.mine())
