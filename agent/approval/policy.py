@@ -63,7 +63,7 @@ class Allow(Record):
         """What is left of a key's values; None where it can't change."""
         if self.values is not None:
             kept = tuple(value for value in self.values if _is_within(dimension, value))
-            kept = tuple(value for value in kept if all(self._keeps(dimension, old, value)))
+            kept = tuple(value for value in kept if all(self._keeps(dimension, old, value)) and not _same(value, old))
             return Choice(dimension.key, tuple(dict.fromkeys((*kept, old)))) if kept else None
         if isinstance(dimension, Choice):
             left = tuple(value for value in dimension.values if all(self._keeps(dimension, old, value)))

@@ -134,7 +134,7 @@ def test_importance_and_the_search_so_far(bench: Bench, make_run: RunMaker, note
     assert so_far["best"][0]["score"] == scores[-1]
 
 
-def test_lessons_and_what_a_candidate_may_gain(bench: Bench, make_run: RunMaker, notebook: Notebook) -> None:
+def test_lessons_and_what_a_candidate_may_score(bench: Bench, make_run: RunMaker, notebook: Notebook) -> None:
     base = notebook.runs()[0].run_id
     for rate in (0.0001, 0.0002):
         make_run({"train.learning_rate": rate}, parent=base)
@@ -145,10 +145,7 @@ def test_lessons_and_what_a_candidate_may_gain(bench: Bench, make_run: RunMaker,
     assert found["left_out"] == 0
     assert bench("lessons_learnt", key="train.gamma")["lessons"] == []
     candidates = bench("suggest_configs", parent=base, count=12)["candidates"]
+    assert candidates
     for candidate in candidates:
-        gain, keys = candidate["expected_gain"], list(candidate["changes"])
-        if keys == ["train.learning_rate"] and candidate["changes"][keys[0]] < candidate["from"][keys[0]]:
-            assert gain["mean"] == pytest.approx(moved["down"]["effect"], rel=1e-4)
-            assert gain["runs"] == 2
-        elif "train.learning_rate" not in keys:
-            assert gain is None
+        expected = candidate["expected"]
+        assert 0 <= expected["low"] < expected["mean"] < expected["high"] <= 1

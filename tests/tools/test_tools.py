@@ -133,12 +133,18 @@ def test_compare_tells_the_verdict_and_what_changed(bench: Bench) -> None:
     assert "same run" in bench.refused("compare_runs", run="current", against="current")
 
 
-def test_suggestions_are_valid_and_change_little(bench: Bench) -> None:
+def test_suggestions_are_valid_and_say_what_is_expected(bench: Bench, notebook: Notebook) -> None:
     found = bench("suggest_configs", count=8)
-    assert len(found["candidates"]) >= 4
+    assert len(found["candidates"]) == 8
+    assert found["leader"].keys() == {"run", "believed", "replicates"}
+    assert found["leader"]["run"] in {run.run_id for run in notebook.runs()}
+    base = notebook.config(found["parent"])
     for candidate in found["candidates"]:
-        assert 1 <= len(candidate["changes"]) <= 2
+        assert len(candidate["changes"]) > 2  # all keys at once
+        assert candidate["from"] == {key: base.get(key) for key in candidate["changes"]}
         assert bench("check_config", changes=candidate["changes"])["valid"]
+        expected = candidate["expected"]
+        assert 0 <= expected["low"] < expected["mean"] < expected["high"] <= 1  # perf is a share
 
 
 def test_suggestions_follow_the_runs(
@@ -149,7 +155,7 @@ def test_suggestions_follow_the_runs(
     after = Bench(notebook, inventory, more)("suggest_configs")
     assert bench("suggest_configs")["candidates"] == after["candidates"]
     assert before["candidates"] != after["candidates"]
-    assert after["runs_behind_it"] == before["runs_behind_it"] + 1
+    assert (before["replicates_behind_it"], after["replicates_behind_it"]) == (4, 6)  # of two runs, and of one more
 
 
 def test_what_was_rejected_is_not_suggested_again(bench: Bench, proposals: Proposals) -> None:

@@ -141,7 +141,7 @@ def test_runs_that_are_there_say_what_a_night_takes(
     assert "baseline" not in said["objective"]
     assert "baseline" not in said["budget"]
     assert said["budget"].startswith(
-        "1 h: time for about 54 replicates"
+        "1 h: time for about 55 replicates"
         if hours
         else "4 runs × 3 seeds: 12 replicates, however they are spent, take about 13 min"
     )

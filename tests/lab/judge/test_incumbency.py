@@ -1,4 +1,4 @@
-"""From a promising run to the incumbent, on made-up runs: what is trained, what is written, and what is refused."""
+"""From a contender to the incumbent, on made-up runs: what is trained, what is written, and what is refused."""
 
 import shutil
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from lab.base.errors import InvalidInput
 from lab.base.schema import now
 from lab.judge.incumbency import Incumbency, SeedRequest, repeat
 from lab.judge.lessons import lessons_of
-from lab.judge.sequential import NIGHT, SCREEN
+from lab.judge.sequential import NIGHT
 from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
@@ -33,10 +33,6 @@ def fresh(notebook: Notebook, inventory: Inventory) -> Callable[..., RunRecord]:
     return train
 
 
-FEW = 10
-"""Candidates of a night that is short enough for its level to be passed at the first look."""
-
-
 def carried_through(
     place: Incumbency, fresh: Callable[..., RunRecord]
 ) -> tuple[Confirmation | None, list[SeedRequest]]:
@@ -52,11 +48,10 @@ def test_a_better_run_becomes_incumbent_on_fresh_seeds_only(
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
-    verdict = notebook.verdicts()[better.run_id]
-    assert verdict.screen is not None
-    assert verdict.screen <= SCREEN
-    assert notebook.incumbent(base.group) == base.run_id  # a screen crowns nobody
-    place = Incumbency(notebook, base.group, candidates=FEW)
+    place = Incumbency(notebook, base.group, "night")
+    assert place.step() is None  # nothing is proven of a run that nobody has named
+    place.open(better)
+    assert notebook.incumbent(base.group) == base.run_id  # a name crowns nobody
     found, needs = carried_through(place, fresh)
     assert needs == [SeedRequest(better.run_id, 5), SeedRequest(base.run_id, 5)]
     assert found is not None
@@ -69,6 +64,7 @@ def test_a_better_run_becomes_incumbent_on_fresh_seeds_only(
     assert notebook.incumbent(base.group) == better.run_id
     opened = notebook.index.confirmations(better.run_id)[0]
     assert (opened.outcome, opened.level, opened.min_effect) == ("opened", found.level, found.min_effect)
+    assert (opened.level, opened.looks, opened.group) == (NIGHT, 3, 5)  # laid down before the first fresh seed
     values = dict[str, list[float]]()
     for run in notebook.runs():
         if run.replicates_of:
@@ -88,11 +84,13 @@ def test_better_is_for_fresh_seeds_to_say(
     assert compare_runs(notebook, better.run_id, base.run_id).verdict == "better"  # one test, of two chosen beforehand
     for found in (notebook.verdict(better.run_id), current_verdict(notebook, better.run_id)):
         assert found is not None
-        assert (found.verdict, found.screen) == ("inconclusive", pytest.approx(1 / 252))
+        assert (found.verdict, found.screen) == ("inconclusive", None)
     assert weigh(notebook, better.run_id, base.run_id).verdict == "inconclusive"
     assert [lesson.meaning for lesson in lessons_of(notebook.index, base.group)] == ["promising"]
     before = now()
-    confirmed, _ = carried_through(Incumbency(notebook, base.group), fresh)
+    place = Incumbency(notebook, base.group)
+    place.open(better)
+    confirmed, _ = carried_through(place, fresh)
     assert confirmed is not None
     assert confirmed.outcome == "confirmed"
     found = current_verdict(notebook, better.run_id)
@@ -113,10 +111,70 @@ def test_what_won_it_the_place_does_not_defend_it(
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
-    place = Incumbency(notebook, base.group, candidates=FEW, min_effect=0.0)
-    carried_through(place, fresh)
-    assert place.fresh(better.run_id) == []
-    assert len(place.fresh(base.run_id)) == 1
+    place = Incumbency(notebook, base.group, "night", contenders=2, min_effect=0.0)
+    first = place.open(better)
+    assert first.level == NIGHT / 2
+    found, _ = carried_through(place, fresh)
+    assert found is not None
+    assert notebook.incumbent(base.group) == better.run_id
+    other = make_run({"train.gamma": 0.9, **GOOD}, parent=better.run_id)
+    second = place.open(other)
+    assert second.incumbent == better.run_id
+    assert place.fresh(better.run_id, second) == []  # what won it the place is flattered
+    assert place.fresh(better.run_id, first) == []
+    assert sum(len(run.seeds) for run in place.fresh(base.run_id, first)) == found.seeds
+
+
+def test_what_was_trained_before_the_opening_is_no_fresh_seed(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    """Such replicates had a part in choosing the contender, or may have had one."""
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    fresh(SeedRequest(better.run_id, 5))  # as the search asks for more seeds of what looks good
+    fresh(SeedRequest(base.run_id, 5))
+    place = Incumbency(notebook, base.group, "night")
+    opened = place.open(better)
+    assert place.fresh(better.run_id, opened) == place.fresh(base.run_id, opened) == []
+    need = place.step()
+    assert need == SeedRequest(better.run_id, 5)
+    later = fresh(need)
+    assert [run.run_id for run in place.fresh(better.run_id, opened)] == [later.run_id]
+    assert place.step() == SeedRequest(base.run_id, 5)
+
+
+def test_the_contenders_of_a_session_share_the_fresh_seeds_of_the_incumbent(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({"autopilot.seeds": 5})
+    first, second = (make_run({"train.gamma": gamma}, parent=base.run_id) for gamma in (0.96, 0.97))
+    place = Incumbency(notebook, base.group, "night", contenders=2)
+    place.open(first, looks=1)
+    found, needs = carried_through(place, fresh)
+    assert found is not None
+    assert found.outcome == "dropped"
+    assert [need.run for need in needs] == [first.run_id, base.run_id]
+    opened = place.open(second, looks=1)
+    assert [run.replicates_of for run in place.fresh(base.run_id, opened)] == [base.run_id]
+    _, needs = carried_through(place, fresh)
+    assert needs == [SeedRequest(second.run_id, 5)]
+    third = make_run({"train.gamma": 0.98}, parent=base.run_id)
+    other = Incumbency(notebook, base.group, "another night")
+    assert other.fresh(base.run_id, other.open(third, looks=1)) == []  # another session has its own
+
+
+def test_a_contender_gets_as_many_looks_as_were_laid_down(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({"autopilot.seeds": 5})
+    same = make_run({"train.gamma": 0.96}, parent=base.run_id)
+    place = Incumbency(notebook, base.group, "night", min_effect=0.0)
+    opened = place.open(same, looks=1)
+    assert (opened.looks, opened.why) == (1, "5 fresh seeds a side at most")
+    found, needs = carried_through(place, fresh)
+    assert sum(need.seeds for need in needs) == 10
+    assert found is not None
+    assert (found.outcome, found.seeds) == ("dropped", 5)
 
 
 def test_an_equal_run_is_dropped_and_gets_no_second_chance(
@@ -125,7 +183,7 @@ def test_an_equal_run_is_dropped_and_gets_no_second_chance(
     base = make_run({"autopilot.seeds": 5})
     same = make_run({"train.gamma": 0.96}, parent=base.run_id)
     place = Incumbency(notebook, base.group)
-    place.open(same)  # whatever the screen said
+    place.open(same)  # whoever named it
     assert place.current() is not None
     assert place.open(same) == place.current()
     found, needs = carried_through(place, fresh)
@@ -137,12 +195,16 @@ def test_an_equal_run_is_dropped_and_gets_no_second_chance(
         place.open(same)
 
 
-def test_without_the_screen_the_level_is_stricter(make_run: RunMaker, notebook: Notebook) -> None:
+def test_outside_sessions_each_has_a_smaller_level_than_the_one_before(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
     base = make_run({**GOOD, "autopilot.seeds": 5})
-    worse = make_run(BAD, parent=base.run_id)
-    assert Incumbency(notebook, base.group).step() is None
-    opened = Incumbency(notebook, base.group).open(worse)
-    assert opened.level == pytest.approx(NIGHT / 50)
+    place, levels = Incumbency(notebook, base.group), []
+    for rate in (0.0005, 0.0006, 0.0007):
+        levels.append(place.open(make_run({"train.learning_rate": rate}, parent=base.run_id)).level)
+        carried_through(place, fresh)
+    assert levels == [NIGHT / 2, NIGHT / 6, NIGHT / 12]
+    assert Incumbency(notebook, base.group, "night").named == 0  # a session has a budget of its own
 
 
 def test_a_fresh_seed_that_fails_drops_the_candidate(
@@ -151,6 +213,7 @@ def test_a_fresh_seed_that_fails_drops_the_candidate(
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
     place = Incumbency(notebook, base.group)
+    place.open(better)
     need = place.step()
     assert need == SeedRequest(better.run_id, 5)
     first = max(seed for run in notebook.runs() for seed in run.seeds) + 1
@@ -166,6 +229,7 @@ def test_a_confirmation_goes_on_after_an_interruption(
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
+    Incumbency(notebook, base.group).open(better)
     need = Incumbency(notebook, base.group).step()
     assert isinstance(need, SeedRequest)
     stopped = repeat(notebook, need)
@@ -179,17 +243,18 @@ def test_a_confirmation_goes_on_after_an_interruption(
     assert notebook.incumbent(base.group) == better.run_id
 
 
-def test_the_budget_of_errors_is_kept(make_run: RunMaker, notebook: Notebook) -> None:
-    base = make_run({**BAD, "autopilot.seeds": 5}, session="night")
-    for rate in (0.0005, 0.0006):
-        make_run({"train.learning_rate": rate}, parent=base.run_id, session="night")
-    better = make_run(GOOD, parent=base.run_id, session="night")
-    assert Incumbency(notebook, base.group, "night", candidates=2).step() is None
-    with pytest.raises(InvalidInput, match="2 runs have been screened before"):
-        Incumbency(notebook, base.group, "night", candidates=2).open(better)
-    opened = Incumbency(notebook, base.group, "night", candidates=10).step()
-    assert opened == SeedRequest(better.run_id, 5)
-    assert notebook.index.confirmations()[0].level == pytest.approx(NIGHT)
+def test_the_budget_of_errors_is_kept(make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]) -> None:
+    base = make_run({"autopilot.seeds": 5}, session="night")
+    place = Incumbency(notebook, base.group, "night", contenders=2)
+    for gamma in (0.96, 0.97):
+        assert place.open(make_run({"train.gamma": gamma}, parent=base.run_id)).level == pytest.approx(NIGHT / 2)
+        carried_through(place, fresh)
+    assert place.named == 2
+    third = make_run({"train.gamma": 0.98}, parent=base.run_id)
+    with pytest.raises(InvalidInput, match="session night has named 2 of 2 contenders"):
+        place.open(third)
+    assert Incumbency(notebook, base.group, "night", contenders=2).named == 2  # by the record
+    assert Incumbency(notebook, base.group, "next", contenders=1).open(third).level == NIGHT
 
 
 def test_who_can_not_become_incumbent(make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]) -> None:
@@ -224,26 +289,14 @@ def test_a_warm_start_is_compared_with_its_control(make_run: RunMaker, notebook:
     assert verdict.screen is None  # trained for longer than the incumbent: it is no candidate for its place
 
 
-def test_a_screen_against_another_incumbent_counts_for_nothing(
-    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
-) -> None:
-    base = make_run({**BAD, "autopilot.seeds": 5})
-    other = make_run({"train.learning_rate": 0.004}, parent=base.run_id)
-    better = make_run(GOOD, parent=base.run_id)
-    place = Incumbency(notebook, base.group)
-    place.open(better)
-    carried_through(place, fresh)
-    assert notebook.incumbent(base.group) == better.run_id
-    assert place.step() is None
-    assert place.open(other).level == pytest.approx(NIGHT / 50)
-
-
 def test_a_damaged_incumbent_keeps_its_place(
     make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
-    carried_through(Incumbency(notebook, base.group), fresh)
+    place = Incumbency(notebook, base.group)
+    place.open(better)
+    carried_through(place, fresh)
     path = notebook.paths(better.run_id).config
     content = path.read_bytes()
     path.unlink()
@@ -260,8 +313,9 @@ def test_what_the_seeds_at_hand_decide_is_noted_without_training_more(
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     better = make_run(GOOD, parent=base.run_id)
-    place = Incumbency(notebook, base.group, candidates=FEW)
+    place = Incumbency(notebook, base.group, "night")
     assert place.settle() is None
+    place.open(better)
     for _ in range(2):
         assert place.settle() is None
         need = place.step()
@@ -287,7 +341,9 @@ def test_whoever_wants_no_second_confirmation_leaves_those_of_others_alone(
 ) -> None:
     base = make_run({**BAD, "autopilot.seeds": 5})
     run = make_run(GOOD, parent=base.run_id)
-    found, _ = carried_through(Incumbency(notebook, run.group, candidates=FEW, then="full"), fresh)
+    place = Incumbency(notebook, run.group, "night", then="full")
+    place.open(run)
+    found, _ = carried_through(place, fresh)
     assert found is not None
     assert found.outcome == "passed"
     assert Incumbency(notebook, run.group, short=True).step() is None

@@ -1,50 +1,14 @@
 """Who may become incumbent: both tests keep their level, whatever the noise is. benchmarks/nights.py has more."""
 
-import itertools
 import math
-import statistics
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lab.judge.sequential import CANDIDATES, NIGHT, SCREEN, Plan, level_for, look, screen_p
+from lab.judge.sequential import NIGHT, SPENDING, Plan, level_for, level_outside, look, spending
 
-PLAN = Plan(level_for(10), min_effect=0.1)
-floats = st.floats(-100, 100).map(lambda x: round(x, 3))
-
-
-@given(st.lists(floats, min_size=1, max_size=4), st.lists(floats, min_size=1, max_size=4))
-def test_the_screen_is_the_share_of_splits_that_do_as_well(new: list[float], old: list[float]) -> None:
-    both, n = new + old, len(new)
-    sums = [sum(both[i] for i in chosen) for chosen in itertools.combinations(range(len(both)), n)]
-    by_hand = sum(s >= sum(new) - 1e-6 for s in sums) / len(sums)
-    assert screen_p(new, old, "max") == pytest.approx(by_hand)
-    assert screen_p([-x for x in new], [-x for x in old], "min") == pytest.approx(by_hand)
-
-
-def test_the_screen_at_its_ends() -> None:
-    assert screen_p([3, 4, 5], [0, 1, 2], "max") == pytest.approx(1 / 20)
-    assert screen_p([3, 4, 5], [0, 1, 2], "min") == 1
-    assert screen_p([1, 1, 1], [1, 1, 1], "max") == 1
-    assert screen_p([], [1.0], "max") == 1
-    many, more = list(range(20)), list(range(100, 120))
-    assert 0 < screen_p(more, many, "max") < 0.001  # drawn, since there are too many splits
-
-
-@pytest.mark.parametrize("shape", ["normal", "two modes", "few values"])
-def test_the_screen_passes_equal_configs_no_more_often_than_its_level(shape: str) -> None:
-    draw = np.random.default_rng(1)
-    make = {
-        "normal": lambda: draw.standard_normal(8),
-        "two modes": lambda: draw.choice([0.0, 1.0], 8) + 0.01 * draw.standard_normal(8),
-        "few values": lambda: draw.integers(0, 3, 8).astype(float),
-    }[shape]
-    passed = statistics.fmean(
-        screen_p(x[:3].tolist(), x[3:].tolist(), "max") <= SCREEN for x in (make() for _ in range(3000))
-    )
-    assert passed <= SCREEN + 3 * math.sqrt(SCREEN * (1 - SCREEN) / 3000)
+PLAN = Plan(level_for(1), min_effect=0.1)
 
 
 def test_a_clear_winner_is_confirmed_at_the_first_look_and_a_loser_dropped() -> None:
@@ -81,21 +45,59 @@ def test_the_same_seeds_give_the_same_decision() -> None:
     assert look(new, old, PLAN, "max") == look(new.copy(), old.copy(), PLAN, "max")
 
 
-@pytest.mark.parametrize("level", [0.05, 0.2])
-def test_equal_configs_cross_no_more_often_than_the_level(level: float) -> None:
+Draw = Callable[[int], np.ndarray]
+
+
+def noise(shape: str) -> Draw:
     draw = np.random.default_rng(5)
-    plan = Plan(level, 0.0)
-    crossed, times = 0, 400
-    for _ in range(times):
-        new, old = draw.standard_exponential(15), draw.standard_exponential(15)
-        for seeds in (5, 10, 15):
-            found = look(new[:seeds], old[:seeds], plan, "max")
-            if found.decision != "continue":
-                break
-        crossed += found.decision == "confirmed"
+    shapes: dict[str, Draw] = {
+        "normal": draw.standard_normal,
+        "skewed": draw.standard_exponential,
+        "bimodal": lambda count: draw.choice([0.0, 1.0], count) + 0.01 * draw.standard_normal(count),
+    }
+    return shapes[shape]
+
+
+def ended(plan: Plan, make: Draw) -> bool:
+    """Whether a contender that is no better is called so, at one of the looks."""
+    new, old = make(plan.cap), make(plan.cap)
+    for seeds in range(plan.group, plan.cap + 1, plan.group):
+        found = look(new[:seeds], old[:seeds], plan, "max")
+        if found.decision != "continue":
+            break
+    return found.decision == "confirmed"
+
+
+@pytest.mark.parametrize("shape", ["normal", "skewed", "bimodal"])
+@pytest.mark.parametrize(("level", "looks"), [(0.05, 3), (0.2, 3), (0.1, 2), (0.1, 1)])
+def test_equal_configs_cross_no_more_often_than_the_level(shape: str, level: float, looks: int) -> None:
+    make, plan, times = noise(shape), Plan(level, 0.0, spending=spending(looks)), 400
+    crossed = sum(ended(plan, make) for _ in range(times))
     assert crossed / times <= level + 3 * math.sqrt(level / times)
 
 
-def test_a_night_adds_up() -> None:
-    assert CANDIDATES * SCREEN * level_for(None) == pytest.approx(NIGHT)
-    assert level_for(100) == level_for(50) / 2
+def test_the_levels_of_a_night_add_up() -> None:
+    assert [count * level_for(count) for count in (1, 2, 5)] == pytest.approx([NIGHT] * 3)
+
+
+def test_the_levels_outside_sessions_add_up_however_many_there_are() -> None:
+    levels = [level_outside(number) for number in range(1, 2001)]
+    assert levels[:3] == pytest.approx([NIGHT / 2, NIGHT / 6, NIGHT / 12])
+    assert levels == sorted(levels, reverse=True)
+    assert NIGHT * 0.999 < sum(levels) < NIGHT
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_all_of_the_level_is_spent_by_the_last_look(looks: int) -> None:
+    shares = spending(looks)
+    assert (len(shares), shares[-1]) == (looks, 1.0)
+    assert list(shares) == sorted(set(shares))
+    assert Plan(NIGHT, 0.0, spending=shares).cap == 5 * looks
+    assert spending(3) == SPENDING
+
+
+def test_one_look_has_the_whole_level_to_itself() -> None:
+    """Five against five without an overlap have p = 1/252: too much for half of 0.75 %, not for all of it."""
+    new, old = [1.0, 1.1, 1.2, 1.3, 1.4], [0.0, 0.1, 0.2, 0.3, 0.4]
+    assert look(new, old, Plan(0.0075, 0.0, spending=spending(1)), "max").decision == "confirmed"
+    assert look(new, old, Plan(0.0075, 0.0, spending=spending(2)), "max").decision == "continue"

@@ -38,9 +38,23 @@ def test_what_could_hardly_be_shown_is_not_tried() -> None:
     assert name_contender(history(-0.2, 31), NIGHT) is None  # the baseline itself is the leader
 
 
-@pytest.mark.parametrize("left", [0, 5, 9, None])
-def test_without_room_for_a_look_nothing_is_named(left: int | None) -> None:
+@pytest.mark.parametrize("left", [0, 5, 9])
+def test_without_room_for_a_look_nothing_is_named(left: int) -> None:
     assert name_contender(replace(history(1.0, 0), left=left), NIGHT) is None
+
+
+def test_where_no_end_is_in_sight_it_is_named_once_it_is_sure_and_enough_was_trained() -> None:
+    endless = replace(history(1.0, 0), left=None)
+    named = name_contender(endless, NIGHT)
+    assert named is not None
+    assert (named.trial, named.plan.cap) == (10, 15)
+    fewer = tuple(replace(trial, scores=trial.scores[:5]) for trial in endless.trials)  # 55 in all
+    assert name_contender(replace(endless, trials=fewer), NIGHT) is None
+    assert name_contender(replace(history(0.12, 0), left=None), NIGHT) is None  # not sure enough
+
+
+def test_a_contender_that_was_named_before_gets_no_second_proof() -> None:
+    assert name_contender(history(1.0, 19), NIGHT, had=[10]) is None
 
 
 def test_a_plan_fits_what_is_left_and_spends_its_level() -> None:
