@@ -39,7 +39,7 @@ def test_its_settings_start_a_session(cli: Cli, tmp_path: Path) -> None:
     place = tmp_path / "corridor"
     shutil.copytree(ROOT / "examples" / "corridor", place)
     short = ("--set", "train.total_timesteps=32768", "--set", "autopilot.eval_steps=300")
-    done = cli("start", "--max-runs", "2", "--seeds", "1", *short, at=place)
+    done = cli("start", "--max-runs", "6", "--seeds", "1", *short, at=place)
     assert done.code == 0, done.err
     runs = Notebook(Workspace(place)).runs()
     assert [(run.env_name, run.state) for run in runs] == [("corridor:Corridor", RunState.FINISHED)] * 2

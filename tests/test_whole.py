@@ -41,7 +41,7 @@ def test_the_demo(cli: Cli, workspace: Workspace) -> None:
             "Key metrics",
             "Observations",
             "Theory",
-            "Next step (staged in proposals/",
+            "Next step" if run.arm == "race" else "Next step (staged in proposals/",
             "Repro notes",
         ):
             assert f"## {section}" in report
