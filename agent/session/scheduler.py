@@ -213,7 +213,7 @@ class Scheduler:
         while (outcome := self.incumbency.step()) is not None:
             if isinstance(outcome, SeedRequest):
                 try:
-                    if self._too_long(outcome, seconds_left):
+                    if self._too_long(outcome, seconds_left) or self._too_many(outcome):
                         return None
                     return self.maker.fresh(outcome)
                 except InvalidInput as error:
@@ -236,6 +236,17 @@ class Scheduler:
         self.journal.note(became)
         if confirmation.outcome == "confirmed":
             self.journal.notify("incumbent", became, run=confirmation.candidate)
+
+    def _too_many(self, need: SeedRequest) -> bool:
+        """Whether the budget leaves too few replicates for some seeds; whoever reads the digest may go on with them."""
+        left = self.searching.left()
+        if left is None or need.seeds <= left:
+            return False
+        if need not in self._put_off:
+            self._put_off.add(need)
+            wants = f"{need.seeds} fresh seeds of {need.run} are more than the {left} replicates that are left"
+            self.journal.note(f"{wants}: 'autopilot confirm' trains them later")
+        return True
 
     def _too_long(self, need: SeedRequest, seconds_left: float | None) -> bool:
         """Whether no time is left for some seeds; whoever reads the digest may go on with them."""
