@@ -15,7 +15,8 @@ dev:
 	@$(PYTHON) install/install.py --dev
 
 demo: install  ## an agent trains four configs for real, reports on each and stages the next (a few minutes)
-	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 8 --seeds 1 --model offline --approve auto
+	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 8 --seeds 1 --model offline --approve auto \
+		--set train.total_timesteps=1_000_000
 
 test: dev check  ## lint, types, and the fast tests
 	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm"
