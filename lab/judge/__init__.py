@@ -1,6 +1,6 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
-from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, paces
+from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces
 from lab.judge.diagnosis import diagnosis_of
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
@@ -51,6 +51,7 @@ __all__ = [
     "failures",
     "fresh_config",
     "is_topology",
+    "is_work",
     "known_of",
     "lessons_of",
     "level_for",

@@ -18,6 +18,8 @@ class Trial:
     """Replicates that are being trained."""
     failed: int = 0
     """Replicates that ended without a score; they count as the worst one seen."""
+    seconds: float | None = None
+    """That a replicate took; None where nobody measured."""
 
     @property
     def mean(self) -> float:

@@ -8,6 +8,7 @@ around where it stands. Hard limits and a person's own hold in any case.
 import math
 from typing import Any
 
+from lab.judge import is_work
 from lab.search.points import Choice, Range, SearchSpace
 from lab.space import Config, Environment, Parameter, Scale, space_of
 
@@ -38,10 +39,11 @@ def search_space(environment: Environment, base: Config) -> SearchSpace:
 
 
 def _dimension(parameter: Parameter, value: Any, prior: dict[str, Any]) -> Range | Choice | None:
+    work = is_work(parameter.key)
     if parameter.choices:
-        return Choice(parameter.key, parameter.choices) if len(parameter.choices) > 1 else None
+        return Choice(parameter.key, parameter.choices, work) if len(parameter.choices) > 1 else None
     if parameter.kind is bool:
-        return Choice(parameter.key, (False, True))
+        return Choice(parameter.key, (False, True), work)
     if parameter.kind is str or value is None:
         return None
     scale, whole, number = parameter.scale, parameter.kind is int, float(value)
@@ -55,7 +57,7 @@ def _dimension(parameter: Parameter, value: Any, prior: dict[str, Any]) -> Range
     high = min(high, math.inf if parameter.high is None else parameter.high)
     if scale is Scale.LOG:
         low = max(low, high * 1e-10)
-    return Range(parameter.key, low, high, scale, whole) if high > low else None
+    return Range(parameter.key, low, high, scale, whole, work) if high > low else None
 
 
 def _held(low: float, high: float, number: float, scale: Scale) -> tuple[float, float]:

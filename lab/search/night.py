@@ -117,8 +117,8 @@ def power(gain: float, noise: float, seeds: int, level: float) -> float:
     """
     from scipy.stats import nct, t
 
-    if noise <= 0 or gain <= 0:
+    if noise <= 0:
         return float(gain > 0)
     freedom = 2 * seeds - 2
     chance = float(nct.sf(t.isf(level, freedom), freedom, gain / (noise * math.sqrt(2 / seeds))))
-    return chance if math.isfinite(chance) else 1.0  # so far apart that the tail can't be computed
+    return chance if math.isfinite(chance) else float(gain > 0)  # so far apart that the tail can't be computed

@@ -29,6 +29,8 @@ class Range:
     scale: Scale = Scale.LINEAR
     whole: bool = False
     """Whether only whole numbers are valid."""
+    work: bool = False
+    """Whether it says how much has to be computed: a training may take many times as long for it."""
 
     def place(self, value: Scalar) -> float:
         """Where a value stands in the range, 0 to 1 on its scale; what lies outside counts as the nearest end."""
@@ -75,6 +77,8 @@ class Choice:
 
     key: str
     values: tuple[Scalar, ...]
+    work: bool = False
+    """As of a range."""
 
     @property
     def ordered(self) -> bool:

@@ -320,4 +320,6 @@ def _with(trial: Trial, row: Row, sign: int, undone: Mapping[str, int]) -> Trial
         return replace(trial, pending=trial.pending + undone[row.run_id])
     if not row.values:
         return replace(trial, failed=trial.failed + 1)
-    return replace(trial, scores=(*trial.scores, *(sign * value for value in row.values)))
+    took = None if row.finished is None or len(row.values) > 1 else row.finished - row.created
+    scores = (*trial.scores, *(sign * value for value in row.values))
+    return replace(trial, scores=scores, seconds=took if took is not None else trial.seconds)

@@ -51,7 +51,7 @@ def _narrowed(dimension: Range | Choice, span: Span | None) -> Range | Choice | 
         return None
     values: tuple[Scalar, ...] = span.values
     if values:
-        return Choice(dimension.key, values) if len(values) > 1 else None
+        return Choice(dimension.key, values, dimension.work) if len(values) > 1 else None
     if isinstance(dimension, Choice) or span.low is None or span.high is None or span.low >= span.high:
         return None
     return replace(dimension, low=span.low, high=span.high)

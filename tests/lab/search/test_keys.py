@@ -61,8 +61,9 @@ def test_limits_and_variants_count(environment: Environment) -> None:
     assert isinstance(rate, Range)
     assert (rate.low, rate.high) == (0.001, 0.002)
     assert "train.gamma" not in {dim.key for dim in space.dimensions}
-    assert dimension(space, "train.minibatch_size") == Choice("train.minibatch_size", (1024, 2048))
-    assert dimension(space, "autopilot.policy_variant") == Choice("autopilot.policy_variant", ("none", "deep", "wide"))
+    assert dimension(space, "train.minibatch_size") == Choice("train.minibatch_size", (1024, 2048), work=True)
+    variant = Choice("autopilot.policy_variant", ("none", "deep", "wide"), work=True)
+    assert dimension(space, "autopilot.policy_variant") == variant
 
 
 def test_what_is_searched_is_valid_but_for_what_goes_together(environment: Environment, inventory: Inventory) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.judge import NIGHT, spending
-from lab.search import History, Range, SearchSpace, Trial, contenders, name_contender
+from lab.search import History, Range, SearchSpace, Trial, contenders, left_to_search, name_contender
 from lab.search.night import power
 
 SPACE = SearchSpace((Range("rate", 0.0, 1.0), Range("clip", 0.0, 1.0)))
@@ -25,10 +25,12 @@ def history(gain: float, left: int, noise: float = 0.1) -> History:
 
 def test_a_large_difference_is_left_for_the_end_and_a_smaller_one_takes_its_seeds_in_time() -> None:
     assert name_contender(history(1.0, 45), NIGHT) is None  # it takes ten, so the search goes on
-    clear = name_contender(history(1.0, 19), NIGHT)
+    assert name_contender(history(1.0, 11), NIGHT) is None
+    clear = name_contender(history(1.0, 10), NIGHT)
     assert clear is not None
     assert (clear.trial, clear.plan.cap) == (10, 5)
-    unclear = name_contender(history(0.12, 39), NIGHT)
+    assert name_contender(history(0.12, 31), NIGHT) is None
+    unclear = name_contender(history(0.12, 30), NIGHT)
     assert unclear is not None
     assert unclear.plan.cap == 15
 
@@ -54,7 +56,7 @@ def test_where_no_end_is_in_sight_it_is_named_once_it_is_sure_and_enough_was_tra
 
 
 def test_a_contender_that_was_named_before_gets_no_second_proof() -> None:
-    assert name_contender(history(1.0, 19), NIGHT, had=[10]) is None
+    assert name_contender(history(1.0, 10), NIGHT, had=[10]) is None
 
 
 def test_a_plan_fits_what_is_left_and_spends_its_level() -> None:
@@ -66,9 +68,28 @@ def test_a_plan_fits_what_is_left_and_spends_its_level() -> None:
             assert named.plan.spending[-1] == 1.0
 
 
-def test_power_is_that_of_a_test_of_normal_noise() -> None:
+def test_the_race_is_run_before_the_replicates_of_a_proof() -> None:
+    assert left_to_search(history(1.0, 45), NIGHT) == 35
+    assert left_to_search(history(0.12, 45), NIGHT) == 15
+    assert left_to_search(history(-0.2, 45), NIGHT) == 45  # nothing is to be proven
+    assert left_to_search(history(1.0, 45), NIGHT, had=[10]) == 45
+    assert left_to_search(replace(history(1.0, 0), left=None), NIGHT) is None
+
+
+def test_an_incumbent_that_spreads_wide_takes_more_seeds() -> None:
+    steady = history(0.3, 10)
+    first = replace(
+        steady.trials[0], scores=tuple(score + 0.3 * (-1) ** at for at, score in enumerate(steady.trials[0].scores))
+    )
+    assert name_contender(steady, NIGHT) is not None
+    assert left_to_search(replace(steady, left=40), NIGHT) > left_to_search(
+        replace(steady, left=40, trials=(first, *steady.trials[1:])), NIGHT
+    )
+
+
+def test_power_is_that_of_students_test() -> None:
     assert power(0.0, 1.0, 10, 0.05) == pytest.approx(0.05)
-    assert power(1.0, 1.0, 10, 0.025) == pytest.approx(0.609, abs=0.001)  # z = 2.236 against 1.96
+    assert power(1.0, 1.0, 10, 0.025) == pytest.approx(0.562, abs=0.001)  # Cohen 1988: d = 1, two-sided 5 %
     assert power(1.0, 0.0, 5, 0.01) == 1.0
     assert power(-1.0, 0.0, 5, 0.01) == 0.0
 
