@@ -35,7 +35,7 @@ def test_every_page_of_an_empty_workspace(site: Site) -> None:
 
 
 def test_every_page_of_a_night(site: Site, make_session: Make, notebook: Notebook) -> None:
-    session = make_session(seeds=2)
+    session = make_session()
     session.run()
     runs = notebook.runs()
     first, last = runs[0].run_id, runs[-1].run_id
@@ -59,7 +59,7 @@ def test_every_page_of_a_night(site: Site, make_session: Make, notebook: Noteboo
 
 
 def test_charts_are_what_the_record_says(site: Site, make_session: Make, notebook: Notebook) -> None:
-    session = make_session(seeds=2)
+    session = make_session()
     session.run()
     *_, last = notebook.runs()
     chart = site.get(f"/charts/run/{last.run_id}").json()

@@ -80,7 +80,7 @@ def test_it_tells_what_was_predicted_learnt_and_rejected(
         (lesson["key"], lesson["direction"], lesson["meaning"]) for lesson in situation["lessons"]
     }
     text = opening_of(situation)[1].content
-    assert f'{first.overrides}: "we know that"' in text
+    assert f'{first.brief}: "we know that"' in text
     assert "\x1b" not in text
 
 

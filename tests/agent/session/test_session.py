@@ -108,7 +108,7 @@ def test_an_improvement_becomes_incumbent_on_fresh_seeds(make_session: Make, not
     assert notebook.incumbent(session.group) == session.mine()[0].run_id
     stage_planted(session)
     told = Told()
-    night = make_session(Planted(), budgets=Budgets(max_runs=13), parts={"notifier": told})
+    night = make_session(Planted(), budgets=Budgets(max_runs=11), parts={"notifier": told})
     record = night.run()
     first, *others = night.mine()
     assert tuple(event for event, _ in told.said) == ("incumbent", "finished")
@@ -516,7 +516,7 @@ def test_what_was_to_improve_on_a_former_incumbent_is_not_trained(
     session = make_session(Planted(), budgets=Budgets(max_runs=6))
     session.run()
     stage_planted(session)
-    night = make_session(Planted(), budgets=Budgets(max_runs=13))
+    night = make_session(Planted(), contenders=2, budgets=Budgets(max_runs=16))  # the first need not wait for the end
     night.run()
     planted, _, _, *after = night.mine()
     assert notebook.incumbent(night.group) == planted.run_id
@@ -674,7 +674,7 @@ def test_the_search_believes_in_nothing_that_was_trained_for_longer(
     assert scores == sorted(scores)
     assert "Nothing is believed to be better than the baseline." in is_it_better(notebook, session.record)  # so far
     again = make_session(FakeRunner(noise=0.001), budgets=Budgets(max_runs=5))
-    again.scheduler.believe()
+    again.scheduler.searching.believe()
     said = is_it_better(notebook, again.record)
     assert f"The search believes most in {alike.run_id} (learning_rate 0.005 → 0.007, seeds 1 → 2): perf 0.8" in said
     assert "(2 replicates of this config)" in said

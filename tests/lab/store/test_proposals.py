@@ -12,7 +12,8 @@ from lab.base.schema import now
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
-from lab.store.proposals import ALLOWED, Proposals, refuse_unfit
+from lab.store.proposals import ALLOWED, Proposals
+from lab.store.unfit import refuse_unfit
 from review.decisions import amended
 
 S = ProposalState
