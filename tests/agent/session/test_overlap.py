@@ -143,7 +143,10 @@ def test_beside_a_slow_model_replicates_of_the_incumbent_train_and_then_what_the
     assert len({notebook.config(run.run_id).fingerprint() for run in controls}) == 3
     digest = notebook.workspace.session(record.session_id).digest.read_text()
     assert "the trainer was busy" in digest
-    assert re.search(r"(\d+) % of that on new configs, 0 % on more seeds of these", digest)
+    shares = re.search(r"(\d+) % of that on new configs, (\d+) % on more seeds of these", digest)
+    assert shares is not None
+    raced = [run for run in notebook.runs() if run.replicates_of not in (None, baseline.run_id)]
+    assert raced or shares[2] == "0"  # the search's own are none; what trains until the stop may be raced
 
 
 def test_where_replicates_are_what_is_short_the_search_leaves_them_to_proposals(
