@@ -299,7 +299,9 @@ def _trials(
         ):  # elsewhere, as this part of the space sees it
             continue
         name = identity(group.env_name, config.flat())
-        runs.setdefault(name, row.replicates_of or row.run_id)
+        runs.setdefault(
+            name, row.replicates_of if row.replicates_of in configs else row.run_id
+        )  # its folder may be gone
         old = trials.get(name) or Trial(_point_of(space, config, base))
         trials[name] = _with(old, row, sign, undone)
     return tuple(trials.values()), tuple(runs[name] for name in trials)
