@@ -2,9 +2,9 @@
 
     .venv/bin/python docs/make_examples.py
 
-It runs a session of six runs in a temporary workspace on a pseudo-terminal (two or three minutes of real training),
-then writes docs/examples/ and the part of a report that the README shows. Nothing is edited by hand. The page is taken
-by Debian's Chromium. docs/examples/hour/ is another script's.
+It runs a session of thirty replicates in a temporary workspace on a pseudo-terminal (some minutes of real training),
+then writes docs/examples/ (the first few reports and those of contenders) and what the README shows of one. Nothing is
+edited by hand. The page is taken by Debian's Chromium. docs/examples/hour/ is another script's.
 """
 
 import json
@@ -24,6 +24,8 @@ from rich.text import Text
 
 EXAMPLES = Path(__file__).resolve().parent / "examples"
 COLUMNS, LINES = 118, 400
+KEPT = 4
+"""Reports that are shown beside those of contenders."""
 COMMAND = [
     "start",
     "--env",
@@ -31,7 +33,13 @@ COMMAND = [
     "--preset",
     "quick",
     "--max-runs",
-    "6",
+    "10",
+    "--seeds",
+    "3",
+    "--set",
+    "train.total_timesteps=600000",
+    "--confirm",
+    "none",
     "--model",
     "offline",
     "--approve",
@@ -123,10 +131,10 @@ def _take(browser: Any, url: str, name: str, size: dict[str, int], **more: Any) 
 
 
 def show() -> None:
-    """Put a part of a report into the README: the last one with the clearest verdict that a first night has."""
+    """Put a part of a report into the README: the last one with a clear verdict."""
     reports = sorted(EXAMPLES.glob("report-*.md"))
-    worse = [page for page in reports if "**Verdict: worse**" in page.read_text()]
-    page = (worse or reports)[-1]
+    clear = [page for page in reports if re.search(r"\*\*Verdict: (better|worse)\*\*", page.read_text())]
+    page = (clear or reports)[-1]
     text = page.read_text()
     parts = {name: body.strip() for name, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.M | re.S)}
     title, verdict = re.findall(r"\A# (.*)\n\n(.*)\n", text)[0]
@@ -135,9 +143,9 @@ def show() -> None:
     pictures = {name: f"![{what}](docs/examples/{path})" for what, path, name in PICTURE.findall(text)}
     shown = [
         f"**{title}**", verdict, "\n".join(metrics.splitlines()[:6]),
-        "Predicted when it was proposed: " + re.findall(r"^- (.*it came to.*)$", metrics, re.M)[0],
+        *(f"Predicted when it was proposed: {one}" for one in re.findall(r"^- (.*it came to.*)$", metrics, re.M)[:1]),
         pictures["learning_curves"], parts.get("Diagnosis", ""), "\n".join(observations.splitlines()[:4]),
-        pictures["parameters"], "**Theory.** " + parts["Theory"],
+        pictures.get("parameters", ""), "**Theory.** " + parts["Theory"],
         f"**{next_step}.** " + parts[next_step].splitlines()[0],
     ]  # fmt: skip
     quoted = "\n>\n".join("\n".join(f"> {line}" for line in part.splitlines()) for part in shown if part)
@@ -162,11 +170,15 @@ def main() -> None:
         (session,) = (workspace / "runs" / "sessions").iterdir()
         digest = (session / "digest.md").read_text()
         reports = sorted((workspace / "runs").glob("*/report.md"))
-        for number, report in enumerate(reports, start=1):
+        confirmations = workspace / "runs" / "confirmations.jsonl"
+        named = confirmations.read_text() if confirmations.exists() else ""
+        shown = [report for at, report in enumerate(reports) if at < KEPT or report.parent.name in named]
+        for number, report in enumerate(shown, start=1):
             name = f"report-{number}"
             (EXAMPLES / f"{name}.md").write_text(report.read_text().replace("](plots/", f"](plots/{name}/"))
             shutil.copytree(report.parent / "plots", EXAMPLES / "plots" / name)
             digest = digest.replace(f"../../{report.parent.name}/report.md", f"{name}.md")
+        digest = re.sub(r"\[report\]\(\.\./\.\./[^)]*\)", "report", digest)
         (EXAMPLES / "digest.md").write_text(digest)
         shutil.copy(session / "plots" / "best_so_far.png", EXAMPLES / "plots")
         photograph(workspace)
