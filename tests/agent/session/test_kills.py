@@ -43,7 +43,7 @@ pytestmark = pytest.mark.slow
 NAME = "the-night"
 KILLS = 80
 Which = Literal["fake", "real"]
-FAKE: dict[str, Any] = {"seeds": 1, "budgets": Budgets(max_runs=30), "confirm": "full"}
+FAKE: dict[str, Any] = {"seeds": 1, "budgets": Budgets(max_runs=45), "confirm": "full", "contenders": 2}
 REAL: dict[str, Any] = {
     "seeds": 1, "budgets": Budgets(max_runs=9),
     "settings": {"train.total_timesteps": 300_000, "autopilot.eval_steps": 400},
