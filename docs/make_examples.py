@@ -7,7 +7,6 @@ then writes docs/examples/ (the first few reports and those of contenders) and w
 edited by hand. The page is taken by Debian's Chromium. docs/examples/hour/ is another script's.
 """
 
-import json
 import os
 import pty
 import re
@@ -99,13 +98,12 @@ def _color(name: str) -> str:
 
 
 def photograph(workspace: Path) -> None:
-    """The page in a browser: tonight, the last run, the proposal that waits; a run on a phone in the dark."""
+    """The page in a browser: tonight, the last run, the last proposal; a run on a phone in the dark."""
     from playwright.sync_api import sync_playwright
 
     command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace), "web", "--port", "0"]
     last = max((workspace / "runs").glob("*/report.md")).parent.name
-    waiting = next(p for p in sorted((workspace / "proposals").glob("2*.json"), reverse=True)
-                   if json.loads(p.read_text())["decisions"][-1]["state"] == "staged")  # fmt: skip
+    waiting = max((workspace / "proposals").glob("2*.json"))
     shots = {"tonight": "/", "run": f"/runs/{last}", "proposal": f"/proposals/{waiting.stem}", "runs": "/runs",
              "search": "/search"}  # fmt: skip
     with (

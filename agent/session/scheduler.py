@@ -111,7 +111,7 @@ class Scheduler:
             self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
             return [self.maker.fresh(SeedRequest(incumbent, self.record.seeds))]
         self.searching.believe()
-        if self.searching.name_contender(seconds_left) and (fresh := self.confirm(seconds_left)) is not None:
+        if self.searching.name_contender(seconds_left, room) and (fresh := self.confirm(seconds_left)) is not None:
             return [fresh]
         runs: list[RunRecord] = []
         for slot in range(room):

@@ -134,7 +134,7 @@ class NightSearch:
             self._arms[name] = ARMS[name](1)
         return self._arms[name]
 
-    def name_contender(self, seconds_left: float | None) -> bool:
+    def name_contender(self, seconds_left: float | None, room: int = 1) -> bool:
         """Name a contender if it is time to; whether one was named."""
         incumbency = self.incumbency
         if incumbency.named >= incumbency.contenders or incumbency.undecided() is not None:
@@ -144,7 +144,7 @@ class NightSearch:
             return False
         after = incumbency.contenders - incumbency.named - 1
         level = level_for(incumbency.contenders)
-        named = name_contender(search.history, level, incumbency.matters(), self._had(search), after)
+        named = name_contender(search.history, level, incumbency.matters(), self._had(search), after, room)
         if named is None:
             return False
         run = search.runs[named.trial]

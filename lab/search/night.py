@@ -40,7 +40,7 @@ def contenders(budget: int | None) -> int:
 
 
 def name_contender(
-    history: History, level: float, min_effect: float = 0.0, had: Collection[int] = (), after: int = 0
+    history: History, level: float, min_effect: float = 0.0, had: Collection[int] = (), after: int = 0, step: int = 1
 ) -> Contender | None:
     """The contender, if it is time to name one.
 
@@ -50,6 +50,7 @@ def name_contender(
         min_effect: smallest difference that matters, in the objective's units.
         had: trials that were contenders before, which get no second proof.
         after: contenders that may still be named after this one.
+        step: replicates that will be trained before this is asked again.
     """
     left, outlook = history.left, _outlook(history, level, had)
     if outlook is None:
@@ -58,7 +59,7 @@ def name_contender(
     sure = outlook.chances[-1] >= SURE and trained >= ENDLESS and len(outlook.chances) == len(SPENDING)
     early = sure and (left is None or after > 0)  # the end is far: something proven is worth having before it
     most = 2 * GROUP * (outlook.needed + after * len(SPENDING))
-    if not early and (left is None or left > most):  # there is time to search on
+    if not early and (left is None or left >= most + step):  # there is time to search on
         return None
     return Contender(outlook.leader, Plan(level, min_effect, GROUP, spending(len(outlook.chances))))
 

@@ -57,6 +57,8 @@ CHEAP = 0.5
 """Chance that a random point keeps what the baseline has for a key that says how much has to be computed."""
 TIMED = 8
 """Replicates with a time, from which on it is foretold."""
+SHORTEST = 1.0
+"""Seconds of a replicate below which its time is that of everything else."""
 RIDGE = 0.5
 """Of the regression of times."""
 LOGS = 2.0
@@ -313,7 +315,7 @@ class _Step:
         """
         import numpy as np
 
-        timed = [trial for trial in self.history.trials if trial.seconds]
+        timed = [trial for trial in self.history.trials if (trial.seconds or 0.0) >= SHORTEST]
         if len(timed) < TIMED:
             return 1.0
         space = self.history.space

@@ -68,6 +68,11 @@ def test_a_plan_fits_what_is_left_and_spends_its_level() -> None:
             assert named.plan.spending[-1] == 1.0
 
 
+def test_what_trains_side_by_side_does_not_step_over_the_last_chance() -> None:
+    assert name_contender(history(1.0, 11), NIGHT, step=2) is not None  # nine would be left
+    assert name_contender(history(1.0, 12), NIGHT, step=2) is None
+
+
 def test_the_race_is_run_before_the_replicates_of_a_proof() -> None:
     assert left_to_search(history(1.0, 45), NIGHT) == 35
     assert left_to_search(history(0.12, 45), NIGHT) == 15
