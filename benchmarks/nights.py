@@ -15,7 +15,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import tell
-from lab.judge import GROUP, Plan, compare, level_for, look
+from lab.judge import Plan, compare, level_for, look
 from training import usable_cores
 
 PAIRS, SEEDS, BASELINE = 10_000, 3, 5
@@ -74,16 +74,24 @@ def pairs(shape: str) -> dict[str, float]:
             "found_at_3_sd": found / PAIRS}  # fmt: skip
 
 
-def confirmation(candidate: Draw, incumbent: Iterator[float], plan: Plan) -> tuple[bool, int]:
-    """One confirmation: how it ends and the fresh seeds of the candidate."""
+def proof(
+    contender: Callable[[int], Iterable[float]], incumbent: Callable[[int], Iterable[float]], plan: Plan
+) -> tuple[bool, list[float], list[float]]:
+    """Fresh seeds of both sides, look by look: whether the contender is confirmed, and what each side scored.
+
+    Args:
+        contender: gives so many scores of it.
+        incumbent: the same of the other side.
+        plan: as it was laid down.
+    """
     new: list[float] = []
     old: list[float] = []
     while True:
-        new += candidate(plan.group).tolist()
-        old += itertools.islice(incumbent, plan.group)
-        found = look(new, old, plan, "max")
-        if found.decision != "continue":
-            return found.decision == "confirmed", len(new)
+        new.extend(contender(plan.group))
+        old.extend(incumbent(plan.group))
+        seen = look(new, old, plan, "max")
+        if seen.decision != "continue":
+            return seen.decision == "confirmed", new, old
 
 
 def power(shape: str, effect: float) -> dict[str, float]:
@@ -93,15 +101,10 @@ def power(shape: str, effect: float) -> dict[str, float]:
     crowned = greedy = used = 0
     for _ in range(POWER_TRIALS):
         greedy += int((draw(SEEDS) + effect).mean() > draw(BASELINE).mean())
-        won, more = confirmation(lambda n: draw(n) + effect, _endless(draw), plan)
-        crowned, used = crowned + int(won), used + 2 * more
+        won, new, old = proof(lambda n: draw(n) + effect, draw, plan)
+        crowned, used = crowned + int(won), used + len(new) + len(old)
     return {"effect_sd": effect, "crowned": crowned / POWER_TRIALS, "keep_if_better": greedy / POWER_TRIALS,
             "fresh_seeds": round(used / POWER_TRIALS, 2)}  # fmt: skip
-
-
-def _endless(draw: Draw) -> Iterator[float]:
-    while True:
-        yield from draw(GROUP).tolist()
 
 
 def plot(curves: dict[str, list[dict[str, float]]], path: Path) -> None:

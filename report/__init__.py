@@ -19,7 +19,7 @@ from report.facts import (
 )
 from report.live import LineView, MeasurementTable, SilentView, make_view, print_preset
 from report.pictures import compared_with, objective_bands
-from report.progress import progress_of
+from report.progress import believed_of, progress_of
 from report.run_report import Report, report_of, write_report
 from report.session_status import status_lines
 from report.show import (
@@ -51,6 +51,7 @@ __all__ = [
     "ReportDraft",
     "SilentView",
     "became_text",
+    "believed_of",
     "changed_text",
     "check_report",
     "compared",

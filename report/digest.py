@@ -7,12 +7,12 @@ from pathlib import Path
 from lab.base import lasting, number, plain, write_atomic
 from lab.judge import ENOUGH, Incumbency, lessons_of, pruning_report, scored_predictions, scores_of, track_records
 from lab.space import Group
-from lab.store import Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, Sessions, summarize
+from lab.store import Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, summarize
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text
 from report.plots import best_so_far
-from report.progress import progress_of
+from report.progress import believed_of, progress_of
 from report.repro import setting
 from report.templates import render
 from report.view import RunView, view_of
@@ -70,9 +70,7 @@ def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
     won = [one for one in notebook.index.confirmations(group=session.group) if one.session == session.session_id]
     crowned = [(one.time - session.created).total_seconds() / 3600 for one in won if one.outcome == "confirmed"]
     scores, hours = [one[1:] for one in ended], [one.hours for one in ended]
-    begun = session.created
-    known = Sessions(notebook.workspace).leading(session.session_id)
-    believed = [((one.time - begun).total_seconds() / 3600, one.mean) for one in known]
+    believed = believed_of(notebook, session)
     best_so_far(path, scores, session.goal, hours=hours, crowned=crowned, believed=believed)
 
 

@@ -49,10 +49,11 @@ def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:
     Of a run with one replicate only its curves: there are many of those in a night, and what they come to together
     stands in the digest and on the page.
     """
-    others, scored = compared_with(notebook, run), _scored(notebook, run)
+    others = compared_with(notebook, run)
     curves = _learning_curves(notebook, run, others)
     if len(run.seeds) == 1:
         return {"curves": curves} if curves else {}
+    scored = _scored(notebook, run)
     drawn = {
         "curves": curves,
         "parameters": _parameters(notebook, run, others, scored),

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from lab.store import Notebook, Selection, SessionRecord
+from lab.store import Notebook, Selection, SessionRecord, Sessions
 
 
 class Ended(NamedTuple):
@@ -14,6 +14,12 @@ class Ended(NamedTuple):
     score: float
     low: float | None
     high: float | None
+
+
+def believed_of(notebook: Notebook, session: SessionRecord) -> list[tuple[float, float]]:
+    """Hours since a session began, and what its search then believed that its leader scores."""
+    known = Sessions(notebook.workspace).leading(session.session_id)
+    return [((one.time - session.created).total_seconds() / 3600, one.mean) for one in known]
 
 
 def progress_of(notebook: Notebook, session: SessionRecord) -> list[Ended]:

@@ -90,7 +90,7 @@ def _queue(proposals: Proposals, group: Group) -> str:
 
 def _left(notebook: Notebook, record: SessionRecord, seconds: float) -> str:
     limits, spent = record.budgets, record.spent
-    used, most = sum(len(run.seeds) for run in notebook.runs(session=record.session_id)), record.replicates
+    used, most = notebook.replicates(record.session_id), record.replicates
     parts = [
         lasting(max(0.0, limits.hours * 3600 - seconds)) if limits.hours else "",
         f"{max(0, most - used)} of {most} replicates" if most else "",

@@ -8,8 +8,8 @@ import numpy as np
 
 from lab.base import NotFound, Record, plain
 from lab.space import PARAMETERS, Config, Group, Scale, logged_as
-from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, Sessions, mean_curve, run_curves
-from report import progress_of
+from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, mean_curve, run_curves
+from report import believed_of, progress_of
 
 POINTS = 400
 """Points of one line, at most; more are thinned out evenly, the last one kept."""
@@ -112,12 +112,12 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     scored = progress_of(notebook, session)
     unit, times = ("minutes", 60.0) if scored and scored[-1].hours < SHORT else ("hours", 1.0)
     ended = tuple(times * one.hours for one in scored)
-    known = Sessions(notebook.workspace).leading(session.session_id)
+    believed = believed_of(notebook, session)
     best = tuple(accumulate((one.score for one in scored), lambda a, b: goal.best((a, b))))
     line, name = (ended, best), "best mean so far"
-    if known:
-        at = tuple(times * (one.time - session.created).total_seconds() / 3600 for one in known)
-        line, name = (at, tuple(one.mean for one in known)), "the leader, as the search believes"
+    if believed:
+        at, means = zip(*believed, strict=True)
+        line, name = (tuple(times * hour for hour in at), means), "the leader, as the search believes"
     points = Series(
         label="runs",
         role="run",

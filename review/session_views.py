@@ -45,10 +45,10 @@ class Used(NamedTuple):
 
 def _budgets(notebook: Notebook, record: SessionRecord) -> list[Used]:
     limits, spent = record.budgets, record.spent
-    runs = sum(len(run.seeds) for run in notebook.index.records(Selection(session=record.session_id)))
+    replicates = notebook.replicates(record.session_id)
     budgets: list[tuple[str, float, float | None, Callable[[float], str]]] = [
         ("time", spent.seconds, limits.hours and limits.hours * 3600, lasting),
-        ("replicates", runs, record.replicates, lambda value: f"{value:,.0f}"),
+        ("replicates", replicates, record.replicates, lambda value: f"{value:,.0f}"),
         ("tokens", spent.tokens, limits.max_tokens, lambda value: f"{value:,.0f}"),
         ("dollars", spent.dollars, limits.max_dollars, lambda value: f"${value:.2f}"),
     ]

@@ -155,7 +155,7 @@ def _session(ctx: ToolContext) -> dict[str, Any] | None:
         record = Sessions(ctx.notebook.workspace).get(ctx.session)
     except AutopilotError:
         return None
-    trained = sum(len(run.seeds) for run in ctx.notebook.runs(session=ctx.session))
+    trained = ctx.notebook.replicates(ctx.session)
     left = None if record.replicates is None else max(0, record.replicates - trained)
     return {"approval": record.approve, "replicates_left": left}
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lab.base import invalid, plain
-from lab.search import ARMS, search_space, sweep_of
+from lab.search import ARMS, Choice, search_space, sweep_of
 from lab.space import space_of
 from lab.store import Decision, Proposal, ProposalState, Span, refuse_sweep
 from tools.context import ToolContext
@@ -42,8 +42,8 @@ def stage_sweep(
         space = ctx.permits.narrowed(space, base)
         if not space.dimensions:
             raise ToolError(f"{DENIED}it leaves no key to a search")
-    kinds = {dimension.key: hasattr(dimension, "values") for dimension in space.dimensions}
-    spans = {key: _span(key, given, choice=kinds.get(key, False)) for key, given in ranges.items()}
+    choices = {dimension.key for dimension in space.dimensions if isinstance(dimension, Choice)}
+    spans = {key: _span(key, given, choice=key in choices) for key, given in ranges.items()}
     sweep = sweep_of(space, arm, replicates, keys=keys, ranges=spans)
     refuse_sweep(sweep, space_of(environment), arm=ctx.arm)
     created, name = next(ctx.names)

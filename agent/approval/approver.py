@@ -45,10 +45,10 @@ class Approver:
         return Decision(time=now(), state=state, who=WHO[self.mode], why=why)
 
     @property
-    def permits(self) -> Permits:
-        """What the rules leave to a search; everything, where none are asked."""
+    def permits(self) -> Permits | None:
+        """What the rules leave to a search; None where none are asked."""
         if self.mode != "policy" or self.settings is None:
-            return Permits(lambda _, __: None)
+            return None
         return Permits(self.denied, self.settings.narrowed, self.settings.max_keys)
 
     def denied(self, parent: str, changes: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ The program decides, never a model, and denies what nothing allows. Each ruling 
 entries of `allow` are counted from 1.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeGuard
 
@@ -62,11 +62,11 @@ class Allow(Record):
     def leaves(self, dimension: Range | Choice, old: Any) -> Range | Choice | None:
         """What is left of a key's values; None where it can't change."""
         if self.values is not None:
-            kept = tuple(value for value in self.values if _is_within(dimension, value))
-            kept = tuple(value for value in kept if all(self._keeps(dimension, old, value)) and not _same(value, old))
+            within = (value for value in self.values if dimension.holds(value) and not _same(value, old))
+            kept = tuple(value for value in within if self._keeps(dimension, old, value))
             return Choice(dimension.key, tuple(dict.fromkeys((*kept, old)))) if kept else None
         if isinstance(dimension, Choice):
-            left = tuple(value for value in dimension.values if all(self._keeps(dimension, old, value)))
+            left = tuple(value for value in dimension.values if self._keeps(dimension, old, value))
             return replace(dimension, values=left) if len(left) > 1 else None
         if not _is_number(old):
             return None
@@ -80,26 +80,26 @@ class Allow(Record):
             low, high = max(low, old - self.step), min(high, old + self.step)
         return replace(dimension, low=low, high=high) if high > low else None
 
-    def _keeps(self, dimension: Range | Choice, old: object, new: object) -> Iterator[bool]:
+    def _keeps(self, dimension: Range | Choice, old: object, new: object) -> bool:
         """Whether a value keeps within each limit that is a number."""
-        scale = dimension.scale if isinstance(dimension, Range) else Scale.LINEAR
-        if self.factor is not None:
-            yield _within_factor(old, new, self.factor, of_rest=scale is Scale.LOGIT)
-        if self.step is not None:
-            yield _is_number(old) and _is_number(new) and abs(new - old) <= self.step * (1 + SLACK)
+        return all(self._distances(isinstance(dimension, Range) and dimension.scale is Scale.LOGIT, old, new).values())
 
     def limits(self, parameter: Parameter, old: object, new: object) -> dict[str, bool]:
         """The limits in words, each to whether a change keeps within it."""
+        limits = self._distances(parameter.scale is Scale.LOGIT, old, new)
+        if self.values is not None:
+            limits["one of its values"] = any(_same(new, value) for value in self.values)
+        return limits
+
+    def _distances(self, of_rest: bool, old: object, new: object) -> dict[str, bool]:
+        """The limits that are numbers in words, each to whether a change keeps within it."""
         limits: dict[str, bool] = {}
         if self.factor is not None:
-            of_rest = parameter.scale is Scale.LOGIT
             words = f"within factor {self.factor:.6g}{' of 1 - x' if of_rest else ''}"
             limits[words] = _within_factor(old, new, self.factor, of_rest=of_rest)
         if self.step is not None:
             close = _is_number(old) and _is_number(new) and abs(new - old) <= self.step * (1 + SLACK)
             limits[f"within step {self.step:.6g}"] = close
-        if self.values is not None:
-            limits["one of its values"] = any(_same(new, value) for value in self.values)
         return limits
 
 
@@ -174,12 +174,6 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 def _same(one: object, other: object) -> bool:
     """1 is 1.0, and neither is true."""
     return isinstance(one, bool) is isinstance(other, bool) and one == other
-
-
-def _is_within(dimension: Range | Choice, value: object) -> bool:
-    if isinstance(dimension, Choice):
-        return any(_same(value, one) for one in dimension.values)
-    return _is_number(value) and dimension.low <= value <= dimension.high
 
 
 def _within_factor(old: object, new: object, factor: float, *, of_rest: bool) -> bool:

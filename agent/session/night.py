@@ -147,13 +147,12 @@ class Night:
         self.workspace.create()
         record, view = self.record, make_view()
         with Stopping(self.stopping, self.pausing):
-            permits = self.approver.permits if record.approve == "policy" else None
             analyst = Analyst(
                 self.lab,
                 self.model,
                 record.session_id,
                 self.stopping.is_set,
-                permits,
+                self.approver.permits,
                 self.approver.rules,
             )
             self.runner.warm(device=self.inventory.device(record.settings.get("train.device", "auto")))

@@ -255,8 +255,7 @@ class Preflight:
         """The keys that are searched, and how replicates go to them."""
         environment = self.lab.inventory.environment(self.record.env_name)
         space = search_space(environment, self.config)
-        if self.record.approve == "policy":
-            permits = self.approver.permits
+        if (permits := self.approver.permits) is not None:
             space = permits.narrowed(space, self.config)
             if not space.dimensions:
                 return "the policy leaves nothing to search: it allows no key to change that a search would change"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agent.session.decisions import Decisions
 from agent.session.making import RunMaker
-from agent.session.searching import DEFAULT, NightSearch
+from agent.session.searching import NightSearch
 from lab.base import InvalidInput, lasting
 from lab.judge import (
     FAILURES,
@@ -110,9 +110,10 @@ class Scheduler:
         if self.in_doubt():
             self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
             return [self.maker.fresh(SeedRequest(incumbent, self.record.seeds))]
-        self.searching.believe()
-        if self.searching.name_contender(seconds_left, room) and (fresh := self.confirm(seconds_left)) is not None:
-            return [fresh]
+        if (known := self.searching.search(seconds_left, reserve=False)) is not None:
+            self.searching.believe(known)
+            if self.searching.name_contender(known, room) and (fresh := self.confirm(seconds_left)) is not None:
+                return [fresh]
         runs: list[RunRecord] = []
         for slot in range(room):
             if (left := self.searching.left()) is not None and left <= 0 and runs:
@@ -135,10 +136,8 @@ class Scheduler:
             return self.maker.of_proposal(proposal)
         if (run := self.searching.of_a_sweep(seconds_left)) is not None:
             return run
-        search = self.searching.search(seconds_left)
-        asked = search.suggest(1, arm=self.searching.arm(DEFAULT)) if search else []
-        if asked and asked[0].run is not None:
-            return self.maker.fresh(SeedRequest(asked[0].run, asked[0].replicates))
+        if (run := self.searching.raced(seconds_left)) is not None:
+            return run
         if proposal is not None:
             return self.maker.of_proposal(proposal)
         return None if alone else self.searching.asked(steps_left, seconds_left)
@@ -183,12 +182,8 @@ class Scheduler:
         if have < ENOUGH:
             more = ENOUGH - have
             return self.maker.fresh(SeedRequest(incumbent, more if left is None else min(more, left)))
-        search = self.searching.search()
-        asked = search.suggest(1, arm=self.searching.arm(DEFAULT)) if search else []
-        if search is None or not asked:
-            return None
-        if asked[0].run is not None:
-            return self.maker.fresh(SeedRequest(asked[0].run, asked[0].replicates))
+        if (raced := self.searching.raced()) is not None:
+            return raced
         return self.searching.asked(steps_left) if self._room_for_control(elapsed) else None
 
     def _room_for_control(self, elapsed: float | None) -> bool:
@@ -202,7 +197,8 @@ class Scheduler:
             return True
         controls = sum(run.arm in ARMS for run in runs)
         others = sum(run.proposal is not None and run.arm not in ARMS for run in runs)
-        return controls < others or (elapsed is not None and self.searching.trained / most < elapsed)
+        trained = self.notebook.replicates(self.record.session_id)
+        return controls < others or (elapsed is not None and trained / most < elapsed)
 
     def confirm(self, seconds_left: float | None = None) -> RunRecord | None:
         """Fresh seeds, queued, for a confirmation under way; None where none is, or no time is left.
@@ -242,11 +238,7 @@ class Scheduler:
         left = self.searching.left()
         if left is None or need.seeds <= left:
             return False
-        if need not in self._put_off:
-            self._put_off.add(need)
-            wants = f"{need.seeds} fresh seeds of {need.run} are more than the {left} replicates that are left"
-            self.journal.note(f"{wants}: 'autopilot confirm' trains them later")
-        return True
+        return self._later(need, f"are more than the {left} replicates that are left")
 
     def _too_long(self, need: SeedRequest, seconds_left: float | None) -> bool:
         """Whether no time is left for some seeds; whoever reads the digest may go on with them."""
@@ -256,10 +248,14 @@ class Scheduler:
         expected = expected_seconds(self.notebook, fresh_config(self.notebook, need, self.inventory), group, need.seeds)
         if expected is None or expected.seconds <= seconds_left:
             return False
+        return self._later(need, f"would take {lasting(expected.seconds)}, and {lasting(seconds_left)} are left")
+
+    def _later(self, need: SeedRequest, why: str) -> bool:
+        """Say once that some seeds are put off; true."""
         if need not in self._put_off:
             self._put_off.add(need)
-            takes = f"{need.seeds} fresh seeds of {need.run} would take {lasting(expected.seconds)}"
-            self.journal.note(f"{takes}, and {lasting(seconds_left)} are left: 'autopilot confirm' trains them later")
+            what = f"{need.seeds} fresh seeds of {need.run} {why}"
+            self.journal.note(f"{what}: 'autopilot confirm' trains them later")
         return True
 
 

@@ -3,7 +3,7 @@
 Replicates are what it counts. What it believes is written down each time something has been trained, for whoever looks.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from agent.session.decisions import Decisions
 from agent.session.making import RunMaker
@@ -13,7 +13,7 @@ from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, left_t
 from lab.store import Lab, Leading, Proposal, ProposalState, RunRecord, Selection, SessionRecord, Sessions
 
 DEFAULT = "race"
-"""The arm that searches."""
+"""The name of the arm that searches."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class NightSearch:
     maker: RunMaker
     incumbency: Incumbency
     _arms: dict[str, Arm] = field(default_factory=dict)
-    """Name to arm; some hold a process."""
+    """Name to the arm of a sweep; some hold a process."""
 
     def __post_init__(self) -> None:
         self.notebook, self.proposals = self.lab.notebook, self.lab.proposals
@@ -43,7 +43,7 @@ class NightSearch:
             if asked:
                 count = min(left, asked[0].replicates)
                 if asked[0].run is not None:
-                    return self.maker.fresh(SeedRequest(asked[0].run, count), proposal.proposal_id)
+                    return self._more(replace(asked[0], replicates=count), proposal.proposal_id)
                 one = proposal.model_copy(update={"overrides": asked[0].changes, "arm": proposal.sweep.arm})
                 return self.maker.train(one, count)
             self.proposals.decide(proposal.proposal_id, ProposalState.DONE, "session")
@@ -59,25 +59,23 @@ class NightSearch:
         """What the arm of a sweep asks for next."""
         assert proposal.sweep is not None  # noqa: S101 - it is one
         budget = self.left(seconds_left)
-        permits = self.approver.permits if self.record.approve == "policy" else None
         search = Search.of(
             self.lab,
             self.group,
             seed=self.record.session_id,
             left=left if budget is None else min(left, budget),
             parent=proposal.parent,
-            permits=permits,
+            permits=self.approver.permits,
             sweep=proposal.sweep,
         )
-        return search.suggest(1, arm=self.arm(proposal.sweep.arm)) if search else []
+        return search.suggest(arm=self.arm(proposal.sweep.arm)) if search else []
 
     def asked(self, steps_left: int | None, seconds_left: float | None = None) -> RunRecord | None:
         """A run of what the search asks for, queued, if nobody has to decide on it."""
         if self.record.approve == "manual":
             return None
-        permits = self.approver.permits if self.record.approve == "policy" else None
-        search = self.search(seconds_left, permits)
-        suggested = search.suggest(1, arm=self.arm(DEFAULT), only_new=True) if search else []
+        search = self.search(seconds_left, self.approver.permits)
+        suggested = search.suggest(only_new=True) if search else []
         if search is None or not suggested:
             return None
         proposal = asked_for(search, suggested[0], DEFAULT, self.record.session_id)
@@ -100,7 +98,7 @@ class NightSearch:
         """
         left = self.left(seconds_left)
         search = Search.of(self.lab, self.group, seed=self.record.session_id, left=left, permits=permits)
-        if search is None or not reserve or self.incumbency.named >= self.incumbency.contenders:
+        if search is None or not reserve or not self.incumbency.left:
             return search
         before = left_to_search(search.history, level_for(self.incumbency.contenders), self._had(search))
         return replace(search, history=replace(search.history, left=before))
@@ -110,23 +108,33 @@ class NightSearch:
         had = {one.candidate for one in self.notebook.index.confirmations(group=self.group)}
         return [at for at, run in enumerate(search.runs) if run in had]
 
-    def believe(self) -> None:
-        """Write down what the search believes in, for whoever looks."""
-        search = self.search()
+    def raced(self, seconds_left: float | None = None) -> RunRecord | None:
+        """More seeds of a config, queued, if that is what the search asks for next.
+
+        Args:
+            seconds_left: that the session has; None without a limit.
+        """
+        search = self.search(seconds_left)
+        asked = search.suggest() if search else []
+        return self._more(asked[0]) if asked and asked[0].run is not None else None
+
+    def _more(self, asked: Suggestion, proposal: str | None = None) -> RunRecord:
+        """The seeds that are asked for, queued."""
+        assert asked.run is not None  # noqa: S101 - not of a new config
+        return self.maker.fresh(SeedRequest(asked.run, asked.replicates), proposal)
+
+    def believe(self, search: Search | None = None) -> None:
+        """Write down what the search believes in, for whoever looks.
+
+        Args:
+            search: what is known, where somebody has read it.
+        """
+        search = search or self.search(reserve=False)
         leader = search.leader if search else None
         if leader is not None:
             ended = sum(len(run.seeds) for run in self._mine() if run.state.ended)
-            Sessions(self.notebook.workspace).believe(
-                self.record.session_id,
-                Leading(
-                    time=now(),
-                    trained=ended,
-                    run=leader.run,
-                    mean=leader.mean,
-                    gain=leader.gain,
-                    replicates=leader.replicates,
-                ),
-            )
+            believed = Leading(time=now(), trained=ended, **asdict(leader))
+            Sessions(self.notebook.workspace).believe(self.record.session_id, believed)
 
     def arm(self, name: str) -> Arm:
         """The arm of that name, made once."""
@@ -134,16 +142,17 @@ class NightSearch:
             self._arms[name] = ARMS[name](1)
         return self._arms[name]
 
-    def name_contender(self, seconds_left: float | None, room: int = 1) -> bool:
-        """Name a contender if it is time to; whether one was named."""
+    def name_contender(self, search: Search, room: int = 1) -> bool:
+        """Name a contender if it is time to; whether one was named.
+
+        Args:
+            search: what is known, all that is left to be spent.
+            room: replicates that train side by side.
+        """
         incumbency = self.incumbency
-        if incumbency.named >= incumbency.contenders or incumbency.undecided() is not None:
+        if not incumbency.left or incumbency.undecided() is not None:
             return False
-        search = self.search(seconds_left, reserve=False)
-        if search is None:
-            return False
-        after = incumbency.contenders - incumbency.named - 1
-        level = level_for(incumbency.contenders)
+        after, level = incumbency.left - 1, level_for(incumbency.contenders)
         named = name_contender(search.history, level, incumbency.matters(), self._had(search), after, room)
         if named is None:
             return False
@@ -157,11 +166,6 @@ class NightSearch:
         self.journal.note(f"{run} is the contender: {opened.why}, against {opened.incumbent}")
         return True
 
-    @property
-    def trained(self) -> int:
-        """Replicates of the session, those that are queued included."""
-        return sum(len(run.seeds) for run in self._mine())
-
     def left(self, seconds: float | None = None) -> int | None:
         """Replicates that the budget leaves; None without a limit.
 
@@ -169,7 +173,7 @@ class NightSearch:
             seconds: that the session has; None without a limit.
         """
         most = self.record.replicates
-        by_count = None if most is None else max(0, most - self.trained)
+        by_count = None if most is None else max(0, most - self.notebook.replicates(self.record.session_id))
         by_time = None if seconds is None else self._affordable(seconds)
         return min((n for n in (by_count, by_time) if n is not None), default=None)
 

@@ -12,8 +12,6 @@ from lab.space import Group
 from lab.store import Lab, RunRecord
 from training import OnProgress, Options, Runner, Stopped, train_run
 
-TICK = 0.2
-
 
 @dataclass
 class Wave:

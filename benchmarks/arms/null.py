@@ -9,13 +9,15 @@ much better on the others. A night that names a contender less often is wrong le
 
 import argparse
 import itertools
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from benchmarks.common import tell
-from benchmarks.nights import noise, upper
-from lab.judge import NIGHT, Plan, look, spending
+from benchmarks.nights import noise, proof, upper
+from lab.judge import NIGHT, Plan, spending
 from training import usable_cores
 
 SHAPES = ("normal", "skewed", "bimodal", "cartpole", "wide", "collapse")
@@ -43,14 +45,14 @@ def is_fooled(shape: str, count: int, number: int) -> bool:
     base = "normal" if shape in ("wide", "collapse") else shape
     old = noise(base, random)(plan.cap).tolist()
     for _ in range(count):
-        new = contender(shape, random, plan.cap)
-        for seeds in range(plan.group, plan.cap + 1, plan.group):
-            seen = look(new[:seeds], old[:seeds], plan, "max")
-            if seen.decision != "continue":
-                break
-        if seen.decision == "confirmed":
+        new, theirs = iter(contender(shape, random, plan.cap)), iter(old)
+        if proof(partial(_next, new), partial(_next, theirs), plan)[0]:
             return True
     return False
+
+
+def _next(scores: Iterator[float], count: int) -> list[float]:
+    return list(itertools.islice(scores, count))
 
 
 def shares(shape: str, count: int, nights: int) -> dict[str, float | int | str]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.arms.worlds import Pool, Surrogate
-from lab.judge import NIGHT, Plan, look
+from benchmarks.nights import proof
+from lab.judge import NIGHT, Plan
 from lab.search import BASELINE, Arm, History, Point, Trial, contenders, left_to_search, name_contender
 
 
@@ -113,11 +114,4 @@ def prove(
     world: Surrogate | Pool, point: Point, default: Point, plan: Plan, random: np.random.Generator
 ) -> tuple[bool, list[float], list[float]]:
     """Fresh seeds of both sides, look by look."""
-    new: list[float] = []
-    old: list[float] = []
-    while True:
-        new += world.draw(point, plan.group, random)
-        old += world.draw(default, plan.group, random)
-        seen = look(new, old, plan, "max")
-        if seen.decision != "continue":
-            return seen.decision == "confirmed", new, old
+    return proof(lambda seeds: world.draw(point, seeds, random), lambda seeds: world.draw(default, seeds, random), plan)

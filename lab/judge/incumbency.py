@@ -76,6 +76,11 @@ class Incumbency:
         """Contenders that the session, or whoever works outside sessions, has named so far."""
         return len({one.candidate for one in self._all() if one.session == self.session})
 
+    @property
+    def left(self) -> int:
+        """Contenders that the session may still name."""
+        return max(0, self.contenders - self.named)
+
     def open(self, run: RunRecord, looks: int = len(SPENDING)) -> Confirmation:
         """Name a contender, whatever it was chosen by.
 
@@ -242,7 +247,7 @@ class Incumbency:
         """
         if self.session is None:  # nobody said how many there would be: later ones get less
             return level_outside(self.named + 1)
-        if self.named >= self.contenders:
+        if not self.left:
             rule = "the error budget that was laid out for them is used up"
             raise InvalidInput(f"session {self.session} has named {self.named} of {self.contenders} contenders: {rule}")
         return level_for(self.contenders)

@@ -41,7 +41,8 @@ class Range:
 
     def holds(self, value: Scalar) -> bool:
         """Whether a value lies in the range."""
-        return isinstance(value, (int, float)) and self.low <= value <= self.high
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and self.low <= float(value or 0) <= self.high
 
     def value(self, place: float) -> Scalar:
         """The value at a place from 0 to 1, to three digits."""
@@ -96,8 +97,8 @@ class Choice:
         return (at + 0.5) / len(self.values)
 
     def holds(self, value: Scalar) -> bool:
-        """Whether a value is one of them."""
-        return value in self.values
+        """Whether a value is one of them; 1 is 1.0, and neither is true."""
+        return any(value == one and isinstance(value, bool) is isinstance(one, bool) for one in self.values)
 
     def value(self, place: float) -> Scalar:
         """The value whose share of 0 to 1 a place lies in."""

@@ -7,6 +7,7 @@ is denied or was tried gives way to another draw.
 """
 
 import math
+import statistics
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,13 +16,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from lab.judge import NEIGHBOURHOOD
 from lab.search.arms import Believed, RaceArm, believed, expected
 from lab.search.history import Arm, Ask, History, Trial
 from lab.search.keys import search_space
 from lab.search.permits import Permits
 from lab.search.points import Point, SearchSpace
 from lab.search.sweeps import swept
-from lab.space import Config, Group, Metric, check_overrides, identity, metrics_of, telling
+from lab.space import Config, Group, check_overrides, identity, telling
 from lab.space.parameters import Scalar
 from lab.store import UNDONE, Lab, Questions, Row, RunState, Selection, Sweep
 
@@ -33,8 +35,6 @@ ALIKE = 0.1
 """Values that are closer than this share of the range, in every key, are one idea to somebody who turned it down."""
 MENDED = 6
 """Problems of one config that are mended, at most."""
-Z80 = 1.2816
-"""Standard deviations to either side that hold four fifths of a normal distribution."""
 REDRAWN = 12
 """Times that an arm is asked again for what could not be had."""
 
@@ -67,8 +67,6 @@ class Leader:
     """What its config is believed to score, in the objective's units, what is known of its neighbours included."""
     gain: float
     """How much better than the incumbent that is, in the objective's units, more is better."""
-    noise: float
-    """Standard deviation between replicates, as the search sees it."""
     replicates: int
     """Of its config, all that have a score."""
 
@@ -86,6 +84,8 @@ class Search:
     history: History
     runs: tuple[str, ...]
     """The run of each trial that was made first."""
+    identities: tuple[str, ...]
+    """What the config of each trial is known by."""
     permits: Permits | None = None
     sweep: Sweep | None = None
 
@@ -126,9 +126,10 @@ class Search:
         space = permits.narrowed(space, base) if permits else space
         narrow = frozenset(dim.key for dim in space.dimensions) if sweep or permits else None
         trials, runs = _trials(lab, group, parent, base, space, before, narrow)
+        names = tuple(trials)
         drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
-        history = History(space, trials, drawn, left, most=permits.most if permits else None)
-        return cls(lab, group, parent, base, history, runs, permits, sweep)
+        history = History(space, tuple(trials.values()), drawn, left, most=permits.most if permits else None)
+        return cls(lab, group, parent, base, history, tuple(runs[name] for name in names), names, permits, sweep)
 
     @property
     def keys(self) -> list[str]:
@@ -148,7 +149,8 @@ class Search:
         """
         if not self.keys:
             return []
-        history, tried, suggested = replace(self.history, only_new=only_new), self._tried, list[Suggestion]()
+        history, suggested = replace(self.history, only_new=only_new), list[Suggestion]()
+        tried = frozenset(self.identities)
         for changes in avoid:  # as if somebody were at it: the model looks elsewhere
             history = _pending(history, self._point(changes), None, 1)
         for again in range(1, count + REDRAWN):
@@ -175,7 +177,7 @@ class Search:
         if known is None:
             return None
         scores = self.history.trials[known.leader].scores
-        return Leader(self.runs[known.leader], sign * known.mean, known.gain, known.noise, len(scores))
+        return Leader(self.runs[known.leader], sign * known.mean, known.gain, len(scores))
 
     def outlook(self, changes: Mapping[str, Any]) -> Outlook | None:
         """Where the model sees one replicate of a changed config; None while nothing has a score.
@@ -183,17 +185,13 @@ class Search:
         Args:
             changes: overrides of the parent's config.
         """
-        known, sign = expected(self.history, self._point(changes)), self.group.goal.sign
+        known, goal = expected(self.history, self._point(changes)), self.group.goal
         if known is None:
             return None
-        mean, spread = known
-        half = Z80 * spread
-        bounds = metrics_of(self.group.env_name).get(self.group.goal.metric, Metric(self.group.goal.metric)).bounds
-        low, high = (
-            min(max(value, -math.inf if bounds[0] is None else bounds[0]), math.inf if bounds[1] is None else bounds[1])
-            for value in (sign * mean - half, sign * mean + half)
-        )
-        return Outlook(sign * mean, low, high)
+        mean, half = goal.sign * known[0], statistics.NormalDist().inv_cdf((1 + NEIGHBOURHOOD) / 2) * known[1]
+        least = -math.inf if goal.low is None else goal.low
+        most = math.inf if goal.high is None else goal.high
+        return Outlook(mean, *(min(max(end, least), most) for end in (mean - half, mean + half)))
 
     @property
     def replicates(self) -> Counter[str]:
@@ -247,13 +245,6 @@ class Search:
         mine = place(self._point(changes))
         return any(bool((abs(mine - place(self._point(other))) < ALIKE).all()) for other in others)
 
-    @cached_property
-    def _tried(self) -> frozenset[str]:
-        query = "SELECT DISTINCT fingerprint FROM runs JOIN places USING (run_id) WHERE env_name = ? AND objective = ?"
-        group = self.group
-        query += " AND preset = ? AND task = ? AND NOT legacy AND damaged IS NULL AND state != 'killed'"
-        return frozenset(str(name) for (name,) in self.lab.notebook.index.ask(query, tuple(group)))
-
     def _identity(self, changes: Mapping[str, Any]) -> str:
         return identity(self.group.env_name, self.base.with_overrides(changes).flat())
 
@@ -280,8 +271,8 @@ def _trials(
     space: SearchSpace,
     before: datetime | None,
     only: frozenset[str] | None,
-) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
-    """The group's trials and their runs: the parent's first, the others in the order in which they were first tried."""
+) -> tuple[dict[str, Trial], dict[str, str]]:
+    """The group's trials and their runs, by identity: the parent's first, the others in the order of their making."""
     questions = Questions(lab.notebook.index)
     rows = lab.notebook.index.rows(Selection(group, native=True, before=before))
     configs = questions.configs(group)
@@ -294,17 +285,14 @@ def _trials(
             continue
         if config.autopilot.get("resume_mode") == "continue":  # other weights to begin with: another experiment
             continue
-        if (
-            only is not None and not telling(base, config).keys() <= only
-        ):  # elsewhere, as this part of the space sees it
+        if only is not None and not telling(base, config).keys() <= only:  # beside this part of the space
             continue
         name = identity(group.env_name, config.flat())
-        runs.setdefault(
-            name, row.replicates_of if row.replicates_of in configs else row.run_id
-        )  # its folder may be gone
+        original = row.replicates_of if row.replicates_of in configs else None  # its folder may be gone
+        runs.setdefault(name, original or row.run_id)
         old = trials.get(name) or Trial(_point_of(space, config, base))
         trials[name] = _with(old, row, sign, undone)
-    return tuple(trials.values()), tuple(runs[name] for name in trials)
+    return trials, runs
 
 
 def _point_of(space: SearchSpace, config: Config, base: Config) -> Point:

@@ -40,6 +40,10 @@ class Notebook:
         """Remember what could not be read, to be reported with the rest: name of a run to what is wrong with it."""
         self._noticed.update(damaged)
 
+    def replicates(self, session: str) -> int:
+        """Replicates of a session's runs, those that are queued included."""
+        return sum(len(run.seeds) for run in self.index.records(Selection(session=session)))
+
     def runs(self, group: Group | None = None, *, session: str | None = None) -> list[RunRecord]:
         """Every readable run, oldest first.
 

@@ -341,10 +341,9 @@ class _Step:
                 step = self.known.places[at] + far * moved * self.draw.standard_normal((AROUND, width))
                 folded = np.abs(step)
                 drawn.append(np.clip(np.where(folded > 1, 2 - folded, folded), 0.0, 1.0))
-        every = np.concatenate(drawn)
+        every: Array = np.concatenate(drawn)
         most, start = self.history.most, self.history.space.places(self.trials[0].point)
         if most is not None and most < width:
             rank = np.argsort(np.argsort(self.draw.random(every.shape), axis=1), axis=1)
             every = np.where(rank < most, every, start)
-        spread: Array = every
-        return spread
+        return every

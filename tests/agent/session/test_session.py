@@ -579,13 +579,16 @@ def test_a_report_that_comes_after_the_confirmation_speaks_of_the_runs_end(
     assert "✗" not in paths.report.read_text()
 
 
+def stage_mine(session: Session, overrides: dict[str, Any]) -> None:
+    """A person's proposal in the place of the last one."""
+    update = {"proposal_id": "mine", "arm": "person", "overrides": overrides}
+    session.proposals.stage(session.proposals.all()[-1].model_copy(update=update))
+
+
 def test_the_seed_that_a_person_sets_is_trained(make_session: Make, notebook: Notebook) -> None:
     session = make_session(budgets=Budgets(max_runs=6))
     session.run()
-    proposal = session.proposals.all()[-1].model_copy(update={
-        "proposal_id": "mine", "arm": "person", "overrides": {"train.seed": 77, "train.gamma": 0.9},
-    })  # fmt: skip
-    session.proposals.stage(proposal)
+    stage_mine(session, {"train.seed": 77, "train.gamma": 0.9})
     night = make_session(budgets=Budgets(max_runs=1))
     night.run()
     (run,) = night.mine()
@@ -596,10 +599,7 @@ def test_a_proposal_starts_on_one_replicate_unless_it_says_how_many(make_session
     session = make_session(seeds=3, budgets=Budgets(max_runs=2))
     session.run()
     assert [len(run.seeds) for run in session.mine()] == [5, 1]  # of six, however many seeds a run was said to have
-    proposal = session.proposals.all()[-1].model_copy(update={
-        "proposal_id": "mine", "arm": "person", "overrides": {"autopilot.seeds": 2, "train.gamma": 0.9},
-    })  # fmt: skip
-    session.proposals.stage(proposal)
+    stage_mine(session, {"autopilot.seeds": 2, "train.gamma": 0.9})
     night = make_session(budgets=Budgets(max_runs=2))
     night.run()
     (run,) = night.mine()
