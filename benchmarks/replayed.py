@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import functools
 import io
+import itertools
 import json
 import random
 import re
@@ -21,6 +22,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from agent.analysis import Analyst
 from agent.model import OfflineResearcher
@@ -38,6 +41,11 @@ RUNS, SEEDS = 20, 3
 """Of a night, as it is asked for: 60 replicates."""
 FIFTH = 0.2
 """Share of a key's range in which configs are better."""
+HELD, DRAWN = 0.1, 200
+"""Share of points drawn at random that it has to hold, at the least: a fifth of a key with three values may hold none.
+Of so many."""
+TRIES = 100
+"""Places tried before the next key is."""
 CLAIM = re.compile(r"Verdict: better|better than the incumbent|this helped|\bimprove(?:d|s|ment)\b", re.IGNORECASE)
 """An improvement claimed in a report."""
 
@@ -61,16 +69,19 @@ class Planted:
 
 
 def planted_in(inventory: Inventory, number: int) -> Planted:
-    """The place of one night: a key, and a fifth of its range without the baseline in it."""
+    """The place of one night: a key, and a fifth of its range without the baseline in it that can be found at all."""
     draw, environment = random.Random(number), inventory.environment(ENV)  # noqa: S311 - an order
     base = preset_config(environment, "quick")
-    ranges = [dim for dim in search_space(environment, base).dimensions if isinstance(dim, Range)]
-    dimension = ranges[number % len(ranges)]
-    start = dimension.place(base.get(dimension.key))
-    while True:
-        low = draw.uniform(0.0, 1.0 - FIFTH)
-        if not low <= start <= low + FIFTH:
-            return Planted(dimension, low)
+    space = search_space(environment, base)
+    points = [space.point(place) for place in np.random.default_rng(number).random((DRAWN, len(space.dimensions)))]
+    ranges = [dim for dim in space.dimensions if isinstance(dim, Range)]
+    for attempt in itertools.count():
+        dimension, low = ranges[(number + attempt // TRIES) % len(ranges)], draw.uniform(0.0, 1.0 - FIFTH)
+        planted = Planted(dimension, low)
+        held = sum(low <= dimension.place(point[dimension.key]) <= low + FIFTH for point in points) / DRAWN
+        if held >= HELD and not planted.holds(base):
+            return planted
+    raise AssertionError
 
 
 @dataclass

@@ -144,7 +144,7 @@ def believe(features: "Array", means: "Array", counts: "Array", spread: float | 
     middle = np.array([math.log(0.5) + 0.5 * math.log(max(width, 1))] * width + [0.0, math.log(0.05), math.log(0.3)])
     wide = np.array([1.0] * width + [0.7, 1.0, 0.7])
     if spread is not None:
-        middle[-1], wide[-1] = math.log(max(spread, 1e-3)), 0.35
+        middle[-1] = math.log(max(spread, 1e-3))
 
     def cost(log: "Array") -> "tuple[float, Array]":
         lengths, (signal, own, noise) = np.exp(log[:width]), np.exp(log[width:])

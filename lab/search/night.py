@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lab.judge import GROUP, SPENDING, Plan, spending
-from lab.search.arms.race import believed
+from lab.search.beliefs import Believed, believed
 from lab.search.history import History
 
 BASELINE = 5
 """Replicates of the baseline, by which the noise is known."""
 SURE = 0.9
-"""Chance of a proof, if what is believed is true, that is aimed at."""
-WORTH = 0.2
+"""Chance of a proof, by what is believed, that is aimed at."""
+WORTH = 0.1
 """The same, below which a proof is not tried."""
+NODES = 9
+"""Of the quadrature over what is believed of a gain (Gauss and Hermite)."""
 ENDLESS = 60
 """Replicates after which a long night may name its first contender, as soon as it is sure enough of one."""
 
@@ -96,7 +98,7 @@ def _outlook(history: History, level: float, had: Collection[int]) -> _Outlook |
     if belief is None or belief.leader == 0 or belief.leader in had:
         return None
     noise = max(belief.noise, _spread(history.trials[0].scores))  # the incumbent may spread wider than most
-    chances = [power(belief.gain, noise, GROUP * count, level) for count in range(1, looks + 1)]
+    chances = [likely(belief, noise, GROUP * count, level) for count in range(1, looks + 1)]
     if chances[-1] < WORTH:
         return None
     needed = next((count for count, chance in enumerate(chances, start=1) if chance >= SURE), looks)
@@ -105,6 +107,23 @@ def _outlook(history: History, level: float, had: Collection[int]) -> _Outlook |
 
 def _spread(scores: Sequence[float]) -> float:
     return statistics.stdev(scores) if len(scores) > 1 else 0.0
+
+
+def likely(belief: Believed, noise: float, seeds: int, level: float) -> float:
+    """Chance of a proof, over all that the gain may be: its assurance (O'Hagan, Stevens & Campbell 2005).
+
+    Args:
+        belief: whose gain is taken to be normal.
+        noise: as of `power`.
+        seeds: as there.
+        level: as there.
+    """
+    import numpy as np
+    from scipy.special import roots_hermitenorm
+
+    places, weights = roots_hermitenorm(NODES)
+    chances = [power(belief.gain + belief.doubt * float(place), noise, seeds, level) for place in places]
+    return float(np.average(chances, weights=weights))
 
 
 def power(gain: float, noise: float, seeds: int, level: float) -> float:

@@ -17,7 +17,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from lab.judge import NEIGHBOURHOOD
-from lab.search.arms import Believed, RaceArm, believed, expected
+from lab.search.arms import RaceArm
+from lab.search.beliefs import Believed, believed, expected
 from lab.search.history import Arm, Ask, History, Trial
 from lab.search.keys import search_space
 from lab.search.permits import Permits

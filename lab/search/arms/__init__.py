@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lab.search.arms.apart import ApartArm
 from lab.search.arms.cmaes import CMAESArm
-from lab.search.arms.race import Believed, RaceArm, believed, expected
+from lab.search.arms.race import RaceArm
 from lab.search.arms.random import RandomArm
 from lab.search.arms.tpe import TPEArm
 from lab.search.history import Arm
@@ -20,4 +20,4 @@ ARMS: dict[str, Callable[[int], Arm]] = {
 """Name to a maker, which is told how many replicates each new point gets; `race` decides that itself."""
 SLOW = ("gp", "protein")
 
-__all__ = ["ARMS", "SLOW", "ApartArm", "Believed", "CMAESArm", "RaceArm", "RandomArm", "TPEArm", "believed", "expected"]
+__all__ = ["ARMS", "SLOW", "ApartArm", "CMAESArm", "RaceArm", "RandomArm", "TPEArm"]

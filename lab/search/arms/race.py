@@ -6,17 +6,13 @@ the end of the budget all go there, so that the leader is not just the luckiest.
 with rewards that hardly any point ever sees, new points are drawn at random more often than not.
 """
 
-import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from lab.search.beliefs import Known, believed
 from lab.search.history import Ask, History, Trial
-from lab.search.model import Belief, believe
-from lab.search.points import Point, SearchSpace
-from lab.space.parameters import Scalar
+from lab.search.points import Point
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
     Generator = np.random.Generator
 
 START = 12
-"""Points drawn at random before the model has a say."""
+"""Points spread over the space before the model has a say; as many as there are keys where those are more."""
 BREADTH = 0.15
 """Share of the new points that are drawn at random whatever the model says."""
 BLIND = 0.6
@@ -35,7 +31,7 @@ FORETELLS = 0.1
 """Share of the variance that a model explains of points it has not seen, at the least, to be believed."""
 AGAIN = 0.25
 """More replicates of tried points for each new one, before the end."""
-LAST = 0.25
+LAST = 0.15
 """Share of the budget, at its end, that goes to the few best points alone."""
 SPARSE = 0.5
 """Where more points than this share have one and the same score, reward is hardly ever seen: breadth is all."""
@@ -43,16 +39,12 @@ LAST_OF_SPARSE = 0.1
 """`LAST` there."""
 FEW = 4
 """Points that may be the best."""
-WINDOW = 200
-"""Trials that the model reads: the best half of them and the newest."""
 DRAWN = 512
 """Random candidates for a new point."""
 NEAR = (0.05, 0.15)
 """Distances of the candidates around the best points, as shares of the range."""
 AROUND = 64
 """Candidates for each of them and each of the best points."""
-OUTLYING = 1.5
-"""How far beyond the middle four fifths of the scores, in their width, the model tells scores apart."""
 CHEAP = 0.5
 """Chance that a random point keeps what the baseline has for a key that says how much has to be computed."""
 TIMED = 8
@@ -63,8 +55,6 @@ RIDGE = 0.5
 """Of the regression of times."""
 LOGS = 2.0
 """How far foretold times go from the usual one, as a logarithm: a factor of seven."""
-FITTED = 8
-"""Models that are kept: what is asked of the same trials again is not fitted anew."""
 SAMPLES = 64
 """Draws of the truth by which rivals are told."""
 
@@ -93,111 +83,14 @@ class RaceArm:
         return None if belief is None else belief.leader
 
 
-@dataclass(frozen=True)
-class Believed:
-    """What a search believes in."""
-
-    leader: int
-    """Number of the trial."""
-    mean: float
-    """Score that is believed of it."""
-    gain: float
-    """How much better than trial 0 it is believed to be, in the scores' units."""
-    noise: float
-    """Standard deviation between replicates, in the scores' units."""
-
-
-def believed(history: History) -> Believed | None:
-    """The leader and what is expected of it; None while nothing has a score."""
-    import numpy as np
-
-    known = _Known.of(history)
-    if known is None:
-        return None
-    mean = known.belief.posterior()[0]
-    scored = np.array([bool(history.trials[at].scores) for at in known.at])
-    best = int(np.argmax(np.where(scored, mean, -np.inf)))
-    base = mean[known.at.index(0)] if 0 in known.at else mean.mean()
-    gain, noise = known.scale * float(mean[best] - base), known.scale * math.sqrt(known.belief.noise)
-    return Believed(known.at[best], known.middle + known.scale * float(mean[best]), gain, noise)
-
-
-def expected(history: History, point: Point) -> tuple[float, float] | None:
-    """Mean and standard deviation of one replicate of a point, in the scores' units; None while nothing has a score."""
-    known = _Known.of(history)
-    if known is None:
-        return None
-    places = history.space.places(point)[None, :]
-    mean, spread = known.belief.predict(history.space.features(places))
-    whole = math.sqrt(float(spread[0]) ** 2 + known.belief.own + known.belief.noise)
-    return known.middle + known.scale * float(mean[0]), known.scale * whole
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The model of a history and the trials that it was fitted to."""
-
-    belief: Belief
-    at: list[int]
-    places: "Array"
-    scale: float
-    """Standard deviation of all scores: one unit of the model."""
-    middle: float
-    """Mean of all scores: the model's zero."""
-
-    @classmethod
-    def of(cls, history: History) -> "_Known | None":
-        """None while nothing has a score."""
-        trials = tuple((tuple(t.point.items()), t.scores, t.failed) for t in history.trials)
-        return _known_of(history.space, trials)
-
-
-@lru_cache(maxsize=FITTED)
-def _known_of(
-    space: SearchSpace, trials: tuple[tuple[tuple[tuple[str, Scalar], ...], tuple[float, ...], int], ...]
-) -> _Known | None:
-    """The model of these trials (point, scores, failures), fitted once however often it is asked for."""
-    import numpy as np
-
-    scores = [score for _, those, _ in trials for score in those]
-    if not scores:
-        return None
-    low, high = _ends(scores)
-    scores = np.clip(scores, low, high).tolist()
-    worst, middle, scale = min(scores), float(np.mean(scores)), float(np.std(scores)) or 1.0
-    ended = {
-        at: np.clip([*those, *([worst] * failed)], low, high)
-        for at, (_, those, failed) in enumerate(trials)
-        if those or failed
-    }
-    at = list(ended)
-    if len(at) > WINDOW:
-        best = sorted(at, key=lambda i: -float(np.mean(ended[i])))[: WINDOW // 2]
-        at = sorted({at[0], *best, *at[-WINDOW // 2 :]})
-    values = [(ended[i] - middle) / scale for i in at]
-    free = sum(len(v) - 1 for v in values)
-    spread = float(sum(((v - v.mean()) ** 2).sum() for v in values) / free) if free >= FEW else None
-    places = np.stack([space.places(dict(trials[i][0])) for i in at])
-    means, counts = np.array([v.mean() for v in values]), np.array([float(len(v)) for v in values])
-    return _Known(believe(space.features(places), means, counts, spread), at, places, scale, middle)
-
-
-def _ends(scores: Sequence[float]) -> tuple[float, float]:
-    """Between which scores are told apart: one return of minus a million must not make all others look alike."""
-    import numpy as np
-
-    low, high = np.quantile(scores, [0.1, 0.9]).tolist()
-    room = OUTLYING * (high - low)
-    return (low - room, high + room) if room > 0 else (min(scores), max(scores))
-
-
 class _Step:
     """One call for proposals."""
 
     def __init__(self, history: History, draw: "Generator") -> None:
         self.history, self.draw = history, draw
         self.trials = list(history.trials)
-        self.known = _Known.of(history)
+        self.start = max(START, len(history.space.dimensions))
+        self.known = Known.of(history)
         if self.known is not None:
             self._believe({at: trial.pending for at, trial in enumerate(self.trials) if trial.pending})
 
@@ -225,10 +118,10 @@ class _Step:
         places = np.array([space.places(self.trials[at].point) for at in new]).reshape(-1, known.places.shape[1])
         more = np.array([float(pending.get(at, 0)) for at in known.at])
         belief = known.belief.believing(more, np.array([float(pending[at]) for at in new]), space.features(places))
-        self.known = _Known(belief, [*known.at, *new], np.vstack([known.places, places]), known.scale, known.middle)
+        self.known = Known(belief, [*known.at, *new], np.vstack([known.places, places]), known.scale, known.middle)
 
     def _choose(self) -> Ask | None:
-        if self.known is None or len(self.trials) < START:
+        if self.known is None or len(self.trials) < self.start:
             return self._random()
         used = sum(len(t.scores) + t.failed + t.pending for t in self.trials)
         first = len(self.trials[0].scores) + self.trials[0].failed  # the baseline's replicates are not the race's
@@ -237,7 +130,7 @@ class _Step:
         sparse = self._sparse()
         ending = left is not None and left <= (LAST_OF_SPARSE if sparse else LAST) * (left + used)
         racing = not self.history.only_new
-        if racing and (ending or (not sparse and again < AGAIN * (len(self.trials) - START))):
+        if racing and (ending or (not sparse and again < AGAIN * (len(self.trials) - self.start))):
             return self._race()
         blind = sparse or self.known.belief.explains() < FORETELLS
         if self.draw.random() < (BLIND if blind else BREADTH):
@@ -253,11 +146,23 @@ class _Step:
         if history.pool is not None:
             free = self._free()
             return Ask(free[int(self.draw.integers(len(free)))], 1) if free else None
-        point = history.space.point(self.draw.random(len(history.space.dimensions)))
+        point = history.space.point(self._place())
         for dimension in history.space.dimensions if self.trials else ():
             if dimension.work and self.draw.random() < CHEAP:
                 point[dimension.key] = self.trials[0].point[dimension.key]
         return Ask(history.fitted(point), 1)
+
+    def _place(self) -> "Array":
+        """Anywhere; the first ones so that no part of any key is left out (a Latin hypercube: McKay et al. 1979)."""
+        from scipy.stats.qmc import LatinHypercube
+
+        width, at = len(self.history.space.dimensions), len(self.trials)
+        place: Array = (
+            LatinHypercube(width, seed=self.history.seed).random(self.start)[at]
+            if at < self.start
+            else self.draw.random(width)
+        )
+        return place
 
     def _free(self) -> list[Point]:
         return replace(self.history, trials=tuple(self.trials)).untried

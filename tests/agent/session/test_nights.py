@@ -25,8 +25,11 @@ def test_a_night_of_equal_configs_finds_nothing(tmp_path: Path, inventory: Inven
 
 @pytest.mark.slow
 def test_the_digest_of_a_planted_night_says_what_fresh_seeds_say(tmp_path: Path, inventory: Inventory) -> None:
-    runner = Recorded(night=0, planted=planted_in(inventory, 0))
-    session = night(tmp_path / "night", inventory, runner, 20, "night-0")
+    for number in range(4):  # a night may end without a proof
+        runner = Recorded(night=number, planted=planted_in(inventory, number))
+        session = night(tmp_path / f"night-{number}", inventory, runner, 20, f"night-{number}")
+        if session.notebook.incumbent(session.group) != session.mine()[0].run_id:
+            break
     digest = session.notebook.workspace.session(session.record.session_id).digest.read_text()
     incumbent = session.notebook.incumbent(session.group)
     assert incumbent is not None
