@@ -32,6 +32,7 @@ from benchmarks.common import ENV, tell
 from lab.base import Workspace, append_line, new_id, now, write_model
 from lab.search import Range, search_space
 from lab.space import Config, Inventory, preset_config
+from lab.space.parameters import Scalar
 from lab.store import Budgets, Lab, Notebook, ReplicateResult, SessionRecord, Sessions, StopReason
 from report import LineView
 from training import FakeRunner, OnProgress, Plan, Progress, Runner, load_inventory, usable_cores
@@ -41,9 +42,10 @@ RUNS, SEEDS = 20, 3
 """Of a night, as it is asked for: 60 replicates."""
 FIFTH = 0.2
 """Share of a key's range in which configs are better."""
-HELD, DRAWN = 0.1, 200
-"""Share of points drawn at random that it has to hold, at the least: a fifth of a key with three values may hold none.
-Of so many."""
+HELD = 0.1
+"""Share of points drawn at random that it holds at the least: a fifth of a key with three values may hold none."""
+DRAWN = 200
+"""Points that are drawn for that."""
 TRIES = 100
 """Places tried before the next key is."""
 CLAIM = re.compile(r"Verdict: better|better than the incumbent|this helped|\bimprove(?:d|s|ment)\b", re.IGNORECASE)
@@ -65,7 +67,11 @@ class Planted:
 
     def holds(self, config: Config) -> bool:
         """Whether a config is one of the better ones."""
-        return self.low <= self.dimension.place(config.get(self.dimension.key)) <= self.low + FIFTH
+        return self.has(config.get(self.dimension.key))
+
+    def has(self, value: Scalar) -> bool:
+        """Whether a value of the key is one of the better ones."""
+        return self.low <= self.dimension.place(value) <= self.low + FIFTH
 
 
 def planted_in(inventory: Inventory, number: int) -> Planted:
@@ -75,13 +81,15 @@ def planted_in(inventory: Inventory, number: int) -> Planted:
     space = search_space(environment, base)
     points = [space.point(place) for place in np.random.default_rng(number).random((DRAWN, len(space.dimensions)))]
     ranges = [dim for dim in space.dimensions if isinstance(dim, Range)]
-    for attempt in itertools.count():
-        dimension, low = ranges[(number + attempt // TRIES) % len(ranges)], draw.uniform(0.0, 1.0 - FIFTH)
-        planted = Planted(dimension, low)
-        held = sum(low <= dimension.place(point[dimension.key]) <= low + FIFTH for point in points) / DRAWN
-        if held >= HELD and not planted.holds(base):
-            return planted
-    raise AssertionError
+    tried = (
+        Planted(ranges[(number + attempt // TRIES) % len(ranges)], draw.uniform(0.0, 1.0 - FIFTH))
+        for attempt in itertools.count()
+    )
+    return next(
+        one
+        for one in tried
+        if not one.holds(base) and sum(one.has(point[one.dimension.key]) for point in points) >= HELD * DRAWN
+    )
 
 
 @dataclass

@@ -53,12 +53,15 @@ def believed(history: History) -> Believed | None:
     mean, covariance = known.belief.posterior()
     scored = np.array([bool(history.trials[at].scores) for at in known.at])
     best = int(np.argmax(np.where(scored, mean, -np.inf)))
-    weights = np.eye(len(mean))[best]
-    weights -= np.eye(len(mean))[known.at.index(0)] if 0 in known.at else 1 / len(mean)
-    gain, doubt = float(weights @ mean), math.sqrt(max(float(weights @ covariance @ weights), 0.0))
-    told = (float(mean[best]), gain, doubt, math.sqrt(known.belief.noise))
-    middle, *rest = (known.scale * value for value in told)
-    return Believed(known.at[best], known.middle + middle, *rest)
+    every = np.eye(len(mean))
+    away = every[best] - (every[known.at.index(0)] if 0 in known.at else 1 / len(mean))
+    return Believed(
+        leader=known.at[best],
+        mean=known.middle + known.scale * float(mean[best]),
+        gain=known.scale * float(away @ mean),
+        doubt=known.scale * math.sqrt(max(float(away @ covariance @ away), 0.0)),
+        noise=known.scale * math.sqrt(known.belief.noise),
+    )
 
 
 def expected(history: History, point: Point) -> tuple[float, float] | None:

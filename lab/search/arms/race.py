@@ -31,7 +31,7 @@ FORETELLS = 0.1
 """Share of the variance that a model explains of points it has not seen, at the least, to be believed."""
 AGAIN = 0.25
 """More replicates of tried points for each new one, before the end."""
-LAST = 0.15
+LAST = 0.2
 """Share of the budget, at its end, that goes to the few best points alone."""
 SPARSE = 0.5
 """Where more points than this share have one and the same score, reward is hardly ever seen: breadth is all."""
@@ -157,11 +157,9 @@ class _Step:
         from scipy.stats.qmc import LatinHypercube
 
         width, at = len(self.history.space.dimensions), len(self.trials)
-        place: Array = (
-            LatinHypercube(width, seed=self.history.seed).random(self.start)[at]
-            if at < self.start
-            else self.draw.random(width)
-        )
+        if at >= self.start:
+            return self.draw.random(width)
+        place: Array = LatinHypercube(width, seed=self.history.seed).random(self.start)[at]
         return place
 
     def _free(self) -> list[Point]:
