@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lab.base import InvalidInput, Problem
+from lab.base import InvalidInput, Problem, invalid
 
 
 def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:
@@ -111,6 +111,39 @@ def mirrors_of(*, tensorboard: bool, wandb: bool) -> tuple[Literal["tensorboard"
             valid = f"leave it out, or install it: pip install {name}"
             raise InvalidInput([Problem(key=name, value="true", rule=f"needs the package {name}", valid=valid)])
     return tuple(name for name, asked in wanted.items() if asked)
+
+
+def shares_of(
+    model: str,
+    approve: str,
+    control: str | None,
+    control_share: float | None,
+    model_share: float | None,
+    ahead: int | None,
+) -> dict[str, Any]:
+    """What part of a search is the control arm's, and what part the model's, as a session's record has it.
+
+    Raises:
+        InvalidInput: no such arm, or a share of somebody who has no part in it.
+    """
+    from lab.search import ARMS
+
+    valid = [name for name in ARMS if name != "race"]
+    if control is not None and control not in valid:
+        rule = "is the search itself" if control == "race" else "is no arm"
+        raise invalid("control", control, rule, " | ".join(valid))
+    if control is not None and approve == "manual":
+        rule = "can't train anything where a person approves each proposal"
+        raise invalid("control", control, rule, "--approve auto or policy, or leave it out")
+    if control is None and control_share is not None:
+        raise invalid(
+            "control-share", control_share, "is nobody's without --control", f"--control {' or '.join(valid)}"
+        )
+    for name, value in (("model-share", model_share), ("ahead", ahead)):
+        if value is not None and model == "offline":
+            raise invalid(name, value, "needs a model: the offline researcher is the optimizer", "--model NAME")
+    given = {"control": control, "control_share": control_share, "model_share": model_share, "ahead": ahead}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def who() -> str:

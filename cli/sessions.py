@@ -18,6 +18,8 @@ from cli.options import (
     dollars_of,
     hours_of,
     mirrors_of,
+    positive,
+    shares_of,
     whole,
 )
 from cli.runs import tell
@@ -75,6 +77,28 @@ def start(
             metavar="PRESET", help="Where a run has to hold too before it is incumbent: full for quick, or none."
         ),
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(metavar="ARM", help="A plain optimizer beside the search, to compare with: tpe, random, cmaes …"),
+    ] = None,
+    control_share: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive("control-share", 0.5, "0.2"), metavar="X", help="Its share of the search's replicates; 0.2."
+        ),
+    ] = None,
+    model_share: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive("model-share", 1.0, "0.3"),
+            metavar="X",
+            help="The model's share of the other new configs, the rest being the optimizer's; 0.3. 1: the model alone.",
+        ),
+    ] = None,
+    ahead: Annotated[
+        int | None,
+        typer.Option(parser=whole("ahead", 8), metavar="K", help="Proposals that a model may stage in an analysis; 1."),
+    ] = None,
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
@@ -104,6 +128,7 @@ def start(
     if then is not None and then not in (known := names(workspace, env)):
         raise invalid("confirm", then, f"is no preset of {env}", " | ".join([*known, "none"]))
     check_reachable(goal, env, target, min_effect)
+    shares = shares_of(model, approve, control, control_share, model_share, ahead)
     created = now()
     record = SessionRecord(
         session_id=new_id(created),
@@ -122,6 +147,7 @@ def start(
         min_effect=min_effect,
         confirm=None if then == preset else then,
         target=target,
+        **shares,
         budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens, max_dollars=max_dollars),
         created=created,
     )

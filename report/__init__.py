@@ -19,6 +19,7 @@ from report.facts import (
 )
 from report.live import LineView, MeasurementTable, SilentView, make_view, print_preset
 from report.pictures import compared_with, objective_bands
+from report.planning import outlook_lines, plan_text
 from report.progress import believed_of, progress_of
 from report.run_report import Report, report_of, write_report
 from report.session_status import status_lines
@@ -68,8 +69,10 @@ __all__ = [
     "notes_of",
     "objective_bands",
     "outcome_text",
+    "outlook_lines",
     "particulars",
     "passed_over",
+    "plan_text",
     "print_checked",
     "print_comparison",
     "print_confirmation",

@@ -11,6 +11,7 @@ from lab.store import Notebook, Proposals, ProposalState, RunRecord, RunState, S
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text
+from report.planning import outlook_lines, plan_text, reached_text, stage_text
 from report.plots import best_so_far
 from report.progress import believed_of, progress_of
 from report.repro import setting
@@ -43,6 +44,8 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         metric=metric,
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
         comparison=comparison_text(notebook, compared, session),
+        reached=reached_text(notebook, session, compared.leader),
+        plan=_plan(notebook, session),
         confirmations=contenders(notebook, group),
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
@@ -62,6 +65,14 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         commands=_commands(session, proposals, runs, Incumbency(notebook, group)),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
+
+
+def _plan(notebook: Notebook, session: SessionRecord) -> list[str]:
+    """How the night was laid out, what could have been found, and where in it the session is."""
+    if (plan := session.plan) is None:
+        return []
+    told = [plan_text(plan), *outlook_lines(plan, session.goal, session.seeds), stage_text(notebook, session) or ""]
+    return [f"{line[0].upper()}{line[1:]}." for line in told if line]
 
 
 def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
@@ -254,6 +265,10 @@ def _again(session: SessionRecord) -> str:
         "min-effect": session.min_effect,
         "confirm": session.confirm or ("none" if session.preset == "quick" else None),
         "target": session.target,
+        "control": session.control,
+        "control-share": session.control_share if session.control else None,
+        "model-share": session.model_share if session.model != "offline" else None,
+        "ahead": session.ahead if session.ahead > 1 else None,
         "parallel": session.parallel,
     }
     parts = ["autopilot", "start"]

@@ -7,6 +7,7 @@ from lab.space import Group, logged_as, metrics_of
 from lab.store import Notebook, Proposals, ProposalState, RunState, Selection, SessionRecord
 from report.best import leader_of
 from report.facts import changed_text
+from report.planning import stage_text
 from report.view import view_of
 
 THEORY = 160
@@ -26,6 +27,8 @@ def status_lines(
     """
     group = record.group
     lines = [("incumbent", _incumbent(notebook, group)), ("leader", _leader(notebook, record))]
+    if (stage := stage_text(notebook, record)) is not None:
+        lines.append(("plan", stage))
     lines.append(("queue", _queue(proposals, group)))
     lines.append(("left", _left(notebook, record, seconds)))
     theories = [p for p in proposals.all() if p.group == group and p.theory]

@@ -48,7 +48,7 @@ def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
 
 def the_same_again(workspace: Workspace, record: SessionRecord) -> SessionRecord | None:
     """An interrupted session that was asked for in the same words as this one."""
-    of_its_own = {"session_id", "created", "spent", "ended", "ended_because", "contenders"}
+    of_its_own = {"session_id", "created", "spent", "ended", "ended_because", "contenders", "plan"}
     wanted = record.model_dump(exclude=of_its_own)
     return next((r for r in Sessions(workspace).interrupted() if r.model_dump(exclude=of_its_own) == wanted), None)
 

@@ -12,9 +12,10 @@ from agent.approval import Approver
 from agent.model import Price
 from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
-from lab.search import BASELINE, contenders, search_space
+from lab.search import BASELINE, contenders, plan_of, search_space
 from lab.space import BOOKKEEPING, Config, derive, preset
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
+from report import outlook_lines, plan_text
 from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
 
 TOKENS = 50_000
@@ -107,6 +108,7 @@ class Preflight:
             ("model", f"{endpoint}{self._tokens(runs)}"),
             ("approval", self._approval()),
             ("search", self._search()),
+            *self._plan(round(runs * self.record.seeds) if runs < RARELY else self.record.replicates),
             ("proof", self._proof(pace)),
             ("disk", disk),
         ]
@@ -262,8 +264,26 @@ class Preflight:
         count = len(space.dimensions)
         return (
             f"{count} key{'' if count == 1 else 's'}, all at once; a config starts on one replicate, and promising ones"
-            " get more"
+            f" get more{self._whose()}"
         )
+
+    def _whose(self) -> str:
+        """Who else has a part in the search."""
+        record = self.record
+        parts = [f"; {record.control_share:.0%} of it is {record.control}'s, the control"] if record.control else []
+        if self.endpoint is not None and record.approve != "manual":
+            ahead = f", up to {record.ahead} at a time" if record.ahead > 1 else ""
+            rest = "all new configs" if record.model_share == 1 else f"{record.model_share:.0%} of the new configs"
+            parts.append(f"; {rest} are {record.model}'s{ahead}")
+        return "".join(parts)
+
+    def _plan(self, replicates: int | None) -> list[tuple[str, str]]:
+        """How the night is laid out by what is known before it, and what could be found if its noise is known."""
+        notebook, known = self.lab.notebook, self._baseline == 0
+        plan = plan_of(notebook, self.record, replicates, named=self.contenders, known=known)
+        found = list(outlook_lines(plan, self.record.goal, self.record.seeds))
+        later = [] if found else ["what could be found is known once the baseline has trained"]
+        return [("plan", "; ".join([plan_text(plan), *found, *later]))]
 
     def _proof(self, pace: Paces) -> str:
         """How something comes to be called better."""

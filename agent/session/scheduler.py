@@ -5,6 +5,7 @@ side is asked for together, each as if those before it were under way.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from agent.session.decisions import Decisions
 from agent.session.making import RunMaker
@@ -12,18 +13,20 @@ from agent.session.searching import NightSearch
 from lab.base import InvalidInput, lasting
 from lab.judge import (
     FAILURES,
+    SPENDING,
     Incumbency,
     SeedRequest,
     expected_seconds,
     failures,
     fresh_config,
 )
-from lab.search import ARMS, BASELINE, contenders
+from lab.search import BASELINE, contenders, plan_of
 from lab.space import Group
 from lab.store import (
     UNDONE,
     Confirmation,
     Lab,
+    NightPlan,
     Proposal,
     ProposalState,
     RunRecord,
@@ -31,7 +34,7 @@ from lab.store import (
     Selection,
     SessionRecord,
 )
-from report import became_text
+from report import became_text, outlook_lines, plan_text
 
 BASELINES = 2
 """Times that a baseline is begun anew which ended by a limit of time."""
@@ -66,6 +69,8 @@ class Scheduler:
         )
         self.maker = RunMaker(record, self.lab, self.journal)
         self.searching = NightSearch(record, self.lab, self.decisions, self.maker, self.incumbency)
+        if record.plan is not None:
+            self.follow(record.plan)
 
     @property
     def group(self) -> Group:
@@ -90,6 +95,29 @@ class Scheduler:
         ended = [run for run in self.notebook.runs(self.group) if run.state.ended and run.replicates_of is None]
         mine = [run for run in ended if run.session == self.record.session_id]
         return next(iter((mine or ended)[-1:]), None)
+
+    def follow(self, plan: NightPlan) -> None:
+        """Keep to a plan from now on."""
+        self.searching.looks = plan.looks or len(SPENDING)
+
+    def lay_out(self, seconds_left: float | None = None) -> NightPlan | None:
+        """The plan of the night, made firm by the noise of the baseline and said; None while that has no score.
+
+        Args:
+            seconds_left: that the session has; None without a limit.
+        """
+        incumbent = self.notebook.incumbent(self.group)
+        if incumbent is None or not self.notebook.readable(incumbent):
+            return None
+        left, known = self.searching.left(seconds_left), not any(run.arm == "baseline" for run in self.mine())
+        whole = None if left is None else left + self.notebook.replicates(self.record.session_id)
+        plan = plan_of(self.notebook, self.record, whole, named=self.incumbency.contenders, known=known)
+        plan = plan.model_copy(update={"firm": True})
+        self.follow(plan)
+        self.journal.event("plan", looks=plan.looks, reserve=plan.reserve, hopeless=plan.hopeless)
+        for line in (f"the plan: {plan_text(plan)}", *outlook_lines(plan, self.record.goal, self.record.seeds)):
+            self.journal.note(line)
+        return plan
 
     def begin(self, steps_left: int | None, seconds_left: float | None = None, room: int = 1) -> list[RunRecord]:
         """The next runs, queued: the baseline, fresh seeds of a contender, or what the search asks for.
@@ -134,13 +162,18 @@ class Scheduler:
         proposal = self._approved(incumbent, steps_left)
         if proposal is not None and (proposal.by_person or self.proposals.sweeping(self.group) is not None):
             return self.maker.of_proposal(proposal)
-        if (run := self.searching.of_a_sweep(seconds_left)) is not None:
-            return run
-        if (run := self.searching.raced(seconds_left)) is not None:
+        searching = self.searching
+        asks = (
+            partial(searching.controlled, steps_left, seconds_left),
+            partial(searching.of_a_sweep, seconds_left),
+            partial(searching.raced, seconds_left),
+        )
+        if (run := next(filter(None, (ask() for ask in asks)), None)) is not None:
             return run
         if proposal is not None:
             return self.maker.of_proposal(proposal)
-        return None if alone else self.searching.asked(steps_left, seconds_left)
+        waits = alone and searching.shares.model_due()  # for the model's next proposal
+        return None if waits or not searching.shares.optimizer_due() else searching.asked(steps_left, seconds_left)
 
     def _approved(self, incumbent: str, steps_left: int | None) -> Proposal | None:
         """The single config that was approved first; sweeps that were approved before it begin."""
@@ -184,21 +217,17 @@ class Scheduler:
             return self.maker.fresh(SeedRequest(incumbent, more if left is None else min(more, left)))
         if (raced := self.searching.raced()) is not None:
             return raced
-        return self.searching.asked(steps_left) if self._room_for_control(elapsed) else None
+        return self.searching.asked(steps_left) if self._room_for_optimizer(elapsed) else None
 
-    def _room_for_control(self, elapsed: float | None) -> bool:
-        """Whether configs of an arm leave enough of the budget to proposals.
+    def _room_for_optimizer(self, elapsed: float | None) -> bool:
+        """Whether the optimizer's own configs leave the model its share, which is still at its proposal.
 
-        Where time is what ends the night, they are free. Where replicates are, they are fewer than the others, or wait
-        until the night's time is ahead of its replicates.
+        Where time is what ends the night, they are free, and where it is ahead of the night's replicates.
         """
-        most, runs = self.record.replicates, self.mine()
-        if most is None:
+        most = self.record.replicates
+        if most is None or self.searching.shares.optimizer_due(ahead=int(self.record.model != "offline")):
             return True
-        controls = sum(run.arm in ARMS for run in runs)
-        others = sum(run.proposal is not None and run.arm not in ARMS for run in runs)
-        trained = self.notebook.replicates(self.record.session_id)
-        return controls < others or (elapsed is not None and trained / most < elapsed)
+        return elapsed is not None and self.notebook.replicates(self.record.session_id) / most < elapsed
 
     def confirm(self, seconds_left: float | None = None) -> RunRecord | None:
         """Fresh seeds, queued, for a confirmation under way; None where none is, or no time is left.

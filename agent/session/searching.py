@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 from agent.session.decisions import Decisions
 from agent.session.making import RunMaker
+from agent.session.shares import Shares
 from lab.base import InvalidInput, now
-from lab.judge import Incumbency, SeedRequest, level_for, paces
+from lab.judge import SPENDING, Incumbency, SeedRequest, level_for, paces
 from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, left_to_search, name_contender
 from lab.store import Lab, Leading, Proposal, ProposalState, RunRecord, Selection, SessionRecord, Sessions
 
@@ -25,6 +26,8 @@ class NightSearch:
     decisions: Decisions
     maker: RunMaker
     incumbency: Incumbency
+    looks: int = len(SPENDING)
+    """At the fresh seeds of a contender, at most, as the night's plan has it."""
     _arms: dict[str, Arm] = field(default_factory=dict)
     """Name to the arm of a sweep; some hold a process."""
 
@@ -32,6 +35,7 @@ class NightSearch:
         self.notebook, self.proposals = self.lab.notebook, self.lab.proposals
         self.approver, self.journal = self.decisions.approver, self.decisions.journal
         self.group = self.record.group
+        self.shares = Shares(self.record, self.notebook)
 
     def of_a_sweep(self, seconds_left: float | None) -> RunRecord | None:
         """The next run of the sweep under way, queued; a sweep that is through, or finds nothing more, ends."""
@@ -74,11 +78,30 @@ class NightSearch:
         """A run of what the search asks for, queued, if nobody has to decide on it."""
         if self.record.approve == "manual":
             return None
-        search = self.search(seconds_left, self.approver.permits)
-        suggested = search.suggest(only_new=True) if search else []
+        return self._allowed(self.search(seconds_left, self.approver.permits), DEFAULT, steps_left)
+
+    def controlled(self, steps_left: int | None, seconds_left: float | None) -> RunRecord | None:
+        """A run of the control arm, queued, if it is its turn and nobody has to decide on it.
+
+        It sees the baseline and its own runs, nothing else: what it would have come to alone.
+        """
+        if self.record.approve == "manual" or not self.shares.control_due():
+            return None
+        control = self.record.control
+        assert control is not None  # noqa: S101 - it is due
+        whole = self.search(seconds_left)
+        search = Search.of(
+            self.lab, self.group, seed=self.record.session_id, left=whole.history.left if whole else None,
+            parent=self.shares.start(), permits=self.approver.permits, arm=control,
+        )  # fmt: skip
+        return self._allowed(search, control, steps_left)
+
+    def _allowed(self, search: Search | None, arm: str, steps_left: int | None) -> RunRecord | None:
+        """A run of a new config that an arm asks for, queued, if the rules approve it."""
+        suggested = search.suggest(only_new=True, arm=self.arm(arm)) if search else []
         if search is None or not suggested:
             return None
-        proposal = asked_for(search, suggested[0], DEFAULT, self.record.session_id)
+        proposal = asked_for(search, suggested[0], arm, self.record.session_id)
         decision = self.approver.rule(proposal, steps_left)
         if decision is None or decision.state is not ProposalState.APPROVED:
             return None
@@ -100,7 +123,8 @@ class NightSearch:
         search = Search.of(self.lab, self.group, seed=self.record.session_id, left=left, permits=permits)
         if search is None or not reserve or not self.incumbency.left:
             return search
-        before = left_to_search(search.history, level_for(self.incumbency.contenders), self._had(search))
+        level, had = level_for(self.incumbency.contenders), self._had(search)
+        before = left_to_search(search.history, level, had, self.looks)
         return replace(search, history=replace(search.history, left=before))
 
     def _had(self, search: Search) -> list[int]:
@@ -153,7 +177,7 @@ class NightSearch:
         if not incumbency.left or incumbency.undecided() is not None:
             return False
         after, level = incumbency.left - 1, level_for(incumbency.contenders)
-        named = name_contender(search.history, level, incumbency.matters(), self._had(search), after, room)
+        named = name_contender(search.history, level, incumbency.matters(), self._had(search), after, room, self.looks)
         if named is None:
             return False
         run = search.runs[named.trial]

@@ -101,6 +101,9 @@ class Session:
 
     def step(self) -> None:
         """One round: the next run trains while the last one is analysed."""
+        if self.record.plan is None and (plan := self.scheduler.lay_out(self.budget.left())) is not None:
+            self._update(plan=plan)
+            self._save()
         runs = [] if self.pause.is_set() else self.scheduler.untrained()
         if not runs and not self.pause.is_set() and self.enough() is None:
             self.decisions.decide(self.steps_left())
@@ -165,6 +168,8 @@ class Session:
         waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
         if self.record.model == "offline":  # it would propose what the sweep trains
             waiting = waiting or self.proposals.sweeping(self.group)
+        elif not self.scheduler.searching.shares.model_due():
+            return False
         return waiting is None and self.enough() is None
 
     def train(self, runs: list[RunRecord], job: AnalysisJob | None = None) -> None:

@@ -18,7 +18,7 @@ from lab.judge.predictions import (
 from lab.judge.pruning import Watch, pruning_report, watch
 from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, spending
 from lab.judge.stats import compare, detectable
-from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached, scores_of
+from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached, room_above, scores_of
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "record_verdict",
     "repeat",
     "rival",
+    "room_above",
     "score_predictions",
     "scored_predictions",
     "scores_of",

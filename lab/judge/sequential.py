@@ -35,8 +35,6 @@ GROUP = 5
 """Fresh seeds a side before each look: perfectly separated, five against five have p = 1/252."""
 SPENDING = (0.5, 0.75, 1.0)
 """Shares of the level that are used up after each look; as many looks as entries."""
-EXACT = 20_000
-"""Splits up to which all are looked at; of more, as many are drawn."""
 ROWS = 40
 """Permutations drawn for each of the 252 splits of the first group."""
 HOPELESS = 0.9
@@ -62,8 +60,8 @@ def level_outside(number: int) -> float:
 
 
 def spending(looks: int) -> tuple[float, ...]:
-    """Shares of the level that are used up after each of so many looks."""
-    return {1: (1.0,), 2: (0.5, 1.0)}.get(looks, SPENDING)
+    """Shares of the level that are used up after each of so many looks: half of it at the first, the rest evenly."""
+    return tuple(0.5 + 0.5 * at / (looks - 1) for at in range(looks)) if looks > 1 else (1.0,)
 
 
 @dataclass(frozen=True)

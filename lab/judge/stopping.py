@@ -6,7 +6,7 @@ Everything is worked out anew each time, so that a restart comes to the same.
 from collections.abc import Sequence
 
 from lab.base import number
-from lab.space import Group
+from lab.space import Group, Objective
 from lab.store import Notebook, RunRecord, RunState, Selection, summarize
 
 FAILURES = 3
@@ -57,6 +57,20 @@ def scores_of(notebook: Notebook, run_id: str) -> list[float]:
         return fresh
     more = notebook.index.rows(Selection(replicates_of=run_id, preset=run.preset, scored=True))
     return [*notebook.values(run_id, metric), *(value for row in more for value in row.values)]
+
+
+def room_above(values: Sequence[float], goal: Objective) -> float | None:
+    """The most that can be gained on some scores; None where the objective has no bound.
+
+    Args:
+        values: of one config, at least one; the worse end of their mean's 95 % interval is what is gained on.
+        goal: whose bound it is.
+    """
+    if goal.limit is None:
+        return None
+    summary = summarize(values)
+    ends = [end for end in (summary.low, summary.mean, summary.high) if end is not None]
+    return max(0.0, goal.gain(goal.limit, goal.worst(ends)))
 
 
 def reached(notebook: Notebook, group: Group, target: float | None) -> str | None:

@@ -6,6 +6,7 @@ from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
 from lab.search.night import BASELINE, contenders, left_to_search, name_contender
 from lab.search.permits import Permits
+from lab.search.plan import Phases, findable, lay_out, phases, plan_of, seeds_for
 from lab.search.points import Choice, Point, Range, SearchSpace
 from lab.search.search import Leader, Search, Suggestion
 from lab.search.sweeps import sweep_of, swept
@@ -19,6 +20,7 @@ __all__ = [
     "History",
     "Leader",
     "Permits",
+    "Phases",
     "Point",
     "RaceArm",
     "Range",
@@ -28,9 +30,14 @@ __all__ = [
     "Trial",
     "asked_for",
     "contenders",
+    "findable",
+    "lay_out",
     "left_to_search",
     "name_contender",
+    "phases",
+    "plan_of",
     "search_space",
+    "seeds_for",
     "sweep_of",
     "swept",
 ]

@@ -42,7 +42,13 @@ def contenders(budget: int | None) -> int:
 
 
 def name_contender(
-    history: History, level: float, min_effect: float = 0.0, had: Collection[int] = (), after: int = 0, step: int = 1
+    history: History,
+    level: float,
+    min_effect: float = 0.0,
+    had: Collection[int] = (),
+    after: int = 0,
+    step: int = 1,
+    looks: int = len(SPENDING),
 ) -> Contender | None:
     """The contender, if it is time to name one.
 
@@ -53,28 +59,30 @@ def name_contender(
         had: trials that were contenders before, which get no second proof.
         after: contenders that may still be named after this one.
         step: replicates that will be trained before this is asked again.
+        looks: at the fresh seeds, at most.
     """
-    left, outlook = history.left, _outlook(history, level, had)
+    left, outlook = history.left, _outlook(history, level, had, looks)
     if outlook is None:
         return None
     trained = sum(len(trial.scores) for trial in history.trials)
-    sure = outlook.chances[-1] >= SURE and trained >= ENDLESS and len(outlook.chances) == len(SPENDING)
+    sure = outlook.chances[-1] >= SURE and trained >= ENDLESS and len(outlook.chances) == looks
     early = sure and (left is None or after > 0)  # the end is far: something proven is worth having before it
-    most = 2 * GROUP * (outlook.needed + after * len(SPENDING))
+    most = 2 * GROUP * (outlook.needed + after * looks)
     if not early and (left is None or left >= most + step):  # there is time to search on
         return None
     return Contender(outlook.leader, Plan(level, min_effect, GROUP, spending(len(outlook.chances))))
 
 
-def left_to_search(history: History, level: float, had: Collection[int] = ()) -> int | None:
+def left_to_search(history: History, level: float, had: Collection[int] = (), looks: int = len(SPENDING)) -> int | None:
     """Replicates that are left before the proof of what is now believed in: the race is to be run before it.
 
     Args:
         history: as for `name_contender`.
         level: as there.
         had: as there.
+        looks: as there.
     """
-    outlook = _outlook(history, level, had)
+    outlook = _outlook(history, level, had, looks)
     if outlook is None or history.left is None:
         return history.left
     return max(0, history.left - 2 * GROUP * outlook.needed)
@@ -90,10 +98,9 @@ class _Outlook(NamedTuple):
     """Looks that make it sure; all of them where none does."""
 
 
-def _outlook(history: History, level: float, had: Collection[int]) -> _Outlook | None:
+def _outlook(history: History, level: float, had: Collection[int], looks: int) -> _Outlook | None:
     """None where there is nothing to prove, or it would hardly be shown."""
-    left = history.left
-    looks = len(SPENDING) if left is None else min(len(SPENDING), left // (2 * GROUP))
+    looks = looks if history.left is None else min(looks, history.left // (2 * GROUP))
     belief = believed(history) if looks else None
     if belief is None or belief.leader == 0 or belief.leader in had:
         return None

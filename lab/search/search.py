@@ -102,6 +102,7 @@ class Search:
         before: datetime | None = None,
         permits: Permits | None = None,
         sweep: Sweep | None = None,
+        arm: str | None = None,
     ) -> "Search | None":
         """What is known now.
 
@@ -114,6 +115,7 @@ class Search:
             before: runs that were made later don't count; None for all.
             permits: what a policy leaves; None for anything valid.
             sweep: the part of the space to search; None for every key that may be proposed.
+            arm: runs of other arms don't count, but for the parent's; None for those of all.
 
         Returns:
             None while the group has no incumbent, or it can't be read.
@@ -126,7 +128,7 @@ class Search:
         space = swept(space, sweep) if sweep else space
         space = permits.narrowed(space, base) if permits else space
         narrow = frozenset(dim.key for dim in space.dimensions) if sweep or permits else None
-        trials, runs = _trials(lab, group, parent, base, space, before, narrow)
+        trials, runs = _trials(lab, group, parent, base, space, before, narrow, arm)
         names = tuple(trials)
         drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
         history = History(space, tuple(trials.values()), drawn, left, most=permits.most if permits else None)
@@ -272,10 +274,13 @@ def _trials(
     space: SearchSpace,
     before: datetime | None,
     only: frozenset[str] | None,
+    arm: str | None,
 ) -> tuple[dict[str, Trial], dict[str, str]]:
     """The group's trials and their runs, by identity: the parent's first, the others in the order of their making."""
     questions = Questions(lab.notebook.index)
     rows = lab.notebook.index.rows(Selection(group, native=True, before=before))
+    if arm is not None:
+        rows = [row for row in rows if row.arm == arm or parent in (row.run_id, row.replicates_of)]
     configs = questions.configs(group)
     undone = {run.run_id: len(run.seeds) for run in lab.notebook.index.records(Selection(group, states=UNDONE))}
     length, sign = base.train.get("total_timesteps"), group.goal.sign

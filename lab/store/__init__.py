@@ -27,7 +27,7 @@ from lab.store.records import (
 )
 from lab.store.rows import Row
 from lab.store.selection import Selection
-from lab.store.session import Approval, Budgets, Leading, SessionRecord, Spent
+from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent
 from lab.store.sessions import Sessions
 from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
@@ -52,6 +52,7 @@ __all__ = [
     "Lab",
     "Leading",
     "MetricSummary",
+    "NightPlan",
     "Notebook",
     "Outline",
     "Prediction",

@@ -62,6 +62,40 @@ class Leading(Record):
     """Of its config that had a score."""
 
 
+class NightPlan(Record):
+    """How a night's replicates are laid out, and what could be found at its noise."""
+
+    replicates: int | None
+    """That the night has; None without a limit."""
+    baseline: int
+    """Of them, the baseline's; 0 where the night goes on from an incumbent."""
+    reserve: int
+    """Of them, those that a proof may take at the most: what it does not need goes to the search."""
+    contenders: int
+    """That may be named."""
+    looks: int
+    """At the fresh seeds of each, at most; 0 where there are too few replicates for a proof."""
+    noise: float | None = None
+    """Standard deviation between replicates, in the objective's units; None while nobody knows."""
+    freedom: int = 0
+    """Degrees of freedom of that."""
+    findable: tuple[float, ...] = ()
+    """The gain that is shown in nine of ten cases after each look, in the objective's units."""
+    room: float | None = None
+    """The most that can be gained on the incumbent; None where the objective has no bound."""
+    enough: int | None = None
+    """Fresh seeds a side that would show a gain as large as the room; None where nobody knows."""
+    hopeless: bool = False
+    """Nothing that can be gained could be shown, even if the contender's replicates did not differ at all."""
+    firm: bool = False
+    """Made with the baseline's own noise."""
+
+    @property
+    def search(self) -> int | None:
+        """Replicates that are the search's at the least; None without a limit."""
+        return None if self.replicates is None else max(0, self.replicates - self.baseline - self.reserve)
+
+
 class SessionRecord(Record):
     """`runs/sessions/<id>/session.json`."""
 
@@ -92,8 +126,18 @@ class SessionRecord(Record):
     contenders: int | None = None
     """That it may name, as it was laid out when it began; the error budget is divided among them. None for the usual
     number."""
+    plan: NightPlan | None = None
+    """How its replicates are laid out, once the baseline is known; None before."""
     target: float | None = None
     """Score of the incumbent, in the objective's units, at which the session is over."""
+    control: str | None = None
+    """The arm that part of the search is left to, which sees its own runs alone; None for none."""
+    control_share: float = Field(default=0.2, gt=0, le=0.5)
+    """Of the search's replicates, the control arm's."""
+    model_share: float = Field(default=0.3, gt=0, le=1)
+    """Of the other new configs, the model's; the optimizer's are the rest."""
+    ahead: int = Field(default=1, ge=1, le=8)
+    """Proposals that a model may stage in one analysis."""
     budgets: Budgets
     created: datetime
     spent: Spent = Spent()

@@ -1,0 +1,57 @@
+"""Whose turn it is: the control arm's, the model's or the optimizer's, by the shares of a session."""
+
+from dataclasses import dataclass
+
+from lab.search import ARMS, phases
+from lab.store import Notebook, RunRecord, Selection, SessionRecord
+
+
+@dataclass
+class Shares:
+    """The shares of one session."""
+
+    record: SessionRecord
+    notebook: Notebook
+
+    def control_due(self) -> bool:
+        """Whether the control arm has had less than its share of the search's replicates."""
+        control = self.record.control
+        if control is None:
+            return False
+        had = sum(len(run.seeds) for run in self._new() if run.arm == control)
+        return had < self.record.control_share * (phases(self.notebook, self.record).search + 1)
+
+    def model_due(self) -> bool:
+        """Whether the model has had less than its share of what the control arm leaves.
+
+        The offline researcher proposes what the optimizer would, and has no share of its own.
+        """
+        if self.record.model == "offline" or self.record.approve == "manual":
+            return True
+        others = [run for run in self._new() if run.arm != self.record.control]
+        models = sum(run.arm not in ARMS for run in others)
+        return models < self.record.model_share * (len(others) + 1)
+
+    def optimizer_due(self, ahead: int = 1) -> bool:
+        """Whether the optimizer may have one more config.
+
+        Args:
+            ahead: the model's next proposals that count as if they were there.
+        """
+        others, share = [run for run in self._new() if run.arm != self.record.control], self.record.model_share
+        own = sum(run.arm in ARMS for run in others)
+        if self.record.model == "offline":  # it asks for what the optimizer would: neither waits for the other
+            return ahead > 0 or own < len(others) - own
+        return own < (1 - share) / share * (len(others) - own + ahead)
+
+    def start(self) -> str | None:
+        """The run that the session began from: the control arm changes that one, whatever was confirmed since."""
+        group = self.record.group
+        known = self.notebook.index.confirmations(group=group)
+        mine = [one.incumbent for one in known if one.session == self.record.session_id]
+        return mine[0] if mine else self.notebook.incumbent(group)
+
+    def _new(self) -> list[RunRecord]:
+        """The session's runs of new configs that somebody proposed."""
+        runs = self.notebook.index.records(Selection(session=self.record.session_id, own=True))
+        return [run for run in runs if run.arm not in ("baseline", "person")]

@@ -1,0 +1,154 @@
+"""The plan of a night: what goes to baseline, search and proof, and what could be found at this noise.
+
+Laid out before the first run from what is known, and made firm once the baseline has trained: the noise between its
+replicates says what fresh seeds can show. Where that is more than there is left to gain, more looks are planned, up to
+half of what is left; where even those would show nothing, the plan says so.
+"""
+
+import math
+from typing import NamedTuple
+
+from lab.judge import GROUP, SPENDING, level_for, noise_of, room_above, scores_of
+from lab.search.night import BASELINE, SURE, contenders, power
+from lab.store import NightPlan, Notebook, SessionRecord
+
+MOST_LOOKS = 12
+"""Groups of fresh seeds a side that a proof may take where the noise asks for them: sixty seeds a side."""
+
+
+def lay_out(
+    replicates: int | None,
+    seeds: int,
+    *,
+    named: int | None = None,
+    known: bool = False,
+    noise: tuple[float, int] | None = None,
+    room: float | None = None,
+    wanted: float | None = None,
+) -> NightPlan:
+    """The plan of a night.
+
+    Args:
+        replicates: that the night has, the baseline's included; None without a limit.
+        seeds: replicates that a run stands for, which the baseline has at least.
+        named: contenders that it may name; None for as many as is usual for such a night.
+        known: the group has an incumbent already, and no baseline is trained.
+        noise: standard deviation between replicates, and its degrees of freedom; None while nobody knows.
+        room: the most that can be gained, in the objective's units; None where nothing is declared.
+        wanted: the smallest difference that a person wants to find; None where nobody said.
+    """
+    baseline = 0 if known else max(seeds, BASELINE)
+    count = named or contenders(replicates)
+    each = 2 * GROUP * count
+    free = None if replicates is None else max(0, replicates - baseline)
+    looks = len(SPENDING) if free is None else min(len(SPENDING), free // (2 * GROUP))
+    level = level_for(count)
+    if noise is not None and looks == len(SPENDING):
+        aim = min((x for x in (wanted, room) if x is not None and x > 0), default=None)
+        most = MOST_LOOKS if free is None else min(MOST_LOOKS, free // 2 // each)
+        if aim is not None and most > looks and findable(noise[0], GROUP * looks, level) > aim:
+            looks = next((n for n in range(looks, most) if findable(noise[0], GROUP * n, level) <= aim), most)
+    return NightPlan(
+        replicates=replicates,
+        baseline=baseline,
+        looks=looks,
+        reserve=min(each * looks, free) if free is not None else each * looks,
+        contenders=count,
+        noise=noise[0] if noise else None,
+        freedom=noise[1] if noise else 0,
+        findable=tuple(findable(noise[0], GROUP * n, level) for n in range(1, looks + 1)) if noise else (),
+        room=room,
+        hopeless=bool(
+            noise and looks and room is not None and findable(noise[0] / math.sqrt(2), GROUP * looks, level) > room
+        ),
+        enough=seeds_for(room, noise[0], level) if noise and room else None,
+    )
+
+
+def plan_of(notebook: Notebook, record: SessionRecord, replicates: int | None, *, named: int, known: bool) -> NightPlan:
+    """The plan of a session by what its record says now.
+
+    Args:
+        notebook: where the runs are.
+        record: the session.
+        replicates: as for `lay_out`, as are `named` and `known`.
+        named: contenders.
+        known: no baseline is trained.
+    """
+    group = record.group
+    incumbent = notebook.incumbent(group)
+    scores = scores_of(notebook, incumbent) if incumbent and notebook.readable(incumbent) else []
+    return lay_out(
+        replicates,
+        record.seeds,
+        named=named,
+        known=known,
+        noise=noise_of(notebook, group),
+        room=room_above(scores, group.goal) if scores else None,
+        wanted=record.min_effect,
+    )
+
+
+class Phases(NamedTuple):
+    """Replicates of a session by what they were for."""
+
+    baseline: int
+    search: int
+    proof: int
+
+
+def phases(notebook: Notebook, record: SessionRecord) -> Phases:
+    """What a session's replicates went to so far, those that are queued included.
+
+    Args:
+        notebook: where its runs are.
+        record: the session.
+    """
+    opened = [
+        one
+        for one in notebook.index.confirmations(group=record.group)
+        if one.session == record.session_id and one.outcome == "opened"
+    ]
+    counts = {"baseline": 0, "search": 0, "proof": 0}
+    for run in notebook.runs(session=record.session_id):
+        sides = (one for one in opened if run.replicates_of in (one.candidate, one.incumbent))
+        if run.arm == "baseline" and run.replicates_of is None:
+            what = "baseline"
+        elif any(run.created >= one.time for one in sides):
+            what = "proof"
+        else:
+            what = "search"
+        counts[what] += len(run.seeds)
+    return Phases(**counts)
+
+
+def findable(noise: float, seeds: int, level: float) -> float:
+    """The smallest gain that so many fresh seeds a side show in nine of ten cases.
+
+    Args:
+        noise: standard deviation between replicates, equal on both sides.
+        seeds: on each side, 2 or more.
+        level: one-sided.
+    """
+    from scipy.optimize import brentq
+
+    if noise <= 0:
+        return 0.0
+    high = 1.0
+    while power(high, 1.0, seeds, level) < SURE:
+        high *= 2.0
+    return noise * float(brentq(lambda gain: power(gain, 1.0, seeds, level) - SURE, 0.0, high))
+
+
+def seeds_for(gain: float, noise: float, level: float, most: int = 1000) -> int | None:
+    """Fresh seeds a side that show a gain in nine of ten cases; None where not even `most` do.
+
+    Args:
+        gain: in the objective's units, more is better.
+        noise: standard deviation between replicates, in the same.
+        level: one-sided.
+        most: up to which they are counted.
+    """
+    if gain <= 0:
+        return None
+    return next((n for n in range(GROUP, most + 1, GROUP) if power(gain, noise, n, level) >= SURE), None)

@@ -1,0 +1,99 @@
+"""The plan of a night in words: how replicates are laid out, what could be found, where in it a session is."""
+
+import math
+from collections.abc import Iterator
+
+from lab.base import number
+from lab.judge import GROUP, level_for
+from lab.search import phases, seeds_for
+from lab.space import Objective
+from lab.store import Leading, NightPlan, Notebook, SessionRecord
+
+
+def plan_text(plan: NightPlan) -> str:
+    """How a night's replicates are laid out, such as `baseline 5, search 25 or more, proof up to 30`."""
+    parts = [f"baseline {plan.baseline}"] if plan.baseline else ["no baseline: the incumbent is known"]
+    if plan.looks == 0:
+        parts += ["search all the others", "no proof: too few are left for fresh seeds"]
+    else:
+        who = f" of {plan.contenders} contenders" if plan.contenders > 1 else ""
+        if plan.search is None:
+            parts += ["search without a limit", f"proof{who} up to {plan.reserve} at a time"]
+        else:
+            parts += [f"search {plan.search} or more", f"proof{who} up to {plan.reserve}"]
+    return ", ".join(parts)
+
+
+def outlook_lines(plan: NightPlan, goal: Objective, seeds: int) -> Iterator[str]:
+    """What could be found at a plan's noise, and what would help where nothing could.
+
+    Args:
+        plan: with the noise, or nothing is said.
+        goal: in whose units.
+        seeds: replicates that a run stands for.
+    """
+    if plan.noise is None or not plan.findable:
+        return
+    sizes = [f"{number(gain)} with {GROUP * at}" for at, gain in enumerate(plan.findable, start=1)]
+    shown = ", ".join([*sizes[:2], *sizes[max(2, len(sizes) - 1) :]])
+    rough = ", a rough guess" if plan.freedom < GROUP else ""
+    room = f"; there is room for {number(plan.room)} ({_bound(goal)})" if plan.room is not None else ""
+    yield (
+        f"replicates differ by {number(plan.noise)} ({plan.freedom} degrees of freedom{rough}): in nine of ten cases"
+        f" fresh seeds show a gain of {shown} a side{room}"
+    )
+    if plan.hopeless:
+        yield "at this noise nothing that is left to gain could be shown; " + _help(plan, seeds)
+
+
+def _bound(goal: Objective) -> str:
+    return f"{goal.metric} can't go beyond {number(goal.limit)}" if goal.limit is not None else "as declared"
+
+
+def _help(plan: NightPlan, seeds: int) -> str:
+    """What would help where nothing could be shown."""
+    ways = []
+    if plan.enough is not None:
+        count = plan.baseline + (plan.search or 0) + 2 * GROUP * math.ceil(plan.enough / GROUP)
+        ways.append(f"more seeds ({plan.enough} a side would do: --max-runs {math.ceil(count / seeds)} at least)")
+    ways += ["longer runs, if their replicates lie closer together", "an objective that still tells configs apart"]
+    return "what would help: " + ", or ".join(ways)
+
+
+def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
+    """Where in its plan a session is, such as `search 12 of 25 or more; then a proof of up to 30`; None without one."""
+    plan = record.plan
+    if plan is None:
+        return None
+    mine = [one for one in notebook.index.confirmations(group=record.group) if one.session == record.session_id]
+    opened = [one for one in mine if one.outcome == "opened"]
+    _, search, proof = phases(notebook, record)
+    least = "" if plan.search is None else f" of {plan.search} or more"
+    said = f"search {search}{least}"
+    if not plan.looks:
+        return f"{said}; no proof: too few replicates for fresh seeds"
+    if not opened:
+        return f"{said}; then a proof of up to {plan.reserve}"
+    under_way = sum(one.outcome != "opened" for one in mine) < len(opened)
+    return f"{said}; proof {'under way' if under_way else 'done'}: {proof} fresh seeds of up to {plan.reserve}"
+
+
+def reached_text(notebook: Notebook, record: SessionRecord, leader: Leading | None) -> str | None:
+    """How far a night got with a leader that nobody has proven: what a proof of it would take; None where that is moot.
+
+    Args:
+        notebook: where the runs are.
+        record: the session.
+        leader: what its search believed in last.
+    """
+    plan = record.plan
+    if leader is None or plan is None or plan.noise is None or leader.gain <= 0:
+        return None
+    if leader.run == notebook.incumbent(record.group) or notebook.index.confirmations(leader.run):
+        return None
+    needed = seeds_for(leader.gain, plan.noise, level_for(plan.contenders))
+    if needed is None:
+        return "No number of fresh seeds up to a thousand a side would show as little."
+    trained = notebook.replicates(record.session_id)
+    left = "" if plan.replicates is None else f"; {max(0, plan.replicates - trained)} replicates were left at the end"
+    return f"A gain as large as that is shown in nine of ten cases by {needed} fresh seeds a side{left}."
