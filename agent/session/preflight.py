@@ -13,7 +13,7 @@ from agent.model import Price
 from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
 from lab.search import BASELINE, contenders, plan_of, search_space
-from lab.space import BOOKKEEPING, Config, derive, preset
+from lab.space import BOOKKEEPING, Config, Environment, derive, preset
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
 from report import outlook_lines, plan_text
 from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
@@ -134,8 +134,11 @@ class Preflight:
         return f"{self._resolved()}, {_replicates(self._room())} at once"
 
     def _room(self) -> int:
-        environment = self.lab.inventory.environment(self.record.env_name)
-        return room_for(self.config, environment, self._resolved(), self.record.parallel)
+        return room_for(self.config, self._environment, self._resolved(), self.record.parallel)
+
+    @property
+    def _environment(self) -> Environment:
+        return self.lab.inventory.environment(self.record.env_name)
 
     def _resolved(self) -> str:
         return self.lab.inventory.device(self.config.train["device"])
@@ -151,7 +154,7 @@ class Preflight:
         if known is not None and not known.rough:
             runs = len(known.runs)
             return known, f"as {runs} run{'s' if runs > 1 else ''} here took, evaluation included", ""
-        environment = self.lab.inventory.environment(self.record.env_name)
+        environment = self._environment
         root = str(self.lab.notebook.workspace.root.absolute())
         probe = Probe(self.config, environment, self.lab.inventory, self.runner, root)
         moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
@@ -255,17 +258,18 @@ class Preflight:
 
     def _search(self) -> str:
         """The keys that are searched, and how replicates go to them."""
-        environment = self.lab.inventory.environment(self.record.env_name)
-        space = search_space(environment, self.config)
-        if (permits := self.approver.permits) is not None:
-            space = permits.narrowed(space, self.config)
-            if not space.dimensions:
-                return "the policy leaves nothing to search: it allows no key to change that a search would change"
-        count = len(space.dimensions)
+        if not (count := self._keys):
+            return "the policy leaves nothing to search: it allows no key to change that a search would change"
         return (
             f"{count} key{'' if count == 1 else 's'}, all at once; a config starts on one replicate, and promising ones"
             f" get more{self._whose()}"
         )
+
+    @property
+    def _keys(self) -> int:
+        """How many keys are searched."""
+        space, permits = search_space(self._environment, self.config), self.approver.permits
+        return len((space if permits is None else permits.narrowed(space, self.config)).dimensions)
 
     def _whose(self) -> str:
         """Who else has a part in the search."""
@@ -279,8 +283,8 @@ class Preflight:
 
     def _plan(self, replicates: int | None) -> list[tuple[str, str]]:
         """How the night is laid out by what is known before it, and what could be found if its noise is known."""
-        notebook, known = self.lab.notebook, self._baseline == 0
-        plan = plan_of(notebook, self.record, replicates, named=self.contenders, known=known)
+        keys, known = self._keys, self._baseline == 0
+        plan = plan_of(self.lab.notebook, self.record, replicates, keys=keys, named=self.contenders, known=known)
         found = list(outlook_lines(plan, self.record.goal, self.record.seeds))
         later = [] if found else ["what could be found is known once the baseline has trained"]
         return [("plan", "; ".join([plan_text(plan), *found, *later]))]
@@ -296,7 +300,7 @@ class Preflight:
             return f"none: {_replicates(most)} leave no {2 * GROUP} for fresh seeds: a larger --max-runs"
         if then is None:
             return said
-        config = preset(self.lab.notebook.workspace, self.lab.inventory.environment(self.record.env_name), then)
+        config = preset(self.lab.notebook.workspace, self._environment, then)
         longer = int(config.train["total_timesteps"] or 0)
         there = paces(self.lab.notebook, config, self.record.group._replace(preset=then), self._room())
         takes = (pace if there is None or there.rough else there).seconds(longer, GROUP)

@@ -97,8 +97,9 @@ class Scheduler:
         return next(iter((mine or ended)[-1:]), None)
 
     def follow(self, plan: NightPlan) -> None:
-        """Keep to a plan from now on."""
+        """Keep to a plan from now on: the looks at a contender's fresh seeds, and how many may be named."""
         self.searching.looks = plan.looks or len(SPENDING)
+        self.incumbency.contenders = plan.contenders
 
     def lay_out(self, seconds_left: float | None = None) -> NightPlan | None:
         """The plan of the night, made firm by the noise of the baseline and said; None while that has no score.
@@ -111,7 +112,9 @@ class Scheduler:
             return None
         left, known = self.searching.left(seconds_left), not any(run.arm == "baseline" for run in self.mine())
         whole = None if left is None else left + self.notebook.replicates(self.record.session_id)
-        plan = plan_of(self.notebook, self.record, whole, named=self.incumbency.contenders, known=known)
+        search = self.searching.search(reserve=False, permits=self.approver.permits)
+        keys, named = len(search.keys) if search else 0, self.incumbency.contenders
+        plan = plan_of(self.notebook, self.record, whole, keys=keys, named=named, known=known)
         plan = plan.model_copy(update={"firm": True})
         self.follow(plan)
         self.journal.event("plan", looks=plan.looks, reserve=plan.reserve, hopeless=plan.hopeless)
@@ -170,10 +173,10 @@ class Scheduler:
         )
         if (run := next(filter(None, (ask() for ask in asks)), None)) is not None:
             return run
-        if proposal is not None:
-            return self.maker.of_proposal(proposal)
-        waits = alone and searching.shares.model_due()  # for the model's next proposal
-        return None if waits or not searching.shares.optimizer_due() else searching.asked(steps_left, seconds_left)
+        due, run = searching.shares.model_due(), None
+        if not (due and (proposal is not None or alone)) and searching.shares.optimizer_due():
+            run = searching.asked(steps_left, seconds_left)
+        return self.maker.of_proposal(proposal) if run is None and proposal is not None else run
 
     def _approved(self, incumbent: str, steps_left: int | None) -> Proposal | None:
         """The single config that was approved first; sweeps that were approved before it begin."""

@@ -25,7 +25,8 @@ WIDE = 4.0
 """The contender's spread, in the baseline's."""
 EIGHTH, DEPTH = 1 / 8, 6.0
 """How often a contender collapses, and how far down, in standard deviations."""
-LOOKS = 3
+LOOKS = (3, 8)
+"""Looks of a usual night, and of one whose noise asks for more seeds."""
 
 
 def contender(shape: str, random: np.random.Generator, seeds: int) -> list[float]:
@@ -38,10 +39,11 @@ def contender(shape: str, random: np.random.Generator, seeds: int) -> list[float
     return noise(shape, random)(seeds).tolist()
 
 
-def is_fooled(shape: str, count: int, number: int) -> bool:
+def is_fooled(shape: str, count: int, looks: int, number: int) -> bool:
     """Whether a night of so many contenders calls one of them better."""
-    random = np.random.default_rng([13, SHAPES.index(shape), count, number])
-    plan = Plan(NIGHT / count, 0.0, spending=spending(LOOKS))
+    more = () if looks == LOOKS[0] else (looks,)
+    random = np.random.default_rng([13, SHAPES.index(shape), count, number, *more])
+    plan = Plan(NIGHT / count, 0.0, spending=spending(looks))
     base = "normal" if shape in ("wide", "collapse") else shape
     old = noise(base, random)(plan.cap).tolist()
     for _ in range(count):
@@ -55,11 +57,18 @@ def _next(scores: Iterator[float], count: int) -> list[float]:
     return list(itertools.islice(scores, count))
 
 
-def shares(shape: str, count: int, nights: int) -> dict[str, float | int | str]:
+def shares(shape: str, count: int, looks: int, nights: int) -> dict[str, float | int | str]:
     """How many of so many nights are fooled, with the upper end of the exact 95 % interval."""
-    fooled = sum(is_fooled(shape, count, number) for number in range(nights))
+    fooled = sum(is_fooled(shape, count, looks, number) for number in range(nights))
     end = round(upper(fooled, nights), 4)
-    return {"noise": shape, "contenders": count, "false": fooled, "share": fooled / nights, "upper": end}
+    return {
+        "noise": shape,
+        "contenders": count,
+        "looks": looks,
+        "false": fooled,
+        "share": fooled / nights,
+        "upper": end,
+    }
 
 
 def main() -> None:
@@ -67,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--nights", type=int, default=2000)
     wanted = parser.parse_args()
-    cases = list(itertools.product(SHAPES, (1, 2, 3)))
+    cases = [*itertools.product(SHAPES, (1, 2, 3), LOOKS[:1]), *itertools.product(SHAPES, (1, 2), LOOKS[1:])]
     with ProcessPoolExecutor(usable_cores()) as pool:
         found = list(pool.map(shares, *zip(*cases, strict=True), itertools.repeat(wanted.nights)))
     tell("nights in which no config is better than the baseline", nights=wanted.nights, results=found)

@@ -1,11 +1,14 @@
 """The plan of a night: what goes to baseline, search and proof, and what could be found at this noise.
 
 Laid out before the first run from what is known, and made firm once the baseline has trained: the noise between its
-replicates says what fresh seeds can show. Where that is more than there is left to gain, more looks are planned, up to
-half of what is left; where even those would show nothing, the plan says so.
+replicates says what fresh seeds can show. Where that is more than there is left to gain, or than a person wants to
+find, more looks are planned, up to half of what is left, or more where few keys are searched. Where even those would
+show nothing, the plan says so.
 """
 
 import math
+from bisect import bisect_left
+from functools import cache
 from typing import NamedTuple
 
 from lab.judge import GROUP, SPENDING, level_for, noise_of, room_above, scores_of
@@ -16,10 +19,16 @@ MOST_LOOKS = 12
 """Groups of fresh seeds a side that a proof may take where the noise asks for them: sixty seeds a side."""
 
 
+ENOUGH = 12
+"""Replicates for each key, and once more, from which on a search gives way to a proof that needs them: as many as it
+begins with where there are few."""
+
+
 def lay_out(
     replicates: int | None,
     seeds: int,
     *,
+    keys: int,
     named: int | None = None,
     known: bool = False,
     noise: tuple[float, int] | None = None,
@@ -31,7 +40,8 @@ def lay_out(
     Args:
         replicates: that the night has, the baseline's included; None without a limit.
         seeds: replicates that a run stands for, which the baseline has at least.
-        named: contenders that it may name; None for as many as is usual for such a night.
+        keys: that are searched.
+        named: contenders that it may name, if the noise does not ask for fewer; None for the usual number.
         known: the group has an incumbent already, and no baseline is trained.
         noise: standard deviation between replicates, and its degrees of freedom; None while nobody knows.
         room: the most that can be gained, in the objective's units; None where nothing is declared.
@@ -39,15 +49,15 @@ def lay_out(
     """
     baseline = 0 if known else max(seeds, BASELINE)
     count = named or contenders(replicates)
-    each = 2 * GROUP * count
     free = None if replicates is None else max(0, replicates - baseline)
     looks = len(SPENDING) if free is None else min(len(SPENDING), free // (2 * GROUP))
-    level = level_for(count)
-    if noise is not None and looks == len(SPENDING):
-        aim = min((x for x in (wanted, room) if x is not None and x > 0), default=None)
-        most = MOST_LOOKS if free is None else min(MOST_LOOKS, free // 2 // each)
-        if aim is not None and most > looks and findable(noise[0], GROUP * looks, level) > aim:
-            looks = next((n for n in range(looks, most) if findable(noise[0], GROUP * n, level) <= aim), most)
+    aim = min((x for x in (wanted, room) if x is not None and x > 0), default=None)
+    if noise and aim and looks == len(SPENDING) and findable(noise[0], GROUP * looks, level_for(count)) > aim:
+        count = 1  # all the seeds there are for one are worth more than some for each of two
+        spare = 0 if free is None else max(free // 2, free - ENOUGH * (1 + keys)) // (2 * GROUP)
+        most = MOST_LOOKS if free is None else min(MOST_LOOKS, max(looks, spare))
+        looks = next((n for n in range(looks, most) if findable(noise[0], GROUP * n, level_for(1)) <= aim), most)
+    level, each = level_for(count), 2 * GROUP * count
     return NightPlan(
         replicates=replicates,
         baseline=baseline,
@@ -65,14 +75,17 @@ def lay_out(
     )
 
 
-def plan_of(notebook: Notebook, record: SessionRecord, replicates: int | None, *, named: int, known: bool) -> NightPlan:
+def plan_of(
+    notebook: Notebook, record: SessionRecord, replicates: int | None, *, keys: int, named: int, known: bool
+) -> NightPlan:
     """The plan of a session by what its record says now.
 
     Args:
         notebook: where the runs are.
         record: the session.
-        replicates: as for `lay_out`, as are `named` and `known`.
-        named: contenders.
+        replicates: as for `lay_out`, as are the others.
+        keys: that are searched.
+        named: contenders that it may name.
         known: no baseline is trained.
     """
     group = record.group
@@ -81,6 +94,7 @@ def plan_of(notebook: Notebook, record: SessionRecord, replicates: int | None, *
     return lay_out(
         replicates,
         record.seeds,
+        keys=keys,
         named=named,
         known=known,
         noise=noise_of(notebook, group),
@@ -130,14 +144,18 @@ def findable(noise: float, seeds: int, level: float) -> float:
         seeds: on each side, 2 or more.
         level: one-sided.
     """
+    return max(0.0, noise) * _in_deviations(seeds, level)
+
+
+@cache
+def _in_deviations(seeds: int, level: float) -> float:
+    """The same in standard deviations between replicates."""
     from scipy.optimize import brentq
 
-    if noise <= 0:
-        return 0.0
     high = 1.0
     while power(high, 1.0, seeds, level) < SURE:
         high *= 2.0
-    return noise * float(brentq(lambda gain: power(gain, 1.0, seeds, level) - SURE, 0.0, high))
+    return float(brentq(lambda gain: power(gain, 1.0, seeds, level) - SURE, 0.0, high))
 
 
 def seeds_for(gain: float, noise: float, level: float, most: int = 1000) -> int | None:
@@ -149,6 +167,6 @@ def seeds_for(gain: float, noise: float, level: float, most: int = 1000) -> int 
         level: one-sided.
         most: up to which they are counted.
     """
-    if gain <= 0:
-        return None
-    return next((n for n in range(GROUP, most + 1, GROUP) if power(gain, noise, n, level) >= SURE), None)
+    sizes = range(GROUP, most + 1, GROUP)
+    at = bisect_left(sizes, SURE, key=lambda n: power(gain, noise, n, level)) if gain > 0 else len(sizes)
+    return sizes[at] if at < len(sizes) else None

@@ -122,7 +122,7 @@ def test_a_night_proves_what_is_clearly_better_within_its_budget(table: Path) ->
 
 
 def test_equal_configs_fool_hardly_a_night() -> None:
-    assert sum(is_fooled("normal", 1, number) for number in range(200)) <= 6
+    assert sum(is_fooled("normal", 1, 3, number) for number in range(200)) <= 6
 
 
 def test_the_command_says_what_each_arm_ended_with(table: Path) -> None:

@@ -1,0 +1,166 @@
+"""A session keeps to a plan: said once the baseline is known, kept through an interruption, told in the morning."""
+
+import random
+from typing import Any
+
+import pytest
+
+from agent.approval.approver import Approver
+from agent.approval.policy import policy_settings
+from agent.model.offline import OfflineResearcher
+from lab.base.files import read_model
+from lab.search import Search, phases
+from lab.space.inventory import Inventory
+from lab.store.lab import Lab
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.session import Budgets, SessionRecord
+from report import status_lines
+from tests.agent.conftest import Make, events
+from tests.conftest import ENV
+from training.fake import FakeRunner
+from training.runner import Plan
+
+
+class Noisy(FakeRunner):
+    """Every config has the same mean, and replicates that lie far apart."""
+
+    def _score(self, plan: Plan, seed: int) -> float:
+        return float(random.Random(seed).random() < 0.6)  # noqa: S311 - made up
+
+
+class Planted(FakeRunner):
+    """Small entropy bonuses are much better."""
+
+    def _score(self, plan: Plan, seed: int) -> float:
+        better = float(plan.config.train["ent_coef"] or 0.0) < 0.0005
+        return (0.9 if better else 0.4) + random.Random(seed).gauss(0, 0.05)  # noqa: S311 - made up
+
+
+def digest(notebook: Notebook, session: str) -> str:
+    return notebook.workspace.session(session).digest.read_text()
+
+
+def test_the_plan_is_firm_once_the_baseline_is_known_and_is_kept(
+    make_session: Make, notebook: Notebook, proposals: Proposals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_session(Planted(), budgets=Budgets(max_runs=60))
+    session.run()
+    said = capsys.readouterr().out
+    assert "the plan: baseline 5, search 25 or more, proof up to 30\n" in said
+    assert said.index("the plan:") < said.index("run 2, ")
+    assert events(session).count("plan") == 1
+    record = read_model(notebook.workspace.session(session.record.session_id).session, SessionRecord)
+    assert record.plan == session.record.plan
+    assert record.plan is not None
+    assert (record.plan.firm, record.plan.hopeless, record.plan.looks) == (True, False, 3)
+    stage = dict(status_lines(notebook, proposals, record, 0.0))["plan"]
+    assert stage.startswith("search ")
+    assert "proof done: " in stage
+    told = digest(notebook, record.session_id)
+    assert "Plan: Baseline 5, search 25 or more, proof up to 30. Replicates differ by " in told
+    assert "in nine of ten cases fresh seeds show a gain of " in told
+    assert "there is room for " in told
+
+
+def test_a_session_that_goes_on_keeps_the_plan_that_it_had(make_session: Make, notebook: Notebook) -> None:
+    first = make_session(Planted(), budgets=Budgets(max_runs=20))
+    while first.record.plan is None:
+        first.step()
+    plan = first.record.plan
+    again = make_session(Planted(), read_model(notebook.workspace.session("night-1").session, SessionRecord))
+    again.run()
+    assert again.record.plan == plan
+    assert events(again).count("plan") == 1
+
+
+def test_where_the_noise_leaves_nothing_to_find_it_is_said_at_once_with_what_would_help(
+    make_session: Make, notebook: Notebook, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_session(Noisy(), budgets=Budgets(max_runs=16))
+    session.run()
+    plan = session.record.plan
+    assert plan is not None
+    assert plan.hopeless
+    said = capsys.readouterr().out
+    line = f"what would help: more seeds ({plan.enough} a side would do: --max-runs "
+    assert said.index(line) < said.index("run 2, ")
+    assert line in digest(notebook, session.record.session_id)
+    assert "better" not in {v.verdict for v in notebook.index.verdicts().values()}
+
+
+def test_a_long_night_takes_the_seeds_that_its_noise_asks_for(make_session: Make) -> None:
+    session = make_session(Noisy(), budgets=Budgets(max_runs=200))
+    while session.record.plan is None:
+        session.step()
+    plan = session.record.plan
+    assert plan.looks > 3
+    assert not plan.hopeless
+
+
+def test_a_short_night_says_that_it_proves_nothing(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(Planted(), budgets=Budgets(max_runs=9))
+    session.run()
+    assert "no proof: too few are left for fresh seeds." in digest(notebook, session.record.session_id)
+    assert "contender" not in events(session)
+
+
+def test_where_everything_fails_there_is_no_plan(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(FakeRunner(faults=dict.fromkeys(range(1, 99), "crash")))
+    session.run()
+    assert session.record.plan is None
+    assert "Plan: " not in digest(notebook, session.record.session_id)
+
+
+ONE = """
+[policy]
+
+[[policy.allow]]
+keys = ["train.ent_coef"]
+factor = 30
+"""
+
+
+def test_one_open_key_leaves_the_proof_more(make_session: Make, notebook: Notebook, inventory: Inventory) -> None:
+    notebook.workspace.settings.write_text(ONE)
+    rules = policy_settings(notebook.workspace, inventory.environment(ENV))
+    parts: dict[str, Any] = {"rules": Approver("policy", Lab(notebook, inventory), rules)}
+    session = make_session(Noisy(), approve="policy", parts=parts, budgets=Budgets(max_runs=110), min_effect=0.2)
+    while session.record.plan is None:
+        session.step()
+    assert session.record.plan.reserve > session.record.budgets.max_runs / 2  # type: ignore[operator]
+
+
+# --- shares ------------------------------------------------------------------------------------------------------
+
+
+def test_the_control_arm_has_its_share_and_sees_the_baseline_and_its_own_runs_alone(
+    make_session: Make, notebook: Notebook, inventory: Inventory
+) -> None:
+    night = make_session(Planted(), budgets=Budgets(max_runs=40), control="random", control_share=0.3)
+    night.run()
+    runs = notebook.runs()
+    own = [run for run in runs if run.arm == "random" and run.replicates_of is None]
+    search = phases(notebook, night.record).search
+    assert 0.3 * search - 1 <= len(own) <= 0.3 * search + 1
+    assert all(run.parent == runs[0].run_id for run in own)
+    seen = Search.of(Lab(notebook, inventory), night.group, parent=runs[0].run_id, arm="random")
+    assert seen is not None
+    assert set(seen.runs) == {runs[0].run_id, *(run.run_id for run in own)}
+
+
+class SomeModel(OfflineResearcher):
+    """A model that proposes what the offline researcher would."""
+
+    name = "some-model"
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.3, 0.2, 0.4), (0.8, 0.7, 0.9), (1.0, 1.0, 1.0)])
+def test_what_is_left_is_shared_between_model_and_optimizer(
+    make_session: Make, notebook: Notebook, share: float, least: float, most: float
+) -> None:
+    shared = {"model": "some-model", "model_share": share, "budgets": Budgets(max_runs=36)}
+    make_session(Planted(), make_session().record.model_copy(update=shared), SomeModel()).run()
+    new = [run.arm for run in notebook.runs() if run.replicates_of is None and run.arm != "baseline"]
+    assert set(new) <= {"some-model", "race"}
+    assert least <= new.count("some-model") / len(new) <= most
