@@ -71,7 +71,13 @@ def _plan(notebook: Notebook, session: SessionRecord) -> list[str]:
     """How the night was laid out, what could have been found, and where in it the session is."""
     if (plan := session.plan) is None:
         return []
-    told = [plan_text(plan), *outlook_lines(plan, session.goal, session.seeds), stage_text(notebook, session) or ""]
+    longer = f"the session began on the preset {session.began_on} and went on to longer trainings"
+    told = [
+        longer if session.began_on else "",
+        plan_text(plan),
+        *outlook_lines(plan, session.goal, session.seeds),
+        stage_text(notebook, session) or "",
+    ]
     return [f"{line[0].upper()}{line[1:]}." for line in told if line]
 
 

@@ -288,6 +288,7 @@ def print_preset(workspace: Workspace, preset: StoredPreset) -> None:
     from rich.console import Console
 
     console = Console()
+    assert preset.best is not None  # noqa: S101 - a probe has measured it
     lines = [
         f"fastest: {topology(preset.best)}, {preset.best.threads} thread(s), {preset.best.at_once} at once:"
         f" {preset.best.sps:,.0f} steps per second in all"

@@ -98,6 +98,7 @@ class Probing:
         """The result with its comparison; a result that scores worse gives way to the start in its fastest form."""
         self.workspace.create()
         notebook = Notebook(self.workspace)
+        assert record.best is not None  # noqa: S101 - it was measured
         start = self._score(notebook, runner, self.config, "start", stopping)
         run = self._score(notebook, runner, self.config.with_overrides(record.best.overrides), "probed", stopping)
         verdict = compare_runs(notebook, run, start)

@@ -15,13 +15,14 @@ from agent.model import Budget, ChatModel, OfflineResearcher
 from lab.base import plain, read_model, write_model
 from lab.claims import Checked
 from lab.judge import score_predictions
-from lab.search import Permits
+from lab.search import ARMS, Permits
 from lab.store import Lab, Proposal, RunRecord
 from report import Report, ReportDraft, report_of, write_report
 from tools import TOOLS, Toolbox, ToolContext, checked_draft
 from training import Stopped
 
 CONTROL = "this config was the search's own, whose next one follows from its model alone"
+SHORTER = "the session went on to longer trainings"
 
 
 @dataclass(frozen=True)
@@ -166,9 +167,10 @@ class Analyst:
 
 def without_proposal(context: ToolContext) -> None:
     """Make of an analysis one that only reports, as those of an arm's runs are."""
-    context.proposal, context.ended = None, CONTROL
+    why = CONTROL if context.subject.arm in ARMS else SHORTER
+    context.proposal, context.ended = None, why
     if context.report is not None:
-        context.report.next_step = f"Nothing was proposed: {CONTROL}."
+        context.report.next_step = f"Nothing was proposed: {why}."
 
 
 def finished_report(context: ToolContext, draft: ReportDraft, checked: Checked, author: str) -> Report:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from agent.analysis import Analyst
 from agent.approval import Approver, policy_settings
@@ -48,9 +49,14 @@ def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
 
 def the_same_again(workspace: Workspace, record: SessionRecord) -> SessionRecord | None:
     """An interrupted session that was asked for in the same words as this one."""
-    of_its_own = {"session_id", "created", "spent", "ended", "ended_because", "contenders", "plan"}
-    wanted = record.model_dump(exclude=of_its_own)
-    return next((r for r in Sessions(workspace).interrupted() if r.model_dump(exclude=of_its_own) == wanted), None)
+    of_its_own = {
+        "session_id", "created", "spent", "ended", "ended_because", "contenders", "plan", "began_on", "lengthened"
+    }  # fmt: skip
+
+    def asked(one: SessionRecord) -> dict[str, Any]:
+        return {**one.model_dump(exclude=of_its_own), "preset": one.began_on or one.preset}
+
+    return next((one for one in Sessions(workspace).interrupted() if asked(one) == asked(record)), None)
 
 
 @dataclass

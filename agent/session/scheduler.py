@@ -6,8 +6,11 @@ side is asked for together, each as if those before it were under way.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from agent.model import Work
 from agent.session.decisions import Decisions
+from agent.session.lengthening import longer_preset, why_longer
 from agent.session.making import RunMaker
 from agent.session.searching import NightSearch
 from lab.base import InvalidInput, lasting
@@ -26,7 +29,6 @@ from lab.store import (
     UNDONE,
     Confirmation,
     Lab,
-    NightPlan,
     Proposal,
     ProposalState,
     RunRecord,
@@ -69,8 +71,8 @@ class Scheduler:
         )
         self.maker = RunMaker(record, self.lab, self.journal)
         self.searching = NightSearch(record, self.lab, self.decisions, self.maker, self.incumbency)
-        if record.plan is not None:
-            self.follow(record.plan)
+        if (plan := record.plan) is not None:
+            self.searching.looks, self.incumbency.contenders = plan.looks or len(SPENDING), plan.contenders
 
     @property
     def group(self) -> Group:
@@ -85,6 +87,12 @@ class Scheduler:
         """The runs of this session that have not ended."""
         return self.notebook.index.records(Selection(session=self.record.session_id, states=UNDONE))
 
+    def work_of(self, run: RunRecord) -> Work:
+        """What a run's time is spent on."""
+        if run.proposal is not None:
+            return "search"
+        return "incumbent" if run.replicates_of in (None, self.notebook.incumbent(self.group)) else "confirming"
+
     def unreported(self) -> list[RunRecord]:
         """The runs of this session that have ended and have no report; fresh seeds of others get none."""
         own = [run for run in self.mine() if run.state.ended and not run.replicates_of]
@@ -96,31 +104,35 @@ class Scheduler:
         mine = [run for run in ended if run.session == self.record.session_id]
         return next(iter((mine or ended)[-1:]), None)
 
-    def follow(self, plan: NightPlan) -> None:
-        """Keep to a plan from now on: the looks at a contender's fresh seeds, and how many may be named."""
-        self.searching.looks = plan.looks or len(SPENDING)
-        self.incumbency.contenders = plan.contenders
-
-    def lay_out(self, seconds_left: float | None = None) -> NightPlan | None:
-        """The plan of the night, made firm by the noise of the baseline and said; None while that has no score.
+    def lay_out(self, seconds_left: float | None = None) -> dict[str, Any] | None:
+        """The plan of the night, made firm by the noise of the baseline, and said; or longer trainings.
 
         Args:
             seconds_left: that the session has; None without a limit.
+
+        Returns:
+            What changes in the session's record; None while the baseline has no score.
         """
         incumbent = self.notebook.incumbent(self.group)
         if incumbent is None or not self.notebook.readable(incumbent):
             return None
-        left, known = self.searching.left(seconds_left), not any(run.arm == "baseline" for run in self.mine())
-        whole = None if left is None else left + self.notebook.replicates(self.record.session_id)
+        left, mine = self.searching.left(seconds_left), [run for run in self.mine() if run.group == self.group]
+        known = not any(run.arm == "baseline" for run in mine)
+        whole = None if left is None else left + sum(len(run.seeds) for run in mine)
         search = self.searching.search(reserve=False, permits=self.approver.permits)
         keys, named = len(search.keys) if search else 0, self.incumbency.contenders
         plan = plan_of(self.notebook, self.record, whole, keys=keys, named=named, known=known)
         plan = plan.model_copy(update={"firm": True})
-        self.follow(plan)
         self.journal.event("plan", looks=plan.looks, reserve=plan.reserve, hopeless=plan.hopeless)
         for line in (f"the plan: {plan_text(plan)}", *outlook_lines(plan, self.record.goal, self.record.seeds)):
             self.journal.note(line)
-        return plan
+        if (why := why_longer(self.lab, self.record, plan, left)) is None:
+            return {"plan": plan}
+        longer = longer_preset(self.lab, self.record)
+        self.journal.event("longer", preset=longer, why=why)
+        self.journal.note(f"{why}: on to the preset {longer}, with a baseline of its own")
+        began_on = self.record.began_on or self.record.preset
+        return {"preset": longer, "began_on": began_on, "lengthened": self.record.lengthened + 1}
 
     def begin(self, steps_left: int | None, seconds_left: float | None = None, room: int = 1) -> list[RunRecord]:
         """The next runs, queued: the baseline, fresh seeds of a contender, or what the search asks for.

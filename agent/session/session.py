@@ -18,7 +18,7 @@ from typing import Any
 
 from agent.analysis import AnalysisJob, Analyst, wait_for
 from agent.approval import Approver
-from agent.model import TURNS, Budget, Price, Work
+from agent.model import TURNS, Budget, Price
 from agent.session.decisions import Decisions
 from agent.session.journal import Journal, Notifies, View
 from agent.session.recovery import recover
@@ -71,13 +71,17 @@ class Session:
         self.sessions = Sessions(self.notebook.workspace)
         self.journal = Journal(self._paths, self.view, self.notifier)
         self.approver = self.rules or Approver(record.approve, self.lab)
-        self.decisions = Decisions(self.lab, self.group, self.approver, self.journal)
-        self.scheduler = Scheduler(record, self.lab, self.decisions)
+        self._work_on()
         options = Options(prune=record.prune, mirrors=record.mirrors)
         self.wave = Wave(self.lab, self.runner, self.stop, options)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
         self._analyses = ThreadPoolExecutor(1, thread_name_prefix="analysis")  # so that the trainer need not wait
         self._noted: AnalysisJob | None = None
+
+    def _work_on(self) -> None:
+        """Begin with the group of the record."""
+        self.decisions = Decisions(self.lab, self.group, self.approver, self.journal)
+        self.scheduler = Scheduler(self.record, self.lab, self.decisions)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -101,9 +105,10 @@ class Session:
 
     def step(self) -> None:
         """One round: the next run trains while the last one is analysed."""
-        if self.record.plan is None and (plan := self.scheduler.lay_out(self.budget.left())) is not None:
-            self._update(plan=plan)
+        if self.record.plan is None and (laid := self.scheduler.lay_out(self.budget.left())) is not None:
+            self._update(**laid)
             self._save()
+            self._work_on()
         runs = [] if self.pause.is_set() else self.scheduler.untrained()
         if not runs and not self.pause.is_set() and self.enough() is None:
             self.decisions.decide(self.steps_left())
@@ -156,8 +161,8 @@ class Session:
         researcher reports on them first.
         """
         due = self.scheduler.unreported()
-        controls = [run for run in due if run.arm in ARMS]
-        subject = next((run for run in due if run.arm not in ARMS), None)
+        controls = [run for run in due if run.arm in ARMS or run.group != self.group]
+        subject = next((run for run in due if run not in controls), None)
         subject = subject or (self.scheduler.latest() if self.proposal_wanted() else None)
         if subject is None and not controls:
             return None
@@ -178,7 +183,7 @@ class Session:
         for run in runs:
             number = numbered(self.mine(), run, self.record.replicates)
             self.view.training(run, f"{number}: {changed_text(self.notebook, run)}")
-        self.budget.works(self._work(runs[0]))
+        self.budget.works(self.scheduler.work_of(runs[0]))
         noting = threading.Lock()
 
         def on_progress(progress: Progress) -> None:
@@ -216,11 +221,6 @@ class Session:
 
     def _status(self) -> list[tuple[str, str]]:
         return status_lines(self.notebook, self.proposals, self.record, self.budget.seconds)
-
-    def _work(self, run: RunRecord) -> Work:
-        if run.proposal is not None:
-            return "search"
-        return "incumbent" if run.replicates_of in (None, self.notebook.incumbent(self.group)) else "confirming"
 
     def hold(self, job: AnalysisJob) -> None:
         """Give an analysis a moment more, since the trainer is free.

@@ -26,6 +26,8 @@ BLIND = 0.1
 """Explained variance below which the value function is little better than the mean return."""
 GROWN = 2.0
 """Value loss of the last quarter against the first."""
+RISING = 0.1
+"""The same, from which on a longer training is worth its time."""
 IMPROVING, FLAT = 0.05, 0.01
 """Share of the objective's whole range that it moved from the third quarter to the last."""
 FALLEN = 0.85
@@ -64,6 +66,17 @@ def diagnosis_of(notebook: Notebook, run: RunRecord, agents_per_env: float) -> t
     known = known_run(notebook, run, agents_per_env)
     usual = [sps for other in notebook.before(run, PEERS) if (sps := _throughput(notebook, run, other)) is not None]
     return diagnose(known, run.goal, run.env_name, usual)
+
+
+def still_rising(notebook: Notebook, run: RunRecord) -> bool:
+    """Whether the objective of a run was still rising steeply when its training ended.
+
+    Args:
+        notebook: where it lies.
+        run: it has ended.
+    """
+    curve = known_run(notebook, run, 1.0).curves.get(logged_as(run.goal.metric, run.env_name))
+    return curve is not None and _moved(curve, run.goal) > RISING
 
 
 def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float | None:
@@ -143,12 +156,16 @@ def _values(run: KnownRun) -> Iterator[Finding]:
         yield Finding("value_loss_grows", "the value loss grows", f"{first} in the first quarter, {last} in the last")
 
 
+def _moved(curve: Outline, goal: Objective) -> float:
+    """How far it moved from the third quarter to the last, as a share of its range; better is above 0."""
+    spread, (third, last) = curve.max.value - curve.min.value, curve.quarter_means[-2:]
+    return goal.gain(last, third) / spread if spread > 0 else 0.0
+
+
 def _progress(curve: Outline, goal: Objective) -> Iterator[Finding]:
-    spread = curve.max.value - curve.min.value
-    if spread <= 0:
+    if curve.max.value <= curve.min.value:
         return
-    third, last = curve.quarter_means[-2], curve.quarter_means[-1]
-    moved = goal.gain(last, third) / spread
+    moved = _moved(curve, goal)
     evidence = f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}"
     best = goal.best((curve.max.value, curve.min.value))
     if goal.sign > 0 and best > 0 and curve.last < FALLEN * best:

@@ -112,7 +112,7 @@ class Phases(NamedTuple):
 
 
 def phases(notebook: Notebook, record: SessionRecord) -> Phases:
-    """What a session's replicates went to so far, those that are queued included.
+    """What a session's replicates of its group went to so far, those that are queued included.
 
     Args:
         notebook: where its runs are.
@@ -124,7 +124,7 @@ def phases(notebook: Notebook, record: SessionRecord) -> Phases:
         if one.session == record.session_id and one.outcome == "opened"
     ]
     counts = {"baseline": 0, "search": 0, "proof": 0}
-    for run in notebook.runs(session=record.session_id):
+    for run in notebook.runs(record.group, session=record.session_id):
         sides = (one for one in opened if run.replicates_of in (one.candidate, one.incumbent))
         if run.arm == "baseline" and run.replicates_of is None:
             what = "baseline"

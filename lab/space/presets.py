@@ -1,7 +1,8 @@
 """Presets: the two that exist for every environment, and those that were measured in this workspace.
 
 A measured one is an overlay on another: the topology that trained fastest on this machine, and the policy that it was
-measured for. Files are the truth; a preset of a name and an environment is replaced by measuring it again.
+measured for; or longer trainings, with which a session went on. Files are the truth; a preset of a name and an
+environment is replaced by measuring it again.
 """
 
 from datetime import datetime
@@ -46,7 +47,8 @@ class StoredPreset(Record):
     measured: datetime
     host: str
     cores: int
-    best: Measurement
+    best: Measurement | None = None
+    """None where nothing was measured: a longer training than its base's."""
     ini: Measurement | None = None
     """The speed of PufferLib's own ini with the same policy; None where that can't run here."""
     tried: tuple[Measurement, ...] = ()

@@ -126,6 +126,10 @@ class SessionRecord(Record):
     contenders: int | None = None
     """That it may name, as it was laid out when it began; the error budget is divided among them. None for the usual
     number."""
+    began_on: str | None = None
+    """The preset that it was started with, where it has gone on to longer trainings."""
+    lengthened: int = 0
+    """Times that it has."""
     plan: NightPlan | None = None
     """How its replicates are laid out, once the baseline is known; None before."""
     target: float | None = None

@@ -8,12 +8,15 @@ import pytest
 from agent.approval.approver import Approver
 from agent.approval.policy import policy_settings
 from agent.model.offline import OfflineResearcher
-from lab.base.files import read_model
+from agent.session.night import the_same_again
+from lab.base.files import append_line, read_lines, read_model
 from lab.search import Search, phases
+from lab.space.environments import preset_config
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
+from lab.store.records import ReplicateResult
 from lab.store.session import Budgets, SessionRecord
 from report import status_lines
 from tests.agent.conftest import Make, events
@@ -164,3 +167,65 @@ def test_what_is_left_is_shared_between_model_and_optimizer(
     new = [run.arm for run in notebook.runs() if run.replicates_of is None and run.arm != "baseline"]
     assert set(new) <= {"some-model", "race"}
     assert least <= new.count("some-model") / len(new) <= most
+
+
+# --- longer trainings --------------------------------------------------------------------------------------------
+
+
+class Late(FakeRunner):
+    """Scores come late: with the preset's steps the curve still rises at its end, with twice as many it does not."""
+
+    def _replicate(self, plan: Plan, seed: int, *more: Any) -> ReplicateResult:
+        result = super()._replicate(plan, seed, *more)
+        path = plan.paths.seed(seed).metrics_live
+        lines = list(read_lines(path))
+        path.unlink()
+        for line in lines:
+            progress = line["agent_steps"] / self.usual
+            append_line(path, {**line, "environment/perf": min(1.0, progress**2)})
+        return result
+
+    usual = 3_000_000
+
+
+def test_where_curves_still_rise_it_goes_on_with_longer_trainings_and_a_baseline_of_their_own(
+    make_session: Make, notebook: Notebook, inventory: Inventory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = Late()
+    runner.usual = int(preset_config(inventory.environment(ENV), "quick").train["total_timesteps"] or 0)
+    session = make_session(runner, budgets=Budgets(hours=2))
+    while session.record.plan is None:
+        session.step()
+    for _ in range(4):
+        session.step()
+    record, longer = session.record, f"quick-{2 * runner.usual}"
+    assert (record.preset, record.began_on, record.lengthened) == (longer, "quick", 1)
+    short, *others = notebook.runs()
+    assert others[0].arm == "baseline"
+    assert {run.preset for run in others} == {longer}
+    assert {notebook.config(run.run_id).train["total_timesteps"] for run in others} == {2 * runner.usual}
+    assert notebook.incumbent(session.group) == others[0].run_id
+    assert notebook.incumbent(session.group._replace(preset="quick")) == short.run_id
+    assert record.plan is not None
+    assert record.plan.baseline == 5
+    assert f"its curves still rise where training ends: on to the preset {longer}" in capsys.readouterr().out
+    assert "the session went on to longer trainings" in notebook.paths(short.run_id).report.read_text()
+    again = record.model_copy(update={"session_id": "x", "preset": "quick", "began_on": None, "lengthened": 0})
+    assert the_same_again(notebook.workspace, again.model_copy(update={"plan": None})) == record
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"approve": "manual", "budgets": Budgets(hours=2)},
+        {"budgets": Budgets(max_runs=200)},
+        {"settings": {"train.total_timesteps": 3_000_000}, "budgets": Budgets(hours=2)},
+    ],
+)
+def test_nobody_trains_longer_who_was_not_left_the_choice_or_has_no_time(
+    make_session: Make, fields: dict[str, Any]
+) -> None:
+    session = make_session(Late(), **fields)
+    while session.record.plan is None:
+        session.step()
+    assert session.record.lengthened == 0
