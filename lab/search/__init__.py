@@ -2,28 +2,34 @@
 
 from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for
+from lab.search.contest import standing_of
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
 from lab.search.night import BASELINE, contenders, left_to_search, name_contender
 from lab.search.permits import Permits
 from lab.search.points import Choice, Point, Range, SearchSpace
 from lab.search.search import Leader, Search, Suggestion
+from lab.search.standing import Ahead, ArmStanding, Mark, Standing
 from lab.search.sweeps import sweep_of, swept
 
 __all__ = [
     "ARMS",
     "BASELINE",
+    "Ahead",
     "ApartArm",
     "Arm",
+    "ArmStanding",
     "Choice",
     "History",
     "Leader",
+    "Mark",
     "Permits",
     "Point",
     "RaceArm",
     "Range",
     "Search",
     "SearchSpace",
+    "Standing",
     "Suggestion",
     "Trial",
     "asked_for",
@@ -31,6 +37,7 @@ __all__ = [
     "left_to_search",
     "name_contender",
     "search_space",
+    "standing_of",
     "sweep_of",
     "swept",
 ]
