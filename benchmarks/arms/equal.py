@@ -60,7 +60,7 @@ def night(arm: str, world: str, share: str, number: int) -> tuple[bool, bool, bo
     mixed = [one for step in itertools.zip_longest(*spent) for one in step if one is not None]
     runs = tuple(str(at) for at in range(len(points)))
     contest = Contest(SPACE, tuple(points), tuple(owners), runs, (*replicates, *mixed))
-    standing = stand(contest)
+    standing = stand(contest, 4)
     leaders = {one.arm: points[int(one.at_equal.run)] for one in standing.arms if one.at_equal}
     truth = {name: level(point, apart) for name, point in leaders.items()}
     said = [one for one in standing.ahead if one.beyond_noise]

@@ -58,7 +58,9 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> 
         replicates += [Replicate(at, score, mine, took) for score in scores]
     arms = tuple("" if one.identity == origin or one.row.arm == BASE else one.row.arm for one in made.values())
     points = tuple(point_of(space, one.config, base) for one in made.values())
-    return Contest(space, points, arms, tuple(one.run for one in made.values()), tuple(replicates), group.goal.sign)
+    runs, goal = tuple(one.run for one in made.values()), group.goal
+    ends = -math.inf if goal.low is None else goal.low, math.inf if goal.high is None else goal.high
+    return Contest(space, points, arms, runs, tuple(replicates), goal.sign, ends)
 
 
 def _worked_out(notebook: Notebook, group: Group, session: str | None) -> Standing:

@@ -59,6 +59,8 @@ class Contest:
     """In the order in which they were asked for."""
     sign: int = 1
     """-1 where less of the objective is better, and the scores are its negatives."""
+    ends: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the most that the objective can be, in its own units."""
 
     def of(self, arm: str) -> list[Replicate]:
         """An arm's own replicates; those of all arms for `TOGETHER`."""
@@ -190,11 +192,12 @@ class _Worth:
         return self.doubt.get(one, 0.0) if one == other else 0.0
 
 
-def stand(contest: Contest) -> Standing:
+def stand(contest: Contest, points: int = POINTS) -> Standing:
     """How the arms stand.
 
     Args:
         contest: what they have trained.
+        points: of each curve, at most, 4 or more; each is a model that has to be fitted.
     """
     worth, present = _Worth(contest), contest.present
     if not present or worth.none:
@@ -203,14 +206,14 @@ def stand(contest: Contest) -> Standing:
     compared = [arm for arm in present if len(own[arm]) >= FEWEST]
     equal = min(len(own[arm]) for arm in compared) if len(compared) > 1 else None
     longest = max(len(own[arm]) for arm in present)
-    arms = {arm: _arm(contest, worth, arm, own[arm], equal, max(longest, equal or 0)) for arm in own}
+    arms = {arm: _arm(contest, worth, arm, own[arm], equal, longest, points) for arm in own}
     ahead = _ahead(contest, worth, {arm: own[arm][:equal] for arm in compared}, arms) if equal else ()
     return Standing(arms=tuple(arms[arm] for arm in present), together=arms[TOGETHER], equal=equal, ahead=tuple(ahead))
 
 
-def places(count: int, equal: int | None = None) -> list[int]:
+def places(count: int, equal: int | None = None, points: int = POINTS) -> list[int]:
     """The replicates at which a curve has a place: denser at its beginning, the end and `equal` among them."""
-    steps = POINTS - 3  # beside 0, the end, and where arms are compared
+    steps = points - 3  # beside 0, 1, and where arms are compared
     wanted = {round(count ** (step / steps)) for step in range(steps + 1)} | {0, count}
     return sorted(at for at in wanted | ({equal} if equal else set()) if at <= count)
 
@@ -232,11 +235,11 @@ def luck(top: int, mine: int, others: int) -> float:
 
 
 def _arm(
-    contest: Contest, worth: _Worth, arm: str, own: Sequence[Replicate], equal: int | None, longest: int
+    contest: Contest, worth: _Worth, arm: str, own: Sequence[Replicate], equal: int | None, longest: int, points: int
 ) -> ArmStanding:
     compared = equal is not None and len(own) >= equal
     drawn = own[:longest] if arm == TOGETHER else own
-    curve = {at: _mark(contest, worth, own[:at]) for at in places(len(drawn), equal if compared else None)}
+    curve = {at: _mark(contest, worth, own[:at]) for at in places(len(drawn), equal if compared else None, points)}
     return ArmStanding(
         arm=arm,
         configs=len({one.trial for one in own}),
@@ -257,8 +260,9 @@ def _mark(contest: Contest, worth: _Worth, own: Sequence[Replicate]) -> Mark:
     known = believed(_history(contest, [*base, *own], [0, *tried])) if tried else None
     leader = 0 if known is None else [0, *tried][known.leader]
     mean, half = worth.means[leader], float(norm.isf(LEVEL / 2)) * worth.spread(leader)
-    low, high = sorted((contest.sign * (mean - half), contest.sign * (mean + half)))
-    return Mark(replicates=len(own), run=contest.runs[leader], mean=contest.sign * mean, low=low, high=high)
+    least, most = contest.ends
+    middle, low, high = (min(max(contest.sign * mean + away, least), most) for away in (0.0, -half, half))
+    return Mark(replicates=len(own), run=contest.runs[leader], mean=middle, low=low, high=high)
 
 
 def _history(contest: Contest, replicates: Sequence[Replicate], trials: Sequence[int] | None = None) -> History:
