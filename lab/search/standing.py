@@ -99,14 +99,11 @@ class ArmStanding(Record):
     seconds: float
     """That its runs took from their making to their end, in all."""
     curve: tuple[Mark, ...]
-    """By replicates, a dozen places at most."""
+    """By replicates, a dozen places at most; of all together it ends with that of the longest arm."""
+    now: Mark
+    """After all of its replicates."""
     at_equal: Mark | None
     """At as many replicates as the others; None where it is compared with none."""
-
-    @property
-    def now(self) -> Mark:
-        """Where its curve ends."""
-        return self.curve[-1]
 
 
 class Ahead(Record):
@@ -247,6 +244,7 @@ def _arm(
         failed=sum(one.score is None for one in own),
         seconds=sum(one.seconds or 0.0 for one in own),
         curve=tuple(curve.values()),
+        now=curve.get(len(own)) or _mark(contest, worth, own),
         at_equal=curve[equal] if compared and equal else None,
     )
 

@@ -202,7 +202,7 @@ class Chart {
     if (this.u) this.u.redraw(false, false);
     if (!at) { this.reading.textContent = ""; return; }
     const one = this.chart.series[at.series], { x, y } = this.chart, i = at.index;
-    const name = one.names[i] ? `${one.names[i]}` : one.label;
+    const name = !one.names[i] ? one.label : one.kind === "steps" ? `${one.label}, ${one.names[i]}` : one.names[i];
     const here = x.names.length ? x.names[one.x[i]] : `${short(one.x[i])}${x.unit ? ` ${x.unit}` : ""}`;
     const span = one.low[i] != null && one.high[i] != null ? ` [${short(one.low[i])}, ${short(one.high[i])}]` : "";
     this.reading.textContent = `${name}: ${y.label} ${short(one.y[i])}${span} at ${x.follows ? `${here} ${x.label}` : `${x.label} ${here}`}`;
