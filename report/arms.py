@@ -92,7 +92,7 @@ def group_of(
     for at, (option, value) in enumerate(wanted.items()):
         there = [(group.env_name, group.preset, group.objective)[at] for group in known]
         if value is not None and known and value not in there:
-            raise invalid(option, value, "has no runs there", " | ".join(dict.fromkeys(there)))
+            raise invalid(option, value, "has no runs here", " | ".join(dict.fromkeys(there)))
         known = [group for group, one in zip(known, there, strict=True) if value in (None, one)]
     return (known[0], len(known) - 1) if known else (None, 0)
 
@@ -166,9 +166,7 @@ def _ahead(one: Ahead, goal: Objective) -> str:
     head = f"{one.arm} is ahead of {one.than} by {gain} {where}"
     if one.low <= 0:
         return f"{head}: that may be noise."
-    best = (
-        f"the best {one.top} of {one.configs} configs are" if one.top > 1 else f"the best of {one.configs} configs is"
-    )
+    best = f"the best {one.top} of {one.configs} configs are" if one.top > 1 else "the best config is"
     chance = f"which equal searches come to in {100 * one.luck:.2g} % of the cases"
     if one.beyond_noise:
         return f"{head}, beyond noise: {best} {one.arm}'s, {chance}."
