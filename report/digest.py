@@ -45,7 +45,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
         comparison=comparison_text(notebook, compared, session),
         confirmations=contenders(notebook, group),
-        arms=arms if (arms := arms_of(notebook, group, session.session_id)).several else None,
+        arms=arms_of(notebook, group, session.session_id),
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
         left_out=len(runs) - len(shown),

@@ -1,12 +1,12 @@
 """How often equal arms are told apart: `.venv/bin/python -m benchmarks.arms.equal [--nights 400] [--arm tpe]`.
 
-Two arms that are the same search, each with draws and a record of its own, in made-up worlds: one where all configs are
-alike, and one where three of six keys decide, with little noise between replicates, as much as between configs, or
-three times as much. The arms have as many replicates each, or one has four times those of the other; or there are four
-of them. Counted are the nights in which one is said to be ahead beyond noise (`said`, of arms that are equal each such
-sentence is wrong), those in which the leader of the arm that is said to be ahead is not better than the other's
-(`wrong config`), and for comparison those in which the intervals alone would have said so (`by interval alone`), which
-they do of a config that is truly better, by luck of the draw.
+Two arms that are the same search, each with draws and a record of its own, in made-up worlds: one where all configs
+are alike, and those where three of six keys decide, with noise between replicates of a fifth, three fifths or nearly
+twice the spread of configs. The arms have as many replicates each, or one has four times those of the other; or there
+are four of them. Counted are the nights in which one is said to be ahead beyond noise (`said`, of arms that are equal
+each such sentence is wrong), those in which the leader of the arm that is said to be ahead is not better than the
+other's (`wrong config`), and for comparison those in which the intervals alone would have said so (`by interval
+alone`), which they do of a config that is truly better, by luck of the draw.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from lab.search.standing import Contest, Replicate, stand
 from training import usable_cores
 
 SPACE = SearchSpace(tuple(Range(f"key{at}", 0.0, 1.0) for at in range(6)))
-NOISES = {"nothing matters": 0.0, "little noise": 3.0, "as much noise": 1.0, "much noise": 1 / 3}
-"""World to how far configs lie apart, in standard deviations between replicates of one."""
+NOISES = {"nothing matters": 0.0, "little noise": 3.0, "some noise": 1.0, "much noise": 1 / 3}
+"""World to how steep it is: configs spread by 1.66 times that, in standard deviations between replicates of one."""
 SHARES = {"equal": (20, 20), "one in five": (64, 16), "four arms": (16, 16, 16, 16)}
 """Replicates of each arm."""
 
 
 def level(point: Point, apart: float) -> float:
-    """The mean score of a config, the best of which lie about three times `apart` above most."""
+    """The mean score of a config."""
     x = np.array([float(point[f"key{at}"] or 0) for at in range(6)])
     return apart * float(6.0 - 8.0 * ((x[:3] - (0.7, 0.3, 0.5)) ** 2).sum())
 

@@ -12,6 +12,7 @@ from typing import Any
 from lab.judge import is_work
 from lab.search.points import Choice, Range, SearchSpace
 from lab.space import PARAMETERS, Config, Environment, Parameter, Scale, space_of, telling
+from lab.space.parameters import Scalar
 
 NO_LEARNING = frozenset((
     "train.max_minibatch_size", "autopilot.save_strategy", "autopilot.resume_mode", "autopilot.resume_from",
@@ -48,13 +49,13 @@ def seen_space(base: Config, others: Sequence[Config]) -> SearchSpace:
 
     Args:
         base: the config that the others are told apart from.
-        others: at least one that differs.
+        others: those that are there; lists and tables among their values are passed over.
     """
     known = {parameter.key: parameter.scale for parameter in PARAMETERS}
     seen: dict[str, list[Any]] = {}
     for config in others:
         for key, (old, new) in telling(base, config).items():
-            if key not in NO_LEARNING | CONFOUNDS:
+            if key not in NO_LEARNING | CONFOUNDS and all(isinstance(value, Scalar) for value in (old, new)):
                 seen.setdefault(key, [old]).append(new)
     return SearchSpace(tuple(_seen(key, values, known.get(key, Scale.LINEAR)) for key, values in seen.items()))
 

@@ -50,7 +50,7 @@ class Contest:
 
     space: SearchSpace
     points: tuple[Point, ...]
-    """Of each config, the baseline's first."""
+    """Of each config, first the baseline's, which has a score at least."""
     arms: tuple[str, ...]
     """The arm of each config; empty for the baseline's, which are nobody's."""
     runs: tuple[str, ...]
@@ -160,9 +160,7 @@ class _Worth:
 
         history = _history(contest, contest.replicates)
         known = Known.of(history)
-        self.none = known is None
-        if known is None:
-            return
+        assert known is not None  # noqa: S101 - the baseline has a score
         mean, self.covariance = known.belief.posterior()
         self.scale, self.at = known.scale, {trial: place for place, trial in enumerate(known.at)}
         self.means = {trial: known.middle + known.scale * float(mean[place]) for trial, place in self.at.items()}
@@ -196,9 +194,10 @@ def stand(contest: Contest, points: int = POINTS) -> Standing:
         contest: what they have trained.
         points: of each curve, at most, 4 or more; each is a model that has to be fitted.
     """
-    worth, present = _Worth(contest), contest.present
-    if not present or worth.none:
+    present = contest.present
+    if not present:
         return Standing(arms=(), together=None, equal=None, ahead=())
+    worth = _Worth(contest)
     own = {arm: contest.of(arm) for arm in (*present, TOGETHER)}
     compared = [arm for arm in present if len(own[arm]) >= FEWEST]
     equal = min(len(own[arm]) for arm in compared) if len(compared) > 1 else None
