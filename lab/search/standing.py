@@ -127,16 +127,13 @@ class Ahead(Record):
     """Chance that two equal searches have so many of the best configs on one side."""
     level: float
     """Of this pair: what `luck` must not exceed."""
+    beyond_noise: bool
+    """Whether more than noise between replicates, and more than luck, is behind it."""
 
     @property
     def level_pegging(self) -> bool:
         """Whether neither has a config that is believed to be better than the baseline."""
         return self.low == self.high == 0
-
-    @property
-    def beyond_noise(self) -> bool:
-        """Whether more than noise between replicates, and more than luck, is behind it."""
-        return self.low > 0 and self.luck <= self.level
 
 
 class Standing(Record):
@@ -306,6 +303,7 @@ def _ahead(
         half = 0.0 if mine == theirs else float(norm.isf(level / 2)) * worth.spread(mine, theirs)
         bar = max((worth.means[at] for at in configs[other]), default=-math.inf)
         top = sum(worth.means[at] > bar for at in configs[best])
+        by_chance = luck(top, len(configs[best]), len(configs[other]))
         yield Ahead(
             arm=best,
             than=other,
@@ -315,6 +313,7 @@ def _ahead(
             high=gain + half,
             top=top,
             configs=len(configs[best]) + len(configs[other]),
-            luck=luck(top, len(configs[best]), len(configs[other])),
+            luck=by_chance,
             level=level,
+            beyond_noise=gain - half > 0 and by_chance <= level,
         )

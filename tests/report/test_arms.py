@@ -55,7 +55,7 @@ def told(low: float, luck: float, top: int = 3, high: float = 0.2, goal: Objecti
     )
     ahead = Ahead(
         arm="race", than="tpe", replicates=12, gain=0.08 if high else 0.0, low=low, high=high, top=top, configs=24,
-        luck=luck, level=0.05,
+        luck=luck, level=0.05, beyond_noise=low > 0 and luck <= 0.05,
     )  # fmt: skip
     (sentence,) = said(Standing(arms=(one, other), together=None, equal=12, ahead=(ahead,)), goal)
     return sentence
@@ -134,7 +134,7 @@ def test_the_command_has_a_row_for_each_arm_and_says_who_is_ahead(cli: Cli, nigh
     found = cli("arms", "--session", SESSION, "--json").json()
     assert (found["session"], found["equal"], found["said"]) == (SESSION, 4, lines[6:])
     assert found["rows"][0]["standing"]["curve"][0]["replicates"] == 0
-    assert found["ahead"][0]["than"] == "race"
+    assert (found["ahead"][0]["than"], found["ahead"][0]["beyond_noise"]) == ("race", True)
 
 
 def test_the_command_works_where_there_is_nobody_to_compare(cli: Cli, workspace: Workspace, make_run: RunMaker) -> None:
