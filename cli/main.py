@@ -4,6 +4,7 @@ Exit status: 0 done, 1 it failed, 2 the call or the config is wrong. An error is
 """
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,7 +82,7 @@ def options_of(context: typer.Context) -> dict[str, dict[str, Option]]:
 
 SESSIONS = (sessions.start, sessions.resume, sessions.stop, sessions.status)
 TRAINING = (runs.train, runs.confirm)
-RECORD = (runs.runs, runs.show, runs.compare, runs.report, runs.check, runs.replay, runs.export)
+RECORD = (runs.runs, runs.arms, runs.show, runs.compare, runs.report, runs.check, runs.replay, runs.export)
 PROPOSALS = (proposals.proposals, proposals.review, proposals.approve, proposals.reject, proposals.edit, proposals.web)
 MACHINE = (machine.probe, machine.doctor)
 for command in (*SESSIONS, *TRAINING, *RECORD, *PROPOSALS, *MACHINE):
@@ -94,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from typer.exceptions import TyperException
 
     tolerate_no_reader()
+    # Before numpy is there: the search's models are small, and threads that wait for each other beside trainings made
+    # them ten times as slow. Workers are told their own number.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         status = app(args=given or ["--help"], standalone_mode=False)

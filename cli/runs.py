@@ -122,6 +122,32 @@ def runs(
         typer.echo(plain(line, 1000), err=True)
 
 
+def arms(
+    context: typer.Context,
+    env: Annotated[str | None, typer.Option("--env", help="Of this environment; else of the newest runs.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Of this preset.")] = None,
+    objective: Annotated[str | None, typer.Option(help="Of this objective, METRIC:max or METRIC:min.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="What one session trained, alone.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Who proposes best: a model, optimizers, a person side by side, and whether who is ahead is noise."""
+    from lab.store import Notebook
+    from report import arms_of, emit_json, group_of, print_arms
+
+    notebook = Notebook(context.obj)
+    group, others = group_of(notebook, env, preset, objective, session)
+    found = arms_of(notebook, group, session) if group else None
+    if as_json:
+        emit_json(found.model_dump(mode="json") if found else None)
+        return
+    if found is None:
+        typer.echo("no runs yet: 'autopilot start' begins a session")
+        return
+    print_arms(found)
+    if others:
+        typer.echo(f"{others} more group{'' if others == 1 else 's'} of runs: --env, --preset and --objective choose")
+
+
 def import_runs(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folders of runs, or one run's own.")],

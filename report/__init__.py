@@ -1,5 +1,6 @@
 """What is shown of a run and of a night: on the terminal, in reports and digests, on the page."""
 
+from report.arms import Arms, arms_of, group_of
 from report.best import is_it_better
 from report.checking import check_report
 from report.comparing import compared, comparison
@@ -27,6 +28,7 @@ from report.show import (
     emit_json,
     particulars,
     passed_over,
+    print_arms,
     print_checked,
     print_comparison,
     print_confirmation,
@@ -46,11 +48,13 @@ from report.view import outcome_text, proposal_state, view_of
 
 __all__ = [
     "LISTED",
+    "Arms",
     "LineView",
     "MeasurementTable",
     "Report",
     "ReportDraft",
     "SilentView",
+    "arms_of",
     "became_text",
     "believed_of",
     "changed_text",
@@ -63,6 +67,7 @@ __all__ = [
     "early_ends_of",
     "emit_json",
     "export_run",
+    "group_of",
     "interval_text",
     "is_it_better",
     "make_view",
@@ -73,6 +78,7 @@ __all__ = [
     "particulars",
     "passed_over",
     "plan_text",
+    "print_arms",
     "print_checked",
     "print_comparison",
     "print_confirmation",

@@ -8,6 +8,7 @@ from lab.base import lasting, number, plain, write_atomic
 from lab.judge import ENOUGH, Incumbency, lessons_of, pruning_report, scored_predictions, scores_of, track_records
 from lab.space import Group
 from lab.store import Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, summarize
+from report.arms import arms_of
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text
@@ -47,6 +48,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         reached=reached_text(notebook, session, compared.leader),
         plan=_plan(notebook, session),
         confirmations=contenders(notebook, group),
+        arms=arms_of(notebook, group, session.session_id),
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
         left_out=len(runs) - len(shown),

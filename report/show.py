@@ -12,6 +12,7 @@ from lab.claims import MARKS, Checked
 from lab.judge import current_verdict
 from lab.space import Environment, space_of
 from lab.store import Confirmation, Notebook, Proposal, Proposals, Questions, ReplicateResult, RunRecord
+from report.arms import Arms
 from report.confirmations import became_text
 from report.facts import (
     changed_text,
@@ -124,6 +125,21 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
         say(table)
     say(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
     notebook.require_whole(run.run_id)
+
+
+def print_arms(arms: Arms) -> None:
+    """Print how arms stand: a row each, then who is ahead."""
+    from rich.text import Text
+
+    whose = f"session {arms.session}" if arms.session else f"{arms.env_name}, {arms.preset}, {arms.objective}"
+    say(f"arms of {whose}")
+    if rows := arms.table():
+        table = _table(*rows[0])
+        for row in rows:
+            table.add_row(*(Text(plain(cell, 60)) for cell in row.values()))
+        say(table)
+    for sentence in arms.said:
+        say(sentence)
 
 
 def print_comparison(comparison: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from lab.base import NotFound, Record, plain
 from lab.space import PARAMETERS, Config, Group, Scale, logged_as
 from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, mean_curve, run_curves
-from report import believed_of, progress_of
+from report import arms_of, believed_of, progress_of
 
 POINTS = 400
 """Points of one line, at most; more are thinned out evenly, the last one kept."""
@@ -135,6 +135,34 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
         x=Axis(label="since the session began", unit=unit, follows=True),
         y=Axis(label=goal.metric),
         series=(so_far, points) if scored else (),
+    )
+
+
+def arms(notebook: Notebook, session: SessionRecord) -> Chart:
+    """What each arm of a session would have ended with, by its replicates, and all of them together.
+
+    What its leader is worth is believed by the model of all replicates, with 95 % intervals.
+    """
+    goal, found = session.goal, arms_of(notebook, session.group, session.session_id)
+    series = [
+        Series(
+            label=row.standing.arm,
+            role="other",
+            group=number,
+            kind="steps",
+            x=tuple(float(mark.replicates) for mark in row.standing.curve),
+            y=tuple(mark.mean for mark in row.standing.curve),
+            low=tuple(mark.low for mark in row.standing.curve),
+            high=tuple(mark.high for mark in row.standing.curve),
+            names=tuple(mark.run for mark in row.standing.curve),
+        )
+        for number, row in enumerate(found.rows if found.several else ())
+    ]
+    return Chart(
+        title=f"{goal.metric} of each arm's leader after as many replicates, as all of them now let believe",
+        x=Axis(label="replicates of the arm", follows=True),
+        y=Axis(label=goal.metric),
+        series=tuple(series),
     )
 
 

@@ -15,7 +15,7 @@ from fastapi.responses import (
 from lab.base import NotFound, RunPaths, SessionPaths, plain
 from lab.space import Group
 from lab.store import ProposalState, Questions, RunState, Sessions, Wanted
-from report import compared_with, is_it_better, proposal_state
+from report import arms_of, compared_with, is_it_better, proposal_state
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views
 from review.page import Page
@@ -71,7 +71,8 @@ def pages(page: Page) -> APIRouter:
         there = folder_views.own(paths.digest, paths.dir)
         text = paths.digest.read_text(encoding="utf-8", errors="replace") if there else ""
         shown = html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}"))
-        return page.render(request, "session.html.j2", record=record, digest=shown)
+        arms = arms_of(notebook, record.group, name)
+        return page.render(request, "session.html.j2", record=record, digest=shown, arms=arms)
 
     @routes.get("/sessions/{name}/pictures/{picture}.png")
     def _digest_picture(name: str, picture: str) -> Response:
@@ -186,6 +187,10 @@ def charts(page: Page) -> APIRouter:
     @routes.get("/best/{session}")
     def _best(session: str) -> JSONResponse:
         return _json(draw.best_so_far(notebook, Sessions(notebook.workspace).get(session)))
+
+    @routes.get("/arms/{session}")
+    def _arms(session: str) -> JSONResponse:
+        return _json(draw.arms(notebook, Sessions(notebook.workspace).get(session)))
 
     @routes.get("/search")
     def _against(group: Annotated[int, Query(ge=0)], key: Text) -> JSONResponse:

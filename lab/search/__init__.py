@@ -2,6 +2,7 @@
 
 from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for
+from lab.search.contest import standing_of
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
 from lab.search.night import BASELINE, contenders, left_to_search, name_contender
@@ -9,16 +10,20 @@ from lab.search.permits import Permits
 from lab.search.plan import Phases, findable, lay_out, phases, plan_of, seeds_for
 from lab.search.points import Choice, Point, Range, SearchSpace
 from lab.search.search import Leader, Search, Suggestion
+from lab.search.standing import Ahead, ArmStanding, Mark, Standing
 from lab.search.sweeps import sweep_of, swept
 
 __all__ = [
     "ARMS",
     "BASELINE",
+    "Ahead",
     "ApartArm",
     "Arm",
+    "ArmStanding",
     "Choice",
     "History",
     "Leader",
+    "Mark",
     "Permits",
     "Phases",
     "Point",
@@ -26,6 +31,7 @@ __all__ = [
     "Range",
     "Search",
     "SearchSpace",
+    "Standing",
     "Suggestion",
     "Trial",
     "asked_for",
@@ -38,6 +44,7 @@ __all__ = [
     "plan_of",
     "search_space",
     "seeds_for",
+    "standing_of",
     "sweep_of",
     "swept",
 ]

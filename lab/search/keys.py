@@ -6,11 +6,13 @@ around where it stands. Hard limits and a person's own hold in any case.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from lab.judge import is_work
 from lab.search.points import Choice, Range, SearchSpace
-from lab.space import Config, Environment, Parameter, Scale, space_of
+from lab.space import PARAMETERS, Config, Environment, Parameter, Scale, space_of, telling
+from lab.space.parameters import Scalar
 
 NO_LEARNING = frozenset((
     "train.max_minibatch_size", "autopilot.save_strategy", "autopilot.resume_mode", "autopilot.resume_from",
@@ -20,6 +22,8 @@ CONFOUNDS = frozenset(("train.total_timesteps", "vec.num_envs", "env.num_envs"))
 """Lengths can't be compared, and the topology is chosen for speed, by `autopilot probe`."""
 AROUND = 4.0
 """Factor up and down from where a key stands, where nobody says how far."""
+NOTHING = 1e-10
+"""Share of the other end that stands for 0, which a logarithmic scale has no place for."""
 
 
 def search_space(environment: Environment, base: Config) -> SearchSpace:
@@ -36,6 +40,36 @@ def search_space(environment: Environment, base: Config) -> SearchSpace:
             if (dimension := _dimension(parameter, base.get(key), prior)) is not None:
                 dimensions.append(dimension)
     return SearchSpace(tuple(dimensions))
+
+
+def seen_space(base: Config, others: Sequence[Config]) -> SearchSpace:
+    """The keys in which some configs differ from a base, as far as they differ.
+
+    For whoever compares runs that are there: the environment that they were made for may be gone, its priors too.
+
+    Args:
+        base: the config that the others are told apart from.
+        others: those that are there; lists and tables among their values are passed over.
+    """
+    known = {parameter.key: parameter.scale for parameter in PARAMETERS}
+    seen: dict[str, list[Any]] = {}
+    for config in others:
+        for key, (old, new) in telling(base, config).items():
+            if key not in NO_LEARNING | CONFOUNDS and all(isinstance(value, Scalar) for value in (old, new)):
+                seen.setdefault(key, [old]).append(new)
+    return SearchSpace(tuple(_seen(key, values, known.get(key, Scale.LINEAR)) for key, values in seen.items()))
+
+
+def _seen(key: str, values: Sequence[Any], scale: Scale) -> Range | Choice:
+    numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) < len(values) or scale is Scale.CHOICE:
+        return Choice(key, tuple(dict.fromkeys(sorted(values, key=str))))
+    low, high = min(numbers), max(numbers)
+    if scale is Scale.LOGIT and high <= 1:
+        return Range(key, low, min(high, 1 - (1 - low) * NOTHING), scale)
+    if scale in (Scale.LOG, Scale.POW2) and high > 0:
+        return Range(key, max(low, high * NOTHING), high, scale)
+    return Range(key, low, high)
 
 
 def _dimension(parameter: Parameter, value: Any, prior: dict[str, Any]) -> Range | Choice | None:
@@ -56,7 +90,7 @@ def _dimension(parameter: Parameter, value: Any, prior: dict[str, Any]) -> Range
     low = max(low, -math.inf if parameter.low is None else parameter.low)
     high = min(high, math.inf if parameter.high is None else parameter.high)
     if scale is Scale.LOG:
-        low = max(low, high * 1e-10)
+        low = max(low, high * NOTHING)
     return Range(parameter.key, low, high, scale, whole, work) if high > low else None
 
 

@@ -10,7 +10,7 @@ import math
 import statistics
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -26,7 +26,7 @@ from lab.search.points import Point, SearchSpace
 from lab.search.sweeps import swept
 from lab.space import Config, Group, check_overrides, identity, telling
 from lab.space.parameters import Scalar
-from lab.store import UNDONE, Lab, Questions, Row, RunState, Selection, Sweep
+from lab.store import UNDONE, Lab, Notebook, Questions, Row, RunState, Selection, Sweep
 
 OWN: Arm = RaceArm()
 """The arm that searches where nobody names another."""
@@ -266,6 +266,39 @@ def _pending(history: History, point: Point, trial: int | None, replicates: int)
 # --- trials from runs ------------------------------------------------------------------------------------------------
 
 
+class Counted(NamedTuple):
+    """A run that a search counts."""
+
+    identity: str
+    """What its config is known by."""
+    run: str
+    """Its own name, or that of the run whose config it repeats."""
+    row: Row
+    config: Config
+
+
+def counted(notebook: Notebook, group: Group, base: Config, before: datetime | None = None) -> Iterator[Counted]:
+    """The runs of a group that a search counts, oldest first: neither imported nor stopped, as long as the base's.
+
+    Args:
+        notebook: where they are.
+        group: which.
+        base: the config that they are compared with.
+        before: runs that were made later don't count; None for all.
+    """
+    configs = Questions(notebook.index).configs(group)
+    for row in notebook.index.rows(Selection(group, native=True, before=before)):
+        config = configs.get(row.run_id)
+        if config is None or config.train.get("total_timesteps") != base.train.get("total_timesteps"):
+            continue
+        if row.state == RunState.KILLED:
+            continue
+        if config.autopilot.get("resume_mode") == "continue":  # other weights to begin with: another experiment
+            continue
+        original = row.replicates_of if row.replicates_of in configs else None  # its folder may be gone
+        yield Counted(identity(group.env_name, config.flat()), original or row.run_id, row, config)
+
+
 def _trials(
     lab: Lab,
     group: Group,
@@ -277,31 +310,21 @@ def _trials(
     arm: str | None,
 ) -> tuple[dict[str, Trial], dict[str, str]]:
     """The group's trials and their runs, by identity: the parent's first, the others in the order of their making."""
-    questions = Questions(lab.notebook.index)
-    rows = lab.notebook.index.rows(Selection(group, native=True, before=before))
-    if arm is not None:
-        rows = [row for row in rows if row.arm == arm or parent in (row.run_id, row.replicates_of)]
-    configs = questions.configs(group)
     undone = {run.run_id: len(run.seeds) for run in lab.notebook.index.records(Selection(group, states=UNDONE))}
-    length, sign = base.train.get("total_timesteps"), group.goal.sign
     trials, runs = dict[str, Trial](), dict[str, str]()
-    for row in sorted(rows, key=lambda row: parent not in (row.run_id, row.replicates_of)):
-        config = configs.get(row.run_id)
-        if config is None or config.train.get("total_timesteps") != length or row.state == RunState.KILLED:
+    every = counted(lab.notebook, group, base, before)
+    for one in sorted(every, key=lambda one: parent not in (one.row.run_id, one.row.replicates_of)):
+        if only is not None and not telling(base, one.config).keys() <= only:  # beside this part of the space
             continue
-        if config.autopilot.get("resume_mode") == "continue":  # other weights to begin with: another experiment
+        if arm is not None and one.row.arm != arm and parent not in (one.row.run_id, one.row.replicates_of):
             continue
-        if only is not None and not telling(base, config).keys() <= only:  # beside this part of the space
-            continue
-        name = identity(group.env_name, config.flat())
-        original = row.replicates_of if row.replicates_of in configs else None  # its folder may be gone
-        runs.setdefault(name, original or row.run_id)
-        old = trials.get(name) or Trial(_point_of(space, config, base))
-        trials[name] = _with(old, row, sign, undone)
+        runs.setdefault(one.identity, one.run)
+        old = trials.get(one.identity) or Trial(point_of(space, one.config, base))
+        trials[one.identity] = _with(old, one.row, group.goal.sign, undone)
     return trials, runs
 
 
-def _point_of(space: SearchSpace, config: Config, base: Config) -> Point:
+def point_of(space: SearchSpace, config: Config, base: Config) -> Point:
     """A config's values for the keys of a space; the base's where it has none."""
     values: dict[str, Scalar] = {}
     for dimension in space.dimensions:

@@ -128,6 +128,7 @@ class Chart {
     const paint = u.ctx;
     this.chart.series.forEach((one) => {
       if (this.off.has(one.group) || !one.low.length || one.x.length > 1000) return;
+      if (one.kind === "steps") { this.band(u, one); return; }
       paint.save();
       paint.strokeStyle = faded(this.colour_of(one));
       paint.lineWidth = 1.5 * devicePixelRatio;
@@ -142,6 +143,25 @@ class Chart {
       });
       paint.restore();
     });
+  }
+
+  // What lies between the ends of the intervals of a stepped line.
+  band(u, one) {
+    const paint = u.ctx, at = (i) => u.valToPos(one.x[i], "x", true), ends = [];
+    one.x.forEach((_, i) => {
+      for (const x of i + 1 < one.x.length ? [at(i), at(i + 1)] : [at(i)]) ends.push([x, u.valToPos(one.low[i], "y", true), u.valToPos(one.high[i], "y", true)]);
+    });
+    paint.save();
+    paint.beginPath();
+    paint.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+    paint.clip();
+    paint.beginPath();
+    for (const [x, low] of ends) paint.lineTo(x, low);
+    for (const [x, , high] of ends.reverse()) paint.lineTo(x, high);
+    paint.globalAlpha = 0.12;
+    paint.fillStyle = this.colour_of(one);
+    paint.fill();
+    paint.restore();
   }
 
   ring(u) {
@@ -182,7 +202,7 @@ class Chart {
     if (this.u) this.u.redraw(false, false);
     if (!at) { this.reading.textContent = ""; return; }
     const one = this.chart.series[at.series], { x, y } = this.chart, i = at.index;
-    const name = one.names[i] ? `${one.names[i]}` : one.label;
+    const name = !one.names[i] ? one.label : one.kind === "steps" ? `${one.label}, ${one.names[i]}` : one.names[i];
     const here = x.names.length ? x.names[one.x[i]] : `${short(one.x[i])}${x.unit ? ` ${x.unit}` : ""}`;
     const span = one.low[i] != null && one.high[i] != null ? ` [${short(one.low[i])}, ${short(one.high[i])}]` : "";
     this.reading.textContent = `${name}: ${y.label} ${short(one.y[i])}${span} at ${x.follows ? `${here} ${x.label}` : `${x.label} ${here}`}`;

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.arms.equal import night as equal_night
 from benchmarks.arms.null import is_fooled
 from benchmarks.arms.replay import night, search
 from benchmarks.arms.table import read_table
@@ -139,3 +140,12 @@ def test_the_command_says_what_each_arm_ended_with(table: Path) -> None:
     refused = subprocess.run([*command, "--arms", "nobody"], cwd=root, check=False, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "--arms nobody: no such arm" in refused.stderr
+
+
+def test_equal_arms_are_hardly_ever_told_apart_and_by_intervals_alone_they_are() -> None:
+    """Twelve nights in which configs differ and replicates hardly do: some leaders are better, and no arm is."""
+    found = [equal_night("random", "little noise", "equal", number) for number in range(12)]
+    said, wrong, alone = (sum(column) for column in zip(*found, strict=True))
+    assert said <= 1
+    assert wrong == 0
+    assert alone > said

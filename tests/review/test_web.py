@@ -88,6 +88,28 @@ def test_charts_are_what_the_record_says(site: Site, make_session: Make, noteboo
     assert site.get("/charts/search", params={"group": 9, "key": key}).status_code == 404
 
 
+def test_a_sessions_arms_are_drawn_and_told_where_there_are_several(
+    site: Site, make_session: Make, make_run: RunMaker, notebook: Notebook
+) -> None:
+    session = make_session(seeds=1)
+    session.run()
+    name = session.record.session_id
+    assert 'aria-label="Arms"' not in site.get(f"/sessions/{name}").text
+    assert site.get(f"/charts/arms/{name}").json()["series"] == []
+    base = notebook.runs()[0].run_id
+    for at in range(4):
+        make_run({"train.gamma": 0.8 + 0.01 * at, "autopilot.seeds": 1}, parent=base, arm="tpe", session=name)
+    text = site.get(f"/sessions/{name}").text
+    assert 'aria-label="Arms"' in text
+    assert "<li>offline has 3 replicates: arms are compared from 4 on.</li>" in text
+    chart = site.get(f"/charts/arms/{name}").json()
+    assert [one["label"] for one in chart["series"]] == ["offline", "tpe", "together"]
+    for one in chart["series"]:
+        assert one["x"][0] == 0
+        assert all(low <= y <= high for low, y, high in zip(one["low"], one["y"], one["high"], strict=True))
+        assert one["names"][0] == base
+
+
 def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(
     site: Site, make_run: RunMaker, notebook: Notebook
 ) -> None:

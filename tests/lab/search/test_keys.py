@@ -3,7 +3,7 @@
 import pytest
 
 from lab.search import Choice, Range, SearchSpace, search_space
-from lab.search.keys import CONFOUNDS, NO_LEARNING
+from lab.search.keys import CONFOUNDS, NO_LEARNING, seen_space
 from lab.space import Environment, Inventory, Scale, check_overrides, preset_config, space_of
 from lab.space.task import Limit, Variant
 
@@ -72,3 +72,26 @@ def test_what_is_searched_is_valid_but_for_what_goes_together(environment: Envir
         for place in (0.0, 0.3, 1.0):
             if dim.key not in ("train.minibatch_size", "train.bptt_horizon"):
                 assert check_overrides(base, {dim.key: dim.value(place)}, inventory, proposing=True) == []
+
+
+def test_the_space_that_was_seen_has_what_differs_and_places_all_of_it(environment: Environment) -> None:
+    base = preset_config(environment, "quick")
+    changes = [
+        {"train.learning_rate": 0.1, "train.gamma": 1.0, "train.ent_coef": 0.0},
+        {"train.optimizer": "muon", "train.minibatch_size": 1024, "train.anneal_lr": False, "train.gamma": 0.9},
+        {"train.seed": 9, "train.total_timesteps": 5, "env.kinds": [1, 2], "env.map": None},
+    ]
+    others = [base.with_overrides(one) for one in changes]
+    space = seen_space(base, [base, *others])
+    assert {dim.key for dim in space.dimensions} == {
+        *changes[0], "train.minibatch_size", *(key for key in ("train.optimizer", "train.anneal_lr")
+                                               if base.get(key) != changes[1][key]),
+    }  # fmt: skip
+    for dim in space.dimensions:
+        found = [dim.place(config.get(dim.key)) for config in (base, *others)]
+        assert all(0 <= place <= 1 for place in found)
+        assert len(set(found)) > 1
+    rate = dimension(space, "train.learning_rate")
+    assert isinstance(rate, Range)
+    assert (rate.low, rate.high, rate.scale) == (0.005, 0.1, Scale.LOG)
+    assert seen_space(base, [base]).dimensions == ()

@@ -1,0 +1,92 @@
+"""What the arms of a group have trained, from the record; how they stand is worked out once and kept."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+from lab.search.keys import seen_space
+from lab.search.search import Counted, counted, point_of
+from lab.search.standing import Contest, Replicate, Standing, stand
+from lab.space import Group
+from lab.store import UNDONE, Notebook, Row, Selection
+
+BASE = "baseline"
+"""The arm of what all are measured from."""
+
+
+def standing_of(notebook: Notebook, group: Group, session: str | None = None) -> Standing:
+    """How the arms of a group stand, worked out anew only when something has been trained.
+
+    Args:
+        notebook: where the runs are.
+        group: whose.
+        session: replicates of this one alone are on the curves; None for those of all. What the leaders are worth is
+            believed by all replicates of the group in either case.
+    """
+    return notebook.index.kept(group, f"arms {session}", partial(_worked_out, notebook, group, session))
+
+
+def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> Contest | None:
+    """What the arms have trained; None while nothing of the group has a score.
+
+    The baseline is the first run of that arm that has a score, or the first of all where there is none. A config is of
+    the arm that proposed it first, whoever asked for more replicates of it.
+
+    Args:
+        notebook: where the runs are.
+        group: whose.
+        session: as in `standing_of`.
+    """
+    first = _first(notebook, group)
+    if first is None:
+        return None
+    base = notebook.config(first)
+    ended = [one for one in counted(notebook, group, base) if one.row.state not in UNDONE]
+    origin = next((one.identity for one in ended if one.row.run_id == first), None)
+    if origin is None:  # it went on from other weights
+        return None
+    made: dict[str, Counted] = {one.identity: one for one in ended if one.identity == origin}
+    for one in ended:
+        made.setdefault(one.identity, one)
+    space, number = seen_space(base, [one.config for one in made.values()]), {name: at for at, name in enumerate(made)}
+    proving, replicates = _Proving(notebook, group), list[Replicate]()
+    for one in ended:
+        row, at = one.row, number[one.identity]
+        mine = session in (None, row.session) and not proving.has(row)
+        took = None if row.finished is None else (row.finished - row.created) / max(1, len(row.values))
+        scores: Sequence[float | None] = [group.goal.sign * value for value in row.values] or [None]
+        replicates += [Replicate(at, score, mine, took) for score in scores]
+    arms = tuple("" if one.identity == origin or one.row.arm == BASE else one.row.arm for one in made.values())
+    points = tuple(point_of(space, one.config, base) for one in made.values())
+    runs, goal = tuple(one.run for one in made.values()), group.goal
+    ends = -math.inf if goal.low is None else goal.low, math.inf if goal.high is None else goal.high
+    return Contest(space, points, arms, runs, tuple(replicates), goal.sign, ends)
+
+
+def _worked_out(notebook: Notebook, group: Group, session: str | None) -> Standing:
+    contest = contest_of(notebook, group, session)
+    return stand(contest) if contest else Standing(arms=(), together=None, equal=None, ahead=())
+
+
+def _first(notebook: Notebook, group: Group) -> str | None:
+    """The run that all are measured from."""
+    for arm in (BASE, None):
+        if rows := notebook.index.rows(Selection(group, scored=True, native=True, own=True, arm=arm), limit=1):
+            return rows[0].run_id
+    return None
+
+
+class _Proving:
+    """Which runs trained fresh seeds of a proof: those of both its sides, made while it was open."""
+
+    def __init__(self, notebook: Notebook, group: Group) -> None:
+        self.spans: list[tuple[set[str], float, float]] = []
+        lines = notebook.index.confirmations()  # a proof on another preset is of a candidate of another group
+        for at, line in enumerate(lines):
+            if line.outcome == "opened" and line.preset in (None, group.preset):
+                later = (one.time.timestamp() for one in lines[at + 1 :] if one.candidate == line.candidate)
+                self.spans.append(({line.candidate, line.incumbent}, line.time.timestamp(), next(later, math.inf)))
+
+    def has(self, row: Row) -> bool:
+        """Whether a run is one of these."""
+        return any(row.replicates_of in sides and since <= row.created <= end for sides, since, end in self.spans)
