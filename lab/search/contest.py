@@ -8,7 +8,7 @@ from lab.search.keys import seen_space
 from lab.search.search import Counted, counted, point_of
 from lab.search.standing import Contest, Replicate, Standing, stand
 from lab.space import Group
-from lab.store import UNDONE, Notebook, Row, Selection
+from lab.store import UNDONE, Notebook, Selection
 
 BASE = "baseline"
 """The arm of what all are measured from."""
@@ -49,14 +49,19 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> 
     for one in ended:
         made.setdefault(one.identity, one)
     space, number = seen_space(base, [one.config for one in made.values()]), {name: at for at, name in enumerate(made)}
-    proving, replicates = _Proving(notebook, group), list[Replicate]()
+    proving, replicates = Proving(notebook, group), list[Replicate]()
     for one in ended:
         row, at = one.row, number[one.identity]
-        mine = session in (None, row.session) and not proving.has(row)
+        mine = session in (None, row.session) and not proving.has(row.replicates_of, row.created)
         took = None if row.finished is None else (row.finished - row.created) / max(1, len(row.values))
         scores: Sequence[float | None] = [group.goal.sign * value for value in row.values] or [None]
         replicates += [Replicate(at, score, mine, took) for score in scores]
-    arms = tuple("" if one.identity == origin or one.row.arm == BASE else one.row.arm for one in made.values())
+    named = [one.row.arm for one in made.values()]
+    same = {
+        BASE: "",
+        "offline": "race" if "race" in named else "offline",
+    }  # the researcher asks for what the race would
+    arms = tuple("" if name == origin else same.get(arm, arm) for name, arm in zip(made, named, strict=True))
     points = tuple(point_of(space, one.config, base) for one in made.values())
     runs, goal = tuple(one.run for one in made.values()), group.goal
     ends = -math.inf if goal.low is None else goal.low, math.inf if goal.high is None else goal.high
@@ -76,7 +81,7 @@ def _first(notebook: Notebook, group: Group) -> str | None:
     return None
 
 
-class _Proving:
+class Proving:
     """Which runs trained fresh seeds of a proof: those of both its sides, made while it was open."""
 
     def __init__(self, notebook: Notebook, group: Group) -> None:
@@ -87,6 +92,11 @@ class _Proving:
                 later = (one.time.timestamp() for one in lines[at + 1 :] if one.candidate == line.candidate)
                 self.spans.append(({line.candidate, line.incumbent}, line.time.timestamp(), next(later, math.inf)))
 
-    def has(self, row: Row) -> bool:
-        """Whether a run is one of these."""
-        return any(row.replicates_of in sides and since <= row.created <= end for sides, since, end in self.spans)
+    def has(self, replicates_of: str | None, created: float) -> bool:
+        """Whether a run is one of these.
+
+        Args:
+            replicates_of: whose config it repeats.
+            created: seconds since 1970.
+        """
+        return any(replicates_of in sides and since <= created <= end for sides, since, end in self.spans)

@@ -12,6 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from lab.judge import GROUP, SPENDING, level_for, noise_of, room_above, scores_of
+from lab.search.contest import Proving
 from lab.search.night import BASELINE, SURE, contenders, power
 from lab.store import NightPlan, Notebook, SessionRecord
 
@@ -118,17 +119,12 @@ def phases(notebook: Notebook, record: SessionRecord) -> Phases:
         notebook: where its runs are.
         record: the session.
     """
-    opened = [
-        one
-        for one in notebook.index.confirmations(group=record.group)
-        if one.session == record.session_id and one.outcome == "opened"
-    ]
+    proving = Proving(notebook, record.group)
     counts = {"baseline": 0, "search": 0, "proof": 0}
     for run in notebook.runs(record.group, session=record.session_id):
-        sides = (one for one in opened if run.replicates_of in (one.candidate, one.incumbent))
         if run.arm == "baseline" and run.replicates_of is None:
             what = "baseline"
-        elif any(run.created >= one.time for one in sides):
+        elif proving.has(run.replicates_of, run.created.timestamp()):
             what = "proof"
         else:
             what = "search"

@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 from agent.analysis.analyst import Analyst
+from agent.approval.approver import Approver
 from agent.model.offline import OfflineResearcher
 from agent.session.session import Session
 from lab.base.files import read_lines, read_model
@@ -29,6 +30,7 @@ from lab.base.paths import Workspace
 from lab.base.schema import now
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
+from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import ReplicateResult, RunState
 from lab.store.session import Budgets, SessionRecord
@@ -41,9 +43,12 @@ from training.runner import Plan, ProcessRunner
 pytestmark = pytest.mark.slow
 
 NAME = "the-night"
-KILLS = 80
-Which = Literal["fake", "real"]
-FAKE: dict[str, Any] = {"seeds": 1, "budgets": Budgets(max_runs=45), "confirm": "full", "contenders": 2}
+KILLS, SOME = 80, 16
+Which = Literal["fake", "swept", "real"]
+FAKE: dict[str, Any] = {
+    "seeds": 1, "budgets": Budgets(max_runs=45), "confirm": "full", "contenders": 2, "control": "random",
+}  # fmt: skip
+SWEPT: dict[str, Any] = {"seeds": 1, "budgets": Budgets(max_runs=30), "approve": "manual"}
 REAL: dict[str, Any] = {
     "seeds": 1, "budgets": Budgets(max_runs=9),
     "settings": {"train.total_timesteps": 300_000, "autopilot.eval_steps": 400},
@@ -62,6 +67,13 @@ class Planted(FakeRunner):
         return super().train(plan, *more)
 
 
+class Trusting(Approver):
+    """A person who is there at once and approves everything, so that a sweep is asked for and begins."""
+
+    def rule(self, proposal: Proposal, steps_left: int | None) -> Decision | None:
+        return Decision(time=now(), state=ProposalState.APPROVED, who="person")
+
+
 def night(root: str, which: Which, death: "Death | None" = None) -> None:
     """A session in this process, to its end or until it kills itself.
 
@@ -76,14 +88,15 @@ def night(root: str, which: Which, death: "Death | None" = None) -> None:
     path = notebook.workspace.session(NAME).session
     fresh = {
         "session_id": NAME, "env_name": ENV, "preset": "quick", "objective": "perf:max", "model": "offline",
-        "approve": "auto", "created": now(), **(FAKE if which == "fake" else REAL),
+        "approve": "auto", "created": now(), **{"fake": FAKE, "swept": SWEPT, "real": REAL}[which],
     }  # fmt: skip
     record = read_model(path, SessionRecord) if path.exists() else SessionRecord.model_validate(fresh)
     if record.ended is not None:
         return
     analyst = Analyst(Lab(notebook, inventory), OfflineResearcher(), NAME, stop.is_set)
-    runner = Planted() if which == "fake" else ProcessRunner()
-    Session(record, Lab(notebook, inventory), runner, analyst, SilentView(), stop, patience=None).run()
+    runner = ProcessRunner() if which == "real" else Planted()
+    rules = Trusting(record.approve, Lab(notebook, inventory)) if which == "swept" else None
+    Session(record, Lab(notebook, inventory), runner, analyst, SilentView(), stop, rules=rules, patience=None).run()
 
 
 @dataclass(frozen=True)
@@ -219,7 +232,8 @@ def test_eighty_kills_on_the_fake_runner(nights: Nights, tmp_path: Path) -> None
     undisturbed = told(tmp_path / "undisturbed")
     # The night has every part: a failure, a confirmation on its own preset and one on the full one.
     assert [line["outcome"] for line in undisturbed["confirmations"]][:4] == ["opened", "passed", "opened", "confirmed"]
-    assert "failed" in {run["state"] for run in undisturbed["runs"]}
+    assert {"failed", "finished"} == {run["state"] for run in undisturbed["runs"]}
+    assert {"baseline", "offline", "random"} <= {run["arm"] for run in undisturbed["runs"]}  # the control arm
     deaths = [Death(file, 1, moment) for file, moment in itertools.product(FILES, ("before", "unnamed", "named"))]
     deaths += 2 * [Death(file, 1, "named", state) for file, states in STEPS.items() for state in states]
     draw, killed, root = random.Random(7), 0, tmp_path / "killed"  # noqa: S311 - repeatable
@@ -237,6 +251,27 @@ def test_eighty_kills_on_the_fake_runner(nights: Nights, tmp_path: Path) -> None
             same(undisturbed, told(root))
             root = tmp_path / f"killed after {killed}"
     nights.through(root, "fake")
+    same(undisturbed, told(root))
+
+
+def test_kills_of_a_night_with_a_sweep(nights: Nights, tmp_path: Path) -> None:
+    nights.through(tmp_path / "undisturbed", "swept")
+    undisturbed = told(tmp_path / "undisturbed")
+    (swept,) = [proposal for proposal in undisturbed["proposals"] if proposal["sweep"]]
+    assert sum(run["proposal"] == swept["proposal_id"] for run in undisturbed["runs"]) > 5
+    deaths = [Death(file, count, "named") for file in ("proposals/", "run.json", "session.json") for count in (2, 5, 9)]
+    draw, killed, root = random.Random(8), 0, tmp_path / "killed"  # noqa: S311 - repeatable
+    while killed < SOME:
+        process = nights.begin(root, "swept", deaths.pop() if deaths and killed % 2 else None)
+        process.join(draw.uniform(0.3, 2.0))
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+        assert process.exitcode in (0, -signal.SIGKILL)
+        if process.exitcode == 0:
+            same(undisturbed, told(root))
+            root = tmp_path / f"killed after {killed}"
+    nights.through(root, "swept")
     same(undisturbed, told(root))
 
 
