@@ -7,6 +7,7 @@ from agent.approval import Approver
 from agent.session.journal import Journal
 from lab.base import AutopilotError, InvalidInput
 from lab.judge import FAILURES
+from lab.search import ARMS
 from lab.space import Group
 from lab.store import Lab, Proposal, ProposalState, refuse_unfit
 
@@ -51,7 +52,7 @@ class Decisions:
             steps_left: agent steps that the session's time leaves; None without a limit.
             only_incumbent: nothing but changes of the incumbent may train, since so many ideas failed.
         """
-        while (proposal := self.proposals.head(self.group)) is not None:
+        while (proposal := self.proposals.head(self.group, ARMS)) is not None:
             why = self._unfit(proposal, incumbent, steps_left, only_incumbent)
             if why is None:
                 return proposal

@@ -23,7 +23,7 @@ from lab.judge import (
     failures,
     fresh_config,
 )
-from lab.search import BASELINE, contenders, plan_of
+from lab.search import ARMS, BASELINE, contenders, plan_of
 from lab.space import Group
 from lab.store import (
     UNDONE,
@@ -175,7 +175,8 @@ class Scheduler:
         Where something trains beside it that leaves room, an arm's own config too, if nobody has to decide on it.
         """
         proposal = self._approved(incumbent, steps_left)
-        if proposal is not None and (proposal.by_person or self.proposals.sweeping(self.group) is not None):
+        begun = proposal is not None and (proposal.by_person or proposal.arm in ARMS)
+        if proposal is not None and (begun or self.proposals.sweeping(self.group) is not None):
             return self.maker.of_proposal(proposal)
         searching = self.searching
         asks = (

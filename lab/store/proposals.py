@@ -5,7 +5,7 @@ A decision is made under a lock on the newest state, so that two deciders can't 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -216,10 +216,15 @@ class Proposals:
             self._show_next()
         return proposal
 
-    def head(self, group: Group) -> Proposal | None:
-        """The approved proposal of a group that runs next: the one approved first."""
+    def head(self, group: Group, at_once: Collection[str] = ()) -> Proposal | None:
+        """The approved proposal of a group that runs next: the one approved first.
+
+        Args:
+            group: whose.
+            at_once: arms whose proposals train as soon as they are made, so that one which is there was cut short.
+        """
         approved = [proposal for proposal in self.all() if proposal.group == group and proposal.state is S.APPROVED]
-        return min(approved, key=lambda proposal: proposal.decisions[-1].time, default=None)
+        return min(approved, key=lambda one: (one.arm not in at_once, one.decisions[-1].time), default=None)
 
     def staged(self, group: Group) -> Proposal | None:
         """The proposal of a group that waits for a decision; not one that is held for a person."""
