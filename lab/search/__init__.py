@@ -2,6 +2,7 @@
 
 from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for
+from lab.search.effects import Effect, Effects, Span, effects_of
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
 from lab.search.night import BASELINE, contenders, left_to_search, name_contender
@@ -16,6 +17,8 @@ __all__ = [
     "ApartArm",
     "Arm",
     "Choice",
+    "Effect",
+    "Effects",
     "History",
     "Leader",
     "Permits",
@@ -24,10 +27,12 @@ __all__ = [
     "Range",
     "Search",
     "SearchSpace",
+    "Span",
     "Suggestion",
     "Trial",
     "asked_for",
     "contenders",
+    "effects_of",
     "left_to_search",
     "name_contender",
     "search_space",

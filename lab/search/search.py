@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from lab.judge import NEIGHBOURHOOD
 from lab.search.arms import RaceArm
-from lab.search.beliefs import Believed, believed, expected
+from lab.search.beliefs import WINDOW, Believed, believed, expected
 from lab.search.history import Arm, Ask, History, Trial
 from lab.search.keys import search_space
 from lab.search.permits import Permits
@@ -102,6 +102,7 @@ class Search:
         before: datetime | None = None,
         permits: Permits | None = None,
         sweep: Sweep | None = None,
+        thinned: bool = False,
     ) -> "Search | None":
         """What is known now.
 
@@ -114,6 +115,7 @@ class Search:
             before: runs that were made later don't count; None for all.
             permits: what a policy leaves; None for anything valid.
             sweep: the part of the space to search; None for every key that may be proposed.
+            thinned: of a long history take no more than a model reads, evenly: for what all runs say together.
 
         Returns:
             None while the group has no incumbent, or it can't be read.
@@ -126,7 +128,10 @@ class Search:
         space = swept(space, sweep) if sweep else space
         space = permits.narrowed(space, base) if permits else space
         narrow = frozenset(dim.key for dim in space.dimensions) if sweep or permits else None
-        trials, runs = _trials(lab, group, parent, base, space, before, narrow)
+        which = Selection(group, native=True, before=before)
+        if thinned:
+            which = replace(which, names=[parent, *Questions(lab.notebook.index).spread(which, WINDOW)])
+        trials, runs = _trials(lab, which, parent, base, space, narrow)
         names = tuple(trials)
         drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
         history = History(space, tuple(trials.values()), drawn, left, most=permits.most if permits else None)
@@ -266,18 +271,19 @@ def _pending(history: History, point: Point, trial: int | None, replicates: int)
 
 def _trials(
     lab: Lab,
-    group: Group,
+    which: Selection,
     parent: str,
     base: Config,
     space: SearchSpace,
-    before: datetime | None,
     only: frozenset[str] | None,
 ) -> tuple[dict[str, Trial], dict[str, str]]:
-    """The group's trials and their runs, by identity: the parent's first, the others in the order of their making."""
-    questions = Questions(lab.notebook.index)
-    rows = lab.notebook.index.rows(Selection(group, native=True, before=before))
-    configs = questions.configs(group)
-    undone = {run.run_id: len(run.seeds) for run in lab.notebook.index.records(Selection(group, states=UNDONE))}
+    """The trials of a group's runs, and their runs, by identity: the parent's first, the others in order of making."""
+    index, group = lab.notebook.index, which.group
+    assert group is not None  # noqa: S101 - a search is of one
+    rows = index.rows(which)
+    questions = Questions(index)
+    configs = questions.configs(group) if which.names is None else questions.configs_of(list(which.names))
+    undone = {run.run_id: len(run.seeds) for run in index.records(replace(which, states=UNDONE))}
     length, sign = base.train.get("total_timesteps"), group.goal.sign
     trials, runs = dict[str, Trial](), dict[str, str]()
     for row in sorted(rows, key=lambda row: parent not in (row.run_id, row.replicates_of)):
