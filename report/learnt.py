@@ -78,8 +78,9 @@ def effect_text(effect: Effect, goal: Objective) -> str:
     size = f"{size_text(effect, goal)} in {goal.metric}"
     if len(effect.best) == 1:
         (best,), (worst,) = effect.best, effect.worst
-        against = f"against {span_text(worst)}"
-        return f"{best.key}: best {span_text(best)}, {share_text(effect)} of the differences; {size} {against}"
+        against = (" or " if worst.ends is None else " to ").join(dict.fromkeys(map(short, worst.values)))
+        share = f"{share_text(effect)} of the differences"
+        return f"{best.key}: best {span_text(best)}, {share}; {size} against {against}"
     best_at = " with ".join(f"{span.key} {span_text(span)}" for span in effect.best)
     keys = " and ".join(effect.keys)
     return f"{keys} together, {share_text(effect)} more: best {best_at}; {size} against the worst of both"

@@ -1,7 +1,7 @@
 """What each key does, from all runs at once: the main effects and interactions of the search's model.
 
 The model's score of a point is split as functional ANOVA splits it (Hutter, Hoos & Leyton-Brown 2014): the *marginal*
-of a key is the mean score at each of its values, over the whole space of the other keys. Its variance, as a share of
+of a key is the mean score at each of its values, over all that was tried of the other keys. Its variance, as a share of
 that of the score, is the key's first-order Sobol index (Sobol 1993); what the marginal of two keys has beyond both of
 theirs is their interaction. Integrals are means over one Sobol sequence. The model is a Gaussian process, so a marginal
 is one too, and what is not known of it comes with it: a key is named only where its effect is told apart from none.

@@ -1,4 +1,4 @@
-"""The marginals of a model of scores: the mean score at each value of a key, or of two, over all the other keys."""
+"""The marginals of a model: the mean score at each value of a key, or of two, over what was tried of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,49 +28,62 @@ LOSS = 0.1
 
 @dataclass(frozen=True)
 class Axis:
-    """The cells that a key's range is cut into."""
+    """What was tried of a key, cut into cells: of a range equal parts, of a choice each value."""
 
     dim: Range | Choice
-    cells: int
     tried: "Array"
     """Where the tried points stand, 0 to 1."""
+    middles: "Array"
+    """Of the cells; one cell where the key stood still."""
 
     @classmethod
     def of(cls, dim: Range | Choice, cells: int, tried: "Array") -> "Axis":
-        """A range in so many cells, of a choice each value."""
-        return cls(dim, len(dim.values) if isinstance(dim, Choice) else cells, tried)
-
-    @property
-    def middles(self) -> "Array":
-        """Of the cells, 0 to 1."""
+        """An axis with so many cells, if it is a range."""
         import numpy as np
 
-        return (np.arange(self.cells) + 0.5) / self.cells
+        if isinstance(dim, Choice):
+            return cls(dim, tried, np.unique(tried))
+        low, high = float(tried.min()), float(tried.max())
+        count = cells if high > low else 1
+        return cls(dim, tried, low + (high - low) * (np.arange(count) + 0.5) / count)
 
     @property
-    def at(self) -> "Array":
+    def cells(self) -> int:
+        """How many."""
+        return len(self.middles)
+
+    @property
+    def at(self) -> "NDArray[np.int64]":
         """The cell of each tried point."""
         import numpy as np
 
-        return np.minimum((self.tried * self.cells).astype(int), self.cells - 1)
+        between = (self.middles[1:] + self.middles[:-1]) / 2
+        return np.searchsorted(between, self.tried)
 
     @property
     def joined(self) -> bool:
         """Whether neighbours are alike, so that what is good is one stretch."""
         return isinstance(self.dim, Range) or self.dim.ordered
 
-    def span(self, good: "Mask") -> tuple[str, tuple[Scalar, ...], tuple[float, float] | None]:
-        """The good cells as values: key, the ends of a range or each value of a choice, where the ends stand.
+    def draw(self, places: "Array") -> "Array":
+        """Numbers from 0 to 1, spread over what was tried."""
+        import numpy as np
 
-        Nothing beyond what was ever tried is called good.
-        """
+        if isinstance(self.dim, Choice):
+            drawn: Array = self.middles[np.minimum((places * self.cells).astype(int), self.cells - 1)]
+            return drawn
+        low, high = float(self.tried.min()), float(self.tried.max())
+        return low + (high - low) * places
+
+    def span(self, good: "Mask") -> tuple[str, tuple[Scalar, ...], tuple[float, float] | None]:
+        """The good cells as values: key, the ends of a range or each value of a choice, where the ends stand."""
         import numpy as np
 
         cells = np.flatnonzero(good)
         if isinstance(self.dim, Choice):
-            return self.dim.key, tuple(self.dim.values[at] for at in cells), None
-        low = max(float(cells[0]) / self.cells, float(self.tried.min()))
-        high = min(float(cells[-1] + 1) / self.cells, float(self.tried.max()))
+            return self.dim.key, tuple(self.dim.value(float(self.middles[at])) for at in cells), None
+        first, last = float(self.tried.min()), float(self.tried.max())
+        low, high = (first + (last - first) * float(at) / self.cells for at in (cells[0], cells[-1] + 1))
         return self.dim.key, (self.dim.value(low), self.dim.value(high)), (low, high)
 
 
@@ -117,13 +130,13 @@ class Marginal:
     def visited(self) -> "Mask":
         """Whether a tried point lies in a cell; of one axis, in it or in one beside it."""
         import numpy as np
+        from scipy.ndimage import binary_dilation
 
         shape = tuple(axis.cells for axis in self.axes)
         seen = np.zeros(shape, dtype=bool)
         seen[tuple(axis.at for axis in self.axes)] = True
         if len(shape) == 1 and self.axes[0].joined and not isinstance(self.axes[0].dim, Choice):
-            beside = np.convolve(seen, np.ones(3), mode="same") > 0
-            return np.asarray(beside)
+            return np.asarray(binary_dilation(seen))
         return seen.ravel()
 
     def regions(self) -> "tuple[Mask, Mask]":
@@ -182,7 +195,9 @@ class Marginals:
         self._whitening = solve_triangular(belief.chol, np.eye(len(belief.chol)), lower=True).T
         self._lengths = np.split(belief.lengths, ends)
         drawn = qmc.Sobol(len(self._each), seed=0).random_base2(DRAWN)
-        self._drawn = [self._scaled(at, drawn[:, at]) for at in range(len(self._each))]
+        # Over what was tried of each key: where a key stood still, the rest of its range would only add doubt.
+        axes = [Axis.of(dim, CELLS, places[:, at]) for at, dim in enumerate(self._dims)]
+        self._drawn = [self._scaled(at, axis.draw(drawn[:, at])) for at, axis in enumerate(axes)]
         self._tried = np.split(belief.features / belief.lengths, ends, axis=1)
         self._to_tried: Array = np.sum(list(map(_squares, self._drawn, self._tried)), axis=0)
         self._to_drawn: Array = np.sum(list(map(_squares, self._drawn, self._drawn)), axis=0)
