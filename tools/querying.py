@@ -127,7 +127,7 @@ def lessons_learnt(
     """What was learnt: what each key does by all runs at once, and what changing one thing has led to.
 
     effects: by the search's model, keys with their share of the differences and where they are best, the mean over all
-    that the other keys may be; what can't be told from none is not there. lessons: from runs that changed one thing,
+    that was tried of the others; what can't be told from none is not there. lessons: from runs that changed one thing,
     with interval, runs for and against; what hurts stays here, so that it is not tried again unknowingly.
     """
     lessons = [lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]

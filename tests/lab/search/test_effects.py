@@ -92,6 +92,20 @@ def test_what_nobody_tried_is_not_called_good() -> None:
     assert 0.4 <= effect.best[0].ends[0] < 0.5
 
 
+def test_keys_that_stand_still_hide_nothing_and_are_not_named() -> None:
+    space = space_of(20)
+
+    def still(point: Point) -> Point:
+        return {key: value if key in ("k0", "k1") else 0.3 for key, value in point.items()}
+
+    draw = np.random.default_rng(5)
+    points = [still(space.point(draw.random(20))) for _ in range(40)]
+    trials = tuple(Trial(p, (peak("k0", 0.7)(p) + 0.1 * float(draw.standard_normal()),)) for p in points)
+    (effect,) = effects_of(History(space, trials)).found
+    assert effect.keys == ("k0",)
+    assert 0.9 < effect.share < 1.1
+
+
 def test_too_few_configs_say_nothing() -> None:
     assert effects_of(History(space_of(3), ())).lacking == "configs"
     assert learnt(peak("k0", 0.5), space_of(3), 11, 0).lacking == "configs"
