@@ -1,4 +1,4 @@
-"""What is said of keys in worlds whose truth is known: `.venv/bin/python -m benchmarks.effects [--worlds 48]`.
+"""What is said of keys in worlds whose truth is known: `.venv/bin/python -m benchmarks.effects [--worlds 24]`.
 
 Made-up worlds: nothing matters; one key does; two keys do, but only together (XOR); three do. Beside them a model
 fitted to real trainings of cartpole. Configs are chosen as a search chooses them, spread at first, then most of them
@@ -204,7 +204,7 @@ def on_cartpole(pool: ProcessPoolExecutor, by: str, worlds: int) -> dict[str, An
 def main() -> None:
     """Print what is found, what is not there and said all the same, and how often regions and intervals hold."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--worlds", type=int, default=48, help="of each kind")
+    parser.add_argument("--worlds", type=int, default=24, help="of each kind")
     parser.add_argument("--by", choices=BY, default="near")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--no-table", action="store_true")
