@@ -21,9 +21,10 @@ from benchmarks.common import tell
 from lab.base import Workspace, read_model
 from lab.space import Config, Group, Task, preset_config
 from lab.store import (
-    Importances,
     Index,
+    Lab,
     MetricSummary,
+    Notebook,
     Questions,
     RunRecord,
     RunState,
@@ -31,6 +32,7 @@ from lab.store import (
     Verdict,
     runs_that_tried,
 )
+from report import effects_in
 from training import load_inventory
 
 ENV = "puffer_cartpole"
@@ -142,9 +144,10 @@ def main() -> None:
         names = [row.run_id for row in questions.last(200)]
         turn = itertools.cycle(names)
         configs = itertools.cycle([questions.config(name) for name in names[:20]])
+        lab = Lab(Notebook(place), load_inventory([ENV]))
         began = time.perf_counter()
-        importance = Importances(questions.index).refresh(group)
-        importance_seconds = time.perf_counter() - began
+        effects_in(lab, group)
+        effects_seconds = time.perf_counter() - began
         asked = {
             "the last 50": milliseconds(lambda: questions.last(50)),
             "best 20 by score": milliseconds(lambda: questions.best(group, 20)),
@@ -152,19 +155,17 @@ def main() -> None:
             "children": milliseconds(lambda: questions.children(next(turn))),
             "what changed between two runs": milliseconds(lambda: questions.changed(next(turn), next(turn))),
             "has this config been tried": milliseconds(lambda: runs_that_tried(questions.index, next(configs), group)),
-            "which parameters matter (kept)": milliseconds(lambda: Importances(questions.index).of(group)),
+            "what each key does (kept)": milliseconds(lambda: effects_in(lab, group)),
             "trend over the last 50": milliseconds(lambda: questions.trend(group, 50)),
             "best so far against time": milliseconds(lambda: questions.best_so_far(group)),
             "incumbent": milliseconds(lambda: index.incumbent(group)),
         }
-        shares = list((importance.shares if importance else {}).items())[:5]
         began = time.perf_counter()
         without_index(place, 50)
         bare = time.perf_counter() - began
         tell(
             "questions to a workspace of many runs, milliseconds", runs=count, asked=asked,
-            rebuild_seconds=round(rebuilt, 1), importance_seconds=round(importance_seconds, 1),
-            importance={key: round(share, 3) for key, share in shares},
+            rebuild_seconds=round(rebuilt, 1), effects_seconds=round(effects_seconds, 1),
             index_mib=round(place.index.stat().st_size / 2**20, 1),
             memory_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             last_50_without_index_ms=round(1000 * bare),

@@ -18,6 +18,16 @@ from report.facts import (
     verdict_text,
     warm_start,
 )
+from report.learnt import (
+    effect_data,
+    effect_lines,
+    effect_text,
+    effects_in,
+    share_text,
+    size_text,
+    span_text,
+    why_nothing,
+)
 from report.live import LineView, MeasurementTable, SilentView, make_view, print_preset
 from report.pictures import compared_with, objective_bands
 from report.planning import outlook_lines, plan_text
@@ -65,6 +75,10 @@ __all__ = [
     "contenders",
     "difference_text",
     "early_ends_of",
+    "effect_data",
+    "effect_lines",
+    "effect_text",
+    "effects_in",
     "emit_json",
     "export_run",
     "group_of",
@@ -95,13 +109,17 @@ __all__ = [
     "runs_table",
     "say",
     "say_where",
+    "share_text",
     "show_run",
+    "size_text",
     "space_rows",
+    "span_text",
     "status_lines",
     "status_of",
     "verdict_text",
     "view_of",
     "warm_start",
+    "why_nothing",
     "write_digest",
     "write_report",
 ]

@@ -5,13 +5,14 @@ import shlex
 from pathlib import Path
 
 from lab.base import lasting, number, plain, write_atomic
-from lab.judge import ENOUGH, Incumbency, lessons_of, pruning_report, scored_predictions, scores_of, track_records
+from lab.judge import ENOUGH, Incumbency, pruning_report, scored_predictions, scores_of, track_records
 from lab.space import Group
-from lab.store import Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, summarize
+from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, summarize
 from report.arms import arms_of
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text
+from report.learnt import learnt_lines
 from report.planning import outlook_lines, plan_text, reached_text, stage_text
 from report.plots import best_so_far
 from report.progress import believed_of, progress_of
@@ -23,12 +24,11 @@ ROWS = 60
 """Runs up to which a digest lists all of them."""
 TURNED_DOWN = 10
 """Rejected proposals that a digest tells, the latest."""
-LESSONS = 6
-"""That a digest tells, the clearest first."""
 
 
-def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> None:
+def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None:
     """Write a session's digest and its plot, over the ones from before an interruption."""
+    notebook = lab.notebook
     paths = notebook.workspace.session(session.session_id)
     group = session.group
     metric = session.goal.metric
@@ -52,7 +52,7 @@ def write_digest(notebook: Notebook, proposals: Proposals, session: SessionRecor
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
         left_out=len(runs) - len(shown),
-        lessons=lessons_of(notebook.index, group, LESSONS),
+        learnt=learnt_lines(lab, group),
         predictions=track_records(
             [one for one in scored_predictions(notebook.workspace) if one.group == group], metric
         ),

@@ -1,12 +1,24 @@
 """The contents of pages about several runs: a comparison, the search in a group, what was learnt in it."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from lab.base import InvalidInput, invalid, number, plain, short
+from lab.base import AutopilotError, InvalidInput, invalid, number, plain, short
 from lab.judge import ENOUGH, Scored, lessons_of, scored_predictions, track_records
+from lab.search import Effect
 from lab.space import BOOKKEEPING, Group
-from lab.store import FEWEST, Importances, Notebook, Questions, Selection
-from report import compared, difference_text, interval_text, view_of
+from lab.store import Lab, Notebook, Questions
+from report import (
+    compared,
+    difference_text,
+    effects_in,
+    interval_text,
+    share_text,
+    size_text,
+    span_text,
+    view_of,
+    why_nothing,
+)
 from review.charts import logged, varied
 
 PREDICTIONS = 300
@@ -80,27 +92,64 @@ def _side_by_side(notebook: Notebook, names: list[str]) -> list[tuple[str, list[
 
 
 def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
-    """The search in a group: the parameters that were varied, and which of them the scores go with."""
+    """The search in a group: the parameters that were varied, and the best."""
     questions = Questions(notebook.index)
     configs = questions.configs(group, SEARCHED)
     return {
         "keys": [key for key in varied(configs.values()) if key not in BOOKKEEPING],
-        "importance": Importances(notebook.index).of(group),
-        "fewest": FEWEST,
-        "scored": notebook.index.count(Selection(group, scored=True, native=True)),
         "best": [view_of(notebook, notebook.run(row.run_id)) for row in questions.best(group, BEST)],
     }
 
 
-def knowledge(notebook: Notebook, group: Group) -> dict[str, Any]:
-    """The knowledge about a group: predictions with their outcomes, and lessons."""
+def knowledge(notebook: Notebook, lab_of: Callable[[str], Lab], group: Group) -> dict[str, Any]:
+    """The knowledge about a group: what the keys do, lessons, predictions with their outcomes.
+
+    Args:
+        notebook: where the runs are.
+        lab_of: a function from an environment's name to the lab that has it.
+        group: whose.
+    """
     metric = group.goal.metric
+    effects, why = _effects(lab_of, group)
     scored: list[Scored] = [one for one in scored_predictions(notebook.workspace) if one.group == group]
     return {
         "metric": metric,
+        "effects": effects,
+        "no_effects": why,
         "track_records": track_records(scored, metric),
         "enough": ENOUGH,
         "scored": [(one, one.text) for one in reversed(scored[-PREDICTIONS:])],
         "left_out": max(0, len(scored) - PREDICTIONS),
         "lessons": lessons_of(notebook.index, group, LESSONS),
     }
+
+
+class ShownEffect(NamedTuple):
+    """What a key does, or two together, as the page has it."""
+
+    keys: tuple[str, ...]
+    share: float
+    """0 to 1."""
+    percent: str
+    best: tuple[str, ...]
+    """In words, one for each key."""
+    ends: tuple[float, float] | None
+    """Where the best values of a single key's range begin and end, 0 to 1 on its scale."""
+    size: str
+
+
+def _effects(lab_of: Callable[[str], Lab], group: Group) -> tuple[list[ShownEffect], str]:
+    """What the keys do, single ones first; or why nothing is said of them."""
+    try:
+        known = effects_in(lab_of(group.env_name), group)
+    except AutopilotError as error:  # an environment that is no longer here
+        return [], plain(str(error), 400)
+    if known is None:
+        return [], "No run has finished yet."
+    return [_shown(one, group) for one in (*known.found, *known.together)], why_nothing(known) or ""
+
+
+def _shown(one: Effect, group: Group) -> ShownEffect:
+    ends = one.best[0].ends if len(one.best) == 1 else None
+    best = tuple(span_text(span) for span in one.best)
+    return ShownEffect(one.keys, one.share, share_text(one), best, ends, size_text(one, group.goal))

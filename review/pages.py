@@ -131,7 +131,7 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/lessons")
     def _lessons(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
         groups, one = _group(group)
-        shown = group_views.knowledge(notebook, one) if one else None
+        shown = group_views.knowledge(notebook, page.lab, one) if one else None
         return page.render(request, "lessons.html.j2", groups=groups, chosen=group, found=shown)
 
     @routes.get("/proposals")

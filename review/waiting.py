@@ -10,7 +10,7 @@ from lab.judge import expected_seconds, lessons_of
 from lab.search import Range
 from lab.space import Parameter, Scale, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
-from report import proposal_state, view_of
+from report import effect_text, effects_in, proposal_state, view_of
 
 CITED = 8
 """Runs named in a theory that are shown, at most."""
@@ -123,7 +123,7 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
         predictions=proposal.predictions,
         predicted=tuple(map(_predicted, proposal.predictions)),
         evidence=_evidence(proposal, notebook),
-        lessons=_lessons(proposal, notebook),
+        lessons=_lessons(proposal, lab),
         **_cost(proposal, notebook),
         risk=_risk(proposal, lab),
         unfit=_unfit(proposal, lab),
@@ -209,10 +209,14 @@ def _cited(notebook: Notebook, name: str, role: str) -> Cited | None:
     return Cited(run_id=name, role=role, changed=row.changed, score=score, verdict=row.verdict)
 
 
-def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:
-    metric = proposal.goal.metric
-    learnt = lessons_of(notebook.index, proposal.group, LESSONS)
-    return tuple(lesson.told(metric) for lesson in learnt if lesson.key in proposal.overrides)
+def _lessons(proposal: Proposal, lab: Lab) -> tuple[str, ...]:
+    """What is known of the keys that a proposal changes."""
+    metric, keys = proposal.goal.metric, {*proposal.overrides, *(proposal.sweep.keys if proposal.sweep else ())}
+    learnt = lessons_of(lab.notebook.index, proposal.group, LESSONS)
+    said = [lesson.told(metric) for lesson in learnt if lesson.key in keys]
+    known = effects_in(lab, proposal.group)
+    effects = (*known.found, *known.together) if known else ()
+    return (*(effect_text(one, proposal.goal) for one in effects if keys & {*one.keys}), *said)
 
 
 def _cost(proposal: Proposal, notebook: Notebook) -> dict[str, Any]:

@@ -10,7 +10,6 @@ TOOLS: list[Tool] = [
     make_tool(reading.read_log),
     make_tool(reading.compare_runs),
     make_tool(querying.query_metrics),
-    make_tool(querying.parameter_importance),
     make_tool(querying.search_so_far),
     make_tool(querying.lessons_learnt),
     make_tool(reading.list_proposals),

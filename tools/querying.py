@@ -1,4 +1,4 @@
-"""Tools that ask of many runs at once: SQL over their metrics, which parameters matter, what was tried."""
+"""Tools that ask of many runs at once: SQL over their metrics, what was learnt, what was tried."""
 
 import json
 import subprocess
@@ -10,8 +10,8 @@ from pydantic import Field
 
 from lab.base import plain, rounded
 from lab.judge import lessons_of
-from lab.store import FEWEST, Importances, Questions, Selection
-from report import LISTED
+from lab.store import Questions, Selection
+from report import LISTED, effect_data, effects_in
 from tools.context import ToolContext
 from tools.registry import ToolError
 from tools.sandbox import Query
@@ -119,33 +119,20 @@ def _ask(query: Query) -> dict[str, Any]:
     return answer
 
 
-def parameter_importance(ctx: ToolContext) -> dict[str, Any]:
-    """Which parameters the differences between this group's runs go with (PED-ANOVA), largest share first.
-
-    It says where scores differed, not which way; with few runs it is a hint.
-    """
-    importances = Importances(ctx.notebook.index)
-    known = importances.of(ctx.group) or importances.refresh(ctx.group)
-    if known is None:
-        raise ToolError(f"fewer than {FEWEST} runs of this group have a score: that would be noise")
-    return {
-        "shares": {key: rounded(share) for key, share in known.shares.items()},
-        "runs_behind_it": known.runs,
-        "method": "PED-ANOVA: how much the best tenth's values differ from all",
-    }
-
-
 def lessons_learnt(
     ctx: ToolContext,
     key: Annotated[str | None, Field(max_length=80, description="Only this key's, such as 'train.gamma'.")] = None,
     count: Annotated[int, Field(ge=1, le=40, description="How many, the clearest first.")] = 12,
 ) -> dict[str, Any]:
-    """What changing one thing has led to, from all runs that changed just that: effect, interval, runs for and against.
+    """What was learnt: what each key does by all runs at once, and what changing one thing has led to.
 
-    What hurts stays here, so that it is not tried again unknowingly.
+    effects: by the search's model, keys with their share of the differences and where they are best, the mean over all
+    that was tried of the others; what can't be told from none is not there. lessons: from runs that changed one thing,
+    with interval, runs for and against; what hurts stays here, so that it is not tried again unknowingly.
     """
     lessons = [lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]
     return {
+        **effect_data(effects_in(ctx.lab, ctx.group, ctx.before), ctx.group.goal, key),
         "lessons": [
             {
                 "key": lesson.key,

@@ -10,7 +10,7 @@ from agent.model import Message
 from lab.base import plain, storable
 from lab.judge import Lesson, lessons_of, scored_predictions, track_records
 from lab.store import Notebook, Proposal, ProposalState, RunRecord, Selection
-from report import render, view_of
+from report import effect_lines, effects_in, render, view_of
 from tools import ToolContext
 
 RUNS = 8
@@ -43,6 +43,7 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "foretold": _foretold(context),
         "runs": [_line(notebook, other) for other in notebook.before(run, RUNS)],
         "runs_in_all": notebook.index.count(Selection(run.group)),
+        "effects": _effects(context),
         "lessons": [_counted(lesson) for lesson in lessons_of(notebook.index, run.group, LESSONS)],
         "waiting": [{"overrides": p.brief, "parent": p.parent} for p in waiting[-PROPOSALS:]],
         "rejected": [{"overrides": p.brief, "why": plain(p.decisions[-1].why, 300)} for p in rejected[:PROPOSALS]],
@@ -88,6 +89,12 @@ def _foretold(context: ToolContext) -> str | None:
     ]
     records = track_records(mine, group.goal.metric)
     return records[0].text if records else None
+
+
+def _effects(context: ToolContext) -> list[str]:
+    """What the keys do by all runs, in words."""
+    known = effects_in(context.lab, context.group, context.before)
+    return effect_lines(known, context.group.goal, LESSONS) if known else []
 
 
 def _counted(lesson: Lesson) -> dict[str, Any]:

@@ -324,7 +324,7 @@ class Session:
             self._analyses.shutdown()  # it ends soon: the session is stopped
             with contextlib.suppress(OSError):
                 self._save()
-                write_digest(self.notebook, self.proposals, self.record)
+                write_digest(self.lab, self.proposals, self.record)
 
     def _end(self, why: str) -> None:
         self.scheduler.searching.end_sweeps(why)

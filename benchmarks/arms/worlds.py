@@ -39,8 +39,8 @@ class Surrogate:
         self.r2 = float(1 - ((predicted - means) ** 2).mean() / means.var())
         self.ends = float(means.min()), float(means.max())  # a model that leaves what was ever seen invents scores
         everywhere = qmc.Sobol(len(table.space.dimensions), seed=0).random_base2(EVERYWHERE)
-        levels = self._predict(table.places)
-        wide = np.concatenate([levels, self._predict(everywhere)])
+        levels = self.means(table.places)
+        wide = np.concatenate([levels, self.means(everywhere)])
         self.low, self.high = float(wide.min()), float(wide.max())
         self.order = np.argsort(levels)
         self.levels = levels[self.order]
@@ -49,9 +49,10 @@ class Surrogate:
 
     def mean(self, point: Point) -> float:
         """The mean score of a point, in the table's units."""
-        return float(self._predict(self.table.space.places(point)[None])[0])
+        return float(self.means(self.table.space.places(point)[None])[0])
 
-    def _predict(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    def means(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean scores of points, by their places (points × keys), in the table's units."""
         return np.clip(self.model.predict(self.table.space.features(places)), *self.ends)
 
     def truth(self, point: Point) -> float:

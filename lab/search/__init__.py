@@ -3,6 +3,7 @@
 from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for
 from lab.search.contest import standing_of
+from lab.search.effects import Effect, Effects, Span, effects_of
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
 from lab.search.night import BASELINE, contenders, left_to_search, name_contender
@@ -21,6 +22,8 @@ __all__ = [
     "Arm",
     "ArmStanding",
     "Choice",
+    "Effect",
+    "Effects",
     "History",
     "Leader",
     "Mark",
@@ -31,11 +34,13 @@ __all__ = [
     "Range",
     "Search",
     "SearchSpace",
+    "Span",
     "Standing",
     "Suggestion",
     "Trial",
     "asked_for",
     "contenders",
+    "effects_of",
     "findable",
     "lay_out",
     "left_to_search",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lab.search.history import History
+from lab.search.history import History, Trial
 from lab.search.model import Belief, believe
 from lab.search.points import Point, SearchSpace
 from lab.space.parameters import Scalar
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+Ended = tuple[tuple[tuple[str, Scalar], ...], tuple[float, ...], int]
+"""What came of a trial: its point, its scores, how many replicates failed."""
 WINDOW = 200
 """Trials that the model reads: the best half of them and the newest."""
 OUTLYING = 1.5
@@ -90,15 +92,17 @@ class Known:
     @classmethod
     def of(cls, history: History) -> "Known | None":
         """None while nothing has a score."""
-        trials = tuple((tuple(t.point.items()), t.scores, t.failed) for t in history.trials)
-        return _known_of(history.space, trials)
+        return known_of(history.space, ended(history.trials))
+
+
+def ended(trials: Sequence[Trial]) -> tuple[Ended, ...]:
+    """Trials as a model knows them."""
+    return tuple((tuple(trial.point.items()), trial.scores, trial.failed) for trial in trials)
 
 
 @lru_cache(maxsize=FITTED)
-def _known_of(
-    space: SearchSpace, trials: tuple[tuple[tuple[tuple[str, Scalar], ...], tuple[float, ...], int], ...]
-) -> Known | None:
-    """The model of these trials (point, scores, failures), fitted once however often it is asked for."""
+def known_of(space: SearchSpace, trials: tuple[Ended, ...]) -> Known | None:
+    """The model of these trials, fitted once however often it is asked for; None while nothing has a score."""
     import numpy as np
 
     scores = [score for _, those, _ in trials for score in those]
@@ -107,16 +111,16 @@ def _known_of(
     low, high = _ends(scores)
     scores = np.clip(scores, low, high).tolist()
     worst, middle, scale = min(scores), float(np.mean(scores)), float(np.std(scores)) or 1.0
-    ended = {
+    values_of = {
         at: np.clip([*those, *([worst] * failed)], low, high)
         for at, (_, those, failed) in enumerate(trials)
         if those or failed
     }
-    at = list(ended)
+    at = list(values_of)
     if len(at) > WINDOW:
-        best = sorted(at, key=lambda i: -float(np.mean(ended[i])))[: WINDOW // 2]
+        best = sorted(at, key=lambda i: -float(np.mean(values_of[i])))[: WINDOW // 2]
         at = sorted({at[0], *best, *at[-WINDOW // 2 :]})
-    values = [(ended[i] - middle) / scale for i in at]
+    values = [(values_of[i] - middle) / scale for i in at]
     free = sum(len(v) - 1 for v in values)
     spread = float(sum(((v - v.mean()) ** 2).sum() for v in values) / free) if free >= MEASURED else None
     places = np.stack([space.places(dict(trials[i][0])) for i in at])

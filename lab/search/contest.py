@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from lab.search.keys import seen_space
-from lab.search.search import Counted, counted, point_of
 from lab.search.standing import Contest, Replicate, Standing, stand
+from lab.search.trials import Counted, counted, point_of
 from lab.space import Group
 from lab.store import UNDONE, Notebook, Selection
 
@@ -41,7 +41,7 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> 
     if first is None:
         return None
     base = notebook.config(first)
-    ended = [one for one in counted(notebook, group, base) if one.row.state not in UNDONE]
+    ended = [one for one in counted(notebook, Selection(group), base) if one.row.state not in UNDONE]
     origin = next((one.identity for one in ended if one.row.run_id == first), None)
     if origin is None:  # it went on from other weights
         return None

@@ -76,6 +76,25 @@ class Belief:
         spread = float(self.values.var())
         return 1.0 - float((missed**2).mean()) / spread if spread > 0 else 0.0
 
+    def evidence(self) -> float:
+        """Log of how much likelier the points' means are by this process than by chance alone, at the most.
+
+        Chance alone is a process without a smooth part, what is peculiar to a point as large as makes it likeliest. The
+        smooth part pays for its hyperparameters by their prior, since those that are most likely fit chance too.
+        """
+        import numpy as np
+        from scipy.optimize import minimize_scalar
+
+        def unlikely(log: float) -> float:
+            variance = math.exp(log) + self.noise / self.counts + JITTER
+            return 0.5 * float((self.values**2 / variance + np.log(variance)).sum())
+
+        blind = minimize_scalar(unlikely, bounds=(math.log(1e-6), math.log(10.0)), method="bounded").fun
+        smooth = 0.5 * float(self.values @ self.weights) + float(np.log(np.diag(self.chol)).sum())
+        middle, wide = prior_of(len(self.lengths))
+        away = (np.log([*self.lengths, self.signal]) - middle[:-2]) / wide[:-2]
+        return float(blind) - smooth - 0.5 * float((away**2).sum())
+
     def believing(self, at: "Array", replicates: "Array", features: "Array") -> "Belief":
         """The same process once what is pending has come out as it expects (Ginsbourger et al. 2010).
 
@@ -124,6 +143,19 @@ def matern(distance: "Array") -> "Array":
     return likeness
 
 
+def prior_of(width: int) -> "tuple[Array, Array]":
+    """Middles and widths of the normal prior of the hyperparameters' logarithms.
+
+    Args:
+        width: number of features, each with a length; after those come the variances of the smooth part, of what is
+            peculiar to a point, and between replicates.
+    """
+    import numpy as np
+
+    lengths = math.log(0.5) + 0.5 * math.log(max(width, 1))
+    return np.array([lengths] * width + [0.0, math.log(0.05), math.log(0.3)]), np.array([1.0] * width + [0.7, 1.0, 0.7])
+
+
 def believe(features: "Array", means: "Array", counts: "Array", spread: float | None = None) -> Belief:
     """Fit a process.
 
@@ -141,8 +173,7 @@ def believe(features: "Array", means: "Array", counts: "Array", spread: float | 
     level = float(np.average(means, weights=counts / (counts + 1.0)))
     values = means - level
     squared = (features[:, None, :] - features[None, :, :]) ** 2
-    middle = np.array([math.log(0.5) + 0.5 * math.log(max(width, 1))] * width + [0.0, math.log(0.05), math.log(0.3)])
-    wide = np.array([1.0] * width + [0.7, 1.0, 0.7])
+    middle, wide = prior_of(width)
     if spread is not None:
         middle[-1] = math.log(max(spread, 1e-3))
 

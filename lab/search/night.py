@@ -147,5 +147,5 @@ def power(gain: float, noise: float, seeds: int, level: float) -> float:
     if noise <= 0:
         return float(gain > 0)
     freedom = 2 * seeds - 2
-    chance = float(nct.sf(t.isf(level, freedom), freedom, gain / (noise * math.sqrt(2 / seeds))))
+    chance = float(nct.sf(t.isf(level, freedom), freedom, gain / noise * math.sqrt(seeds / 2)))
     return chance if math.isfinite(chance) else float(gain > 0)  # so far apart that the tail can't be computed

@@ -10,7 +10,7 @@ import math
 import statistics
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -18,15 +18,15 @@ from typing import Any, NamedTuple
 
 from lab.judge import NEIGHBOURHOOD
 from lab.search.arms import RaceArm
-from lab.search.beliefs import Believed, believed, expected
+from lab.search.beliefs import WINDOW, Believed, believed, expected
 from lab.search.history import Arm, Ask, History, Trial
 from lab.search.keys import search_space
 from lab.search.permits import Permits
-from lab.search.points import Point, SearchSpace
+from lab.search.points import Point
 from lab.search.sweeps import swept
-from lab.space import Config, Group, check_overrides, identity, telling
-from lab.space.parameters import Scalar
-from lab.store import UNDONE, Lab, Notebook, Questions, Row, RunState, Selection, Sweep
+from lab.search.trials import trials_of
+from lab.space import Config, Group, check_overrides, identity
+from lab.store import Lab, Questions, Selection, Sweep
 
 OWN: Arm = RaceArm()
 """The arm that searches where nobody names another."""
@@ -103,6 +103,7 @@ class Search:
         permits: Permits | None = None,
         sweep: Sweep | None = None,
         arm: str | None = None,
+        thinned: bool = False,
     ) -> "Search | None":
         """What is known now.
 
@@ -116,6 +117,7 @@ class Search:
             permits: what a policy leaves; None for anything valid.
             sweep: the part of the space to search; None for every key that may be proposed.
             arm: runs of other arms don't count, but for the parent's; None for those of all.
+            thinned: of a long history take no more than a model reads, evenly: for what all runs say together.
 
         Returns:
             None while the group has no incumbent, or it can't be read.
@@ -128,7 +130,10 @@ class Search:
         space = swept(space, sweep) if sweep else space
         space = permits.narrowed(space, base) if permits else space
         narrow = frozenset(dim.key for dim in space.dimensions) if sweep or permits else None
-        trials, runs = _trials(lab, group, parent, base, space, before, narrow, arm)
+        which = Selection(group, native=True, before=before)
+        if thinned:
+            which = replace(which, names=[parent, *Questions(lab.notebook.index).spread(which, WINDOW)])
+        trials, runs = trials_of(lab, which, parent, base, space, narrow, arm)
         names = tuple(trials)
         drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
         history = History(space, tuple(trials.values()), drawn, left, most=permits.most if permits else None)
@@ -261,84 +266,3 @@ def _pending(history: History, point: Point, trial: int | None, replicates: int)
         trials[trial] = replace(trials[trial], pending=trials[trial].pending + replicates)
     left = None if history.left is None else max(0, history.left - replicates)
     return replace(history, trials=tuple(trials), left=left)
-
-
-# --- trials from runs ------------------------------------------------------------------------------------------------
-
-
-class Counted(NamedTuple):
-    """A run that a search counts."""
-
-    identity: str
-    """What its config is known by."""
-    run: str
-    """Its own name, or that of the run whose config it repeats."""
-    row: Row
-    config: Config
-
-
-def counted(notebook: Notebook, group: Group, base: Config, before: datetime | None = None) -> Iterator[Counted]:
-    """The runs of a group that a search counts, oldest first: neither imported nor stopped, as long as the base's.
-
-    Args:
-        notebook: where they are.
-        group: which.
-        base: the config that they are compared with.
-        before: runs that were made later don't count; None for all.
-    """
-    configs = Questions(notebook.index).configs(group)
-    for row in notebook.index.rows(Selection(group, native=True, before=before)):
-        config = configs.get(row.run_id)
-        if config is None or config.train.get("total_timesteps") != base.train.get("total_timesteps"):
-            continue
-        if row.state == RunState.KILLED:
-            continue
-        if config.autopilot.get("resume_mode") == "continue":  # other weights to begin with: another experiment
-            continue
-        original = row.replicates_of if row.replicates_of in configs else None  # its folder may be gone
-        yield Counted(identity(group.env_name, config.flat()), original or row.run_id, row, config)
-
-
-def _trials(
-    lab: Lab,
-    group: Group,
-    parent: str,
-    base: Config,
-    space: SearchSpace,
-    before: datetime | None,
-    only: frozenset[str] | None,
-    arm: str | None,
-) -> tuple[dict[str, Trial], dict[str, str]]:
-    """The group's trials and their runs, by identity: the parent's first, the others in the order of their making."""
-    undone = {run.run_id: len(run.seeds) for run in lab.notebook.index.records(Selection(group, states=UNDONE))}
-    trials, runs = dict[str, Trial](), dict[str, str]()
-    every = counted(lab.notebook, group, base, before)
-    for one in sorted(every, key=lambda one: parent not in (one.row.run_id, one.row.replicates_of)):
-        if only is not None and not telling(base, one.config).keys() <= only:  # beside this part of the space
-            continue
-        if arm is not None and one.row.arm != arm and parent not in (one.row.run_id, one.row.replicates_of):
-            continue
-        runs.setdefault(one.identity, one.run)
-        old = trials.get(one.identity) or Trial(point_of(space, one.config, base))
-        trials[one.identity] = _with(old, one.row, group.goal.sign, undone)
-    return trials, runs
-
-
-def point_of(space: SearchSpace, config: Config, base: Config) -> Point:
-    """A config's values for the keys of a space; the base's where it has none."""
-    values: dict[str, Scalar] = {}
-    for dimension in space.dimensions:
-        value = config.get(dimension.key)
-        values[dimension.key] = base.get(dimension.key) if value is None else value
-    return values
-
-
-def _with(trial: Trial, row: Row, sign: int, undone: Mapping[str, int]) -> Trial:
-    """A trial with what came of one more run of its config."""
-    if row.run_id in undone:
-        return replace(trial, pending=trial.pending + undone[row.run_id])
-    if not row.values:
-        return replace(trial, failed=trial.failed + 1)
-    took = None if row.finished is None or len(row.values) > 1 else row.finished - row.created
-    scores = (*trial.scores, *(sign * value for value in row.values))
-    return replace(trial, scores=scores, seconds=took if took is not None else trial.seconds)

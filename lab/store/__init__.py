@@ -2,7 +2,6 @@
 
 from lab.store.creation import create_run
 from lab.store.curves import Array, Curve, Outline, mean_curve, outline, run_curves
-from lab.store.importance import FEWEST, Importances
 from lab.store.index import Index
 from lab.store.lab import Lab
 from lab.store.legacy import look, store
@@ -36,7 +35,6 @@ from lab.store.unfit import refuse_sweep, refuse_unfit
 __all__ = [
     "CONFIDENCE",
     "COUNTS",
-    "FEWEST",
     "FIRST",
     "SHOWN",
     "UNDONE",
@@ -47,7 +45,6 @@ __all__ = [
     "Curve",
     "Decision",
     "Evaluation",
-    "Importances",
     "Index",
     "Lab",
     "Leading",

@@ -109,15 +109,6 @@ class Index:
 
         return self._on(work)
 
-    def keep(self, statement: str, values: Sequence[Any]) -> None:
-        """Store something worked out from the rows."""
-
-        def work(base: sqlite3.Connection) -> None:
-            with writing(base):
-                base.execute(statement, values)
-
-        self._on(work)
-
     def damaged(self) -> dict[str, str]:
         """Name of a folder or file to what is wrong with it."""
         folders = dict(self.ask("SELECT run_id, damaged FROM runs WHERE damaged IS NOT NULL ORDER BY run_id"))
@@ -199,7 +190,7 @@ class Index:
         def work(base: sqlite3.Connection) -> int:
             runs = [read(self.workspace.run(name)) for name in self._folders()]
             with writing(base):
-                for table in ("runs", "texts", "places", "verdicts", "confirmations", "importance", "meta"):
+                for table in ("runs", "texts", "places", "verdicts", "confirmations", "meta"):
                     base.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
                 store(base, runs)
             self._sync(base)

@@ -4,6 +4,7 @@ With ten thousand runs each takes milliseconds (benchmarks/ten_thousand.py).
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -196,6 +197,20 @@ class Questions:
             for run, value, kind in rows
             if kind in ("true", "false", "integer", "real", "text")
         }
+
+    def spread(self, which: Selection, count: int) -> list[str]:
+        """Runs of at most so many configs, evenly among all in the order of their making, with all that repeat these.
+
+        Args:
+            which: the runs that they are taken from.
+            count: how many configs, 1 or more.
+        """
+        where, values = which.where()
+        query = f"SELECT run_id, replicates_of FROM runs WHERE damaged IS NULL AND {where} ORDER BY created, run_id"  # noqa: S608
+        originals = {run: original or run for run, original in self.index.ask(query, values)}
+        every = list(dict.fromkeys(originals.values()))
+        kept = set(every[:: max(1, math.ceil(len(every) / count))])
+        return [run for run, original in originals.items() if original in kept]
 
     def configs_of(self, names: Sequence[str]) -> dict[str, Config]:
         """The configs of those of some runs that can be read."""

@@ -45,10 +45,6 @@ CREATE TABLE confirmations (
     number INTEGER PRIMARY KEY, time TEXT, candidate TEXT, incumbent TEXT, outcome TEXT, line TEXT
 );
 CREATE INDEX by_candidate ON confirmations (candidate);
-CREATE TABLE importance (
-    env_name TEXT, objective TEXT, preset TEXT, task TEXT, runs INTEGER, computed REAL, shares TEXT,
-    PRIMARY KEY (env_name, objective, preset, task)
-);
 """
 VERSION = zlib.crc32(TABLES.encode()) % 2**31
 """Of the tables; an index with others is thrown away and made again."""

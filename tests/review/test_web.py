@@ -308,7 +308,7 @@ def test_groups_that_are_not_there(site: Site, make_run: RunMaker) -> None:
     make_run()
     for path in ("/search?group=9", "/lessons?group=9"):
         assert site.get(path).status_code == 404
-    assert "It wants 10 scored runs; there are 1." in site.get("/search").text
+        assert "nothing can be said yet: 1 config with a score" in site.get("/lessons").text
 
 
 def test_compare_says_how_many(site: Site, make_run: RunMaker) -> None:

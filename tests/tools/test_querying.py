@@ -118,14 +118,11 @@ def test_any_text_is_an_answer_or_an_error(bench: Bench, sql: str) -> None:
     assert "the tool itself failed" not in answer.content
 
 
-def test_importance_and_the_search_so_far(bench: Bench, make_run: RunMaker, notebook: Notebook) -> None:
-    assert "fewer than 10 runs" in bench.refused("parameter_importance")
+def test_what_the_keys_do_and_the_search_so_far(bench: Bench, make_run: RunMaker, notebook: Notebook) -> None:
+    assert "2 configs with a score" in bench("lessons_learnt")["note"]
     base = notebook.runs()[0].run_id
     for number in range(10):
         make_run({"train.learning_rate": 0.001 * 1.5**number}, parent=base)
-    found = bench("parameter_importance")
-    assert found["runs_behind_it"] == 12
-    assert list(found["shares"]) == ["train.learning_rate"]
     so_far = bench("search_so_far", count=3)
     assert len(so_far["best"]) == 3
     scores = [row["score"] for row in so_far["best_so_far"]]

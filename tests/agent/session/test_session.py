@@ -678,7 +678,7 @@ def test_the_search_believes_in_nothing_that_was_trained_for_longer(
     said = is_it_better(notebook, again.record)
     assert f"The search believes most in {alike.run_id} (learning_rate 0.005 → 0.007, seeds 1 → 2): perf 0.8" in said
     assert "(2 replicates of this config)" in said
-    write_digest(notebook, again.proposals, again.record)
+    write_digest(again.lab, again.proposals, again.record)
     digest = notebook.workspace.session(again.record.session_id).digest.read_text()
     assert re.search(rf"\| leader \| {alike.run_id} .*not proven \| 2 \|", digest)
     assert longer.run_id not in digest

@@ -7,7 +7,6 @@ import pytest
 from lab.base.errors import NotFound
 from lab.space.config import diff
 from lab.store.creation import create_run
-from lab.store.importance import Importances
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
 from lab.store.tried import runs_that_tried
@@ -92,20 +91,3 @@ def test_whether_a_config_has_been_tried(make_run: RunMaker, notebook: Notebook,
     assert tried(train__anneal_lr=not config.train["anneal_lr"]) == []
     again = make_run({"train.learning_rate": 0.00502, "train.gamma": 0.99})
     assert tried(train__learning_rate=0.00502) == [again.run_id, run.run_id]  # the exact one first
-
-
-def test_which_parameters_matter(make_run: RunMaker, questions: Questions) -> None:
-    first = make_run({"train.learning_rate": 0.00001})
-    importances = Importances(questions.index)
-    assert importances.refresh(first.group) is None  # one run says nothing
-    for number in range(24):
-        rate, gamma = 10 ** (-5 + number % 6), [0.9, 0.95, 0.99][number % 3]
-        make_run({"train.learning_rate": rate, "train.gamma": gamma}, parent=first.run_id)
-    assert importances.of(first.group) is None  # at once; a thread works it out
-    importances._refreshing[first.group].join(60)
-    found = importances.of(first.group)
-    assert found is not None
-    assert found.runs == 25
-    assert max(found.shares, key=lambda key: found.shares[key]) == "train.learning_rate"
-    assert sum(found.shares.values()) == pytest.approx(1)
-    assert Importances(questions.index).of(first.group) == found  # kept
