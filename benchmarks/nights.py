@@ -116,74 +116,52 @@ def power(shape: str, effect: float) -> dict[str, float]:
 
 
 WIDE, DEPTH = 4.0, 6.0
-"""Spread of a contender that is wide, narrow by its inverse; depth of a collapse; in the incumbent's standard deviation."""
-CONTENDERS = ("equal", "wide", "narrow", "collapse")
-LACKS = (1 / 8, 1 / 4, 2 / 5, 1 / 2, 2 / 3)
-"""Shares of the seeds on which an incumbent collapses, and its contender does not."""
+"""Spread of a contender that is wide, its inverse that of a narrow one; depth of a collapse; in standard deviations."""
+WIDTHS = (1.0, WIDE, 1 / WIDE)
+BETTER, LACKS = (1.0, 2.0, 3.0), (1 / 8, 1 / 4, 2 / 5, 1 / 2, 2 / 3)
+"""By how much a contender is better; shares of the seeds on which an incumbent collapses, and its contender does not."""
+FALSE_TRIALS, FOUND_TRIALS = 200, 100
 
 
-def contender(kind: str, random: np.random.Generator) -> Draw:
-    """Draws of a contender to an incumbent with normal noise; where its statistic lies is for `fooled` to say."""
-    if kind == "collapse":
-        return lambda n: random.standard_normal(n) - DEPTH * (random.random(n) < 1 / 8)
-    width = {"equal": 1.0, "wide": WIDE, "narrow": 1 / WIDE}[kind]
-    return lambda n: width * random.standard_normal(n)
+def confirmed(statistic: Statistic, kind: str, size: float, trials: int) -> dict[str, float | str]:
+    """How often a contender is confirmed by a statistic, against an incumbent with normal noise.
 
-
-def fooled(statistic: Statistic, kind: str) -> dict[str, float | str]:
-    """How often a contender is confirmed whose statistic of as many seeds as a proof has is the incumbent's."""
+    Args:
+        statistic: what sums up a side.
+        kind: `level`: its spread is `size` times the incumbent's, and what the statistic of all seeds of a proof is
+            expected to be is the same, so that no confirmation is right; `shift`: it is better by `size`; `collapse`:
+            they are equal, but the incumbent collapses on that share of its seeds.
+        size: see there.
+        trials: proofs that are played.
+    """
     random, goal = (
-        np.random.default_rng([5, NAMED.index(statistic), CONTENDERS.index(kind)]),
+        np.random.default_rng([5, NAMED.index(statistic), int(100 * size)]),
         replace(GOAL, statistic=statistic),
     )
-    plan, draw = Plan(level_for(1), 0.0), contender(kind, random)
-    share = np.array(weights(statistic, plan.cap))
-    old, new = (
-        np.sort(side(20_000 * plan.cap).reshape(-1, plan.cap)) @ share for side in (random.standard_normal, draw)
+    plan, draw, shift = Plan(level_for(1), 0.0), random.standard_normal, size if kind == "shift" else 0.0
+    width, share = size if kind == "level" else 1.0, size if kind == "collapse" else 0.0
+    if kind == "level":
+        expected = np.sort(draw((20_000, plan.cap))) @ np.array(weights(statistic, plan.cap))
+        shift = (1 - width) * float(expected.mean())
+    won = sum(
+        proof(lambda n: width * draw(n) + shift, lambda n: draw(n) - DEPTH * (random.random(n) < share), plan, goal)[0]
+        for _ in range(trials)
     )
-    level = float(old.mean() - new.mean())
-    won = sum(proof(lambda n: draw(n) + level, random.standard_normal, plan, goal)[0] for _ in range(POWER_TRIALS))
     return {
         "statistic": statistic,
-        "contender": kind,
-        "confirmed": won / POWER_TRIALS,
-        "upper": round(upper(won, POWER_TRIALS), 4),
+        kind: round(size, 3),
+        "confirmed": won / trials,
+        "upper": round(upper(won, trials), 3),
     }
-
-
-def shown(statistic: Statistic, effect: float) -> dict[str, float | str]:
-    """How often a contender is confirmed that is better by so many standard deviations, all else equal."""
-    random, goal = (
-        np.random.default_rng([6, NAMED.index(statistic), int(100 * effect)]),
-        replace(GOAL, statistic=statistic),
-    )
-    draw, plan = random.standard_normal, Plan(level_for(1), 0.0)
-    won = sum(proof(lambda n: draw(n) + effect, draw, plan, goal)[0] for _ in range(POWER_TRIALS))
-    return {"statistic": statistic, "effect_sd": effect, "confirmed": won / POWER_TRIALS}
-
-
-def spared(statistic: Statistic, share: float) -> dict[str, float | str]:
-    """How often a contender is confirmed that never collapses, where the incumbent does on a share of its seeds."""
-    random, goal = (
-        np.random.default_rng([7, NAMED.index(statistic), int(100 * share)]),
-        replace(GOAL, statistic=statistic),
-    )
-    draw, plan = random.standard_normal, Plan(level_for(1), 0.0)
-    won = sum(
-        proof(draw, lambda n: draw(n) - DEPTH * (random.random(n) < share), plan, goal)[0] for _ in range(POWER_TRIALS)
-    )
-    return {"statistic": statistic, "incumbent_collapses": round(share, 3), "confirmed": won / POWER_TRIALS}
 
 
 def beyond_the_mean() -> None:
     """Print how the proof fares for objectives of another statistic than the mean."""
+    cases = [("level", size, FALSE_TRIALS) for size in WIDTHS]
+    cases += [(kind, size, FOUND_TRIALS) for kind, of in (("shift", BETTER), ("collapse", LACKS)) for size in of]
+    wanted = [(statistic, *case) for statistic in NAMED for case in cases]
     with ProcessPoolExecutor(usable_cores()) as pool:
-        false = list(pool.map(fooled, *zip(*itertools.product(NAMED, CONTENDERS), strict=True)))
-        found = list(pool.map(shown, *zip(*itertools.product(NAMED, EFFECTS[4:]), strict=True)))
-        rid = list(pool.map(spared, *zip(*itertools.product(NAMED, LACKS), strict=True)))
-    tell(
-        "proofs by another statistic than the mean", trials=POWER_TRIALS, false=false, found=found, rid_of_collapses=rid
-    )
+        tell("proofs by another statistic than the mean", results=list(pool.map(confirmed, *zip(*wanted, strict=True))))
 
 
 def plot(curves: dict[str, list[dict[str, float]]], path: Path) -> None:

@@ -55,7 +55,7 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     rows = [view_of(notebook, run) for run in runs]
     for run, row in zip(runs, rows, strict=True):
         verdict = f"{row.verdict or ''}{' *' if row.incumbent else ''}"
-        score = f"{run.goal.metric} {row.scored}" if row.score else ""
+        score = f"{run.goal.name} {row.scored}" if row.score else ""
         env = f"{row.env_name.removeprefix('puffer_')} {row.preset}"
         table.add_row(*(Text(cell) for cell in (row.run_id, row.state, env, row.changed, score, verdict)))
     say(table)

@@ -205,12 +205,12 @@ def _cited(notebook: Notebook, name: str, role: str) -> Cited | None:
     except AutopilotError as error:
         why = f"can't be read: {plain(str(error), 400)}"
         return Cited(run_id=name, role=role, changed="?", score=why, verdict=None)
-    score = f"{run.goal.metric} {row.scored}" if row.score else row.state
+    score = f"{run.goal.name} {row.scored}" if row.score else row.state
     return Cited(run_id=name, role=role, changed=row.changed, score=score, verdict=row.verdict)
 
 
 def _lessons(proposal: Proposal, notebook: Notebook) -> tuple[str, ...]:
-    metric = proposal.goal.metric
+    metric = proposal.goal.name
     learnt = lessons_of(notebook.index, proposal.group, LESSONS)
     return tuple(lesson.told(metric) for lesson in learnt if lesson.key in proposal.overrides)
 

@@ -114,9 +114,9 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, goal: Objective
 
     done = min(len(new), len(old)) // plan.group
     count = done * plan.group
-    a, b = (np.asarray(side[:count], float) * goal.sign for side in (new, old))
+    a, b = (np.asarray(side[:count], float) * float(goal.sign) for side in (new, old))
     effect = summed_up(a.tolist(), goal.statistic) - summed_up(b.tolist(), goal.statistic)
-    test = t_test(a, b, goal.statistic) if goal.statistic in GUARDED else None
+    test = t_test(a.tolist(), b.tolist(), goal.statistic) if goal.statistic in GUARDED else None
     half = _half_width(test, effect, 0.95)
     ends = sorted((goal.sign * (effect - half), goal.sign * (effect + half))) if test else (None, None)
     facts = (goal.sign * effect, *ends, count)
@@ -225,7 +225,9 @@ def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan,
             chosen = draw.integers(len(splits), size=len(alive))
             chosen[0] = 0  # row 0 is what was observed: split 0 takes the first half
         # In the order of their making, the complement of a split is the one as far from the end.
-        sides = [np.hstack([side, values[own][chosen]]) for side, own in zip(sides, (splits, splits[::-1]), strict=True)]
+        sides = [
+            np.hstack([side, values[own][chosen]]) for side, own in zip(sides, (splits, splits[::-1]), strict=True)
+        ]
         share = np.array(weights(statistic, sides[0].shape[1]))
         differences = np.sort(sides[0]) @ share - np.sort(sides[1]) @ share
         allowed = math.floor(plan.level * plan.spending[number] * len(alive)) - used

@@ -1,7 +1,8 @@
 """What a search believes of its history: the model fitted to it, the leader, and what a point is expected to score.
 
-By whichever statistic a point is summed up, the model is told one number of it: what the statistic of `COMPARED` replicates
-is expected to be. Of a point with fewer it is what those come to, and what the points that have as many lost by then.
+By whichever statistic a point is summed up, the model is told one number of it: what the statistic of `COMPARED`
+replicates is expected to be. Of a point with fewer it is what those come to, and what the points that have as many
+lost by then.
 """
 
 import math
@@ -30,9 +31,10 @@ FITTED = 8
 """Models that are kept: what is asked of the same trials again is not fitted anew."""
 COMPARED = 5
 """Replicates at which points are compared whose statistic depends on their number."""
-EFFICIENCY: dict[Statistic, float] = {"mean": 1.0, "iqm": 0.84, "median": 0.64, "worst": 0.45}
-"""What a replicate tells of the statistic, beside what it tells of the mean, under normal noise: the ratio of variances
-(of large numbers; for the worst of five replicates, 1 / (5 · 0.447), Teichroew 1956)."""
+EFFICIENCY: dict[Statistic, float] = {"mean": 1.0, "iqm": 0.84, "median": 0.64}
+"""What a replicate tells of the statistic, beside what it tells of the mean: the ratio of variances under normal noise.
+
+Of the worst of n replicates that falls with n, about as 1 / sqrt(n) (Teichroew 1956), to that of `COMPARED`."""
 MEASURED = 4
 """Replicates beside the first of their points, from which on they say how far replicates lie apart."""
 
@@ -97,7 +99,7 @@ class Known:
     middle: float
     """Mean of all scores: the model's zero."""
     lost: float = 0.0
-    """By how much the statistic of `COMPARED` replicates lies above that of one, in the scores' units: below 0 mostly."""
+    """By how much the statistic of `COMPARED` replicates lies above that of one, in the scores' units."""
 
     @classmethod
     def of(cls, history: History) -> "Known | None":
@@ -136,9 +138,15 @@ def _known_of(
     places = np.stack([space.places(dict(trials[i][0])) for i in at])
     lost = _lost(values, statistic)
     levels = np.array([_level(v, statistic) + lost.get(len(v), 0.0) for v in values])
-    counts = np.array([max(1.0, EFFICIENCY[statistic] * len(v)) for v in values])
+    counts = np.array([_told(statistic, len(v)) for v in values])
     belief = believe(space.features(places), levels, counts, spread)
     return Known(belief, at, places, scale, middle, scale * lost.get(1, 0.0))
+
+
+def _told(statistic: Statistic, n: int) -> float:
+    """How many replicates would tell as much of a mean as n tell of a statistic."""
+    share = min(n, COMPARED) ** -0.5 if statistic == "worst" else EFFICIENCY[statistic]
+    return max(1.0, share * n)
 
 
 def _level(values: "Array", statistic: Statistic) -> float:
@@ -147,9 +155,9 @@ def _level(values: "Array", statistic: Statistic) -> float:
 
 
 def _lost(values: "list[Array]", statistic: Statistic) -> dict[int, float]:
-    """By how much the statistic changes from fewer replicates to `COMPARED`: on average over the points that have so many.
+    """By how much the statistic changes from fewer replicates to `COMPARED`, on average over points with so many.
 
-    Where none has, to as many as the point with the most has.
+    Where there are none, to as many as the point with the most has.
     """
     most = min(COMPARED, max(len(v) for v in values))
     whole = [v.tolist() for v in values if len(v) >= most]

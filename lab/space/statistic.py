@@ -1,5 +1,4 @@
-"""What sums up the replicates of a config: their mean, or where an objective says so their worst, their interquartile
-mean or their median.
+"""What sums up the replicates of a config: their mean, worst, interquartile mean or median.
 
 Each is a weighted sum of the values in order (an L-statistic). What it comes to depends on how many values there are,
 the worst above all, so two sides are compared at equal numbers: the larger side by the statistic that is expected of so

@@ -134,7 +134,7 @@ def _interval(goal: Objective, metric: MetricSummary) -> Bounds:
     if goal.statistic == "median":
         from scipy.stats import quantile_test
 
-        found = quantile_test(values, q=0, p=0.5).confidence_interval(CONFIDENCE)
+        found: Any = quantile_test(values, q=0, p=0.5).confidence_interval(CONFIDENCE)
         return float(found.low), float(found.high)
     from scipy.stats.mstats import trimmed_mean_ci
 
