@@ -119,7 +119,7 @@ WIDE, DEPTH = 4.0, 6.0
 """Spread of a contender that is wide, its inverse that of a narrow one; depth of a collapse; in standard deviations."""
 WIDTHS = (1.0, WIDE, 1 / WIDE)
 BETTER, LACKS = (1.0, 2.0, 3.0), (1 / 8, 1 / 4, 2 / 5, 1 / 2, 2 / 3)
-"""By how much a contender is better; shares of the seeds on which an incumbent collapses, and its contender does not."""
+"""By how much a contender is better; shares of seeds on which an incumbent collapses, and its contender does not."""
 FALSE_TRIALS, FOUND_TRIALS = 200, 100
 
 
@@ -134,10 +134,8 @@ def confirmed(statistic: Statistic, kind: str, size: float, trials: int) -> dict
         size: see there.
         trials: proofs that are played.
     """
-    random, goal = (
-        np.random.default_rng([5, NAMED.index(statistic), int(100 * size)]),
-        replace(GOAL, statistic=statistic),
-    )
+    random = np.random.default_rng([5, NAMED.index(statistic), int(100 * size)])
+    goal = replace(GOAL, statistic=statistic)
     plan, draw, shift = Plan(level_for(1), 0.0), random.standard_normal, size if kind == "shift" else 0.0
     width, share = size if kind == "level" else 1.0, size if kind == "collapse" else 0.0
     if kind == "level":

@@ -11,9 +11,9 @@ from typing import Protocol, runtime_checkable
 from agent.approval import Approver
 from agent.model import Price
 from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
-from lab.judge import GROUP, Pace, Paces, paces
+from lab.judge import GROUP, SPENDING, Pace, Paces, level_for, lowest, paces
 from lab.search import BASELINE, contenders, search_space
-from lab.space import BOOKKEEPING, Config, derive, preset
+from lab.space import BOOKKEEPING, Config, derive, preset, refuse_statistic
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
 from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
 
@@ -174,6 +174,7 @@ class Preflight:
         known = map_metrics(raw, env)
         if not raw or metric in {*known, *COUNTS}:
             return ""
+        refuse_statistic(metric, known)
         # Of one's own environments others may come with rarer episodes, but not others that are spelt almost the same.
         if all(moment.settled for moment in moments) or _is_misspelt(metric, known):
             raise invalid("objective", metric, f"is nothing that {env} logs", " | ".join(sorted(known)))
@@ -274,6 +275,7 @@ class Preflight:
         )
         if (most := self.record.replicates) is not None and most - self._baseline < 2 * GROUP:
             return f"none: {_replicates(most)} leave no {2 * GROUP} for fresh seeds: a larger --max-runs"
+        said += self._by_statistic()
         if then is None:
             return said
         config = preset(self.lab.notebook.workspace, self.lab.inventory.environment(self.record.env_name), then)
@@ -281,6 +283,22 @@ class Preflight:
         there = paces(self.lab.notebook, config, self.record.group._replace(preset=then), self._room())
         takes = (pace if there is None or there.rough else there).seconds(longer, GROUP)
         return f"{said}, then on the preset {then} ({longer:,} steps; {GROUP} seeds take about {_about(takes)})"
+
+    def _by_statistic(self) -> str:
+        """What a proof by another statistic than the mean can show, and what nothing guards it against."""
+        goal, most = self.record.goal, self.record.replicates
+        if goal.statistic != "worst":
+            return "" if goal.is_mean else f", by {goal.name}"
+        looks = len(SPENDING) if most is None else min(len(SPENDING), (most - self._baseline) // (2 * GROUP))
+        seeds = GROUP * looks
+        below = lowest(seeds, level_for(self.contenders))
+        if below is None:
+            return f": none by {goal.name}, which {seeds} seeds a side can't show at this level"
+        return (
+            f", by {goal.name}: shown only where all of the contender's {seeds} seeds lie beyond about {below} of the"
+            f" incumbent's {seeds}, so a collapse on fewer of them is not shown to be gone; and a contender that only"
+            " spreads wider may pass"
+        )
 
     def _disk(self) -> str:
         if limited := limit_text():

@@ -109,6 +109,8 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     pairs: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
         new, old = s.one(single, s.subject, aspects), s.one(single, reference, aspects)
+        if not s.known.alike(single.keys[0].partition(":")[2], s.subject, reference):
+            continue
         if new is not None and old is not None and not (pairs and single.section == "curve"):
             pairs.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
     if any(token.code == "p" and token.value == "first" for token in s.tokens):
