@@ -287,8 +287,9 @@ class Preflight:
     def _by_statistic(self) -> str:
         """What a proof by another statistic than the mean can show, and what nothing guards it against."""
         goal, most = self.record.goal, self.record.replicates
+        wider = "a contender that only spreads wider may pass"
         if goal.statistic != "worst":
-            return "" if goal.is_mean else f", by {goal.name}"
+            return "" if goal.is_mean else f", by {goal.name}" + (f"; {wider}" if goal.statistic == "median" else "")
         looks = len(SPENDING) if most is None else min(len(SPENDING), (most - self._baseline) // (2 * GROUP))
         seeds = GROUP * looks
         below = lowest(seeds, level_for(self.contenders))
@@ -296,8 +297,7 @@ class Preflight:
             return f": none by {goal.name}, which {seeds} seeds a side can't show at this level"
         return (
             f", by {goal.name}: shown only where all of the contender's {seeds} seeds lie beyond about {below} of the"
-            f" incumbent's {seeds}, so a collapse on fewer of them is not shown to be gone; and a contender that only"
-            " spreads wider may pass"
+            f" incumbent's {seeds}, so a collapse on fewer of them is not shown to be gone; {wider}"
         )
 
     def _disk(self) -> str:

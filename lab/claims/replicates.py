@@ -74,7 +74,8 @@ def _extreme(s: Sentence, index: int, which: str) -> None:
     goal, ends = s.known.goal, list[tuple[float, str]]()
     for name, metric in s.subject.metrics.items():
         if name in names and metric.n > 1:
-            of = {"worst": goal.worst, "best": goal.best, "lowest": min, "highest": max}[which](metric.values)
+            low, high, values = min(metric.values), max(metric.values), metric.values
+            of = {"lowest": low, "highest": high, "worst": goal.worst(values), "best": goal.best(values)}[which]
             ends.append((of, f"the {which} replicate of {name}: {of:.6g}"))
     if ends:
         hit = _hit(s, index, ends)

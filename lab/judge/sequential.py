@@ -6,7 +6,7 @@ group there is a look: crowned, dropped, or another group. Two tests have to agr
 1935; Phipson & Smyth 2010) holds for configs that are equal in all, whatever the noise looks like; its boundaries come
 from the permutations within the groups, as in AdaStop (Mathieu et al., arXiv 2306.10882). Welch's test (1947) is of the
 means alone, and guards against a contender that is no better but wider; Yuen's (1974) does so for interquartile means.
-For the worst and the median there is the first test alone; of medians it nearly holds for unequal spreads too. The
+For the worst and the median there is the first test alone; of medians it is far less off where spreads differ. The
 looks share one level by alpha spending (Lan & DeMets 1983).
 
 A night of equal configs has a false incumbent in at most `NIGHT` of the cases: that is divided among the contenders
@@ -127,7 +127,7 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, goal: Objective
     )
     what = f"{count} fresh seeds a side"
     if crossed and effect >= plan.min_effect:
-        alike = ", if both sides spread alike" if goal.statistic == "worst" else ""
+        alike = "" if goal.statistic in GUARDED else ", if both sides spread alike"
         return Look("confirmed", f"better at the level {plan.level:.3g} after {what}{alike}", *facts)
     if test and effect + _half_width(test, effect, 2 * HOPELESS - 1) < plan.min_effect:
         why = f"with {HOPELESS:.0%} confidence below the smallest effect that matters ({plan.min_effect:.4g})"
