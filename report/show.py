@@ -184,6 +184,8 @@ def _details(notebook: Notebook, run: RunRecord, *, whole: bool) -> list[tuple[s
     """
     details: list[tuple[str, str]] = []
     questions = Questions(notebook.index)
+    if whole and not run.goal.is_mean:  # the table of metrics has means
+        details.append(("score", f"{run.goal.name} {view_of(notebook, run).scored}"))
     if whole and len(above := questions.lineage(run.run_id)) > 2:
         details.append(
             ("lineage", " ← ".join(row.run_id for row in above[:LINE]) + (" ← …" if len(above) > LINE else ""))
