@@ -7,7 +7,8 @@ its quick preset that were trained for real.
 
 How often two equal configs of three seeds are called different, and how often an effect of three standard deviations is
 found; and how often a contender that is better by a given size is crowned, at which cost in fresh seeds. Beside it what
-many do: keep whatever scored best. Nights in which nothing is better are those of `benchmarks.arms.null`.
+many do: keep whatever scored best. With `--statistics`: how the proof fares for objectives of the worst, the
+interquartile mean or the median. Nights in which nothing is better are those of `benchmarks.arms.null`.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import tell
 from lab.judge import Plan, compare, level_for, look
+from lab.space import NAMED, Objective, Statistic, weights
 from training import usable_cores
 
 PAIRS, SEEDS, BASELINE = 10_000, 3, 5
@@ -33,6 +36,7 @@ POWER_TRIALS = 400
 MIN_EFFECT = 0.5
 """Standard deviations: the smallest effect that matters, where nobody says another."""
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "data" / "replicates" / "preset.jsonl"
+GOAL = Objective("score", "max")
 Draw = Callable[[int], NDArray[np.float64]]
 
 
@@ -68,14 +72,17 @@ def upper(hits: int, of: int) -> float:
 def pairs(shape: str) -> dict[str, float]:
     """Two configs of three seeds each: called different when equal, and found when 3 standard deviations apart."""
     draw = noise(shape, np.random.default_rng(1))
-    called = sum(compare(draw(SEEDS), draw(SEEDS), "max").verdict != "inconclusive" for _ in range(PAIRS))
-    found = sum(compare(draw(SEEDS) + 3.0, draw(SEEDS), "max").verdict == "better" for _ in range(PAIRS))
+    called = sum(compare(draw(SEEDS), draw(SEEDS), GOAL).verdict != "inconclusive" for _ in range(PAIRS))
+    found = sum(compare(draw(SEEDS) + 3.0, draw(SEEDS), GOAL).verdict == "better" for _ in range(PAIRS))
     return {"equal_called_different": called / PAIRS, "upper_bound": round(upper(called, PAIRS), 4),
             "found_at_3_sd": found / PAIRS}  # fmt: skip
 
 
 def proof(
-    contender: Callable[[int], Iterable[float]], incumbent: Callable[[int], Iterable[float]], plan: Plan
+    contender: Callable[[int], Iterable[float]],
+    incumbent: Callable[[int], Iterable[float]],
+    plan: Plan,
+    goal: Objective = GOAL,
 ) -> tuple[bool, list[float], list[float]]:
     """Fresh seeds of both sides, look by look: whether the contender is confirmed, and what each side scored.
 
@@ -83,13 +90,14 @@ def proof(
         contender: gives so many scores of it.
         incumbent: the same of the other side.
         plan: as it was laid down.
+        goal: what sums up the seeds of a side.
     """
     new: list[float] = []
     old: list[float] = []
     while True:
         new.extend(contender(plan.group))
         old.extend(incumbent(plan.group))
-        seen = look(new, old, plan, "max")
+        seen = look(new, old, plan, goal)
         if seen.decision != "continue":
             return seen.decision == "confirmed", new, old
 
@@ -105,6 +113,53 @@ def power(shape: str, effect: float) -> dict[str, float]:
         crowned, used = crowned + int(won), used + len(new) + len(old)
     return {"effect_sd": effect, "crowned": crowned / POWER_TRIALS, "keep_if_better": greedy / POWER_TRIALS,
             "fresh_seeds": round(used / POWER_TRIALS, 2)}  # fmt: skip
+
+
+WIDE, DEPTH = 4.0, 6.0
+"""Spread of a contender that is wide, its inverse that of a narrow one; depth of a collapse; in standard deviations."""
+WIDTHS = (1.0, WIDE, 1 / WIDE)
+BETTER, LACKS = (1.0, 2.0, 3.0), (1 / 8, 1 / 4, 2 / 5, 1 / 2, 2 / 3)
+"""By how much a contender is better; shares of seeds on which an incumbent collapses, and its contender does not."""
+FALSE_TRIALS, FOUND_TRIALS = 200, 100
+
+
+def confirmed(statistic: Statistic, kind: str, size: float, trials: int) -> dict[str, float | str]:
+    """How often a contender is confirmed by a statistic, against an incumbent with normal noise.
+
+    Args:
+        statistic: what sums up a side.
+        kind: `level`: its spread is `size` times the incumbent's, and what the statistic of all seeds of a proof is
+            expected to be is the same, so that no confirmation is right; `shift`: it is better by `size`; `collapse`:
+            they are equal, but the incumbent collapses on that share of its seeds.
+        size: see there.
+        trials: proofs that are played.
+    """
+    random = np.random.default_rng([5, NAMED.index(statistic), int(100 * size)])
+    goal = replace(GOAL, statistic=statistic)
+    plan, draw, shift = Plan(level_for(1), 0.0), random.standard_normal, size if kind == "shift" else 0.0
+    width, share = size if kind == "level" else 1.0, size if kind == "collapse" else 0.0
+    if kind == "level":
+        expected = np.sort(draw((20_000, plan.cap))) @ np.array(weights(statistic, plan.cap))
+        shift = (1 - width) * float(expected.mean())
+    won = sum(
+        proof(lambda n: width * draw(n) + shift, lambda n: draw(n) - DEPTH * (random.random(n) < share), plan, goal)[0]
+        for _ in range(trials)
+    )
+    return {
+        "statistic": statistic,
+        kind: round(size, 3),
+        "confirmed": won / trials,
+        "upper": round(upper(won, trials), 3),
+    }
+
+
+def beyond_the_mean() -> None:
+    """Print how the proof fares for objectives of another statistic than the mean."""
+    cases = [("level", size, FALSE_TRIALS) for size in WIDTHS]
+    cases += [(kind, size, FOUND_TRIALS) for kind, of in (("shift", BETTER), ("collapse", LACKS)) for size in of]
+    wanted = [(statistic, *case) for statistic in NAMED for case in cases]
+    with ProcessPoolExecutor(usable_cores()) as pool:
+        tell("proofs by another statistic than the mean", results=list(pool.map(confirmed, *zip(*wanted, strict=True))))
 
 
 def plot(curves: dict[str, list[dict[str, float]]], path: Path) -> None:
@@ -134,7 +189,11 @@ def main() -> None:
     """Print everything; draw the plot if asked to."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--statistics", action="store_true", help="proofs by worst, iqm and median alone")
     wanted = parser.parse_args()
+    if wanted.statistics:
+        beyond_the_mean()
+        return
     with ProcessPoolExecutor(usable_cores()) as pool:
         two = dict(zip(SHAPES, pool.map(pairs, SHAPES), strict=True))
         points = list(pool.map(power, *zip(*itertools.product(SHAPES, EFFECTS), strict=True)))

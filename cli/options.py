@@ -70,7 +70,13 @@ EnvOption = Annotated[
 PresetOption = Annotated[
     str, typer.Option(help="quick (seconds to a minute), full (PufferLib's own length), or one that 'probe' made.")
 ]
-ObjectiveOption = Annotated[str | None, typer.Option(help="METRIC:max or METRIC:min; else the environment's own.")]
+ObjectiveOption = Annotated[
+    str | None,
+    typer.Option(
+        help="METRIC:max or METRIC:min, by the mean of the replicates, or METRIC@worst:max, @iqm or @median; else the"
+        " environment's own."
+    ),
+]
 SeedsOption = Annotated[
     int | None, typer.Option(parser=whole("seeds", 64), metavar="N", help="Replicates of each run; else the preset's.")
 ]

@@ -258,6 +258,7 @@ def export(
     import shlex
 
     from lab.base import number
+    from lab.space import Objective
     from lab.store import Notebook
     from report import emit_json, export_run
 
@@ -266,8 +267,9 @@ def export(
         emit_json({"dir": str(folder), **exported.model_dump(mode="json")})
         return
     which, count = "the best" if exported.chosen == "best" else "one", len(exported.scores)
+    metric = Objective.of(exported.objective, exported.env_name).metric
     of = f", {which} of {count} replicates (mean {number(exported.mean)})" if count > 1 else ""
-    typer.echo(f"{folder}: seed {exported.seed}, {exported.objective.partition(':')[0]} {number(exported.score)}{of}")
+    typer.echo(f"{folder}: seed {exported.seed}, {metric} {number(exported.score)}{of}")
     typer.echo(f"PufferLib plays it: {shlex.join(['python', str(ExportPaths(folder).script)])}")
     if exported.command:
         typer.echo(f"or, in that folder: {exported.command}")

@@ -30,7 +30,7 @@ from report.learnt import (
 )
 from report.live import LineView, MeasurementTable, SilentView, make_view, print_preset
 from report.pictures import compared_with, objective_bands
-from report.planning import outlook_lines, plan_text
+from report.planning import outlook_lines, plan_text, proof_text
 from report.progress import believed_of, progress_of
 from report.run_report import Report, report_of, write_report
 from report.session_status import status_lines
@@ -101,6 +101,7 @@ __all__ = [
     "print_space",
     "print_status",
     "progress_of",
+    "proof_text",
     "proposal_row",
     "proposal_state",
     "proposals_table",

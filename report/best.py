@@ -74,7 +74,7 @@ def belief_text(notebook: Notebook, leader: Leading, group: Group) -> str:
     changed, gain = changed_text(notebook, notebook.run(leader.run)), group.goal.sign * leader.gain
     count = f"{leader.replicates} replicate{'' if leader.replicates == 1 else 's'}"
     return (
-        f"The search believes most in {leader.run} ({changed}): {group.goal.metric} {number(leader.mean)}, {gain:+.4g}"
+        f"The search believes most in {leader.run} ({changed}): {group.goal.name} {number(leader.mean)}, {gain:+.4g}"
         f" against the incumbent, by its model of all replicates ({count} of this config). That is no finding: only"
         " fresh seeds tell."
     )
@@ -85,7 +85,7 @@ def _floor(notebook: Notebook, group: Group, seeds: int) -> list[str]:
     noise = noise_of(notebook, group)
     if noise is None:
         return []
-    seen = detectable(noise[0], seeds)
+    seen = detectable(noise[0], seeds) if group.goal.is_mean else None  # a difference of means
     guess = ", a rough guess" if noise[1] < 5 else ""
     found = f": with {seeds} a side, four of five differences of {number(seen)} would be found." if seen else "."
     return [

@@ -32,15 +32,24 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
 
 
 def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:
-    """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have."""
+    """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have.
+
+    The score first where it is another statistic, of both sides at the smaller number of replicates.
+    """
     new, old = notebook.summary(one), notebook.summary(other)
     both = {name: summary for name, summary in new.metrics.items() if old and name in old.metrics} if new else {}
-    shared = leading(both, verdict.metric)
+    goal = notebook.run(one).goal
+    shared, score = leading(both, goal.metric), dict[str, Any]()
+    if not goal.is_mean and goal.metric in both and new and old:
+        mine, theirs = new.metrics[goal.metric].values, old.metrics[goal.metric].values
+        n = min(len(mine), len(theirs))
+        score = {goal.name: {"run": rounded(goal.of_scores(mine, n)), "against": rounded(goal.of_scores(theirs, n))}}
     changed = diff(notebook.config(other), notebook.config(one))
     return {
         **verdict.model_dump(mode="json", exclude={"time"}),
         "changed": {key: list(values) for key, values in changed.items()},
-        "means": {
+        "means": score
+        | {
             name: {"run": rounded(new.metrics[name].mean), "against": rounded(old.metrics[name].mean)}
             for name in shared
             if new and old

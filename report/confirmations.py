@@ -1,6 +1,5 @@
 """Contenders for the place of the incumbent, in words: for the digest."""
 
-import statistics
 from collections.abc import Collection
 
 from lab.base import number
@@ -75,14 +74,14 @@ def _before(notebook: Notebook, confirmation: Confirmation) -> str:
 
 
 def _so_far(notebook: Notebook, confirmation: Confirmation) -> str:
-    """The means of the fresh seeds that a confirmation under way has."""
-    means = []
+    """The scores of the fresh seeds that a confirmation under way has, at the number of the smaller side."""
     place = Incumbency(notebook, notebook.run(confirmation.candidate).group)
-    for run_id in (confirmation.candidate, confirmation.incumbent):
-        runs = place.fresh(run_id, confirmation)
-        values = [value for run in runs for value in notebook.values(run.run_id, confirmation.metric)]
-        means.append(f"{number(statistics.fmean(values))} (n={len(values)})" if values else "none")
-    return f"{confirmation.metric} {means[0]} against {means[1]}"
+    sides = [
+        place.values(place.fresh(run_id, confirmation)) for run_id in (confirmation.candidate, confirmation.incumbent)
+    ]
+    n, goal = min(filter(None, map(len, sides)), default=0), place.group.goal
+    new, old = (f"{number(goal.of_scores(side, n))} (n={len(side)})" if side else "none" for side in sides)
+    return f"{confirmation.metric} {new} against {old}"
 
 
 def _fresh(notebook: Notebook, confirmation: Confirmation) -> str:

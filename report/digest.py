@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.base import lasting, number, plain, write_atomic
 from lab.judge import ENOUGH, Incumbency, pruning_report, scored_predictions, scores_of, track_records
 from lab.space import Group
-from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, summarize
+from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, score_of, summarize
 from report.arms import arms_of
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
@@ -42,7 +42,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         "digest.md.j2",
         session=session,
         headline=_headline(session, runs),
-        metric=metric,
+        metric=session.goal.name,
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
         comparison=comparison_text(notebook, compared, session),
         reached=reached_text(notebook, session, compared.leader),
@@ -178,8 +178,8 @@ def _named(notebook: Notebook, metric: str, compared: Compared, incumbent: str |
     rows = []
     for run_id, whats in roles.items():
         if scores := scores_of(notebook, run_id):
-            score = summarize(scores)
-            figures = {"mean": number(score.mean), "interval": interval_text(score), "n": str(score.n)}
+            score = score_of(notebook.run(run_id).goal, summarize(scores))
+            figures = {"mean": number(score.value), "interval": interval_text(score), "n": str(score.n)}
             rows.append({"what": ", ".join(whats), "run": _titled(notebook, run_id), **figures})
     if leader is not None and leader.run not in roles:
         believed = {"mean": f"{number(leader.mean)} believed", "interval": "not proven", "n": str(leader.replicates)}

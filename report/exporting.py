@@ -52,7 +52,7 @@ class Export(Record):
     greedy: float | None
     """The same with the likeliest actions; None where the evaluation has no such metric."""
     mean: float
-    """The run's score: over its replicates. The best of them is above it by its luck too."""
+    """Of its replicates, whatever statistic its score is by. The best of them is above it by its luck too."""
     scores: dict[int, float]
     """Of every replicate, by seed."""
     task: Task

@@ -108,9 +108,9 @@ def verdict_text(run: RunRecord, verdict: Verdict | None) -> str:
 
 
 def interval_text(metric: MetricSummary) -> str:
-    """The 95 % interval of a mean."""
+    """The 95 % interval of a mean, or of a score."""
     if metric.low is None or metric.high is None:
-        return "n = 1"
+        return "n = 1" if metric.n == 1 else "none"
     return "all equal" if metric.low == metric.high else f"{number(metric.low)} to {number(metric.high)}"
 
 

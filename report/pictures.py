@@ -154,10 +154,10 @@ def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture
     scores = [(row.run_id, float(row.score or 0.0), row.low, row.high) for row in rows]
     before = best[0].score if best else None
     believed = _believed(notebook, run, rows, count + 1)
-    what = "The leader's {}, as the search believed," if believed else "Best {} so far,"
+    what = "The leader's {}, as the search believed," if believed else "Best {} so far," if goal.is_mean else "The {}"
     return Picture(
         "plots/best_so_far.png",
-        f"{what.format(goal.metric)} run by run",
+        f"{what.format(goal.name)} run by run",
         lambda path: plots.best_so_far(path, scores, goal, first=count + 1, before=before, believed=believed),
     )
 

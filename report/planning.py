@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from lab.base import number
-from lab.judge import GROUP, level_for
+from lab.judge import GROUP, SPENDING, level_for, lowest
 from lab.search import phases, seeds_for
 from lab.space import Objective
 from lab.store import Leading, NightPlan, Notebook, SessionRecord
@@ -24,6 +24,36 @@ def plan_text(plan: NightPlan) -> str:
     return ", ".join(parts)
 
 
+def proof_text(record: SessionRecord, contenders: int, baseline: int) -> str:
+    """How something comes to be called better on the session's own preset; begins with `none` where nothing can.
+
+    Args:
+        record: the session.
+        contenders: that it may name.
+        baseline: replicates of the baseline, 0 where none is trained.
+    """
+    most = record.replicates
+    if most is not None and most - baseline < 2 * GROUP:
+        count = f"{most} replicate{'' if most == 1 else 's'}"
+        return f"none: {count} leave no {2 * GROUP} for fresh seeds: a larger --max-runs"
+    looks = len(SPENDING) if most is None else min(len(SPENDING), (most - baseline) // (2 * GROUP))
+    who = f"at most {contenders} contender{'' if contenders == 1 else 's'}, named by the search"
+    return f"{who}, on {GROUP} to {GROUP * 3} fresh seeds a side{_by_statistic(record.goal, contenders, GROUP * looks)}"
+
+
+def _by_statistic(goal: Objective, contenders: int, seeds: int) -> str:
+    """What a proof by another statistic than the mean can show, and what nothing guards it against."""
+    wider = "a contender that only spreads wider may pass"
+    if goal.statistic != "worst":
+        return "" if goal.is_mean else f", by {goal.name}" + (f"; {wider}" if goal.statistic == "median" else "")
+    if (below := lowest(seeds, level_for(contenders))) is None:
+        return f": none by {goal.name}, which {seeds} seeds a side can't show at this level"
+    return (
+        f", by {goal.name}: shown only where all of the contender's {seeds} seeds lie beyond about {below} of the"
+        f" incumbent's {seeds}, so a collapse on fewer of them is not shown to be gone; {wider}"
+    )
+
+
 def outlook_lines(plan: NightPlan, goal: Objective, seeds: int) -> Iterator[str]:
     """What could be found at a plan's noise, and what would help where nothing could.
 
@@ -34,7 +64,8 @@ def outlook_lines(plan: NightPlan, goal: Objective, seeds: int) -> Iterator[str]
     """
     if plan.noise is None or not plan.findable:
         return
-    sizes = [f"{number(gain)} with {GROUP * at}" for at, gain in enumerate(plan.findable, start=1)]
+    seen = [(gain if math.isfinite(gain) else None, GROUP * at) for at, gain in enumerate(plan.findable, start=1)]
+    sizes = [f"{'none' if gain is None else number(gain)} with {count}" for gain, count in seen]
     shown = ", ".join([*sizes[:2], *sizes[max(2, len(sizes) - 1) :]])
     rough = ", a rough guess" if plan.freedom < GROUP else ""
     room = f"; there is room for {number(plan.room)} ({_bound(goal)})" if plan.room is not None else ""
@@ -91,7 +122,7 @@ def reached_text(notebook: Notebook, record: SessionRecord, leader: Leading | No
         return None
     if leader.run == notebook.incumbent(record.group) or notebook.index.confirmations(leader.run):
         return None
-    needed = seeds_for(leader.gain, plan.noise, level_for(plan.contenders))
+    needed = seeds_for(leader.gain, plan.noise, level_for(plan.contenders), record.goal.statistic)
     if needed is None:
         return "No number of fresh seeds up to a thousand a side would show as little."
     trained = notebook.replicates(record.session_id)

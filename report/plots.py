@@ -108,18 +108,19 @@ def best_so_far(
     running = list(itertools.accumulate(known, lambda *two: goal.best(two)))[-len(means) :]
     line = ([at for at, _ in believed], [mean for _, mean in believed]) if believed else (index, running)
     name = "the leader, as the search believes" if believed else "best mean so far"
-    axes.step(*line, where="post", color=COLORS[1], linewidth=1.8, label=name)
+    if believed or goal.is_mean:  # by another statistic, scores of different numbers of replicates have no best
+        axes.step(*line, where="post", color=COLORS[1], linewidth=1.8, label=name)
     for at, (_, mean, low, high) in zip(index, scores, strict=True):
         if low is not None and high is not None:
             axes.vlines(at, low, high, color=COLORS[0], alpha=0.5, linewidth=1.4)
         axes.plot(at, mean, "o", color=COLORS[0], markersize=5)
-    axes.plot([], [], "o-", color=COLORS[0], markersize=5, label="mean, 95 % interval")
+    axes.plot([], [], "o-", color=COLORS[0], markersize=5, label=f"{goal.statistic}, 95 % interval")
     for number, hour in enumerate(crowned):
         axes.axvline(hour, color=COLORS[2], linestyle="--", linewidth=1.2, label=None if number else "new incumbent")
     if hours is None:
         axes.set_xticks(index if len(index) <= 20 else index[:: len(index) // 10])
     axes.set_xlabel("run" if hours is None else "hours since the session began")
-    axes.set_ylabel(goal.metric)
+    axes.set_ylabel(goal.name)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
     _save(figure, path)
 

@@ -12,7 +12,19 @@ from lab.base import number, plain, short, write_atomic, write_model
 from lab.claims import Checked
 from lab.judge import diagnosis_of, scored_predictions
 from lab.space import Config, Inventory, derive, diff, metrics_of
-from lab.store import FIRST, SHOWN, Lab, MetricSummary, Notebook, Proposal, ReplicateResult, RunRecord, leading
+from lab.store import (
+    FIRST,
+    SHOWN,
+    Lab,
+    MetricSummary,
+    Notebook,
+    Proposal,
+    ReplicateResult,
+    RunRecord,
+    leading,
+    score_of,
+    summarize,
+)
 from report.draft import ReportDraft
 from report.facts import (
     code_text,
@@ -89,8 +101,11 @@ def report_of(
         **told_of(checked),
         verdict_line=verdict_text(run, verdict),
         **_setup(notebook, inventory, run, results),
-        metric=metric,
-        metrics=_metric_rows(run.env_name, metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others])
+        metric=run.goal.name,
+        metrics=[
+            *_score_row(notebook, run, [run_id for _, run_id in others]),
+            *_metric_rows(run.env_name, metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others]),
+        ]
         if summary
         else [],
         others=[name for name, _ in others],
@@ -159,6 +174,17 @@ def _repro(
 def _means(notebook: Notebook, run_id: str) -> dict[str, float]:
     summary = notebook.summary(run_id)
     return {name: metric.mean for name, metric in summary.metrics.items()} if summary else {}
+
+
+def _score_row(notebook: Notebook, run: RunRecord, others: list[str]) -> list[dict[str, Any]]:
+    """The score, where it is another statistic than the mean; of others as it is expected of so many replicates."""
+    goal, values = run.goal, notebook.values(run.run_id, run.goal.metric)
+    if goal.is_mean or not values:
+        return []
+    score, known = score_of(goal, summarize(values)), [notebook.values(other, goal.metric) for other in others]
+    alike = [f"{number(goal.of_scores(v, n))} (of {n})" if (n := min(len(v), len(values))) else "none" for v in known]
+    told = {"mean": number(score.value), "interval": interval_text(score), "replicates": f"n = {score.n}"}
+    return [{"name": goal.name, **told, "flag": None, "others": alike}]
 
 
 def _metric_rows(

@@ -70,7 +70,7 @@ def _incumbent(notebook: Notebook, group: Group) -> str:
     if name is None:
         return "none yet"
     row = view_of(notebook, notebook.run(name))
-    return f"{group.goal.metric} {row.scored}, {name} ({row.changed})"
+    return f"{group.goal.name} {row.scored}, {name} ({row.changed})"
 
 
 def _leader(notebook: Notebook, record: SessionRecord) -> str:
@@ -81,7 +81,7 @@ def _leader(notebook: Notebook, record: SessionRecord) -> str:
         return "the incumbent"
     row, count = view_of(notebook, notebook.run(leader.run)), leader.replicates
     believed = f"believed {number(leader.mean)} (n={count}), not proven"
-    return f"{record.goal.metric} {believed}, {leader.run} ({row.changed})"
+    return f"{record.goal.name} {believed}, {leader.run} ({row.changed})"
 
 
 def _queue(proposals: Proposals, group: Group) -> str:

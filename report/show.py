@@ -56,7 +56,7 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     rows = [view_of(notebook, run) for run in runs]
     for run, row in zip(runs, rows, strict=True):
         verdict = f"{row.verdict or ''}{' *' if row.incumbent else ''}"
-        score = f"{run.goal.metric} {row.scored}" if row.score else ""
+        score = f"{run.goal.name} {row.scored}" if row.score else ""
         env = f"{row.env_name.removeprefix('puffer_')} {row.preset}"
         table.add_row(*(Text(cell) for cell in (row.run_id, row.state, env, row.changed, score, verdict)))
     say(table)
@@ -200,6 +200,8 @@ def _details(notebook: Notebook, run: RunRecord, *, whole: bool) -> list[tuple[s
     """
     details: list[tuple[str, str]] = []
     questions = Questions(notebook.index)
+    if whole and not run.goal.is_mean:  # the table of metrics has means
+        details.append(("score", f"{run.goal.name} {view_of(notebook, run).scored}"))
     if whole and len(above := questions.lineage(run.run_id)) > 2:
         details.append(
             ("lineage", " ← ".join(row.run_id for row in above[:LINE]) + (" ← …" if len(above) > LINE else ""))

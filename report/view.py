@@ -8,7 +8,7 @@ from datetime import datetime
 
 from lab.base import AutopilotError, Record
 from lab.judge import current_verdict
-from lab.store import MetricSummary, Notebook, Proposal, ProposalState, RunRecord, RunState
+from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, score_of
 from report.facts import changed_text
 
 
@@ -27,8 +27,8 @@ class RunView(Record):
     seeds: tuple[int, ...]
     changed: str
     """What it changed against its parent, such as `ent_coef 0.001 → 0.01`."""
-    score: MetricSummary | None
-    """The objective over the replicates; None unless the run finished."""
+    score: Score | None
+    """The objective's statistic over the replicates; None unless the run finished."""
     verdict: str | None
     """`better` once fresh seeds have confirmed it, else what the run got when it ended."""
     incumbent: bool
@@ -38,7 +38,7 @@ class RunView(Record):
     @property
     def scored(self) -> str:
         """The score as people read it, or the state."""
-        return self.state if self.score is None else f"{self.score.mean:.4g} (n={self.score.n})"
+        return self.state if self.score is None else f"{self.score.value:.4g} (n={self.score.n})"
 
 
 def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None) -> RunView:
@@ -50,13 +50,14 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None) -> R
         at: the verdict is the one that it had then; the one it has now if not given.
     """
     summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id, at)
+    metric = summary.metrics.get(run.goal.metric) if summary else None
     same = {name: getattr(run, name) for name in RunView.model_fields.keys() & RunRecord.model_fields.keys()}
     return RunView.model_validate(
         {
             **same,
             "state": _shown_state(notebook, run),
             "changed": changed_text(notebook, run),
-            "score": summary.metrics.get(run.goal.metric) if summary else None,
+            "score": score_of(run.goal, metric) if metric else None,
             "verdict": verdict.verdict if verdict else None,
             "incumbent": notebook.incumbent(run.group) == run.run_id,
         }
@@ -86,4 +87,4 @@ def outcome_text(notebook: Notebook, run: RunRecord) -> str:
         return f"{run.state}: {run.reason}"
     verdict = notebook.verdict(run.run_id)
     judged = verdict.verdict if verdict else f"more seeds of {run.replicates_of}"
-    return f"{run.goal.metric} {view_of(notebook, run).scored}, {judged}"
+    return f"{run.goal.name} {view_of(notebook, run).scored}, {judged}"

@@ -118,6 +118,7 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     if believed:
         at, means = zip(*believed, strict=True)
         line, name = (tuple(times * hour for hour in at), means), "the leader, as the search believes"
+    so_named = f", and {name}" if believed or goal.is_mean else ""
     points = Series(
         label="runs",
         role="run",
@@ -129,12 +130,13 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
         high=tuple(one.high for one in scored),
         names=tuple(one.run_id for one in scored),
     )
+    # By another statistic runs of different numbers of replicates have no best: their scores are not alike.
     so_far = Series(label=name, role="best", kind="steps", group=1, x=line[0], y=line[1])
     return Chart(
-        title=f"{goal.metric} of each run, with 95 % intervals, and {name}",
+        title=f"{goal.name} of each run, with 95 % intervals{so_named}",
         x=Axis(label="since the session began", unit=unit, follows=True),
-        y=Axis(label=goal.metric),
-        series=(so_far, points) if scored else (),
+        y=Axis(label=goal.name),
+        series=() if not scored else (so_far, points) if so_named else (points,),
     )
 
 
@@ -177,7 +179,7 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
     Raises:
         NotFound: no run of the group has such a key.
     """
-    metric = group.goal.metric
+    metric = group.goal.name
     rows = notebook.index.rows(Selection(group, scored=True, own=True), order="newest", limit=SCORED)
     chosen = Questions(notebook.index).values_of(group, key, SCORED)
     shown = [(chosen[row.run_id], row) for row in rows if row.run_id in chosen]
@@ -190,7 +192,9 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
         series.append(_scored("runs", "other", len(series), others))
     if mine := [(x, row) for x, row in placed if row.run_id == incumbent]:
         series.append(_scored("incumbent", "incumbent", len(series), mine))
-    return Chart(title=f"{metric} against {key}", x=axis, y=Axis(label=f"{metric}, mean"), series=tuple(series))
+    return Chart(
+        title=f"{metric} against {key}", x=axis, y=Axis(label=f"{metric}, {group.goal.statistic}"), series=tuple(series)
+    )
 
 
 def _scored(label: str, role: Role, group: int, placed: list[tuple[float, Row]]) -> Series:

@@ -205,13 +205,13 @@ def _cited(notebook: Notebook, name: str, role: str) -> Cited | None:
     except AutopilotError as error:
         why = f"can't be read: {plain(str(error), 400)}"
         return Cited(run_id=name, role=role, changed="?", score=why, verdict=None)
-    score = f"{run.goal.metric} {row.scored}" if row.score else row.state
+    score = f"{run.goal.name} {row.scored}" if row.score else row.state
     return Cited(run_id=name, role=role, changed=row.changed, score=score, verdict=row.verdict)
 
 
 def _lessons(proposal: Proposal, lab: Lab) -> tuple[str, ...]:
     """What is known of the keys that a proposal changes."""
-    metric, keys = proposal.goal.metric, {*proposal.overrides, *(proposal.sweep.keys if proposal.sweep else ())}
+    metric, keys = proposal.goal.name, {*proposal.overrides, *(proposal.sweep.keys if proposal.sweep else ())}
     learnt = lessons_of(lab.notebook.index, proposal.group, LESSONS)
     said = [lesson.told(metric) for lesson in learnt if lesson.key in keys]
     known = effects_in(lab, proposal.group)

@@ -80,6 +80,9 @@ def expected_schema(ctx: ToolContext) -> dict[str, Any]:
     schema["description"] = f"Where {name}, the objective, will come to lie: an interval that you would bet on."
     for end in ("low", "high"):
         schema["properties"][end] |= bounds
+    if not ctx.group.goal.is_mean:
+        schema["description"] += f" Its score is the {ctx.group.goal.statistic} of its replicates, of one that one."
+        schema["properties"]["low"]["description"] = "Lower end of the interval for the run's score."
     return schema
 
 

@@ -156,8 +156,10 @@ def search_so_far(
 ) -> dict[str, Any]:
     """The best scores of this group (flattered by having been picked), how the best grew, and the recent trend."""
     questions = Questions(ctx.notebook.index)
-    trend = questions.trend(ctx.group, 20)
+    trend, goal = questions.trend(ctx.group, 20), ctx.group.goal
+    by_mean = {"ranked_by": f"the mean: runs of different numbers of replicates have no {goal.statistic} in common"}
     return {
+        **({} if goal.is_mean else by_mean),
         "best": [
             {"run": row.run_id, "score": rounded(row.score), "n": row.n, "verdict": row.verdict}
             for row in questions.best(ctx.group, count)

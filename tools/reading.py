@@ -10,18 +10,20 @@ from pydantic import Field
 
 from lab.base import plain, rounded
 from lab.judge import current_verdict, detectable, diagnosis_of, noise_of, weigh
-from lab.space import derive, logged_as, metrics_of, space_of
+from lab.space import Objective, derive, logged_as, metrics_of, space_of
 from lab.store import (
     SHOWN,
     Curve,
     MetricSummary,
     ProposalState,
     RunRecord,
+    Score,
     active_time,
     leading,
     mean_curve,
     outline,
     run_curves,
+    score_of,
 )
 from report import LISTED, comparison, early_ends_of, notes_of, view_of, warm_start
 from tools.context import ToolContext
@@ -34,8 +36,9 @@ RunName = Annotated[str, Field(max_length=80, description="A run id, or 'current
 
 
 def summary_of(metric: MetricSummary) -> dict[str, Any]:
-    """A metric as the tools show it."""
-    shown: dict[str, Any] = {
+    """A metric as the tools show it; a score by another statistic with that first, and the interval is of that."""
+    shown: dict[str, Any] = {metric.statistic: rounded(metric.value)} if isinstance(metric, Score) else {}
+    shown |= {
         "mean": rounded(metric.mean),
         "low": rounded(metric.low),
         "high": rounded(metric.high),
@@ -45,8 +48,11 @@ def summary_of(metric: MetricSummary) -> dict[str, Any]:
     return {**shown, "flag": metric.flag} if metric.flag else shown
 
 
-def _shown(metrics: Mapping[str, MetricSummary], objective: str) -> dict[str, Any]:
-    return {name: summary_of(metric) for name, metric in leading(metrics, objective).items()}
+def _shown(metrics: Mapping[str, MetricSummary], goal: Objective) -> dict[str, Any]:
+    return {
+        name: summary_of(score_of(goal, metric) if name == goal.metric else metric)
+        for name, metric in leading(metrics, goal.metric).items()
+    }
 
 
 def list_runs(
@@ -63,22 +69,23 @@ def list_runs(
     return {
         "objective": {
             "metric": metric,
+            **({} if goal.is_mean else {"statistic": goal.statistic, "name": goal.name}),
             "direction": goal.direction,
             "rate": metric in declared and declared[metric].rate,
         },
         "under_analysis": ctx.subject.run_id,
         "incumbent": ctx.incumbent,
-        "noise_floor": _noise_floor(noise, len(ctx.subject.seeds)),
+        "noise_floor": _noise_floor(noise, len(ctx.subject.seeds), goal),
         "runs": rows,
         "left_out_older": len(runs) - len(rows),
     }
 
 
-def _noise_floor(noise: tuple[float, int] | None, n: int) -> dict[str, Any] | None:
+def _noise_floor(noise: tuple[float, int] | None, n: int, goal: Objective) -> dict[str, Any] | None:
     if noise is None:
         return None
     sd, freedom = noise
-    smallest = rounded(detectable(sd, n))
+    smallest = rounded(detectable(sd, n)) if goal.is_mean else None
     return {"replicate_sd": rounded(sd), "degrees_of_freedom": freedom, "found_in_4_of_5_cases_from": smallest}
 
 
@@ -124,7 +131,6 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
     config = ctx.notebook.config(record.run_id)
     agents = 1.0 if record.legacy else ctx.inventory.environment(config.env_name).agents_per_env or 1.0
     summary = ctx.notebook.summary(record.run_id)
-    metric = record.goal.metric
     verdict = current_verdict(ctx.notebook, record.run_id, ctx.as_of(record.run_id))
     took = active_time(record)
     start, said = _account(ctx, record)
@@ -146,8 +152,8 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
         "changed_from_parent": ctx.notebook.changes(record.run_id),
         "derived": None if record.legacy else derive(config, agents).model_dump(),
         "flags": [plain(flag, 200) for flag in record.flags[:LISTED]],
-        "metrics": _shown(summary.metrics, metric) if summary else {},
-        "greedy": _shown(summary.greedy, metric) if summary else {},
+        "metrics": _shown(summary.metrics, record.goal) if summary else {},
+        "greedy": _shown(summary.greedy, record.goal) if summary else {},
         **({"metrics_left_out": more} if summary and (more := len(summary.metrics) - SHOWN) > 0 else {}),
         "verdict": verdict.model_dump(mode="json", exclude={"time"}) if verdict else None,
         "diagnosis": [asdict(finding) for finding in diagnosis_of(ctx.notebook, record, agents)],

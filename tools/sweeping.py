@@ -14,6 +14,8 @@ from tools.registry import ToolError
 
 MOST = 10_000
 """Replicates of one sweep."""
+OWN = "race"
+"""The arm that searches where none is named, and the only one that goes by another statistic than the mean."""
 
 
 def stage_sweep(
@@ -25,7 +27,7 @@ def stage_sweep(
         dict[str, list[bool | int | float | str]],
         Field(max_length=100, description="Key to [low, high], or to its choices; the usual range where left out."),
     ] = {},  # noqa: B006 - never changed
-    arm: Annotated[str, Field(description=f"Who chooses the configs: {', '.join(ARMS)}.")] = "race",
+    arm: Annotated[str, Field(description=f"Who chooses the configs: {', '.join(ARMS)}.")] = OWN,
     parent: ParentName = "incumbent",
 ) -> dict[str, Any]:
     """Propose many configs at once: an arm searches these keys from a parent's config, one replicate first.
@@ -44,6 +46,8 @@ def stage_sweep(
             raise ToolError(f"{DENIED}it leaves no key to a search")
     choices = {dimension.key for dimension in space.dimensions if isinstance(dimension, Choice)}
     spans = {key: _span(key, given, choice=key in choices) for key, given in ranges.items()}
+    if not ctx.group.goal.is_mean and arm != OWN:
+        raise invalid("arm", arm, f"searches by the mean, and the objective is {ctx.group.goal.name}", OWN)
     sweep = sweep_of(space, arm, replicates, keys=keys, ranges=spans)
     refuse_sweep(sweep, space_of(environment), arm=ctx.arm)
     created, name = next(ctx.names)

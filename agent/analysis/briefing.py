@@ -66,7 +66,7 @@ def opening_of(situation: dict[str, Any]) -> list[Message]:
 def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
     row = view_of(notebook, run)
     changed = plain(row.changed, 200) if notebook.readable(run.parent) or run.parent is None else "?"
-    score = f"{run.goal.metric} {row.scored}" if row.score else row.state
+    score = f"{run.goal.name} {row.scored}" if row.score else row.state
     return {"run": row.run_id, "changed": changed, "score": score, "verdict": row.verdict}
 
 
@@ -75,7 +75,7 @@ def _predicted(notebook: Notebook, run: RunRecord, proposal: Proposal | None) ->
     summary, rows = notebook.summary(run.run_id), []
     for p in proposal.predictions if proposal else ():
         one, metric = scored.get(p.metric), summary.metrics.get(p.metric) if summary else None
-        came: dict[str, Any] = {"came": metric.mean if metric else None}
+        came: dict[str, Any] = {"came": one.value if one else metric.mean if metric else None}
         came |= {"score": one.score, "reference": one.reference} if one else {}
         rows.append({**p.model_dump(), "metric": plain(p.metric, 60), **came})
     return rows

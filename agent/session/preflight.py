@@ -13,9 +13,9 @@ from agent.model import Price
 from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
 from lab.search import BASELINE, contenders, plan_of, search_space
-from lab.space import BOOKKEEPING, Config, Environment, derive, preset
+from lab.space import BOOKKEEPING, Config, Environment, derive, preset, refuse_statistic
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
-from report import outlook_lines, plan_text
+from report import outlook_lines, plan_text, proof_text
 from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
 
 TOKENS = 50_000
@@ -179,6 +179,7 @@ class Preflight:
         known = map_metrics(raw, env)
         if not raw or metric in {*known, *COUNTS}:
             return ""
+        refuse_statistic(metric, known)
         # Of one's own environments others may come with rarer episodes, but not others that are spelt almost the same.
         if all(moment.settled for moment in moments) or _is_misspelt(metric, known):
             raise invalid("objective", metric, f"is nothing that {env} logs", " | ".join(sorted(known)))
@@ -291,14 +292,8 @@ class Preflight:
 
     def _proof(self, pace: Paces) -> str:
         """How something comes to be called better."""
-        then = self.record.confirm
-        said = (
-            f"at most {self.contenders} contender{'' if self.contenders == 1 else 's'}, named by the search, on"
-            f" {GROUP} to {GROUP * 3} fresh seeds a side"
-        )
-        if (most := self.record.replicates) is not None and most - self._baseline < 2 * GROUP:
-            return f"none: {_replicates(most)} leave no {2 * GROUP} for fresh seeds: a larger --max-runs"
-        if then is None:
+        said, then = proof_text(self.record, self.contenders, self._baseline), self.record.confirm
+        if then is None or said.startswith("none"):
             return said
         config = preset(self.lab.notebook.workspace, self._environment, then)
         longer = int(config.train["total_timesteps"] or 0)

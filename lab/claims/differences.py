@@ -109,6 +109,8 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     pairs: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
         new, old = s.one(single, s.subject, aspects), s.one(single, reference, aspects)
+        if not s.known.alike(single.keys[0].partition(":")[2], s.subject, reference):
+            continue
         if new is not None and old is not None and not (pairs and single.section == "curve"):
             pairs.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
     if any(token.code == "p" and token.value == "first" for token in s.tokens):
@@ -164,7 +166,8 @@ def gaps(s: Sentence) -> None:
         signed = number.signed or "effect" in near
         unit = number.scaled(0.01) if number.percent or number.points else number
         size = Number(abs(unit.value), unit.step, unit.approximate)
-        metrics = [s.subject.metrics.get(key.partition(":")[2]) for key in (quantity or s.objective).keys]
+        keys = (*(quantity.keys if quantity else ()), *s.objective.keys)
+        metrics = [s.subject.metrics.get(key.partition(":")[2]) for key in keys]
         off = SHOWN * max((abs(metric.mean) for metric in metrics if metric), default=0.0)
         true = any(unit.fits(value, off) if signed else size.fits(abs(value), off) for value, _ in values)
         s.judge(place, place, true, "; ".join(what for _, what in values[:2]))

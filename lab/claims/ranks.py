@@ -34,7 +34,7 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
         return
     s.look(inside[0])
     quantity = next((s.tokens[i].value for i in inside if s.codes[i] == "Q"), None)
-    name = s.known.metric
+    name = s.known.scored
     if quantity is None and word in ("longest", "shortest"):
         quantity = Quantity(("metric:episode_length",))
     near = s.quantity(inside[0])
@@ -52,6 +52,8 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
         count = whole(last) or 0
         runs = runs[-count:] if "last" in s.text[start:end].lower() else runs
     aspects = s.aspects(inside[0]) or ({"last"} if quantity.section == "curve" else set[str]())
+    metric = quantity.keys[0].partition(":")[2]
+    runs = [run for run in runs if s.known.alike(metric, run, s.subject)]
     values = {run.run_id: value for run in runs if (value := s.one(quantity, run, aspects)) is not None}
     mine = values.get(s.subject.run_id)
     if mine is None or len(values) < 2:

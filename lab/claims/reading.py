@@ -156,8 +156,7 @@ class Sentence(Phrase):
     @property
     def objective(self) -> Quantity:
         """The quantity that runs are compared by."""
-        name = self.known.metric
-        return Quantity((f"metric:{name}", f"curve:environment/{name}"))
+        return Quantity((f"metric:{self.known.scored}", f"curve:environment/{self.known.metric}"))
 
     def named_quantity(self, index: int) -> Quantity:
         """The quantity that a token names."""

@@ -19,7 +19,7 @@ def recorded(known: Known, quantity: Quantity, run: KnownRun, aspects: set[str])
     for key in quantity.keys:
         section, _, name = key.partition(":")
         if section == "metric":
-            values += _metric(run, name, aspects)
+            values += _metric(known, run, name, aspects)
         elif section == "curve" and (curve := run.curves.get(name)):
             values += _points(name, curve, aspects, not _has_metric(run, quantity))
         elif section == "config" and real(run.config.get(name)):
@@ -37,9 +37,9 @@ def _has_metric(run: KnownRun, quantity: Quantity) -> bool:
     return any(key.startswith("metric:") for key in quantity.keys) and bool(set(run.metrics) & names)
 
 
-def _metric(run: KnownRun, name: str, aspects: set[str]) -> list[tuple[float, str]]:
+def _metric(known: Known, run: KnownRun, name: str, aspects: set[str]) -> list[tuple[float, str]]:
     if "greedy" in aspects:
-        greedy = run.greedy.get(name)
+        greedy = run.greedy.get(known.metric if name == known.scored else name)
         return [] if greedy is None else [(greedy, f"greedy {name} {greedy:.6g} in {run.run_id}")]
     metric = run.metrics.get(name)
     if metric is None or aspects & {"max", "min", "first", "quarter", "while"}:

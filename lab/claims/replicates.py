@@ -9,6 +9,13 @@ from lab.claims.recorded import fits
 from lab.claims.words import whole
 
 SPOKEN = re.compile(r"\b(seeds?|replicates?)\b", re.IGNORECASE)
+EXTREME = re.compile(
+    r"\b(?P<which>worst|best|lowest|highest)(?:[ -](?:scoring|performing))? (?:of (?:the |its )?\w+ )?"
+    r"(?:seeds?|replicates?)(?: (?:only|just|still|score[ds]?|reached|reaches|got|had|has|was|is|at|with|of|perf))*"
+    r"\s*[:(]?\s*$",
+    re.IGNORECASE,
+)
+"""What stands right before the value of one extreme replicate: `the worst seed scored`, `the lowest replicate (`."""
 SCATTER = re.compile(r"(±|\+/-|\+-)\s*$")
 SPLIT = re.compile(r"\b(minibatch(?:es)?|epochs?|updates?|batch(?:es)?) of $", re.IGNORECASE)
 PARTS = {"m": "minibatches", "e": "epochs", "u": "epochs", "b": "epochs"}
@@ -47,6 +54,9 @@ def single(s: Sentence) -> None:
         if number.step >= 1 or number.percent:
             continue
         s.look(index)
+        if said := EXTREME.search(s.text[: s.tokens[index].start]):
+            _extreme(s, index, said["which"].lower())
+            continue
         recorded = [
             (value, f"a replicate of {name}: {value:.6g}")
             for name, metric in s.subject.metrics.items()
@@ -55,6 +65,21 @@ def single(s: Sentence) -> None:
         ]
         if hit := _hit(s, index, recorded):
             s.judge(index, index, True, hit)
+
+
+def _extreme(s: Sentence, index: int, which: str) -> None:
+    """Judge `the worst seed scored 0.46`: of the objective's metric, or the metric that the sentence names."""
+    named = next((token.value for token in s.tokens if token.code == "Q" and token.value.section == "metric"), None)
+    names = {key.partition(":")[2] for key in (named or s.objective).keys}
+    goal, ends = s.known.goal, list[tuple[float, str]]()
+    for name, metric in s.subject.metrics.items():
+        if name in names and metric.n > 1:
+            low, high, values = min(metric.values), max(metric.values), metric.values
+            of = {"lowest": low, "highest": high, "worst": goal.worst(values), "best": goal.best(values)}[which]
+            ends.append((of, f"the {which} replicate of {name}: {of:.6g}"))
+    if ends:
+        hit = _hit(s, index, ends)
+        s.judge(index, index, hit is not None, hit or "; ".join(what for _, what in ends))
 
 
 def counted(s: Sentence) -> None:

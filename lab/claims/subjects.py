@@ -63,7 +63,7 @@ class Phrase:
         return NOBODY
 
     def _best(self) -> str | None:
-        goal, name = self.known.goal, self.known.metric
+        goal, name = self.known.goal, self.known.scored
         runs = [run for run in self.known.finished if run is not self.known.run and name in run.metrics]
         return max(runs, key=lambda run: goal.sign * run.metrics[name].mean).run_id if runs else None
 

@@ -142,9 +142,10 @@ def verdicts(s: Sentence) -> None:
 
 def _without_verdict(s: Sentence, start: int, last: int, said: str, reference: KnownRun | None, word: str) -> None:
     """Judge a verdict that is not on record: only the means can speak, and only against."""
-    name = s.known.metric
+    name = s.known.scored
     new, old = s.subject.metrics.get(name), reference.metrics.get(name) if reference else None
-    if not new or not old or said == "inconclusive":
+    alike = reference is not None and s.known.alike(name, s.subject, reference)
+    if not new or not old or said == "inconclusive" or not alike:
         s.judge(start, last, None, "no verdict of it is on record")
         return
     better = s.known.goal.better(new.mean, old.mean)

@@ -217,8 +217,7 @@ UNITS = (
 
 def vocabulary(known: Known) -> list[tuple[re.Pattern[str], Quantity]]:
     """Patterns for all that this record names, the spoken names first."""
-    name = known.metric
-    scored = _("metric:score", f"metric:{name}", "curve:environment/score", f"curve:environment/{name}")
+    scored = _("metric:score", f"metric:{known.scored}", "curve:environment/score", f"curve:environment/{known.metric}")
     patterns = [("scor(es?|ed|ing)", scored), *SPOKEN]
     parts: dict[str, list[str]] = {}
     for key, value in known.run.config.items():

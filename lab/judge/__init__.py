@@ -16,7 +16,7 @@ from lab.judge.predictions import (
     track_records,
 )
 from lab.judge.pruning import Watch, pruning_report, watch
-from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, spending
+from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
 from lab.judge.stats import compare, detectable
 from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached, room_above, scores_of
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
@@ -58,6 +58,7 @@ __all__ = [
     "level_outside",
     "like_the_parent",
     "look",
+    "lowest",
     "noise_of",
     "paces",
     "plateau",

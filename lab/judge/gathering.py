@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Mapping
 from datetime import datetime
 
 from lab.base import AutopilotError
@@ -9,7 +10,19 @@ from lab.judge.known import Judgement, Known, KnownRun, Noise, Proposed, WarmSta
 from lab.judge.stats import detectable
 from lab.judge.verdicts import current_verdict, weigh
 from lab.space import derive, diff
-from lab.store import Curve, Notebook, Proposal, Proposals, RunRecord, Verdict, mean_curve, outline, run_curves
+from lab.store import (
+    Curve,
+    MetricSummary,
+    Notebook,
+    Proposal,
+    Proposals,
+    RunRecord,
+    Verdict,
+    mean_curve,
+    outline,
+    run_curves,
+    score_of,
+)
 
 QUOTED = 12
 """Characters of a line that can be recognized as quoted."""
@@ -75,7 +88,7 @@ def _told(notebook: Notebook, run: RunRecord, mine: KnownRun, noise: tuple[float
     if noise and n:
         error = noise[0] * math.sqrt(2 / n)
         numbers[f"standard error of a difference of {n} replicates a side: {error:.6g}"] = error
-        if (least := detectable(noise[0], n)) is not None:
+        if run.goal.is_mean and (least := detectable(noise[0], n)) is not None:
             numbers[f"difference that {n} replicates a side show in 4 of 5 cases: {least:.6g}"] = least
     return numbers
 
@@ -113,12 +126,24 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         changed={key: values for key, values in changed.items() if key != "autopilot.seeds"},
         config=config.flat(),
         derived={} if run.legacy else derive(config, agents_per_env).model_dump(),
-        metrics=summary.metrics if summary else {},
+        metrics=_metrics(run, summary.metrics) if summary else {},
         greedy={name: metric.mean for name, metric in summary.greedy.items()} if summary else {},
         curves={name: outline(*mean_curve(replicates)) for name, replicates in curves.items()},
         verdicts=_judged(current_verdict(notebook, run.run_id, at)),
         warm_start=_warm_start(notebook, run),
     )
+
+
+def _metrics(run: RunRecord, metrics: Mapping[str, MetricSummary]) -> Mapping[str, MetricSummary]:
+    """A run's metrics, and under its own name the score where that is another statistic than the mean."""
+    goal = run.goal
+    if goal.is_mean or goal.metric not in metrics:
+        return metrics
+    score = score_of(goal, metrics[goal.metric])
+    return {
+        **metrics,
+        goal.name: metrics[goal.metric].model_copy(update={"mean": score.value, "low": score.low, "high": score.high}),
+    }
 
 
 def _warm_start(notebook: Notebook, run: RunRecord) -> WarmStart | None:

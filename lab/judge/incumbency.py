@@ -107,7 +107,6 @@ class Incumbency:
         if current:
             rule = f"is open: 'autopilot confirm {current.candidate}' ends it first"
             raise InvalidInput(f"the confirmation of {current.candidate} {rule}")
-        metric = self.group.goal.metric
         return self._record(
             Confirmation(
                 time=now(),
@@ -120,7 +119,7 @@ class Incumbency:
                 min_effect=self.matters(),
                 group=GROUP,
                 looks=looks,
-                metric=metric,
+                metric=self.group.goal.name,
                 then=None if self.then == run.preset else self.then,
             )
         )
@@ -204,7 +203,7 @@ class Incumbency:
         if len(broken) > RETRIES:
             return self._end(current, "dropped", f"the incumbent's fresh seeds failed: {broken[-1].reason}", new)
         sound = [run for run in old if run.state is RunState.FINISHED]
-        mine, theirs = self._values(new, current.metric), self._values(sound, current.metric)
+        mine, theirs = self.values(new), self.values(sound)
         plan = Plan(current.level, current.min_effect, current.group, spending(current.looks))
         result: Look | None = None
         for target in range(plan.group, plan.cap + 1, plan.group):
@@ -213,7 +212,7 @@ class Incumbency:
                     return SeedRequest(run, target - len(values), current.preset)
             if why := self._unlike(new, sound):
                 return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new)
-            result = look(mine[:target], theirs[:target], plan, self.group.goal.direction)
+            result = look(mine[:target], theirs[:target], plan, self.group.goal)
             if result.decision != "continue":
                 break
         assert result is not None  # noqa: S101 - there is a look at least
@@ -234,7 +233,9 @@ class Incumbency:
         reasons = [confounds(self.notebook, one.run_id, other.run_id) for one, other in itertools.product(new, old)]
         return next((why[0] for why in reasons if why), None)
 
-    def _values(self, runs: list[RunRecord], metric: str) -> list[float]:
+    def values(self, runs: list[RunRecord]) -> list[float]:
+        """The objective's metric in each replicate of some runs, in their order."""
+        metric = self.group.goal.metric
         return [value for run in runs for value in self.notebook.values(run.run_id, metric)]
 
     # --- which runs ----------------------------------------------------------------------------------------------

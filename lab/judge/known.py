@@ -81,7 +81,7 @@ class Known(Fact):
 
     env_name: str = ""
     objective: str
-    """Metric and direction, such as `perf:max`."""
+    """Metric, direction and, where it is not the mean, statistic: `perf:max`, `perf@worst:max`."""
     run: KnownRun
     """The run that the text is about."""
     others: Mapping[str, KnownRun] = Field(default_factory=dict)
@@ -104,8 +104,18 @@ class Known(Fact):
 
     @property
     def metric(self) -> str:
-        """The objective's name, without its direction."""
+        """The objective's metric."""
         return self.goal.metric
+
+    @property
+    def scored(self) -> str:
+        """The name of the score: the metric's, or with its statistic, as `perf@worst`."""
+        return self.goal.name
+
+    def alike(self, name: str, one: KnownRun, other: KnownRun) -> bool:
+        """Whether two runs' values of a metric can be compared: of a score by another statistic, at equal numbers."""
+        counts = {run.metrics[name].n for run in (one, other) if name in run.metrics}
+        return name != self.scored or self.goal.is_mean or len(counts) < 2
 
     def get(self, run_id: str | None) -> KnownRun | None:
         """A run by its id."""

@@ -43,7 +43,7 @@ class Lesson(NamedTuple):
 
 
 def lessons_of(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
-    """The clearest lessons of a group first; none while it has no noise floor.
+    """The clearest lessons of a group first; none while it has no noise floor, nor of another statistic than the mean.
 
     Args:
         index: of the workspace.
@@ -57,7 +57,7 @@ def lessons_of(index: Index, group: Group, limit: int = 12) -> list[Lesson]:
 def _all(index: Index, group: Group) -> list[Lesson]:
     rows = {row.run_id: row for row in index.rows(Selection(group, scored=True, native=True, own=True))}
     noise = noise_floor([row.values for row in rows.values()])
-    if noise is None or noise[0] == 0:
+    if noise is None or noise[0] == 0 or not group.goal.is_mean:  # the weights below are those of means
         return []
     configs = Questions(index).configs(group)
     moves: dict[tuple[str, str], list[tuple[Row, Row]]] = defaultdict(list)

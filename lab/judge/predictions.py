@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from lab.base import Record, Workspace, append_line, now, number, read_lines
 from lab.judge.verdicts import noise_of
-from lab.space import Group
-from lab.store import MetricSummary, Notebook, Prediction, Proposal, RunRecord, spread
+from lab.space import Group, Objective
+from lab.store import Notebook, Prediction, Proposal, RunRecord, spread
 
 ENOUGH = 30
 """Predictions from which on a share of intervals that held is said; with fewer, chance has too large a part in it."""
@@ -38,9 +38,9 @@ class Scored(Record):
     high: float
     coverage: float
     value: float
-    """Mean of the run."""
+    """What came: the run's mean; of the objective its score."""
     base: float
-    """Mean of the parent."""
+    """The same of the parent, as it is expected of as many replicates."""
     score: float
     """Interval score, in the metric's unit."""
     reference: float | None = None
@@ -57,9 +57,11 @@ class Scored(Record):
         way = {"up": "up from", "down": "down from", "same": "about as"}[self.direction]
         meant = f"{number(self.low)} to {number(self.high)} ({100 * self.coverage:.0f} %)"
         against = "" if self.reference is None else f", `no change` {number(self.reference)}"
+        goal = self.group.goal
+        name = goal.name if self.metric == goal.metric else self.metric
         held = "within the interval" if self.hit else "outside the interval"
         return (
-            f"{self.metric} {way} {number(self.base)}, {meant}; it came to {number(self.value)}: {held}"
+            f"{name} {way} {number(self.base)}, {meant}; it came to {number(self.value)}: {held}"
             f" (interval score {number(self.score)}{against}; less is better)"
         )
 
@@ -114,12 +116,13 @@ def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | N
     parent = notebook.summary(str(run.parent)) if notebook.readable(run.parent) else None
     if known or proposal is None or summary is None or parent is None:
         return known
-    objective = run.goal.metric
     for prediction in proposal.predictions:
         if prediction.metric not in summary.metrics or prediction.metric not in parent.metrics:
             continue
         new, old = summary.metrics[prediction.metric], parent.metrics[prediction.metric]
-        noise = noise_of(notebook, run.group) if prediction.metric == objective else None
+        scored_by = run.goal if prediction.metric == run.goal.metric else Objective(prediction.metric, "max")
+        value, base = scored_by.of_scores(new.values), scored_by.of_scores(old.values, min(new.n, old.n))
+        noise = noise_of(notebook, run.group) if prediction.metric == run.goal.metric else None
         sd = noise[0] if noise else statistics.stdev(old.values) if old.n > 1 else None
         scored = Scored(
             time=now(),
@@ -132,20 +135,22 @@ def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | N
             low=prediction.low,
             high=prediction.high,
             coverage=prediction.coverage,
-            value=new.mean,
-            base=old.mean,
-            score=interval_score(prediction.low, prediction.high, prediction.coverage, new.mean),
-            reference=None if sd is None else _no_change(prediction, old, new, sd),
+            value=value,
+            base=base,
+            score=interval_score(prediction.low, prediction.high, prediction.coverage, value),
+            reference=None if sd is None else _no_change(prediction, base, (new.n, old.n), value, sd),
         )
         append_line(notebook.workspace.predictions, scored.model_dump(mode="json"))
         known.append(scored)
     return known
 
 
-def _no_change(prediction: Prediction, old: MetricSummary, new: MetricSummary, sd: float) -> float:
-    """The score of the parent's mean, give or take the normal interval of a difference that is only noise."""
-    half = statistics.NormalDist().inv_cdf((1 + prediction.coverage) / 2) * sd * math.sqrt(1 / new.n + 1 / old.n)
-    return interval_score(old.mean - half, old.mean + half, prediction.coverage, new.mean)
+def _no_change(prediction: Prediction, base: float, counts: tuple[int, int], value: float, sd: float) -> float:
+    """The score of the parent's value, give or take the normal interval of a difference that is only noise."""
+    half = (
+        statistics.NormalDist().inv_cdf((1 + prediction.coverage) / 2) * sd * math.sqrt(1 / counts[0] + 1 / counts[1])
+    )
+    return interval_score(base - half, base + half, prediction.coverage, value)
 
 
 def scored_predictions(workspace: Workspace, run_id: str | None = None) -> list[Scored]:

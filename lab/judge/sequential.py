@@ -5,8 +5,9 @@ to believe in it, and nothing that it has seen counts: groups of fresh seeds of 
 group there is a look: crowned, dropped, or another group. Two tests have to agree. An exact permutation test (Fisher
 1935; Phipson & Smyth 2010) holds for configs that are equal in all, whatever the noise looks like; its boundaries come
 from the permutations within the groups, as in AdaStop (Mathieu et al., arXiv 2306.10882). Welch's test (1947) is of the
-means alone, and guards against a contender that is no better but wider. The looks share one level by alpha spending
-(Lan & DeMets 1983).
+means alone, and guards against a contender that is no better but wider; Yuen's (1974) does so for interquartile means.
+For the worst and the median there is the first test alone; of medians it is far less off where spreads differ. The
+looks share one level by alpha spending (Lan & DeMets 1983).
 
 A night of equal configs has a false incumbent in at most `NIGHT` of the cases: that is divided among the contenders
 that it may name, however many configs it looks at (`level_for`). `benchmarks/arms` and `benchmarks/nights.py` show it.
@@ -21,9 +22,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lab.space import SIGN, Direction
+from lab.judge.stats import GUARDED, t_test
+from lab.space import Objective, Statistic, summed_up, weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +39,8 @@ SPENDING = (0.5, 0.75, 1.0)
 """Shares of the level that are used up after each look; as many looks as entries."""
 ROWS = 40
 """Permutations drawn for each of the 252 splits of the first group."""
+SLACK = 1e-9
+"""Differences by rounding."""
 HOPELESS = 0.9
 """Confidence that the effect is below the smallest that matters, with which a confirmation ends."""
 
@@ -87,45 +91,65 @@ class Look(NamedTuple):
     decision: Literal["continue", "confirmed", "dropped"]
     why: str
     effect: float
-    """Difference of the means of the fresh seeds, new minus old, in the metric's own units."""
-    low: float
-    """Lower end of the effect's 95 % t-interval (Welch 1947), which takes no account of the looks."""
-    high: float
+    """Difference of the statistics of the fresh seeds, new minus old, in the metric's own units."""
+    low: float | None
+    """Lower end of the effect's 95 % t-interval (Welch 1947, Yuen 1974), which takes no account of the looks; None for
+    a statistic without one."""
+    high: float | None
     """Upper end of the same interval."""
     seeds: int
     """Fresh seeds a side."""
 
 
-def look(new: Sequence[float], old: Sequence[float], plan: Plan, direction: Direction) -> Look:
+def look(new: Sequence[float], old: Sequence[float], plan: Plan, goal: Objective) -> Look:
     """Look at a confirmation with the seeds it has so far, all of its complete groups.
 
     Args:
         new: fresh replicates of the candidate in the order they were trained, one group at least.
         old: those of the incumbent.
         plan: as it was laid down.
-        direction: whether more or less is good.
+        goal: the objective: which way is good, and what sums up the replicates.
     """
     import numpy as np
 
     done = min(len(new), len(old)) // plan.group
     count = done * plan.group
-    sign = float(SIGN[direction])
-    a, b = (np.asarray(side[:count], float) * sign for side in (new, old))
-    effect, half = float(a.mean() - b.mean()), _half_width(a, b, 0.95)
-    low, high = sorted((sign * (effect - half), sign * (effect + half)))
-    facts = (sign * effect, low, high, count)
-    crossed = _welch_p(a, b) <= nominal_levels(plan.level, plan.spending)[done - 1] and _crossed(
-        a.reshape(done, -1), b.reshape(done, -1), plan
+    a, b = (np.asarray(side[:count], float) * float(goal.sign) for side in (new, old))
+    effect = summed_up(a.tolist(), goal.statistic) - summed_up(b.tolist(), goal.statistic)
+    test = t_test(a.tolist(), b.tolist(), goal.statistic) if goal.statistic in GUARDED else None
+    half = _half_width(test, effect, 0.95)
+    ends = sorted((goal.sign * (effect - half), goal.sign * (effect + half))) if test else (None, None)
+    facts = (goal.sign * effect, *ends, count)
+    crossed = _agrees(test, effect, nominal_levels(plan.level, plan.spending)[done - 1]) and _crossed(
+        a.reshape(done, -1), b.reshape(done, -1), plan, goal.statistic
     )
     what = f"{count} fresh seeds a side"
     if crossed and effect >= plan.min_effect:
-        return Look("confirmed", f"better at the level {plan.level:.3g} after {what}", *facts)
-    if effect + _half_width(a, b, 2 * HOPELESS - 1) < plan.min_effect:
+        alike = "" if goal.statistic in GUARDED else ", if both sides spread alike"
+        return Look("confirmed", f"better at the level {plan.level:.3g} after {what}{alike}", *facts)
+    if test and effect + _half_width(test, effect, 2 * HOPELESS - 1) < plan.min_effect:
         why = f"with {HOPELESS:.0%} confidence below the smallest effect that matters ({plan.min_effect:.4g})"
         return Look("dropped", f"{why} after {what}", *facts)
     if done >= len(plan.spending):
         return Look("dropped", f"not shown to be better within {what}", *facts)
     return Look("continue", f"undecided after {what}", *facts)
+
+
+def lowest(seeds: int, level: float) -> int | None:
+    """How many of the incumbent's worst seeds have to lie below all of the contender's for a proof by the worst.
+
+    By the permutation test of the worst in one look: where the k worst of all seeds are the incumbent's, as they are in
+    C(2n - k, n) of C(2n, n) splits. More looks and groups shift it by one at the most.
+
+    Args:
+        seeds: of each side, n.
+        level: one-sided.
+
+    Returns:
+        None where no result whatever is so unlikely.
+    """
+    chances = (math.comb(2 * seeds - k, seeds) / math.comb(2 * seeds, seeds) for k in range(1, seeds + 1))
+    return next((k for k, chance in enumerate(chances, start=1) if chance <= level), None)
 
 
 @cache
@@ -163,34 +187,30 @@ def nominal_levels(level: float, spending: tuple[float, ...]) -> tuple[float, ..
     return tuple(float(norm.sf(end)) for end in ends)
 
 
-def _welch_p(a: "NDArray[np.float64]", b: "NDArray[np.float64]") -> float:
-    """One-sided p-value of Welch's test (Welch 1947) that the first mean is higher."""
+def _agrees(test: Any, effect: float, level: float) -> bool:
+    """Whether the test that holds for unequal spreads, if there is one for the statistic, says better as well."""
     from scipy.stats import t
 
-    error, freedom = _welch(a, b)
-    return float(t.sf((a.mean() - b.mean()) / error, freedom)) if error else float(a.mean() <= b.mean())
+    if test is None:
+        return True
+    if not math.isfinite(test.statistic):  # without any spread
+        return effect > 0
+    return float(t.sf(test.statistic, test.df)) <= level
 
 
-def _welch(a: "NDArray[np.float64]", b: "NDArray[np.float64]") -> tuple[float, float]:
-    """Standard error of a difference of means and its degrees of freedom (Welch 1947); both 0 without any spread."""
-    one, two = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-    if one + two == 0:
-        return 0.0, 0.0
-    freedom = (one + two) ** 2 / (one**2 / (len(a) - 1) + two**2 / (len(b) - 1))
-    return math.sqrt(one + two), float(freedom)
-
-
-def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan) -> bool:
-    """Whether the sum crosses the boundary of a group-sequential permutation test, now or at an earlier look.
+def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan, statistic: Statistic) -> bool:
+    """Whether the difference crosses the boundary of a group-sequential permutation test, now or at an earlier look.
 
     Permutations are drawn within groups: the first group's splits are all there, each with `ROWS` draws for the groups
-    that follow, the observed one among them. At each look the permutations with the largest sums are rejected, as many
-    as the level spent so far allows; the observed one crosses when it is among them.
+    that follow, the observed one among them. At each look the permutations with the largest differences are rejected,
+    as many as the level spent so far allows; the observed one crosses when it is among them. That holds for equal
+    distributions whatever the statistic is.
 
     Args:
-        new: looks × group.
+        new: looks × group, more is better.
         old: the same of the other side.
         plan: levels.
+        statistic: whose difference is looked at.
     """
     import numpy as np
 
@@ -199,15 +219,19 @@ def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan)
     draw = np.random.default_rng(_seed(both.ravel()))
     chosen = np.repeat(np.arange(len(splits)), ROWS)
     alive = np.ones(len(chosen), bool)
-    sums = np.zeros(len(chosen))
+    sides = [np.empty((len(chosen), 0)), np.empty((len(chosen), 0))]
     used = 0
     for number, values in enumerate(both):
         if number:
             chosen = draw.integers(len(splits), size=len(alive))
             chosen[0] = 0  # row 0 is what was observed: split 0 takes the first half
-        sums = sums + values[splits].sum(axis=1)[chosen]
+        # In the order of their making, the complement of a split is the one as far from the end.
+        sides = [
+            np.hstack([side, values[own][chosen]]) for side, own in zip(sides, (splits, splits[::-1]), strict=True)
+        ]
+        differences = _differences(np.sort(sides[0]), np.sort(sides[1]), statistic)
         allowed = math.floor(plan.level * plan.spending[number] * len(alive)) - used
-        rejected = alive & _largest(sums, alive, allowed, _slack(both))
+        rejected = alive & _largest(differences, alive, allowed, SLACK if statistic == "median" else _slack(both))
         if rejected[0]:
             return True
         used += int(rejected.sum())
@@ -215,27 +239,50 @@ def _crossed(new: "NDArray[np.float64]", old: "NDArray[np.float64]", plan: Plan)
     return False
 
 
-def _largest(
-    sums: "NDArray[np.float64]", alive: "NDArray[np.bool_]", allowed: int, slack: float
-) -> "NDArray[np.bool_]":
-    """The largest sums of those alive, at most as many as allowed; of equal ones all or none."""
+def _differences(new: "NDArray[np.float64]", old: "NDArray[np.float64]", statistic: Statistic) -> "NDArray[np.float64]":
+    """The difference of a statistic in each permutation, of medians in units of how sure they are.
+
+    Else a permutation takes medians for different that are equal, where one side spreads wider (Chung & Romano 2013).
+    How sure a median is, is told by two values around it, in order the c-th from either end, c = (n + 1) / 2 - sqrt(n)
+    (Price & Bonett 2001).
+
+    Args:
+        new: permutations × seeds, the worst first.
+        old: the same of the other side.
+        statistic: whose difference is meant.
+    """
     import numpy as np
 
-    among = np.sort(sums[alive])[::-1]
+    n = new.shape[1]
+    share = np.array(weights(statistic, n))
+    differences: NDArray[np.float64] = new @ share - old @ share
+    if statistic != "median":
+        return differences
+    at = max(1, round((n + 1) / 2 - math.sqrt(n)))
+    around = [side[:, n - at] - side[:, at - 1] for side in (new, old)]
+    return differences / (np.hypot(*around) + SLACK)
+
+
+def _largest(
+    differences: "NDArray[np.float64]", alive: "NDArray[np.bool_]", allowed: int, slack: float
+) -> "NDArray[np.bool_]":
+    """The largest differences of those alive, at most as many as allowed; of equal ones all or none."""
+    import numpy as np
+
+    among = np.sort(differences[alive])[::-1]
     if allowed <= 0:
-        return np.zeros(len(sums), bool)
+        return np.zeros(len(differences), bool)
     if allowed >= len(among):
-        return np.ones(len(sums), bool)
-    above: NDArray[np.bool_] = sums > among[allowed] + slack
+        return np.ones(len(differences), bool)
+    above: NDArray[np.bool_] = differences > among[allowed] + slack
     return above
 
 
-def _half_width(a: "NDArray[np.float64]", b: "NDArray[np.float64]", confidence: float) -> float:
-    """Half of Welch's two-sided interval of a difference of means; 0 without any spread."""
-    from scipy.stats import t
-
-    error, freedom = _welch(a, b)
-    return float(t.ppf((1 + confidence) / 2, freedom)) * error if error else 0.0
+def _half_width(test: Any, effect: float, confidence: float) -> float:
+    """Half of a test's two-sided interval of the difference; 0 without any spread, or without a test."""
+    if test is None or not math.isfinite(test.statistic):
+        return 0.0
+    return float(test.confidence_interval(confidence).high) - effect
 
 
 @cache
@@ -252,7 +299,7 @@ def _seed(values: "NDArray[np.float64]") -> int:
 
 
 def _slack(values: "NDArray[np.float64]") -> float:
-    """The difference by rounding between sums of the same values in another order."""
+    """The difference by rounding between the same values added up in another order."""
     import numpy as np
 
-    return 1e-9 * float(np.abs(values).sum()) if values.size else 0.0
+    return SLACK * float(np.abs(values).sum()) if values.size else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lab.base import number
 from lab.space import Group, Objective
-from lab.store import Notebook, RunRecord, RunState, Selection, summarize
+from lab.store import Notebook, RunRecord, RunState, Selection, score_of, summarize
 
 FAILURES = 3
 """Runs in a row without a score, after which only the incumbent is built on."""
@@ -80,10 +80,10 @@ def reached(notebook: Notebook, group: Group, target: float | None) -> str | Non
     incumbent = notebook.incumbent(group)
     if target is None or incumbent is None or not (values := scores_of(notebook, incumbent)):
         return None
-    mean = sum(values) / len(values)
-    if group.goal.better(target, mean):
+    score = group.goal.of_scores(values)
+    if group.goal.better(target, score):
         return None
-    what = f"{group.goal.metric} {number(mean)} (n={len(values)}) of {incumbent}"
+    what = f"{group.goal.name} {number(score)} (n={len(values)}) of {incumbent}"
     return f"the target is reached: {what}, wanted {number(target)}"
 
 
@@ -91,7 +91,8 @@ def exhausted(notebook: Notebook, group: Group, matters: float) -> str | None:
     """Why nothing is left to learn at this noise level; None while there is.
 
     That is so where the objective can't go beyond a bound, and the incumbent is closer to it than the smallest
-    difference that matters, lower end of its 95 % interval included: no other config could ever be confirmed.
+    difference that matters, lower end of its 95 % interval included: no other config could ever be confirmed. Nothing
+    is concluded of a statistic that has no interval, as the worst of a few.
 
     Args:
         notebook: where the runs are.
@@ -103,12 +104,14 @@ def exhausted(notebook: Notebook, group: Group, matters: float) -> str | None:
     values = scores_of(notebook, incumbent) if incumbent else []
     if bound is None or len(values) < KNOWN:
         return None
-    summary = summarize(values)
-    low, high = summary.low or summary.mean, summary.high or summary.mean
+    score = score_of(goal, summarize(values))
+    low, high = score.low, score.high
+    if low is None or high is None:
+        return None
     if abs(bound - goal.worst((low, high))) > matters:
         return None
     return (
-        f"nothing is left to learn at this noise level: {goal.metric} can't go beyond {number(bound)}, the incumbent"
-        f" {incumbent} has {number(summary.mean)} [{number(low)}, {number(high)}] (n={len(values)}), and the smallest"
+        f"nothing is left to learn at this noise level: {goal.name} can't go beyond {number(bound)}, the incumbent"
+        f" {incumbent} has {number(score.value)} [{number(low)}, {number(high)}] (n={len(values)}), and the smallest"
         f" difference that matters is {number(matters)} (--min-effect sets it)"
     )

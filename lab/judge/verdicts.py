@@ -25,9 +25,8 @@ def record_verdict(notebook: Notebook, run: RunRecord) -> Verdict | None:
         return known
     like = control(notebook, run)
     against = like.run_id if like else notebook.incumbent(run.group)
-    metric = run.goal.metric
     if against is None:
-        verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=metric)
+        verdict = Verdict(time=now(), run_id=run.run_id, against=None, verdict="first", metric=run.goal.name)
     else:
         verdict = weigh(notebook, run.run_id, against)
     append_line(notebook.workspace.verdicts, verdict.model_dump(mode="json"))
@@ -94,14 +93,14 @@ def compare_runs(notebook: Notebook, run_id: str, against: str) -> Verdict:
     for name, values in ((run_id, new), (against, old)):
         if not values:
             raise InvalidInput(f"run {name} has no {metric!r}: only a finished run has a score")
-    result = compare(new, old, record.goal.direction)
+    result = compare(new, old, record.goal)
     unlike = confounds(notebook, run_id, against)
     return Verdict(
         time=now(),
         run_id=run_id,
         against=against,
         verdict="inconclusive" if unlike else result.verdict,
-        metric=metric,
+        metric=record.goal.name,
         effect=result.effect,
         low=result.low,
         high=result.high,

@@ -25,6 +25,7 @@ def asked_for(search: Search, suggestion: Suggestion, arm: str, session: str | N
         rows = notebook.index.rows(Selection(group, native=True, own=True))
         others = [row.score for row in rows if row.score is not None]
         rate = bool(known and known.rate)
+        # A new config has one replicate, of which the mean is expected whatever statistic sums up more of them.
         low, high = like_the_parent(base.mean, base.n, noise[0] if noise else None, others, rate=rate)
         predictions = (Prediction(metric=metric, direction="same", low=low, high=high, coverage=NEIGHBOURHOOD),)
     return Proposal(

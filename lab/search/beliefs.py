@@ -1,4 +1,9 @@
-"""What a search believes of its history: the model fitted to it, the leader, and what a point is expected to score."""
+"""What a search believes of its history: the model fitted to it, the leader, and what a point is expected to score.
+
+By whichever statistic a point is summed up, the model is told one number of it: what the statistic of `COMPARED`
+replicates is expected to be. Of a point with fewer it is what those come to, and what the points that have as many
+lost by then.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +14,7 @@ from typing import TYPE_CHECKING
 from lab.search.history import History, Trial
 from lab.search.model import Belief, believe
 from lab.search.points import Point, SearchSpace
+from lab.space import Statistic, summed_up
 from lab.space.parameters import Scalar
 
 if TYPE_CHECKING:
@@ -25,6 +31,12 @@ OUTLYING = 1.5
 """How far beyond the middle four fifths of the scores, in their width, the model tells scores apart."""
 FITTED = 8
 """Models that are kept: what is asked of the same trials again is not fitted anew."""
+COMPARED = 5
+"""Replicates at which points are compared whose statistic depends on their number."""
+EFFICIENCY: dict[Statistic, float] = {"mean": 1.0, "iqm": 0.84, "median": 0.64}
+"""What a replicate tells of the statistic, beside what it tells of the mean: the ratio of variances under normal noise.
+
+Of the worst of n replicates that falls with n, about as 1 / sqrt(n) (Teichroew 1956), to that of `COMPARED`."""
 MEASURED = 4
 """Replicates beside the first of their points, from which on they say how far replicates lie apart."""
 
@@ -36,7 +48,7 @@ class Believed:
     leader: int
     """Number of the trial."""
     mean: float
-    """Score that is believed of it."""
+    """Score that is believed of it: the statistic of `COMPARED` replicates."""
     gain: float
     """How much better than trial 0 it is believed to be, in the scores' units."""
     doubt: float
@@ -74,7 +86,7 @@ def expected(history: History, point: Point) -> tuple[float, float] | None:
     places = history.space.places(point)[None, :]
     mean, spread = known.belief.predict(history.space.features(places))
     whole = math.sqrt(float(spread[0]) ** 2 + known.belief.own + known.belief.noise)
-    return known.middle + known.scale * float(mean[0]), known.scale * whole
+    return known.middle + known.scale * float(mean[0]) - known.lost, known.scale * whole
 
 
 @dataclass(frozen=True)
@@ -88,11 +100,13 @@ class Known:
     """Standard deviation of all scores: one unit of the model."""
     middle: float
     """Mean of all scores: the model's zero."""
+    lost: float = 0.0
+    """By how much the statistic of `COMPARED` replicates lies above that of one, in the scores' units."""
 
     @classmethod
     def of(cls, history: History) -> "Known | None":
         """None while nothing has a score."""
-        return known_of(history.space, ended(history.trials))
+        return known_of(history.space, ended(history.trials), history.statistic)
 
 
 def ended(trials: Sequence[Trial]) -> tuple[Ended, ...]:
@@ -101,7 +115,7 @@ def ended(trials: Sequence[Trial]) -> tuple[Ended, ...]:
 
 
 @lru_cache(maxsize=FITTED)
-def known_of(space: SearchSpace, trials: tuple[Ended, ...]) -> Known | None:
+def known_of(space: SearchSpace, trials: tuple[Ended, ...], statistic: Statistic = "mean") -> Known | None:
     """The model of these trials, fitted once however often it is asked for; None while nothing has a score."""
     import numpy as np
 
@@ -118,14 +132,41 @@ def known_of(space: SearchSpace, trials: tuple[Ended, ...]) -> Known | None:
     }
     at = list(values_of)
     if len(at) > WINDOW:
-        best = sorted(at, key=lambda i: -float(np.mean(values_of[i])))[: WINDOW // 2]
+        best = sorted(at, key=lambda i: -_level(values_of[i], statistic))[: WINDOW // 2]
         at = sorted({at[0], *best, *at[-WINDOW // 2 :]})
     values = [(values_of[i] - middle) / scale for i in at]
     free = sum(len(v) - 1 for v in values)
     spread = float(sum(((v - v.mean()) ** 2).sum() for v in values) / free) if free >= MEASURED else None
     places = np.stack([space.places(dict(trials[i][0])) for i in at])
-    means, counts = np.array([v.mean() for v in values]), np.array([float(len(v)) for v in values])
-    return Known(believe(space.features(places), means, counts, spread), at, places, scale, middle)
+    lost = _lost(values, statistic)
+    levels = np.array([_level(v, statistic) + lost.get(len(v), 0.0) for v in values])
+    counts = np.array([_told(statistic, len(v)) for v in values])
+    belief = believe(space.features(places), levels, counts, spread)
+    return Known(belief, at, places, scale, middle, scale * lost.get(1, 0.0))
+
+
+def _told(statistic: Statistic, n: int) -> float:
+    """How many replicates would tell as much of a mean as n tell of a statistic."""
+    share = min(n, COMPARED) ** -0.5 if statistic == "worst" else EFFICIENCY[statistic]
+    return max(1.0, share * n)
+
+
+def _level(values: "Array", statistic: Statistic) -> float:
+    """The statistic of a point's replicates, as it is expected of `COMPARED` of them where there are more."""
+    return summed_up(values.tolist(), statistic, min(COMPARED, len(values)))
+
+
+def _lost(values: "list[Array]", statistic: Statistic) -> dict[int, float]:
+    """By how much the statistic changes from fewer replicates to `COMPARED`, on average over points with so many.
+
+    Where there are none, to as many as the point with the most has.
+    """
+    if statistic == "mean":
+        return {}
+    most = min(COMPARED, max(len(v) for v in values))
+    whole = [v.tolist() for v in values if len(v) >= most]
+    change = [[summed_up(v, statistic, most) - summed_up(v, statistic, n) for v in whole] for n in range(1, most)]
+    return {n: sum(each) / len(whole) for n, each in enumerate(change, start=1)}
 
 
 def _ends(scores: Sequence[float]) -> tuple[float, float]:

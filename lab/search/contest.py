@@ -65,7 +65,7 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> 
     points = tuple(point_of(space, one.config, base) for one in made.values())
     runs, goal = tuple(one.run for one in made.values()), group.goal
     ends = -math.inf if goal.low is None else goal.low, math.inf if goal.high is None else goal.high
-    return Contest(space, points, arms, runs, tuple(replicates), goal.sign, ends)
+    return Contest(space, points, arms, runs, tuple(replicates), goal.sign, ends, goal.statistic)
 
 
 def _worked_out(notebook: Notebook, group: Group, session: str | None) -> Standing:

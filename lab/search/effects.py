@@ -18,6 +18,7 @@ from lab.search.beliefs import WINDOW, Ended, ended, known_of
 from lab.search.history import History
 from lab.search.marginals import Marginal, Marginals
 from lab.search.points import SearchSpace
+from lab.space import Statistic
 from lab.space.parameters import Scalar
 
 FEWEST = 12
@@ -98,12 +99,12 @@ def effects_of(history: History) -> Effects:
             own window has the best of them, which are the luckiest, and effects of luck would be found.
     """
     every = [trial for trial in history.trials if trial.scores or trial.failed]
-    return _effects_of(history.space, ended(every[:: max(1, -(-len(every) // WINDOW))]))
+    return _effects_of(history.space, ended(every[:: max(1, -(-len(every) // WINDOW))]), history.statistic)
 
 
 @lru_cache(maxsize=KEPT)
-def _effects_of(space: SearchSpace, trials: tuple[Ended, ...]) -> Effects:
-    known, needed = known_of(space, trials), max(FEWEST, len(space.dimensions))
+def _effects_of(space: SearchSpace, trials: tuple[Ended, ...], statistic: Statistic) -> Effects:
+    known, needed = known_of(space, trials, statistic), max(FEWEST, len(space.dimensions))
     configs = sum(bool(scores) for _, scores, _ in trials)
     if known is None or not space.dimensions or configs < needed:
         return Effects(configs, needed, lacking="configs")

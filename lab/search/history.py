@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lab.search.points import Point, SearchSpace
+from lab.space import Statistic
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class History:
     """Keys that a new point may change of trial 0's, at most; None for any number."""
     only_new: bool = False
     """No more replicates of points that were tried: somebody wants a config to try next."""
+    statistic: Statistic = "mean"
+    """What sums up the replicates of a point, as the model believes in it."""
 
     @property
     def draws(self) -> list[int]:

@@ -12,9 +12,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lab.judge import GROUP, SPENDING, Plan, spending
-from lab.search.beliefs import Believed, believed
+from lab.judge import GROUP, SPENDING, Plan, lowest, spending
+from lab.search.beliefs import EFFICIENCY, Believed, believed
 from lab.search.history import History
+from lab.space import Statistic
 
 BASELINE = 5
 """Replicates of the baseline, by which the noise is known."""
@@ -24,6 +25,8 @@ WORTH = 0.1
 """The same, below which a proof is not tried."""
 NODES = 9
 """Of the quadrature over what is believed of a gain (Gauss and Hermite)."""
+PLACES = 200
+"""Of the quadrature over where the incumbent's seeds may lie."""
 ENDLESS = 60
 """Replicates after which a long night may name its first contender, as soon as it is sure enough of one."""
 
@@ -105,7 +108,7 @@ def _outlook(history: History, level: float, had: Collection[int], looks: int) -
     if belief is None or belief.leader == 0 or belief.leader in had:
         return None
     noise = max(belief.noise, _spread(history.trials[0].scores))  # the incumbent may spread wider than most
-    chances = [likely(belief, noise, GROUP * count, level) for count in range(1, looks + 1)]
+    chances = [likely(belief, noise, GROUP * count, level, history.statistic) for count in range(1, looks + 1)]
     if chances[-1] < WORTH:
         return None
     needed = next((count for count, chance in enumerate(chances, start=1) if chance >= SURE), looks)
@@ -116,7 +119,7 @@ def _spread(scores: Sequence[float]) -> float:
     return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
 
-def likely(belief: Believed, noise: float, seeds: int, level: float) -> float:
+def likely(belief: Believed, noise: float, seeds: int, level: float, statistic: Statistic = "mean") -> float:
     """Chance of a proof, over all that the gain may be: its assurance (O'Hagan, Stevens & Campbell 2005).
 
     Args:
@@ -124,28 +127,52 @@ def likely(belief: Believed, noise: float, seeds: int, level: float) -> float:
         noise: as of `power`.
         seeds: as there.
         level: as there.
+        statistic: as there.
     """
     import numpy as np
     from scipy.special import roots_hermitenorm
 
     places, weights = roots_hermitenorm(NODES)
-    chances = [power(belief.gain + belief.doubt * float(place), noise, seeds, level) for place in places]
+    chances = [power(belief.gain + belief.doubt * float(place), noise, seeds, level, statistic) for place in places]
     return float(np.average(chances, weights=weights))
 
 
-def power(gain: float, noise: float, seeds: int, level: float) -> float:
+def power(gain: float, noise: float, seeds: int, level: float, statistic: Statistic = "mean") -> float:
     """Chance that so many fresh seeds a side show a difference, by Student's t-test of two equal sides.
 
+    Of interquartile mean and median as of the mean of as many seeds as tell as much; of the worst, the chance that all
+    of the contender's lie above so many of the incumbent's as the permutation test asks for. All under normal noise.
+
     Args:
-        gain: difference of the means, more is better.
+        gain: difference of the statistics, more is better.
         noise: standard deviation between replicates.
         seeds: on each side, 2 or more.
         level: one-sided.
+        statistic: what sums up a side.
     """
     from scipy.stats import nct, t
 
     if noise <= 0:
         return float(gain > 0)
-    freedom = 2 * seeds - 2
-    chance = float(nct.sf(t.isf(level, freedom), freedom, gain / noise * math.sqrt(seeds / 2)))
+    if statistic == "worst":
+        return _power_of_the_worst(gain / noise, seeds, level)
+    told = max(2.0, EFFICIENCY[statistic] * seeds)
+    freedom = 2 * told - 2
+    chance = float(nct.sf(t.isf(level, freedom), freedom, gain / noise * math.sqrt(told / 2)))
     return chance if math.isfinite(chance) else float(gain > 0)  # so far apart that the tail can't be computed
+
+
+def _power_of_the_worst(shift: float, seeds: int, level: float) -> float:
+    """The mean, over where the incumbent's k-th worst seed lies, of the chance that no seed of the contender is below.
+
+    That place is a normal quantile of a beta variable (David & Nagaraja 2003, chapter 2).
+    """
+    import numpy as np
+    from scipy.stats import beta, norm
+
+    below = lowest(seeds, level)
+    if below is None:
+        return 0.0
+    ranks = (np.arange(PLACES) + 0.5) / PLACES
+    places = norm.ppf(beta.ppf(ranks, below, seeds - below + 1))
+    return float((norm.sf(places - shift) ** seeds).mean())

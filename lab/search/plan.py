@@ -14,12 +14,15 @@ from typing import NamedTuple
 from lab.judge import GROUP, SPENDING, level_for, noise_of, room_above, scores_of
 from lab.search.contest import Proving
 from lab.search.night import BASELINE, SURE, contenders, power
+from lab.space import Statistic
 from lab.store import NightPlan, Notebook, SessionRecord
 
 MOST_LOOKS = 12
 """Groups of fresh seeds a side that a proof may take where the noise asks for them: sixty seeds a side."""
 
 
+FAR = 100.0
+"""Standard deviations between replicates that any number of seeds shows which can show anything."""
 ENOUGH = 12
 """Replicates for each key, and once more, from which on a search gives way to a proof that needs them: as many as it
 begins with where there are few."""
@@ -35,6 +38,7 @@ def lay_out(
     noise: tuple[float, int] | None = None,
     room: float | None = None,
     wanted: float | None = None,
+    statistic: Statistic = "mean",
 ) -> NightPlan:
     """The plan of a night.
 
@@ -47,17 +51,29 @@ def lay_out(
         noise: standard deviation between replicates, and its degrees of freedom; None while nobody knows.
         room: the most that can be gained, in the objective's units; None where nothing is declared.
         wanted: the smallest difference that a person wants to find; None where nobody said.
+        statistic: what sums up replicates.
     """
     baseline = 0 if known else max(seeds, BASELINE)
     count = named or contenders(replicates)
     free = None if replicates is None else max(0, replicates - baseline)
     looks = len(SPENDING) if free is None else min(len(SPENDING), free // (2 * GROUP))
     aim = min((x for x in (wanted, room) if x is not None and x > 0), default=None)
-    if noise and aim and looks == len(SPENDING) and findable(noise[0], GROUP * looks, level_for(count)) > aim:
+
+    def shown(looks: int, level: float, scale: float = 1.0) -> float:
+        return findable(scale * noise[0], GROUP * looks, level, statistic) if noise else math.inf
+
+    if (
+        noise
+        and aim
+        and looks == len(SPENDING)
+        and findable(noise[0], GROUP * looks, level_for(count), statistic) > aim
+    ):
         count = 1  # all the seeds there are for one are worth more than some for each of two
         spare = 0 if free is None else max(free // 2, free - ENOUGH * (1 + keys)) // (2 * GROUP)
         most = MOST_LOOKS if free is None else min(MOST_LOOKS, max(looks, spare))
-        looks = next((n for n in range(looks, most) if findable(noise[0], GROUP * n, level_for(1)) <= aim), most)
+        looks = next(
+            (n for n in range(looks, most) if findable(noise[0], GROUP * n, level_for(1), statistic) <= aim), most
+        )
     level, each = level_for(count), 2 * GROUP * count
     return NightPlan(
         replicates=replicates,
@@ -67,12 +83,15 @@ def lay_out(
         contenders=count,
         noise=noise[0] if noise else None,
         freedom=noise[1] if noise else 0,
-        findable=tuple(findable(noise[0], GROUP * n, level) for n in range(1, looks + 1)) if noise else (),
+        findable=tuple(shown(n, level) for n in range(1, looks + 1)) if noise else (),
         room=room,
         hopeless=bool(
-            noise and looks and room is not None and findable(noise[0] / math.sqrt(2), GROUP * looks, level) > room
+            noise
+            and looks
+            and room is not None
+            and findable(noise[0] / math.sqrt(2), GROUP * looks, level, statistic) > room
         ),
-        enough=seeds_for(room, noise[0], level) if noise and room else None,
+        enough=seeds_for(room, noise[0], level, statistic) if noise and room else None,
     )
 
 
@@ -101,6 +120,7 @@ def plan_of(
         noise=noise_of(notebook, group),
         room=room_above(scores, group.goal) if scores else None,
         wanted=record.min_effect,
+        statistic=record.goal.statistic,
     )
 
 
@@ -132,37 +152,39 @@ def phases(notebook: Notebook, record: SessionRecord) -> Phases:
     return Phases(**counts)
 
 
-def findable(noise: float, seeds: int, level: float) -> float:
-    """The smallest gain that so many fresh seeds a side show in nine of ten cases.
+def findable(noise: float, seeds: int, level: float, statistic: Statistic = "mean") -> float:
+    """The smallest gain that so many fresh seeds a side show in nine of ten cases; infinite where they show none.
 
     Args:
         noise: standard deviation between replicates, equal on both sides.
         seeds: on each side, 2 or more.
         level: one-sided.
+        statistic: of which the gain is.
     """
-    return max(0.0, noise) * _in_deviations(seeds, level)
+    return noise * _in_deviations(seeds, level, statistic) if noise > 0 else 0.0
 
 
 @cache
-def _in_deviations(seeds: int, level: float) -> float:
+def _in_deviations(seeds: int, level: float, statistic: Statistic) -> float:
     """The same in standard deviations between replicates."""
     from scipy.optimize import brentq
 
-    high = 1.0
-    while power(high, 1.0, seeds, level) < SURE:
-        high *= 2.0
-    return float(brentq(lambda gain: power(gain, 1.0, seeds, level) - SURE, 0.0, high))
+    def short(gain: float) -> float:
+        return power(gain, 1.0, seeds, level, statistic) - SURE
+
+    return float(brentq(short, 0.0, FAR)) if short(FAR) > 0 else math.inf
 
 
-def seeds_for(gain: float, noise: float, level: float, most: int = 1000) -> int | None:
+def seeds_for(gain: float, noise: float, level: float, statistic: Statistic = "mean", most: int = 1000) -> int | None:
     """Fresh seeds a side that show a gain in nine of ten cases; None where not even `most` do.
 
     Args:
         gain: in the objective's units, more is better.
         noise: standard deviation between replicates, in the same.
         level: one-sided.
+        statistic: of which the gain is.
         most: up to which they are counted.
     """
     sizes = range(GROUP, most + 1, GROUP)
-    at = bisect_left(sizes, SURE, key=lambda n: power(gain, noise, n, level)) if gain > 0 else len(sizes)
+    at = bisect_left(sizes, SURE, key=lambda n: power(gain, noise, n, level, statistic)) if gain > 0 else len(sizes)
     return sizes[at] if at < len(sizes) else None

@@ -65,7 +65,8 @@ class Leader:
 
     run: str
     mean: float
-    """What its config is believed to score, in the objective's units, what is known of its neighbours included."""
+    """What its config is believed to score, in the objective's units, what is known of its neighbours included; for an
+    objective of another statistic than the mean, that of five replicates."""
     gain: float
     """How much better than the incumbent that is, in the objective's units, more is better."""
     replicates: int
@@ -136,7 +137,8 @@ class Search:
         trials, runs = trials_of(lab, which, parent, base, space, narrow, arm)
         names = tuple(trials)
         drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
-        history = History(space, tuple(trials.values()), drawn, left, most=permits.most if permits else None)
+        most, statistic = permits.most if permits else None, group.goal.statistic
+        history = History(space, tuple(trials.values()), drawn, left, most=most, statistic=statistic)
         return cls(lab, group, parent, base, history, tuple(runs[name] for name in names), names, permits, sweep)
 
     @property

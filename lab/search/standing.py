@@ -20,6 +20,7 @@ from lab.base import Record
 from lab.search.beliefs import Known, believed
 from lab.search.history import History, Trial
 from lab.search.points import Point, SearchSpace
+from lab.space import Statistic
 
 TOGETHER = "together"
 """The name of all arms as one."""
@@ -61,6 +62,8 @@ class Contest:
     """-1 where less of the objective is better, and the scores are its negatives."""
     ends: tuple[float, float] = (-math.inf, math.inf)
     """The least and the most that the objective can be, in its own units."""
+    statistic: Statistic = "mean"
+    """What sums up the replicates of a config."""
 
     def of(self, arm: str) -> list[Replicate]:
         """An arm's own replicates; those of all arms for `TOGETHER`."""
@@ -276,7 +279,7 @@ def _history(contest: Contest, replicates: Sequence[Replicate], trials: Sequence
         else:
             scores[one.trial].append(one.score)
     known = (Trial(contest.points[at], tuple(scores[at]), failed=failed[at]) for at in numbers)
-    return History(contest.space, tuple(known))
+    return History(contest.space, tuple(known), statistic=contest.statistic)
 
 
 def _ahead(

@@ -5,7 +5,7 @@ from lab.space.environments import COMMON, PRESETS, Metric, base_config, logged_
 from lab.space.inventory import Environment, Inventory
 from lab.space.limits import check_open, declared_limits
 from lab.space.modules import GYMNASIUM, check_importable, hint
-from lab.space.objective import SIGN, Direction, Group, Objective, check_objective, check_reachable
+from lab.space.objective import SIGN, Direction, Group, Objective, check_objective, check_reachable, refuse_statistic
 from lab.space.overrides import assignments
 from lab.space.parameters import (
     BOOKKEEPING,
@@ -31,6 +31,7 @@ from lab.space.seeds import (
     free_of_evaluation,
     of_config,
 )
+from lab.space.statistic import NAMED, TRIM, Statistic, expected_weights, summed_up, weights
 from lab.space.task import Task, Variant
 from lab.space.validate import check_config, check_overrides, memory_of, space_of
 from lab.space.variants import Variants, chosen, declared_variants
@@ -39,12 +40,14 @@ __all__ = [
     "BOOKKEEPING",
     "COMMON",
     "GYMNASIUM",
+    "NAMED",
     "NEAR",
     "PARAMETERS",
     "PRESETS",
     "SECTIONS",
     "SIGN",
     "TASK_KEYS",
+    "TRIM",
     "VARIANT_KEYS",
     "Config",
     "Direction",
@@ -57,6 +60,7 @@ __all__ = [
     "Parameter",
     "Scale",
     "Space",
+    "Statistic",
     "StoredPreset",
     "Task",
     "Variant",
@@ -77,6 +81,7 @@ __all__ = [
     "evaluation_seed",
     "evaluation_shape",
     "evaluation_spans",
+    "expected_weights",
     "few",
     "first_seed",
     "free_of_evaluation",
@@ -92,10 +97,13 @@ __all__ = [
     "of_config",
     "preset",
     "preset_config",
+    "refuse_statistic",
     "space_for",
     "space_of",
     "store",
+    "summed_up",
     "task_of",
     "telling",
     "topology",
+    "weights",
 ]

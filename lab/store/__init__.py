@@ -20,6 +20,7 @@ from lab.store.records import (
     Resume,
     RunRecord,
     RunState,
+    Score,
     StopReason,
     TrainerSummary,
     Verdict,
@@ -28,7 +29,7 @@ from lab.store.rows import Row
 from lab.store.selection import Selection
 from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent
 from lab.store.sessions import Sessions
-from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, spread, summarize
+from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, score_of, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
 from lab.store.unfit import refuse_sweep, refuse_unfit
 
@@ -63,6 +64,7 @@ __all__ = [
     "Row",
     "RunRecord",
     "RunState",
+    "Score",
     "Selection",
     "SessionRecord",
     "Sessions",
@@ -87,6 +89,7 @@ __all__ = [
     "require_seen",
     "run_curves",
     "runs_that_tried",
+    "score_of",
     "source_file",
     "spread",
     "store",

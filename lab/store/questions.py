@@ -116,7 +116,10 @@ class Questions:
         return [Group(*row) for row in self.index.ask(query)]
 
     def best(self, group: Group, count: int) -> list[Row]:
-        """The best scores of a group, best first. They are flattered by having been picked."""
+        """The best runs of a group, best first. They are flattered by having been picked.
+
+        Runs of different numbers of replicates are compared by what is expected of one: of any statistic the mean.
+        """
         return self.index.rows(Selection(group, scored=True, own=True), order="best", limit=count)
 
     def lineage(self, run_id: str) -> list[Row]:
@@ -224,7 +227,12 @@ class Questions:
     def trend(self, group: Group, count: int) -> Trend:
         """The last scores of a group and whether they rise or fall."""
         rows = self.index.rows(Selection(group, scored=True, own=True), order="newest", limit=count)[::-1]
-        scores = [row.score for row in rows if row.score is not None]
+        # Of one replicate each, since runs have different numbers of them: of any statistic that is their mean.
+        scores = [
+            row.score if group.goal.is_mean else math.fsum(row.values) / len(row.values)
+            for row in rows
+            if row.score is not None
+        ]
         if len(scores) < 3:
             return Trend(rows, None, None, None)
         from scipy.stats import theilslopes
@@ -233,7 +241,12 @@ class Questions:
         return Trend(rows, float(slopes.slope), float(slopes.low_slope), float(slopes.high_slope))
 
     def best_so_far(self, group: Group) -> list[Best]:
-        """The runs of a group that were better than every one before, oldest first."""
+        """The runs of a group that were better than every one before, oldest first.
+
+        None by another statistic than the mean: runs of different numbers of replicates have no line of records.
+        """
+        if not group.goal.is_mean:
+            return []
         query = f"""SELECT finished, run_id, score FROM (
             SELECT finished, run_id, score, goodness, MAX(goodness) OVER (
                 ORDER BY finished, run_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from lab.base import SCHEMA, Record, Upgrades
-from lab.space import Group, Objective, Task, Variant
+from lab.space import Group, Objective, Statistic, Task, Variant
 
 
 class RunState(StrEnum):
@@ -86,7 +86,7 @@ class RunRecord(Record):
     env_name: str
     preset: str
     objective: str
-    """Metric and direction, such as `perf:max`."""
+    """Metric, direction and, where it is not the mean, statistic: `perf:max`, `perf@worst:max`."""
     arm: str
     """Who made the config: `baseline`, `offline`, a model's name, or `person`."""
     parent: str | None = None
@@ -192,6 +192,17 @@ class MetricSummary(Record):
     """In the order of the run's seeds."""
     flag: str | None = None
     """What is odd about it, such as a rate outside 0 to 1."""
+
+
+class Score(MetricSummary):
+    """A run's score: the objective's metric over the replicates, and what its statistic makes of them."""
+
+    value: float
+    """The statistic: the score."""
+    statistic: Statistic = "mean"
+    low: float | None
+    """Lower end of the 95 % interval of the statistic; None where there is none, as for the worst of a few."""
+    high: float | None
 
 
 class TrainerSummary(Record):

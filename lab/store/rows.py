@@ -20,7 +20,7 @@ class Row(NamedTuple):
     """Seconds since 1970, as `finished`."""
     finished: float | None
     score: float | None
-    """Mean of the objective over the replicates; None unless it finished."""
+    """The objective's statistic over the replicates; None unless it finished."""
     low: float | None
     high: float | None
     n: int | None

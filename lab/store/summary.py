@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from lab.base import now
-from lab.space import Config, metrics_of
-from lab.store.records import MetricSummary, ReplicateResult, RunRecord, TrainerSummary
+from lab.space import TRIM, Config, Objective, metrics_of
+from lab.store.records import MetricSummary, ReplicateResult, RunRecord, Score, TrainerSummary
 
 Kept = TypeVar("Kept")
 Bounds = tuple[float | None, float | None]
@@ -106,6 +106,45 @@ def summarize(values: Sequence[float], flag: str | None = None, *, bounds: Bound
     low = mean - half if bounds[0] is None else max(bounds[0], mean - half)
     high = mean + half if bounds[1] is None else min(bounds[1], mean + half)
     return MetricSummary(mean=mean, low=low, high=high, n=n, values=tuple(values), flag=flag)
+
+
+def score_of(goal: Objective, metric: MetricSummary) -> Score:
+    """The score of a run, or of all replicates of a config, with the interval that holds for its statistic.
+
+    Of the mean the t-interval; of the interquartile mean that of a trimmed mean (Tukey & McLaughlin 1963), from four
+    replicates on; of the median the exact one between two of the values in order (Conover 1999, chapter 3.2), from six
+    replicates on. There is none of the worst: what a few replicates have not shown can be anywhere below.
+
+    Args:
+        goal: the objective.
+        metric: its metric over the replicates.
+    """
+    low, high = _interval(goal, metric)
+    same = metric.model_dump(exclude={"low", "high"})
+    return Score(**same, low=low, high=high, value=goal.of_scores(metric.values), statistic=goal.statistic)
+
+
+def _interval(goal: Objective, metric: MetricSummary) -> Bounds:
+    """The two-sided 95 % interval of a statistic, cut where the metric ends."""
+    values = metric.values
+    if goal.statistic == "worst" or (goal.statistic == "median" and len(values) < ORDERED):
+        return None, None
+    if goal.is_mean or len(values) * TRIM < 1:
+        return metric.low, metric.high
+    if goal.statistic == "median":
+        from scipy.stats import quantile_test
+
+        found: Any = quantile_test(values, q=0, p=0.5).confidence_interval(CONFIDENCE)
+        return float(found.low), float(found.high)
+    from scipy.stats.mstats import trimmed_mean_ci
+
+    low, high = (float(end) for end in trimmed_mean_ci(values, limits=(TRIM, TRIM), alpha=1 - CONFIDENCE))
+    least, most = (None, None) if metric.flag else (goal.low, goal.high)
+    return low if least is None else max(least, low), high if most is None else min(most, high)
+
+
+ORDERED = 6
+"""Values from which on the whole of them is a 95 % interval of their median: 1 - 2 / 2^6."""
 
 
 def spread(values: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from lab.base import Damaged, RunPaths, read_model
 from lab.space import Config, identity, kinship
 from lab.store.records import Confirmation, RunRecord, RunState, TrainerSummary, Verdict
+from lab.store.summary import score_of
 
 MAPPED = 2**27
 """Bytes of the file that are read without copying them."""
@@ -134,8 +135,9 @@ def read(paths: RunPaths) -> Read:
 
 def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
     goal = record.goal
-    score = summary.metrics.get(goal.metric) if summary else None
-    goodness = None if score is None else goal.sign * score.mean
+    metric = summary.metrics.get(goal.metric) if summary else None
+    score = score_of(goal, metric) if metric else None
+    goodness = None if score is None else goal.sign * score.mean  # of any statistic, what is expected of one replicate
     kin, where = kinship(config.env_name, config.flat())
     row = (
         paths.dir.name,
@@ -154,7 +156,7 @@ def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, sum
         record.finished.timestamp() if record.finished else None,
         max(record.seeds, default=None),
         goodness,
-        score.mean if score else None,
+        score.value if score else None,
         score.low if score else None,
         score.high if score else None,
         score.n if score else None,

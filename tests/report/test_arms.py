@@ -9,7 +9,9 @@ import pytest
 from lab.base.paths import Workspace
 from lab.base.schema import now
 from lab.search import Ahead, ArmStanding, Mark, Standing
+from lab.space.inventory import Inventory
 from lab.space.objective import Objective
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.session import Budgets, SessionRecord, Spent
@@ -96,10 +98,10 @@ def test_who_is_ahead_is_said_with_what_it_rests_on(night: Night, notebook: Note
 
 
 def test_the_digest_has_them_where_several_proposed_something(
-    night: Night, notebook: Notebook, proposals: Proposals
+    night: Night, notebook: Notebook, proposals: Proposals, inventory: Inventory
 ) -> None:
     record = night({"qwen": 4, "race": 5})
-    write_digest(notebook, proposals, record)
+    write_digest(Lab(notebook, inventory), proposals, record)
     text = notebook.workspace.session(SESSION).digest.read_text()
     section = text.partition("## Arms\n")[2].partition("\n## ")[0]
     head = "| arm | is a | configs | replicates | failed | its leader, believed | at 4 replicates | proven | tokens |"
@@ -109,8 +111,10 @@ def test_the_digest_has_them_where_several_proposed_something(
     assert "- qwen is ahead of race by perf 0." in section
 
 
-def test_the_digest_of_one_arm_says_nothing_of_arms(night: Night, notebook: Notebook, proposals: Proposals) -> None:
-    write_digest(notebook, proposals, night({"race": 3}))
+def test_the_digest_of_one_arm_says_nothing_of_arms(
+    night: Night, notebook: Notebook, proposals: Proposals, inventory: Inventory
+) -> None:
+    write_digest(Lab(notebook, inventory), proposals, night({"race": 3}))
     assert "## Arms" not in notebook.workspace.session(SESSION).digest.read_text()
 
 

@@ -118,7 +118,7 @@ class _Step:
         places = np.array([space.places(self.trials[at].point) for at in new]).reshape(-1, known.places.shape[1])
         more = np.array([float(pending.get(at, 0)) for at in known.at])
         belief = known.belief.believing(more, np.array([float(pending[at]) for at in new]), space.features(places))
-        self.known = Known(belief, [*known.at, *new], np.vstack([known.places, places]), known.scale, known.middle)
+        self.known = replace(known, belief=belief, at=[*known.at, *new], places=np.vstack([known.places, places]))
 
     def _choose(self) -> Ask | None:
         if self.known is None or len(self.trials) < self.start:

@@ -115,6 +115,16 @@ def test_an_objective_of_no_declared_environment_that_is_logged(announced: Annou
         announced("puffer_breakout", "episode_lenght:min")
 
 
+def test_a_night_says_what_a_proof_by_the_worst_seed_takes(announced: Announce) -> None:
+    said = announced("puffer_cartpole", "perf@worst:max", budgets=Budgets(max_runs=20))
+    assert said["objective"].startswith("perf@worst:max on puffer_cartpole")
+    assert re.search(
+        r"by perf@worst: shown only where all of the contender's (\d+) seeds lie beyond about", said["proof"]
+    )
+    with pytest.raises(InvalidInput, match=r"'wurst' for a statistic.*worst, iqm, median"):
+        announced("gymnasium:CartPole-v1", "mean_reward@wurst:max")
+
+
 def test_what_a_night_takes_has_the_evaluation_in_it(announced: Announce) -> None:
     short, long = (
         announced("gymnasium:CartPole-v1", settings=["train.total_timesteps=16384", f"autopilot.eval_episodes={count}"])

@@ -7,42 +7,44 @@ import numpy as np
 import pytest
 
 from lab.judge.sequential import NIGHT, SPENDING, Plan, level_for, level_outside, look, spending
+from lab.space.objective import Objective
 
+MORE, LESS = Objective("perf", "max"), Objective("loss", "min")
 PLAN = Plan(level_for(1), min_effect=0.1)
 
 
 def test_a_clear_winner_is_confirmed_at_the_first_look_and_a_loser_dropped() -> None:
     better, worse = [10.0, 10.1, 10.2, 10.3, 10.4], [0.0, 0.1, 0.2, 0.3, 0.4]
-    won = look(better, worse, PLAN, "max")
+    won = look(better, worse, PLAN, MORE)
     assert (won.decision, won.seeds) == ("confirmed", 5)
     assert won.effect == pytest.approx(10)
     assert won.low < 10 < won.high
-    lost = look(worse, better, PLAN, "max")
+    lost = look(worse, better, PLAN, MORE)
     assert lost.decision == "dropped"
-    assert look(worse, better, PLAN, "min").decision == "confirmed"
-    assert look(worse, better, PLAN, "min").effect == pytest.approx(-10)  # in the metric's own direction
+    assert look(worse, better, PLAN, LESS).decision == "confirmed"
+    assert look(worse, better, PLAN, LESS).effect == pytest.approx(-10)  # in the metric's own direction
 
 
 def test_what_is_too_small_to_matter_is_dropped_however_sure() -> None:
     new, old = [1.0026, 1.0028, 1.003, 1.0032, 1.0034], [1.0, 1.0001, 1.0002, 1.0003, 1.0004]
-    assert look(new, old, Plan(PLAN.level, 0.0), "max").decision == "confirmed"
-    found = look(new, old, PLAN, "max")
+    assert look(new, old, Plan(PLAN.level, 0.0), MORE).decision == "confirmed"
+    found = look(new, old, PLAN, MORE)
     assert found.decision == "dropped"
     assert "smallest effect that matters (0.1)" in found.why
 
 
 def test_it_goes_on_while_nothing_is_clear_and_ends_at_the_cap() -> None:
     new, old = [0.0, 1.0, 2.0, 3.0, 4.0] * 3, [4.0, 0.5, 2.0, 3.0, 0.0] * 3
-    assert look(new[:5], old[:5], Plan(PLAN.level, 0.0), "max").decision == "continue"
-    assert look(new[:10], old[:10], Plan(PLAN.level, 0.0), "max").decision == "continue"
-    assert look(new, old, Plan(PLAN.level, 0.0), "max").decision == "dropped"
+    assert look(new[:5], old[:5], Plan(PLAN.level, 0.0), MORE).decision == "continue"
+    assert look(new[:10], old[:10], Plan(PLAN.level, 0.0), MORE).decision == "continue"
+    assert look(new, old, Plan(PLAN.level, 0.0), MORE).decision == "dropped"
     assert Plan(0.01, 0.0).cap == 15
 
 
 def test_the_same_seeds_give_the_same_decision() -> None:
     draw = np.random.default_rng(3)
     new, old = draw.standard_normal(15) + 1, draw.standard_normal(15)
-    assert look(new, old, PLAN, "max") == look(new.copy(), old.copy(), PLAN, "max")
+    assert look(new, old, PLAN, MORE) == look(new.copy(), old.copy(), PLAN, MORE)
 
 
 Draw = Callable[[int], np.ndarray]
@@ -62,7 +64,7 @@ def ended(plan: Plan, make: Draw) -> bool:
     """Whether a contender that is no better is called so, at one of the looks."""
     new, old = make(plan.cap), make(plan.cap)
     for seeds in range(plan.group, plan.cap + 1, plan.group):
-        found = look(new[:seeds], old[:seeds], plan, "max")
+        found = look(new[:seeds], old[:seeds], plan, MORE)
         if found.decision != "continue":
             break
     return found.decision == "confirmed"
@@ -99,5 +101,5 @@ def test_all_of_the_level_is_spent_by_the_last_look(looks: int) -> None:
 def test_one_look_has_the_whole_level_to_itself() -> None:
     """Five against five without an overlap have p = 1/252: too much for half of 0.75 %, not for all of it."""
     new, old = [1.0, 1.1, 1.2, 1.3, 1.4], [0.0, 0.1, 0.2, 0.3, 0.4]
-    assert look(new, old, Plan(0.0075, 0.0, spending=spending(1)), "max").decision == "confirmed"
-    assert look(new, old, Plan(0.0075, 0.0, spending=spending(2)), "max").decision == "continue"
+    assert look(new, old, Plan(0.0075, 0.0, spending=spending(1)), MORE).decision == "confirmed"
+    assert look(new, old, Plan(0.0075, 0.0, spending=spending(2)), MORE).decision == "continue"

@@ -5,7 +5,10 @@ import pytest
 from scipy import stats as scipy_stats
 
 from lab.judge.stats import compare, detectable, noise_floor
+from lab.space.objective import Objective
 from lab.store.summary import summarize
+
+MORE = Objective("perf", "max")
 
 
 def test_the_interval_is_students() -> None:
@@ -37,7 +40,7 @@ def test_the_interval_of_a_rate_stays_in_its_range() -> None:
     ],
 )
 def test_verdict(new: list[float], old: list[float], direction: str, verdict: str) -> None:
-    found = compare(new, old, direction)  # type: ignore[arg-type]
+    found = compare(new, old, Objective("perf", direction))  # type: ignore[arg-type]
     assert found.verdict == verdict
     assert found.effect == pytest.approx(np.mean(new) - np.mean(old))
 
@@ -45,7 +48,7 @@ def test_verdict(new: list[float], old: list[float], direction: str, verdict: st
 def test_equal_configs_are_rarely_called_different() -> None:
     draw = np.random.default_rng(0)
     pairs = draw.normal(size=(400, 2, 3))
-    called = sum(compare(list(new), list(old), "max").verdict != "inconclusive" for new, old in pairs)
+    called = sum(compare(list(new), list(old), MORE).verdict != "inconclusive" for new, old in pairs)
     assert called / 400 <= 0.06
 
 
@@ -75,7 +78,7 @@ def test_what_replicates_can_see_for_every_size() -> None:
 
 
 def test_equal_replicates_on_one_side_are_compared_in_silence(recwarn: pytest.WarningsRecorder) -> None:
-    found = compare([0.9949996471405029, 0.9914646178716794], [0.9949996471405029] * 5, "max")
+    found = compare([0.9949996471405029, 0.9914646178716794], [0.9949996471405029] * 5, MORE)
     assert found.verdict == "inconclusive"
     assert found.low is not None
     assert [str(one.message) for one in recwarn] == []
