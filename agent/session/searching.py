@@ -35,7 +35,7 @@ class NightSearch:
         self.notebook, self.proposals = self.lab.notebook, self.lab.proposals
         self.approver, self.journal = self.decisions.approver, self.decisions.journal
         self.group = self.record.group
-        self.shares = Shares(self.record, self.notebook)
+        self.shares = Shares(self.record, self.lab)
 
     def of_a_sweep(self, seconds_left: float | None) -> RunRecord | None:
         """The next run of the sweep under way, queued; a sweep that is through, or finds nothing more, ends."""

@@ -28,7 +28,7 @@ from lab.base import FULL, AutopilotError, SessionPaths, full_text, now
 from lab.judge import exhausted, paces, reached
 from lab.search import ARMS
 from lab.space import Group
-from lab.store import Lab, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
+from lab.store import Lab, Proposal, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
 from report import changed_text, outcome_text, status_lines, write_digest
 from training import Options, Progress, Runner, Stopped
 
@@ -158,19 +158,25 @@ class Session:
         due = self.scheduler.unreported()
         controls = [run for run in due if run.arm in ARMS]
         subject = next((run for run in due if run.arm not in ARMS), None)
+        propose = self.record.ahead == 1 or not self._waiting()  # of several, the next ones come after the last
         subject = subject or (self.scheduler.latest() if self.proposal_wanted() else None)
         if subject is None and not controls:
             return None
-        return self._analyses.submit(self.analyst.work, subject, controls, self.budget, self.steps_left())
+        return self._analyses.submit(
+            self.analyst.work, subject, controls, self.budget, self.steps_left(), propose=propose
+        )
 
     def proposal_wanted(self) -> bool:
         """Whether nothing is approved or waits for a decision, and another run may be begun."""
-        waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
+        waiting = self._waiting()
         if self.record.model == "offline":  # it would propose what the sweep trains
             waiting = waiting or self.proposals.sweeping(self.group)
         elif not self.scheduler.searching.shares.model_due():
             return False
         return waiting is None and self.enough() is None
+
+    def _waiting(self) -> Proposal | None:
+        return self.proposals.head(self.group) or self.proposals.staged(self.group)
 
     def train(self, runs: list[RunRecord], job: AnalysisJob | None = None) -> None:
         """Train queued runs side by side to their ends, and record what came of them once the analysis is through."""
@@ -252,12 +258,14 @@ class Session:
         outcome, self._noted = job.result(), job
         if outcome is None:
             return
-        staged = outcome.proposal.proposal_id if outcome.proposal else None
-        self.journal.event("analysed", run=outcome.subject, staged=staged, fell_back=outcome.fell_back)
+        names = ", ".join(proposal.proposal_id for proposal in outcome.staged) or None
+        self.journal.event("analysed", run=outcome.subject, staged=names, fell_back=outcome.fell_back)
         if outcome.fell_back and self.record.model != "offline":
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
-        if outcome.proposal:
-            self.journal.note(f"staged {staged}: {outcome.proposal.brief}")
+        for proposal in outcome.staged:
+            passed = f" ({proposal.by})" if proposal.passed_by else ""
+            self.journal.note(f"staged {proposal.proposal_id}{passed}: {proposal.brief}")
+        if outcome.staged:
             self.view.night(self._status())
         if outcome.ended:
             rules = (

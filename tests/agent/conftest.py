@@ -45,6 +45,7 @@ def make_session(notebook: Notebook, inventory: Inventory) -> Make:
         record = record or SessionRecord.model_validate({**fresh, **fields})
         stop = threading.Event()
         analyst = Analyst(Lab(notebook, inventory), model or OfflineResearcher(), record.session_id, stop.is_set)
+        analyst.ahead = record.ahead
         parts = {"patience": None, **(parts or {})}
         if "rules" in parts:
             analyst.permits, analyst.rules = parts["rules"].permits, parts["rules"].rules

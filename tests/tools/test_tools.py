@@ -139,9 +139,10 @@ def test_suggestions_are_valid_and_say_what_is_expected(bench: Bench, notebook: 
     assert found["leader"].keys() == {"run", "believed", "replicates"}
     assert found["leader"]["run"] in {run.run_id for run in notebook.runs()}
     base = notebook.config(found["parent"])
+    assert found["parent_values"] == [base.get(key) for key in found["keys"]]
     for candidate in found["candidates"]:
         assert len(candidate["changes"]) > 2  # all keys at once
-        assert candidate["from"] == {key: base.get(key) for key in candidate["changes"]}
+        assert set(candidate["changes"]) <= set(found["keys"])
         assert bench("check_config", changes=candidate["changes"])["valid"]
         expected = candidate["expected"]
         assert 0 <= expected["low"] < expected["mean"] < expected["high"] <= 1  # perf is a share
@@ -161,9 +162,9 @@ def test_suggestions_follow_the_runs(
 def test_what_was_rejected_is_not_suggested_again(bench: Bench, proposals: Proposals) -> None:
     first = bench("suggest_configs")["candidates"][0]
     bench("stage_proposal", **{**PROPOSAL, "changes": first["changes"]})
-    assert bench.context.proposal is not None
-    proposals.stage(bench.context.proposal)
-    proposals.decide(bench.context.proposal.proposal_id, ProposalState.REJECTED, "person", "too bold")
+    (draft,) = bench.context.drafts
+    proposals.stage(draft)
+    proposals.decide(draft.proposal_id, ProposalState.REJECTED, "person", "too bold")
     found = bench("suggest_configs", count=12)
     assert found["kept_away_from_rejected"] == 1
     assert first["changes"] not in [candidate["changes"] for candidate in found["candidates"]]
@@ -185,7 +186,7 @@ def test_what_was_rejected_is_not_suggested_again(bench: Bench, proposals: Propo
 )
 def test_an_invalid_proposal_is_not_staged(bench: Bench, changes: dict[str, Any], word: str) -> None:
     assert word in bench.refused("stage_proposal", **{**PROPOSAL, "changes": changes})
-    assert bench.context.proposal is None
+    assert bench.context.drafts == ()
 
 
 def test_a_proposal_predicts_the_objective(bench: Bench) -> None:
@@ -201,16 +202,16 @@ def test_a_proposal_predicts_the_objective(bench: Bench) -> None:
         text = json.dumps({**PROPOSAL, "expected": {**EXPECTED, "high": 0.123}}).replace("0.123", odd)
         assert not bench.toolbox.call("stage_proposal", text).ok
     assert "between 0 and 1" in bench.refused("stage_proposal", **{**PROPOSAL, "expected": {**EXPECTED, "high": 1.5}})
-    assert bench.context.proposal is None
+    assert bench.context.drafts == ()
     bench("stage_proposal", **PROPOSAL, also_expected=[{"metric": "sps", **EXPECTED}])
-    assert bench.context.proposal is not None
-    assert [prediction.metric for prediction in bench.context.proposal.predictions] == ["perf", "sps"]
+    (draft,) = bench.context.drafts
+    assert [prediction.metric for prediction in draft.predictions] == ["perf", "sps"]
 
 
 def test_a_proposal_and_the_end_of_the_search_exclude_each_other(bench: Bench) -> None:
     bench("stage_proposal", **PROPOSAL)
     assert "staged already" in bench.refused("end_search", reason="Nothing is left to be learnt here.")
-    bench.context.proposal = None
+    bench.context.drafts = ()
     bench("end_search", reason="Nothing is left to be learnt here.")
     assert "ended already" in bench.refused("stage_proposal", **PROPOSAL)
 
@@ -285,7 +286,7 @@ def test_a_config_that_a_run_has_is_not_proposed_again(
     assert notebook.run(tried.run_id).state is state
     said = bench.refused("stage_proposal", **PROPOSAL)
     assert f"run {tried.run_id} has this very config" in said
-    assert bench.context.proposal is None
+    assert bench.context.drafts == ()
     again = {"train.ent_coef": 0.02, "train.gamma": notebook.config(tried.run_id).train["gamma"]}  # in other words
     assert tried.run_id in bench.refused("stage_proposal", **{**PROPOSAL, "changes": again})
     assert tried.run_id in bench("check_config", changes=PROPOSAL["changes"])["tried_already"]

@@ -138,10 +138,10 @@ def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
     outcome = Analyst(Lab(notebook, inventory), model).analyse(run)
     assert len(model.begun) == times
     assert outcome.fell_back is None
-    assert outcome.proposal is not None
-    assert outcome.proposal.overrides not in model.begun
+    (proposal,) = outcome.staged
+    assert proposal.overrides not in model.begun
     report = notebook.paths(run.run_id).report.read_text()
-    (key, value), *_ = outcome.proposal.overrides.items()
+    (key, value), *_ = proposal.overrides.items()
     assert f"Try {key} = {short(value)}" in report.partition("## Next step")[2]
     assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
 

@@ -63,11 +63,9 @@ def test_it_tells_what_was_predicted_learnt_and_rejected(
 ) -> None:
     base = make_run()
     analyst = Analyst(Lab(notebook, inventory), OfflineResearcher())
-    first = analyst.analyse(base).proposal
-    assert first is not None
+    (first,) = analyst.analyse(base).staged
     proposals.decide(first.proposal_id, ProposalState.REJECTED, "person", "we know\x1b[31m that")
-    second = analyst.analyse(base).proposal
-    assert second is not None
+    (second,) = analyst.analyse(base).staged
     hurt = make_run({"train.learning_rate": 0.0001}, parent=base.run_id)
     child = make_run(second.overrides, parent=base.run_id, proposal=second.proposal_id)
     situation = situation_of(analyst._context(child, "scripted", None))
