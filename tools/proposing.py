@@ -120,7 +120,7 @@ def suggest_configs(
 
     Rows of values follow the order of `keys`: the five configs believed best (mean and standard deviation of what is
     believed, n replicates), mean and spread of those in each key (one standard deviation below and above, on the key's
-    scale), the latest replicates (run, score, values). expected is where the model sees one replicate of a candidate,
+    scale), the runs that ended last (run, scores, values). expected is where the model sees one replicate of a candidate,
     an 80 % interval; leader is the run it believes to be best, of which nothing is claimed.
     """
     run_id = ctx.resolve(parent)
@@ -156,7 +156,7 @@ def _told(state: State | None) -> dict[str, Any]:
         "mean_of_best": [one.mean for one in state.centre],
         "spread_of_best": [None if one.scale == "choice" else [one.low, one.high] for one in state.centre],
         "scales": [one.scale for one in state.centre],
-        "latest": [[one.run, rounded(one.score), *one.values] for one in state.latest],
+        "latest": [[one.run, [rounded(score) for score in one.scores], *one.values] for one in state.latest],
     }
 
 

@@ -9,7 +9,7 @@ from lab.search.permits import Permits
 from lab.search.plan import Phases, findable, lay_out, phases, plan_of, seeds_for
 from lab.search.points import Choice, Point, Range, SearchSpace
 from lab.search.search import Leader, Outlook, Search, Suggestion
-from lab.search.state import Centre, Replicate, Standing, State, moved_most, state_of
+from lab.search.state import Centre, Standing, State, Trained, moved_most, state_of
 from lab.search.sweeps import sweep_of, swept
 
 __all__ = [
@@ -27,12 +27,12 @@ __all__ = [
     "Point",
     "RaceArm",
     "Range",
-    "Replicate",
     "Search",
     "SearchSpace",
     "Standing",
     "State",
     "Suggestion",
+    "Trained",
     "Trial",
     "asked_for",
     "contenders",

@@ -55,12 +55,13 @@ class Centre:
 
 
 @dataclass(frozen=True)
-class Replicate:
-    """One training, and what it scored."""
+class Trained:
+    """A run, and what its replicates scored."""
 
     run: str
-    score: float
+    scores: tuple[float, ...]
     values: tuple[Scalar, ...]
+    """One for each key, in their order."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class State:
     best: tuple[Standing, ...]
     centre: tuple[Centre, ...]
     """One for each key, in their order."""
-    latest: tuple[Replicate, ...]
-    """The newest last."""
+    latest: tuple[Trained, ...]
+    """The runs of the replicates that ended last, the newest last."""
     candidates: tuple[tuple[Suggestion, Outlook | None], ...]
     """Each with where the model sees one replicate of it."""
     replicates: int
@@ -141,16 +142,16 @@ def _centre(search: Search, at: int, best: list[Standing]) -> Centre:
     return Centre(dim.key, dim.scale.value, dim.value(mean), low, high, narrowed)
 
 
-def _latest(search: Search, count: int) -> tuple[Replicate, ...]:
-    """The replicates that ended last, of the trials that the search has."""
+def _latest(search: Search, count: int) -> tuple[Trained, ...]:
+    """The runs of so many replicates that ended last, of the trials that the search has."""
     index, known = search.lab.notebook.index, {name: at for at, name in enumerate(search.identities)}
     rows = index.rows(Selection(search.group, native=True, scored=True, before=search.before))
-    configs, newest = Questions(index).configs(search.group), list[Replicate]()
+    configs, newest = Questions(index).configs(search.group), list[Trained]()
     for row in sorted(rows, key=lambda row: -(row.finished or row.created)):
         config = configs.get(row.run_id)
         at = known.get(identity(search.group.env_name, config.flat())) if config else None
         if at is not None:
-            newest += [Replicate(row.run_id, score, _values(search, at)) for score in reversed(row.values)]
-        if len(newest) >= count:
+            newest.append(Trained(row.run_id, row.values, _values(search, at)))
+        if sum(len(run.scores) for run in newest) >= count:
             break
-    return tuple(reversed(newest[:count]))
+    return tuple(reversed(newest))
