@@ -120,8 +120,8 @@ def suggest_configs(
 
     Rows of values follow the order of `keys`: the five configs believed best (mean and standard deviation of what is
     believed, n replicates), mean and spread of those in each key (one standard deviation below and above, on the key's
-    scale), the runs that ended last (run, scores, values). expected is where the model sees one replicate of a candidate,
-    an 80 % interval; leader is the run it believes to be best, of which nothing is claimed.
+    scale), the runs that ended last (run, scores, values). expected is where the model sees one replicate of a
+    candidate, an 80 % interval; leader is the run it believes to be best, of which nothing is claimed.
     """
     run_id = ctx.resolve(parent)
     avoid = ctx.proposals.rejected(ctx.group)

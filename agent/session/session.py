@@ -153,13 +153,14 @@ class Session:
         """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
 
         Runs that an arm asked for are no business of the model's, which would fall behind by each: the offline
-        researcher reports on them first.
+        researcher reports on them first. A model that may stage several does so where none of them waits, and where it
+        is not about to fall behind with its reports.
         """
         due = self.scheduler.unreported()
-        controls = [run for run in due if run.arm in ARMS]
-        subject = next((run for run in due if run.arm not in ARMS), None)
-        propose = self.record.ahead == 1 or not self._waiting()  # of several, the next ones come after the last
-        subject = subject or (self.scheduler.latest() if self.proposal_wanted() else None)
+        controls, own = [run for run in due if run.arm in ARMS], [run for run in due if run.arm not in ARMS]
+        ahead = self.record.ahead
+        propose = ahead == 1 or (self._waiting() is None and len(own) < ahead)
+        subject = own[0] if own else self.scheduler.latest() if self.proposal_wanted() else None
         if subject is None and not controls:
             return None
         return self._analyses.submit(

@@ -148,6 +148,75 @@ def test_suggestions_are_valid_and_say_what_is_expected(bench: Bench, notebook: 
         assert 0 <= expected["low"] < expected["mean"] < expected["high"] <= 1  # perf is a share
 
 
+def test_suggestions_come_with_all_that_the_optimizer_knows(bench: Bench, make_run: RunMaker) -> None:
+    for _ in range(9):
+        make_run(bench("suggest_configs", count=1)["candidates"][0]["changes"], parent=bench.context.incumbent)
+    answer = bench.toolbox.call("suggest_configs", json.dumps({"count": 12})).content
+    assert len(answer) < 20_000  # characters, of which a token has two at least
+    found = json.loads(answer)
+    keys = found["keys"]
+    assert len(found["best"]) == 5
+    assert [one["believed"] for one in found["best"]] == sorted(
+        (one["believed"] for one in found["best"]), reverse=True
+    )
+    assert found["best"][0]["run"] == found["leader"]["run"]
+    assert all(len(one["values"]) == len(keys) for one in found["best"])
+    assert all(one["sd"] > 0 and one["n"] == 2 for one in found["best"])
+    rows = zip(found["mean_of_best"], found["spread_of_best"], found["scales"], strict=True)
+    assert len(found["scales"]) == len(keys)
+    for at, (mean, spread, scale) in enumerate(rows):
+        values = [one["values"][at] for one in found["best"]]
+        if scale == "choice":
+            assert mean in values
+        else:
+            assert min(values) * 0.99 <= mean <= max(values) * 1.01
+            assert spread[0] <= mean <= spread[1]
+    assert sum(len(scores) for _, scores, *_ in found["latest"]) == 20
+    assert all(len(values) == len(keys) for _, _, *values in found["latest"])
+    assert [run for run, *_ in found["latest"]][-1] == bench.context.notebook.runs()[-1].run_id
+
+
+def test_several_may_be_staged_where_a_session_says_so(bench: Bench) -> None:
+    bench.context.ahead = 2
+    first = bench("stage_proposal", **PROPOSAL)
+    assert first["more_may_be_staged"] == 1
+    again = {**PROPOSAL, "changes": {"train.ent_coef": 0.02, "train.optimizer": "adam"}}  # which the parent has
+    assert f"{first['proposal']}, staged before, has this very config" in bench.refused("stage_proposal", **again)
+    second = bench("stage_sweep", theory="All of it might be somewhere else.", replicates=4)
+    assert "2 proposals are staged" in bench.refused("stage_proposal", **{**PROPOSAL, "changes": {"train.gamma": 0.9}})
+    assert [draft.proposal_id for draft in bench.context.drafts] == [first["proposal"], second["proposal"]]
+    assert {draft.batch for draft in bench.context.drafts} == {first["proposal"]}
+
+
+def test_of_one_a_second_takes_the_place_of_the_first(bench: Bench) -> None:
+    bench("stage_proposal", **PROPOSAL)
+    second = bench("stage_proposal", **{**PROPOSAL, "changes": {"train.gamma": 0.9}})
+    (draft,) = bench.context.drafts
+    assert (draft.proposal_id, draft.batch) == (second["proposal"], None)
+
+
+def test_a_turn_may_be_passed_to_the_optimizer(bench: Bench) -> None:
+    bench.context.ahead = 2
+    would = bench("suggest_configs", count=2)["candidates"]
+    passed = [bench("pass_round", reason="It has seen more than I have.") for _ in range(2)]
+    assert [one["changes"] for one in passed] == [one["changes"] for one in would]
+    for draft, candidate in zip(bench.context.drafts, would, strict=True):
+        assert (draft.arm, draft.passed_by, draft.by) == ("race", "scripted", "race, passed by scripted")
+        assert draft.theory.endswith("scripted passed its turn: It has seen more than I have.")
+        (prediction,) = draft.predictions
+        expected = candidate["expected"]
+        assert (prediction.low, prediction.high) == pytest.approx((expected["low"], expected["high"]), rel=1e-5)
+
+
+def test_a_turn_can_t_be_passed_where_there_is_nothing_to_ask_for(
+    make_run: RunMaker, notebook: Notebook, inventory: Inventory
+) -> None:
+    failed = Bench(notebook, inventory, make_run(fault="nan"))  # without a score there is no incumbent
+    said = failed.refused("pass_round", reason="It has seen more than I have.")
+    assert said == "the optimizer has nothing to ask for: stage a proposal of your own, or end the search"
+    assert failed.context.drafts == ()
+
+
 def test_suggestions_follow_the_runs(
     bench: Bench, make_run: RunMaker, notebook: Notebook, inventory: Inventory
 ) -> None:

@@ -42,16 +42,20 @@ def analysed(notebook: Notebook, proposals: Proposals, inventory: Inventory, mak
 
 
 SURVEY = calls(("list_runs", {}), ("read_run", {"run": "incumbent"}), ("read_metrics", {}), ("nonsense", {}))
+DONE_REPORT = {
+    "title": "The ceiling", "observations": ["It is high."], "theory": "There is nothing above the ceiling.",
+    "next_step": "Sleep, and wake up.",
+}  # fmt: skip
 STEPS: dict[str, tuple[Reply, ...]] = {
     "offline": (),
     "a model": (SURVEY, text("Hm."), calls(("check_config", {"changes": {"train.gamma": 5.0}})), DONE),
+    "a model that passes": (SURVEY, calls(("pass_round", {"reason": "It has seen more than I have."}), (
+        "write_report", DONE_REPORT))),
     "a model that gave up": (SURVEY, *[text("I like turtles.")] * 3),
     "a model that is refused": (SURVEY,),
     "a model that never ends": (SURVEY,) * 30,
     "a model that ends the search": (
-        calls(("end_search", {"reason": "Every run is at the ceiling."})), calls(("write_report", DONE_REPORT := {
-            "title": "The ceiling", "observations": ["It is high."], "theory": "There is nothing above the ceiling.",
-            "next_step": "Sleep, and wake up."})),
+        calls(("end_search", {"reason": "Every run is at the ceiling."})), calls(("write_report", DONE_REPORT)),
     ),
 }  # fmt: skip
 
