@@ -7,7 +7,6 @@ from pydantic import Field
 from lab.base import plain
 from lab.search import predicted_of
 from tools.context import Asked, ToolContext, ToolError
-from tools.proposing import told_predictions
 
 ARM = "race"
 """The optimizer beside which a model works."""
@@ -34,7 +33,7 @@ def pass_round(
         **ctx.answer(proposal),
         "parent": config.parent,
         "changes": proposal.overrides,
-        "predictions": told_predictions(proposal),
+        "predictions": [prediction.model_dump() for prediction in proposal.predictions],
     }
 
 

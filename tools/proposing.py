@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lab.base import AutopilotError, InvalidInput, plain, rounded
 from lab.search import Outlook, Search, State, state_of
 from lab.space import Config, Metric, check_overrides, derive, diff, metrics_of, space_of
-from lab.store import Prediction, Proposal, Sessions, twin_of
+from lab.store import Prediction, Sessions, twin_of
 from tools.context import ToolContext, ToolError
 
 KEYS = 60
@@ -277,10 +277,7 @@ def stage_proposal(
     return {
         **ctx.answer(proposal),
         "derived": derive(config, environment.agents_per_env or 1).model_dump(),
-        "predictions": told_predictions(proposal),
+        "predictions": [
+            {**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in proposal.predictions
+        ],
     }
-
-
-def told_predictions(proposal: Proposal) -> list[dict[str, Any]]:
-    """What a proposal predicts, as a tool answers it."""
-    return [{**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in proposal.predictions]

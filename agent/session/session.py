@@ -28,7 +28,7 @@ from lab.base import FULL, AutopilotError, SessionPaths, full_text, now
 from lab.judge import exhausted, paces, reached
 from lab.search import ARMS
 from lab.space import Group
-from lab.store import Lab, Proposal, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
+from lab.store import Lab, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
 from report import changed_text, outcome_text, status_lines, write_digest
 from training import Options, Progress, Runner, Stopped
 
@@ -152,32 +152,26 @@ class Session:
     def think(self) -> AnalysisJob | None:
         """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
 
-        Runs that an arm asked for are no business of the model's, which would fall behind by each: the offline
-        researcher reports on them first. A model that may stage several does so where none of them waits, and where it
-        is not about to fall behind with its reports.
+        The offline researcher reports on what an arm asked for, since a model would fall behind by each. One that may
+        stage several does so where none of them waits, and its reports are not too many.
         """
         due = self.scheduler.unreported()
         controls, own = [run for run in due if run.arm in ARMS], [run for run in due if run.arm not in ARMS]
-        ahead = self.record.ahead
-        propose = ahead == 1 or (self._waiting() is None and len(own) < ahead)
+        ahead, left = self.record.ahead, self.steps_left()
+        propose = ahead == 1 or (self.proposals.waiting(self.group) is None and len(own) < ahead)
         subject = own[0] if own else self.scheduler.latest() if self.proposal_wanted() else None
         if subject is None and not controls:
             return None
-        return self._analyses.submit(
-            self.analyst.work, subject, controls, self.budget, self.steps_left(), propose=propose
-        )
+        return self._analyses.submit(self.analyst.work, subject, controls, self.budget, left, propose=propose)
 
     def proposal_wanted(self) -> bool:
         """Whether nothing is approved or waits for a decision, and another run may be begun."""
-        waiting = self._waiting()
+        waiting = self.proposals.waiting(self.group)
         if self.record.model == "offline":  # it would propose what the sweep trains
             waiting = waiting or self.proposals.sweeping(self.group)
         elif not self.scheduler.searching.shares.model_due():
             return False
         return waiting is None and self.enough() is None
-
-    def _waiting(self) -> Proposal | None:
-        return self.proposals.head(self.group) or self.proposals.staged(self.group)
 
     def train(self, runs: list[RunRecord], job: AnalysisJob | None = None) -> None:
         """Train queued runs side by side to their ends, and record what came of them once the analysis is through."""
@@ -264,15 +258,12 @@ class Session:
         if outcome.fell_back and self.record.model != "offline":
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
         for proposal in outcome.staged:
-            passed = f" ({proposal.by})" if proposal.passed_by else ""
-            self.journal.note(f"staged {proposal.proposal_id}{passed}: {proposal.brief}")
-        if outcome.staged:
+            self.journal.note(f"staged {proposal.proposal_id} by {proposal.by}: {proposal.brief}")
             self.view.night(self._status())
         if outcome.ended:
-            rules = (
-                f" (the rules of [policy] let pass: {'; '.join(self.approver.rules)})" if self.approver.rules else ""
-            )
-            self._update(ended_because=f"nothing more to try: {outcome.ended.rstrip('.')}{rules}")
+            rules = "; ".join(self.approver.rules)
+            let_pass = f" (the rules of [policy] let pass: {rules})" if rules else ""
+            self._update(ended_because=f"nothing more to try: {outcome.ended.rstrip('.')}{let_pass}")
         self._save()
 
     def wait(self) -> None:

@@ -173,7 +173,7 @@ class Proposals:
     def tidy(self, group: Group) -> None:
         """Let what was staged last be all that waits: a kill in the midst of staging leaves what was to give way."""
         with self._changing():
-            if waiting := self._waiting(group):
+            if waiting := self._undecided(group):
                 self._give_way(waiting[-1])
             self._show_next()
 
@@ -230,9 +230,13 @@ class Proposals:
 
     def staged(self, group: Group) -> Proposal | None:
         """The proposal of a group that has waited longest for a decision; not one that is held for a person."""
-        return next(iter(self._waiting(group)), None)
+        return next(iter(self._undecided(group)), None)
 
-    def _waiting(self, group: Group) -> list[Proposal]:
+    def waiting(self, group: Group) -> Proposal | None:
+        """The proposal of a group that is to be trained, or else decided on, next; None where none waits."""
+        return self.head(group) or self.staged(group)
+
+    def _undecided(self, group: Group) -> list[Proposal]:
         return [p for p in self.all() if p.group == group and p.state is S.STAGED and not p.held]
 
     @contextmanager

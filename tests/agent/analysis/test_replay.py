@@ -14,6 +14,7 @@ from agent.model.chat import Reply
 from agent.model.offline import OfflineResearcher
 from agent.model.scripted import ScriptedModel
 from lab.base.errors import NotFound
+from lab.search import Permits
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -200,7 +201,7 @@ def test_what_the_policy_denied_is_denied_again(
     denied = calls(("stage_proposal", {**PROPOSAL, "changes": {"train.gamma": 0.9}}))
     run = make_run()
     model = ScriptedModel([denied, denied, DONE])
-    Analyst(Lab(notebook, inventory), model, permits=permits, rules=("train.ent_coef",)).analyse(run)
+    Analyst(Lab(notebook, inventory), model, permits=Permits(permits), rules=("train.ent_coef",)).analyse(run)
     found = replay_run(Lab(notebook, inventory), run.run_id)
     assert found.differences == ()
     assert (found.reports, found.proposals) == (1, 1)
