@@ -159,6 +159,12 @@ class ToolContext:
         agents = self.inventory.environment(self.subject.env_name).agents_per_env or 1
         return known_of(self.notebook, self.subject, agents, self.incumbent, self.noise, drafts)
 
+    @property
+    def avoided(self) -> list[dict[str, Any]]:
+        """Changes that the optimizer is not to ask for: a person turned them down, or they are drafted already."""
+        mine = [draft.overrides for draft in self.drafts if draft.sweep is None] if self.ahead > 1 else []
+        return [*self.proposals.rejected(self.group), *mine]
+
     def require_draft(self) -> None:
         """Refuse to draft anything where nothing may be staged any more.
 

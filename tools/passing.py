@@ -42,6 +42,5 @@ def _asked(ctx: ToolContext) -> tuple[Asked, ...]:
     search = ctx.search()
     if search is None:
         return ()
-    avoid = [*ctx.proposals.rejected(ctx.group), *(draft.overrides for draft in ctx.drafts if ctx.ahead > 1)]
-    suggested = search.suggest(only_new=True, avoid=avoid)
+    suggested = search.suggest(only_new=True, avoid=ctx.avoided)
     return tuple(Asked(search.parent, one.changes, predicted_of(search, one.changes)) for one in suggested)

@@ -124,14 +124,13 @@ def suggest_configs(
     candidate, an 80 % interval; leader is the run it believes to be best, of which nothing is claimed.
     """
     run_id = ctx.resolve(parent)
-    avoid = ctx.proposals.rejected(ctx.group)
     search, base = ctx.search(run_id), ctx.notebook.config(run_id)
-    state = state_of(search, count, (*avoid, *(draft.overrides for draft in ctx.drafts))) if search else None
+    state = state_of(search, count, ctx.avoided) if search else None
     return {
         "parent": run_id,
         "sampler": "a Gaussian process over all keys, expected improvement; a share at random",
         "replicates_behind_it": state.replicates if state else 0,
-        "kept_away_from_rejected": len(avoid),
+        "kept_away_from_rejected": len(ctx.proposals.rejected(ctx.group)),
         "leader": _leader(search),
         "session": _session(ctx),
         "keys": state.keys if state else [],

@@ -83,7 +83,7 @@ def _optimizer(context: ToolContext) -> dict[str, Any] | None:
     search = context.search()
     if search is None or not search.keys:
         return None
-    state = state_of(search, CANDIDATES, tuple(context.proposals.rejected(context.group)), latest=0)
+    state = state_of(search, CANDIDATES, context.avoided, latest=0)
     if not state.best:
         return None
 

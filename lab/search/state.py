@@ -6,6 +6,7 @@ in their place stand mean and spread of the configs that it believes to be best.
 """
 
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,14 +81,14 @@ class State:
     """With a score, behind all of it."""
 
 
-def state_of(search: Search, count: int, avoid: tuple[dict[str, Any], ...] = (), latest: int = LATEST) -> State:
+def state_of(search: Search, count: int, avoid: Sequence[Mapping[str, Any]] = (), latest: int = LATEST) -> State:
     """What a search knows now, by its model of all replicates.
 
     Args:
         search: what is known.
         count: candidates that are wanted.
         avoid: changes that people turned down, or that are staged.
-        latest: replicates that are told, at most.
+        latest: replicates that are told, whole runs of them; 0 for none.
     """
     history, sign = search.history, search.group.goal.sign
     best = [

@@ -94,6 +94,20 @@ def test_a_turn_that_is_passed_is_the_model_s_all_the_same(
         assert "Nothing was staged: this config was the search's own" in notebook.paths(run.run_id).report.read_text()
 
 
+def test_what_waits_is_not_asked_for_a_second_time(
+    make_session: Make, notebook: Notebook, proposals: Proposals
+) -> None:
+    model = model_of(lambda _: [("pass_round", {"reason": "It has seen more than I have."})] * 3)
+    record = record_of(model_share=0.4, ahead=3, budgets=Budgets(max_runs=12))
+    make_session(record=record, model=model).run()
+    made = [proposal for proposal in proposals.all() if proposal.state is ProposalState.DONE]
+    assert len({str(sorted(one.overrides.items())) for one in proposals.all()}) == len(proposals.all())
+    assert any(one.passed_by for one in made)
+    assert any(one.passed_by is None for one in made)
+    for one in made:  # each is a config of its own, and no replicate of another
+        assert notebook.run(str(one.decisions[-1].run_id)).replicates_of is None
+
+
 def test_a_model_has_its_share_and_no_more(make_session: Make, proposals: Proposals) -> None:
     number = itertools.count(1)
     model = model_of(lambda _: [("stage_proposal", {**PROPOSAL, "changes": {"train.vf_coef": 1 + next(number) / 10}})])
