@@ -216,13 +216,19 @@ class ToolContext:
         self.drafts = (*others, proposal)
         return proposal
 
-    def answer(self, proposal: Proposal) -> dict[str, Any]:
-        """What a tool answers that has drafted a proposal."""
+    def answer(self, proposal: Proposal, **more: Any) -> dict[str, Any]:
+        """What a tool answers that has drafted a proposal.
+
+        Args:
+            proposal: the draft.
+            more: what there is to say of it.
+        """
         may = self.ahead - len(self.drafts)
         return {
             "proposal": proposal.proposal_id,
             "created": proposal.created.isoformat(),
             "valid": True,
+            **more,
             "still_owed": self.still_owed,
             **({"more_may_be_staged": may} if self.ahead > 1 else {}),
         }

@@ -29,12 +29,12 @@ def pass_round(
     theory = f"The optimizer's next config, from a model of all replicates; {ctx.arm} passed its turn: {why}"
     made = {"arm": ARM, "passed_by": ctx.arm, "predictions": config.predictions}
     proposal = ctx.draft(config.parent, config.changes, theory, **made)
-    return {
-        **ctx.answer(proposal),
-        "parent": config.parent,
-        "changes": proposal.overrides,
-        "predictions": [prediction.model_dump() for prediction in proposal.predictions],
-    }
+    return ctx.answer(
+        proposal,
+        parent=config.parent,
+        changes=proposal.overrides,
+        predictions=[prediction.model_dump() for prediction in proposal.predictions],
+    )
 
 
 def _asked(ctx: ToolContext) -> tuple[Asked, ...]:

@@ -273,10 +273,8 @@ def stage_proposal(
     proposal = ctx.draft(parent_id, changes, plain(theory, 4000), predictions=tuple(predictions))
     config = base.with_overrides(changes)
     environment = ctx.inventory.environment(config.env_name)
-    return {
-        **ctx.answer(proposal),
-        "derived": derive(config, environment.agents_per_env or 1).model_dump(),
-        "predictions": [
-            {**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in proposal.predictions
-        ],
-    }
+    return ctx.answer(
+        proposal,
+        derived=derive(config, environment.agents_per_env or 1).model_dump(),
+        predictions=[{**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in proposal.predictions],
+    )

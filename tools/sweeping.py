@@ -45,10 +45,7 @@ def stage_sweep(
     sweep = sweep_of(space, arm, replicates, keys=keys, ranges=spans)
     refuse_sweep(sweep, space_of(environment), arm=ctx.arm)
     proposal = ctx.draft(parent_id, {}, plain(theory, 4000), sweep=sweep)
-    return {
-        **ctx.answer(proposal),
-        "allows": {key: span.text for key, span in sweep.keys.items()},
-    }
+    return ctx.answer(proposal, allows={key: span.text for key, span in sweep.keys.items()})
 
 
 def _span(key: str, given: list[bool | int | float | str], *, choice: bool) -> Span:
