@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help install dev demo test test-slow llm test-llm coverage check format lock clean
+.PHONY: help install dev demo test test-slow llm test-llm coverage aa-night check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ test: dev check  ## lint, types, and the fast tests
 
 test-slow: dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -n 2 -m slow --durations 10
+
+aa-night: install  ## two nights whose truth is known: nothing is better in one, something is in the other (10 minutes)
+	@$(BIN)/python -m benchmarks.aa_night --plot docs/aa-night.png
 
 llm:
 	@$(PYTHON) install/install.py --dev --llm

@@ -36,10 +36,11 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
             raise invalid("run", "not given", "is needed: the file names no run of this workspace", "--run RUN")
     run = notebook.run(about)
     staged = [proposal for proposal in Proposals(notebook.workspace).all() if proposal.analysed == run.run_id]
-    named = re.search(r"staged in proposals/([^/\s]+)\.json", text)
-    proposal = next((p for p in staged if named and p.proposal_id == named.group(1)), staged[-1] if staged else None)
+    line = re.search(r"\(staged in (.+)\)$", text, re.MULTILINE)
+    named = re.findall(r"proposals/([^/\s]+)\.json", line.group(1)) if line else []
+    proposals = [proposal for proposal in staged if proposal.proposal_id in named] or staged[-1:]
     incumbent, noise = notebook.incumbent(run.group), noise_of(notebook, run.group)
-    known = known_of(notebook, run, _agents(notebook, run.env_name), incumbent, noise, proposal)
+    known = known_of(notebook, run, _agents(notebook, run.env_name), incumbent, noise, proposals)
     return check(known, sections_of(text))
 
 

@@ -228,7 +228,7 @@ def _waiting(proposals: Proposals, group: Group) -> list[str]:
         p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
     ]
     return [
-        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.arm}): {proposal.brief}"
+        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.by}): {proposal.brief}"
         + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
         for proposal in live
     ]

@@ -72,9 +72,9 @@ def report_of(
     run: RunRecord,
     draft: ReportDraft,
     checked: Checked,
-    proposal: Proposal | None,
+    proposals: Sequence[Proposal],
     author: str,
-    nothing_staged: str = "the analysis ended without a valid proposal.",
+    nothing_staged: str | None = None,
 ) -> Report:
     """A run's report. It says the same whenever it is made: what it is compared with is in its verdict.
 
@@ -83,9 +83,9 @@ def report_of(
         run: the run, ended.
         draft: the model's part.
         checked: what checking it came to.
-        proposal: what was staged, if anything.
+        proposals: what was staged.
         author: who wrote the prose.
-        nothing_staged: why nothing was.
+        nothing_staged: why nothing was, where somebody knows.
     """
     notebook, inventory = lab.notebook, lab.inventory
     summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
@@ -119,9 +119,8 @@ def report_of(
         trend=_trend(notebook, run),
         theory=_block(prose["theory"]),
         next_step=_block(prose["next_step"]),
-        proposal=proposal,
-        proposed=_proposed(notebook, proposal),
-        nothing_staged=nothing_staged,
+        proposals=[(proposal, _proposed(notebook, proposal)) for proposal in proposals],
+        nothing_staged=nothing_staged or "the analysis ended without a valid proposal.",
         author=author,
         **_repro(notebook, inventory, run, results),
     )
@@ -275,9 +274,7 @@ def _trend(notebook: Notebook, run: RunRecord) -> list[dict[str, str]]:
     return rows
 
 
-def _proposed(notebook: Notebook, proposal: Proposal | None) -> list[tuple[str, Any, Any]]:
-    if proposal is None:
-        return []
+def _proposed(notebook: Notebook, proposal: Proposal) -> list[tuple[str, Any, Any]]:
     base = notebook.config(proposal.parent)
     if proposal.sweep is not None:
         return [(key, base.get(key), span.text) for key, span in proposal.sweep.keys.items()]

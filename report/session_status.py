@@ -33,7 +33,7 @@ def status_lines(
     lines.append(("left", _left(notebook, record, seconds)))
     theories = [p for p in proposals.all() if p.group == group and p.theory]
     if theories:
-        lines.append(("theory", f"{theories[-1].arm}: {plain(' '.join(theories[-1].theory.split()), THEORY)}"))
+        lines.append(("theory", f"{theories[-1].by}: {plain(' '.join(theories[-1].theory.split()), THEORY)}"))
     return lines
 
 

@@ -80,7 +80,7 @@ def proposals_table(notebook: Notebook, proposals: Proposals, shown: list[Propos
         last = proposal.decisions[-1]
         why = f"{last.who}: {last.why}" if last.why else last.who
         state = proposal_state(notebook, proposal)
-        table.add_row(*(Text(cell) for cell in (proposal.proposal_id, state, proposal.arm, proposal.brief, why)))
+        table.add_row(*(Text(cell) for cell in (proposal.proposal_id, state, proposal.by, proposal.brief, why)))
     say(table)
     for line in passed_over(proposals.damaged):
         say(line)

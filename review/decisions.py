@@ -121,8 +121,9 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposa
             "proposal_id": new_id(created),
             "created": created,
             "arm": "person",
+            "passed_by": None,
             "overrides": {**proposal.overrides, **changes},
-            "theory": f"{who} put this in the place of {proposal.proposal_id} ({proposal.arm}: {proposal.changes})."
+            "theory": f"{who} put this in the place of {proposal.proposal_id} ({proposal.by}: {proposal.changes})."
             f" Its theory was:\n\n{proposal.theory}",
             "predictions": (),  # they were about other values, and somebody else's
             "decisions": (step,),

@@ -110,7 +110,7 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
         version=proposal.version,
         state=proposal_state(notebook, proposal),
         held=proposal.held,
-        arm=plain(proposal.arm, 100),
+        arm=plain(proposal.by, 100),
         created=f"{proposal.created:%Y-%m-%d %H:%M} UTC",
         session=proposal.session,
         env_name=proposal.env_name,

@@ -1,6 +1,6 @@
 """Every tool there is."""
 
-from tools import proposing, querying, reading, reporting, sweeping
+from tools import passing, proposing, querying, reading, reporting, sweeping
 from tools.registry import Tool, make_tool
 
 TOOLS: list[Tool] = [
@@ -24,6 +24,7 @@ TOOLS: list[Tool] = [
         also_expected=proposing.also_expected_schema,
     ),
     make_tool(sweeping.stage_sweep),
+    make_tool(passing.pass_round),
     make_tool(proposing.end_search),
     make_tool(reporting.write_report),
 ]

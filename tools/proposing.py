@@ -1,17 +1,15 @@
 """Tools that lead to the next config: suggestions, a check without consequences, and the proposal itself."""
 
 import math
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.base import AutopilotError, InvalidInput, plain, rounded
-from lab.search import Search
+from lab.search import Outlook, Search, State, state_of
 from lab.space import Config, Metric, check_overrides, derive, diff, metrics_of, space_of
-from lab.store import Decision, Prediction, Proposal, ProposalState, Sessions, twin_of
-from tools.context import ToolContext
-from tools.registry import ToolError
+from lab.store import Prediction, Sessions, twin_of
+from tools.context import ToolContext, ToolError
 
 KEYS = 60
 """Keys that one proposal may change: all that a search moves at once, the environment's own arguments among them."""
@@ -121,32 +119,46 @@ def suggest_configs(
     parent: ParentName = "incumbent",
     count: Annotated[int, Field(ge=1, le=12, description="How many candidates.")] = 5,
 ) -> dict[str, Any]:
-    """Configs that the search would try next, from a model of all replicates, as changes of a parent; all keys at once.
+    """What the optimizer knows and would try next, from a model of all replicates; candidates change a parent.
 
-    expected is where the model sees the objective of one replicate of it, an 80 % interval; leader is the run that it
-    now believes to be best, of which nothing is claimed.
+    Rows of values follow the order of `keys`: the five configs believed best (mean and standard deviation of what is
+    believed, n replicates), mean and spread of those in each key (one standard deviation below and above, on the key's
+    scale), the runs that ended last (run, scores, values). expected is where the model sees one replicate of a
+    candidate, an 80 % interval; leader is the run it believes to be best, of which nothing is claimed.
     """
     run_id = ctx.resolve(parent)
-    avoid = ctx.proposals.rejected(ctx.group)
-    search = ctx.search(run_id)
-    candidates = search.suggest(count, only_new=True, avoid=avoid) if search else []
-    base = ctx.notebook.config(run_id)
+    search, base = ctx.search(run_id), ctx.notebook.config(run_id)
+    state = state_of(search, count, ctx.avoided) if search else None
     return {
         "parent": run_id,
         "sampler": "a Gaussian process over all keys, expected improvement; a share at random",
-        "replicates_behind_it": sum(search.replicates.values()) if search else 0,
-        "kept_away_from_rejected": len(avoid),
+        "replicates_behind_it": state.replicates if state else 0,
+        "kept_away_from_rejected": len(ctx.proposals.rejected(ctx.group)),
         "leader": _leader(search),
         "session": _session(ctx),
+        "keys": state.keys if state else [],
+        "parent_values": [base.get(key) for key in state.keys] if state else [],
+        **_told(state),
         "candidates": [
-            {
-                "changes": candidate.changes,
-                "from": {key: base.get(key) for key in candidate.changes},
-                "expected": _expected(search, candidate.changes),
-            }
-            for candidate in candidates
-            if search
+            {"changes": suggestion.changes, "expected": _expected(outlook)}
+            for suggestion, outlook in (state.candidates if state else ())
         ],
+    }
+
+
+def _told(state: State | None) -> dict[str, Any]:
+    """The optimizer's state as rows, whose values stand in the order of the keys."""
+    if state is None:
+        return {}
+    return {
+        "best": [
+            {"run": one.run, "believed": rounded(one.mean), "sd": rounded(one.sd), "n": one.n, "values": one.values}
+            for one in state.best
+        ],
+        "mean_of_best": [one.mean for one in state.centre],
+        "spread_of_best": [None if one.scale == "choice" else [one.low, one.high] for one in state.centre],
+        "scales": [one.scale for one in state.centre],
+        "latest": [[one.run, [rounded(score) for score in one.scores], *one.values] for one in state.latest],
     }
 
 
@@ -170,8 +182,7 @@ def _leader(search: Search | None) -> dict[str, Any] | None:
     return {"run": leader.run, "believed": rounded(leader.mean), "replicates": leader.replicates}
 
 
-def _expected(search: Search, changes: Mapping[str, Any]) -> dict[str, float | None] | None:
-    outlook = search.outlook(changes)
+def _expected(outlook: Outlook | None) -> dict[str, float | None] | None:
     if outlook is None:
         return None
     return {"mean": rounded(outlook.mean), "low": rounded(outlook.low), "high": rounded(outlook.high)}
@@ -217,10 +228,10 @@ def end_search(
     reason: Annotated[str, Field(min_length=10, max_length=1000, description="Why nothing is worth another run.")],
 ) -> dict[str, Any]:
     """Propose nothing and end the session: only when no further run could teach anything."""
-    if ctx.proposal is not None:
-        raise ToolError(f"{ctx.proposal.proposal_id} is staged already: it is to be trained, so the search goes on")
+    if ctx.drafts:
+        raise ToolError(f"{ctx.drafts[0].proposal_id} is staged already: it is to be trained, so the search goes on")
     ctx.ended = " ".join(plain(reason, 1000).split())
-    return {"ended": True, "still_owed": "write_report" if ctx.report_wanted and ctx.report is None else None}
+    return {"ended": True, "still_owed": ctx.still_owed}
 
 
 def stage_proposal(
@@ -235,8 +246,7 @@ def stage_proposal(
 
     It is validated at once and staged when the analysis ends; approving it is somebody else's decision.
     """
-    if ctx.ended is not None:
-        raise ToolError("the search was ended already; there is nothing to propose")
+    ctx.require_draft()
     parent_id = ctx.resolve(parent)
     base = ctx.notebook.config(parent_id)
     if problems := check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left):
@@ -263,33 +273,11 @@ def stage_proposal(
         least, most = _bounds(ctx, prediction.metric)
         if prediction.low < least or prediction.high > most:
             raise ToolError(f"{prediction.metric!r} lies between {least:g} and {most:g}: predict it within that")
-    created, name = next(ctx.names)
-    ctx.proposal = Proposal(
-        proposal_id=name,
-        created=created,
-        env_name=ctx.group.env_name,
-        objective=ctx.group.objective,
-        preset=ctx.group.preset,
-        task=ctx.group.task,
-        parent=parent_id,
-        parent_config=base.fingerprint(),
-        analysed=ctx.subject.run_id,
-        session=ctx.session,
-        arm=ctx.arm,
-        overrides=changes,
-        theory=plain(theory, 4000),
-        predictions=tuple(predictions),
-        decisions=(Decision(time=created, state=ProposalState.STAGED, who=ctx.arm),),
-    )
+    proposal = ctx.draft(parent_id, changes, plain(theory, 4000), predictions=tuple(predictions))
     config = base.with_overrides(changes)
     environment = ctx.inventory.environment(config.env_name)
-    return {
-        "proposal": ctx.proposal.proposal_id,
-        "created": created.isoformat(),
-        "valid": True,
-        "derived": derive(config, environment.agents_per_env or 1).model_dump(),
-        "predictions": [
-            {**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in ctx.proposal.predictions
-        ],
-        "still_owed": "write_report" if ctx.report_wanted and ctx.report is None else None,
-    }
+    return ctx.answer(
+        proposal,
+        derived=derive(config, environment.agents_per_env or 1).model_dump(),
+        predictions=[{**p.model_dump(), "low": rounded(p.low), "high": rounded(p.high)} for p in proposal.predictions],
+    )

@@ -12,8 +12,7 @@ from lab.base import plain, rounded
 from lab.judge import lessons_of
 from lab.store import Questions, Selection
 from report import LISTED, effect_data, effects_in
-from tools.context import ToolContext
-from tools.registry import ToolError
+from tools.context import ToolContext, ToolError
 from tools.sandbox import Query
 
 RUNS = 2_000

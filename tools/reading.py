@@ -26,8 +26,8 @@ from lab.store import (
     score_of,
 )
 from report import LISTED, comparison, early_ends_of, notes_of, view_of, warm_start
-from tools.context import ToolContext
-from tools.registry import MAX_CHARS, ToolError
+from tools.context import ToolContext, ToolError
+from tools.registry import MAX_CHARS
 
 NAMES = 150
 """Names of curves that an answer lists."""

@@ -19,10 +19,6 @@ MAX_CHARS = 24_000
 """Of one answer; tools bound their own lists well below it."""
 
 
-class ToolError(AutopilotError):
-    """The model called a tool in a way that can't work; it is told why."""
-
-
 @dataclass(frozen=True)
 class Answer:
     """What a call came to."""

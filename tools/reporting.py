@@ -7,8 +7,7 @@ from pydantic import Field
 from lab.base import plain
 from lab.claims import MARKS, Checked, check, cited
 from report import ReportDraft
-from tools.context import REWORKS, ToolContext
-from tools.registry import ToolError
+from tools.context import REWORKS, ToolContext, ToolError
 
 TOLD = 8
 """Contradictions, and marked causes, that an answer names."""
@@ -50,7 +49,7 @@ def write_report(
     answer: dict[str, Any] = {
         "written": True,
         "claims": {status: checked.count(status) for status in ("verified", "contradicted", "unsupported")},
-        "still_owed": "stage_proposal" if ctx.proposal is None and ctx.ended is None else None,
+        "still_owed": ctx.still_owed,
     }
     if ctx.contradicted:
         wrong = [claim for claim in checked.claims if claim.status == "contradicted"]
@@ -68,8 +67,7 @@ def write_report(
 
 def checked_draft(ctx: ToolContext, draft: ReportDraft) -> Checked:
     """The draft's claims. Its next step is checked once there is a proposal that it can be about."""
-    known = ctx.known if ctx.proposal is None else ctx.known_with(ctx.proposal)
-    sections = draft.sections
-    if ctx.proposal is None and ctx.ended is None:
+    known, sections = ctx.known_with_drafts, draft.sections
+    if ctx.proposal_owed:
         del sections["next_step"]
     return check(known.model_copy(update={"told": {**known.told, **draft.cited}}), sections)

@@ -7,10 +7,9 @@ from pydantic import Field
 from lab.base import invalid, plain
 from lab.search import ARMS, Choice, search_space, sweep_of
 from lab.space import space_of
-from lab.store import Decision, Proposal, ProposalState, Span, refuse_sweep
-from tools.context import ToolContext
+from lab.store import Span, refuse_sweep
+from tools.context import ToolContext, ToolError
 from tools.proposing import DENIED, ParentName
-from tools.registry import ToolError
 
 MOST = 10_000
 """Replicates of one sweep."""
@@ -34,8 +33,7 @@ def stage_sweep(
 
     It is in the place of stage_proposal, approved once, and every config of it lies within what it says.
     """
-    if ctx.ended is not None:
-        raise ToolError("the search was ended already; there is nothing to propose")
+    ctx.require_draft()
     parent_id = ctx.resolve(parent)
     base = ctx.notebook.config(parent_id)
     environment = ctx.inventory.environment(ctx.group.env_name)
@@ -50,28 +48,8 @@ def stage_sweep(
         raise invalid("arm", arm, f"searches by the mean, and the objective is {ctx.group.goal.name}", OWN)
     sweep = sweep_of(space, arm, replicates, keys=keys, ranges=spans)
     refuse_sweep(sweep, space_of(environment), arm=ctx.arm)
-    created, name = next(ctx.names)
-    ctx.proposal = Proposal(
-        proposal_id=name,
-        created=created,
-        **ctx.group._asdict(),
-        parent=parent_id,
-        parent_config=base.fingerprint(),
-        analysed=ctx.subject.run_id,
-        session=ctx.session,
-        arm=ctx.arm,
-        overrides={},
-        sweep=sweep,
-        theory=plain(theory, 4000),
-        decisions=(Decision(time=created, state=ProposalState.STAGED, who=ctx.arm),),
-    )
-    return {
-        "proposal": ctx.proposal.proposal_id,
-        "created": created.isoformat(),
-        "valid": True,
-        "allows": {key: span.text for key, span in sweep.keys.items()},
-        "still_owed": "write_report" if ctx.report_wanted and ctx.report is None else None,
-    }
+    proposal = ctx.draft(parent_id, {}, plain(theory, 4000), sweep=sweep)
+    return ctx.answer(proposal, allows={key: span.text for key, span in sweep.keys.items()})
 
 
 def _span(key: str, given: list[bool | int | float | str], *, choice: bool) -> Span:

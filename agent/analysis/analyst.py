@@ -7,6 +7,8 @@ never lost.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pydantic import RootModel
+
 from agent.analysis.briefing import opening_of, situation_of
 from agent.analysis.loop import Analysis, GaveUp
 from agent.analysis.outset import Outset
@@ -21,8 +23,13 @@ from report import Report, ReportDraft, report_of, write_report
 from tools import TOOLS, Toolbox, ToolContext, checked_draft
 from training import Stopped
 
+WAITING = "what was staged before is to be trained first."
 CONTROL = "this config was the search's own, whose next one follows from its model alone"
 SHORTER = "the session went on to longer trainings"
+
+
+class Kept(RootModel[tuple[Proposal, ...] | Proposal]):
+    """What an analysis proposes, beside its report until it is staged; earlier versions kept a single proposal."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class Outcome:
 
     subject: str
     """The run that was analysed."""
-    proposal: Proposal | None
+    staged: tuple[Proposal, ...]
+    """What it proposes, in the order in which it is to be trained."""
     ended: str | None
     """Why the search should end, if the model said so."""
     fell_back: str | None
@@ -50,9 +58,17 @@ class Analyst:
     """What the session's policy denies; None where anything valid may pass."""
     rules: tuple[str, ...] = ()
     """What it lets pass, in words."""
+    ahead: int = 1
+    """Proposals that one analysis may stage."""
 
     def work(
-        self, run: RunRecord | None, controls: Sequence[RunRecord], budget: Budget, steps_left: int | None
+        self,
+        run: RunRecord | None,
+        controls: Sequence[RunRecord],
+        budget: Budget,
+        steps_left: int | None,
+        *,
+        propose: bool = True,
     ) -> Outcome | None:
         """Report on runs that an arm asked for, then analyse a run: what is due beside a training.
 
@@ -61,27 +77,31 @@ class Analyst:
             controls: runs of arms, ended.
             budget: as for `analyse`.
             steps_left: as for `analyse`.
+            propose: as for `analyse`.
 
         Raises:
             Stopped: on request.
         """
         for control in controls:
             self.report_control(control)
-        return None if run is None else self.analyse(run, budget, steps_left)
+        return None if run is None else self.analyse(run, budget, steps_left, propose=propose)
 
-    def analyse(self, run: RunRecord, budget: Budget | None = None, steps_left: int | None = None) -> Outcome:
-        """Report on a run (once) and stage a proposal.
+    def analyse(
+        self, run: RunRecord, budget: Budget | None = None, steps_left: int | None = None, *, propose: bool = True
+    ) -> Outcome:
+        """Report on a run (once) and stage a proposal, or as many as may be.
 
         Args:
             run: it has ended.
             budget: what the session may still use, charged with what this takes; no limits if None.
             steps_left: agent steps that its time leaves; a longer training can't be proposed.
+            propose: False where a report is all that is wanted, since what was staged before is to be trained first.
 
         Raises:
             Stopped: on request; nothing was staged or written.
         """
         score_predictions(self.lab.notebook, run, self.lab.proposals.origin(run))
-        context = self._context(run, self.model.name, steps_left)
+        context = self._context(run, self.model.name, steps_left, propose=propose)
         budget = budget or Budget()
         before, budget.turns = budget.spent, 0
         fell_back = None
@@ -89,19 +109,19 @@ class Analyst:
             self._run(self.model, context, budget)
         except GaveUp as error:
             fell_back = str(error)
-            context = self._context(run, "offline", steps_left)
+            context = self._context(run, "offline", steps_left, propose=propose)
             self._run(OfflineResearcher(), context, Budget())
         dollars = budget.spent.dollars - before.dollars if budget.price else None
         cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
         if context.report is not None:
             author, checked = author_text(self.model.name, fell_back) + cost, checked_draft(context, context.report)
             report = finished_report(context, context.report, checked, author)
-            self._keep(run, context.proposal)  # with the report the analysis is done, so this has to be there before
+            self._keep(run, context.drafts)  # with the report the analysis is done, so this has to be there before
             write_report(self.lab.notebook, run, report, checked)
-        if context.proposal is not None:
-            self.lab.proposals.stage(context.proposal)
-        self._keep(run, None)
-        return Outcome(run.run_id, context.proposal, context.ended, fell_back)
+        if context.drafts:
+            self.lab.proposals.stage(*context.drafts)
+        self._keep(run, ())
+        return Outcome(run.run_id, context.drafts, context.ended, fell_back)
 
     def report_control(self, run: RunRecord) -> None:
         """Report on a run that an arm asked for: by the offline researcher, and without a proposal.
@@ -134,23 +154,25 @@ class Analyst:
             raise
 
     def recover(self, run: RunRecord) -> None:
-        """Stage what an analysis led to that was killed between its report and its proposal."""
+        """Stage what an analysis led to that was killed between its report and its proposals."""
         paths = self.lab.notebook.workspace.run(run.run_id)
         if paths.proposed.exists():
-            proposal = read_model(paths.proposed, Proposal)
-            if paths.report.exists() and not self.lab.proposals.has(proposal.proposal_id):
-                self.lab.proposals.stage(proposal)
-            self._keep(run, None)
+            kept = read_model(paths.proposed, Kept).root
+            drafts = (kept,) if isinstance(kept, Proposal) else kept
+            if paths.report.exists() and not all(self.lab.proposals.has(draft.proposal_id) for draft in drafts):
+                self.lab.proposals.stage(*drafts)
+            self._keep(run, ())
 
-    def _keep(self, run: RunRecord, proposal: Proposal | None) -> None:
+    def _keep(self, run: RunRecord, drafts: tuple[Proposal, ...]) -> None:
         path = self.lab.notebook.workspace.run(run.run_id).proposed
-        if proposal is None:
-            path.unlink(missing_ok=True)
+        if drafts:
+            write_model(path, Kept(drafts))
         else:
-            write_model(path, proposal)
+            path.unlink(missing_ok=True)
 
-    def _context(self, run: RunRecord, arm: str, steps_left: int | None) -> ToolContext:
-        outset = Outset.now(self.lab, run, self.session, arm, steps_left, self.rules)
+    def _context(self, run: RunRecord, arm: str, steps_left: int | None, *, propose: bool = True) -> ToolContext:
+        ahead = self.ahead if arm != "offline" else 1
+        outset = Outset.now(self.lab, run, self.session, arm, steps_left, self.rules, ahead=ahead, propose=propose)
         return outset.context(self.lab, run, self.permits)
 
     def _analysis(self, model: ChatModel, context: ToolContext, budget: Budget) -> Analysis:
@@ -168,15 +190,15 @@ class Analyst:
 def without_proposal(context: ToolContext) -> None:
     """Make of an analysis one that only reports, as those of an arm's runs are."""
     why = CONTROL if context.subject.arm in ARMS else SHORTER
-    context.proposal, context.ended = None, why
+    context.drafts, context.ended = (), why
     if context.report is not None:
         context.report.next_step = f"Nothing was proposed: {why}."
 
 
 def finished_report(context: ToolContext, draft: ReportDraft, checked: Checked, author: str) -> Report:
     """The report of an analysis that is complete."""
-    reason = context.ended or "the analysis ended without a valid proposal."
-    return report_of(context.lab, context.subject, draft, checked, context.proposal, author, reason)
+    reason = context.ended or (None if context.proposal_wanted else WAITING)
+    return report_of(context.lab, context.subject, draft, checked, context.drafts, author, reason)
 
 
 def author_text(model: str, fell_back: str | None) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from agent.model import Message
 from lab.base import plain, storable
 from lab.judge import Lesson, lessons_of, scored_predictions, track_records
+from lab.search import BelievedBest, moved_most, state_of
+from lab.space.parameters import Scalar
 from lab.store import Notebook, Proposal, ProposalState, RunRecord, Selection
 from report import effect_lines, effects_in, render, view_of
 from tools import ToolContext
@@ -16,6 +18,10 @@ from tools import ToolContext
 RUNS = 8
 LESSONS = 8
 PROPOSALS = 5
+KEYS = 3
+"""Of a config, that the opening names."""
+CANDIDATES = 3
+"""Of the optimizer, that it tells."""
 
 
 def situation_of(context: ToolContext) -> dict[str, Any]:
@@ -51,6 +57,9 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "plateau": context.plateau,
         "rules": list(context.rules),
         "report_wanted": context.report_wanted,
+        "proposal_wanted": context.proposal_wanted,
+        "ahead": context.ahead,
+        "optimizer": None if context.arm == "offline" or not context.proposal_wanted else _optimizer(context),
     }
     return dict(storable(situation))
 
@@ -68,6 +77,44 @@ def _line(notebook: Notebook, run: RunRecord) -> dict[str, Any]:
     changed = plain(row.changed, 200) if notebook.readable(run.parent) or run.parent is None else "?"
     score = f"{run.goal.name} {row.scored}" if row.score else row.state
     return {"run": row.run_id, "changed": changed, "score": score, "verdict": row.verdict}
+
+
+def _optimizer(context: ToolContext) -> dict[str, Any] | None:
+    """What the optimizer believes and would do next, in short; None while it knows nothing, or may ask for nothing."""
+    search = context.search()
+    if search is None or not search.keys:
+        return None
+    state = state_of(search, CANDIDATES, context.avoided, latest=0)
+    if not state.best:
+        return None
+
+    def told(values: tuple[Scalar, ...]) -> dict[str, Any]:
+        moved = moved_most(search, values, len(values))
+        at = dict(zip(state.keys, values, strict=True))
+        return {"keys": [[_brief(key), at[key]] for key in moved[:KEYS]], "more": max(0, len(moved) - KEYS)}
+
+    def about(one: BelievedBest) -> dict[str, Any]:
+        return {"run": one.run, "mean": one.mean, "sd": one.sd, "n": one.n}
+
+    agreed = sorted((one for one in state.centre if one.narrowed < 1), key=lambda one: one.narrowed)[:KEYS]
+    point = [search.base.get(key) for key in state.keys]
+    return {
+        "replicates": state.replicates,
+        "best": [{**about(one), **told(one.values)} for one in state.best],
+        "agreed": [[_brief(one.key), one.low, one.high] for one in agreed] if len(state.best) > 2 else [],
+        "next": [
+            {
+                **told(tuple(one.changes.get(key, value) for key, value in zip(state.keys, point, strict=True))),
+                "low": outlook.low if outlook else None,
+                "high": outlook.high if outlook else None,
+            }
+            for one, outlook in state.candidates
+        ],
+    }
+
+
+def _brief(key: str) -> str:
+    return key.removeprefix("train.")
 
 
 def _predicted(notebook: Notebook, run: RunRecord, proposal: Proposal | None) -> list[dict[str, Any]]:

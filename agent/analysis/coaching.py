@@ -47,8 +47,8 @@ class Coach:
             tools: the schemas of all.
             left: requests that are left.
         """
-        owed = {"write_report"} if self.context.report is None and self.context.report_wanted else set[str]()
-        if self.context.proposal is None and self.context.ended is None:
+        owed = {"write_report"} if self.context.report_owed else set[str]()
+        if self.context.proposal_owed:
             owed |= {"stage_proposal"}
         if not owed and self.context.to_correct:
             owed = {"write_report"}

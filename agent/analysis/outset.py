@@ -20,13 +20,24 @@ class Outset(Record):
     leader: str | None = None
     noise: tuple[float, int] | None
     report_wanted: bool = True
+    proposal_wanted: bool = True
+    ahead: int = 1
     failures: int = 0
     plateau: int = 0
     rules: tuple[str, ...] = ()
 
     @classmethod
     def now(
-        cls, lab: Lab, run: RunRecord, session: str | None, arm: str, steps_left: int | None, rules: tuple[str, ...]
+        cls,
+        lab: Lab,
+        run: RunRecord,
+        session: str | None,
+        arm: str,
+        steps_left: int | None,
+        rules: tuple[str, ...],
+        *,
+        ahead: int = 1,
+        propose: bool = True,
     ) -> "Outset":
         """What holds now.
 
@@ -37,6 +48,8 @@ class Outset(Record):
             arm: who analyses.
             steps_left: agent steps that the session's time leaves; None without a limit.
             rules: of the session's policy, in words.
+            ahead: proposals that may be staged.
+            propose: False where what was staged before is to be trained first.
         """
         notebook = lab.notebook
         runs = notebook.runs(run.group, session=session) if session else []
@@ -53,6 +66,8 @@ class Outset(Record):
             leader=leader,
             noise=noise_of(notebook, run.group),
             report_wanted=not notebook.workspace.run(run.run_id).report.exists(),
+            proposal_wanted=propose,
+            ahead=ahead,
             failures=failed if failed >= FAILURES else 0,
             plateau=flat if flat >= PLATEAU else 0,
             rules=rules,

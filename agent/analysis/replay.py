@@ -20,14 +20,14 @@ from agent.analysis.transcript import Transcript
 from agent.model import Budget, Message, ModelError, Reply, Usage
 from lab.base import Damaged, NotFound, read_lines
 from lab.search import ARMS, Permits
-from lab.store import Lab, Proposal
-from tools import DENIED, TOOLS, Answer, Toolbox, ToolContext, checked_draft
+from lab.store import Lab, Prediction, Proposal
+from tools import DENIED, TOOLS, Answer, Asked, Toolbox, ToolContext, checked_draft
 
 Line = dict[str, Any]
 NOTHING_YET = datetime.min.replace(tzinfo=UTC)
 EARLIER = "sampler"
 """The arm of earlier versions that proposed by itself."""
-DOING = ("stage_proposal", "stage_sweep", "write_report", "end_search")
+DOING = ("stage_proposal", "stage_sweep", "pass_round", "write_report", "end_search")
 """Tools that are carried out again; what the others answered is taken as it was."""
 
 
@@ -79,7 +79,7 @@ def replay_run(lab: Lab, run_id: str) -> Replay:
     return Replay(
         sum(analysis.requests for analysis in again),
         sum(analysis.reported for analysis in again),
-        sum(analysis.context.proposal is not None for analysis in again),
+        sum(len(analysis.context.drafts) for analysis in again),
         tuple(differences),
     )
 
@@ -137,8 +137,8 @@ class _Again:
         self._compare("conversation", [_message(line) for line in self.said], analysis.messages)
         if self.context.subject.arm in (*ARMS, EARLIER):
             without_proposal(self.context)
-        if self.context.proposal is not None:
-            self._compare_proposal(self.context.proposal)
+        for draft in self.context.drafts:
+            self._compare_proposal(draft)
         if self.context.report is not None and self.context.done:
             self._compare_report(before)
 
@@ -208,6 +208,8 @@ class _Recorded(Toolbox):
                 self._context.before = NOTHING_YET
             elif "time" in line:
                 self._context.before = datetime.fromisoformat(line["time"])
+            if name == "pass_round":
+                self._context.asked = _asked(recorded)
             return super().call(name, arguments)
         self._context.answers[name] = json.loads(recorded)
         return Answer(True, recorded)
@@ -233,6 +235,15 @@ def _names(said: Sequence[Line]) -> Iterator[tuple[datetime, str]]:
             answer = json.loads(line["content"])
             if isinstance(answer, dict) and answer.get("proposal") and answer.get("valid"):
                 yield datetime.fromisoformat(answer["created"]), answer["proposal"]
+
+
+def _asked(recorded: str) -> tuple[Asked, ...]:
+    """What the optimizer asked for when a turn was passed: a search of today knows more, and would ask for another."""
+    answer = json.loads(recorded)
+    if "error" in answer:
+        return ()
+    predictions = tuple(Prediction.model_validate(made) for made in answer["predictions"])
+    return (Asked(answer["parent"], answer["changes"], predictions),)
 
 
 def _denials(said: Sequence[Line]) -> Permits:

@@ -169,7 +169,8 @@ def _facts(known: _Known) -> dict[str, Any]:
     if parent == run["run"]:
         old = {key: space[key]["current"] for key in changes if key in space}
     else:
-        old = next((c["from"] for c in suggested.get("candidates", []) if c["changes"] == changes), {})
+        old = dict(zip(suggested.get("keys", ()), suggested.get("parent_values", ()), strict=False))
+        old = {key: old[key] for key in changes if key in old}
     expected = next((c["expected"] for c in suggested.get("candidates", []) if c["changes"] == changes), None)
     curves: dict[str, Any] = next(
         (result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result), {}

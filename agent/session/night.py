@@ -160,6 +160,7 @@ class Night:
                 self.stopping.is_set,
                 self.approver.permits,
                 self.approver.rules,
+                record.ahead,
             )
             self.runner.warm(device=self.inventory.device(record.settings.get("train.device", "auto")))
             events = self.workspace.session(record.session_id).events

@@ -186,10 +186,12 @@ class Scheduler:
         )
         if (run := next(filter(None, (ask() for ask in asks)), None)) is not None:
             return run
-        due, run = searching.shares.model_due(), None
-        if not (due and (proposal is not None or alone)) and searching.shares.optimizer_due():
-            run = searching.asked(steps_left, seconds_left)
-        return self.maker.of_proposal(proposal) if run is None and proposal is not None else run
+        models = searching.shares.model_due()
+        waits = models and (alone or proposal is not None)  # for the model's next proposal, or this one comes first
+        asked = None
+        if not waits and searching.shares.optimizer_due():
+            asked = searching.asked(steps_left, seconds_left)
+        return asked or (self.maker.of_proposal(proposal) if proposal is not None else None)
 
     def _approved(self, incumbent: str, steps_left: int | None) -> Proposal | None:
         """The single config that was approved first; sweeps that were approved before it begin."""

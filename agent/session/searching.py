@@ -4,6 +4,7 @@ Replicates are what it counts. What it believes is written down each time someth
 """
 
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from agent.session.decisions import Decisions
 from agent.session.making import RunMaker
@@ -35,7 +36,7 @@ class NightSearch:
         self.notebook, self.proposals = self.lab.notebook, self.lab.proposals
         self.approver, self.journal = self.decisions.approver, self.decisions.journal
         self.group = self.record.group
-        self.shares = Shares(self.record, self.notebook)
+        self.shares = Shares(self.record, self.lab)
 
     def of_a_sweep(self, seconds_left: float | None) -> RunRecord | None:
         """The next run of the sweep under way, queued; a sweep that is through, or finds nothing more, ends."""
@@ -98,16 +99,24 @@ class NightSearch:
 
     def _allowed(self, search: Search | None, arm: str, steps_left: int | None) -> RunRecord | None:
         """A run of a new config that an arm asks for, queued, if the rules approve it."""
-        suggested = search.suggest(only_new=True, arm=self.arm(arm)) if search else []
+        waiting = self._proposed(search.parent) if search and arm == DEFAULT else []  # a control arm knows of nobody
+        suggested = search.suggest(only_new=True, arm=self.arm(arm), avoid=waiting) if search else []
         if search is None or not suggested:
             return None
-        proposal = asked_for(search, suggested[0], arm, self.record.session_id)
+        saw = "all runs" if arm == DEFAULT else "the baseline and its own runs"
+        proposal = asked_for(search, suggested[0], arm, self.record.session_id, saw)
         decision = self.approver.rule(proposal, steps_left)
         if decision is None or decision.state is not ProposalState.APPROVED:
             return None
         proposal = proposal.model_copy(update={"decisions": (*proposal.decisions, decision)})
         self.proposals.add(proposal)
         return self.maker.of_proposal(proposal)
+
+    def _proposed(self, parent: str) -> list[dict[str, Any]]:
+        """Changes of a run that wait to be trained: the optimizer would ask for what was taken from it once more."""
+        waits = (ProposalState.STAGED, ProposalState.APPROVED)
+        mine = [one for one in self.proposals.all() if one.group == self.group and one.parent == parent]
+        return [one.overrides for one in mine if one.state in waits and one.sweep is None]
 
     def search(
         self, seconds_left: float | None = None, permits: Permits | None = None, *, reserve: bool = True

@@ -157,20 +157,22 @@ class Session:
     def think(self) -> AnalysisJob | None:
         """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
 
-        Runs that an arm asked for are no business of the model's, which would fall behind by each: the offline
-        researcher reports on them first.
+        The offline researcher reports on what an arm asked for, since a model would fall behind by each. One that may
+        stage several does so where none of them waits, and its reports are not too many.
         """
         due = self.scheduler.unreported()
         controls = [run for run in due if run.arm in ARMS or run.group != self.group]
-        subject = next((run for run in due if run not in controls), None)
-        subject = subject or (self.scheduler.latest() if self.proposal_wanted() else None)
+        own = [run for run in due if run not in controls]
+        ahead, left = self.record.ahead, self.steps_left()
+        propose = ahead == 1 or (self.proposals.waiting(self.group) is None and len(own) < ahead)
+        subject = own[0] if own else self.scheduler.latest() if self.proposal_wanted() else None
         if subject is None and not controls:
             return None
-        return self._analyses.submit(self.analyst.work, subject, controls, self.budget, self.steps_left())
+        return self._analyses.submit(self.analyst.work, subject, controls, self.budget, left, propose=propose)
 
     def proposal_wanted(self) -> bool:
         """Whether nothing is approved or waits for a decision, and another run may be begun."""
-        waiting = self.proposals.head(self.group) or self.proposals.staged(self.group)
+        waiting = self.proposals.waiting(self.group)
         if self.record.model == "offline":  # it would propose what the sweep trains
             waiting = waiting or self.proposals.sweeping(self.group)
         elif not self.scheduler.searching.shares.model_due():
@@ -252,18 +254,17 @@ class Session:
         outcome, self._noted = job.result(), job
         if outcome is None:
             return
-        staged = outcome.proposal.proposal_id if outcome.proposal else None
-        self.journal.event("analysed", run=outcome.subject, staged=staged, fell_back=outcome.fell_back)
+        names = ", ".join(proposal.proposal_id for proposal in outcome.staged) or None
+        self.journal.event("analysed", run=outcome.subject, staged=names, fell_back=outcome.fell_back)
         if outcome.fell_back and self.record.model != "offline":
             self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
-        if outcome.proposal:
-            self.journal.note(f"staged {staged}: {outcome.proposal.brief}")
+        for proposal in outcome.staged:
+            self.journal.note(f"staged {proposal.proposal_id} by {proposal.by}: {proposal.brief}")
             self.view.night(self._status())
         if outcome.ended:
-            rules = (
-                f" (the rules of [policy] let pass: {'; '.join(self.approver.rules)})" if self.approver.rules else ""
-            )
-            self._update(ended_because=f"nothing more to try: {outcome.ended.rstrip('.')}{rules}")
+            rules = "; ".join(self.approver.rules)
+            let_pass = f" (the rules of [policy] let pass: {rules})" if rules else ""
+            self._update(ended_because=f"nothing more to try: {outcome.ended.rstrip('.')}{let_pass}")
         self._save()
 
     def wait(self) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lab.search import ARMS, phases
-from lab.store import Notebook, RunRecord, Selection, SessionRecord
+from lab.store import Lab, RunRecord, Selection, SessionRecord
 
 
 @dataclass
@@ -11,7 +11,10 @@ class Shares:
     """The shares of one session."""
 
     record: SessionRecord
-    notebook: Notebook
+    lab: Lab
+
+    def __post_init__(self) -> None:
+        self.notebook = self.lab.notebook
 
     def control_due(self) -> bool:
         """Whether the control arm has had less than its share of the search's replicates."""
@@ -28,9 +31,8 @@ class Shares:
         """
         if self.record.model == "offline" or self.record.approve == "manual":
             return True
-        others = [run for run in self._new() if run.arm != self.record.control]
-        models = sum(run.arm not in ARMS for run in others)
-        return models < self.record.model_share * (len(others) + 1)
+        models, own = self._had()
+        return models < self.record.model_share * (models + own + 1)
 
     def optimizer_due(self, ahead: int = 1) -> bool:
         """Whether the optimizer may have one more config.
@@ -38,11 +40,10 @@ class Shares:
         Args:
             ahead: the model's next proposals that count as if they were there.
         """
-        others, share = [run for run in self._new() if run.arm != self.record.control], self.record.model_share
-        own = sum(run.arm in ARMS for run in others)
+        (models, own), share = self._had(), self.record.model_share
         if self.record.model == "offline":  # it asks for what the optimizer would: neither waits for the other
-            return ahead > 0 or own < len(others) - own
-        return own < (1 - share) / share * (len(others) - own + ahead)
+            return ahead > 0 or own < models
+        return own < (1 - share) / share * (models + ahead)
 
     def start(self) -> str | None:
         """The run that the session began from: the control arm changes that one, whatever was confirmed since."""
@@ -50,6 +51,13 @@ class Shares:
         known = self.notebook.index.confirmations(group=group)
         mine = [one.incumbent for one in known if one.session == self.record.session_id]
         return mine[0] if mine else self.notebook.incumbent(group)
+
+    def _had(self) -> tuple[int, int]:
+        """New configs that the model, and that the optimizer, has had; a turn that was passed was the model's."""
+        others = [run for run in self._new() if run.arm != self.record.control]
+        passed = {one.proposal_id for one in self.lab.proposals.all() if one.passed_by is not None}
+        own = sum(run.arm in ARMS and run.proposal not in passed for run in others)
+        return len(others) - own, own
 
     def _new(self) -> list[RunRecord]:
         """The session's runs of new configs that somebody proposed."""

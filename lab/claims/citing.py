@@ -18,7 +18,8 @@ def cited(text: str, known: Known, answers: Mapping[str, Any], numbers: dict[str
 
     Args:
         text: as the model wrote it.
-        known: the record: `run`, `parent`, `incumbent`, `baseline`, `noise`, `proposal`, `predicted`, or a run's id.
+        known: the record: `run`, `parent`, `incumbent`, `baseline`, `noise`, `proposal` (the first of `proposals`),
+            `predicted`, or a run's id.
         answers: name of a tool to its latest answer: `compare_runs.effect`.
         numbers: gets each number that was cited, by its path.
 
@@ -31,7 +32,9 @@ def cited(text: str, known: Known, answers: Mapping[str, Any], numbers: dict[str
         if run := known.get(run_id):
             roots[name] = run.model_dump()
     about = known.model_dump()
-    roots |= {name: about[name] for name in ("noise", "proposal", "predicted") if about[name]}
+    roots |= {name: about[name] for name in ("noise", "proposals", "predicted") if about[name]}
+    if about["proposals"]:
+        roots["proposal"] = about["proposals"][0]
     for name in ("run", "parent", "incumbent", "baseline"):
         if name in roots:
             roots[name]["verdict"] = roots[name]["verdicts"].get(known.incumbent) or {}

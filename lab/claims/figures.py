@@ -73,18 +73,17 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
         run = s.run_of(s.tokens[end + 1])
     if quantity and quantity.section == "count":  # `its replicates lie between`: of what is spoken of
         quantity = next((t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.objective)
-    ahead = s.known.proposal is not None and (s.section == "next_step" or FUTURE.search(s.text) is not None)
+    ahead = bool(s.known.proposals) and (s.section == "next_step" or FUTURE.search(s.text) is not None)
     pairs: list[tuple[float | None, float | None, str]] = []
     directions: list[tuple[int, bool]] = []
     names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
     if not ahead:
         pairs += _recorded(s, run, names)
-    if ahead and s.known.proposal:
-        for p in s.known.proposal.predictions:
-            if not names or p.metric in names:
-                pairs.insert(0, (p.low, p.high, f"predicted of {p.metric}"))
-                led = max(0, start - 4)
-                directions += [(i, s.codes[i] == p.direction[0]) for i in range(led, start) if s.codes[i] in "ud"]
+    expected = [p for p in s.known.expected if not names or p.metric in names] if ahead else []
+    if expected:
+        pairs[:0] = [(p.low, p.high, f"predicted of {p.metric}") for p in reversed(expected)]
+        ways = {p.direction[0] for p in expected}
+        directions += [(i, s.codes[i] in ways) for i in range(max(0, start - 4), start) if s.codes[i] in "ud"]
     pairs += [(p.low, p.high, f"had been predicted of {p.metric}") for p in s.known.predicted if ahead]
     known = [(low, high, what) for low, high, what in pairs if low is not None and high is not None]
     hit = next((p for p in known if fits(one, p[0]) and fits(other, p[1])), None)

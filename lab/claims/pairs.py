@@ -34,13 +34,12 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
         return []
     pairs = []
     reference, parent = s.reference, s.known.get(s.subject.parent)
-    proposal = s.known.proposal
     for key in quantity.settable:
         section, _, name = key.partition(":")
-        if proposal and section == "config" and name in proposal.overrides and s.section == "next_step":
-            base = s.known.get(proposal.parent)
-            if base and real(base.config.get(name)) and real(proposal.overrides[name]):
-                pairs.append((float(base.config[name]), float(proposal.overrides[name]), f"proposed {name}"))
+        for proposal in s.known.proposals if section == "config" and s.section == "next_step" else ():
+            base, new = s.known.get(proposal.parent), proposal.overrides.get(name)
+            if base and real(base.config.get(name)) and new is not None and real(new):
+                pairs.append((float(base.config[name]), float(new), f"proposed {name}"))
         for other in [run for run in (reference, parent) if run]:
             single = Quantity((key,))
             for aspects in ({"last"}, {"max"}, {"greedy"}):

@@ -60,8 +60,8 @@ def _counted(known: Known, run: KnownRun, section: str, name: str) -> list[tuple
         value = run.steps
     elif section == "verdict" and verdict:
         value = verdict.effect
-    elif section == "proposal" and known.proposal:
-        return [(p.coverage, f"coverage {p.coverage}") for p in known.proposal.predictions]
+    elif section == "proposal" and known.proposals:
+        return [(p.coverage, f"coverage {p.coverage}") for p in known.expected]
     return [] if value is None else [(value, f"{name} {value:.6g} of {run.run_id}")]
 
 

@@ -51,8 +51,9 @@ def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> No
     true = any(fits(number, value) for value, _ in values)
     if number.signed and not true:  # `perf 0.98 (-0.02)`
         true = any(fits(number, new - old) for new, old, _ in compared(s, quantity, index))
-    if not true and (proposal := s.known.proposal) and AHEAD.search(s.text):
-        staged = [proposal.overrides.get(key.partition(":")[2]) for key in quantity.settable]
+    if not true and s.known.proposals and AHEAD.search(s.text):
+        keys = [key.partition(":")[2] for key in quantity.settable]
+        staged = [proposal.overrides.get(key) for proposal in s.known.proposals for key in keys]
         true = any(real(value) and fits(number, float(value)) for value in staged if value is not None)
     hit = None if true or s.adjacent(index) else elsewhere(s, index, number)
     false = False if s.attached(index) else None
@@ -144,28 +145,28 @@ def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: 
 
 def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: int | None = None) -> None:
     """Judge a number as a value of the next config, or of a prediction."""
-    proposal = s.known.proposal
-    owner = s.owner(index)
-    base = s.known.get(proposal.parent) if proposal else None
+    proposals, owner = s.known.proposals, s.owner(index)
+    bases = [s.known.get(proposal.parent) for proposal in proposals]
     values: list[tuple[float, str]] = []
     for key in quantity.settable:
         section, _, name = key.partition(":")
-        if proposal and section == "config" and real(proposal.overrides.get(name)):
-            values.append((float(proposal.overrides[name]), f"proposed {name} {proposal.overrides[name]}"))
-        elif section == "proposal" and proposal:
-            values += [(p.coverage, f"coverage {p.coverage}") for p in proposal.predictions]
-        elif proposal and section == "metric":
-            for p in proposal.predictions:
+        if section == "config":
+            news = [proposal.overrides.get(name) for proposal in proposals]
+            values += [(float(new), f"proposed {name} {new}") for new in news if new is not None and real(new)]
+        elif section == "proposal":
+            values += [(p.coverage, f"coverage {p.coverage}") for p in s.known.expected]
+        elif section == "metric":
+            for p in s.known.expected:
                 if p.metric == name:
                     values += [(p.low, f"predicted from {p.low:.6g}"), (p.high, f"to {p.high:.6g}")]
     decided = bool(values)
     to = first is not None or re.search(r"o$", s.codes[:index]) is not None
-    if number.percent and proposal:
-        values += [(p.coverage, f"coverage {p.coverage}") for p in proposal.predictions]
+    if number.percent:
+        values += [(p.coverage, f"coverage {p.coverage}") for p in s.known.expected]
     told = re.search(r"\b(from|was|were|now|current|currently|too|instead of|ran|had)\b", s.text) is not None
     if not (decided and to and quantity.section == "config"):
         plain = s.known.run if told or quantity.section != "config" else None
-        for run in filter(None, (owner if "R" in s.codes else None, base, plain)):
+        for run in filter(None, (owner if "R" in s.codes else None, *bases, plain)):
             values += s.values(quantity, run, s.aspects(index))
     if any(fits(number, value) for value, _ in values):
         s.judge(index, index, True, values[0][1])

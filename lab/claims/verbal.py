@@ -179,8 +179,10 @@ def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
 
 def alterations(s: Sentence) -> None:
     """Judge what was changed: `no overrides`, `only the learning rate was changed`, `two keys were changed`."""
-    proposed = s.section == "next_step" and s.known.proposal is not None
-    changed = set(s.known.proposal.overrides) if proposed and s.known.proposal else set(s.subject.changed)
+    proposals = s.known.proposals if s.section == "next_step" else ()
+    if len(proposals) > 1:
+        return  # of which of them it is said, nobody can tell
+    changed = set(proposals[0].overrides) if proposals else set(s.subject.changed)
     told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
     only: bool | None = None
     for first, last in s.matches(r"z[w]{0,2}Q(?:[w]{0,2}v)?|vzw?Q|z(?:[w]{0,1})v[w]{0,2}Q|zk[w]{0,2}Q"):

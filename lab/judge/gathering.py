@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from lab.base import AutopilotError
@@ -36,7 +36,7 @@ def known_of(
     agents_per_env: float,
     incumbent: str | None,
     noise: tuple[float, int] | None,
-    proposal: Proposal | None = None,
+    proposals: Sequence[Proposal] = (),
 ) -> Known:
     """The record of a run and of those that a report about it may speak of.
 
@@ -46,12 +46,12 @@ def known_of(
         agents_per_env: of its environment.
         incumbent: of its group, when the report is written.
         noise: pooled standard deviation of the group's replicates then, and its degrees of freedom.
-        proposal: what was staged after it, if anything.
+        proposals: what was staged after it.
     """
     verdict = notebook.verdict(run.run_id)
     against = (verdict.against if verdict else None) or incumbent
     latest = [other.run_id for other in notebook.before(run, HISTORY)]
-    names = {_root(notebook, run), run.parent, against, proposal.parent if proposal else None, *latest}
+    names = {_root(notebook, run), run.parent, against, *(proposal.parent for proposal in proposals), *latest}
     others = {
         name: known_run(notebook, notebook.run(name), agents_per_env, run.finished)
         for name in sorted(name for name in names if name and name != run.run_id and notebook.readable(name))
@@ -68,7 +68,7 @@ def known_of(
         incumbent=against,
         noise=Noise(replicate_sd=noise[0], degrees_of_freedom=noise[1]) if noise else None,
         predicted=origin.predictions if origin else (),
-        proposal=proposed_of(proposal) if proposal else None,
+        proposals=tuple(map(proposed_of, proposals)),
         told=_told(notebook, run, mine, noise),
         quoted=tuple(line for line in (run.reason, *run.log_tail) if line and len(line) >= QUOTED),
     )

@@ -91,7 +91,8 @@ class Known(Fact):
     noise: Noise | None = None
     predicted: tuple[Prediction, ...] = ()
     """What the proposal that the run came from had said of it."""
-    proposal: Proposed | None = None
+    proposals: tuple[Proposed, ...] = ()
+    """What was staged, the first first."""
     told: Mapping[str, float] = Field(default_factory=dict)
     """Further numbers of the record, each by what it is: of the pruner, of what so many replicates could show."""
     quoted: tuple[str, ...] = ()
@@ -120,6 +121,11 @@ class Known(Fact):
     def get(self, run_id: str | None) -> KnownRun | None:
         """A run by its id."""
         return self.run if run_id == self.run.run_id else self.others.get(run_id or "")
+
+    @property
+    def expected(self) -> list[Prediction]:
+        """What the proposals predict."""
+        return [prediction for proposal in self.proposals for prediction in proposal.predictions]
 
     @property
     def runs(self) -> list[KnownRun]:

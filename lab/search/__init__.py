@@ -1,7 +1,7 @@
 """The search for the next config: arms behind one interface, what the record says to them, when one thing is proven."""
 
 from lab.search.arms import ARMS, ApartArm, RaceArm
-from lab.search.asked import asked_for
+from lab.search.asked import asked_for, predicted_of
 from lab.search.contest import standing_of
 from lab.search.effects import Effect, Effects, Span, effects_of
 from lab.search.history import Arm, History, Trial
@@ -10,8 +10,9 @@ from lab.search.night import BASELINE, contenders, left_to_search, name_contende
 from lab.search.permits import Permits
 from lab.search.plan import Phases, findable, lay_out, phases, plan_of, seeds_for
 from lab.search.points import Choice, Point, Range, SearchSpace
-from lab.search.search import Leader, Search, Suggestion
+from lab.search.search import Leader, Outlook, Search, Suggestion
 from lab.search.standing import Ahead, ArmStanding, Mark, Standing
+from lab.search.state import BelievedBest, Centre, State, Trained, moved_most, state_of
 from lab.search.sweeps import sweep_of, swept
 
 __all__ = [
@@ -21,12 +22,15 @@ __all__ = [
     "ApartArm",
     "Arm",
     "ArmStanding",
+    "BelievedBest",
+    "Centre",
     "Choice",
     "Effect",
     "Effects",
     "History",
     "Leader",
     "Mark",
+    "Outlook",
     "Permits",
     "Phases",
     "Point",
@@ -36,7 +40,9 @@ __all__ = [
     "SearchSpace",
     "Span",
     "Standing",
+    "State",
     "Suggestion",
+    "Trained",
     "Trial",
     "asked_for",
     "contenders",
@@ -44,12 +50,15 @@ __all__ = [
     "findable",
     "lay_out",
     "left_to_search",
+    "moved_most",
     "name_contender",
     "phases",
     "plan_of",
+    "predicted_of",
     "search_space",
     "seeds_for",
     "standing_of",
+    "state_of",
     "sweep_of",
     "swept",
 ]

@@ -78,6 +78,26 @@ def believed(history: History) -> Believed | None:
     )
 
 
+def ranked(history: History) -> list[tuple[int, float, float]]:
+    """The trials with a score, the one believed best first: number, mean and standard deviation of its true score.
+
+    In the scores' units; what is known of a trial's neighbours is part of it. Empty while nothing has a score.
+    """
+    known = Known.of(history)
+    if known is None:
+        return []
+    mean, covariance = known.belief.posterior()
+    scored = [at for at, trial in enumerate(known.at) if history.trials[trial].scores]
+    return [
+        (
+            known.at[at],
+            known.middle + known.scale * float(mean[at]),
+            known.scale * math.sqrt(max(float(covariance[at, at]), 0.0)),
+        )
+        for at in sorted(scored, key=lambda at: -mean[at])
+    ]
+
+
 def expected(history: History, point: Point) -> tuple[float, float] | None:
     """Mean and standard deviation of one replicate of a point, in the scores' units; None while nothing has a score."""
     known = Known.of(history)

@@ -90,6 +90,8 @@ class Search:
     """What the config of each trial is known by."""
     permits: Permits | None = None
     sweep: Sweep | None = None
+    before: datetime | None = None
+    """Runs that were made later don't count; None where all do."""
 
     @classmethod
     def of(
@@ -139,7 +141,8 @@ class Search:
         drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
         most, statistic = permits.most if permits else None, group.goal.statistic
         history = History(space, tuple(trials.values()), drawn, left, most=most, statistic=statistic)
-        return cls(lab, group, parent, base, history, tuple(runs[name] for name in names), names, permits, sweep)
+        first = tuple(runs[name] for name in names)
+        return cls(lab, group, parent, base, history, first, names, permits, sweep, before)
 
     @property
     def keys(self) -> list[str]:

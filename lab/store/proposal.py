@@ -115,12 +115,21 @@ class Proposal(Record):
     """The configs that it allows; None where it is about a single one."""
     theory: str
     predictions: tuple[Prediction, ...] = ()
+    passed_by: str | None = None
+    """Who passed its turn to the optimizer, whose config this is; None where nobody did."""
+    batch: str | None = None
+    """Of several that one analysis may stage, the name of the first; none of them gives way to another."""
     decisions: tuple[Decision, ...]
 
     @property
     def state(self) -> ProposalState:
         """Where it is in its life."""
         return self.decisions[-1].state
+
+    @property
+    def by(self) -> str:
+        """Who made it, as people read it, such as `race, passed by gpt-5`."""
+        return self.arm if self.passed_by is None else f"{self.arm}, passed by {self.passed_by}"
 
     @property
     def version(self) -> str:

@@ -120,11 +120,17 @@ class Proposals:
         """Whether there is a proposal of that name."""
         return self.workspace.proposal(proposal_id).exists()
 
-    def stage(self, proposal: Proposal) -> None:
-        """Add a proposal; the ones of its group that were still waiting give way to it, but for those that are held."""
+    def stage(self, *proposals: Proposal) -> None:
+        """Add what one analysis proposes; what still waited in the group gives way to it, but for what is held.
+
+        Args:
+            proposals: of one group, and one batch where they are several; those that are there already are left alone.
+        """
         with self._changing():
-            write_model(self.workspace.proposal(proposal.proposal_id), proposal)  # first: a kill must not lose both
-            self._give_way(proposal)
+            for proposal in proposals:  # first: a kill must not lose both
+                if not self.has(proposal.proposal_id):
+                    write_model(self.workspace.proposal(proposal.proposal_id), proposal)
+            self._give_way(proposals[-1])
             self._show_next()
 
     def add(self, proposal: Proposal) -> None:
@@ -165,16 +171,17 @@ class Proposals:
             self._show_next()
 
     def tidy(self, group: Group) -> None:
-        """Let the newest of several waiting proposals be the one: a kill in the midst of staging leaves two."""
+        """Let what was staged last be all that waits: a kill in the midst of staging leaves what was to give way."""
         with self._changing():
-            if (newest := self.staged(group)) is not None:
-                self._give_way(newest)
+            if waiting := self._undecided(group):
+                self._give_way(waiting[-1])
             self._show_next()
 
     def _give_way(self, to: Proposal) -> None:
         for other in self.all():
             waits = other.state is S.STAGED and not other.held
-            if waits and other.group == to.group and other.proposal_id != to.proposal_id:
+            beside = other.proposal_id == to.proposal_id or (to.batch is not None and other.batch == to.batch)
+            if waits and other.group == to.group and not beside:
                 why = f"{to.proposal_id} was staged later"
                 self._add(other, Decision(time=now(), state=S.SUPERSEDED, who="queue", why=why))
 
@@ -227,9 +234,15 @@ class Proposals:
         return min(approved, key=lambda one: (one.arm not in at_once, one.decisions[-1].time), default=None)
 
     def staged(self, group: Group) -> Proposal | None:
-        """The proposal of a group that waits for a decision; not one that is held for a person."""
-        waiting = (p for p in reversed(self.all()) if p.group == group and p.state is S.STAGED and not p.held)
-        return next(waiting, None)
+        """The proposal of a group that has waited longest for a decision; not one that is held for a person."""
+        return next(iter(self._undecided(group)), None)
+
+    def waiting(self, group: Group) -> Proposal | None:
+        """The proposal of a group that is to be trained, or else decided on, next; None where none waits."""
+        return self.head(group) or self.staged(group)
+
+    def _undecided(self, group: Group) -> list[Proposal]:
+        return [p for p in self.all() if p.group == group and p.state is S.STAGED and not p.held]
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

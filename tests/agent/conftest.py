@@ -40,10 +40,12 @@ def make_session(notebook: Notebook, inventory: Inventory) -> Make:
         fresh = {
             "session_id": f"night-{next(made)}", "env_name": ENV, "preset": "quick", "objective": "perf:max",
             "model": "offline", "approve": "auto", "seeds": 1, "budgets": Budgets(max_runs=8), "created": created,
+            "model_share": 1,  # of a model of one's own, all that is new; tests of shares say otherwise
         }  # fmt: skip
         record = record or SessionRecord.model_validate({**fresh, **fields})
         stop = threading.Event()
         analyst = Analyst(Lab(notebook, inventory), model or OfflineResearcher(), record.session_id, stop.is_set)
+        analyst.ahead = record.ahead
         parts = {"patience": None, **(parts or {})}
         if "rules" in parts:
             analyst.permits, analyst.rules = parts["rules"].permits, parts["rules"].rules

@@ -73,7 +73,7 @@ class Desk:
         write_report(
             self.notebook,
             run,
-            report_of(Lab(self.notebook, self.inventory), run, DRAFT, Checked(), None, "scripted"),
+            report_of(Lab(self.notebook, self.inventory), run, DRAFT, Checked(), (), "scripted"),
             Checked(),
         )
         return self.notebook.paths(run.run_id).report.read_text()

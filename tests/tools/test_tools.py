@@ -139,12 +139,82 @@ def test_suggestions_are_valid_and_say_what_is_expected(bench: Bench, notebook: 
     assert found["leader"].keys() == {"run", "believed", "replicates"}
     assert found["leader"]["run"] in {run.run_id for run in notebook.runs()}
     base = notebook.config(found["parent"])
+    assert found["parent_values"] == [base.get(key) for key in found["keys"]]
     for candidate in found["candidates"]:
         assert len(candidate["changes"]) > 2  # all keys at once
-        assert candidate["from"] == {key: base.get(key) for key in candidate["changes"]}
+        assert set(candidate["changes"]) <= set(found["keys"])
         assert bench("check_config", changes=candidate["changes"])["valid"]
         expected = candidate["expected"]
         assert 0 <= expected["low"] < expected["mean"] < expected["high"] <= 1  # perf is a share
+
+
+def test_suggestions_come_with_all_that_the_optimizer_knows(bench: Bench, make_run: RunMaker) -> None:
+    for _ in range(9):
+        make_run(bench("suggest_configs", count=1)["candidates"][0]["changes"], parent=bench.context.incumbent)
+    answer = bench.toolbox.call("suggest_configs", json.dumps({"count": 12})).content
+    assert len(answer) < 20_000  # characters, of which a token has two at least
+    found = json.loads(answer)
+    keys = found["keys"]
+    assert len(found["best"]) == 5
+    assert [one["believed"] for one in found["best"]] == sorted(
+        (one["believed"] for one in found["best"]), reverse=True
+    )
+    assert found["best"][0]["run"] == found["leader"]["run"]
+    assert all(len(one["values"]) == len(keys) for one in found["best"])
+    assert all(one["sd"] > 0 and one["n"] == 2 for one in found["best"])
+    rows = zip(found["mean_of_best"], found["spread_of_best"], found["scales"], strict=True)
+    assert len(found["scales"]) == len(keys)
+    for at, (mean, spread, scale) in enumerate(rows):
+        values = [one["values"][at] for one in found["best"]]
+        if scale == "choice":
+            assert mean in values
+        else:
+            assert min(values) * 0.99 <= mean <= max(values) * 1.01
+            assert spread[0] <= mean <= spread[1]
+    assert sum(len(scores) for _, scores, *_ in found["latest"]) == 20
+    assert all(len(values) == len(keys) for _, _, *values in found["latest"])
+    assert [run for run, *_ in found["latest"]][-1] == bench.context.notebook.runs()[-1].run_id
+
+
+def test_several_may_be_staged_where_a_session_says_so(bench: Bench) -> None:
+    bench.context.ahead = 2
+    first = bench("stage_proposal", **PROPOSAL)
+    assert first["more_may_be_staged"] == 1
+    again = {**PROPOSAL, "changes": {"train.ent_coef": 0.02, "train.optimizer": "adam"}}  # which the parent has
+    assert f"{first['proposal']}, staged before, has this very config" in bench.refused("stage_proposal", **again)
+    second = bench("stage_sweep", theory="All of it might be somewhere else.", replicates=4)
+    assert "2 proposals are staged" in bench.refused("stage_proposal", **{**PROPOSAL, "changes": {"train.gamma": 0.9}})
+    assert [draft.proposal_id for draft in bench.context.drafts] == [first["proposal"], second["proposal"]]
+    assert {draft.batch for draft in bench.context.drafts} == {first["proposal"]}
+
+
+def test_of_one_a_second_takes_the_place_of_the_first(bench: Bench) -> None:
+    bench("stage_proposal", **PROPOSAL)
+    second = bench("stage_proposal", **{**PROPOSAL, "changes": {"train.gamma": 0.9}})
+    (draft,) = bench.context.drafts
+    assert (draft.proposal_id, draft.batch) == (second["proposal"], None)
+
+
+def test_a_turn_may_be_passed_to_the_optimizer(bench: Bench) -> None:
+    bench.context.ahead = 2
+    would = bench("suggest_configs", count=2)["candidates"]
+    passed = [bench("pass_round", reason="It has seen more than I have.") for _ in range(2)]
+    assert [one["changes"] for one in passed] == [one["changes"] for one in would]
+    for draft, candidate in zip(bench.context.drafts, would, strict=True):
+        assert (draft.arm, draft.passed_by, draft.by) == ("race", "scripted", "race, passed by scripted")
+        assert draft.theory.endswith("scripted passed its turn: It has seen more than I have.")
+        (prediction,) = draft.predictions
+        expected = candidate["expected"]
+        assert (prediction.low, prediction.high) == pytest.approx((expected["low"], expected["high"]), rel=1e-5)
+
+
+def test_a_turn_can_t_be_passed_where_there_is_nothing_to_ask_for(
+    make_run: RunMaker, notebook: Notebook, inventory: Inventory
+) -> None:
+    failed = Bench(notebook, inventory, make_run(fault="nan"))  # without a score there is no incumbent
+    said = failed.refused("pass_round", reason="It has seen more than I have.")
+    assert said == "the optimizer has nothing to ask for: stage a proposal of your own, or end the search"
+    assert failed.context.drafts == ()
 
 
 def test_suggestions_follow_the_runs(
@@ -161,9 +231,9 @@ def test_suggestions_follow_the_runs(
 def test_what_was_rejected_is_not_suggested_again(bench: Bench, proposals: Proposals) -> None:
     first = bench("suggest_configs")["candidates"][0]
     bench("stage_proposal", **{**PROPOSAL, "changes": first["changes"]})
-    assert bench.context.proposal is not None
-    proposals.stage(bench.context.proposal)
-    proposals.decide(bench.context.proposal.proposal_id, ProposalState.REJECTED, "person", "too bold")
+    (draft,) = bench.context.drafts
+    proposals.stage(draft)
+    proposals.decide(draft.proposal_id, ProposalState.REJECTED, "person", "too bold")
     found = bench("suggest_configs", count=12)
     assert found["kept_away_from_rejected"] == 1
     assert first["changes"] not in [candidate["changes"] for candidate in found["candidates"]]
@@ -185,7 +255,7 @@ def test_what_was_rejected_is_not_suggested_again(bench: Bench, proposals: Propo
 )
 def test_an_invalid_proposal_is_not_staged(bench: Bench, changes: dict[str, Any], word: str) -> None:
     assert word in bench.refused("stage_proposal", **{**PROPOSAL, "changes": changes})
-    assert bench.context.proposal is None
+    assert bench.context.drafts == ()
 
 
 def test_a_proposal_predicts_the_objective(bench: Bench) -> None:
@@ -201,16 +271,16 @@ def test_a_proposal_predicts_the_objective(bench: Bench) -> None:
         text = json.dumps({**PROPOSAL, "expected": {**EXPECTED, "high": 0.123}}).replace("0.123", odd)
         assert not bench.toolbox.call("stage_proposal", text).ok
     assert "between 0 and 1" in bench.refused("stage_proposal", **{**PROPOSAL, "expected": {**EXPECTED, "high": 1.5}})
-    assert bench.context.proposal is None
+    assert bench.context.drafts == ()
     bench("stage_proposal", **PROPOSAL, also_expected=[{"metric": "sps", **EXPECTED}])
-    assert bench.context.proposal is not None
-    assert [prediction.metric for prediction in bench.context.proposal.predictions] == ["perf", "sps"]
+    (draft,) = bench.context.drafts
+    assert [prediction.metric for prediction in draft.predictions] == ["perf", "sps"]
 
 
 def test_a_proposal_and_the_end_of_the_search_exclude_each_other(bench: Bench) -> None:
     bench("stage_proposal", **PROPOSAL)
     assert "staged already" in bench.refused("end_search", reason="Nothing is left to be learnt here.")
-    bench.context.proposal = None
+    bench.context.drafts = ()
     bench("end_search", reason="Nothing is left to be learnt here.")
     assert "ended already" in bench.refused("stage_proposal", **PROPOSAL)
 
@@ -285,7 +355,7 @@ def test_a_config_that_a_run_has_is_not_proposed_again(
     assert notebook.run(tried.run_id).state is state
     said = bench.refused("stage_proposal", **PROPOSAL)
     assert f"run {tried.run_id} has this very config" in said
-    assert bench.context.proposal is None
+    assert bench.context.drafts == ()
     again = {"train.ent_coef": 0.02, "train.gamma": notebook.config(tried.run_id).train["gamma"]}  # in other words
     assert tried.run_id in bench.refused("stage_proposal", **{**PROPOSAL, "changes": again})
     assert tried.run_id in bench("check_config", changes=PROPOSAL["changes"])["tried_already"]

@@ -130,9 +130,9 @@ def _play(
     after = {name: value for name, value in tree(notebook.workspace.root).items() if not _ours(name)}
     assert after == before
     assert tree(outside) == {"canary": b"untouched"}
-    if context.proposal is not None:
-        base = notebook.config(context.proposal.parent)
-        assert check_overrides(base, context.proposal.overrides, inventory, proposing=True, steps_left=10**9) == []
+    for draft in context.drafts:
+        base = notebook.config(draft.parent)
+        assert check_overrides(base, draft.overrides, inventory, proposing=True, steps_left=10**9) == []
     notebook.paths(run.run_id).transcript.unlink()
 
 

@@ -24,6 +24,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.session import Budgets, Spent
+from report.checking import check_report
 from tests.conftest import RunMaker
 from tests.tools.test_tools import PROPOSAL
 from tools.catalog import TOOLS
@@ -128,6 +129,85 @@ class Beaten(OfflineResearcher):
         return reply
 
 
+def three(*, report: bool = True) -> Reply:
+    changes = ({"train.ent_coef": 0.02}, {"train.gamma": 0.9}, {"train.vf_coef": 1.5})
+    staged = [("stage_proposal", {**PROPOSAL, "changes": change}) for change in changes]
+    return calls(*staged, *([("write_report", REPORT)] if report else []))
+
+
+def test_several_are_staged_in_one_analysis(
+    make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+) -> None:
+    run, lab = make_run(), Lab(notebook, inventory)
+    outcome = Analyst(lab, ScriptedModel([three()]), ahead=3).analyse(run)
+    assert [p.overrides for p in outcome.staged] == [
+        {"train.ent_coef": 0.02}, {"train.gamma": 0.9}, {"train.vf_coef": 1.5},
+    ]  # fmt: skip
+    assert [p.state for p in proposals.all()] == [ProposalState.STAGED] * 3
+    step = notebook.paths(run.run_id).report.read_text().partition("## Next step")[2]
+    names = ", ".join(f"proposals/{p.proposal_id}.json" for p in outcome.staged)
+    assert step.startswith(f" (staged in {names})\n")
+    assert [line.split("|")[1].strip() for line in step.splitlines() if line.startswith("| `")] == [
+        "`train.ent_coef`", "`train.gamma`", "`train.vf_coef`",
+    ]  # fmt: skip
+    assert check_report(notebook, run.run_id).count("contradicted") == 0
+    found = replay_run(lab, run.run_id)
+    assert (found.differences, found.proposals) == ((), 3)
+
+
+def test_what_a_report_says_of_the_second_is_checked_too(
+    make_run: RunMaker, notebook: Notebook, inventory: Inventory
+) -> None:
+    context = Analyst(Lab(notebook, inventory), OfflineResearcher(), ahead=3)._context(make_run(), "scripted", None)
+    toolbox = Toolbox(TOOLS, context)
+    for call in three(report=False).message.tool_calls:
+        assert toolbox.call(call.name, call.arguments).ok
+    for value, verdict in (("0.9", "verified"), ("0.8", "contradicted")):
+        told = {**REPORT, "next_step": f"Gamma goes from 0.95 to {value} in the second one."}
+        answer = json.loads(toolbox.call("write_report", json.dumps(told)).content)
+        assert answer["claims"][verdict] > 0, answer
+
+
+@pytest.mark.parametrize("kept", ["several", "one, of an earlier version"])
+def test_what_a_kill_left_between_report_and_proposals_is_staged(
+    make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory,
+    monkeypatch: pytest.MonkeyPatch, kept: str,
+) -> None:  # fmt: skip
+    run = make_run()
+    analyst = Analyst(Lab(notebook, inventory), ScriptedModel([three()]), ahead=3)
+    with monkeypatch.context() as killed:
+        killed.setattr(Proposals, "stage", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            analyst.analyse(run)
+    path = notebook.workspace.run(run.run_id).proposed
+    wanted = json.loads(path.read_text())
+    if kept != "several":
+        path.write_text(json.dumps(wanted[0]))
+    assert proposals.all() == []
+    analyst.recover(run)
+    count = 3 if kept == "several" else 1
+    assert [p.proposal_id for p in proposals.all()] == [one["proposal_id"] for one in wanted[:count]]
+    assert {p.state for p in proposals.all()} == {ProposalState.STAGED}
+    assert not path.exists()
+
+
+def _killed(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_report_is_all_that_is_wanted_while_others_wait(
+    make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+) -> None:
+    run, lab = make_run(), Lab(notebook, inventory)
+    model = ScriptedModel([three(report=False), calls(("write_report", REPORT))])
+    outcome = Analyst(lab, model, ahead=3).analyse(run, propose=False)
+    assert (outcome.staged, outcome.fell_back, proposals.all()) == ((), None, [])
+    assert "no proposal is wanted" in model.seen[0][1].content
+    assert "what was staged before is to be trained first" in model.seen[1][-1].content
+    assert "Nothing was staged: what was staged before" in notebook.paths(run.run_id).report.read_text()
+    assert replay_run(lab, run.run_id).differences == ()
+
+
 @pytest.mark.parametrize("times", [1, 3])  # it asks for two at a time
 def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
     times: int, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
@@ -138,10 +218,10 @@ def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
     outcome = Analyst(Lab(notebook, inventory), model).analyse(run)
     assert len(model.begun) == times
     assert outcome.fell_back is None
-    assert outcome.proposal is not None
-    assert outcome.proposal.overrides not in model.begun
+    (proposal,) = outcome.staged
+    assert proposal.overrides not in model.begun
     report = notebook.paths(run.run_id).report.read_text()
-    (key, value), *_ = outcome.proposal.overrides.items()
+    (key, value), *_ = proposal.overrides.items()
     assert f"Try {key} = {short(value)}" in report.partition("## Next step")[2]
     assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
 

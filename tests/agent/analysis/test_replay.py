@@ -14,6 +14,7 @@ from agent.model.chat import Reply
 from agent.model.offline import OfflineResearcher
 from agent.model.scripted import ScriptedModel
 from lab.base.errors import NotFound
+from lab.search import Permits
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -42,16 +43,20 @@ def analysed(notebook: Notebook, proposals: Proposals, inventory: Inventory, mak
 
 
 SURVEY = calls(("list_runs", {}), ("read_run", {"run": "incumbent"}), ("read_metrics", {}), ("nonsense", {}))
+DONE_REPORT = {
+    "title": "The ceiling", "observations": ["It is high."], "theory": "There is nothing above the ceiling.",
+    "next_step": "Sleep, and wake up.",
+}  # fmt: skip
 STEPS: dict[str, tuple[Reply, ...]] = {
     "offline": (),
     "a model": (SURVEY, text("Hm."), calls(("check_config", {"changes": {"train.gamma": 5.0}})), DONE),
+    "a model that passes": (SURVEY, calls(("pass_round", {"reason": "It has seen more than I have."}), (
+        "write_report", DONE_REPORT))),
     "a model that gave up": (SURVEY, *[text("I like turtles.")] * 3),
     "a model that is refused": (SURVEY,),
     "a model that never ends": (SURVEY,) * 30,
     "a model that ends the search": (
-        calls(("end_search", {"reason": "Every run is at the ceiling."})), calls(("write_report", DONE_REPORT := {
-            "title": "The ceiling", "observations": ["It is high."], "theory": "There is nothing above the ceiling.",
-            "next_step": "Sleep, and wake up."})),
+        calls(("end_search", {"reason": "Every run is at the ceiling."})), calls(("write_report", DONE_REPORT)),
     ),
 }  # fmt: skip
 
@@ -196,7 +201,7 @@ def test_what_the_policy_denied_is_denied_again(
     denied = calls(("stage_proposal", {**PROPOSAL, "changes": {"train.gamma": 0.9}}))
     run = make_run()
     model = ScriptedModel([denied, denied, DONE])
-    Analyst(Lab(notebook, inventory), model, permits=permits, rules=("train.ent_coef",)).analyse(run)
+    Analyst(Lab(notebook, inventory), model, permits=Permits(permits), rules=("train.ent_coef",)).analyse(run)
     found = replay_run(Lab(notebook, inventory), run.run_id)
     assert found.differences == ()
     assert (found.reports, found.proposals) == (1, 1)

@@ -1,6 +1,7 @@
 """What a model is told first: word for word, from the record alone, and no longer after a thousand runs."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from agent.analysis.briefing import opening_of, situation_of
 from agent.model.offline import OfflineResearcher
 from benchmarks.ten_thousand import generate
 from lab.base.paths import Workspace
+from lab.search import Search
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
@@ -41,10 +43,21 @@ FULL: dict[str, Any] = {
     "waiting": [{"overrides": {"train.ent_coef": 0.02}, "parent": "2026-01-02T020000Z-bbbb"}],
     "rejected": [{"overrides": {"train.ent_coef": 0.5}, "why": "that high it never settles"}],
     "report_wanted": True,
+    "proposal_wanted": True,
+    "ahead": 3,
+    "optimizer": {
+        "replicates": 57,
+        "best": [{"run": "2026-01-02T030405Z-aaaa", "mean": 0.91402, "sd": 0.02358, "n": 3,
+                  "keys": [["learning_rate", 0.0099], ["optimizer", "adam"], ["rnn.enabled", False]], "more": 9},
+                 {"run": "2026-01-02T020000Z-bbbb", "mean": 0.89, "sd": 0.01, "n": 5, "keys": [], "more": 0}],
+        "agreed": [["bptt_horizon", 32, 32], ["gamma", 0.95, 0.97]],
+        "next": [{"keys": [["ent_coef", 0.00021]], "more": 0, "low": 0.80921, "high": 1.0},
+                 {"keys": [["ent_coef", 0.1], ["gamma", 0.9], ["vf_coef", 2.0]], "more": 4, "low": None, "high": None}],
+    },
 }  # fmt: skip
 BARE: dict[str, Any] = {
     **FULL, "arm": "", "incumbent": None, "noise": None, "foretold": None, "predicted": [], "runs": [], "effects": [],
-    "lessons": [], "waiting": [], "rejected": [], "report_wanted": False,
+    "lessons": [], "waiting": [], "rejected": [], "report_wanted": False, "ahead": 1, "optimizer": None,
 }  # fmt: skip
 
 
@@ -65,11 +78,9 @@ def test_it_tells_what_was_predicted_learnt_and_rejected(
 ) -> None:
     base = make_run()
     analyst = Analyst(Lab(notebook, inventory), OfflineResearcher())
-    first = analyst.analyse(base).proposal
-    assert first is not None
+    (first,) = analyst.analyse(base).staged
     proposals.decide(first.proposal_id, ProposalState.REJECTED, "person", "we know\x1b[31m that")
-    second = analyst.analyse(base).proposal
-    assert second is not None
+    (second,) = analyst.analyse(base).staged
     hurt = make_run({"train.learning_rate": 0.0001}, parent=base.run_id)
     child = make_run(second.overrides, parent=base.run_id, proposal=second.proposal_id)
     situation = situation_of(analyst._context(child, "scripted", None))
@@ -84,6 +95,29 @@ def test_it_tells_what_was_predicted_learnt_and_rejected(
     text = opening_of(situation)[1].content
     assert f'{first.brief}: "we know that"' in text
     assert "\x1b" not in text
+
+
+def tokens(said: str) -> int:
+    """About as many as the usual tokenizers make of a text: numbers and names of runs take the most."""
+    return sum(1 + len(word) // 9 for word in re.findall(r" ?[A-Za-z]+|\d{1,3}|[^\sA-Za-z\d]", said))
+
+
+def test_it_has_the_optimizer_in_short(make_run: RunMaker, notebook: Notebook, inventory: Inventory) -> None:
+    base, lab = make_run(), Lab(notebook, inventory)
+    runs = {base.run_id}
+    for _ in range(8):
+        search = Search.of(lab, base.group)
+        assert search is not None
+        runs.add(make_run(search.suggest(only_new=True)[0].changes, parent=base.run_id).run_id)
+    context = Analyst(lab, OfflineResearcher())._context(notebook.runs()[-1], "scripted", None)
+    part = opening_of(situation_of(context))[1].content.partition("The optimizer, from all 18 replicates,")[2]
+    said = part.partition("Read it")[0]
+    lines = [line for line in said.splitlines() if line.startswith("- ")]
+    assert len(lines) == 5 + 3
+    assert len({run for run in runs if run in said}) == 5
+    assert 100 < tokens(said) <= 450
+    offline = situation_of(Analyst(lab, OfflineResearcher())._context(base, "offline", None))
+    assert offline["optimizer"] is None  # it asks by itself
 
 
 def test_it_does_not_grow_with_the_history(tmp_path: Path, inventory: Inventory) -> None:

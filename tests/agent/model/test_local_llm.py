@@ -94,7 +94,7 @@ def test_a_session(endpoint: str, workspace: Workspace, cli: Cli, inventory: Inv
     short = ["--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200"]
     done = cli(
         "start", "--model", MODEL, "--base-url", endpoint, "--max-runs", "6", "--seeds", "1", "--approve", "auto",
-        *short, OPENAI_API_KEY="none",
+        "--model-share", "1", *short, OPENAI_API_KEY="none",
     )  # fmt: skip
     assert done.code == 0, (done.out, done.err)
     notebook, proposals = Notebook(workspace), Proposals(workspace)

@@ -106,7 +106,7 @@ def scattered() -> Known:
         }
     )
     foretold = Prediction(metric="perf", direction="same", low=0.185, high=0.293, coverage=0.8)
-    return KNOWN.model_copy(update={"run": run, "predicted": (foretold,), "proposal": None})
+    return KNOWN.model_copy(update={"run": run, "predicted": (foretold,), "proposals": ()})
 
 
 @pytest.mark.parametrize(

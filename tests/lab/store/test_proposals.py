@@ -129,6 +129,23 @@ def test_two_that_wait_after_a_kill_are_made_one(propose: Any, proposals: Propos
     assert '"second"' in proposals.workspace.next_config.read_text()
 
 
+def test_those_of_one_batch_wait_side_by_side(propose: Any, proposals: Proposals) -> None:
+    first = propose()
+    batch = [
+        first.model_copy(update={"proposal_id": name, "created": now(), "batch": "one"}) for name in ("one", "two")
+    ]
+    proposals.stage(*batch)
+    assert proposals.get(first.proposal_id).state is S.SUPERSEDED
+    assert proposals.staged(first.group) == batch[0]  # the first first
+    mine = amended(batch[0], {"train.gamma": 0.9}, "person ada")
+    proposals.replace(batch[0], mine, "person ada")
+    proposals.tidy(first.group)
+    assert [p.proposal_id for p in proposals.all() if p.state is S.STAGED] == ["two", mine.proposal_id]
+    proposals.decide("two", S.APPROVED, "person")
+    proposals.stage(*batch)  # as after a kill: what is there is left alone
+    assert [proposals.get(name).state for name in ("one", "two")] == [S.SUPERSEDED, S.APPROVED]
+
+
 def test_what_is_held_gives_way_to_nothing(propose: Any, proposals: Proposals) -> None:
     first = propose()
     proposals.decide(first.proposal_id, S.STAGED, "policy policy", "warm starts are a person's to decide")
