@@ -229,7 +229,7 @@ def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
 def test_a_control_run_is_reported_on_whatever_becomes_of_an_idea(
     make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = make_run()
+    run = make_run(arm="race")
     begun = Beaten(lambda changes: make_run(changes, parent=run.run_id), 100)
     monkeypatch.setattr("agent.analysis.analyst.OfflineResearcher", lambda: begun)
     Analyst(Lab(notebook, inventory), ScriptedModel([])).report_control(run)
