@@ -22,7 +22,8 @@ from benchmarks.common import ENV, tell
 from benchmarks.replayed import Planted, night, planted_in
 from lab.space import Config
 from lab.store import ReplicateResult, Sessions
-from training import OnProgress, Plan, ProcessRunner, Runner, ShouldStop, load_inventory
+from training import OnProgress, Plan, ProcessRunner, Runner, load_inventory
+from training.protocol import ShouldStop
 
 RUNS = 20
 """Of three replicates each: 60 in all."""
