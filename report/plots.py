@@ -138,6 +138,8 @@ def arms_so_far(path: Path, arms: Sequence[ArmStanding], goal: Objective) -> Non
         goal: the objective.
     """
     figure, (axes,) = _figure(7.2, 3.2, above=0.4)
+    from matplotlib.ticker import MaxNLocator
+
     inks = itertools.cycle((*COLORS, *MORE))
     for arm in arms:
         ink = INK if arm.arm == TOGETHER else next(inks)
@@ -148,6 +150,7 @@ def arms_so_far(path: Path, arms: Sequence[ArmStanding], goal: Objective) -> Non
         axes.step(
             at, [mark.mean for mark in arm.curve], where="post", color=ink, linewidth=1.8, marker=few, label=arm.arm
         )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("replicates of the arm")
     axes.set_ylabel(goal.metric)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=5, fontsize=8)

@@ -33,7 +33,7 @@ def traded(notebook: Notebook, group: Group) -> list[dict[str, str]]:
 
 
 def _row(notebook: Notebook, group: Group, one: Placed, mark: str) -> dict[str, str]:
-    beaten = "" if one.front else "beaten in both"
+    beaten = "" if one.front else "beaten"
     return {
         "a replicate takes": lasting(one.seconds),
         group.goal.name: f"{number(one.mean)} [{number(one.low)}, {number(one.high)}]",

@@ -176,7 +176,7 @@ def trade(notebook: Notebook, session: SessionRecord) -> Chart:
     every, marks, goal = front_of(notebook, session.group), marked(notebook, session.group), session.goal
     front = [one for one in every if one.front]
     series = [_placed("configs", "run", 0, "points", [one for one in every if one.run not in marks])]
-    series.append(_placed("no other beats them in both", "other", 1, "steps", front))
+    series.append(_placed("best for its time", "other", 1, "steps", front))
     for number, (run, label) in enumerate(marks.items(), start=2):
         role: Role = "incumbent" if "incumbent" in label else "parent"
         series.append(_placed(label, role, number, "points", [one for one in every if one.run == run]))

@@ -123,10 +123,10 @@ def test_score_against_time_is_drawn_on_a_sessions_page(
     chart = site.get(f"/charts/trade/{name}").json()
     assert chart["x"]["scale"] == scale
     parts = {one["label"]: one for one in chart["series"]}
-    assert list(parts) == ["configs", "no other beats them in both", "baseline, incumbent"]
+    assert list(parts) == ["configs", "best for its time", "baseline, incumbent"]
     placed = {name: at for one in (parts["configs"], parts["baseline, incumbent"])
               for name, *at in zip(one["names"], one["x"], one["y"], strict=True)}  # fmt: skip
-    front = parts["no other beats them in both"]
+    front = parts["best for its time"]
     assert front["kind"] == "steps"
     assert front["y"] == sorted(front["y"])
     assert all(placed[run] == [x, y] for run, x, y in zip(front["names"], front["x"], front["y"], strict=True))
