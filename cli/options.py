@@ -152,6 +152,17 @@ def shares_of(
     return {name: value for name, value in given.items() if value is not None}
 
 
+def trade_of(trade: str | None) -> Literal["seconds"] | None:
+    """What a search weighs the score against, as a session's record has it.
+
+    Raises:
+        InvalidInput: it can't be weighed against that.
+    """
+    if trade not in (None, "seconds"):
+        raise invalid("trade", trade, "is nothing that the score can be weighed against", "seconds")
+    return "seconds" if trade else None
+
+
 def who() -> str:
     """The name of who decides, for the record."""
     try:

@@ -20,6 +20,7 @@ from cli.options import (
     mirrors_of,
     positive,
     shares_of,
+    trade_of,
     whole,
 )
 from cli.runs import tell
@@ -99,6 +100,12 @@ def start(
         int | None,
         typer.Option(parser=whole("ahead", 8), metavar="K", help="Proposals that a model may stage in an analysis; 1."),
     ] = None,
+    trade: Annotated[
+        str | None,
+        typer.Option(
+            metavar="seconds", help="Search for the best score at each training time, not for the best alone."
+        ),
+    ] = None,
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
@@ -147,6 +154,7 @@ def start(
         min_effect=min_effect,
         confirm=None if then == preset else then,
         target=target,
+        trade=trade_of(trade),
         **shares,
         budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens, max_dollars=max_dollars),
         created=created,

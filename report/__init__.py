@@ -54,6 +54,7 @@ from report.show import (
 )
 from report.status import print_status, status_of
 from report.templates import render
+from report.trade import marked
 from report.view import outcome_text, proposal_state, view_of
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "interval_text",
     "is_it_better",
     "make_view",
+    "marked",
     "notes_of",
     "objective_bands",
     "outcome_text",

@@ -14,10 +14,11 @@ from report.confirmations import contenders
 from report.facts import changed_text, interval_text
 from report.learnt import learnt_lines
 from report.planning import outlook_lines, plan_text, reached_text, stage_text
-from report.plots import best_so_far
+from report.plots import arms_so_far, best_so_far
 from report.progress import believed_of, progress_of
 from report.repro import setting
 from report.templates import render
+from report.trade import traded
 from report.view import RunView, view_of
 
 ROWS = 60
@@ -37,6 +38,9 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
     scored = [run for run in _own(runs) if (summary := notebook.summary(run.run_id)) and metric in summary.metrics]
     if scored:
         _draw(notebook, session, paths.plots / "best_so_far.png")
+    arms = arms_of(notebook, group, session.session_id)
+    if arms.several:
+        arms_so_far(paths.plots / "arms.png", [row.standing for row in arms.rows], session.goal)
     shown = _shown(notebook, session, list(enumerate(runs, start=1)), metric)
     text = render(
         "digest.md.j2",
@@ -48,7 +52,9 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         reached=reached_text(notebook, session, compared.leader),
         plan=_plan(notebook, session),
         confirmations=contenders(notebook, group),
-        arms=arms_of(notebook, group, session.session_id),
+        arms=arms,
+        arms_plot="plots/arms.png" if arms.several else None,
+        trade=traded(notebook, group) if session.trade else [],
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, number, run) for number, run in shown],
         left_out=len(runs) - len(shown),
@@ -277,6 +283,7 @@ def _again(session: SessionRecord) -> str:
         "control-share": session.control_share if session.control else None,
         "model-share": session.model_share if session.model != "offline" else None,
         "ahead": session.ahead if session.ahead > 1 else None,
+        "trade": session.trade,
         "parallel": session.parallel,
     }
     parts = ["autopilot", "start"]

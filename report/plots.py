@@ -13,6 +13,8 @@ import numpy as np
 
 from lab.base import cache_dir
 from lab.judge import Scored
+from lab.search import ArmStanding
+from lab.search.standing import TOGETHER
 from lab.space import Objective, Scale
 from lab.store import Array, Curve
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette, told apart by the colour-blind too, its blue lightened for dark pages; a grey for both.
 COLORS = ("#2583C4", "#E69F00", "#009E73")
 MISSED = "#D55E00"
+MORE = (MISSED, "#CC79A7", "#56B4E9")
+"""Colours beside the first three, where more are to be told apart."""
 INK = "#808080"
 ROLES = {"this run": COLORS[0], "parent": COLORS[1], "parent (incumbent)": COLORS[1], "incumbent": COLORS[2]}
 
@@ -122,6 +126,34 @@ def best_so_far(
     axes.set_xlabel("run" if hours is None else "hours since the session began")
     axes.set_ylabel(goal.name)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
+    _save(figure, path)
+
+
+def arms_so_far(path: Path, arms: Sequence[ArmStanding], goal: Objective) -> None:
+    """What each arm's leader is worth after so many of its replicates, with the 95 % interval of that.
+
+    Args:
+        path: PNG to write.
+        arms: two or more, all together among them.
+        goal: the objective.
+    """
+    figure, (axes,) = _figure(7.2, 3.2, above=0.4)
+    from matplotlib.ticker import MaxNLocator
+
+    inks = itertools.cycle((*COLORS, *MORE))
+    for arm in arms:
+        ink = INK if arm.arm == TOGETHER else next(inks)
+        at = [mark.replicates for mark in arm.curve]
+        low, high = [mark.low for mark in arm.curve], [mark.high for mark in arm.curve]
+        axes.fill_between(at, low, high, step="post", color=ink, alpha=0.15, linewidth=0)
+        few = "o" if len(at) == 1 else None
+        axes.step(
+            at, [mark.mean for mark in arm.curve], where="post", color=ink, linewidth=1.8, marker=few, label=arm.arm
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("replicates of the arm")
+    axes.set_ylabel(goal.metric)
+    figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=5, fontsize=8)
     _save(figure, path)
 
 

@@ -7,14 +7,17 @@ from typing import Any, Literal
 import numpy as np
 
 from lab.base import NotFound, Record, plain
+from lab.search import Placed, front_of
 from lab.space import PARAMETERS, Config, Group, Scale, logged_as
 from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, mean_curve, run_curves
-from report import arms_of, believed_of, progress_of
+from report import arms_of, believed_of, marked, progress_of
 
 POINTS = 400
 """Points of one line, at most; more are thinned out evenly, the last one kept."""
 SHORT = 2.0
 """Hours up to which a session's picture is in minutes."""
+WIDE = 10.0
+"""Times that lie farther apart than this ratio are drawn on a logarithmic axis."""
 SCORED = 10_000
 """Runs in a picture, at most; the latest ones."""
 
@@ -165,6 +168,40 @@ def arms(notebook: Notebook, session: SessionRecord) -> Chart:
         x=Axis(label="replicates of the arm", follows=True),
         y=Axis(label=goal.metric),
         series=tuple(series),
+    )
+
+
+def trade(notebook: Notebook, session: SessionRecord) -> Chart:
+    """The believed score of every config of a session's group against the time of a replicate, and their front."""
+    every, marks, goal = front_of(notebook, session.group), marked(notebook, session.group), session.goal
+    front = [one for one in every if one.front]
+    series = [_placed("configs", "run", 0, "points", [one for one in every if one.run not in marks])]
+    series.append(_placed("best for its time", "other", 1, "steps", front))
+    for number, (run, label) in enumerate(marks.items(), start=2):
+        role: Role = "incumbent" if "incumbent" in label else "parent"
+        series.append(_placed(label, role, number, "points", [one for one in every if one.run == run]))
+    times = [one.seconds for one in every]
+    wide = bool(times) and 0 < min(times) * WIDE < max(times)
+    return Chart(
+        title=f"{goal.name} that is believed of each config, against the wall time of a replicate",
+        x=Axis(label="time of a replicate", unit="s", scale="log" if wide else "linear"),
+        y=Axis(label=goal.name),
+        series=tuple(one for one in series if one.x) if len(every) > 1 else (),
+    )
+
+
+def _placed(label: str, role: Role, group: int, kind: Literal["steps", "points"], configs: list[Placed]) -> Series:
+    """Configs, each where its time stands on the axis."""
+    return Series(
+        label=label,
+        role=role,
+        group=group,
+        kind=kind,
+        x=tuple(one.seconds for one in configs),
+        y=tuple(one.mean for one in configs),
+        low=tuple(one.low for one in configs),
+        high=tuple(one.high for one in configs),
+        names=tuple(one.run for one in configs),
     )
 
 

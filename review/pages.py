@@ -192,6 +192,10 @@ def charts(page: Page) -> APIRouter:
     def _arms(session: str) -> JSONResponse:
         return _json(draw.arms(notebook, Sessions(notebook.workspace).get(session)))
 
+    @routes.get("/trade/{session}")
+    def _trade(session: str) -> JSONResponse:
+        return _json(draw.trade(notebook, Sessions(notebook.workspace).get(session)))
+
     @routes.get("/search")
     def _against(group: Annotated[int, Query(ge=0)], key: Text) -> JSONResponse:
         groups = Questions(notebook.index).groups()

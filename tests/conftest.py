@@ -8,11 +8,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab.base.files import write_model
 from lab.base.paths import Workspace
 from lab.base.schema import new_id, now
 from lab.space.config import Config
@@ -101,6 +103,12 @@ def make_run(notebook: Notebook, inventory: Inventory, config: Config) -> RunMak
         return train_run(notebook, FakeRunner(faults=faults), inventory, run.run_id, lambda _: None)
 
     return make
+
+
+def lasted(notebook: Notebook, run: RunRecord, seconds: float, **more: Any) -> None:
+    """Have the record say that a run took so long; the notebook changes nothing of one that has ended."""
+    changes = {"started": run.created, "finished": run.created + timedelta(seconds=seconds), **more}
+    write_model(notebook.workspace.run(run.run_id).run, run.model_copy(update=changes))
 
 
 @dataclass

@@ -70,6 +70,7 @@ def test_an_endpoint_that_is_not_there_is_said_before_the_night(
         (["--target", "high"], ["target", "must be a number"]),
         (["--target", "5"], ["target = 5.0", "can't be reached: perf lies between 0.0 and 1.0", "valid: 1"]),
         (["--min-effect", "2"], ["min-effect = 2.0", "leaves nothing to find", "below 1"]),
+        (["--trade", "tokens"], ["trade = 'tokens'", "is nothing that the score can be weighed against", "seconds"]),
         (["--confirm", "fast"], ["confirm", "'fast'", "quick | full | none"]),
     ],
 )

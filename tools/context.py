@@ -10,7 +10,18 @@ from lab.base import AutopilotError, NotFound, new_id, now
 from lab.judge import Known, known_of, proposed_of
 from lab.search import Permits, Search
 from lab.space import Group, Inventory, identity
-from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, RunRecord
+from lab.store import (
+    Decision,
+    Lab,
+    Notebook,
+    Prediction,
+    Proposal,
+    Proposals,
+    ProposalState,
+    RunRecord,
+    Sessions,
+    Trade,
+)
 from report import ReportDraft
 
 REWORKS = 2
@@ -239,8 +250,21 @@ class ToolContext:
         Args:
             parent: the run whose config is to be changed; the incumbent if None.
         """
-        seed = self.session or ""
-        return Search.of(self.lab, self.group, seed=seed, parent=parent, before=self.before, permits=self.permits)
+        return Search.of(
+            self.lab,
+            self.group,
+            seed=self.session or "",
+            parent=parent,
+            before=self.before,
+            permits=self.permits,
+            trade=self._trade,
+        )
+
+    @property
+    def _trade(self) -> Trade | None:
+        """What the session weighs the score against."""
+        sessions = Sessions(self.lab.notebook.workspace)
+        return sessions.get(self.session).trade if self.session in sessions.names() else None
 
     def resolve(self, run: str) -> str:
         """A run's id from what a model calls it: an id, or `current`, `parent`, `incumbent` or `leader`.

@@ -275,7 +275,9 @@ class Preflight:
     def _whose(self) -> str:
         """Who else has a part in the search."""
         record = self.record
-        parts = [f"; {record.control_share:.0%} of it is {record.control}'s, the control"] if record.control else []
+        traded = "; sought is the best score for each training time, and the best of all is proven"
+        parts = [traded] if record.trade else []
+        parts += [f"; {record.control_share:.0%} of it is {record.control}'s, the control"] if record.control else []
         if self.endpoint is not None and record.approve != "manual":
             ahead = f", up to {record.ahead} at a time" if record.ahead > 1 else ""
             rest = "all new configs" if record.model_share == 1 else f"{record.model_share:.0%} of the new configs"

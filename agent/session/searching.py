@@ -72,6 +72,7 @@ class NightSearch:
             parent=proposal.parent,
             permits=self.approver.permits,
             sweep=proposal.sweep,
+            trade=self.record.trade,
         )
         return search.suggest(arm=self.arm(proposal.sweep.arm)) if search else []
 
@@ -129,7 +130,8 @@ class NightSearch:
             reserve: the replicates that a proof will need count as spent.
         """
         left = self.left(seconds_left)
-        search = Search.of(self.lab, self.group, seed=self.record.session_id, left=left, permits=permits)
+        seed, trade = self.record.session_id, self.record.trade
+        search = Search.of(self.lab, self.group, seed=seed, left=left, permits=permits, trade=trade)
         if search is None or not reserve or not self.incumbency.left:
             return search
         level, had = level_for(self.incumbency.contenders), self._had(search)

@@ -1,6 +1,6 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
-from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces
+from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
 from lab.judge.diagnosis import diagnosis_of, still_rising
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
@@ -67,6 +67,7 @@ __all__ = [
     "reached",
     "record_verdict",
     "repeat",
+    "replicate_seconds",
     "rival",
     "room_above",
     "score_predictions",

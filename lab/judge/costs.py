@@ -140,6 +140,22 @@ def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None 
     return None
 
 
+def replicate_seconds(run: RunRecord, results: Sequence[ReplicateResult]) -> float | None:
+    """The wall time of one replicate of a run, from its process's start to the end of its evaluation, in seconds.
+
+    Beside whatever trained at the same time, which makes it longer than alone.
+
+    Args:
+        run: that has ended.
+        results: of its replicates; their mean counts.
+
+    Returns:
+        None where nobody measured.
+    """
+    pace, trained = _pace(run, results), [result.metrics.get("agent_steps", 0.0) for result in results]
+    return None if pace is None else pace.seconds(round(fmean(trained)), 1)
+
+
 def _finished(notebook: Notebook, config: Config, which: Selection) -> list[tuple[RunRecord, Collection[str]]]:
     """Finished runs with the keys in which they differ from a config, newest first."""
     runs = notebook.index.records(replace(which, states=(RunState.FINISHED,), native=True), newest=LOOKED_AT)

@@ -2,8 +2,9 @@
 
 from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for, predicted_of
-from lab.search.contest import standing_of
+from lab.search.contest import front_of, standing_of
 from lab.search.effects import Effect, Effects, Span, effects_of
+from lab.search.front import Placed
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
 from lab.search.night import BASELINE, contenders, left_to_search, name_contender
@@ -33,6 +34,7 @@ __all__ = [
     "Outlook",
     "Permits",
     "Phases",
+    "Placed",
     "Point",
     "RaceArm",
     "Range",
@@ -48,6 +50,7 @@ __all__ = [
     "contenders",
     "effects_of",
     "findable",
+    "front_of",
     "lay_out",
     "left_to_search",
     "moved_most",

@@ -1,14 +1,16 @@
-"""What the arms of a group have trained, from the record; how they stand is worked out once and kept."""
+"""What the arms of a group have trained, from the record; how they stand, and its front, are worked out and kept."""
 
 import math
 from collections.abc import Sequence
 from functools import partial
 
+from lab.judge import replicate_seconds
+from lab.search.front import Placed, placed
 from lab.search.keys import seen_space
 from lab.search.standing import Contest, Replicate, Standing, stand
 from lab.search.trials import Counted, counted, point_of
 from lab.space import Group
-from lab.store import UNDONE, Notebook, Selection
+from lab.store import UNDONE, Notebook, RunState, Selection, active_time
 
 BASE = "baseline"
 """The arm of what all are measured from."""
@@ -26,7 +28,17 @@ def standing_of(notebook: Notebook, group: Group, session: str | None = None) ->
     return notebook.index.kept(group, f"arms {session}", partial(_worked_out, notebook, group, session))
 
 
-def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> Contest | None:
+def front_of(notebook: Notebook, group: Group) -> tuple[Placed, ...]:
+    """The configs of a group that have a score and a time, worked out anew only when something has been trained.
+
+    Args:
+        notebook: where the runs are.
+        group: whose.
+    """
+    return notebook.index.kept(group, "front", partial(_placed, notebook, group))
+
+
+def contest_of(notebook: Notebook, group: Group, session: str | None = None, *, timed: bool = False) -> Contest | None:
     """What the arms have trained; None while nothing of the group has a score.
 
     The baseline is the first run of that arm that has a score, or the first of all where there is none. A config is of
@@ -36,6 +48,7 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> 
         notebook: where the runs are.
         group: whose.
         session: as in `standing_of`.
+        timed: with the wall time of replicates, for which all runs are read.
     """
     first = _first(notebook, group)
     if first is None:
@@ -50,12 +63,13 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> 
         made.setdefault(one.identity, one)
     space, number = seen_space(base, [one.config for one in made.values()]), {name: at for at, name in enumerate(made)}
     proving, replicates = Proving(notebook, group), list[Replicate]()
+    walls = _walls(notebook, group) if timed else {}
     for one in ended:
         row, at = one.row, number[one.identity]
         mine = session in (None, row.session) and not proving.has(row.replicates_of, row.created)
         took = None if row.finished is None else (row.finished - row.created) / max(1, len(row.values))
         scores: Sequence[float | None] = [group.goal.sign * value for value in row.values] or [None]
-        replicates += [Replicate(at, score, mine, took) for score in scores]
+        replicates += [Replicate(at, score, mine, took, walls.get(row.run_id)) for score in scores]
     named = [one.row.arm for one in made.values()]
     same = {
         BASE: "",
@@ -68,9 +82,28 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None) -> 
     return Contest(space, points, arms, runs, tuple(replicates), goal.sign, ends, goal.statistic)
 
 
+def _walls(notebook: Notebook, group: Group) -> dict[str, float]:
+    """Run to the seconds of wall time of one of its replicates; without those that were begun more than once."""
+    walls = dict[str, float]()
+    for run in notebook.index.records(Selection(group, native=True, states=(RunState.FINISHED,))):
+        if len(run.seeds) > 1:
+            took = replicate_seconds(run, notebook.results(run))
+        else:
+            active = active_time(run)
+            took = None if active is None else active.total_seconds()
+        if took is not None:
+            walls[run.run_id] = took
+    return walls
+
+
 def _worked_out(notebook: Notebook, group: Group, session: str | None) -> Standing:
     contest = contest_of(notebook, group, session)
     return stand(contest) if contest else Standing(arms=(), together=None, equal=None, ahead=())
+
+
+def _placed(notebook: Notebook, group: Group) -> tuple[Placed, ...]:
+    contest = contest_of(notebook, group, timed=True)
+    return placed(contest) if contest else ()
 
 
 def _first(notebook: Notebook, group: Group) -> str | None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from lab.search.points import Point, SearchSpace
 from lab.space import Statistic
+from lab.store import Trade
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class History:
     """No more replicates of points that were tried: somebody wants a config to try next."""
     statistic: Statistic = "mean"
     """What sums up the replicates of a point, as the model believes in it."""
+    trade: Trade | None = None
+    """What the best score is wanted for each amount of; None for the best score alone. Only the race heeds it."""
 
     @property
     def draws(self) -> list[int]:

@@ -26,7 +26,7 @@ from lab.search.points import Point
 from lab.search.sweeps import swept
 from lab.search.trials import trials_of
 from lab.space import Config, Group, check_overrides, identity
-from lab.store import Lab, Questions, Selection, Sweep
+from lab.store import Lab, Questions, Selection, Sweep, Trade
 
 OWN: Arm = RaceArm()
 """The arm that searches where nobody names another."""
@@ -107,6 +107,7 @@ class Search:
         sweep: Sweep | None = None,
         arm: str | None = None,
         thinned: bool = False,
+        trade: Trade | None = None,
     ) -> "Search | None":
         """What is known now.
 
@@ -121,6 +122,7 @@ class Search:
             sweep: the part of the space to search; None for every key that may be proposed.
             arm: runs of other arms don't count, but for the parent's; None for those of all.
             thinned: of a long history take no more than a model reads, evenly: for what all runs say together.
+            trade: what the score is weighed against; None where it counts alone.
 
         Returns:
             None while the group has no incumbent, or it can't be read.
@@ -140,7 +142,7 @@ class Search:
         names = tuple(trials)
         drawn = zlib.crc32(f"{seed}|{group.env_name}|{group.objective}|{group.preset}".encode())
         most, statistic = permits.most if permits else None, group.goal.statistic
-        history = History(space, tuple(trials.values()), drawn, left, most=most, statistic=statistic)
+        history = History(space, tuple(trials.values()), drawn, left, most=most, statistic=statistic, trade=trade)
         first = tuple(runs[name] for name in names)
         return cls(lab, group, parent, base, history, first, names, permits, sweep, before)
 

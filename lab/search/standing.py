@@ -42,7 +42,9 @@ class Replicate(NamedTuple):
     counts: bool = True
     """Whether it is one of its arm's: fresh seeds of a proof are nobody's, nor are those of other sessions."""
     seconds: float | None = None
-    """That it took; None where nobody measured."""
+    """Its share of the time from its run's making to its end; None where nobody measured."""
+    wall: float | None = None
+    """Seconds of wall time that it took, beside whatever trained at the same time; None where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Standing(Record):
     """The arm that is ahead against each of the others."""
 
 
-class _Worth:
+class Worth:
     """What the model of all replicates believes of each config that has a score."""
 
     def __init__(self, contest: Contest) -> None:
@@ -197,7 +199,7 @@ def stand(contest: Contest, points: int = POINTS) -> Standing:
     present = contest.present
     if not present:
         return Standing(arms=(), together=None, equal=None, ahead=())
-    worth = _Worth(contest)
+    worth = Worth(contest)
     own = {arm: contest.of(arm) for arm in (*present, TOGETHER)}
     compared = [arm for arm in present if len(own[arm]) >= FEWEST]
     equal = min(len(own[arm]) for arm in compared) if len(compared) > 1 else None
@@ -231,7 +233,7 @@ def luck(top: int, mine: int, others: int) -> float:
 
 
 def _arm(
-    contest: Contest, worth: _Worth, arm: str, own: Sequence[Replicate], equal: int | None, longest: int, points: int
+    contest: Contest, worth: Worth, arm: str, own: Sequence[Replicate], equal: int | None, longest: int, points: int
 ) -> ArmStanding:
     compared = equal is not None and len(own) >= equal
     drawn = own[:longest] if arm == TOGETHER else own
@@ -248,7 +250,7 @@ def _arm(
     )
 
 
-def _mark(contest: Contest, worth: _Worth, own: Sequence[Replicate]) -> Mark:
+def _mark(contest: Contest, worth: Worth, own: Sequence[Replicate]) -> Mark:
     """The leader of an arm after some replicates, with what it is now believed to be worth."""
     from scipy.stats import norm
 
@@ -283,7 +285,7 @@ def _history(contest: Contest, replicates: Sequence[Replicate], trials: Sequence
 
 
 def _ahead(
-    contest: Contest, worth: _Worth, own: dict[str, list[Replicate]], arms: dict[str, ArmStanding]
+    contest: Contest, worth: Worth, own: dict[str, list[Replicate]], arms: dict[str, ArmStanding]
 ) -> Iterator[Ahead]:
     """The arm whose leader is worth most against each of the others.
 

@@ -27,7 +27,7 @@ from lab.store.records import (
 )
 from lab.store.rows import Row
 from lab.store.selection import Selection
-from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent
+from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent, Trade
 from lab.store.sessions import Sessions
 from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, score_of, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
@@ -72,6 +72,7 @@ __all__ = [
     "Spent",
     "StopReason",
     "Sweep",
+    "Trade",
     "TrainerSummary",
     "Verdict",
     "Wanted",

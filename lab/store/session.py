@@ -45,6 +45,8 @@ def _contenders(old: dict[str, Any]) -> dict[str, Any]:
 
 
 Approval = Literal["auto", "manual", "policy"]
+Trade = Literal["seconds"]
+"""What a person weighs the score against: the time that training takes."""
 
 
 class Leading(Record):
@@ -142,6 +144,8 @@ class SessionRecord(Record):
     """Of the other new configs, the model's; the optimizer's are the rest."""
     ahead: int = Field(default=1, ge=1, le=8)
     """Proposals that a model may stage in one analysis."""
+    trade: Trade | None = None
+    """What the search weighs the score against; None where the score alone counts."""
     budgets: Budgets
     created: datetime
     spent: Spent = Spent()

@@ -109,6 +109,9 @@ def test_the_digest_has_them_where_several_proposed_something(
     assert "| qwen | model | 4 | 4 | 0 | 0." in section
     assert "| together |  | 9 | 9 | 0 | 0." in section
     assert "- qwen is ahead of race by perf 0." in section
+    assert "](plots/arms.png)" in section
+    picture = notebook.workspace.session(SESSION).plots / "arms.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_digest_of_one_arm_says_nothing_of_arms(
@@ -116,6 +119,7 @@ def test_the_digest_of_one_arm_says_nothing_of_arms(
 ) -> None:
     write_digest(Lab(notebook, inventory), proposals, night({"race": 3}))
     assert "## Arms" not in notebook.workspace.session(SESSION).digest.read_text()
+    assert not (notebook.workspace.session(SESSION).plots / "arms.png").exists()
 
 
 # --- the command -------------------------------------------------------------------------------------------------

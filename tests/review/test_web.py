@@ -21,7 +21,7 @@ from lab.store.sessions import Sessions
 from report.view import view_of
 from review import decisions
 from tests.agent.conftest import Make, make_session
-from tests.conftest import Cli, RunMaker
+from tests.conftest import Cli, RunMaker, lasted
 from tests.review.conftest import Serve, Site
 
 __all__ = ["make_session"]
@@ -108,6 +108,29 @@ def test_a_sessions_arms_are_drawn_and_told_where_there_are_several(
         assert one["x"][0] == 0
         assert all(low <= y <= high for low, y, high in zip(one["low"], one["y"], one["high"], strict=True))
         assert one["names"][0] == base
+
+
+@pytest.mark.parametrize(("ratio", "scale"), [(3.0, "log"), (1.2, "linear")])
+def test_score_against_time_is_drawn_on_a_sessions_page(
+    site: Site, make_session: Make, notebook: Notebook, ratio: float, scale: str
+) -> None:
+    session = make_session(seeds=1)
+    name = session.record.session_id
+    session.run()
+    for at, run in enumerate(notebook.runs()):
+        lasted(notebook, run, 4.0 * ratio**at)
+    assert f'data-src="/charts/trade/{name}"' in site.get(f"/sessions/{name}").text
+    chart = site.get(f"/charts/trade/{name}").json()
+    assert chart["x"]["scale"] == scale
+    parts = {one["label"]: one for one in chart["series"]}
+    assert list(parts) == ["configs", "best for its time", "baseline, incumbent"]
+    placed = {name: at for one in (parts["configs"], parts["baseline, incumbent"])
+              for name, *at in zip(one["names"], one["x"], one["y"], strict=True)}  # fmt: skip
+    front = parts["best for its time"]
+    assert front["kind"] == "steps"
+    assert front["y"] == sorted(front["y"])
+    assert all(placed[run] == [x, y] for run, x, y in zip(front["names"], front["x"], front["y"], strict=True))
+    assert site.get("/charts/trade/nobody").status_code == 404
 
 
 def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(

@@ -4,8 +4,13 @@ Each step is one replicate. It goes to a new point (the one from which most is t
 at random), or to one of the few that may be the best: which of the leader and its strongest rival has fewer. Towards
 the end of the budget all go there, so that the leader is not just the luckiest. Where the model foretells nothing, as
 with rewards that hardly any point ever sees, new points are drawn at random more often than not.
+
+Where a score is weighed against seconds, what is sought is the best score for each time: a new point is to be better
+than those that are as fast as a time that is drawn anew for each (the epsilon-constraint method of Haimes, Lasdon &
+Wismer 1971, with a random epsilon).
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -90,7 +95,7 @@ class _Step:
         self.history, self.draw = history, draw
         self.trials = list(history.trials)
         self.start = max(START, len(history.space.dimensions))
-        self.known = Known.of(history)
+        self.known, self.clock = Known.of(history), _Clock.of(history)
         if self.known is not None:
             self._believe({at: trial.pending for at, trial in enumerate(self.trials) if trial.pending})
 
@@ -198,6 +203,9 @@ class _Step:
         assert self.known is not None  # noqa: S101 - asked with a model only
         space, belief = self.history.space, self.known.belief
         mean, _ = belief.posterior()
+        limit = self._limit()
+        if limit is not None:  # what is slower comes after all that is not
+            mean = np.where(self._slow(limit[0]), mean - np.ptp(mean) - 1.0, mean)
         free = self._free()
         if self.history.pool is not None:
             if not free:
@@ -208,28 +216,53 @@ class _Step:
         expected, spread = belief.predict(space.features(places))
         away = (expected - float(mean.max())) / spread
         gain = spread * (away * norm.cdf(away) + norm.pdf(away))
-        at = int(np.argmax(gain / self._cost(places)))
+        worth = gain / self._cost(places)
+        if limit is not None and self.clock is not None:
+            foretold = self.clock.logs(space.features(places))
+            worth = np.where(foretold <= max(limit[1], float(foretold.min())), gain, -np.inf)
+        at = int(np.argmax(worth))
         return Ask(free[at] if self.history.pool is not None else space.point(places[at]), 1)
 
     def _cost(self, places: "Array") -> "Array | float":
-        """What a replicate takes at these places, as a multiple of the usual; 1 where too few were measured.
-
-        A ridge regression of the logarithm on the features.
-        """
+        """What a replicate takes at these places, as a multiple of the usual; 1 where too few were measured."""
         import numpy as np
 
-        timed = [trial for trial in self.history.trials if (trial.seconds or 0.0) >= SHORTEST]
-        if len(timed) < TIMED:
+        if self.clock is None:
             return 1.0
-        space = self.history.space
-        known = space.features(np.stack([space.places(trial.point) for trial in timed]))
-        logs = np.log([trial.seconds or 1.0 for trial in timed])
-        middle, level = known.mean(axis=0), float(np.median(logs))
-        away = known - middle
-        weights = np.linalg.solve(away.T @ away + RIDGE * np.eye(away.shape[1]), away.T @ (logs - logs.mean()))
-        cost = (space.features(places) - middle) @ weights + logs.mean() - level
+        cost = self.clock.logs(self.history.space.features(places)) - self.clock.level
         times: Array = np.exp(np.clip(cost, -LOGS, LOGS))
         return times
+
+    def _limit(self) -> tuple[float, float] | None:
+        """The logarithm of a time that one of the known points took, and the most that may be foretold of a new one.
+
+        The latter is no less than is foretold of that point, since a regression draws all times together. None for any
+        time, as where the slowest is drawn.
+
+        Each of them is as likely, so that as much is looked for at each part of the times that were seen.
+        """
+        assert self.known is not None  # noqa: S101 - asked with a model only
+        if self.history.trade is None or self.clock is None:
+            return None
+        known = sorted((took, at) for at in self.known.at if (took := _took(self.trials[at])) is not None)
+        drawn = int(self.draw.integers(len(known))) if known else 0
+        if drawn + 1 >= len(known):
+            return None
+        took, at = known[drawn]
+        space = self.history.space
+        (foretold,) = self.clock.logs(space.features(space.places(self.trials[at].point)[None, :])).tolist()
+        return took, max(took, foretold)
+
+    def _slow(self, limit: float) -> "NDArray[np.bool_]":
+        """Which of the points that the model has are slower, by what they took or are foretold to take."""
+        import numpy as np
+
+        assert self.known is not None  # noqa: S101 - asked with a model only
+        assert self.clock is not None  # noqa: S101 - there is no limit without one
+        foretold = self.clock.logs(self.history.space.features(self.known.places)).tolist()
+        took = [_took(self.trials[at]) for at in self.known.at]
+        logs = [one if here is None else here for here, one in zip(took, foretold, strict=True)]
+        return np.array(logs) > limit
 
     def _candidates(self, mean: "Array") -> "Array":
         """Places anywhere, and around the best points with about half of the keys moved."""
@@ -250,3 +283,41 @@ class _Step:
             rank = np.argsort(np.argsort(self.draw.random(every.shape), axis=1), axis=1)
             every = np.where(rank < most, every, start)
         return every
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """What a replicate takes, foretold: a ridge regression of the logarithm of its seconds on the features."""
+
+    middle: "Array"
+    weights: "Array"
+    mean: float
+    level: float
+    """The logarithm of the usual time."""
+
+    @classmethod
+    def of(cls, history: History) -> "_Clock | None":
+        """None where too few were measured."""
+        import numpy as np
+
+        timed = [trial for trial in history.trials if _took(trial) is not None]
+        if len(timed) < TIMED:
+            return None
+        space = history.space
+        known = space.features(np.stack([space.places(trial.point) for trial in timed]))
+        logs = np.log([trial.seconds or 1.0 for trial in timed])
+        middle, mean = known.mean(axis=0), logs.mean()
+        away = known - middle
+        weights = np.linalg.solve(away.T @ away + RIDGE * np.eye(away.shape[1]), away.T @ (logs - mean))
+        return cls(middle, weights, mean, float(np.median(logs)))
+
+    def logs(self, features: "Array") -> "Array":
+        """The logarithm of the seconds that a replicate takes at these places."""
+        foretold: Array = (features - self.middle) @ self.weights + self.mean
+        return foretold
+
+
+def _took(trial: Trial) -> float | None:
+    """The logarithm of the seconds that a replicate of a trial took; None where that says nothing."""
+    seconds = trial.seconds or 0.0
+    return math.log(seconds) if seconds >= SHORTEST else None

@@ -96,6 +96,15 @@ def test_what_may_be_logged_yet_is_said_and_not_refused(
     assert (said in objective) if said else ("logged" not in objective)
 
 
+def test_what_score_is_weighed_against_is_said_with_the_search(announced: Announce, workspace: Workspace) -> None:
+    (workspace.root / "ours_traded.py").write_text(OURS)
+    said = {trade: announced("ours_traded:Endless", trade=trade)["search"] for trade in ("seconds", None)}
+    assert (
+        said["seconds"]
+        == f"{said[None]}; sought is the best score for each training time, and the best of all is proven"
+    )
+
+
 def test_an_environment_that_raises_at_once_says_what(announced: Announce, workspace: Workspace) -> None:
     (workspace.root / "ours_raising.py").write_text(OURS)
     with pytest.raises(AutopilotError, match=r"Raising could not be trained for a moment: ValueError: made up$"):

@@ -21,6 +21,7 @@ from lab.store.session import Budgets, SessionRecord
 from report import status_lines
 from tests.agent.conftest import Make, events
 from tests.conftest import ENV
+from tools.context import ToolContext
 from training.fake import FakeRunner
 from training.runner import Plan
 
@@ -150,6 +151,21 @@ def test_the_control_arm_has_its_share_and_sees_the_baseline_and_its_own_runs_al
     seen = Search.of(Lab(notebook, inventory), night.group, parent=runs[0].run_id, arm="random")
     assert seen is not None
     assert set(seen.runs) == {runs[0].run_id, *(run.run_id for run in own)}
+
+
+def test_what_score_is_weighed_against_is_known_to_the_search_and_to_who_proposes(
+    make_session: Make, notebook: Notebook, inventory: Inventory
+) -> None:
+    night = make_session(trade="seconds", budgets=Budgets(max_runs=8))
+    night.run()
+    known = night.scheduler.searching.search()
+    assert known is not None
+    assert known.history.trade == "seconds"
+    run, lab = notebook.runs()[0], Lab(notebook, inventory)
+    for session, trade in ((night.record.session_id, "seconds"), (None, None), ("gone", None)):
+        seen = ToolContext(lab, run, session, "offline").search()
+        assert seen is not None
+        assert seen.history.trade == trade
 
 
 class SomeModel(OfflineResearcher):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lab.search.beliefs import believed
 from lab.search.history import Arm, Ask, History, Trial
 from lab.search.points import Choice, Point, Range, SearchSpace
 from lab.space import Scale
+from lab.store import Trade
 
 SPACE = SearchSpace(
     (
@@ -141,6 +143,53 @@ def test_the_race_ends_higher_than_keeping_the_best_of_as_many_random_ones_where
     mine = [search(RaceArm(), 40, 0.5, seed) for seed in range(48)]
     random = [search(ARMS["random"](1), 40, 0.5, seed) for seed in range(48)]
     assert np.mean(mine) > np.mean(random) + 0.05
+
+
+def slower(point: Point) -> float:
+    """Seconds: eight times as many epochs take eight times as long."""
+    return 10.0 * float(point["epochs"] or 1)
+
+
+def worth(point: Point) -> float:
+    """A hill, and more where there are more epochs."""
+    return hill(point) + 0.6 * float(point["epochs"] or 1) / 8
+
+
+def traded(trade: Trade | None, seed: int, *, budget: int = 50, timed: bool = True) -> list[Trial]:
+    """What the race has tried after so many replicates where slow points are better."""
+    draw = np.random.default_rng(seed)
+    trials: list[Trial] = []
+    for used in range(budget):
+        (ask,) = RaceArm().propose(History(SPACE, tuple(trials), seed, budget - used, trade=trade), 1)
+        score = worth(ask.point) + 0.03 * float(draw.standard_normal())
+        old = Trial(ask.point) if ask.trial is None else trials[ask.trial]
+        known = replace(old, scores=(*old.scores, score), seconds=slower(ask.point) if timed else None)
+        trials = [*trials, known] if ask.trial is None else [*trials[: ask.trial], known, *trials[ask.trial + 1 :]]
+    return trials
+
+
+def test_where_score_is_weighed_against_seconds_the_race_finds_better_fast_points_and_the_best_of_all_too() -> None:
+    def front(trials: list[Trial]) -> list[float]:
+        """The best true score of points that are as fast as each of eight times."""
+        times = range(10, 90, 10)
+        return [max((worth(one.point) for one in trials if slower(one.point) <= most), default=0.0) for most in times]
+
+    mine, plain = (np.array([front(traded(trade, seed)) for seed in range(6)]) for trade in ("seconds", None))
+    fast = slice(0, 4)
+    assert (mine[:, fast].mean(axis=1) > plain[:, fast].mean(axis=1)).sum() >= 4
+    assert mine[:, fast].mean() > plain[:, fast].mean() + 0.04
+    assert mine[:, -1].mean() > 1.45  # of 1.6
+
+
+def test_where_too_few_points_were_timed_score_alone_counts() -> None:
+    assert traded("seconds", 0, budget=25, timed=False) == traded(None, 0, budget=25, timed=False)
+
+
+def test_a_pool_is_searched_for_fast_points_too() -> None:
+    pool = tuple(trial.point for trial in tried(60))
+    trials = tuple(replace(trial, seconds=slower(trial.point)) for trial in tried(30))
+    asks = [RaceArm().propose(History(SPACE, trials, seed, pool=pool, trade="seconds"), 1)[0] for seed in range(8)]
+    assert all(ask.point in pool for ask in asks)
 
 
 def test_the_race_gives_more_seeds_to_what_may_be_the_best_and_one_to_the_hopeless() -> None:
