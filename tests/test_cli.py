@@ -466,7 +466,9 @@ def test_a_key_that_is_no_option_is_refused(cli: Cli, workspace: Workspace) -> N
     workspace.settings.write_text("[start]\nhour = 3\n")
     done = cli("start")
     assert done.code == 2
-    assert done.err.startswith("autopilot: start.hour = 3: is no option of 'autopilot start'; valid: ahead, approve, base_url")
+    assert done.err.startswith(
+        "autopilot: start.hour = 3: is no option of 'autopilot start'; valid: ahead, approve, base_url"
+    )
 
 
 def test_a_table_calls_an_option_as_its_flag_is_called(cli: Cli, workspace: Workspace) -> None:
