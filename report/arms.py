@@ -108,7 +108,9 @@ def arms_of(notebook: Notebook, group: Group, session: str | None = None) -> Arm
     found = standing_of(notebook, group, session)
     lines = {one.candidate: one for one in notebook.index.confirmations(group=group)}
     won = [run for run, one in lines.items() if one.outcome == "confirmed" and session in (None, one.session)]
-    proven = [notebook.run(run).arm for run in won if notebook.readable(run)]
+    merged = {"offline": "race"} if any(one.arm == "race" for one in found.arms) else {}  # as `standing_of` has them
+    arms = [notebook.run(run).arm for run in won if notebook.readable(run)]
+    proven = [merged.get(arm, arm) for arm in arms]
     records = [one for one in Sessions(notebook.workspace).all() if one.group == group]
     spent = {one.arm: 0 for one in found.arms}
     for record in records:
@@ -171,7 +173,7 @@ def _ahead(one: Ahead, goal: Objective) -> str:
     if one.beyond_noise:
         return f"{head}, beyond noise: {best} {one.arm}'s, {chance}."
     lucky = f"{best} {one.arm}'s, {chance}" if one.top else f"{best} not {one.arm}'s"
-    return f"{head}: that config is better beyond noise, and to have found it may be luck ({lucky})."
+    return f"{head}: the model holds that config for the better one, and to have found it may be luck ({lucky})."
 
 
 def _believed(mark: Mark) -> str:

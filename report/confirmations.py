@@ -9,14 +9,15 @@ from lab.store import Confirmation, Notebook
 from report.facts import changed_text, difference_text
 
 
-def contenders(notebook: Notebook, group: Group) -> list[str]:
+def contenders(notebook: Notebook, group: Group, session: str | None = None) -> list[str]:
     """How each stands, in the order they were named.
 
     Args:
         notebook: where they are.
         group: whose confirmations.
+        session: only those that it named; None for all.
     """
-    return [_confirmation(notebook, confirmation) for confirmation in confirmations(notebook, group)]
+    return [_confirmation(notebook, one) for one in confirmations(notebook, group) if session in (None, one.session)]
 
 
 def on_fresh_seeds(notebook: Notebook, group: Group, runs: Collection[str]) -> dict[str, str]:

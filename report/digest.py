@@ -21,6 +21,13 @@ from report.templates import render
 from report.trade import traded
 from report.view import RunView, view_of
 
+TESTS = {
+    "mean": "by permutation and by Welch's test; the intervals are Welch's, and show how large a difference may be",
+    "iqm": "by permutation and by Yuen's test; the intervals are Yuen's, and show how large a difference may be",
+    "median": "by permutation alone, which holds if both sides spread alike",
+    "worst": "by permutation alone, which holds if both sides spread alike",
+}
+"""How fresh seeds decide, by the statistic of the objective."""
 ROWS = 60
 """Runs up to which a digest lists all of them."""
 TURNED_DOWN = 10
@@ -51,7 +58,8 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         comparison=comparison_text(notebook, compared, session),
         reached=reached_text(notebook, session, compared.leader),
         plan=_plan(notebook, session),
-        confirmations=contenders(notebook, group),
+        confirmations=contenders(notebook, group, session.session_id),
+        test=TESTS[session.goal.statistic],
         arms=arms,
         arms_plot="plots/arms.png" if arms.several else None,
         trade=traded(notebook, group) if session.trade else [],

@@ -38,7 +38,8 @@ def proof_text(record: SessionRecord, contenders: int, baseline: int) -> str:
         return f"none: {count} leave no {2 * GROUP} for fresh seeds: a larger --max-runs"
     looks = len(SPENDING) if most is None else min(len(SPENDING), (most - baseline) // (2 * GROUP))
     who = f"at most {contenders} contender{'' if contenders == 1 else 's'}, named by the search"
-    return f"{who}, on {GROUP} to {GROUP * 3} fresh seeds a side{_by_statistic(record.goal, contenders, GROUP * looks)}"
+    span = f"{GROUP} to {GROUP * looks}" if looks > 1 else f"{GROUP}"
+    return f"{who}, on {span} fresh seeds a side{_by_statistic(record.goal, contenders, GROUP * looks)}"
 
 
 def _by_statistic(goal: Objective, contenders: int, seeds: int) -> str:
@@ -73,6 +74,8 @@ def outlook_lines(plan: NightPlan, goal: Objective, seeds: int) -> Iterator[str]
         f"replicates differ by {number(plan.noise)} ({plan.freedom} degrees of freedom{rough}): in nine of ten cases"
         f" fresh seeds show a gain of {shown} a side{room}"
     )
+    if plan.wanted is not None and plan.findable[-1] > plan.wanted:
+        yield f"{number(plan.wanted)} (--min-effect) is less than that: a gain so small would mostly not be shown"
     if plan.hopeless:
         yield "at this noise nothing that is left to gain could be shown; " + _help(plan, seeds)
 
@@ -104,7 +107,8 @@ def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
     if not plan.looks:
         return f"{said}; no proof: too few replicates for fresh seeds"
     if not opened:
-        return f"{said}; then a proof of up to {plan.reserve}"
+        ended = "no proof: nothing was named for it"
+        return f"{said}; {ended if record.ended else f'then a proof of up to {plan.reserve}'}"
     under_way = sum(one.outcome != "opened" for one in mine) < len(opened)
     return f"{said}; proof {'under way' if under_way else 'done'}: {proof} fresh seeds of up to {plan.reserve}"
 

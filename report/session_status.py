@@ -3,6 +3,7 @@
 from typing import Any
 
 from lab.base import last_line, lasting, number, plain
+from lab.judge import scores_of
 from lab.space import Group, logged_as, metrics_of
 from lab.store import Notebook, Proposals, ProposalState, RunState, Selection, SessionRecord
 from report.best import leader_of
@@ -69,8 +70,9 @@ def _incumbent(notebook: Notebook, group: Group) -> str:
     name = notebook.incumbent(group)
     if name is None:
         return "none yet"
-    row = view_of(notebook, notebook.run(name))
-    return f"{group.goal.name} {row.scored}, {name} ({row.changed})"
+    row, scores = view_of(notebook, notebook.run(name)), scores_of(notebook, name)
+    score = f"{number(group.goal.of_scores(scores))} (n={len(scores)})" if scores else row.scored
+    return f"{group.goal.name} {score}, {name} ({row.changed})"
 
 
 def _leader(notebook: Notebook, record: SessionRecord) -> str:

@@ -27,7 +27,7 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         "runs_by_state": state["runs"],
         "latest": [view_of(notebook, run) for run in rows],
         "budgets": _budgets(notebook, record) if record else [],
-        "candidates": contenders(notebook, record.group) if record else [],
+        "candidates": contenders(notebook, record.group, record.session_id) if record else [],
         "unreadable": state.get("damaged", ""),
         "damaged": notebook.damaged,
         "busy": _share(record.spent.training, record.spent.seconds) if record else None,

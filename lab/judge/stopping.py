@@ -66,7 +66,7 @@ def room_above(values: Sequence[float], goal: Objective) -> float | None:
         values: of one config, at least one.
         goal: whose bound it is.
     """
-    return None if goal.limit is None else max(0.0, goal.gain(goal.limit, sum(values) / len(values)))
+    return None if goal.limit is None else max(0.0, goal.gain(goal.limit, goal.of_scores(values)))
 
 
 def reached(notebook: Notebook, group: Group, target: float | None) -> str | None:

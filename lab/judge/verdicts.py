@@ -3,7 +3,9 @@
 Recorded once, when the run ends; never *better* then, which is for fresh seeds to say.
 """
 
+from collections import defaultdict
 from datetime import datetime
+from typing import Any
 
 from lab.base import InvalidInput, append_line, invalid, now, short
 from lab.judge.stats import compare, noise_floor
@@ -119,9 +121,12 @@ def confounds(notebook: Notebook, run_id: str, against: str) -> tuple[str, ...]:
     if steps[0] != steps[1]:
         reasons.append(f"trained for {short(steps[1])} steps against {short(steps[0])}")
     for metric, what in (("cumulative_steps", "warm-started: trained"), ("agent_steps", "ended early: trained")):
-        counts = [next(iter(notebook.values(name, metric)), None) for name in (against, run_id)]
+        done = [next(iter(notebook.values(name, metric)), None) for name in (against, run_id)]
+        counts = [_asked(count, total) for count, total in zip(done, steps, strict=True)]
+        if metric == "cumulative_steps" and (new.resume or old.resume):
+            counts = done
         if not reasons and counts[0] is not None and counts[1] is not None and not _alike(counts[0], counts[1]):
-            reasons.append(f"{what} for {counts[1]:,.0f} steps in all against {counts[0]:,.0f}")
+            reasons.append(f"{what} for {done[1]:,.0f} steps in all against {done[0]:,.0f}")
     alone = new.resume is not None and not is_control(notebook, new)
     if alone and new.resume and reasons and not (old.resume and old.resume.files == new.resume.files):
         reasons.append(f"no control goes on from the same weights ('autopilot train --control-of {run_id}' trains one)")
@@ -153,10 +158,23 @@ def rival(notebook: Notebook, run_id: str) -> str:
 
 
 def noise_of(notebook: Notebook, group: Group) -> tuple[float, int] | None:
-    """The noise floor of a group: pooled replicate standard deviation, and its degrees of freedom."""
-    return noise_floor([row.values for row in notebook.index.rows(Selection(group, several=True, native=True))])
+    """The noise floor of a group: pooled replicate standard deviation, and its degrees of freedom.
+
+    More replicates of a run count with it. The first one of a run that had only one is left out: it got more for what
+    that one scored.
+    """
+    values: dict[str, list[float]] = defaultdict(list)
+    for row in notebook.index.rows(Selection(group, scored=True, native=True)):
+        if len(row.values) > 1 or row.replicates_of is not None:
+            values[row.replicates_of or row.run_id].extend(row.values)
+    return noise_floor(list(values.values()))
+
+
+def _asked(count: float | None, total: Any) -> float | None:
+    """Steps of a training, without those that its last batch, of whatever size, has beyond what was asked for."""
+    return min(count, float(total)) if count is not None and isinstance(total, (int, float)) else count
 
 
 def _alike(one: float, other: float) -> bool:
-    """Two step counts that a whole number of batches explains: training goes on to the end of one."""
+    """Two step counts that differ by no more than a warm start's last batch."""
     return abs(one - other) <= 0.05 * max(one, other)

@@ -85,6 +85,7 @@ def lay_out(
         freedom=noise[1] if noise else 0,
         findable=tuple(shown(n, level) for n in range(1, looks + 1)) if noise else (),
         room=room,
+        wanted=wanted,
         hopeless=bool(
             noise
             and looks

@@ -85,6 +85,8 @@ class NightPlan(Record):
     """The gain that is shown in nine of ten cases after each look, in the objective's units."""
     room: float | None = None
     """The most that can be gained on the incumbent; None where the objective has no bound."""
+    wanted: float | None = None
+    """The smallest difference that a person wants to find; None where nobody said."""
     enough: int | None = None
     """Fresh seeds a side that would show a gain as large as the room; None where nobody knows."""
     hopeless: bool = False

@@ -71,8 +71,8 @@ def test_each_case_has_its_words() -> None:
         " searches come to in 3.7 % of the cases."
     )
     assert told(0.03, 0.48, 2) == (
-        f"{ahead} [0.03, 0.2] at 12 replicates each: that config is better beyond noise, and to have found it may be"
-        " luck (the best 2 of 24 configs are race's, which equal searches come to in 48 % of the cases)."
+        f"{ahead} [0.03, 0.2] at 12 replicates each: the model holds that config for the better one, and to have found"
+        " it may be luck (the best 2 of 24 configs are race's, which equal searches come to in 48 % of the cases)."
     )
     assert told(0.03, 1.0, 0).endswith("to have found it may be luck (the best config is not race's).")
     assert told(0.0, 1.0, 0, high=0.0) == (
