@@ -33,12 +33,18 @@ class ArmRow(Record):
             "configs": str(one.configs),
             "replicates": str(one.replicates),
             "failed": str(one.failed),
-            "its leader, believed": _believed(one.now),
-            f"at {equal} replicates": _believed(one.at_equal) if one.at_equal else "",
+            "its leader, believed": self._leader(one.now),
+            f"at {equal} replicates": self._leader(one.at_equal) if one.at_equal else "",
             "proven": str(self.proven),
             "tokens": f"{self.tokens:,}" if self.tokens else "",
             "trained": lasting(one.seconds) if one.seconds else "",
         }
+
+    def _leader(self, mark: Mark) -> str:
+        """What a leader is believed to score; the baseline is nobody's."""
+        first = self.standing.curve[0]
+        is_baseline = first.replicates == 0 and mark.run == first.run
+        return "none better than the baseline" if is_baseline else _believed(mark)
 
 
 class Arms(Record):

@@ -9,7 +9,7 @@ from lab.judge import ENOUGH, Incumbency, pruning_report, scored_predictions, sc
 from lab.space import Group
 from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, score_of, summarize
 from report.arms import arms_of
-from report.best import Compared, compared_of, comparison_text
+from report.best import Compared, compared_of, comparison_text, leader_of
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text
 from report.learnt import learnt_lines
@@ -252,8 +252,10 @@ def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord
     group, undecided = session.group, incumbency.undecided()
     staged = next((p for p in reversed(proposals.all()) if p.group == group and p.state is ProposalState.STAGED), None)
     commands = ["autopilot runs"]
-    if told := [run for run in _own(runs) if _reported(incumbency.notebook, run)]:
-        commands.append(f"autopilot report {told[-1].run_id}")
+    if told := [run.run_id for run in _own(runs) if _reported(incumbency.notebook, run)]:
+        leader, incumbent = leader_of(incumbency.notebook, session), incumbency.notebook.incumbent(group)
+        first = next((run for run in (incumbent, leader.run if leader else None) if run in told[1:]), told[-1])
+        commands.append(f"autopilot report {first}")
     if undecided is not None and session.ended is not None:
         commands.append(f"autopilot confirm {undecided.candidate}")
     if staged:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lab.base import Damaged, NotFound, is_id, last_line, lasting, number
-from lab.store import Notebook, Proposals, ProposalState, Sessions
+from lab.store import Notebook, Proposals, ProposalState, RunState, Sessions
 from report.session_status import status_lines, training_of
 from report.show import passed_over, proposal_row, say
 
@@ -27,6 +27,8 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         except (Damaged, NotFound) as error:
             status["damaged"] = f"session {name} can't be read: {error}"
     states = [run.state.value for run in notebook.runs(session=name)] if name else []
+    if running is None:  # whoever trained them was killed
+        states = ["interrupted" if state == RunState.RUNNING else state for state in states]
     status["runs"] = {state: states.count(state) for state in sorted(set(states))}
     live = [p for p in proposals.all() if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
     status["waiting"] = [proposal_row(notebook, proposal) for proposal in live]

@@ -168,6 +168,7 @@ def traded(trade: Trade | None, seed: int, *, budget: int = 50, timed: bool = Tr
     return trials
 
 
+@pytest.mark.slow
 def test_where_score_is_weighed_against_seconds_the_race_finds_better_fast_points_and_the_best_of_all_too() -> None:
     def front(trials: list[Trial]) -> list[float]:
         """The best true score of points that are as fast as each of eight times."""
