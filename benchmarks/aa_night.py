@@ -31,8 +31,6 @@ STEPS = 1_000_000
 """Of a training; PufferLib's own has many more, and takes too long for two nights in a quarter of an hour."""
 BETTER = {"train.learning_rate": 0.015}
 """What a config that has what is planted is trained with, beside the baseline's own values."""
-CHECKED = 10
-"""Fresh replicates by which the truth about what was kept is known."""
 KEY = 3
 """Number of the planted key's night (`benchmarks.replayed.planted_in`)."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lab.base import Record, invalid, lasting, number
-from lab.search import ARMS, Ahead, ArmStanding, Mark, Standing, standing_of
+from lab.search import ARMS, Ahead, ArmStanding, Mark, Standing, merged, standing_of
 from lab.search.standing import FEWEST, TOGETHER
 from lab.space import Group, Objective
 from lab.store import Notebook, Questions, Sessions
@@ -114,9 +114,8 @@ def arms_of(notebook: Notebook, group: Group, session: str | None = None) -> Arm
     found = standing_of(notebook, group, session)
     lines = {one.candidate: one for one in notebook.index.confirmations(group=group)}
     won = [run for run, one in lines.items() if one.outcome == "confirmed" and session in (None, one.session)]
-    merged = {"offline": "race"} if any(one.arm == "race" for one in found.arms) else {}  # as `standing_of` has them
-    arms = [notebook.run(run).arm for run in won if notebook.readable(run)]
-    proven = [merged.get(arm, arm) for arm in arms]
+    same = merged([one.arm for one in found.arms])
+    proven = [same.get(arm, arm) for arm in (notebook.run(run).arm for run in won if notebook.readable(run))]
     records = [one for one in Sessions(notebook.workspace).all() if one.group == group]
     spent = {one.arm: 0 for one in found.arms}
     for record in records:

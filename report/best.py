@@ -61,7 +61,7 @@ def comparison_text(notebook: Notebook, compared: Compared, session: SessionReco
     incumbent = notebook.incumbent(group)
     named = {run for run in (incumbent, leader.run if leader else None) if run and run != baseline.run_id}
     fresh = on_fresh_seeds(notebook, group, named)
-    mine = {one.candidate for one in notebook.index.confirmations(group=group) if one.session == session.session_id}
+    mine = {one.candidate for one in notebook.index.confirmations(group=group, session=session.session_id)}
     parts = [text if run in mine else f"In an earlier session: {text}" for run, text in fresh.items()]
     if leader is not None and compared.leads and leader.run not in fresh:
         parts.append(belief_text(notebook, leader, group))

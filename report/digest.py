@@ -9,7 +9,7 @@ from lab.judge import ENOUGH, Incumbency, pruning_report, scored_predictions, sc
 from lab.space import Group
 from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, score_of, summarize
 from report.arms import arms_of
-from report.best import Compared, compared_of, comparison_text, leader_of
+from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import changed_text, interval_text
 from report.learnt import learnt_lines
@@ -78,7 +78,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         ],
         turned_down=_turned_down(proposals, session),
         waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
-        commands=_commands(session, proposals, runs, Incumbency(notebook, group)),
+        commands=_commands(session, proposals, runs, Incumbency(notebook, group), compared),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
 
@@ -100,7 +100,7 @@ def _plan(notebook: Notebook, session: SessionRecord) -> list[str]:
 def _draw(notebook: Notebook, session: SessionRecord, path: Path) -> None:
     """Best so far over time."""
     ended = progress_of(notebook, session)
-    won = [one for one in notebook.index.confirmations(group=session.group) if one.session == session.session_id]
+    won = notebook.index.confirmations(group=session.group, session=session.session_id)
     crowned = [(one.time - session.created).total_seconds() / 3600 for one in won if one.outcome == "confirmed"]
     scores, hours = [one[1:] for one in ended], [one.hours for one in ended]
     believed = believed_of(notebook, session)
@@ -248,12 +248,14 @@ def _waiting(proposals: Proposals, group: Group) -> list[str]:
     ]
 
 
-def _commands(session: SessionRecord, proposals: Proposals, runs: list[RunRecord], incumbency: Incumbency) -> list[str]:
+def _commands(
+    session: SessionRecord, proposals: Proposals, runs: list[RunRecord], incumbency: Incumbency, compared: Compared
+) -> list[str]:
     group, undecided = session.group, incumbency.undecided()
     staged = next((p for p in reversed(proposals.all()) if p.group == group and p.state is ProposalState.STAGED), None)
     commands = ["autopilot runs"]
     if told := [run.run_id for run in _own(runs) if _reported(incumbency.notebook, run)]:
-        leader, incumbent = leader_of(incumbency.notebook, session), incumbency.notebook.incumbent(group)
+        leader, incumbent = compared.leader, incumbency.notebook.incumbent(group)
         first = next((run for run in (incumbent, leader.run if leader else None) if run in told[1:]), told[-1])
         commands.append(f"autopilot report {first}")
     if undecided is not None and session.ended is not None:

@@ -99,7 +99,7 @@ def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
     plan = record.plan
     if plan is None:
         return None
-    mine = [one for one in notebook.index.confirmations(group=record.group) if one.session == record.session_id]
+    mine = notebook.index.confirmations(group=record.group, session=record.session_id)
     opened = [one for one in mine if one.outcome == "opened"]
     _, search, proof = phases(notebook, record)
     least = "" if plan.search is None else f" of {plan.search} or more"

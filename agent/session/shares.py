@@ -48,9 +48,8 @@ class Shares:
     def start(self) -> str | None:
         """The run that the session began from: the control arm changes that one, whatever was confirmed since."""
         group = self.record.group
-        known = self.notebook.index.confirmations(group=group)
-        mine = [one.incumbent for one in known if one.session == self.record.session_id]
-        return mine[0] if mine else self.notebook.incumbent(group)
+        mine = self.notebook.index.confirmations(group=group, session=self.record.session_id)
+        return mine[0].incumbent if mine else self.notebook.incumbent(group)
 
     def _had(self) -> tuple[int, int]:
         """New configs that the model, and that the optimizer, has had; a turn that was passed was the model's."""

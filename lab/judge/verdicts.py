@@ -163,11 +163,15 @@ def noise_of(notebook: Notebook, group: Group) -> tuple[float, int] | None:
     More replicates of a run count with it. The first one of a run that had only one is left out: it got more for what
     that one scored.
     """
-    values: dict[str, list[float]] = defaultdict(list)
-    for row in notebook.index.rows(Selection(group, scored=True, native=True)):
-        if len(row.values) > 1 or row.replicates_of is not None:
-            values[row.replicates_of or row.run_id].extend(row.values)
-    return noise_floor(list(values.values()))
+
+    def made() -> tuple[float, int] | None:
+        values: dict[str, list[float]] = defaultdict(list)
+        for row in notebook.index.rows(Selection(group, scored=True, native=True)):
+            if len(row.values) > 1 or row.replicates_of is not None:
+                values[row.replicates_of or row.run_id].extend(row.values)
+        return noise_floor(list(values.values()))
+
+    return notebook.index.kept(group, "noise", made)
 
 
 def _asked(count: float | None, total: Any) -> float | None:

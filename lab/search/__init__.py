@@ -2,7 +2,7 @@
 
 from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for, predicted_of
-from lab.search.contest import front_of, standing_of
+from lab.search.contest import front_of, merged, standing_of
 from lab.search.effects import Effect, Effects, Span, effects_of
 from lab.search.front import Placed
 from lab.search.history import Arm, History, Trial
@@ -53,6 +53,7 @@ __all__ = [
     "front_of",
     "lay_out",
     "left_to_search",
+    "merged",
     "moved_most",
     "name_contender",
     "phases",

@@ -1,7 +1,7 @@
 """What the arms of a group have trained, from the record; how they stand, and its front, are worked out and kept."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from lab.judge import replicate_seconds
@@ -71,10 +71,7 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None, *, 
         scores: Sequence[float | None] = [group.goal.sign * value for value in row.values] or [None]
         replicates += [Replicate(at, score, mine, took, walls.get(row.run_id)) for score in scores]
     named = [one.row.arm for one in made.values()]
-    same = {
-        BASE: "",
-        "offline": "race" if "race" in named else "offline",
-    }  # the researcher asks for what the race would
+    same = {BASE: "", **merged(named)}
     arms = tuple("" if name == origin else same.get(arm, arm) for name, arm in zip(made, named, strict=True))
     points = tuple(point_of(space, one.config, base) for one in made.values())
     runs, goal = tuple(one.run for one in made.values()), group.goal
@@ -112,6 +109,11 @@ def _first(notebook: Notebook, group: Group) -> str | None:
         if rows := notebook.index.rows(Selection(group, scored=True, native=True, own=True, arm=arm), limit=1):
             return rows[0].run_id
     return None
+
+
+def merged(arms: Collection[str]) -> dict[str, str]:
+    """Arms that count as another one: the offline researcher asks for what the race would, where both are at it."""
+    return {"offline": "race"} if "race" in arms else {}
 
 
 class Proving:

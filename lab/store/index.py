@@ -127,14 +127,23 @@ class Index:
         rows = self.ask("SELECT line FROM verdicts WHERE run_id = ?", (run_id,))
         return Verdict.model_validate_json(rows[0][0]) if rows else None
 
-    def confirmations(self, candidate: str | None = None, *, group: Group | None = None) -> list[Confirmation]:
-        """What became of candidates for the place of the incumbent, in order; those of one run or group if given."""
+    def confirmations(
+        self, candidate: str | None = None, *, group: Group | None = None, session: str | None = None
+    ) -> list[Confirmation]:
+        """What became of candidates for the place of the incumbent, in order.
+
+        Args:
+            candidate: of this run; None for all, as of the others.
+            group: of its runs.
+            session: that this one named.
+        """
         where, values = ("candidate = ?", (candidate,)) if candidate else ("1", ())
         if group is not None:
             mine = f"SELECT run_id FROM runs WHERE damaged IS NULL AND {OF_GROUP}"  # noqa: S608
             where, values = f"{where} AND candidate IN ({mine})", (*values, *group)
         query = f"SELECT line FROM confirmations WHERE {where} ORDER BY number"  # noqa: S608
-        return [Confirmation.model_validate_json(line) for (line,) in self.ask(query, values)]
+        every = (Confirmation.model_validate_json(line) for (line,) in self.ask(query, values))
+        return [one for one in every if session in (None, one.session)]
 
     def incumbent(self, group: Group) -> str | None:
         """The run that was confirmed last, else the first one of the group."""

@@ -11,7 +11,7 @@ from lab.store.records import RunState
 OF_GROUP = "env_name = ? AND objective = ? AND preset = ? AND task = ?"
 OWN = "replicates_of IS NULL"
 """Fresh seeds of another run are no run of their own."""
-FLAGS = {"own": OWN, "native": "NOT legacy", "scored": "goodness IS NOT NULL", "several": "n > 1"}
+FLAGS = {"own": OWN, "native": "NOT legacy", "scored": "goodness IS NOT NULL"}
 Order = Literal["oldest", "newest", "finished", "best"]
 ORDERS: dict[Order, str] = {
     "oldest": "created, runs.run_id",
@@ -49,8 +49,6 @@ class Selection:
     native: bool = False
     """Without imported runs."""
     scored: bool = False
-    several: bool = False
-    """More than one replicate."""
 
     def where(self) -> tuple[str, tuple[Any, ...]]:
         """A condition on the index's columns, with `?` for values, and the values."""
