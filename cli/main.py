@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import machine, proposals, runs, sessions
+from cli import looking, machine, proposals, runs, sessions
 from cli.output import tolerate_no_reader
 from cli.settings import Option
 from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
@@ -80,9 +80,12 @@ def options_of(context: typer.Context) -> dict[str, dict[str, Option]]:
     return options
 
 
-SESSIONS = (sessions.start, sessions.resume, sessions.stop, sessions.status)
+SESSIONS = (sessions.start, sessions.resume, sessions.stop, sessions.status, looking.digest)
 TRAINING = (runs.train, runs.confirm)
-RECORD = (runs.runs, runs.arms, runs.show, runs.compare, runs.report, runs.check, runs.replay, runs.export)
+RECORD = (
+    runs.runs, runs.arms, runs.show, runs.compare, runs.report, looking.logs, looking.name, runs.check, runs.replay,
+    runs.export,
+)  # fmt: skip
 PROPOSALS = (proposals.proposals, proposals.review, proposals.approve, proposals.reject, proposals.edit, proposals.web)
 MACHINE = (machine.probe, machine.doctor)
 for command in (*SESSIONS, *TRAINING, *RECORD, *PROPOSALS, *MACHINE):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.looking import RunArgument, called, latest_reported
 from cli.options import (
     EnvOption,
     JsonOption,
@@ -57,6 +58,7 @@ def train(
             raise InvalidInput([Problem(key="control-of", value=control_of, rule=rule, valid=valid)])
         if not as_json:
             say_where(workspace)
+        control_of = called(Notebook(workspace), control_of)
         tell(Notebook(workspace), train_control(workspace, control_of, run_id, options), as_json=as_json)
         typer.echo(f"'autopilot compare {control_of}' compares the two", err=True)
         return
@@ -92,6 +94,9 @@ def confirm(
 
     if not as_json:
         say_where(context.obj)
+    from lab.store import Notebook
+
+    run = called(Notebook(context.obj), run)
     confirmation = confirm_run(context.obj, run, min_effect, Options(silent=as_json, parallel=parallel))
     emit_json(confirmation.model_dump(mode="json")) if as_json else print_confirmation(confirmation)
 
@@ -171,12 +176,13 @@ def import_runs(
     typer.echo(f"imported {len(names)} run{'' if len(names) == 1 else 's'}")
 
 
-def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
+def show(context: typer.Context, run: RunArgument = None, as_json: JsonOption = False) -> None:
     """One run: state, lineage, metrics."""
     from lab.store import Notebook
     from report import emit_json, show_run, view_of
 
     notebook = Notebook(context.obj)
+    run = called(notebook, run)
     record = notebook.run(run)
     if as_json:
         notebook.require_whole(run)
@@ -195,7 +201,7 @@ def show(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
 
 def compare(
     context: typer.Context,
-    run: str,
+    run: RunArgument = None,
     against: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Its control or the incumbent if not given.")
     ] = None,
@@ -207,17 +213,19 @@ def compare(
     from report import compared, emit_json, print_comparison
 
     notebook = Notebook(context.obj)
-    comparison = compared(notebook, run, against or rival(notebook, run))
+    run = called(notebook, run)
+    comparison = compared(notebook, run, called(notebook, against) if against else rival(notebook, run))
     emit_json(comparison) if as_json else print_comparison(comparison)
 
 
-def report(context: typer.Context, run: str, as_json: JsonOption = False) -> None:
-    """One run's report."""
+def report(context: typer.Context, run: RunArgument = None, as_json: JsonOption = False) -> None:
+    """One run's report; the latest there is if none is named."""
     from lab.base import NotFound
     from lab.store import Notebook
     from report import emit_json, print_markdown
 
     notebook = Notebook(context.obj)
+    run = latest_reported(notebook) if run is None else called(notebook, run)
     path = notebook.paths(run).report
     if not path.exists():
         if original := notebook.run(run).replicates_of:
@@ -239,7 +247,10 @@ def check(
     from lab.store import Notebook
     from report import check_report, emit_json, print_checked
 
-    checked = check_report(Notebook(context.obj), what, run)
+    notebook = Notebook(context.obj)
+    if not Path(what).is_file():
+        what = called(notebook, what)
+    checked = check_report(notebook, what, called(notebook, run) if run else None)
     emit_json(checked.model_dump(mode="json")) if as_json else print_checked(checked)
     if wrong := checked.count("contradicted"):
         raise AutopilotError(f"the record contradicts {wrong} of {len(checked.claims)} claims")
@@ -262,7 +273,8 @@ def export(
     from lab.store import Notebook
     from report import emit_json, export_run
 
-    exported, folder = export_run(Notebook(context.obj), run, to, seed)
+    notebook = Notebook(context.obj)
+    exported, folder = export_run(notebook, called(notebook, run), to, seed)
     if as_json:
         emit_json({"dir": str(folder), **exported.model_dump(mode="json")})
         return
@@ -285,6 +297,7 @@ def replay(context: typer.Context, run: str, as_json: JsonOption = False) -> Non
     from training import load_inventory
 
     notebook = Notebook(context.obj)
+    run = called(notebook, run)
     outcome = again(Lab(notebook, load_inventory([notebook.run(run).env_name], context.obj)), run)
     if as_json:
         emit_json(asdict(outcome))

@@ -14,10 +14,12 @@ from report.facts import (
     difference_text,
     early_ends_of,
     interval_text,
+    name_text,
     notes_of,
     verdict_text,
     warm_start,
 )
+from report.headline import Headline, headline_of, outcome
 from report.learnt import (
     effect_data,
     effect_lines,
@@ -60,6 +62,7 @@ from report.view import outcome_text, proposal_state, view_of
 __all__ = [
     "LISTED",
     "Arms",
+    "Headline",
     "LineView",
     "MeasurementTable",
     "Report",
@@ -83,12 +86,15 @@ __all__ = [
     "emit_json",
     "export_run",
     "group_of",
+    "headline_of",
     "interval_text",
     "is_it_better",
     "make_view",
     "marked",
+    "name_text",
     "notes_of",
     "objective_bands",
+    "outcome",
     "outcome_text",
     "outlook_lines",
     "particulars",

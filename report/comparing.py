@@ -6,6 +6,7 @@ from lab.base import invalid, rounded
 from lab.judge import compare_runs, weigh
 from lab.space import diff
 from lab.store import Notebook, Verdict, leading
+from report.facts import name_text
 
 CAUTION = "one test on the seeds at hand, which may have made it look good: fresh seeds have not said so"
 
@@ -28,7 +29,8 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
     answer = comparison(notebook, weighed if weighed.verdict == "better" else verdict, run_id, against)
     if verdict.verdict == "better" and weighed.verdict != "better":
         answer["caution"] = CAUTION
-    return answer
+    pair = (("run", run_id), ("against", against))
+    return {**answer, "names": {what: name_text(notebook, notebook.run(name)) for what, name in pair}}
 
 
 def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunSta
 from report.arms import arms_of
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
-from report.facts import changed_text, interval_text
-from report.learnt import learnt_lines
+from report.facts import interval_text, name_text
+from report.headline import headline_of
+from report.learnt import effects_in, learnt_lines, why_nothing
 from report.planning import outlook_lines, plan_text, reached_text, stage_text
 from report.plots import arms_so_far, best_so_far
 from report.progress import believed_of, progress_of
@@ -48,11 +49,14 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
     arms = arms_of(notebook, group, session.session_id)
     if arms.several:
         arms_so_far(paths.plots / "arms.png", [row.standing for row in arms.rows], session.goal)
-    shown = _shown(notebook, session, list(enumerate(runs, start=1)), metric)
+    shown = _shown(notebook, session, runs, metric)
+    learnt, effects = learnt_lines(lab, group), effects_in(lab, group)
+    told = effects is not None and why_nothing(effects) is None
     text = render(
         "digest.md.j2",
         session=session,
-        headline=_headline(session, runs),
+        headline=headline_of(notebook, proposals, session, learnt[0] if told else None),
+        course=_course(session, runs),
         metric=session.goal.name,
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
         comparison=comparison_text(notebook, compared, session),
@@ -64,9 +68,9 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         arms_plot="plots/arms.png" if arms.several else None,
         trade=traded(notebook, group) if session.trade else [],
         plot="plots/best_so_far.png" if scored else None,
-        runs=[_row(notebook, number, run) for number, run in shown],
+        runs=[_row(notebook, run) for run in shown],
         left_out=len(runs) - len(shown),
-        learnt=learnt_lines(lab, group),
+        learnt=learnt,
         predictions=track_records(
             [one for one in scored_predictions(notebook.workspace) if one.group == group], metric
         ),
@@ -112,29 +116,27 @@ def _own(runs: list[RunRecord]) -> list[RunRecord]:
     return [run for run in runs if run.replicates_of is None]
 
 
-def _shown(
-    notebook: Notebook, session: SessionRecord, runs: list[tuple[int, RunRecord]], metric: str
-) -> list[tuple[int, RunRecord]]:
+def _shown(notebook: Notebook, session: SessionRecord, runs: list[RunRecord], metric: str) -> list[RunRecord]:
     """The runs that a digest lists: all of a short night, of a long one baseline, contenders, the best, the latest."""
     if len(runs) <= ROWS:
         return runs
     had = {one.candidate for one in notebook.index.confirmations(group=session.group)}
-    scores = {run.run_id: summary.metrics[metric].mean for _, run in runs if (summary := notebook.summary(run.run_id))}
-    own = [run.run_id for _, run in runs if run.replicates_of is None and run.run_id in scores]
+    scores = {run.run_id: summary.metrics[metric].mean for run in runs if (summary := notebook.summary(run.run_id))}
+    own = [run.run_id for run in runs if run.replicates_of is None and run.run_id in scores]
     best = set(sorted(own, key=lambda run_id: -session.goal.sign * scores[run_id])[: ROWS // 3])
-    kept = {run.run_id for _, run in runs[:1] + runs[-(ROWS // 6) :]} | had | best
-    return [(number, run) for number, run in runs if run.run_id in kept or run.replicates_of in had]
+    kept = {run.run_id for run in runs[:1] + runs[-(ROWS // 6) :]} | had | best
+    return [run for run in runs if run.run_id in kept or run.replicates_of in had]
 
 
-def _row(notebook: Notebook, number: int, run: RunRecord) -> dict[str, str]:
+def _row(notebook: Notebook, run: RunRecord) -> dict[str, str]:
     row = view_of(notebook, run)
     return {
-        "number": str(number),
+        "number": f"#{row.number}",
         "run": row.run_id,
         "arm": row.arm,
         "changed": row.changed,
         "score": _outcome(row, run),
-        "verdict": row.verdict or "none",
+        "verdict": row.judged or "none",
         "report": f"[report](../../{run.run_id}/report.md)" if _reported(notebook, run) else "none",
     }
 
@@ -167,7 +169,7 @@ def _pruning(notebook: Notebook, runs: list[RunRecord]) -> str | None:
     return pruning_report(hopeless, notebook).text if hopeless else None
 
 
-def _headline(session: SessionRecord, runs: list[RunRecord]) -> str:
+def _course(session: SessionRecord, runs: list[RunRecord]) -> str:
     finished = sum(run.state is RunState.FINISHED for run in runs)
     how = (
         f"It ended because {session.ended_because}." if session.ended_because else "It is not over: it was interrupted."
@@ -202,7 +204,7 @@ def _named(notebook: Notebook, metric: str, compared: Compared, incumbent: str |
 
 
 def _titled(notebook: Notebook, run_id: str) -> str:
-    return f"{run_id} ({changed_text(notebook, notebook.run(run_id))})"
+    return f"{name_text(notebook, notebook.run(run_id))} ({run_id})"
 
 
 def _spent(session: SessionRecord) -> str:

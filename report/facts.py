@@ -6,13 +6,25 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lab.base import number, plain, short
-from lab.space import VARIANT_KEYS, Config, few
-from lab.store import MetricSummary, Notebook, ReplicateResult, Resume, RunRecord, RunState, Verdict
+from lab.space import VARIANT_KEYS, Config, few, in_order
+from lab.store import (
+    MetricSummary,
+    Notebook,
+    ReplicateResult,
+    Resume,
+    RunRecord,
+    RunState,
+    Verdict,
+    names_in,
+    number_of,
+)
 from report.templates import render
 
 SOURCES = 12
 """Files whose hashes a report prints; all of them are in the run's record."""
 
+NAMED = 2
+"""Changed keys in a run's name."""
 LISTED = 8
 """Notes, or files, of one run that an answer names."""
 
@@ -68,11 +80,39 @@ def hashes(digests: Mapping[int, str | None]) -> str:
     return ", ".join(f"seed {seed}: {digest}" for seed, digest in shortened.items())
 
 
+def name_text(notebook: Notebook, run: RunRecord) -> str:
+    """What a run is called in lists and titles, such as `#12 learning_rate 0.002`.
+
+    Its number, and the name that somebody gave it, or what it sets otherwise than its parent: two keys, of more the
+    first two and their count.
+    """
+    given = names_in(notebook.workspace).get(run.run_id)
+    return f"#{_number(notebook, run)} {plain(given.name, 60) if given and given.name else _sets(notebook, run)}"
+
+
+def _number(notebook: Notebook, run: RunRecord) -> int | str:
+    number = run.number or number_of(notebook, run.run_id)
+    return "?" if number is None else number
+
+
+def _sets(notebook: Notebook, run: RunRecord) -> str:
+    """What a run sets otherwise than its parent, or what else it is."""
+    if run.replicates_of is not None or run.parent is None:
+        return changed_text(notebook, run)
+    changed = notebook.changes(run.run_id)
+    told = [f"{key.split('.', 1)[-1]} {short(changed[key][1])}" for key in in_order(changed)[:NAMED]]
+    more = f" +{len(changed) - NAMED}" if len(changed) > NAMED else ""
+    return (", ".join(told) or "unchanged") + more
+
+
 def changed_text(notebook: Notebook, run: RunRecord) -> str:
     """What a run changed against its parent, such as `ent_coef 0.001 → 0.01`; of many keys the first few."""
     if run.replicates_of is not None:
-        elsewhere = notebook.readable(run.replicates_of) and notebook.run(run.replicates_of).preset != run.preset
-        return f"more seeds of {run.replicates_of}{f' on the preset {run.preset}' if elsewhere else ''}"
+        there = notebook.readable(run.replicates_of)
+        original = notebook.run(run.replicates_of) if there else None
+        elsewhere = f" on the preset {run.preset}" if original and original.preset != run.preset else ""
+        which = f"#{_number(notebook, original)}" if original else run.replicates_of
+        return f"more seeds of {which}{elsewhere}"
     if run.parent is None:
         given = notebook.overrides(run.run_id)
         settings = ", ".join(f"{key.split('.', 1)[-1]} = {short(value)}" for key, value in given.items())

@@ -7,7 +7,7 @@ from lab.judge import scores_of
 from lab.space import Group, logged_as, metrics_of
 from lab.store import Notebook, Proposals, ProposalState, RunState, Selection, SessionRecord
 from report.best import leader_of
-from report.facts import changed_text
+from report.facts import changed_text, name_text
 from report.planning import stage_text
 from report.view import view_of
 
@@ -56,6 +56,7 @@ def training_of(notebook: Notebook, session: str) -> dict[str, Any] | None:
         scores += [raw * (known.scale if known else 1.0)] if isinstance(raw, (int, float)) else []
     return {
         "run_id": run.run_id,
+        "name": name_text(notebook, run),
         "changed": changed_text(notebook, run),
         "since": run.started.isoformat() if run.started else None,
         "steps": steps,
@@ -72,7 +73,7 @@ def _incumbent(notebook: Notebook, group: Group) -> str:
         return "none yet"
     row, scores = view_of(notebook, notebook.run(name)), scores_of(notebook, name)
     score = f"{number(group.goal.of_scores(scores))} (n={len(scores)})" if scores else row.scored
-    return f"{group.goal.name} {score}, {name} ({row.changed})"
+    return f"{group.goal.name} {score}, {row.name} ({name})"
 
 
 def _leader(notebook: Notebook, record: SessionRecord) -> str:
@@ -83,7 +84,7 @@ def _leader(notebook: Notebook, record: SessionRecord) -> str:
         return "the incumbent"
     row, count = view_of(notebook, notebook.run(leader.run)), leader.replicates
     believed = f"believed {number(leader.mean)} (n={count}), not proven"
-    return f"{record.goal.name} {believed}, {leader.run} ({row.changed})"
+    return f"{record.goal.name} {believed}, {row.name} ({leader.run})"
 
 
 def _queue(proposals: Proposals, group: Group) -> str:

@@ -11,7 +11,7 @@ from lab.base import Damaged, Workspace, plain, short, storable
 from lab.claims import MARKS, Checked
 from lab.judge import current_verdict
 from lab.space import Environment, space_of
-from lab.store import Confirmation, Notebook, Proposal, Proposals, Questions, ReplicateResult, RunRecord
+from lab.store import Confirmation, Notebook, Proposal, Proposals, Questions, ReplicateResult, RunRecord, names_in
 from report.arms import Arms
 from report.confirmations import became_text
 from report.facts import (
@@ -21,6 +21,7 @@ from report.facts import (
     difference_text,
     evaluation_text,
     facts,
+    name_text,
     verdict_text,
 )
 from report.view import proposal_state, view_of
@@ -52,13 +53,17 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     """Print runs as a table."""
     from rich.text import Text
 
-    table = _table("run", "state", "env", "changed", "score", "verdict")
-    rows = [view_of(notebook, run) for run in runs]
+    table = _table("run", "state", "env", "changed", "score", "verdict", "id")
+    rows, names = [view_of(notebook, run) for run in runs], names_in(notebook.workspace)
     for run, row in zip(runs, rows, strict=True):
-        verdict = f"{row.verdict or ''}{' *' if row.incumbent else ''}"
+        verdict = f"{row.judged}{' *' if row.incumbent else ''}"
         score = f"{run.goal.name} {row.scored}" if row.score else ""
         env = f"{row.env_name.removeprefix('puffer_')} {row.preset}"
-        table.add_row(*(Text(cell) for cell in (row.run_id, row.state, env, row.changed, score, verdict)))
+        given = names.get(run.run_id)
+        called = f"#{row.number}{f' {given.name}' if given and given.name else ''}"
+        tags = f" [{', '.join(given.tags)}]" if given and given.tags else ""
+        cells = (called, row.state, env, f"{row.changed}{tags}", score, verdict, row.run_id)
+        table.add_row(*(Text(plain(cell, WHOLE)) for cell in cells))
     say(table)
     if any(row.incumbent for row in rows):
         say("* incumbent")
@@ -109,6 +114,7 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
         "changed",
         "reason",
     )
+    say(f"{'run':13} {name_text(notebook, run)} ({run.run_id})")
     for key in head:
         if row[key] not in (None, ""):
             say(f"{key:13} {row[key]}")
@@ -151,7 +157,8 @@ def print_comparison(comparison: dict[str, Any]) -> None:
         if comparison["effect"] is None
         else difference_text(comparison["effect"], comparison["low"], comparison["high"])
     )
-    say(f"{comparison['run_id']} against {comparison['against']}")
+    say(f"{comparison['names']['run']} against {comparison['names']['against']}")
+    say(f"{'ids':13} {comparison['run_id']}, {comparison['against']}")
     say(f"{'verdict':13} {comparison['verdict']}: {comparison['metric']} {effect} ({comparison['method']})")
     for confound in comparison["confounds"]:
         say(f"{'confounded':13} {confound}")

@@ -4,6 +4,7 @@ from typing import Any
 
 from lab.base import Damaged, NotFound, is_id, last_line, lasting, number
 from lab.store import Notebook, Proposals, ProposalState, RunState, Sessions
+from report.headline import headline_of
 from report.session_status import status_lines, training_of
 from report.show import passed_over, proposal_row, say
 
@@ -15,7 +16,7 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     running = sessions.running()
     name = running.session if running else next(iter(sessions.names()), None)
     status: dict[str, Any] = {"running": running.model_dump() if running else None, "session": None}
-    status |= {"last_event": None, "training": None, "standing": {}}
+    status |= {"last_event": None, "training": None, "standing": {}, "headline": None}
     if name and is_id(name):  # else 'autopilot confirm' is at work
         paths = workspace.session(name)
         status["last_event"] = last_line(paths.events)
@@ -23,6 +24,8 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         try:
             record = sessions.get(name)
             status["session"] = record.model_dump(mode="json")
+            headline = headline_of(notebook, proposals, record)
+            status["headline"] = headline.model_dump(mode="json")
             status["standing"] = dict(status_lines(notebook, proposals, record, record.spent.seconds))
         except (Damaged, NotFound) as error:
             status["damaged"] = f"session {name} can't be read: {error}"
@@ -57,6 +60,11 @@ def _print_session(status: dict[str, Any]) -> None:
         how = f"running: process {running['pid']}, since {running['since']}, for {running['age'] or 'a moment'}"
     else:
         how = f"ended: {session['ended_because']}" if session["ended"] else "interrupted: 'autopilot resume' goes on"
+    if status["headline"]:
+        say(status["headline"]["text"])
+        for label, text in status["headline"]["lines"]:
+            say(f"{label:10} {text}")
+        say("")
     say(f"session    {session['session_id']} ({how})")
     say(f"on         {session['env_name']}, {session['preset']}, {session['objective']}, model {session['model']}")
     say(f"runs       {', '.join(f'{count} {state}' for state, count in status['runs'].items()) or 'none'}")
@@ -83,4 +91,4 @@ def _training(run: dict[str, Any]) -> str:
     share = 100 * run["steps"] / run["total_steps"] if run["total_steps"] else 0
     score = "" if run["score"] is None else f", {run['metric']} {number(run['score'])} while it trains"
     speed = f", {run['sps'] / 1e3:,.0f}K SPS in all" if run["sps"] else ""
-    return f"{run['run_id']} ({run['changed']}): {share:.0f} % of {run['total_steps']:,} steps{speed}{score}"
+    return f"{run['name']} ({run['run_id']}): {share:.0f} % of {run['total_steps']:,} steps{speed}{score}"

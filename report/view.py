@@ -7,15 +7,19 @@ import contextlib
 from datetime import datetime
 
 from lab.base import AutopilotError, Record
-from lab.judge import current_verdict
-from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, score_of
-from report.facts import changed_text
+from lab.judge import current_verdict, degree_of
+from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, number_of, score_of
+from report.facts import changed_text, name_text
 
 
 class RunView(Record):
     """One run, as `autopilot runs --json` has it."""
 
     run_id: str
+    number: int
+    """Its number in the workspace."""
+    name: str
+    """What it is called, such as `#12 learning_rate 0.002`."""
     state: str
     """`interrupted` where it says that it runs and its process has gone."""
     env_name: str
@@ -31,9 +35,16 @@ class RunView(Record):
     """The objective's statistic over the replicates; None unless the run finished."""
     verdict: str | None
     """`better` once fresh seeds have confirmed it, else what the run got when it ended."""
+    degree: str | None
+    """Of an inconclusive one, how much: promising, undecided, no different within so much, hopeless."""
     incumbent: bool
     reason: str | None
     """Why it is not finished."""
+
+    @property
+    def judged(self) -> str:
+        """The verdict as people read it; empty while there is none."""
+        return self.degree or self.verdict or ""
 
     @property
     def scored(self) -> str:
@@ -51,14 +62,19 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None) -> R
     """
     summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id, at)
     metric = summary.metrics.get(run.goal.metric) if summary else None
+    open_ = verdict is not None and verdict.verdict == "inconclusive" and not verdict.confounds
+    degree = degree_of(notebook, run) if open_ else None
     same = {name: getattr(run, name) for name in RunView.model_fields.keys() & RunRecord.model_fields.keys()}
     return RunView.model_validate(
         {
             **same,
             "state": _shown_state(notebook, run),
             "changed": changed_text(notebook, run),
+            "number": run.number or number_of(notebook, run.run_id) or 0,
+            "name": name_text(notebook, run),
             "score": score_of(run.goal, metric) if metric else None,
             "verdict": verdict.verdict if verdict else None,
+            "degree": degree.text if degree else None,
             "incumbent": notebook.incumbent(run.group) == run.run_id,
         }
     )

@@ -10,12 +10,12 @@ from lab.base import NotFound, Record, plain
 from lab.search import Placed, front_of
 from lab.space import PARAMETERS, Config, Group, Scale, logged_as
 from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, mean_curve, run_curves
-from report import arms_of, believed_of, marked, progress_of
+from report import arms_of, believed_of, marked, name_text, progress_of
 
 POINTS = 400
 """Points of one line, at most; more are thinned out evenly, the last one kept."""
 SHORT = 2.0
-"""Hours up to which a session's picture is in minutes."""
+"""Hours up to which a session's picture is in minutes; minutes up to which it is in seconds."""
 WIDE = 10.0
 """Times that lie farther apart than this ratio are drawn on a logarithmic axis."""
 SCORED = 10_000
@@ -85,7 +85,8 @@ def curves(notebook: Notebook, labelled: list[tuple[str, str]], metric: str) -> 
         long = [curve for curve in mine.values() if curve.steps.size > 1]
         if long:
             steps, values = mean_curve(long)
-            name = f"{label}: {run_id}" if label != run_id else run_id
+            called = name_text(notebook, notebook.run(run_id))
+            name = f"{label}: {called}" if label != run_id else called
             series.append(Series(label=name, role=role, group=number, run=run_id, x=_floats(steps), y=_floats(values)))
     name = plain(metric.partition("/")[2] or metric, 60)
     return Chart(
@@ -113,7 +114,8 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     """Every scored run of a session against the hours since its start, and what was believed of the leader."""
     goal = session.goal
     scored = progress_of(notebook, session)
-    unit, times = ("minutes", 60.0) if scored and scored[-1].hours < SHORT else ("hours", 1.0)
+    took = scored[-1].hours if scored else SHORT
+    unit, times = ("seconds", 3600.0) if took < SHORT / 60 else ("minutes", 60.0) if took < SHORT else ("hours", 1.0)
     ended = tuple(times * one.hours for one in scored)
     believed = believed_of(notebook, session)
     best = tuple(accumulate((one.score for one in scored), lambda a, b: goal.best((a, b))))

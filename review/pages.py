@@ -15,7 +15,7 @@ from fastapi.responses import (
 from lab.base import NotFound, RunPaths, SessionPaths, plain
 from lab.space import Group
 from lab.store import ProposalState, Questions, RunState, Sessions, Wanted
-from report import arms_of, compared_with, is_it_better, proposal_state
+from report import arms_of, compared_with, headline_of, is_it_better, proposal_state
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views
 from review.page import Page
@@ -62,7 +62,7 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/sessions")
     def _sessions(request: Request) -> HTMLResponse:
-        return page.render(request, "sessions.html.j2", sessions=session_views.sessions(notebook))
+        return page.render(request, "sessions.html.j2", sessions=session_views.sessions(notebook, proposals))
 
     @routes.get("/sessions/{name}")
     def _session(request: Request, name: str) -> HTMLResponse:
@@ -70,9 +70,12 @@ def pages(page: Page) -> APIRouter:
         paths = notebook.workspace.session(name)
         there = folder_views.own(paths.digest, paths.dir)
         text = paths.digest.read_text(encoding="utf-8", errors="replace") if there else ""
-        shown = html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}"))
-        arms = arms_of(notebook, record.group, name)
-        return page.render(request, "session.html.j2", record=record, digest=shown, arms=arms)
+        told = {
+            "digest": html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}")),
+            "arms": arms_of(notebook, record.group, name),
+            "headline": headline_of(notebook, proposals, record),
+        }
+        return page.render(request, "session.html.j2", record=record, **told)
 
     @routes.get("/sessions/{name}/pictures/{picture}.png")
     def _digest_picture(name: str, picture: str) -> Response:

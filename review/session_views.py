@@ -5,25 +5,33 @@ from typing import Any, NamedTuple
 
 from lab.base import lasting
 from lab.store import Notebook, Proposals, Selection, SessionRecord, Sessions
-from report import contenders, status_of, view_of
+from report import contenders, headline_of, status_of, view_of
+from review.waiting import undecided
+
+MOST = 8
+"""Proposals that the first page lets a person decide about; the others are a page away."""
 
 
-def sessions(notebook: Notebook) -> list[SessionRecord]:
-    """The sessions that can be read, the newest first."""
+def sessions(notebook: Notebook, proposals: Proposals) -> list[tuple[SessionRecord, str]]:
+    """The sessions that can be read, the newest first, each with its headline."""
     known = Sessions(notebook.workspace)
     records = known.all()
     notebook.notice(known.damaged)
-    return records
+    return [(record, headline_of(notebook, proposals, record).text) for record in records]
 
 
 def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     """The session under way, as `autopilot status` has it, with the latest runs and how far budgets are used."""
     state = status_of(notebook, proposals)
     record = SessionRecord.model_validate(state["session"]) if state["session"] else None
+    waiting = undecided(proposals)
     rows = notebook.index.records(Selection(session=record.session_id), newest=8)[::-1] if record else []
     return {
         **state,
         "record": record,
+        "decide": waiting[:MOST],
+        "more": len(waiting) > MOST,
+        "queued": [row for row in state["waiting"] if row["state"] != "staged"],
         "runs_by_state": state["runs"],
         "latest": [view_of(notebook, run) for run in rows],
         "budgets": _budgets(notebook, record) if record else [],

@@ -20,7 +20,7 @@ from lab.space import (
     chosen,
 )
 from lab.space import preset as preset_named
-from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run
+from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
 from report import SilentView, make_view
 from training import Options, ProcessRunner, load_inventory, require_space, train_run
 
@@ -208,8 +208,8 @@ def run_to_resume(workspace: Workspace, name: str) -> RunRecord | None:
     """
     notebook = Notebook(workspace)
     try:
-        run = notebook.run(name)
-    except NotFound:
+        run = notebook.run(run_called(notebook, name))
+    except (NotFound, InvalidInput):
         return None
     if run.state.ended:
         raise InvalidInput(f"run {name} has ended ({run.state}): 'autopilot train' begins another")

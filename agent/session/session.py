@@ -29,7 +29,7 @@ from lab.judge import exhausted, paces, reached
 from lab.search import ARMS
 from lab.space import Group
 from lab.store import Lab, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
-from report import changed_text, outcome_text, status_lines, write_digest
+from report import changed_text, outcome, outcome_text, status_lines, write_digest
 from training import Options, Progress, Runner, Stopped
 
 POLL = 0.2
@@ -331,8 +331,8 @@ class Session:
         self.scheduler.searching.end_sweeps(why)
         self._update(ended=now(), ended_because=why)
         self.journal.event("ended", why=why)
-        best = dict(self._status())["incumbent"]
-        self.journal.notify("finished", f"session {self.record.session_id} is over: {why}; incumbent {best}")
+        told = outcome(self.notebook, self.record)
+        self.journal.notify("finished", f"{told} Session {self.record.session_id} is over: {why}")
 
     def _save(self) -> None:
         self.budget.checkpoint()

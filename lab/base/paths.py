@@ -122,6 +122,11 @@ class Workspace:
         return self.runs / "predictions.jsonl"
 
     @property
+    def names(self) -> Path:
+        """What people call runs, one JSON line each, only ever added."""
+        return self.runs / "names.jsonl"
+
+    @property
     def confirmations(self) -> Path:
         """The outcomes of candidates for the incumbent's place, one JSON line each, only ever added."""
         return self.runs / "confirmations.jsonl"

@@ -1,6 +1,7 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
+from lab.judge.degrees import Degree, degree_of
 from lab.judge.diagnosis import diagnosis_of, still_rising
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
@@ -29,6 +30,7 @@ __all__ = [
     "NIGHT",
     "PLATEAU",
     "SPENDING",
+    "Degree",
     "Incumbency",
     "Known",
     "KnownRun",
@@ -43,6 +45,7 @@ __all__ = [
     "compare_runs",
     "confounds",
     "current_verdict",
+    "degree_of",
     "detectable",
     "diagnosis_of",
     "direction",

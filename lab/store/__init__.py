@@ -6,7 +6,8 @@ from lab.store.index import Index
 from lab.store.lab import Lab
 from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
-from lab.store.notebook import Notebook, active_time
+from lab.store.naming import ROLES, by_number, give_name, names_in, number_of, run_called
+from lab.store.notebook import Notebook, active_time, log_tail
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState, Span, Sweep
 from lab.store.proposals import Proposals, require_seen
 from lab.store.questions import Questions, Wanted
@@ -37,6 +38,7 @@ __all__ = [
     "CONFIDENCE",
     "COUNTS",
     "FIRST",
+    "ROLES",
     "SHOWN",
     "UNDONE",
     "Approval",
@@ -77,17 +79,23 @@ __all__ = [
     "Verdict",
     "Wanted",
     "active_time",
+    "by_number",
     "control",
     "create_run",
+    "give_name",
     "is_control",
     "leading",
+    "log_tail",
     "look",
     "map_metrics",
     "mean_curve",
+    "names_in",
+    "number_of",
     "outline",
     "refuse_sweep",
     "refuse_unfit",
     "require_seen",
+    "run_called",
     "run_curves",
     "runs_that_tried",
     "score_of",

@@ -7,6 +7,7 @@ from typing import Any
 from lab.base import InvalidInput, Problem, RunPaths, locked, new_id, now, write_atomic, write_json, write_model
 from lab.space import Config, Group, Task, Variant, diff, free_of_evaluation, task_of
 from lab.store.code import code_state
+from lab.store.index import Index
 from lab.store.lineage import resolve
 from lab.store.notebook import Notebook
 from lab.store.records import Resume, RunRecord
@@ -65,6 +66,7 @@ def create_run(
             raise InvalidInput([Problem(key="run-id", value=repr(run_id), rule=rule, valid="another name, or none")])
         record = RunRecord(
             run_id=paths.dir.name,
+            number=next_number(notebook.index),
             env_name=config.env_name,
             preset=preset,
             objective=objective,
@@ -92,6 +94,11 @@ def create_run(
         write_model(work.run, record)
         work.dir.rename(paths.dir)
     return record
+
+
+def next_number(index: Index) -> int:
+    """The number of the next run of a workspace; asked for while its lock is held."""
+    return int(index.ask("SELECT MAX(nth) FROM runs")[0][0] or 0) + 1
 
 
 def _is_taken(notebook: Notebook, paths: RunPaths) -> bool:

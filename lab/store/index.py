@@ -74,7 +74,7 @@ class Index:
 
         def ask(base: sqlite3.Connection) -> list[Row]:
             cursor = base.execute(query, (*values, limit, skip))
-            return [Row._make((*r[:9], bool(r[9]), *r[10:16], tuple(json.loads(r[16])), r[17])) for r in cursor]
+            return [Row._make((*r[:10], bool(r[10]), *r[11:17], tuple(json.loads(r[17])), r[18])) for r in cursor]
 
         return self.trust(ask, lambda rows: (row.run_id for row in rows))
 

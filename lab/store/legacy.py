@@ -31,6 +31,8 @@ from lab.base import (
     write_model,
 )
 from lab.space import PARAMETERS, SECTIONS, Config, Objective, metrics_of, space_for
+from lab.store.creation import next_number
+from lab.store.index import Index
 from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary
 from lab.store.summary import oddity
 
@@ -101,12 +103,13 @@ def store(workspace: Workspace, runs: list[Found]) -> list[str]:
             rule = f"{'is' if len(taken) == 1 else 'are'} in this workspace already: a run is never overwritten"
             names = ", ".join(taken[:5]) + (f" and {len(taken) - 5} more" if len(taken) > 5 else "")
             raise InvalidInput([Problem(key="import", value=names, rule=rule, valid="a folder of other runs")])
-        for run in runs:
-            _write(workspace, run)
+        first = next_number(Index(workspace))
+        for number, run in enumerate(sorted(runs, key=lambda run: run.record.created), start=first):
+            _write(workspace, run, number)
     return [run.record.run_id for run in runs]
 
 
-def _write(workspace: Workspace, run: Found) -> None:
+def _write(workspace: Workspace, run: Found, number: int) -> None:
     paths = workspace.run(run.record.run_id)
     work = RunPaths(workspace.runs / f".new-{paths.dir.name}")
     shutil.rmtree(work.dir, ignore_errors=True)
@@ -119,7 +122,7 @@ def _write(workspace: Workspace, run: Found) -> None:
         write_model(work.summary, run.summary)
     if run.report is not None:
         write_atomic(work.report, run.report)
-    write_model(work.run, run.record)
+    write_model(work.run, run.record.model_copy(update={"number": number}))
     work.dir.rename(paths.dir)
 
 

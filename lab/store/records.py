@@ -82,6 +82,9 @@ class RunRecord(Record):
 
     schema_version: Literal[2] = 2
     run_id: str
+    number: int | None = None
+    """Its number in the workspace, by which people call it; None in records of earlier versions, whose runs are
+    counted in the order of their making."""
     state: RunState = RunState.QUEUED
     env_name: str
     preset: str

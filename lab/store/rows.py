@@ -7,6 +7,8 @@ class Row(NamedTuple):
     """A run as lists show it."""
 
     run_id: str
+    number: int
+    """Its number in the workspace."""
     state: str
     env_name: str
     preset: str
@@ -34,7 +36,7 @@ STANDS = (
     " THEN 'better' ELSE verdicts.verdict END"
 )
 COLUMNS = (
-    "runs.run_id, state, env_name, preset, objective, arm, parent, session, replicates_of, legacy, created,"
+    "runs.run_id, nth, state, env_name, preset, objective, arm, parent, session, replicates_of, legacy, created,"
     f" finished, score, low, high, n, score_values, {STANDS}"
 )
 FROM = "runs LEFT JOIN verdicts ON verdicts.run_id = runs.run_id"

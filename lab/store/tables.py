@@ -16,6 +16,8 @@ from lab.space import Config, identity, kinship
 from lab.store.records import Confirmation, RunRecord, RunState, TrainerSummary, Verdict
 from lab.store.summary import score_of
 
+COLUMNS = 27
+"""Of the table of runs."""
 MAPPED = 2**27
 """Bytes of the file that are read without copying them."""
 
@@ -25,12 +27,15 @@ CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, signature TEXT NOT NULL, settled INTEGER NOT NULL, damaged TEXT,
     env_name TEXT, objective TEXT, preset TEXT, task TEXT, state TEXT, arm TEXT, parent TEXT, proposal TEXT,
     session TEXT, replicates_of TEXT, legacy INTEGER, created REAL, finished REAL, last_seed INTEGER,
-    goodness REAL, score REAL, low REAL, high REAL, n INTEGER, score_values TEXT, changed TEXT
+    goodness REAL, score REAL, low REAL, high REAL, n INTEGER, score_values TEXT, changed TEXT,
+    nth INTEGER, counted INTEGER
 );
 CREATE TABLE texts (run_id TEXT PRIMARY KEY, config TEXT, record TEXT) WITHOUT ROWID;
 CREATE TABLE places (run_id TEXT PRIMARY KEY, kin TEXT, fingerprint TEXT, place BLOB);
 CREATE INDEX by_kin ON places (kin);
 CREATE INDEX by_time ON runs (created, run_id);
+CREATE INDEX by_number ON runs (nth);
+CREATE INDEX to_count ON runs (created, run_id) WHERE counted = 1;
 CREATE INDEX by_group ON runs (env_name, objective, preset, task, created);
 CREATE INDEX by_score ON runs (env_name, objective, preset, task, goodness, legacy);
 CREATE INDEX by_end ON runs (
@@ -101,6 +106,12 @@ def signed(folder: str) -> str:
     return " ".join(stamps)
 
 
+COUNT = """UPDATE runs SET nth = place.nth FROM (
+    SELECT run_id, ROW_NUMBER() OVER (ORDER BY created, run_id) AS nth FROM runs WHERE counted = 1
+) AS place WHERE runs.run_id = place.run_id AND runs.counted = 1 AND runs.nth IS NOT place.nth"""
+"""Numbers of the runs whose records have none: in the order of their making."""
+
+
 class Read(NamedTuple):
     """What one folder says."""
 
@@ -130,7 +141,7 @@ def read(paths: RunPaths) -> Read:
         if record.run_id == paths.dir.name:
             return _row(paths, signature, record, config, summary)
         why = f"run.json is that of run {record.run_id}"
-    return Read((paths.dir.name, signature, 0, why, *[None] * 21))
+    return Read((paths.dir.name, signature, 0, why, *[None] * 23))
 
 
 def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, summary: TrainerSummary | None) -> Read:
@@ -162,6 +173,8 @@ def _row(paths: RunPaths, signature: str, record: RunRecord, config: Config, sum
         score.n if score else None,
         json.dumps(list(score.values) if score else []),
         " ".join(_changed(paths)),
+        record.number,
+        int(record.number is None),
     )
     place = (kin, identity(config.env_name, config.flat()), where)
     return Read(row, config.model_dump_json(), record.model_dump_json(), place)
@@ -181,17 +194,21 @@ def _changed(paths: RunPaths) -> list[str]:
 
 def store(base: sqlite3.Connection, runs: Iterable[Read]) -> None:
     """Put what folders say in the place of what was there of them."""
+    uncounted = False
     for one in runs:
-        name, signature, _, damaged, *_ = one.row
+        name, signature, _, damaged, *_, counted = one.row
+        uncounted = uncounted or counted == 1
         if damaged is not None and base.execute("SELECT 1 FROM runs WHERE run_id = ?", (name,)).fetchone():
             # What it said before still counts for who is incumbent and which seeds are used.
             base.execute(
                 "UPDATE runs SET signature = ?, settled = 0, damaged = ? WHERE run_id = ?", (signature, damaged, name)
             )
             continue
-        base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * 25)})", one.row)  # noqa: S608 - marks only
+        base.execute(f"INSERT OR REPLACE INTO runs VALUES ({','.join('?' * COLUMNS)})", one.row)  # noqa: S608 - marks only
         base.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (name, one.config, one.record))
         base.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (name, *(one.place or (None, None, None))))
+    if uncounted:
+        base.execute(COUNT)
 
 
 class Tail:

@@ -288,8 +288,27 @@ function begin(within) {
   }
 }
 
+// Decisions by keyboard: j and k move, a goes to Approve, r to the reason, Enter does it.
+function decide(event) {
+  const typing = event.target.closest("input, textarea, select, [role=group]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const cards = [...document.querySelectorAll(".decision")];
+  if (!cards.length) return;
+  const at = cards.findIndex((card) => card.contains(document.activeElement));
+  const card = cards[Math.max(at, 0)];
+  const to = {
+    a: () => card.querySelector("button.yes"), r: () => card.querySelector("[name=why]"),
+    j: () => cards[Math.min(at + 1, cards.length - 1)], k: () => cards[Math.max(at - 1, 0)],
+  }[event.key];
+  if (!to) return;
+  event.preventDefault();
+  to().focus();
+  card.scrollIntoView({ block: "nearest" });
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   begin(document);
+  document.addEventListener("keydown", decide);
   for (const form of document.querySelectorAll("form[data-metric-of]")) {
     const figure = document.querySelector(`#${form.dataset.metricOf} figure`);
     form.addEventListener("submit", (event) => event.preventDefault());

@@ -1,0 +1,174 @@
+"""What runs are called: by their number, by part of their id, by their place in the night, by a name of one's own.
+
+The id stays the key of folders and links. People say `12`, `#12`, `pchd`, `latest`, `incumbent`, `leader`, `baseline`,
+or the name that they gave it with `autopilot name`; wherever a run is asked for, all of these mean it. Names and tags
+are only ever added to `runs/names.jsonl`, the last line of a run counts.
+"""
+
+import re
+from datetime import datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from lab.base import NotFound, Record, Workspace, append_line, invalid, is_id, now, plain, read_lines
+from lab.space import Group
+from lab.store.notebook import Notebook
+from lab.store.questions import Questions
+from lab.store.selection import Selection
+from lab.store.sessions import Sessions
+
+ROLES: Final = ("latest", "incumbent", "leader", "baseline")
+"""Words that mean a run by its place: of the group with the newest run."""
+NUMBER = re.compile(r"#?([0-9]{1,9})")
+LONGEST = 60
+"""Characters of a name, and of a tag."""
+TAGS = 12
+"""Of a run, at most."""
+SHOWN = 5
+"""Runs that are named where a part fits several."""
+
+
+class Named(Record):
+    """One line of `names.jsonl`: what a person calls a run."""
+
+    time: datetime
+    run_id: str
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+def names_in(workspace: Workspace) -> dict[str, Named]:
+    """Run id to what a person calls it; lines that can't be read are passed over."""
+    named = {}
+    for line in read_lines(workspace.names):
+        try:
+            one = Named.model_validate(line, strict=False)
+        except ValidationError:
+            continue
+        named[one.run_id] = one
+    return named
+
+
+def give_name(notebook: Notebook, run_id: str, name: str | None, tags: tuple[str, ...] | None = None) -> Named:
+    """Call a run by a name of one's own, or tag it.
+
+    Args:
+        notebook: where it is.
+        run_id: which.
+        name: up to 60 characters, which no other run has; empty takes the name away, None leaves it.
+        tags: up to twelve words; None leaves them.
+
+    Raises:
+        InvalidInput: the name means another run already, or something is too long.
+    """
+    known = names_in(notebook.workspace)
+    before = known.get(run_id)
+    if name is not None:
+        name = " ".join(plain(name, 10 * LONGEST).split())
+        taken = NUMBER.fullmatch(name) or name in ROLES or (is_id(name) and notebook.workspace.run(name).dir.exists())
+        if taken or any(one.name == name and other != run_id for other, one in known.items() if name):
+            raise invalid("name", name, "means a run already", "another name")
+        if len(name) > LONGEST:
+            raise invalid("name", name, "is too long", f"up to {LONGEST} characters")
+    if tags is not None and (bad := [tag for tag in tags if not re.fullmatch(r"[\w.-]+", tag) or len(tag) > LONGEST]):
+        raise invalid("tag", bad[0], "is no word", "letters, digits, '.', '_' and '-'")
+    if tags is not None and len(tags) > TAGS:
+        raise invalid("tag", ", ".join(tags), "are too many", f"up to {TAGS}")
+    kept_name = before.name if before else None
+    named = Named(
+        time=now(),
+        run_id=run_id,
+        name=kept_name if name is None else name or None,
+        tags=tuple(dict.fromkeys(tags)) if tags is not None else (before.tags if before else ()),
+    )
+    append_line(notebook.workspace.names, named.model_dump(mode="json"))
+    return named
+
+
+def run_called(notebook: Notebook, said: str) -> str:
+    """The id of the run that is meant.
+
+    Args:
+        notebook: where it is.
+        said: its number (`12`, `#12`: a whole number always means that), its id or any part of it that no other run
+            has, `latest`, `incumbent`, `leader`, `baseline`, or the name that somebody gave it.
+
+    Raises:
+        NotFound: nothing here is called that.
+        InvalidInput: several runs are.
+    """
+    text = said.strip()
+    if match := NUMBER.fullmatch(text):
+        return by_number(notebook, int(match[1]))
+    if is_id(text) and notebook.workspace.run(text).run.exists():
+        return text
+    if text in ROLES:
+        return _in_role(notebook, text)
+    for run_id, one in names_in(notebook.workspace).items():
+        if one.name == text and notebook.workspace.run(run_id).run.exists():
+            return run_id
+    fits = notebook.index.ask(
+        "SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 ORDER BY created, run_id LIMIT ?", (text, SHOWN + 1)
+    )
+    if len(fits) == 1:
+        return str(fits[0][0])
+    if fits and text:
+        names = ", ".join(name for (name,) in fits[:SHOWN]) + (" and more" if len(fits) > SHOWN else "")
+        raise invalid("run", text, "is part of several ids", names)
+    raise _unknown(notebook, text)
+
+
+def by_number(notebook: Notebook, number: int) -> str:
+    """The id of the run with a number.
+
+    Raises:
+        NotFound: there is none.
+    """
+    rows = notebook.index.ask("SELECT run_id FROM runs WHERE nth = ? ORDER BY counted LIMIT 1", (number,))
+    if not rows:
+        raise _unknown(notebook, f"#{number}")
+    return str(rows[0][0])
+
+
+def number_of(notebook: Notebook, run_id: str) -> int | None:
+    """A run's number in its workspace; None for one that can't be read."""
+    rows = notebook.index.ask("SELECT nth FROM runs WHERE run_id = ?", (run_id,))
+    return rows[0][0] if rows else None
+
+
+def _in_role(notebook: Notebook, role: str) -> str:
+    """The run in a place, of the group with the newest run.
+
+    Raises:
+        NotFound: nothing is there yet.
+    """
+    if role == "latest":
+        latest = notebook.index.rows(Selection(own=True), order="newest", limit=1)
+        if latest:
+            return latest[0].run_id
+        raise NotFound("no runs yet: 'autopilot start' begins a session")
+    groups = Questions(notebook.index).groups()
+    found = _of_group(notebook, groups[0], role) if groups else None
+    if found is None:
+        raise NotFound(f"no run is the {role} yet: 'autopilot runs' lists what is there")
+    return found
+
+
+def _of_group(notebook: Notebook, group: Group, role: str) -> str | None:
+    if role == "incumbent":
+        return notebook.incumbent(group)
+    if role == "baseline":
+        rows = notebook.index.rows(Selection(group, arm="baseline", own=True, native=True), limit=1)
+        return rows[0].run_id if rows else None
+    sessions = Sessions(notebook.workspace)
+    mine = sorted((one for one in sessions.all() if one.group == group), key=lambda one: one.created)
+    believed = [line.run for record in mine for line in sessions.leading(record.session_id)[-1:]]
+    return next((run for run in reversed(believed) if notebook.readable(run)), None)
+
+
+def _unknown(notebook: Notebook, text: str) -> NotFound:
+    """What to say where nothing is called that."""
+    count = notebook.index.ask("SELECT MAX(nth) FROM runs")[0][0]
+    there = f"there are #1 to #{count}, and 'autopilot runs' lists them" if count else "there are no runs yet"
+    return NotFound(f"run {text[:80]!r} is not in {notebook.workspace.root}: {there}")

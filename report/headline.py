@@ -1,0 +1,304 @@
+"""The headline of a night: one sentence from the record, and at most five lines of what it rests on.
+
+Digest, page, `status` and notifications all begin with it. It says first whether something is better, in figures of
+fresh seeds alone; where nothing is, what would have been shown; where it is open, the command that decides it.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from lab.base import AutopilotError, Record, lasting, plain, short
+from lab.judge import Incumbency, expected_seconds, scores_of
+from lab.space import Group, in_order
+from lab.store import (
+    Confirmation,
+    Notebook,
+    Proposals,
+    ProposalState,
+    Questions,
+    RunRecord,
+    RunState,
+    SessionRecord,
+    number_of,
+)
+from report.best import leader_of
+from report.confirmations import confirmations
+from report.facts import NAMED, name_text
+
+STEADIER = 0.05
+"""Level of the test by which one side is called steadier: that of Brown and Forsythe (1974), of equal spreads."""
+WAITING = 2
+"""Proposals that are named."""
+
+
+class Headline(Record):
+    """What a reader knows after ten seconds."""
+
+    text: str
+    """One sentence, two where something else went wrong besides."""
+    lines: tuple[tuple[str, str], ...]
+    """Label and text, five at most: what waits, what was learnt, what it cost, what to do next."""
+    command: str | None
+    """What to do next; None where there is nothing."""
+
+
+def headline_of(
+    notebook: Notebook, proposals: Proposals, session: SessionRecord, learnt: str | None = None
+) -> Headline:
+    """The headline of a session as it stands.
+
+    Args:
+        notebook: where its runs are.
+        proposals: the queue.
+        session: whose.
+        learnt: the most telling thing that was learnt, where somebody has worked that out.
+    """
+    command = next_command(notebook, proposals, session)
+    rows = (
+        ("waits", _waits(proposals, session.group)),
+        ("learnt", learnt or ""),
+        ("cost", _cost(notebook, session)),
+        ("next", command or ""),
+    )
+    return Headline(text=outcome(notebook, session), lines=tuple(row for row in rows if row[1]), command=command)
+
+
+# --- the sentence ----------------------------------------------------------------------------------------------------
+
+
+def outcome(notebook: Notebook, session: SessionRecord) -> str:
+    """Whether a night has found something better, in a sentence.
+
+    Args:
+        notebook: where its runs are.
+        session: the night, over or not.
+    """
+    runs = notebook.runs(session=session.session_id)
+    if not any(run.state is RunState.FINISHED for run in runs):
+        return _nothing_scored(runs)
+    mine = [one for one in confirmations(notebook, session.group) if one.session == session.session_id]
+    by_outcome = {what: [one for one in mine if one.outcome == what] for what in ("confirmed", "passed", "opened")}
+    if by_outcome["confirmed"]:
+        return _better(notebook, by_outcome["confirmed"][-1])
+    if by_outcome["passed"]:
+        one = by_outcome["passed"][-1]
+        return f"{_better(notebook, one)[:-1]}; whether it is on the preset {one.then} is open."
+    if by_outcome["opened"]:
+        return _open(notebook, session, by_outcome["opened"][-1])
+    return _nothing(notebook, session, mine)
+
+
+def _nothing_scored(runs: Sequence[RunRecord]) -> str:
+    """A night without a score."""
+    failed = [run for run in runs if run.state.ended]
+    if not failed:
+        return "No run has ended yet." if runs else "Nothing has been trained yet."
+    why, count = Counter(plain(run.reason or run.state.value, 200) for run in failed).most_common(1)[0]
+    all_of = f"All {len(failed)} runs" if len(failed) > 1 else "The only run"
+    which = "" if count == len(failed) else f" ({count} of them)"
+    return f"{all_of} failed{which}: {why.rstrip('.')}."
+
+
+def _better(notebook: Notebook, won: Confirmation) -> str:
+    """A contender that fresh seeds have confirmed."""
+    new, old = _fresh(notebook, won), _all_of(notebook, won.incumbent)
+    mean, before = won_score(notebook, won, new), won_score(notebook, won, old)
+    figures = to_tell(before, mean)
+    steadier = ", and steadier" if _steadier(new, old) else ""
+    worst = notebook.run(won.candidate).goal.sign
+    lows = to_tell(*(worst * min(worst * x for x in side) for side in (old, new)))
+    return (
+        f"{_change(notebook, won)} is better{_where(won)}: {won.metric} {figures[0]} → {figures[1]} on {won.seeds}"
+        f" fresh seeds a side{steadier} (worst seed {lows[0]} → {lows[1]})."
+    )
+
+
+def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
+    """A contender of which it is not decided yet."""
+    place = Incumbency(notebook, session.group)
+    sides = [place.values(place.fresh(run, one)) for run in (one.candidate, one.incumbent)]
+    count = min(map(len, sides))
+    told = ""
+    if count:
+        new, old = (session.goal.of_scores(side, count) for side in sides)
+        figures = to_tell(old, new)
+        told = f", {one.metric} {figures[1]} against {figures[0]} on {count} fresh seeds a side so far"
+    who = _called(notebook, one.candidate)
+    if session.ended is None:
+        return f"A contender is being proven: {who}{told}."
+    return f"One contender is undecided: {who}{told}; {_confirming(notebook, one.candidate, one)}."
+
+
+def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmation]) -> str:
+    """A night in which nothing was shown to be better."""
+    count = len(notebook.runs(session=session.session_id))
+    incumbent, plan = notebook.incumbent(session.group), session.plan
+    what = "the baseline"
+    if incumbent is not None and notebook.readable(incumbent) and notebook.run(incumbent).arm != "baseline":
+        what = _called(notebook, incumbent)
+    beat = "beat" if session.ended else "has beaten"
+    head = f"Nothing {beat} {what} in {count} run{'s' if count != 1 else ''}"
+    told = [one for one in lost if one.effect is not None]
+    if told:
+        one = told[-1]
+        new, old = _fresh(notebook, one), _all_of(notebook, one.incumbent)
+        figures = to_tell(won_score(notebook, one, old), won_score(notebook, one, new))
+        seen = _would_show(session, one.seeds)
+        came = (
+            f"the contender {_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}"
+        )
+        return f"{head}: {came} on {one.seeds} fresh seeds{seen}."
+    if lost:
+        return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why})."
+    leader = leader_of(notebook, session)
+    if leader is not None and leader.run != incumbent and leader.gain > 0:
+        figures = to_tell(leader.mean - session.goal.sign * leader.gain, leader.mean)
+        believed = f"{_called(notebook, leader.run)} may be better (believed {figures[1]} against {figures[0]})"
+        decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
+        return f"Nothing is proven better than {what} in {count} runs; {believed}{decides}."
+    if plan is not None and plan.hopeless:
+        return f"{head}; at this noise nothing that is left to gain could have been shown."
+    if plan is not None and plan.room is not None and plan.room <= 0:
+        return f"{head}: there is nothing left to gain."
+    return f"{head}{_would_show(session, None)}."
+
+
+def _would_show(session: SessionRecord, seeds: int | None) -> str:
+    """What gain would have been shown, after a semicolon; empty where nobody knows."""
+    plan = session.plan
+    if plan is None or not plan.findable:
+        return ""
+    looks = len(plan.findable) if seeds is None else max(1, round(seeds / 5))
+    gain = plan.findable[min(looks, len(plan.findable)) - 1]
+    if not math.isfinite(gain):
+        return ""
+    return f"; a gain of {_digits(gain, gain)} would have been shown"
+
+
+# --- its parts -------------------------------------------------------------------------------------------------------
+
+
+def _change(notebook: Notebook, one: Confirmation) -> str:
+    """What a contender changes against the incumbent: two keys, of more the first and their count."""
+    try:
+        changed = Questions(notebook.index).changed(one.incumbent, one.candidate)
+    except AutopilotError:
+        return _called(notebook, one.candidate)
+    changed.pop("train.seed", None)
+    keys = in_order(changed)[:NAMED]
+    more = f" +{len(changed) - len(keys)}" if len(changed) > len(keys) else ""
+    told = ", ".join(f"{k.split('.', 1)[-1]} {short(changed[k][0])} → {short(changed[k][1])}" for k in keys)
+    return f"#{number_of(notebook, one.candidate)} (`{told}`{more})" if told else _called(notebook, one.candidate)
+
+
+def _called(notebook: Notebook, run_id: str) -> str:
+    """A run by its name."""
+    return name_text(notebook, notebook.run(run_id)) if notebook.readable(run_id) else run_id
+
+
+def _where(one: Confirmation) -> str:
+    return f" on the preset {one.preset}" if one.preset else ""
+
+
+def _fresh(notebook: Notebook, one: Confirmation) -> list[float]:
+    """A contender's fresh seeds: its own figures are flattered."""
+    place = Incumbency(notebook, notebook.run(one.candidate).group)
+    return place.values(place.fresh(one.candidate, one)) if not one.runs else _values(notebook, one.runs)
+
+
+def _values(notebook: Notebook, runs: Sequence[str]) -> list[float]:
+    metric = notebook.run(runs[0]).goal.metric
+    return [value for run in runs if notebook.readable(run) for value in notebook.values(run, metric)]
+
+
+def _all_of(notebook: Notebook, run_id: str) -> list[float]:
+    """Everything that is known of the incumbent's config, which nobody chose by it."""
+    return scores_of(notebook, run_id)
+
+
+def won_score(notebook: Notebook, one: Confirmation, values: Sequence[float]) -> float:
+    """A side's score by the objective's statistic; of unequal counts its worst is that of as many as fresh seeds."""
+    goal = notebook.run(one.candidate).goal
+    return goal.of_scores(values) if goal.statistic != "worst" else goal.of_scores(list(values)[-max(1, one.seeds) :])
+
+
+def _steadier(new: Sequence[float], old: Sequence[float]) -> bool:
+    """Whether one side spreads less than the other by a test."""
+    if min(len(new), len(old)) < 3 or statistics.pstdev(new) >= statistics.pstdev(old):
+        return False
+    from scipy.stats import levene
+
+    return bool(levene(new, old, center="median").pvalue < STEADIER)
+
+
+def _confirming(notebook: Notebook, run_id: str, one: Confirmation | None = None) -> str:
+    """The command that decides it, and what it takes."""
+    number = number_of(notebook, run_id)
+    run = notebook.run(run_id)
+    left = 2 * 15 if one is None else 2 * one.group * one.looks
+    expected = expected_seconds(notebook, notebook.config(run_id), run.group, left)
+    takes = f" takes up to {lasting(expected.seconds)}" if expected else " decides it"
+    return f"`autopilot confirm {number}`{takes}"
+
+
+def to_tell(*values: float) -> list[str]:
+    """Numbers with as many decimals as tell them apart by two digits."""
+    gap = max(values) - min(values)
+    return [_digits(value, gap or abs(value)) for value in values]
+
+
+def _digits(value: float, gap: float) -> str:
+    decimals = 2 if gap <= 0 else min(6, max(0, 1 - math.floor(math.log10(gap))))
+    return f"{value:,.{decimals}f}"
+
+
+# --- the lines -------------------------------------------------------------------------------------------------------
+
+
+def _waits(proposals: Proposals, group: Group) -> str:
+    """What waits for a person."""
+    staged = [p for p in proposals.all() if p.group == group and p.state is ProposalState.STAGED]
+    if not staged:
+        return "nothing waits for a decision"
+    named = "; ".join(f"{p.brief} (by {p.by})" for p in staged[:WAITING])
+    more = f"; {len(staged) - WAITING} more" if len(staged) > WAITING else ""
+    return f"{len(staged)} proposal{'s' if len(staged) != 1 else ''} for you: {named}{more}"
+
+
+def _cost(notebook: Notebook, session: SessionRecord) -> str:
+    spent = session.spent
+    trained = notebook.replicates(session.session_id)
+    tokens = f", {spent.tokens:,} tokens" if spent.tokens else ""
+    dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
+    return f"{lasting(spent.seconds)}, {trained} replicate{'s' if trained != 1 else ''}{tokens}{dollars}"
+
+
+def next_command(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> str | None:
+    """What to do next, as one command; None while the session is at work.
+
+    Args:
+        notebook: where its runs are.
+        proposals: the queue.
+        session: over or interrupted.
+    """
+    return next(_commands(notebook, proposals, session), None)
+
+
+def _commands(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> Iterator[str]:
+    group = session.group
+    if session.ended is None:
+        return
+    undecided = Incumbency(notebook, group).undecided()
+    if undecided is not None:
+        yield f"autopilot confirm {number_of(notebook, undecided.candidate)}"
+    if any(p.group == group and p.state is ProposalState.STAGED for p in proposals.all()):
+        yield "autopilot review"
+    leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
+    had = {one.candidate for one in confirmations(notebook, group)}
+    if leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had} and notebook.readable(leader.run):
+        yield f"autopilot confirm {number_of(notebook, leader.run)}"
+    if incumbent in {one.candidate for one in confirmations(notebook, group) if one.outcome == "confirmed"}:
+        yield f"autopilot report {number_of(notebook, str(incumbent))}"
+    yield "autopilot report"

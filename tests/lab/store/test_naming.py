@@ -1,0 +1,88 @@
+"""What runs are called: each name means one run, wherever it is asked for."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.base.errors import AutopilotError, InvalidInput, NotFound
+from lab.base.files import write_json
+from lab.base.paths import Workspace
+from lab.store.index import Index
+from lab.store.naming import by_number, give_name, names_in, number_of, run_called
+from lab.store.notebook import Notebook
+from tests.conftest import Cli, RunMaker
+
+
+def test_numbers_are_given_in_the_order_of_making_and_stay(make_run: RunMaker, notebook: Notebook) -> None:
+    runs = [make_run(), make_run(), make_run()]
+    assert [run.number for run in runs] == [1, 2, 3]
+    assert [row.number for row in notebook.index.rows()] == [1, 2, 3]
+    assert [by_number(notebook, number) for number in (1, 2, 3)] == [run.run_id for run in runs]
+    Index(notebook.workspace).rebuild()
+    assert [number_of(notebook, run.run_id) for run in runs] == [1, 2, 3]
+
+
+def test_runs_of_earlier_versions_are_counted(make_run: RunMaker, notebook: Notebook) -> None:
+    old = [make_run(), make_run()]
+    for run in old:  # as they were written before runs had numbers
+        path = notebook.paths(run.run_id).run
+        write_json(path, {key: value for key, value in json.loads(path.read_text()).items() if key != "number"})
+    new = make_run()
+    assert new.number == 3
+    assert [number_of(notebook, run.run_id) for run in (*old, new)] == [1, 2, 3]
+    assert [row.number for row in notebook.index.rows()] == [1, 2, 3]
+
+
+def test_a_run_is_meant_by_each_of_its_names(make_run: RunMaker, notebook: Notebook) -> None:
+    first, second = make_run(run_id="first-try"), make_run(run_id="second-try")
+    for said, meant in {"1": first, "#2": second, "first": first, "cond": second, "latest": second, "incumbent": first,
+                        " second-try ": second}.items():  # fmt: skip
+        assert run_called(notebook, said) == meant.run_id, said
+    for said in ("3", "#0", "third", "", "../first-try", "leader"):
+        with pytest.raises(NotFound):
+            run_called(notebook, said)
+    with pytest.raises(InvalidInput, match="is part of several ids; valid: first-try, second-try"):
+        run_called(notebook, "try")
+
+
+def test_a_whole_number_is_always_a_number(make_run: RunMaker, notebook: Notebook) -> None:
+    first = make_run(run_id="2031")
+    assert run_called(notebook, "1") == first.run_id
+    with pytest.raises(NotFound, match="there are #1 to #1"):
+        run_called(notebook, "2031")
+
+
+def test_a_name_of_ones_own(make_run: RunMaker, notebook: Notebook, cli: Cli) -> None:
+    run, other = make_run(), make_run()
+    said = cli("name", "1", "the good one", "--tag", "keep", "--tag", "paper")
+    assert (said.code, said.out.strip()) == (0, f"{run.run_id} is #1 the good one [keep, paper]")
+    assert run_called(notebook, "the good one") == run.run_id
+    assert "#1 the good one" in cli("runs").out and "[keep, paper]" in cli("runs").out
+    for taken in ("the good one", "7", "latest", run.run_id):
+        with pytest.raises(InvalidInput, match="means a run already"):
+            give_name(notebook, other.run_id, taken)
+    give_name(notebook, run.run_id, "")
+    assert names_in(notebook.workspace)[run.run_id].name is None
+    assert names_in(notebook.workspace)[run.run_id].tags == ("keep", "paper")
+    assert cli("name", "1").code == 2
+
+
+@given(said=st.text(max_size=100))
+def test_whatever_is_said_is_a_run_or_a_clear_error(said: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    notebook = Notebook(Workspace(tmp_path_factory.getbasetemp() / "nobody"))
+    with pytest.raises(AutopilotError):
+        run_called(notebook, said)
+
+
+def test_commands_take_any_name_and_the_latest_without_one(make_run: RunMaker, cli: Cli) -> None:
+    first, second = make_run(), make_run({"train.learning_rate": 0.01})
+    assert first.run_id in cli("show", "#1").out
+    assert f"#2 preset with learning_rate = 0.01 ({second.run_id})" in cli("show").out
+    compared = cli("compare")
+    assert compared.out.startswith("#2 preset with learning_rate = 0.01 against #1 preset\n")
+    lost = cli("show", "9")
+    assert lost.code == 2
+    assert lost.err.endswith(": there are #1 to #2, and 'autopilot runs' lists them\n")
+    assert "fake training" in cli("logs", "1").out

@@ -1,0 +1,110 @@
+"""A night's headline is what the record says: whether something is better, by how much, what to do next."""
+
+import re
+from collections.abc import Callable
+from statistics import fmean
+
+import pytest
+
+from agent.session.session import Session
+from lab.judge.incumbency import Incumbency
+from lab.store.notebook import Notebook
+from lab.store.proposals import Proposals
+from lab.store.session import Budgets
+from report.digest import write_digest
+from report.headline import headline_of, outcome, to_tell
+from tests.agent.conftest import Make, Told, make_session
+from tests.conftest import Cli
+from training.fake import FakeRunner
+
+__all__ = ["make_session"]
+
+
+@pytest.fixture
+def headline(notebook: Notebook, proposals: Proposals) -> Callable[[Session], str]:
+    """Digest, status and the sentence itself have to say the same."""
+
+    def said(session: Session) -> str:
+        write_digest(session.lab, proposals, session.record)
+        text = headline_of(notebook, proposals, session.record).text
+        digest = notebook.workspace.session(session.record.session_id).digest.read_text()
+        assert digest.splitlines()[2] == f"**{text}**"
+        return text
+
+    return said
+
+
+def test_a_night_that_finds_something(
+    make_session: Make, notebook: Notebook, headline: Callable[[Session], str], cli: Cli
+) -> None:
+    told = Told()
+    session = make_session(FakeRunner(noise=0.02), budgets=Budgets(max_runs=45), parts={"notifier": told})
+    session.run()
+    won = [one for one in notebook.index.confirmations() if one.outcome == "confirmed"]
+    assert won, "the peak of the fake runner is easily found"
+    fresh = [value for run in won[-1].runs for value in notebook.values(run, "perf")]
+    place = Incumbency(notebook, session.group)
+    old = [*notebook.values(won[-1].incumbent, "perf"), *place.values(place.fresh(won[-1].incumbent, won[-1]))]
+    text = headline(session)
+    before, after = to_tell(fmean(old), fmean(fresh))
+    worst = to_tell(min(old), min(fresh))
+    assert f" is better: perf {before} → {after} on {won[-1].seeds} fresh seeds a side" in text
+    assert f"(worst seed {worst[0]} → {worst[1]})" in text
+    assert text.startswith(f"#{notebook.run(won[-1].candidate).number} (`")
+    assert cli("status").out.splitlines()[0] == text
+    (finished,) = [said for event, said in told.said if event == "finished"]
+    assert finished.startswith(text)
+
+
+def test_a_night_in_which_nothing_is_better(make_session: Make, headline: Callable[[Session], str]) -> None:
+    class Equal(FakeRunner):
+        """Whatever the config, the same scores but for the seed."""
+
+        def _score(self, plan: object, seed: int) -> float:
+            return 0.5 + 0.1 * ((seed * 7919) % 97 / 97 - 0.5)
+
+    session = make_session(Equal(), budgets=Budgets(max_runs=45))
+    session.run()
+    text = headline(session)
+    assert re.match(r"Nothing (beat the baseline|is proven better than the baseline) in \d+ runs", text), text
+    if "came to" in text or text.endswith("shown."):
+        assert re.search(r"; a gain of [\d.]+ would have been shown\.$", text), text
+
+
+def test_a_contender_that_is_not_decided(
+    make_session: Make, notebook: Notebook, proposals: Proposals, headline: Callable[[Session], str]
+) -> None:
+    session = make_session(FakeRunner(noise=0.02), budgets=Budgets(max_runs=45))
+    while not Incumbency(notebook, session.group, session.record.session_id).current():
+        session.step()
+    contender = Incumbency(notebook, session.group).current()
+    assert contender is not None
+    number = notebook.run(contender.candidate).number
+    assert headline(session).startswith(f"A contender is being proven: #{number} ")
+    session.record = session.record.model_copy(update={"ended": session.record.created, "ended_because": "a test"})
+    text = headline(session)
+    assert re.match(rf"One contender is undecided: #{number} .*; `autopilot confirm {number}` takes up to \d", text)
+    assert headline_of(notebook, proposals, session.record).command == f"autopilot confirm {number}"
+
+
+def test_a_night_in_which_everything_failed(make_session: Make, headline: Callable[[Session], str]) -> None:
+    session = make_session(FakeRunner(faults=dict.fromkeys(range(100), "crash")))
+    session.run()
+    count = len(session.mine())
+    assert headline(session) == f"All {count} runs failed: seed 1: ValueError: made up." or re.match(
+        rf"(All {count} runs|The only run) failed( \(\d+ of them\))?: seed \d+: ValueError: made up\.", headline(session)
+    )
+
+
+def test_before_anything_has_trained(make_session: Make, notebook: Notebook, cli: Cli) -> None:
+    session = make_session()
+    assert outcome(notebook, session.record) == "Nothing has been trained yet."
+    assert cli("status").out.startswith("no session yet")
+
+
+@pytest.mark.parametrize(("values", "told"), [
+    ((0.7043, 0.8592), ["0.70", "0.86"]), ((0.70, 0.704), ["0.7000", "0.7040"]), ((141.0, 198.3), ["141", "198"]),
+    ((-21.0, -20.4), ["-21.00", "-20.40"]), ((0.5, 0.5), ["0.50", "0.50"]), ((12_345.0, 98_765.0), ["12,345", "98,765"]),
+])  # fmt: skip
+def test_numbers_have_the_digits_that_tell_them_apart(values: tuple[float, ...], told: list[str]) -> None:
+    assert to_tell(*values) == told
