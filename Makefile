@@ -19,7 +19,7 @@ demo: install  ## an agent trains four configs for real, reports on each and sta
 		--set train.total_timesteps=1_000_000
 
 test: dev check  ## lint, types, and the fast tests
-	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm"
+	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm" --durations 25
 
 test-slow: dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -n 2 -m slow --durations 10

@@ -87,8 +87,8 @@ def effect_text(effect: Effect, goal: Objective) -> str:
 
 
 def share_text(effect: Effect) -> str:
-    """A share in whole per cents."""
-    return f"{100 * effect.share:.0f} %"
+    """A share in whole per cents; what is estimated beyond all of it is all."""
+    return f"{min(100, round(100 * effect.share))} %"
 
 
 def size_text(effect: Effect, goal: Objective) -> str:

@@ -74,7 +74,9 @@ def outlook_lines(plan: NightPlan, goal: Objective, seeds: int) -> Iterator[str]
         f"replicates differ by {number(plan.noise)} ({plan.freedom} degrees of freedom{rough}): in nine of ten cases"
         f" fresh seeds show a gain of {shown} a side{room}"
     )
-    if plan.wanted is not None and plan.findable[-1] > plan.wanted:
+    if plan.wanted is not None and plan.room is not None and plan.wanted > plan.room:
+        yield f"{number(plan.wanted)} (--min-effect) is more than there is left to gain: nothing can be found"
+    elif plan.wanted is not None and plan.findable[-1] > plan.wanted:
         yield f"{number(plan.wanted)} (--min-effect) is less than that: a gain so small would mostly not be shown"
     if plan.hopeless:
         yield "at this noise nothing that is left to gain could be shown; " + _help(plan, seeds)

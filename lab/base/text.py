@@ -15,6 +15,7 @@ def plain(text: str, limit: int) -> str:
 
 def number(value: float) -> str:
     """A measured number as people read it: four digits, or whole with thousands grouped."""
+    value = value or 0.0  # no minus before a zero
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 

@@ -91,8 +91,9 @@ def test_a_night_in_which_everything_failed(make_session: Make, headline: Callab
     session = make_session(FakeRunner(faults=dict.fromkeys(range(100), "crash")))
     session.run()
     count = len(session.mine())
-    assert headline(session) == f"All {count} runs failed: seed 1: ValueError: made up." or re.match(
-        rf"(All {count} runs|The only run) failed( \(\d+ of them\))?: seed \d+: ValueError: made up\.", headline(session)
+    assert re.match(
+        rf"(All {count} runs|The only run) failed( \(\d+ of them\))?: seed \d+: ValueError: made up\.",
+        headline(session),
     )
 
 
@@ -104,7 +105,7 @@ def test_before_anything_has_trained(make_session: Make, notebook: Notebook, cli
 
 @pytest.mark.parametrize(("values", "told"), [
     ((0.7043, 0.8592), ["0.70", "0.86"]), ((0.70, 0.704), ["0.7000", "0.7040"]), ((141.0, 198.3), ["141", "198"]),
-    ((-21.0, -20.4), ["-21.00", "-20.40"]), ((0.5, 0.5), ["0.50", "0.50"]), ((12_345.0, 98_765.0), ["12,345", "98,765"]),
+    ((-21.0, -20.4), ["-21.00", "-20.40"]), ((0.5, 0.5), ["0.50", "0.50"]), ((1e4, 98_765.0), ["10,000", "98,765"]),
 ])  # fmt: skip
 def test_numbers_have_the_digits_that_tell_them_apart(values: tuple[float, ...], told: list[str]) -> None:
     assert to_tell(*values) == told
