@@ -109,6 +109,25 @@ class Index:
 
         return self._on(work)
 
+    def number_of(self, run_id: str) -> int | None:
+        """A run's number in its workspace, from 1, by when it was made; None for a run that can't be read."""
+        place = (
+            "SELECT COUNT(*), MAX(runs.run_id = this.name) FROM runs, (SELECT run_id AS name, created AS at FROM runs"
+            " WHERE run_id = ? AND damaged IS NULL) AS this WHERE damaged IS NULL AND (created, runs.run_id) <= (at, name)"
+        )
+        number, found = self.ask(place, (run_id,))[0]
+        return int(number) if found else None
+
+    def by_number(self, number: int) -> str | None:
+        """The run that has a number; None where there are not as many.
+
+        Args:
+            number: from 1, as `number_of` gives it.
+        """
+        nth = "SELECT run_id FROM runs WHERE damaged IS NULL ORDER BY created, run_id LIMIT 1 OFFSET ?"
+        rows = self.ask(nth, (number - 1,)) if number >= 1 else []
+        return str(rows[0][0]) if rows else None
+
     def damaged(self) -> dict[str, str]:
         """Name of a folder or file to what is wrong with it."""
         folders = dict(self.ask("SELECT run_id, damaged FROM runs WHERE damaged IS NOT NULL ORDER BY run_id"))
