@@ -3,9 +3,9 @@
 import math
 import re
 
+from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
-from lab.claims.tokens import Number
 from lab.claims.words import LOWER_IS_BETTER, Quantity
 
 SHOWN = 1e-6

@@ -2,9 +2,9 @@
 
 import re
 
+from lab.claims.numbers import Number, real
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
-from lab.claims.tokens import Number, real
 from lab.claims.values import elsewhere, plans
 from lab.claims.words import Quantity
 from lab.judge import KnownRun

@@ -3,9 +3,9 @@
 import re
 
 from lab.claims.differences import compared
+from lab.claims.numbers import Number, real
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits
-from lab.claims.tokens import Number, real
+from lab.claims.recorded import fits, settles
 from lab.claims.words import FUTURE, GENERAL, LATER, Quantity
 
 
@@ -48,7 +48,10 @@ def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> No
         hit = elsewhere(s, index, number) if number.percent else None
         s.judge(index, index, True if hit else None, hit or "nothing in the record says it")
         return
-    true = any(fits(number, value) for value, _ in values)
+    if number.than and not s.adjacent(index):
+        s.judge(index, index, None, "it is not said what it bounds")
+        return
+    true = any(settles(number, value, quantity) for value, _ in values)
     if number.signed and not true:  # `perf 0.98 (-0.02)`
         true = any(fits(number, new - old) for new, old, _ in compared(s, quantity, index))
     if not true and s.known.proposals and AHEAD.search(s.text):

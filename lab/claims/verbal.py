@@ -3,9 +3,9 @@
 import math
 import re
 
+from lab.claims.numbers import real
 from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
-from lab.claims.tokens import real
 from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
 from lab.judge import KnownRun
 
@@ -193,6 +193,8 @@ def alterations(s: Sentence) -> None:
         start = first - 1 if first and s.codes[first - 1] == "v" and "v" not in s.codes[first : last + 1] else first
         s.judge(start + 1 if s.codes[start] == "v" and s.codes[start + 1] == "z" else start, last, only, told)
     for first, last in s.matches(r"x[w]{0,1}k|x[w]{0,2}v"):
+        if s.word(first) == "not":
+            continue  # of what stands before it: `friction was not changed`
         s.judge(first, last, not changed, told)
     for first, last in s.matches(r"[Nn]?z?N[w]?k(?:[w]{0,3}v)?|vzNk|vNk|Nk"):
         place = next(i for i in range(first, last + 1) if s.codes[i] == "N")
@@ -206,7 +208,9 @@ def alterations(s: Sentence) -> None:
             "changed" in match.group().lower().replace("unchanged", "")
         ):
             continue
-        named = s.named | {key.partition(":")[2] for token in s.tokens if token.code == "Q" for key in token.value.keys}
+        named = s.spoken | {
+            key.partition(":")[2] for token in s.tokens if token.code == "Q" for key in token.value.keys
+        }
         s.judge(inside[0], inside[-1], only if only is not None else changed <= named, told)
 
 

@@ -51,7 +51,8 @@ SPOKEN: list[tuple[str, Quantity]] = [
         "metric:agent_steps", "config:train.total_timesteps", "steps:all")),
     (r"epochs?", _("metric:epoch", "derived:epochs")),
     (r"upd(ate)?[ _-]?ep(ochs?)?|passes( over)?", _("config:train.update_epochs")),
-    (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size")),
+    (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size", "config:train.batch_size")),
+    (r"max[ _-]?mini-?batch([ _]size)?", _("config:train.max_minibatch_size")),
     (r"mini-?batches|minibatch(?! ?size)|minibatches per (update|epoch|batch)", _("derived:minibatches")),
     (r"mini-?batch[ _]size", _("config:train.minibatch_size")),
     (r"segments?", _("derived:segments")),
@@ -75,7 +76,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"(approx(imate)?[ _])?kl([ _-]divergence)?", _("curve:losses/approx_kl")),
     (r"grad(ient)?[ _]norms?", _("curve:losses/grad_norm")),
     (r"hidden[ _](size|units|width)|network width", _("config:policy.hidden_size")),
-    (r"replicates?|seeds?", _("count:replicates")),
+    (r"replicates?|seeds?|n(?=\s?=\s?\d)", _("count:replicates")),
     (r"degrees of freedom|dof", _("noise:dof")),
     (r"(replicate |seed )?noise( floor)?( between replicates)?|sd|standard deviation|std|\u03c3", _("noise:sd")),
     (r"effect( size)?", _("verdict:effect")),
@@ -91,10 +92,13 @@ UNKNOWN = (
 
 ROLES: dict[str, str] = {
     r"(the )?(previous|prior|preceding|last but one) (run|config(uration)?|one|attempt|value)('s)?|prior|previously"
-    r"|parents?('s)?( run| config(uration)?)?|ancestor|prev\.?": "parent",
+    r"|prev\.?": "previous",
+    r"parents?('s)?( run| config(uration)?)?|ancestor": "parent",
     r"(the )?(incumbent|champion|current best|inc)('s)?( run)?": "incumbent",
-    r"(the )?baseline('s)?( run)?": "baseline",
-    r"(this|the current|our|current|present) run('s)?": "run",
+    r"(the )?(search's )?leader('s)?( run)?": "leader",
+    r"(?<!full )(?<!quick )(?<!new )(?<!\ba )(?<!\bas )(the )?baseline('s)?( run)?": "baseline",
+    r"(this|the current|our|current|present) (run|one)('s)?"
+    r"|the run(?= (?:used|uses|has|have|had|was|is|scored|reached|ended|finished|got|kept|raised|did|went|itself)\b)": "run",
     r"(the )?best (prior|previous|earlier|past|known) (run|config(uration)?|one)('s)?": "best",
     r"(the )?(diverged|failed|crashed|pruned|killed) (run|one|attempt)('s)?": "failed",
 }
