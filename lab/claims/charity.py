@@ -12,8 +12,10 @@ from itertools import permutations
 
 from lab.claims.differences import GAP
 from lab.claims.numbers import Number, real
+from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
+from lab.claims.values import MANY, STEPS
 from lab.claims.words import Quantity
 from lab.judge import KnownRun
 
@@ -32,8 +34,6 @@ AHEAD = re.compile(
     re.IGNORECASE,
 )
 """Words of a line that looks forward."""
-MANY = 1e5
-"""From which on a number may be a count of steps, whatever it stands beside."""
 
 
 def other_reading(s: Sentence, first: int, last: int) -> str | None:
@@ -45,6 +45,8 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
         last: its last one.
     """
     numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"]
+    if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
+        return "a plan: nothing that is now so"
     readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)
     return next((reading for reading in readings if reading), None)
 
@@ -157,9 +159,6 @@ def _of_another_size(s: Sentence, number: Number, quantity: Quantity, owner: Kno
     steps = [*s.values(STEPS, owner, set()), *(pair for run in s.known.runs for pair in s.values(STEPS, run, set()))]
     counted = next((f"is a number of steps: {what}" for value, what in steps if fits(number, value)), None)
     return counted or (None if s.adjacent(place) else "is of another size than all that is recorded of it")
-
-
-STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 
 
 def _as_another(s: Sentence, number: Number, owner: KnownRun) -> str | None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.claims import differences, figures, pairs, ranks, replicates, settings, values, verbal
+from lab.claims import differences, directions, figures, pairs, ranks, replicates, settings, values, verbal
 from lab.claims.context import Context
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.structure import Meaning, passages
@@ -39,7 +39,9 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     verbal.outcomes,
     verbal.verdicts,
     ranks.ranks,
-    verbal.directions,
+    directions.courses,
+    directions.moved,
+    directions.went,
 )
 """The kinds of claims, in the order in which they take their words: the more particular before the general."""
 MEANINGS = {"title": Meaning.TITLE, "theory": Meaning.THEORY, "next_step": Meaning.PLAN}

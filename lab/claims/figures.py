@@ -89,7 +89,7 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
         run = s.run_of(s.tokens[end + 1])
     if quantity and quantity.section == "count":  # `its replicates lie between`: of what is spoken of
         quantity = next((t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.objective)
-    ahead = bool(s.known.proposals) and (s.section == "next_step" or FUTURE.search(s.text) is not None)
+    ahead = s.section == "next_step" or (bool(s.known.proposals) and FUTURE.search(s.text) is not None)
     pairs: list[tuple[float | None, float | None, str]] = []
     directions: list[tuple[int, bool]] = []
     names = [key.partition(":")[2] for key in quantity.keys] if quantity else []

@@ -11,7 +11,7 @@ def ranks(s: Sentence) -> None:
     pattern = re.compile(
         r"(?:(?P<ord>second|third|fourth|fifth|sixth)[ -])?(?P<word>most (?:low|high)|best|highest|lowest|most|fewest"
         r"|longest|shortest|worst|largest|smallest|fastest|slowest)\b"
-        r"(?P<rest>[^,.;|]*?\b(?:of|in|among|over|across) (?:all|the|these|our|this)"
+        r"(?P<rest>(?<=\(best)\)|[^,.;|()]*?\b(?:of|in|among|over|across) (?:all|the|these|our|this|set|lot)"
         r"(?: of)?(?: the)?(?: last)?\s?(?P<n>two|three|four|five|six|seven|eight|\d+)?\s?(?:finished )?"
         r"(?:runs?|history|session|night|record)?|[^,.;|]*?\bso far|[^,.;|]*?\bruns?\b|[^,.;|]*?\bever)?",
         re.IGNORECASE,

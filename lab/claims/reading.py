@@ -129,9 +129,10 @@ class Sentence(Phrase):
         token, quantity = self.tokens[index], self.named_quantity(place)
         if token.code != "N" or token.value.step >= 1 or token.value.percent or not quantity.keys:
             return True
-        return any(not self._whole(key) for key in quantity.keys)
+        return any(not self.whole(key) for key in quantity.keys)
 
-    def _whole(self, key: str) -> bool:
+    def whole(self, key: str) -> bool:
+        """Whether a key's values are whole numbers."""
         section, _, name = key.partition(":")
         value = self.known.run.config.get(name)
         whole = section == "config" and isinstance(value, int) and not isinstance(value, bool)

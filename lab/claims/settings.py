@@ -89,9 +89,8 @@ def starts(s: Sentence) -> None:
             s.look(inside[0])
             truth = _resumed(s.subject)
             told = "it went on from another's weights" if truth else "it began with fresh weights"
-            s.judge(
-                inside[0], inside[-1], None if truth is None else truth == resumed, told if truth is not None else ""
-            )
+            false = None if truth is None or not s.named(inside[0]) else False
+            s.judge(inside[0], inside[-1], truth == resumed or false, told if truth is not None else "nothing says so")
 
 
 def _resumed(run: KnownRun) -> bool | None:

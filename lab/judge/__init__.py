@@ -1,7 +1,7 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
-from lab.judge.diagnosis import diagnosis_of, still_rising
+from lab.judge.diagnosis import diagnose, diagnosis_of, still_rising
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
 from lab.judge.known import Known, KnownRun
@@ -44,6 +44,7 @@ __all__ = [
     "confounds",
     "current_verdict",
     "detectable",
+    "diagnose",
     "diagnosis_of",
     "direction",
     "exhausted",
