@@ -76,7 +76,7 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     if any(s.codes[i] == "p" and s.tokens[i].value == "greedy" for i in range(place)):
         yield (
             None
-            if s.values(quantity, owner, {"greedy"})
+            if s.values(Quantity(quantity.keys[:1]), owner, {"greedy"})
             else "it may be the greedy policy's, of which nothing is known"
         )
 

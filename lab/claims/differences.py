@@ -154,7 +154,8 @@ def gaps(s: Sentence) -> None:
         s.look(place)
         number = s.number(place)
         effects = [(v.effect, a) for a, v in s.subject.verdicts.items() if v.effect is not None]
-        quantity = s.quantity(place)
+        spoken = (token.value for token in s.tokens if token.code == "Q" and token.value.section == "metric")
+        quantity = s.quantity(place) or next(spoken, None)
         base = compared(s, quantity, place) if quantity and quantity.section == "metric" else []
         values = [(value, f"effect against {against}: {value:.6g}") for value, against in effects]
         values += [(new - old, f"{what}: {new - old:+.6g}") for new, old, what in base]

@@ -68,7 +68,8 @@ def courses(s: Sentence) -> None:
                 )
             against = next((found[one] for one in AGAINST[finding] if one in found), None)
             true = True if finding in found else False if against and s.named(inside[0]) else None
-            s.judge(inside[0], inside[-1], true, found.get(finding) or against or "the curves do not say so")
+            if true is not None:
+                s.judge(inside[0], inside[-1], true, found.get(finding) or against or "")
 
 
 MEASURED = ("metric", "curve", "foreign")

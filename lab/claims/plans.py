@@ -35,6 +35,9 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
     """
     coming, now = _coming(s, quantity, number), _now(s, index, quantity)
     before = s.text[: s.tokens[index].start]
+    if not coming and s.codes[index - 1 : index] == "=" and _stages(s):
+        bases = [run for proposal in s.known.proposals if (run := s.known.get(proposal.parent))]
+        coming = [it for run in bases for it in s.values(quantity, run, set())]  # what was staged leaves it as it is
     hit = next((what for value, what in coming if settles(number, value, quantity)), None)
     so = next((what for value, what in now if settles(number, value, quantity)), None)
     of_now = bool(KEEPS.search(before) or KEEPS.search(_clause(s, index)) or ORIGIN.search(before)) or "R" in s.codes
@@ -49,6 +52,12 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
         s.judge(index, index, False, "; ".join(what for _, what in now[:2]))
     else:
         s.judge(index, index, None, f"nothing of it is staged{'; so it is already' if so else ''}")
+
+
+def _stages(s: Sentence) -> bool:
+    """Whether the sentence says what was staged: it names a key of that."""
+    staged = {key for proposal in s.known.proposals for key in proposal.overrides}
+    return any(f"config:{key}" in token.value.keys for token in s.tokens if token.code == "Q" for key in staged)
 
 
 def _clause(s: Sentence, index: int) -> str:

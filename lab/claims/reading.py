@@ -18,7 +18,7 @@ from lab.judge import KnownRun
 Status = Literal["verified", "contradicted", "unsupported"]
 
 
-LISTED = r"[-w]{0,2}(?:(?:[Qpmw]{1,4}(?:\([^()]*\))?[:=]?o?N|NQw{0,2}N?Q?)(?:\([^()]*\))?[,;&/]{1,2})*"
+LISTED = r"[-w]{0,2}(?:(?:[Qpmw/]{1,4}(?:\([^()]*\))?[:=]?o?N(?:[>-]N)?|NQw{0,2}N?Q?)(?:\([^()]*\))?[,;&/]{1,2})*"
 LABELLED = re.compile(rf"{LISTED}[Qpmw]{{0,3}}Q[pmw]{{0,2}}(?:\([^()]*\))?[:=]?o?|{LISTED}(?=\Z)")
 """What stands before a number in a line that begins with its label, or in a list of such: `perf 0.98, score: `."""
 

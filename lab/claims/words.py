@@ -6,6 +6,8 @@ A quantity is named by keys into the record, each with where it lies: `metric:pe
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 from lab.judge import Known
 
@@ -219,32 +221,47 @@ UNITS = (
 """Units of numbers that are of nothing in the record."""
 
 
-def vocabulary(known: Known) -> list[tuple[re.Pattern[str], Quantity]]:
+def vocabulary(known: Known) -> tuple[tuple[re.Pattern[str], Quantity], ...]:
     """Patterns for all that this record names, the spoken names first."""
-    scored = _("metric:score", f"metric:{known.scored}", "curve:environment/score", f"curve:environment/{known.metric}")
-    patterns = [("scor(es?|ed|ing)", scored), *SPOKEN]
-    parts: dict[str, list[str]] = {}
-    for key, value in known.run.config.items():
-        if isinstance(value, int) and not isinstance(value, bool):
-            parts.setdefault(key.partition(".")[0], []).append(f"config:{key}")
-    patterns += [(section, _(*keys)) for section, keys in parts.items() if section in ("vec", "env")]
-    patterns.append(("concurrency|topology", _(*parts.get("vec", ()), *parts.get("env", ()))))
-    for run in known.runs:
-        for name in run.metrics:
-            patterns.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
-            if name.endswith("_rate"):
-                patterns.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
-        patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in run.curves]
-        patterns += [(re.escape(name), _(f"curve:{name}")) for name in run.curves]
-        for key in run.config:
-            patterns.append((re.escape(key), _(f"config:{key}")))
-            patterns.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
-        patterns += [(_loose(name), _(f"derived:{name}")) for name in run.derived]
+    whole = {k for k, v in known.run.config.items() if isinstance(v, int) and not isinstance(v, bool)}
+    named = [(run.metrics, run.curves, run.config, run.derived) for run in known.runs]
+    metrics, curves, keys, derived = (tuple(dict.fromkeys(chain(*them))) for them in zip(*named, strict=True))
+    return _vocabulary(known.scored, known.metric, frozenset(whole), metrics, curves, keys, derived)
+
+
+@lru_cache(maxsize=64)
+def _vocabulary(
+    scored: str,
+    metric: str,
+    whole: frozenset[str],
+    metrics: tuple[str, ...],
+    curves: tuple[str, ...],
+    keys: tuple[str, ...],
+    derived: tuple[str, ...],
+) -> tuple[tuple[re.Pattern[str], Quantity], ...]:
+    score = _("metric:score", f"metric:{scored}", "curve:environment/score", f"curve:environment/{metric}")
+    patterns = [("scor(es?|ed|ing)", score), *SPOKEN]
+    parts = {
+        part: [f"config:{key}" for key in keys if key in whole and key.startswith(f"{part}.")]
+        for part in ("vec", "env")
+    }
+    patterns += [(part, _(*them)) for part, them in parts.items() if them]
+    patterns.append(("concurrency|topology", _(*parts["vec"], *parts["env"])))
+    for name in metrics:
+        patterns.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
+        if name.endswith("_rate"):
+            patterns.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
+    patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in curves]
+    patterns += [(re.escape(name), _(f"curve:{name}")) for name in curves]
+    for key in keys:
+        patterns.append((re.escape(key), _(f"config:{key}")))
+        patterns.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
+    patterns += [(_loose(name), _(f"derived:{name}")) for name in derived]
     patterns.append((UNKNOWN, Quantity(())))
     unique: dict[str, Quantity] = {}
     for pattern, quantity in patterns:
         unique.setdefault(pattern, quantity)
-    return [(re.compile(rf"(?:{pattern})(?![\w])", re.IGNORECASE), quantity) for pattern, quantity in unique.items()]
+    return tuple((re.compile(rf"(?:{it})(?![\w])", re.IGNORECASE), quantity) for it, quantity in unique.items())
 
 
 def _loose(name: str) -> str:
