@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass, field
 
 from lab.claims.charity import other_reading
+from lab.claims.naming import RUN_ROLES
 from lab.claims.reading import Sentence
 from lab.claims.structure import Meaning, Passage
-from lab.claims.subjects import ROLES_OF_RUNS
 from lab.claims.tokens import Reader, Token
 from lab.claims.words import Quantity
 from lab.judge import Known
@@ -82,7 +82,7 @@ class Context:
             return ()
         run = tokens[opened.end() - 1]
         labelled = re.match(r"(?:\([^()]*\))?[:;]|-w", codes[opened.end() :])
-        role = isinstance(run.value, str) and run.value in ROLES_OF_RUNS
+        role = isinstance(run.value, str) and run.value in RUN_ROLES
         return self._ids(run) if labelled or (item and not role and not isinstance(run.value, tuple)) else ()
 
     def _above(self, place: tuple[int, int]) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class Context:
         """The runs that a token names; a role's run by its id."""
         if isinstance(token.value, tuple):
             return token.value
-        if token.value in ROLES_OF_RUNS:
+        if token.value in RUN_ROLES:
             speaker = Sentence(self.known, "", "", [])
             return (speaker.run_of(token).run_id,)
         return (str(token.value),)

@@ -6,13 +6,13 @@ Patterns are over one letter per token (`words.CODES`).
 import re
 from dataclasses import dataclass
 
+from lab.claims.naming import RUN_ROLES
 from lab.claims.tokens import Token
 from lab.claims.words import FILLERS
 from lab.judge import Known, KnownRun
 
 NOBODY = KnownRun(run_id="?", state="unknown")
 """A run that is not in the record: nothing is known of it."""
-ROLES_OF_RUNS = ("parent", "previous", "incumbent", "leader", "baseline", "run", "failed", "best")
 OTHERS = ("parent", "previous", "incumbent", "leader", "baseline")
 """Roles that a sentence is about only where it opens with them."""
 OF = {"in", "of", "for", "at", "under", "with", "by", "from", "the", "on", "("}
@@ -55,7 +55,7 @@ class Phrase:
         """Runs that a token names."""
         if isinstance(token.value, tuple):
             return token.value
-        if token.value in ROLES_OF_RUNS:
+        if token.value in RUN_ROLES:
             return (str(token.value),)
         return (token.value,) if self.known.get(token.value) else ()
 

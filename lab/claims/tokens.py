@@ -1,12 +1,12 @@
 """Prose cut into tokens: numbers with what their digits imply, quantities, runs, and the words between them."""
 
-import math
 import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lab.claims.numbers import MAGNITUDES, NUMBER, Number, number_in, real
+from lab.claims.naming import CLOCK, RUN_ROLES, RunNames
+from lab.claims.numbers import NUMBER, Number, number_in
 from lab.claims.words import (
     ASPECTS,
     CODES,
@@ -48,34 +48,11 @@ EQUATION = re.compile(
     r"(?!\d|\s?[x×·*/÷%]\s?\d)",
     re.IGNORECASE,
 )
-RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(?:-[a-z0-9]{4})?")
-BY_VALUE = re.compile(
-    r"@\s?(?P<key>[a-z][a-z_ ]*?[ =]?)?(?P<number>\d*\.?\d+(?:e-?\d+)?)(?P<m>[KM])?|"
-    r"(?:the |a )?(?P<number2>\d*\.\d+(?:e-?\d+)?|\d+(?:\.\d+)?[KM])(?: steps?|-step)? (?:run|one|config)\b|"
-    r"(?:the |a )?(?P<key3>[a-z_]+(?: [a-z_]+)?)[ =-](?P<number3>\d*\.?\d+(?:e-?\d+)?) (?:run|one)\b|"
-    r"(?:the |a )?(?P<number4>\d*\.\d+(?:e-?\d+)?)[ -](?P<key4>[a-z_]+(?:[ -][a-z_]+)?) (?:run|one)\b",
-    re.IGNORECASE,
-)
-HEADED = re.compile(
-    r"^\s*[-*•]\W*(?:(?P<number>\d*\.\d+(?:e-?\d+)?) (?P<key>[a-z_]+(?: [a-z_]+)?)"
-    r"|(?P<key2>[a-z_]+(?: [a-z_]+)?)[ =](?P<number2>\d*\.\d+(?:e-?\d+)?))(?: \([^)]*\))?:",
-    re.IGNORECASE,
-)
-"""A bullet about the runs with a value: `0.01 ent_coef: …`."""
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:]+Z?)?|v\d+(?:\.\d+)+|\d+(?:\.\d+){2,}")
 COVERAGE = re.compile(r"95 ?%(?= (?:confidence|interval|CI|conf))|95 ?% ?(?:CI\b|interval)", re.IGNORECASE)
-WORD = re.compile(r"[A-Za-z0-9]+")
-NAMES = (("R", RUN_ID), ("w", DATE), ("w", COVERAGE), ("E", EQUATION))
+NAMES = (("w", DATE), ("w", CLOCK), ("w", COVERAGE), ("E", EQUATION))
 ARROWS = {"->": ">", "=>": ">", "→": ">", "⟶": ">", "⇒": ">", "↑": "u", "↗": "u", "↓": "d", "↘": "d"}
 ARROW = re.compile("|".join(ARROWS))
-CLOCK = re.compile(r"(?:\d{4}-\d\d-\d\d[T ])?(?P<clock>[0-2]?\d:[0-5]\d)(?::[0-5]\d)?(?P<zulu> ?(?:Z|UTC))?(?![\w:])")
-PART = re.compile(r"(?:T|run )?(?P<part>\d{4,6})Z\b|(?:T|\brun )(?P<part2>\d{6})\b")
-COUNTED = re.compile(
-    r"(?:#|\b[Rr]un (?:#|no\.? ?|number )?)(?P<number>[1-9]\d{0,4})(?![\w.,:%-]*\d)(?! ?(?:%|x\b|times|steps|of\b))"
-)
-NAMED = re.compile(r"\brun\s+(?P<name>[a-z0-9]{4,8})\b(?<=[\w])", re.IGNORECASE)
-
-
 WORDS_OF_ANY = re.compile(r"\w+")
 LABEL = re.compile(r"(?P<name>[A-Za-z][A-Za-z_]*)\s?(?:[=:]\s?)?~?[+-]?(?=\.?\d)")
 """A word right before a number."""
@@ -112,7 +89,7 @@ def _merged(tokens: list[Token]) -> list[Token]:
     merged: list[Token] = []
     for token in tokens:
         if token.code == "R" and merged and merged[-1].code == "R":
-            is_role = isinstance(token.value, str) and token.value in OWN_ROLES
+            is_role = isinstance(token.value, str) and token.value in RUN_ROLES
             named = merged[-1].value if is_role else token.value
             merged[-1] = Token("R", merged[-1].start, token.end, named)
         elif token.code == ")" and len(merged) > 2 and [t.code for t in merged[-3:]] == ["R", "(", "R"]:
@@ -120,9 +97,6 @@ def _merged(tokens: list[Token]) -> list[Token]:
         else:
             merged.append(token)
     return merged
-
-
-OWN_ROLES = ("parent", "previous", "incumbent", "leader", "baseline", "run", "failed", "best")
 
 
 class Reader:
@@ -135,25 +109,13 @@ class Reader:
         for key in {key for run in known.runs for key in run.config}:
             leaf = key.rpartition(".")[2]
             self.names[leaf] = (*self.names.get(leaf, ()), f"config:{key}")
-        self.clocks: dict[str, list[str]] = {}
-        for run in reversed(known.runs):
-            made = re.search(r"T(\d\d)(\d\d)(\d\d)Z", run.run_id)
-            clock = f"{made[1]}{made[2]}{made[3]}" if made else f"{run.created:%H%M%S}" if run.created else None
-            for length in (4, 6) if clock else ():
-                self.clocks.setdefault(str(clock)[:length], []).append(run.run_id)
-        self.numbered = {run.number: run.run_id for run in known.runs if run.number}
-        self.short = {run.run_id.rpartition("-")[2]: run.run_id for run in known.runs if "-" in run.run_id}
+        self.runs = RunNames(known, self.quantity)
 
     def tokens(self, sentence: str) -> list[Token]:
         """The tokens of one sentence, in order."""
         text, tokens, place = sentence.translate(SAME_LENGTH), list[Token](), 0
-        if headed := HEADED.match(text):
-            number = number_in(NUMBER.match(headed["number"] or headed["number2"]))
-            runs = self._by_value(headed["key"] or headed["key2"], number)
-            if runs:
-                begin = min(i for i in (headed.start("number"), headed.start("key2")) if i >= 0)
-                place = max(headed.end("key"), headed.end("number2"))
-                tokens.append(Token("R", begin, place, runs))
+        if headed := self.runs.heading(text):
+            tokens, place = [Token("R", headed[1], headed[2], headed[0])], headed[2]
         while place < len(text):
             token = self._next(text, place)
             if token is None:
@@ -175,57 +137,10 @@ class Reader:
         return Token(text[at], at, at + 1) if text[at] in ",;.:()[]-=/|" else None
 
     def _name(self, text: str, at: int) -> Token | None:
-        """A token of an id, a run by value, an equation, or of what is no number though it has digits."""
-        for code, pattern in NAMES:
-            if match := pattern.match(text, at):
-                return Token(code, at, match.end(), match.group())
-        if (match := CLOCK.match(text, at) or PART.match(text, at)) and (named := self._timed(match)):
-            return named
-        if (match := COUNTED.match(text, at)) and self.numbered:
-            return Token("R", at, match.end(), self.numbered.get(int(match["number"]), "?"))
-        if (match := BY_VALUE.match(text, at)) and (runs := self._alike(match)):
-            return Token("R", at, match.end(), runs)
-        if (match := WORD.match(text, at)) and match.group().lower() in self.short:
-            return Token("R", at, match.end(), self.short[match.group().lower()])
-        if (match := NAMED.match(text, at)) and re.search(r"\d", match["name"]) and re.search("[a-z]", match["name"]):
-            return Token("R", at, match.end(), self.short.get(match["name"].lower(), "?"))
-        return None
-
-    def _timed(self, match: re.Match[str]) -> Token | None:
-        """The run that a clock time names, or a part of an id; a time of day at which none began is no number."""
-        parts = match.groupdict()
-        clock = parts.get("clock") or ""
-        digits = clock.replace(":", "").zfill(4) if clock else parts.get("part") or parts.get("part2") or ""
-        runs = tuple(self.clocks.get(digits, ()))
-        if runs:
-            return Token("R", match.start(), match.end(), runs[0] if len(runs) == 1 else runs)
-        return Token("w", match.start(), match.end()) if clock and len(clock) > 4 else None
-
-    def _alike(self, match: re.Match[str]) -> tuple[str, ...]:
-        """Runs that have the value which a match of `BY_VALUE` names."""
-        key = (match["key"] or match["key3"] or match["key4"] or "").strip(" =").replace("-", " ")
-        number = number_in(NUMBER.match(match["number"] or match["number2"] or match["number3"] or match["number4"]))
-        if (match["key3"] or match["key4"]) and number and self.quantity(key, 0):
-            return self._by_value(key, number) or ("?",)
-        return self._by_value(key, number.scaled(MAGNITUDES[(match["m"] or "").lower()]) if number else None)
-
-    def _by_value(self, key: str, number: Number | None) -> tuple[str, ...]:
-        """Runs whose config has this value, of this key or of any that was ever changed."""
-        if number is None:
-            return ()
-        quantity = self.quantity(key, 0) if key else None
-        if quantity is not None:
-            keys = {name.partition(":")[2] for name in quantity[0].keys}
-        else:
-            keys = {name for run in self.known.runs for name in run.changed}
-        return tuple(
-            run.run_id
-            for run in reversed(self.known.runs)
-            if any(
-                real(value := run.config.get(name)) and math.isclose(float(value or 0), number.value, rel_tol=0.02)
-                for name in keys
-            )
-        )
+        """A token of a run, an equation, or of what is no number though it has digits."""
+        if run := self.runs.at(text, at):
+            return Token("R", at, run[1], run[0])
+        return next((Token(code, at, it.end()) for code, pattern in NAMES if (it := pattern.match(text, at))), None)
 
     def _number(self, text: str, at: int) -> Token | None:
         match = NUMBER.match(text, at)
