@@ -30,7 +30,7 @@ ELSEWHERE = re.compile(
 AHEAD = re.compile(
     r"\b(?:next|tomorrow|tonight|let'?s|going to|plan(?:s|ned|ning)? to|want to|worth (?:a )?try\w*|to try|to-?do"
     r"|(?:should|could|would|might|will|'ll|'d) (?:\w+ )?(?:try|set|use|raise|lower|run|test|be|go|bring|give|push)"
-    r"|propos\w+|suggest\w*|recommend\w*|consider\w*|aim\w*|target\w*|goal|hope|expect\w*)\b",
+    r"|predict\w*|propos\w+|suggest\w*|recommend\w*|consider\w*|aim\w*|target\w*|goal|hope|expect\w*)\b",
     re.IGNORECASE,
 )
 """Words of a line that looks forward."""
@@ -57,7 +57,7 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     quantity, (owner, named) = s.quantity(place) or s.objective, s.owned(place)
     number = s.number(numbers[-1])
     free = not named and not s.labelled_line(place)
-    yield from _to_come(s, numbers, quantity, free=free)
+    yield from _to_come(s, numbers, quantity)
     compared = re.search("[udbgtxy]", s.codes[first : last + 1]) is not None
     relative = number.signed or compared or number.points or number.times
     plain = not (compared or number.percent or number.times or number.points or number.word) and len(numbers) == 1
@@ -65,7 +65,8 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     against, to = s.names_another(), re.search("[of]", s.codes[first : numbers[-1]]) is not None
     if not s.compared_by_name() and (free or relative) and _elsewhere(s):
         yield "which run is meant is not said"
-    if free and not number.word and not (against and len(numbers) > 1) and (not compared or to):
+    foretold = bool(s.known.expected) and AHEAD.search(s.text) is not None
+    if free and not foretold and not number.word and not (against and len(numbers) > 1) and (not compared or to):
         yield _of_runs(s, [s.number(i) for i in numbers], quantity, owner, place)
     if relative and not against:
         yield _as_difference(s, number, owner, first)
@@ -87,7 +88,7 @@ def _elsewhere(s: Sentence) -> bool:
     return any(not any(a <= it.start() < b for a, b in names) for it in ELSEWHERE.finditer(s.text))
 
 
-def _to_come(s: Sentence, numbers: list[int], quantity: Quantity, *, free: bool) -> Iterator[str | None]:
+def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[str | None]:
     """Readings as something that is still to come, and that nothing staged speaks against."""
     keys = {key.partition(":")[2] for key in quantity.settable}
     staged = any(keys & proposal.overrides.keys() for proposal in s.known.proposals)
@@ -95,7 +96,7 @@ def _to_come(s: Sentence, numbers: list[int], quantity: Quantity, *, free: bool)
     first, last = s.tokens[numbers[0]].start, s.tokens[numbers[-1]].end
     if s.section != "next_step" and not staged and not foretold and AHEAD.search(s.text[:first]):
         yield "the line looks forward: nothing that is now so"
-    if staged or quantity.section != "config" or not free or "R" in s.codes:
+    if staged or quantity.section != "config" or s.own or s.lead or "R" in s.codes:
         return
     behind = ORIGIN.match(s.text, last)
     origin = (

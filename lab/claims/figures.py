@@ -95,7 +95,7 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
     names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
     if not ahead:
         pairs += _recorded(s, run, names)
-        pairs += _over_runs(s, names)
+        pairs += over_runs(s, names)
     expected = [p for p in s.known.expected if not names or p.metric in names] if ahead else []
     if expected:
         pairs[:0] = [(p.low, p.high, f"predicted of {p.metric}") for p in reversed(expected)]
@@ -121,7 +121,7 @@ OVER = re.compile(
 """A set of runs that a range is said to be over: `over the last three runs`."""
 
 
-def _over_runs(s: Sentence, names: list[str]) -> Iterator[tuple[float, float, str]]:
+def over_runs(s: Sentence, names: list[str]) -> Iterator[tuple[float, float, str]]:
     """The range of a metric or a setting over the runs that the sentence names as a set."""
     said = OVER.search(s.text)
     if said is None:

@@ -24,7 +24,7 @@ HEADED = re.compile(
     re.IGNORECASE,
 )
 """A bullet about the runs with a value: `0.01 ent_coef: …`."""
-CLOCK = re.compile(r"(?:\d{4}-\d\d-\d\d[T ])?(?P<clock>[0-2]?\d:[0-5]\d)(?::[0-5]\d)?(?: ?(?:Z|UTC))?(?![\w:])")
+CLOCK = re.compile(r"(?:\d{4}-\d\d-\d\d[T ])?(?P<clock>[0-2]?\d:[0-5]\d)(?::[0-5]\d)?(?: ?(?:Z|UTC))?(?!\w|:\d)")
 PART = re.compile(
     r"(?:\d{4}-)?\d\d-\d\dT(?P<stamp>\d{4,6})Z?\b|(?:T|[Rr]un )?(?P<zulu>\d{4}(?:\d\d)?)Z\b"
     r"|(?:T|[Rr]un |(?=0))(?P<bare>\d{6})\b(?![.,]\d)"

@@ -3,6 +3,7 @@
 import re
 
 from lab.claims.numbers import Number
+from lab.claims.figures import over_runs
 from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
@@ -20,6 +21,8 @@ def changes(s: Sentence) -> None:
         if quantity and exchanged(s, first, last, quantity, old, new):
             continue
         pairs = _pairs(s, quantity)
+        names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
+        pairs += [pair for low, high, what in over_runs(s, names) for pair in ((low, high, what), (high, low, what))]
         for other in [t.value for t in s.tokens[:first] if t.code == "Q" and t.value.section == "config"]:
             pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
         true: bool | None = None

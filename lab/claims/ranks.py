@@ -51,6 +51,8 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
     if last:
         count = whole(last) or 0
         runs = runs[-count:] if "last" in s.text[start:end].lower() else runs
+    if "so far" in s.text[start:end].lower() and s.subject in runs:
+        runs = runs[: runs.index(s.subject) + 1]  # as it was then
     aspects = s.aspects(inside[0]) or ({"last"} if quantity.section == "curve" else set[str]())
     metric = quantity.keys[0].partition(":")[2]
     runs = [run for run in runs if s.known.alike(metric, run, s.subject)]

@@ -18,8 +18,8 @@ from lab.judge import KnownRun
 Status = Literal["verified", "contradicted", "unsupported"]
 
 
-LISTED = r"[-w]{0,2}(?:(?:[Qpmw/]{1,4}(?:\([^()]*\))?[:=]?o?N(?:[>-]N)?|NQw{0,2}N?Q?)(?:\([^()]*\))?[,;&/]{1,2})*"
-LABELLED = re.compile(rf"{LISTED}[Qpmw]{{0,3}}Q[pmw]{{0,2}}(?:\([^()]*\))?[:=]?o?|{LISTED}(?=\Z)")
+ITEM = r"(?:[Qp/]{1,4}(?:\([^()]*\))?[:=]?o?N(?:[>-]N)?|NQw{0,2}N?Q?)(?:\([^()]*\))?[,;&/]{1,2}"
+LABELLED = re.compile(rf"-?w?w?(?:{ITEM})*(?:p?Q(?:\([^()]*\))?(?:[pmw]{{0,3}}[:=]|p)?o?|pQw)|-?w?w?(?:{ITEM})+")
 """What stands before a number in a line that begins with its label, or in a list of such: `perf 0.98, score: `."""
 
 
@@ -145,11 +145,13 @@ class Sentence(Phrase):
 
     def labelled_line(self, index: int) -> bool:
         """Whether a number stands behind the label that its line begins with: `- perf: 0.98` is said of this run."""
+        if self.section == "history" or re.search("[∈{]", self.text):
+            return False
         before, after = self.codes[:index], self.codes[index + 1 : index + 2]
-        led = LABELLED.fullmatch(before)
-        return (
-            self.section != "history" and led is not None and ("Q" in before[-4:] or (after == "Q" and "Q" in before))
-        )
+        if before == "p" and self.carried is not None:
+            return True  # `perf: peak 0.98; last 0.97`
+        led = LABELLED.fullmatch(before) is not None
+        return led and ("Q" in before[-4:] or (after == "Q" and "Q" in before))
 
     def adjacent(self, index: int) -> bool:
         """Whether the quantity stands right beside the number: there is no doubt what the number is of."""

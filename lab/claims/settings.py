@@ -20,6 +20,8 @@ SPOKEN = {
     "train.torch_deterministic": r"determinis\w+",
 }
 """What switches are called beside their keys."""
+SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
+"""What stands between a start and the run whose weights it took."""
 SWITCHED = r"(?:is |was |are |stays |stayed |switched |turned |set to |has been )*"
 FRESH = re.compile(
     r"\b(?:fresh start|starts? fresh|started fresh|from scratch|(?:random|fresh|new) (?:weights|init\w*)|cold start(?:ed)?"
@@ -87,6 +89,9 @@ def starts(s: Sentence) -> None:
             ):
                 continue
             s.look(inside[0])
+            place = s.about(inside[0])
+            if place is not None and SOURCE.fullmatch(s.text[said.end() : s.tokens[place].start]):
+                s.subject = s.home  # `resumed from the best checkpoint of X`
             truth = _resumed(s.subject)
             told = "it went on from another's weights" if truth else "it began with fresh weights"
             false = None if truth is None or not s.named(inside[0]) else False

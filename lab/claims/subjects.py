@@ -13,6 +13,8 @@ from lab.judge import Known, KnownRun
 
 NOBODY = KnownRun(run_id="?", state="unknown")
 """A run that is not in the record: nothing is known of it."""
+ATTACHED = re.compile(r"[at,][^N]*N[wm]{1,2}$")
+"""What stands between a number and a run that is named for another number behind it."""
 OTHERS = ("parent", "previous", "incumbent", "leader", "baseline")
 """Roles that a sentence is about only where it opens with them."""
 OF = {"in", "of", "for", "at", "under", "with", "by", "from", "the", "on", "("}
@@ -92,10 +94,10 @@ class Phrase:
 
     def subject_at(self, index: int) -> KnownRun:
         """The run that the sentence is about at a token."""
-        place = self._about(index)
+        place = self.about(index)
         return self.home if place is None else self.run_of(self.tokens[place], self.known.run)
 
-    def _about(self, index: int) -> int | None:
+    def about(self, index: int) -> int | None:
         """The place of the run that the sentence is about at a token."""
         for place in range(len(self.tokens) - 1, -1, -1):
             token = self.tokens[place]
@@ -106,6 +108,8 @@ class Phrase:
             bare = self.codes[place - 1 : place + 2] == "(R)"
             if index < place and not bare and self.codes.count("(", index, place) > self.codes.count(")", index, place):
                 continue  # `63.84 (before: 57.33, run X)`: named in brackets, and of what stands in them
+            if index < place and ATTACHED.search(self.codes[index:place]):
+                continue  # `0.301 vs 0.347 in X`: of the second number alone
             return place
         return None
 
@@ -196,11 +200,12 @@ class Phrase:
             before -= 1
         between = self.codes[before + 1 : index]
         if before >= 0 and self.codes[before] == "R" and not (":" in between and "Q" in between):
-            return self.run_of(self.tokens[before]), True
+            opens = self.about(index) == before  # then it is a role to this run, not to itself
+            return self.run_of(self.tokens[before], self.known.run if opens else None), True
         if before >= 0 and self.codes[before] in "at":
             return self.reference, "R" in self.codes
         return self.subject_at(index), self.named(index)
 
     def named(self, index: int) -> bool:
         """Whether the text says which run is spoken of at a token."""
-        return self.own or bool(self.lead) or self._about(index) is not None
+        return self.own or bool(self.lead) or self.about(index) is not None
