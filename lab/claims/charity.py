@@ -63,7 +63,7 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     plain = not (compared or number.percent or number.times or number.points or number.word) and len(numbers) == 1
     plain = plain and not GAP.search(s.text.lower())
     against, to = s.names_another(), re.search("[of]", s.codes[first : numbers[-1]]) is not None
-    if not s.compared_by_name() and (free or relative) and _elsewhere(s):
+    if s.section != "next_step" and not s.compared_by_name() and (free or relative) and _elsewhere(s):
         yield "which run is meant is not said"
     foretold = bool(s.known.expected) and AHEAD.search(s.text) is not None
     if free and not foretold and not number.word and not (against and len(numbers) > 1) and (not compared or to):
