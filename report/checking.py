@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from lab.base import AutopilotError, NotFound, invalid, plain
-from lab.claims import RUN_ID, Checked, check, sections_of
+from lab.claims import RUN_ID, Checked, check, numbers_named, runs_named, sections_of
 from lab.judge import known_of, noise_of
 from lab.store import Notebook, Proposals
 
@@ -40,8 +40,16 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
     named = re.findall(r"proposals/([^/\s]+)\.json", line.group(1)) if line else []
     proposals = [proposal for proposal in staged if proposal.proposal_id in named] or staged[-1:]
     incumbent, noise = notebook.incumbent(run.group), noise_of(notebook, run.group)
-    known = known_of(notebook, run, _agents(notebook, run.env_name), incumbent, noise, proposals)
+    agents, mentioned = _agents(notebook, run.env_name), _mentioned(notebook, text)
+    known = known_of(notebook, run, agents, incumbent, noise, proposals, mentioned)
     return check(known, sections_of(text))
+
+
+def _mentioned(notebook: Notebook, text: str) -> list[str]:
+    """The runs that a text names, which may be none of those that a report speaks of anyway."""
+    every = (row[0] for row in notebook.index.ask("SELECT run_id FROM runs WHERE damaged IS NULL ORDER BY created"))
+    numbered = (notebook.index.by_number(number) for number in numbers_named(text))
+    return [*runs_named(text, every), *filter(None, numbered)]
 
 
 def _read(path: Path) -> str:

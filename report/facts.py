@@ -16,7 +16,6 @@ from lab.store import (
     RunState,
     Verdict,
     names_in,
-    number_of,
 )
 from report.templates import render
 
@@ -91,7 +90,7 @@ def name_text(notebook: Notebook, run: RunRecord) -> str:
 
 
 def _number(notebook: Notebook, run: RunRecord) -> int | str:
-    number = run.number or number_of(notebook, run.run_id)
+    number = run.number or notebook.index.number_of(run.run_id)
     return "?" if number is None else number
 
 

@@ -21,7 +21,6 @@ from lab.store import (
     RunRecord,
     RunState,
     SessionRecord,
-    number_of,
 )
 from report.best import leader_of
 from report.confirmations import confirmations
@@ -190,7 +189,7 @@ def _change(notebook: Notebook, one: Confirmation) -> str:
     keys = in_order(changed)[:NAMED]
     more = f" +{len(changed) - len(keys)}" if len(changed) > len(keys) else ""
     told = ", ".join(f"{k.split('.', 1)[-1]} {short(changed[k][0])} → {short(changed[k][1])}" for k in keys)
-    return f"#{number_of(notebook, one.candidate)} (`{told}`{more})" if told else _called(notebook, one.candidate)
+    return f"#{notebook.index.number_of(one.candidate)} (`{told}`{more})" if told else _called(notebook, one.candidate)
 
 
 def _called(notebook: Notebook, run_id: str) -> str:
@@ -235,7 +234,7 @@ def _steadier(new: Sequence[float], old: Sequence[float]) -> bool:
 
 def _confirming(notebook: Notebook, run_id: str, one: Confirmation | None = None) -> str:
     """The command that decides it, and what it takes."""
-    number = number_of(notebook, run_id)
+    number = notebook.index.number_of(run_id)
     run = notebook.run(run_id)
     left = 2 * 15 if one is None else 2 * one.group * one.looks
     expected = expected_seconds(notebook, notebook.config(run_id), run.group, left)
@@ -292,13 +291,13 @@ def _commands(notebook: Notebook, proposals: Proposals, session: SessionRecord) 
         return
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
-        yield f"autopilot confirm {number_of(notebook, undecided.candidate)}"
+        yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"
     if any(p.group == group and p.state is ProposalState.STAGED for p in proposals.all()):
         yield "autopilot review"
     leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
     had = {one.candidate for one in confirmations(notebook, group)}
     if leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had} and notebook.readable(leader.run):
-        yield f"autopilot confirm {number_of(notebook, leader.run)}"
+        yield f"autopilot confirm {notebook.index.number_of(leader.run)}"
     if incumbent in {one.candidate for one in confirmations(notebook, group) if one.outcome == "confirmed"}:
-        yield f"autopilot report {number_of(notebook, str(incumbent))}"
+        yield f"autopilot report {notebook.index.number_of(str(incumbent))}"
     yield "autopilot report"

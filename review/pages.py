@@ -70,7 +70,7 @@ def pages(page: Page) -> APIRouter:
         paths = notebook.workspace.session(name)
         there = folder_views.own(paths.digest, paths.dir)
         text = paths.digest.read_text(encoding="utf-8", errors="replace") if there else ""
-        told = {
+        told: dict[str, Any] = {
             "digest": html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}")),
             "arms": arms_of(notebook, record.group, name),
             "headline": headline_of(notebook, proposals, record),

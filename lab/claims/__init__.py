@@ -2,8 +2,8 @@
 
 from lab.claims.checking import MARKS, Checked, Claim, check
 from lab.claims.citing import cited
+from lab.claims.naming import RUN_ID, numbers_named, runs_named
 from lab.claims.reports import SIGNS, sections_of
-from lab.claims.tokens import RUN_ID
 
 __all__ = [
     "MARKS",
@@ -13,5 +13,7 @@ __all__ = [
     "Claim",
     "check",
     "cited",
+    "numbers_named",
+    "runs_named",
     "sections_of",
 ]

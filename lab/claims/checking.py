@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.claims import differences, figures, pairs, ranks, replicates, values, verbal
+from lab.claims import differences, directions, figures, pairs, ranks, replicates, settings, values, verbal
+from lab.claims.context import Context
 from lab.claims.reading import Found, Sentence, Status
+from lab.claims.structure import Meaning, passages
 from lab.claims.tokens import Reader
 from lab.claims.words import CAUSES
 from lab.judge import Known
@@ -15,6 +17,10 @@ from lab.judge import Known
 RULES: tuple[Callable[[Sentence], None], ...] = (
     figures.zeros,
     figures.equations,
+    settings.names_of_one_value,
+    settings.options,
+    settings.starts,
+    settings.seeds,
     verbal.alterations,
     figures.intervals,
     replicates.scatter,
@@ -33,9 +39,12 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     verbal.outcomes,
     verbal.verdicts,
     ranks.ranks,
-    verbal.directions,
+    directions.courses,
+    directions.moved,
+    directions.went,
 )
 """The kinds of claims, in the order in which they take their words: the more particular before the general."""
+MEANINGS = {"title": Meaning.TITLE, "theory": Meaning.THEORY, "next_step": Meaning.PLAN}
 Mark = Literal["several_changes", "warm_start", "steps_differ", "inconclusive"]
 MARKS: Mapping[str, str] = {
     "several_changes": "more than one key was changed",
@@ -93,23 +102,23 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
     """
     reader, claims, causes, failed = Reader(known), list[Claim](), list[Cause](), list[str]()
     for section, text in sections.items():
-        carried, named = None, set[str]()
-        for start, end in sentences(text):
-            piece = text[start:end]
-            sentence = Sentence(known, section, piece, reader.tokens(piece), carried, named)
-            for rule in RULES:
-                try:
-                    rule(sentence)
-                except Exception as error:  # noqa: BLE001 - a mistake of ours in one rule must not cost a night's report
-                    failed.append(f"{rule.__name__}: {type(error).__name__}: {error}")
-            spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
-            told = [f for f in sentence.claims if not any(a <= f.start and f.end <= b for a, b in spans)]
-            claims += [_claim(section, piece, start, f) for f in sorted(told, key=lambda f: f.start)]
-            quantities = [token.value for token in sentence.tokens if token.code == "Q"]
-            carried = quantities[0] if quantities else carried
-            named = named | {key.partition(":")[2] for quantity in quantities for key in quantity.keys}
-            if CAUSES.search(piece) and _of_an_outcome(sentence):
-                causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
+        context = Context(known, reader, text)
+        for passage in passages(text, MEANINGS.get(section, Meaning.OBSERVATIONS)):
+            lead = context.lead(passage)
+            for start, end in sentences(text, passage.start, passage.end):
+                sentence = context.sentence(passage, lead, start, end)
+                for rule in RULES:
+                    try:
+                        rule(sentence)
+                    except Exception as error:  # noqa: BLE001 - a mistake of ours in one rule must not cost a night's report
+                        failed.append(f"{rule.__name__}: {type(error).__name__}: {error}")
+                piece = sentence.text
+                spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
+                told = [f for f in sentence.claims if not any(a <= f.start and f.end <= b for a, b in spans)]
+                claims += [_claim(section, piece, start, f) for f in sorted(told, key=lambda f: f.start)]
+                context.carry(sentence)
+                if CAUSES.search(piece) and _of_an_outcome(sentence):
+                    causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
 
 
@@ -150,8 +159,8 @@ SENTENCE = re.compile(
 )
 
 
-def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Places of the sentences of a text."""
-    for match in SENTENCE.finditer(text):
+def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Places of the sentences in a part of a text; a line that runs on is one with the next."""
+    for match in SENTENCE.finditer(text[start:end].replace("\n", " ")):
         if match.group().strip():
-            yield match.span()
+            yield start + match.start(), start + match.end()

@@ -3,9 +3,9 @@
 import math
 import re
 
+from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
-from lab.claims.tokens import Number
 from lab.claims.words import LOWER_IS_BETTER, Quantity
 
 SHOWN = 1e-6
@@ -154,7 +154,8 @@ def gaps(s: Sentence) -> None:
         s.look(place)
         number = s.number(place)
         effects = [(v.effect, a) for a, v in s.subject.verdicts.items() if v.effect is not None]
-        quantity = s.quantity(place)
+        spoken = (token.value for token in s.tokens if token.code == "Q" and token.value.section == "metric")
+        quantity = s.quantity(place) or next(spoken, None)
         base = compared(s, quantity, place) if quantity and quantity.section == "metric" else []
         values = [(value, f"effect against {against}: {value:.6g}") for value, against in effects]
         values += [(new - old, f"{what}: {new - old:+.6g}") for new, old, what in base]

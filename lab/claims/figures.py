@@ -1,48 +1,64 @@
 """Claims about equations, intervals and bounds."""
 
+import ast
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
+from lab.claims.numbers import Number, as_number, real
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
-from lab.claims.tokens import Number, as_number, real
-from lab.claims.words import FUTURE, LATER
+from lab.claims.words import FUTURE, LATER, whole
 from lab.judge import KnownRun
 
-OPERATORS: dict[str, Callable[[float, float], float]] = {
-    **dict.fromkeys("x×·*", operator.mul),
-    **dict.fromkeys("/÷", operator.truediv),
-    "%": operator.mod,
-    "+": operator.add,
-    "-": operator.sub,
+OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
 }
+SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "_": None, ",": None})
+NAME = re.compile(r"[A-Za-z]\w*[._][\w.]*\w")
 
 
 def equations(s: Sentence) -> None:
-    """Judge equations: whether `4 x 8 x 56 x 16 = 28,672` comes out so."""
+    """Judge equations: whether `4 x 8 x 56 x 16 = 28,672` comes out so, numbers with labels and names of keys too."""
     for first, _ in s.matches("E"):
-        text = str(s.tokens[first].value).replace(" ", "").lower()
-        left, _, right = re.sub(r"==|is|gives|makes", "=", text).rpartition("=")
-        parts = re.split(r"([x×·*/÷%+-])", left)
+        text = s.text[s.tokens[first].start : s.tokens[first].end]
+        left, right = re.split(r"==?|\b(?:is|gives|makes)\b", text, flags=re.IGNORECASE)
+        known = {key: value for key, value in s.subject.config.items() if real(value)}
+        told = NAME.sub(lambda name: str(_named(known, name.group())), left)
+        plain = re.sub(r"(?<=[\s\d)])x(?=[\s\d(])", "*", told).translate(SIGNS)
+        plain = re.sub(r"[a-z]+", "", plain, flags=re.IGNORECASE)  # what a number counts
         try:
-            result = _evaluated(parts)
-        except (ValueError, ZeroDivisionError, OverflowError):
+            result = _evaluated(ast.parse(plain.strip(), mode="eval").body)
+        except (SyntaxError, ValueError, ZeroDivisionError, OverflowError):
+            s.say(first, first, "unsupported", "it can't be worked out")
             continue
-        said = Number(as_number(right), 10.0 ** -len(right.partition(".")[2]))
-        s.judge(first, first, said.fits(result), f"{left} = {result:.10g}")
+        said = Number(as_number(right), 10.0 ** -len(right.strip().partition(".")[2]))
+        s.judge(first, first, said.fits(result), f"{' '.join(plain.split())} = {result:.10g}")
 
 
-def _evaluated(parts: list[str]) -> float:
-    """The result of numbers and operators, points before strokes."""
-    terms, signs = [as_number(parts[0])], [1.0]
-    for sign, text in zip(parts[1::2], parts[2::2], strict=True):
-        if sign in "+-":
-            terms.append(as_number(text))
-            signs.append(-1.0 if sign == "-" else 1.0)
-        else:
-            terms[-1] = OPERATORS[sign](terms[-1], as_number(text))
-    return sum(sign * term for sign, term in zip(signs, terms, strict=True))
+def _named(known: Mapping[str, float], name: str) -> float | str:
+    """The value of a key, by its dotted name or its last part; a word that means nothing for any other."""
+    keys = [key for key in known if name in (key, key.rpartition(".")[2])]
+    return known[keys[0]] if len(keys) == 1 else "?"
+
+
+def _evaluated(node: ast.expr) -> float:
+    """The result of numbers, operators and brackets.
+
+    Raises:
+        ValueError: there is something else in it.
+    """
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        return float(node.value)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_evaluated(node.operand)
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        return OPERATORS[type(node.op)](_evaluated(node.left), _evaluated(node.right))
+    raise ValueError(ast.dump(node)[:80])
 
 
 def intervals(s: Sentence) -> None:
@@ -73,12 +89,13 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
         run = s.run_of(s.tokens[end + 1])
     if quantity and quantity.section == "count":  # `its replicates lie between`: of what is spoken of
         quantity = next((t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.objective)
-    ahead = bool(s.known.proposals) and (s.section == "next_step" or FUTURE.search(s.text) is not None)
+    ahead = s.section == "next_step" or (bool(s.known.proposals) and FUTURE.search(s.text) is not None)
     pairs: list[tuple[float | None, float | None, str]] = []
     directions: list[tuple[int, bool]] = []
     names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
     if not ahead:
         pairs += _recorded(s, run, names)
+        pairs += over_runs(s, names)
     expected = [p for p in s.known.expected if not names or p.metric in names] if ahead else []
     if expected:
         pairs[:0] = [(p.low, p.high, f"predicted of {p.metric}") for p in reversed(expected)]
@@ -94,6 +111,29 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
         s.judge(start, end, hit is not None, told)
     else:
         s.judge(start, end, None, "no such interval in the record")
+
+
+OVER = re.compile(
+    r"\b(?:over|across|among|in|of|for) (?:all |the |our |these )*(?P<last>last|past|latest|recent|first)? ?(?P<n>\w+)? ?"
+    r"(?:finished )?runs?\b",
+    re.IGNORECASE,
+)
+"""A set of runs that a range is said to be over: `over the last three runs`."""
+
+
+def over_runs(s: Sentence, names: list[str]) -> Iterator[tuple[float, float, str]]:
+    """The range of a metric or a setting over the runs that the sentence names as a set."""
+    said = OVER.search(s.text)
+    if said is None:
+        return
+    count, runs = whole(said["n"] or ""), s.known.finished
+    first = (said["last"] or "").lower() == "first"
+    runs = (runs[:count] if first else runs[-count:]) if count else runs
+    for name in names:
+        values = [run.metrics[name].mean for run in runs if name in run.metrics]
+        values += [float(run.config[name]) for run in runs if real(run.config.get(name))]
+        if len(set(values)) > 1 and (count is None or len(values) == count):
+            yield min(values), max(values), f"{name} over {len(values)} runs"
 
 
 def _recorded(s: Sentence, run: KnownRun, names: list[str]) -> list[tuple[float | None, float | None, str]]:

@@ -2,10 +2,12 @@
 
 import re
 
+from lab.claims.figures import over_runs
+from lab.claims.numbers import Number
+from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits
-from lab.claims.tokens import Number, real
-from lab.claims.values import elsewhere, plans
+from lab.claims.recorded import fits, settles
+from lab.claims.values import elsewhere
 from lab.claims.words import Quantity
 from lab.judge import KnownRun
 
@@ -16,12 +18,19 @@ def changes(s: Sentence) -> None:
         ends = [i for i in range(first, last + 1) if s.codes[i] == "N"]
         old, new = s.number(ends[0]), s.number(ends[-1])
         quantity = s.quantity(first)
+        if quantity and exchanged(s, first, last, quantity, old, new):
+            continue
         pairs = _pairs(s, quantity)
+        names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
+        pairs += [pair for low, high, what in over_runs(s, names) for pair in ((low, high, what), (high, low, what))]
         for other in [t.value for t in s.tokens[:first] if t.code == "Q" and t.value.section == "config"]:
             pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
         true: bool | None = None
         if pairs:
-            true = any(fits(old, a) and fits(new, b) for a, b, _ in pairs)
+            true = any(
+                settles(old, a, quantity or s.objective) and settles(new, b, quantity or s.objective)
+                for a, b, _ in pairs
+            )
         if true and (led := re.search(r"([ud])w?$", s.codes[:first])) and s.codes[first] == "f":
             true = (new.value > old.value) == (led.group(1) == "u")
         s.judge(
@@ -36,10 +45,6 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
     reference, parent = s.reference, s.known.get(s.subject.parent)
     for key in quantity.settable:
         section, _, name = key.partition(":")
-        for proposal in s.known.proposals if section == "config" and s.section == "next_step" else ():
-            base, new = s.known.get(proposal.parent), proposal.overrides.get(name)
-            if base and real(base.config.get(name)) and new is not None and real(new):
-                pairs.append((float(base.config[name]), float(new), f"proposed {name}"))
         for other in [run for run in (reference, parent) if run]:
             single = Quantity((key,))
             for aspects in ({"last"}, {"max"}, {"greedy"}):
@@ -108,7 +113,7 @@ def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set
 
 def _to(s: Sentence, first: int, last: int, quantity: Quantity, number: Number, up: bool) -> None:
     if s.section == "next_step":
-        plans(s, last, quantity, number, first)
+        planned(s, last, quantity, number)
         return
     now = s.values(quantity, s.owner(last), s.aspects(last) | {"last"})
     before = s.one(quantity, s.reference, {"last"})

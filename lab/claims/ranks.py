@@ -11,7 +11,7 @@ def ranks(s: Sentence) -> None:
     pattern = re.compile(
         r"(?:(?P<ord>second|third|fourth|fifth|sixth)[ -])?(?P<word>most (?:low|high)|best|highest|lowest|most|fewest"
         r"|longest|shortest|worst|largest|smallest|fastest|slowest)\b"
-        r"(?P<rest>[^,.;|]*?\b(?:of|in|among|over|across) (?:all|the|these|our|this)"
+        r"(?P<rest>(?<=\(best)\)|[^,.;|()]*?\b(?:of|in|among|over|across) (?:all|the|these|our|this|set|lot)"
         r"(?: of)?(?: the)?(?: last)?\s?(?P<n>two|three|four|five|six|seven|eight|\d+)?\s?(?:finished )?"
         r"(?:runs?|history|session|night|record)?|[^,.;|]*?\bso far|[^,.;|]*?\bruns?\b|[^,.;|]*?\bever)?",
         re.IGNORECASE,
@@ -51,6 +51,8 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
     if last:
         count = whole(last) or 0
         runs = runs[-count:] if "last" in s.text[start:end].lower() else runs
+    if "so far" in s.text[start:end].lower() and s.subject in runs:
+        runs = runs[: runs.index(s.subject) + 1]  # as it was then
     aspects = s.aspects(inside[0]) or ({"last"} if quantity.section == "curve" else set[str]())
     metric = quantity.keys[0].partition(":")[2]
     runs = [run for run in runs if s.known.alike(metric, run, s.subject)]

@@ -5,17 +5,22 @@ number that no rule can put to a quantity is unsupported: it is never called tru
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lab.claims.numbers import Number
 from lab.claims.recorded import fits, recorded
 from lab.claims.subjects import NOBODY, Phrase
-from lab.claims.tokens import Number
 from lab.claims.words import FILLERS, SMALL, STRANGE, Quantity
 from lab.judge import KnownRun
 
 Status = Literal["verified", "contradicted", "unsupported"]
+
+
+ITEM = r"(?:[Qp/]{1,4}(?:\([^()]*\))?[:=]?o?N(?:[>-]N)?|NQw{0,2}N?Q?)(?:\([^()]*\))?[,;&/]{1,2}"
+LABELLED = re.compile(rf"-?w?w?(?:{ITEM})*(?:p?Q(?:\([^()]*\))?(?:[pmw]{{0,3}}[:=]|p)?o?|pQw)|-?w?w?(?:{ITEM})+")
+"""What stands before a number in a line that begins with its label, or in a list of such: `perf 0.98, score: `."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,12 @@ class Sentence(Phrase):
 
     carried: Quantity | None = None
     """The quantity that the sentence before spoke of."""
-    named: set[str] = field(default_factory=set)
+    spoken: set[str] = field(default_factory=set)
     """Names of the quantities that the sentences before spoke of."""
+    labelled: bool = False
+    """Whether `carried` is the name of the cell which the sentence stands in."""
+    charity: Callable[["Sentence", int, int], str | None] = lambda *_: None
+    """Words for a reading that makes a claim true which seems false."""
     used: set[int] = field(default_factory=set)
     claims: list[Found] = field(default_factory=list)
 
@@ -120,9 +129,10 @@ class Sentence(Phrase):
         token, quantity = self.tokens[index], self.named_quantity(place)
         if token.code != "N" or token.value.step >= 1 or token.value.percent or not quantity.keys:
             return True
-        return any(not self._whole(key) for key in quantity.keys)
+        return any(not self.whole(key) for key in quantity.keys)
 
-    def _whole(self, key: str) -> bool:
+    def whole(self, key: str) -> bool:
+        """Whether a key's values are whole numbers."""
         section, _, name = key.partition(":")
         value = self.known.run.config.get(name)
         whole = section == "config" and isinstance(value, int) and not isinstance(value, bool)
@@ -133,8 +143,20 @@ class Sentence(Phrase):
         after = re.match(r"[:=]?N|wN", self.codes[index + 1 :])
         return after is not None and (after.group() != "wN" or self.word(index + 1) in {"of", "at", "is", "was"})
 
+    def labelled_line(self, index: int) -> bool:
+        """Whether a number stands behind the label that its line begins with: `- perf: 0.98` is said of this run."""
+        if self.section == "history" or re.search("[∈{]", self.text):
+            return False
+        before, after = self.codes[:index], self.codes[index + 1 : index + 2]
+        if before == "p" and self.carried is not None:
+            return True  # `perf: peak 0.98; last 0.97`
+        led = LABELLED.fullmatch(before) is not None
+        return led and ("Q" in before[-4:] or (after == "Q" and "Q" in before))
+
     def adjacent(self, index: int) -> bool:
         """Whether the quantity stands right beside the number: there is no doubt what the number is of."""
+        if self.labelled and "Q" not in self.codes:
+            return True
         left = self._before(index)
         return (left >= 0 and self.codes[left] == "Q") or self.codes[index + 1 : index + 2] == "Q"
 
@@ -182,6 +204,8 @@ class Sentence(Phrase):
             status, evidence = "unsupported", "that run is not in the record"
         if status != "unsupported" and self._strange(first, last):
             status, evidence = "unsupported", "it speaks of something that is not in the record"
+        if status == "contradicted" and (reading := self.charity(self, first, last)):
+            status, evidence = "unsupported", f"{reading}; {evidence}"
         self.used.update(range(first, last + 1))
         self.claims.append(Found(self.tokens[first].start, self.tokens[last].end, status, evidence))
 

@@ -1,6 +1,6 @@
 """The values that the record has of a quantity, and whether a number says one of them."""
 
-from lab.claims.tokens import Number, real
+from lab.claims.numbers import Number, real
 from lab.claims.words import Quantity
 from lab.judge import Known, KnownRun
 from lab.store import Outline
@@ -90,3 +90,8 @@ def fits(number: Number, value: float) -> bool:
     if number.percent or number.points:
         return number.scaled(0.01).fits(value)
     return number.fits(value)
+
+
+def settles(number: Number, value: float, quantity: Quantity) -> bool:
+    """Whether a number says a value of a quantity: a setting is exact, and one digit no licence to round it."""
+    return number.sets(value) if quantity.section == "config" and not number.percent else fits(number, value)

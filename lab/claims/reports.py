@@ -2,13 +2,13 @@
 
 import re
 
-HEADING = re.compile(
-    r"^(?:#+\s*|\*\*)?(?P<name>Config(?:uration)?|Key metrics|Metrics|Results|Observations|Theory|Analysis|Next steps?"
-    r"|Claims|Repro(?:duction)? notes)\b[^|\n]*$",
-    re.IGNORECASE,
-)
-KINDS = {"theory": "theory", "analysis": "theory", "next step": "next_step", "next steps": "next_step"}
-"""Headings that say more than that something was observed."""
+from lab.claims.structure import FENCE, Meaning, heading
+
+OWN = re.compile(r"^## (?P<name>[^|\n]+)$")
+PROSE = {"Observations": "observations", "Theory": "theory", "Next step": "next_step"}
+"""Sections of our own reports that somebody wrote; the program wrote the others from the record."""
+KINDS = {Meaning.TITLE: "title", Meaning.THEORY: "theory", Meaning.PLAN: "next_step"}
+"""Meanings that say more than that something was observed."""
 OURS = re.compile(r"^## Key metrics$.*?^## Observations$", re.MULTILINE | re.DOTALL)
 SIGNS = re.compile(r" (?:✗|\(\?\))")
 
@@ -16,7 +16,8 @@ SIGNS = re.compile(r" (?:✗|\(\?\))")
 def sections_of(text: str) -> dict[str, str]:
     """Sections of a report that somebody wrote, by what kind of statements they hold.
 
-    Tables, code and, in reports of ours, the program's own sections are left out: they are made from the record.
+    Code and, in reports of ours, the program's own sections and tables are left out: they are made from the record. In
+    other texts headings stay where they are, since what they announce is part of what is said.
 
     Args:
         text: the report, Markdown or plain.
@@ -24,21 +25,37 @@ def sections_of(text: str) -> dict[str, str]:
     Returns:
         title, observations, theory, next_step, as far as there are any.
     """
-    ours, kind, sections, fenced = OURS.search(text) is not None, "title", dict[str, list[str]](), False
-    for line in SIGNS.sub("", text).splitlines():
-        if line.lstrip().startswith("```"):
-            fenced = not fenced
-        heading = HEADING.match(line.strip()) if not fenced else None
-        if heading:
-            name = heading["name"].lower()
-            kind = KINDS.get(name, "observations")
-            if name == "claims" or (ours and name not in ("observations", "theory", "next step")):
-                kind = ""
+    lines = SIGNS.sub("", text).splitlines()
+    kinds = _own(lines) if OURS.search(text) else _others(lines)
+    sections: dict[str, list[str]] = {}
+    for kind, line in kinds:
+        sections.setdefault(kind, []).append(line)
+    return {kind: "\n".join(lines) for kind, lines in sections.items() if any(line.strip() for line in lines)}
+
+
+def _own(lines: list[str]) -> list[tuple[str, str]]:
+    """Lines of a report of ours that its author wrote, each with its kind."""
+    kind, told = "title", list[tuple[str, str]]()
+    for line in lines:
+        if section := OWN.match(line):
+            kind = PROSE.get(section["name"].partition(" (")[0].strip(), "")
+        elif kind == "title":
+            told += [(kind, line.partition(" — ")[2])] if line.startswith("# ") else []
+        elif kind and line.strip() and not line.lstrip().startswith(("|", "Recent runs:", "- Expects ", "![")):
+            told += [] if line.startswith("Nothing was staged") else [(kind, line)]
+    return told
+
+
+def _others(lines: list[str]) -> list[tuple[str, str]]:
+    """Lines of any other text, each with its kind."""
+    kind, told, fenced = "title", list[tuple[str, str]](), False
+    for line in lines:
+        fenced = fenced != bool(FENCE.match(line))
+        if fenced or FENCE.match(line):
             continue
-        if ours and kind == "title" and not line.startswith("# "):
-            continue  # the verdict, by the program
-        if ours and line.startswith(("Recent runs:", "- Expects ", "Nothing was staged", "![")):
-            continue
-        if kind and not fenced and not line.lstrip().startswith("|") and line.strip():
-            sections.setdefault(kind, []).append(line.partition(" — ")[2] if ours and kind == "title" else line)
-    return {kind: "\n".join(lines) for kind, lines in sections.items()}
+        if meaning := heading(line):
+            kind = KINDS.get(meaning, "observations")
+        elif re.match(r"#{2,6}\s", line):
+            kind = "observations"
+        told.append((kind, line))
+    return told

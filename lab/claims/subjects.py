@@ -6,12 +6,17 @@ Patterns are over one letter per token (`words.CODES`).
 import re
 from dataclasses import dataclass
 
+from lab.claims.naming import RUN_ROLES
 from lab.claims.tokens import Token
 from lab.claims.words import FILLERS
 from lab.judge import Known, KnownRun
 
 NOBODY = KnownRun(run_id="?", state="unknown")
 """A run that is not in the record: nothing is known of it."""
+ATTACHED = re.compile(r"[at,][^N]*N[wm]{1,2}$")
+"""What stands between a number and a run that is named for another number behind it."""
+OTHERS = ("parent", "previous", "incumbent", "leader", "baseline")
+"""Roles that a sentence is about only where it opens with them."""
 OF = {"in", "of", "for", "at", "under", "with", "by", "from", "the", "on", "("}
 """Words between a number and the run that the number is of: `0.98 for the parent`."""
 
@@ -24,9 +29,15 @@ class Phrase:
     section: str
     text: str
     tokens: list[Token]
+    lead: tuple[str, ...] = ()
+    """The runs that the item or cell which the sentence stands in names; none where it names none."""
+    own: bool = False
+    """Whether what names no run is said of this run beyond doubt: in a config, under key metrics."""
 
     def __post_init__(self) -> None:
         self.codes = "".join(token.code for token in self.tokens)
+        self.home = next(filter(None, map(self.known.get, self.lead)), NOBODY if self.lead else self.known.run)
+        """The run that is spoken of where the sentence names none."""
         self.subject = self.subject_at(len(self.tokens))
         """The run that is spoken of where a rule looks at present."""
 
@@ -46,7 +57,7 @@ class Phrase:
         """Runs that a token names."""
         if isinstance(token.value, tuple):
             return token.value
-        if token.value in ("parent", "incumbent", "baseline", "run", "failed", "best"):
+        if token.value in RUN_ROLES:
             return (str(token.value),)
         return (token.value,) if self.known.get(token.value) else ()
 
@@ -56,11 +67,18 @@ class Phrase:
         failed = next((run.run_id for run in reversed(self.known.runs) if not run.metrics), None)
         known = self.known
         roles = {"parent": subject.parent, "incumbent": known.incumbent, "baseline": known.baseline}
-        roles |= {"run": known.run.run_id, "failed": failed, "best": self._best()}
+        roles |= {"run": known.run.run_id, "failed": failed, "best": self._best(), "leader": known.leader}
+        roles["previous"] = subject.parent or self._preceding(subject)
         for name in self._ids(token):
             if run := self.known.get(roles.get(name, name)):
                 return run
         return NOBODY
+
+    def _preceding(self, run: KnownRun) -> str | None:
+        """The run that was made right before one."""
+        names = [one.run_id for one in self.known.runs]
+        place = names.index(run.run_id) if run.run_id in names else 0
+        return names[place - 1] if place else None
 
     def _best(self) -> str | None:
         goal, name = self.known.goal, self.known.scored
@@ -76,14 +94,24 @@ class Phrase:
 
     def subject_at(self, index: int) -> KnownRun:
         """The run that the sentence is about at a token."""
+        place = self.about(index)
+        return self.home if place is None else self.run_of(self.tokens[place], self.known.run)
+
+    def about(self, index: int) -> int | None:
+        """The place of the run that the sentence is about at a token."""
         for place in range(len(self.tokens) - 1, -1, -1):
             token = self.tokens[place]
             if token.code != "R" or self._is_reference(place) or self._scope(place) > index:
                 continue
-            if token.value in ("parent", "incumbent", "baseline") and not self._opens(place):
+            if token.value in OTHERS and not self._opens(place):
                 continue
-            return self.run_of(token, self.known.run)
-        return self.known.run
+            bare = self.codes[place - 1 : place + 2] == "(R)"
+            if index < place and not bare and self.codes.count("(", index, place) > self.codes.count(")", index, place):
+                continue  # `63.84 (before: 57.33, run X)`: named in brackets, and of what stands in them
+            if index < place and ATTACHED.search(self.codes[index:place]):
+                continue  # `0.301 vs 0.347 in X`: of the second number alone
+            return place
+        return None
 
     def _scope(self, place: int) -> int:
         """Where the words about the run at a token begin: at the token if it opens a clause, else anywhere."""
@@ -114,6 +142,20 @@ class Phrase:
             before -= 1
         return before >= 0 and self.codes[before] in "taudbgef"
 
+    def compared_by_name(self) -> bool:
+        """Whether the sentence names the run that it compares with."""
+        return any(code == "R" and self._is_reference(place) for place, code in enumerate(self.codes))
+
+    def names_another(self) -> bool:
+        """Whether the sentence names a run beside the one it is about."""
+        return any(token.code == "R" and self.run_of(token) is not self.subject for token in self.tokens)
+
+    def role_of(self, run: KnownRun) -> str:
+        """What a run is to this one: `the parent`, or its id."""
+        roles = {self.known.run.run_id: "this run", self.known.run.parent: "the parent"}
+        roles |= {self.known.incumbent: "the incumbent"} if self.known.incumbent not in roles else {}
+        return roles.get(run.run_id, run.run_id)
+
     @property
     def reference(self) -> KnownRun:
         """The run that the subject is compared with: the one that is named, else its parent, else the incumbent."""
@@ -122,6 +164,8 @@ class Phrase:
             run = self.run_of(self.tokens[index])
             if run is not self.subject and run is not NOBODY:
                 return run
+        if self.lead and self.home is not self.subject:
+            return self.home
         return self.known.get(self.subject.parent) or self.known.get(self.known.incumbent) or NOBODY
 
     def reference_at(self, index: int) -> KnownRun:
@@ -136,11 +180,15 @@ class Phrase:
 
     def owner(self, index: int) -> KnownRun:
         """The run that a number is of."""
+        return self.owned(index)[0]
+
+    def owned(self, index: int) -> tuple[KnownRun, bool]:
+        """The run that a number is of, and whether the text names it: else this run is only presumed."""
         after = re.match(r"[wm]{0,2}\(?R", self.codes[index + 1 :])
         if after and all(self.word(index + 1 + i) in OF for i in range(after.end() - 1)):
             place = index + after.end()
             if not re.match(r"[:=]?N", self.codes[place + 1 :]):
-                return self.run_of(self.tokens[place])
+                return self.run_of(self.tokens[place]), True
         before = index - 1
         while before >= max(0, index - 6) and (
             self.codes[before] in "Q=:(p"
@@ -152,7 +200,12 @@ class Phrase:
             before -= 1
         between = self.codes[before + 1 : index]
         if before >= 0 and self.codes[before] == "R" and not (":" in between and "Q" in between):
-            return self.run_of(self.tokens[before])
+            opens = self.about(index) == before  # then it is a role to this run, not to itself
+            return self.run_of(self.tokens[before], self.known.run if opens else None), True
         if before >= 0 and self.codes[before] in "at":
-            return self.reference
-        return self.subject_at(index)
+            return self.reference, "R" in self.codes
+        return self.subject_at(index), self.named(index)
+
+    def named(self, index: int) -> bool:
+        """Whether the text says which run is spoken of at a token."""
+        return self.own or bool(self.lead) or self.about(index) is not None

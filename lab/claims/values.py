@@ -3,10 +3,11 @@
 import re
 
 from lab.claims.differences import compared
+from lab.claims.numbers import Number, real
+from lab.claims.plans import planned
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits
-from lab.claims.tokens import Number, real
-from lab.claims.words import FUTURE, GENERAL, LATER, Quantity
+from lab.claims.recorded import fits, settles
+from lab.claims.words import GENERAL, Quantity
 
 
 def numbers(s: Sentence) -> None:
@@ -20,7 +21,13 @@ def numbers(s: Sentence) -> None:
         quantity = s.quantity(index)
         if _no_claim(s, index, number, quantity):
             continue
-        if number.unit or (quantity is not None and quantity.foreign) or s.word(index - 1) == "seed":
+        whole = quantity is None or quantity.section != "config" or any(map(s.whole, quantity.keys))
+        if (
+            number.unit
+            or (number.word and not whole)
+            or (quantity is not None and quantity.foreign)
+            or s.word(index - 1) == "seed"
+        ):
             s.judge(index, index, None, "nothing in the record has that name")
             continue
         if quantity is None:
@@ -32,7 +39,7 @@ def numbers(s: Sentence) -> None:
             _position(s, index, number)
             continue
         if s.section == "next_step":
-            plans(s, index, quantity, number)
+            planned(s, index, quantity, number)
             continue
         if index in lists:
             _listed(s, index, lists[index], quantity, number)
@@ -41,14 +48,23 @@ def numbers(s: Sentence) -> None:
 
 
 def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> None:
-    values = [v for run in s.alike(s.owner(index)) for v in s.values(quantity, run, s.aspects(index))]
+    runs = s.alike(s.owner(index))
+    values = [v for run in runs for v in s.values(quantity, run, s.aspects(index))]
+    values = values or [v for run in runs for v in s.values(Quantity(quantity.settable), run, s.aspects(index))]
     if number.percent and all(abs(value) > 1 for value, _ in values):
         values = []
     if not values:
         hit = elsewhere(s, index, number) if number.percent else None
         s.judge(index, index, True if hit else None, hit or "nothing in the record says it")
         return
-    true = any(fits(number, value) for value, _ in values)
+    if number.than and not s.adjacent(index):
+        s.judge(index, index, None, "it is not said what it bounds")
+        return
+    values += _counted_right_behind(s, index)
+    true = any(settles(number, value, quantity) for value, _ in values)
+    if not true and number.value >= MANY and not s.adjacent(index):
+        values += s.values(STEPS, s.owner(index), set())  # `(lr 0.004, 12M)`
+        true = any(fits(number, value) for value, _ in values)
     if number.signed and not true:  # `perf 0.98 (-0.02)`
         true = any(fits(number, new - old) for new, old, _ in compared(s, quantity, index))
     if not true and s.known.proposals and AHEAD.search(s.text):
@@ -60,6 +76,16 @@ def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> No
     s.judge(index, index, true or hit is not None or false, hit or "; ".join(what for _, what in values[:2]))
 
 
+def _counted_right_behind(s: Sentence, index: int) -> list[tuple[float, str]]:
+    """The values of what a number counts, where its label is another word: `Steps: 653 epochs`."""
+    if s.codes[index + 1 : index + 2] != "Q" or s.codes[index + 2 : index + 3] in (":", "=", "N"):
+        return []
+    return s.values(s.named_quantity(index + 1), s.owner(index), set())
+
+
+MANY = 1e5
+"""From which on a number may be a count of steps, whatever it stands beside."""
+STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 AHEAD = re.compile(r"\b(next|propos\w+|try|trying|staged?)\b", re.IGNORECASE)
 """A sentence about what is to come."""
 COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
@@ -141,38 +167,3 @@ def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: 
     s.judge(
         index, index, None if true is False and not sure else true, ", ".join(f"{value:.6g}" for value in values[:4])
     )
-
-
-def plans(s: Sentence, index: int, quantity: Quantity, number: Number, first: int | None = None) -> None:
-    """Judge a number as a value of the next config, or of a prediction."""
-    proposals, owner = s.known.proposals, s.owner(index)
-    bases = [s.known.get(proposal.parent) for proposal in proposals]
-    values: list[tuple[float, str]] = []
-    for key in quantity.settable:
-        section, _, name = key.partition(":")
-        if section == "config":
-            news = [proposal.overrides.get(name) for proposal in proposals]
-            values += [(float(new), f"proposed {name} {new}") for new in news if new is not None and real(new)]
-        elif section == "proposal":
-            values += [(p.coverage, f"coverage {p.coverage}") for p in s.known.expected]
-        elif section == "metric":
-            for p in s.known.expected:
-                if p.metric == name:
-                    values += [(p.low, f"predicted from {p.low:.6g}"), (p.high, f"to {p.high:.6g}")]
-    decided = bool(values)
-    to = first is not None or re.search(r"o$", s.codes[:index]) is not None
-    if number.percent:
-        values += [(p.coverage, f"coverage {p.coverage}") for p in s.known.expected]
-    told = re.search(r"\b(from|was|were|now|current|currently|too|instead of|ran|had)\b", s.text) is not None
-    if not (decided and to and quantity.section == "config"):
-        plain = s.known.run if told or quantity.section != "config" else None
-        for run in filter(None, (owner if "R" in s.codes else None, *bases, plain)):
-            values += s.values(quantity, run, s.aspects(index))
-    if any(fits(number, value) for value, _ in values):
-        s.judge(index, index, True, values[0][1])
-        return
-    if LATER.search(s.text[: s.tokens[index].start]) and not FUTURE.search(s.text):
-        s.used.add(index)  # an idea beyond what was staged
-        return
-    evidence = "; ".join(what for _, what in values[:2]) or "nothing of it in the record"
-    s.judge(index, index, False if values else None, evidence)

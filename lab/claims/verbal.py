@@ -5,7 +5,6 @@ import re
 
 from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
-from lab.claims.tokens import real
 from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
 from lab.judge import KnownRun
 
@@ -15,7 +14,6 @@ ALL_ELSE = re.compile(
     r"(?:identical|the same|same|unchanged|equal|changed)",
     re.IGNORECASE,
 )
-VERBS = {"lowered", "raised", "increased", "reduced", "decreased", "cut", "rose", "fell", "dropped"}
 
 
 def comparisons(s: Sentence) -> None:
@@ -193,6 +191,8 @@ def alterations(s: Sentence) -> None:
         start = first - 1 if first and s.codes[first - 1] == "v" and "v" not in s.codes[first : last + 1] else first
         s.judge(start + 1 if s.codes[start] == "v" and s.codes[start + 1] == "z" else start, last, only, told)
     for first, last in s.matches(r"x[w]{0,1}k|x[w]{0,2}v"):
+        if s.word(first) == "not":
+            continue  # of what stands before it: `friction was not changed`
         s.judge(first, last, not changed, told)
     for first, last in s.matches(r"[Nn]?z?N[w]?k(?:[w]{0,3}v)?|vzNk|vNk|Nk"):
         place = next(i for i in range(first, last + 1) if s.codes[i] == "N")
@@ -206,27 +206,7 @@ def alterations(s: Sentence) -> None:
             "changed" in match.group().lower().replace("unchanged", "")
         ):
             continue
-        named = s.named | {key.partition(":")[2] for token in s.tokens if token.code == "Q" for key in token.value.keys}
+        named = s.spoken | {
+            key.partition(":")[2] for token in s.tokens if token.code == "Q" for key in token.value.keys
+        }
         s.judge(inside[0], inside[-1], only if only is not None else changed <= named, told)
-
-
-def directions(s: Sentence) -> None:
-    """Judge which way something went: `Policy entropy went up instead of down`, `learning rate was lowered`."""
-    for first, last in s.matches(r"Qw{0,2}[ud]w{0,2}[ud]?"):
-        if any(i in s.used for i in range(first + 1, last + 1)) or re.match(r"[w]?[NRQto]", s.codes[last + 1 :]):
-            continue
-        quantity = s.named_quantity(first)
-        place = next(i for i in range(first + 1, last + 1) if s.codes[i] in "ud")
-        up = s.codes[place] == "u"
-        curve = next((c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))), None)
-        if quantity.section == "curve" and curve and re.search(r"while training|during training", s.text):
-            s.judge(place, last, (curve.last > curve.first) == up, f"first {curve.first:.6g}, last {curve.last:.6g}")
-        elif quantity.section == "config" and s.word(place) in VERBS:
-            key = quantity.keys[0].partition(":")[2]
-            values = s.subject.changed.get(key)
-            true = (
-                bool(values) and all(real(v) for v in values or ()) and (values[1] > values[0]) == up
-                if values
-                else False
-            )
-            s.judge(first, last, true, f"{key}: {values[0]} to {values[1]}" if values else f"{key} was not changed")

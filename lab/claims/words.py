@@ -6,6 +6,8 @@ A quantity is named by keys into the record, each with where it lies: `metric:pe
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 from lab.judge import Known
 
@@ -51,7 +53,8 @@ SPOKEN: list[tuple[str, Quantity]] = [
         "metric:agent_steps", "config:train.total_timesteps", "steps:all")),
     (r"epochs?", _("metric:epoch", "derived:epochs")),
     (r"upd(ate)?[ _-]?ep(ochs?)?|passes( over)?", _("config:train.update_epochs")),
-    (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size")),
+    (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size", "config:train.batch_size")),
+    (r"max[ _-]?mini-?batch([ _]size)?", _("config:train.max_minibatch_size")),
     (r"mini-?batches|minibatch(?! ?size)|minibatches per (update|epoch|batch)", _("derived:minibatches")),
     (r"mini-?batch[ _]size", _("config:train.minibatch_size")),
     (r"segments?", _("derived:segments")),
@@ -75,7 +78,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"(approx(imate)?[ _])?kl([ _-]divergence)?", _("curve:losses/approx_kl")),
     (r"grad(ient)?[ _]norms?", _("curve:losses/grad_norm")),
     (r"hidden[ _](size|units|width)|network width", _("config:policy.hidden_size")),
-    (r"replicates?|seeds?", _("count:replicates")),
+    (r"replicates?|seeds?|n(?=\s?=\s?\d)", _("count:replicates")),
     (r"degrees of freedom|dof", _("noise:dof")),
     (r"(replicate |seed )?noise( floor)?( between replicates)?|sd|standard deviation|std|\u03c3", _("noise:sd")),
     (r"effect( size)?", _("verdict:effect")),
@@ -91,10 +94,13 @@ UNKNOWN = (
 
 ROLES: dict[str, str] = {
     r"(the )?(previous|prior|preceding|last but one) (run|config(uration)?|one|attempt|value)('s)?|prior|previously"
-    r"|parents?('s)?( run| config(uration)?)?|ancestor|prev\.?": "parent",
+    r"|prev\.?": "previous",
+    r"parents?('s)?( run| config(uration)?)?|ancestor": "parent",
     r"(the )?(incumbent|champion|current best|inc)('s)?( run)?": "incumbent",
-    r"(the )?baseline('s)?( run)?": "baseline",
-    r"(this|the current|our|current|present) run('s)?": "run",
+    r"(the )?(search's )?leader('s)?( run)?": "leader",
+    r"(?<!full )(?<!quick )(?<!new )(?<!\ba )(?<!\bas )(the )?baseline('s)?( run)?": "baseline",
+    r"(this|the current|our|current|present) (run|one)('s)?"
+    r"|the run(?= (?:used|uses|has|have|had|was|is|scored|reached|ended|finished|got|kept|raised|did|went|itself)\b)": "run",
     r"(the )?best (prior|previous|earlier|past|known) (run|config(uration)?|one)('s)?": "best",
     r"(the )?(diverged|failed|crashed|pruned|killed) (run|one|attempt)('s)?": "failed",
 }
@@ -215,32 +221,47 @@ UNITS = (
 """Units of numbers that are of nothing in the record."""
 
 
-def vocabulary(known: Known) -> list[tuple[re.Pattern[str], Quantity]]:
+def vocabulary(known: Known) -> tuple[tuple[re.Pattern[str], Quantity], ...]:
     """Patterns for all that this record names, the spoken names first."""
-    scored = _("metric:score", f"metric:{known.scored}", "curve:environment/score", f"curve:environment/{known.metric}")
-    patterns = [("scor(es?|ed|ing)", scored), *SPOKEN]
-    parts: dict[str, list[str]] = {}
-    for key, value in known.run.config.items():
-        if isinstance(value, int) and not isinstance(value, bool):
-            parts.setdefault(key.partition(".")[0], []).append(f"config:{key}")
-    patterns += [(section, _(*keys)) for section, keys in parts.items() if section in ("vec", "env")]
-    patterns.append(("concurrency|topology", _(*parts.get("vec", ()), *parts.get("env", ()))))
-    for run in known.runs:
-        for name in run.metrics:
-            patterns.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
-            if name.endswith("_rate"):
-                patterns.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
-        patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in run.curves]
-        patterns += [(re.escape(name), _(f"curve:{name}")) for name in run.curves]
-        for key in run.config:
-            patterns.append((re.escape(key), _(f"config:{key}")))
-            patterns.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
-        patterns += [(_loose(name), _(f"derived:{name}")) for name in run.derived]
+    whole = {k for k, v in known.run.config.items() if isinstance(v, int) and not isinstance(v, bool)}
+    named = [(run.metrics, run.curves, run.config, run.derived) for run in known.runs]
+    metrics, curves, keys, derived = (tuple(dict.fromkeys(chain(*them))) for them in zip(*named, strict=True))
+    return _vocabulary(known.scored, known.metric, frozenset(whole), metrics, curves, keys, derived)
+
+
+@lru_cache(maxsize=64)
+def _vocabulary(
+    scored: str,
+    metric: str,
+    whole: frozenset[str],
+    metrics: tuple[str, ...],
+    curves: tuple[str, ...],
+    keys: tuple[str, ...],
+    derived: tuple[str, ...],
+) -> tuple[tuple[re.Pattern[str], Quantity], ...]:
+    score = _("metric:score", f"metric:{scored}", "curve:environment/score", f"curve:environment/{metric}")
+    patterns = [("scor(es?|ed|ing)", score), *SPOKEN]
+    parts = {
+        part: [f"config:{key}" for key in keys if key in whole and key.startswith(f"{part}.")]
+        for part in ("vec", "env")
+    }
+    patterns += [(part, _(*them)) for part, them in parts.items() if them]
+    patterns.append(("concurrency|topology", _(*parts["vec"], *parts["env"])))
+    for name in metrics:
+        patterns.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
+        if name.endswith("_rate"):
+            patterns.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
+    patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in curves]
+    patterns += [(re.escape(name), _(f"curve:{name}")) for name in curves]
+    for key in keys:
+        patterns.append((re.escape(key), _(f"config:{key}")))
+        patterns.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
+    patterns += [(_loose(name), _(f"derived:{name}")) for name in derived]
     patterns.append((UNKNOWN, Quantity(())))
     unique: dict[str, Quantity] = {}
     for pattern, quantity in patterns:
         unique.setdefault(pattern, quantity)
-    return [(re.compile(rf"(?:{pattern})(?![\w])", re.IGNORECASE), quantity) for pattern, quantity in unique.items()]
+    return tuple((re.compile(rf"(?:{it})(?![\w])", re.IGNORECASE), quantity) for it, quantity in unique.items())
 
 
 def _loose(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
 from lab.judge.degrees import Degree, degree_of
-from lab.judge.diagnosis import diagnosis_of, still_rising
+from lab.judge.diagnosis import diagnose, diagnosis_of, still_rising
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
 from lab.judge.known import Known, KnownRun
@@ -47,6 +47,7 @@ __all__ = [
     "current_verdict",
     "degree_of",
     "detectable",
+    "diagnose",
     "diagnosis_of",
     "direction",
     "exhausted",

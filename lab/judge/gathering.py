@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from lab.base import AutopilotError
@@ -17,6 +17,7 @@ from lab.store import (
     Proposal,
     Proposals,
     RunRecord,
+    Sessions,
     Verdict,
     mean_curve,
     outline,
@@ -37,6 +38,7 @@ def known_of(
     incumbent: str | None,
     noise: tuple[float, int] | None,
     proposals: Sequence[Proposal] = (),
+    mentioned: Collection[str] = (),
 ) -> Known:
     """The record of a run and of those that a report about it may speak of.
 
@@ -47,14 +49,17 @@ def known_of(
         incumbent: of its group, when the report is written.
         noise: pooled standard deviation of the group's replicates then, and its degrees of freedom.
         proposals: what was staged after it.
+        mentioned: further runs that the text names.
     """
     verdict = notebook.verdict(run.run_id)
     against = (verdict.against if verdict else None) or incumbent
     latest = [other.run_id for other in notebook.before(run, HISTORY)]
     names = {_root(notebook, run), run.parent, against, *(proposal.parent for proposal in proposals), *latest}
+    names |= {leader := _leader(notebook, run), *mentioned}
+    records = [notebook.run(name) for name in names if name and name != run.run_id and notebook.readable(name)]
     others = {
-        name: known_run(notebook, notebook.run(name), agents_per_env, run.finished)
-        for name in sorted(name for name in names if name and name != run.run_id and notebook.readable(name))
+        record.run_id: known_run(notebook, record, agents_per_env, run.finished)
+        for record in sorted(records, key=lambda record: (record.created, record.run_id))
     }
     mine = known_run(notebook, run, agents_per_env, run.finished)
     compared = _compared(notebook, run, [name for name in (run.parent, against) if name])
@@ -66,6 +71,7 @@ def known_of(
         run=mine.model_copy(update={"verdicts": verdicts}),
         others=others,
         incumbent=against,
+        leader=leader,
         noise=Noise(replicate_sd=noise[0], degrees_of_freedom=noise[1]) if noise else None,
         predicted=origin.predictions if origin else (),
         proposals=tuple(map(proposed_of, proposals)),
@@ -102,6 +108,12 @@ def _root(notebook: Notebook, run: RunRecord) -> str:
     return run.run_id
 
 
+def _leader(notebook: Notebook, run: RunRecord) -> str | None:
+    """Whom the run's session believed to be best when the run ended."""
+    lines = Sessions(notebook.workspace).leading(run.session) if run.session else []
+    return next((line.run for line in reversed(lines) if run.finished and line.time <= run.finished), None)
+
+
 def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: datetime | None = None) -> KnownRun:
     """One run as far as its record goes.
 
@@ -122,6 +134,9 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         run_id=run.run_id,
         state=run.state.value,
         arm=run.arm,
+        created=run.created,
+        number=notebook.index.number_of(run.run_id),
+        seeds=run.seeds,
         parent=run.parent,
         changed={key: values for key, values in changed.items() if key != "autopilot.seeds"},
         config=config.flat(),

@@ -1,6 +1,7 @@
 """What claims are checked against: everything the record says of one run and of those it may be compared with."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,6 +40,10 @@ class KnownRun(Fact):
     run_id: str
     state: str
     arm: str = ""
+    created: datetime | None = None
+    number: int | None = None
+    """Its place in the workspace by when it was made, from 1: `#12`."""
+    seeds: tuple[int, ...] = ()
     parent: str | None = None
     changed: Changed = Field(default_factory=dict)
     """Dotted key to the parent's value and its own."""
@@ -88,6 +93,8 @@ class Known(Fact):
     """Those before it, oldest first, by id."""
     incumbent: str | None = None
     """Whom it was compared with."""
+    leader: str | None = None
+    """Whom the search believed to be best when the report was written."""
     noise: Noise | None = None
     predicted: tuple[Prediction, ...] = ()
     """What the proposal that the run came from had said of it."""

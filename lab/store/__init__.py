@@ -6,7 +6,7 @@ from lab.store.index import Index
 from lab.store.lab import Lab
 from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
-from lab.store.naming import ROLES, by_number, give_name, names_in, number_of, run_called
+from lab.store.naming import ROLES, give_name, names_in, run_called
 from lab.store.notebook import Notebook, active_time, log_tail
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState, Span, Sweep
 from lab.store.proposals import Proposals, require_seen
@@ -79,7 +79,6 @@ __all__ = [
     "Verdict",
     "Wanted",
     "active_time",
-    "by_number",
     "control",
     "create_run",
     "give_name",
@@ -90,7 +89,6 @@ __all__ = [
     "map_metrics",
     "mean_curve",
     "names_in",
-    "number_of",
     "outline",
     "refuse_sweep",
     "refuse_unfit",

@@ -109,6 +109,16 @@ class Index:
 
         return self._on(work)
 
+    def number_of(self, run_id: str) -> int | None:
+        """A run's number in its workspace, from 1; None for one that is not there or never could be read."""
+        rows = self.ask("SELECT nth FROM runs WHERE run_id = ?", (run_id,))
+        return rows[0][0] if rows else None
+
+    def by_number(self, number: int) -> str | None:
+        """The run that has a number; None where none has."""
+        rows = self.ask("SELECT run_id FROM runs WHERE nth = ? ORDER BY counted LIMIT 1", (number,))
+        return str(rows[0][0]) if rows else None
+
     def damaged(self) -> dict[str, str]:
         """Name of a folder or file to what is wrong with it."""
         folders = dict(self.ask("SELECT run_id, damaged FROM runs WHERE damaged IS NOT NULL ORDER BY run_id"))

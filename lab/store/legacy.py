@@ -33,7 +33,7 @@ from lab.base import (
 from lab.space import PARAMETERS, SECTIONS, Config, Objective, metrics_of, space_for
 from lab.store.creation import next_number
 from lab.store.index import Index
-from lab.store.records import MetricSummary, RunRecord, RunState, TrainerSummary
+from lab.store.records import MetricSummary, Resume, RunRecord, RunState, TrainerSummary
 from lab.store.summary import oddity
 
 FILES = (
@@ -51,6 +51,8 @@ LARGEST = 5_000_000
 FLAGS = 100
 """Of a run, at most."""
 PRESET = "imported"
+PARENT = ("parent", "parent_run_id", "parent_run")
+"""Names of the parent in `run.json` or its `metadata`."""
 ALIASES = {"entropy_coef": "ent_coef", "lr": "learning_rate"}
 """Other names of keys of `train`."""
 OBJECTIVES = ("perf", "success_rate", "score", "mean_reward")
@@ -142,9 +144,15 @@ def _run(place: Path, beside: set[str], objective: str | None) -> Found:
     config = _config({**_of(told, SECTIONS), **parsed.get("config.json", {})}, {**about, **told}, flags)
     metrics = _metrics(_told_metrics(told, flags), config.env_name, flags)
     goal = Objective.of(objective or _objective(config.env_name, metrics), config.env_name)
-    at = _time(told.get("timestamp"), about.get("timestamp"), about.get("created"), place)
+    at = _time(about.get("created_at"), told.get("timestamp"), about.get("timestamp"), about.get("created"), place)
     scored = goal.metric in metrics
-    parent = about.get("parent") or about.get("parent_run_id")
+    metadata = about["metadata"] if isinstance(about.get("metadata"), dict) else {}
+    parent = next((it[key] for it in (about, metadata) for key in PARENT if it.get(key)), None)
+    flags += [
+        f"{key} = {plain(str(value), 60)}: kept in imported/, no part of the record"
+        for key, value in {**metadata, **about, **told}.items()
+        if "seed" in str(key) and key != "seed"
+    ]
     if parent is not None and (not isinstance(parent, str) or parent not in beside or parent == place.name):
         flags.append(f"its parent {plain(str(parent), 100)} was not imported")
         parent = None
@@ -159,7 +167,8 @@ def _run(place: Path, beside: set[str], objective: str | None) -> Found:
         legacy=True,
         seeds=(_seed(config),),
         created=at,
-        finished=at,
+        finished=max(at, _time(told.get("timestamp"), about.get("finished_at"), at)),
+        resume=_resumed({**told, **parsed.get("config.json", {})}, beside - {place.name}),
         reason=None if scored else f"imported without a {goal.metric!r}",
         flags=(*flags[:FLAGS], *([f"{len(flags) - FLAGS} more"] if len(flags) > FLAGS else [])),
     )
@@ -219,7 +228,7 @@ def _config(content: Mapping[str, Any], about: Mapping[str, Any], flags: list[st
             flags.append(f"{key} = {plain(str(value), 40)}: not a table, left out")
         elif key == "env_name" and not isinstance(value, str):
             flags.append(f"env_name = {plain(str(value), 40)}: not a name, left out")
-        elif not name and key not in (*SECTIONS, "env_name"):
+        elif not name and key not in (*SECTIONS, "env_name", "load_model_path"):
             flags.append(f"{plain(str(key), 60)} = {plain(str(value), 40)}: no part of a config, left out")
         elif name and section in sections:
             sections[section][name] = value
@@ -282,6 +291,16 @@ def _metrics(content: object, env_name: str, flags: list[str]) -> dict[str, Metr
 def _objective(env_name: str, metrics: Mapping[str, MetricSummary]) -> str:
     usual = Objective.of(None, env_name).metric
     return f"{next((name for name in (usual, *OBJECTIVES) if name in metrics), usual)}:max"
+
+
+def _resumed(content: Mapping[str, Any], beside: set[str]) -> Resume | None:
+    """Whose weights a run went on from, by a path that was loaded or a mode that says so; None for fresh ones."""
+    said = {**content, **_of(content, ("autopilot",)).get("autopilot", {})}
+    path, mode, source = (said.get(key) for key in ("load_model_path", "resume_mode", "resume_from"))
+    if not isinstance(path, str) and mode != "continue":
+        return None
+    named = next((run for run in sorted(beside) if run in f"{path} {source}"), None)
+    return Resume(run_id=named, files=tuple(plain(it, 200) for it in (path or source,) if isinstance(it, str)))
 
 
 def _seed(config: Config) -> int:

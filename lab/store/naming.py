@@ -100,7 +100,9 @@ def run_called(notebook: Notebook, said: str) -> str:
     """
     text = said.strip()
     if match := NUMBER.fullmatch(text):
-        return by_number(notebook, int(match[1]))
+        if (found := notebook.index.by_number(int(match[1]))) is None:
+            raise _unknown(notebook, f"#{match[1]}")
+        return found
     if is_id(text) and notebook.workspace.run(text).run.exists():
         return text
     if text in ROLES:
@@ -117,24 +119,6 @@ def run_called(notebook: Notebook, said: str) -> str:
         names = ", ".join(name for (name,) in fits[:SHOWN]) + (" and more" if len(fits) > SHOWN else "")
         raise invalid("run", text, "is part of several ids", names)
     raise _unknown(notebook, text)
-
-
-def by_number(notebook: Notebook, number: int) -> str:
-    """The id of the run with a number.
-
-    Raises:
-        NotFound: there is none.
-    """
-    rows = notebook.index.ask("SELECT run_id FROM runs WHERE nth = ? ORDER BY counted LIMIT 1", (number,))
-    if not rows:
-        raise _unknown(notebook, f"#{number}")
-    return str(rows[0][0])
-
-
-def number_of(notebook: Notebook, run_id: str) -> int | None:
-    """A run's number in its workspace; None for one that can't be read."""
-    rows = notebook.index.ask("SELECT nth FROM runs WHERE run_id = ?", (run_id,))
-    return rows[0][0] if rows else None
 
 
 def _in_role(notebook: Notebook, role: str) -> str:

@@ -10,7 +10,7 @@ from lab.base.errors import AutopilotError, InvalidInput, NotFound
 from lab.base.files import write_json
 from lab.base.paths import Workspace
 from lab.store.index import Index
-from lab.store.naming import by_number, give_name, names_in, number_of, run_called
+from lab.store.naming import give_name, names_in, run_called
 from lab.store.notebook import Notebook
 from tests.conftest import Cli, RunMaker
 
@@ -19,9 +19,9 @@ def test_numbers_are_given_in_the_order_of_making_and_stay(make_run: RunMaker, n
     runs = [make_run(), make_run(), make_run()]
     assert [run.number for run in runs] == [1, 2, 3]
     assert [row.number for row in notebook.index.rows()] == [1, 2, 3]
-    assert [by_number(notebook, number) for number in (1, 2, 3)] == [run.run_id for run in runs]
+    assert [notebook.index.by_number(number) for number in (1, 2, 3)] == [run.run_id for run in runs]
     Index(notebook.workspace).rebuild()
-    assert [number_of(notebook, run.run_id) for run in runs] == [1, 2, 3]
+    assert [notebook.index.number_of(run.run_id) for run in runs] == [1, 2, 3]
 
 
 def test_runs_of_earlier_versions_are_counted(make_run: RunMaker, notebook: Notebook) -> None:
@@ -31,7 +31,7 @@ def test_runs_of_earlier_versions_are_counted(make_run: RunMaker, notebook: Note
         write_json(path, {key: value for key, value in json.loads(path.read_text()).items() if key != "number"})
     new = make_run()
     assert new.number == 3
-    assert [number_of(notebook, run.run_id) for run in (*old, new)] == [1, 2, 3]
+    assert [notebook.index.number_of(run.run_id) for run in (*old, new)] == [1, 2, 3]
     assert [row.number for row in notebook.index.rows()] == [1, 2, 3]
 
 

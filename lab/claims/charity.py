@@ -1,0 +1,202 @@
+"""Readings that a text leaves open: what would make a claim true that the plainest reading makes false.
+
+A claim is contradicted only where quantity and subject are certain. Where the text does not name the run, the figure
+may be another run's; where nothing parts a number from being a difference, a step count or a new value of a plan, it
+may be that. Such a reading makes the claim unsupported, and is its evidence.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
+
+from lab.claims.differences import GAP
+from lab.claims.numbers import Number, real
+from lab.claims.plans import KEEPS, PAST
+from lab.claims.reading import Sentence
+from lab.claims.recorded import fits, settles
+from lab.claims.values import MANY, STEPS
+from lab.claims.words import Quantity
+from lab.judge import KnownRun
+
+ELSEWHERE = re.compile(
+    r"\b(?:earlier|previous(?:ly)?|prior|before|older|formerly|used to|tried|others?|another|history|ranged|varied)\b"
+    r"(?! (?:training|steps|peak|part|phase|half|value))"
+    r"|(?<!of )(?<!of the )\b(?:first|last|past|recent|all|both|most|some|several|few|two|three|four|five|older|across)"
+    r" (?:\w+ )?(?:runs?|attempts?|configs?|tries|trials|settings?)\b|[∈{}]",
+    re.IGNORECASE,
+)
+"""Words that speak of runs which they do not name."""
+AHEAD = re.compile(
+    r"\b(?:next|tomorrow|tonight|let'?s|going to|plan(?:s|ned|ning)? to|want to|worth (?:a )?try\w*|to try|to-?do"
+    r"|(?:should|could|would|might|will|'ll|'d) (?:\w+ )?(?:try|set|use|raise|lower|run|test|be|go|bring|give|push)"
+    r"|predict\w*|propos\w+|suggest\w*|recommend\w*|consider\w*|aim\w*|target\w*|goal|hope|expect\w*)\b",
+    re.IGNORECASE,
+)
+"""Words of a line that looks forward."""
+
+
+def other_reading(s: Sentence, first: int, last: int) -> str | None:
+    """Words for a reading which the text leaves open and under which a claim is true; None where there is none.
+
+    Args:
+        s: the sentence.
+        first: the claim's first token.
+        last: its last one.
+    """
+    numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"]
+    if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
+        return "a plan: nothing that is now so"
+    readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)
+    return next((reading for reading in readings if reading), None)
+
+
+def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Iterator[str | None]:
+    """Readings of a number, or of two of them."""
+    place = numbers[0]
+    quantity, (owner, named) = s.quantity(place) or s.objective, s.owned(place)
+    number = s.number(numbers[-1])
+    free = not named and not s.labelled_line(place)
+    yield from _to_come(s, numbers, quantity)
+    compared = re.search("[udbgtxy]", s.codes[first : last + 1]) is not None
+    relative = number.signed or compared or number.points or number.times
+    plain = not (compared or number.percent or number.times or number.points or number.word) and len(numbers) == 1
+    plain = plain and not GAP.search(s.text.lower())
+    against, to = s.names_another(), re.search("[of]", s.codes[first : numbers[-1]]) is not None
+    if s.section != "next_step" and not s.compared_by_name() and (free or relative) and _elsewhere(s):
+        yield "which run is meant is not said"
+    foretold = bool(s.known.expected) and AHEAD.search(s.text) is not None
+    if free and not foretold and not number.word and not (against and len(numbers) > 1) and (not compared or to):
+        yield _of_runs(s, [s.number(i) for i in numbers], quantity, owner, place)
+    if relative and not against:
+        yield _as_difference(s, number, owner, first)
+    if plain and (not s.adjacent(place) or number.value >= MANY):
+        yield _of_another_size(s, number, quantity, owner, place)
+    if plain and not s.adjacent(place):
+        yield _as_another(s, number, owner)
+    if any(s.codes[i] == "p" and s.tokens[i].value == "greedy" for i in range(place)):
+        yield (
+            None
+            if s.values(Quantity(quantity.keys[:1]), owner, {"greedy"})
+            else "it may be the greedy policy's, of which nothing is known"
+        )
+
+
+def _elsewhere(s: Sentence) -> bool:
+    """Whether the text speaks of runs that it does not name, outside the words that name one."""
+    names = [(token.start, token.end) for token in s.tokens if token.code == "R"]
+    return any(not any(a <= it.start() < b for a, b in names) for it in ELSEWHERE.finditer(s.text))
+
+
+def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[str | None]:
+    """Readings as something that is still to come, and that nothing staged speaks against."""
+    keys = {key.partition(":")[2] for key in quantity.settable}
+    staged = any(keys & proposal.overrides.keys() for proposal in s.known.proposals)
+    foretold = any(prediction.metric in keys for prediction in (*s.known.expected, *s.known.predicted))
+    first, last = s.tokens[numbers[0]].start, s.tokens[numbers[-1]].end
+    if s.section != "next_step" and not staged and not foretold and AHEAD.search(s.text[:first]):
+        yield "the line looks forward: nothing that is now so"
+    if staged or quantity.section != "config" or s.own or s.lead or "R" in s.codes:
+        return
+    behind = ORIGIN.match(s.text, last)
+    origin = (
+        numbers[0] if len(numbers) > 1 else next((i for i in s.within(last, len(s.text)) if s.codes[i] == "N"), None)
+    )
+    now = [float(value) for key in keys if real(value := s.subject.config.get(key))]
+    if (len(numbers) > 1 or behind) and origin is not None and any(s.number(origin).sets(value) for value in now):
+        yield f"it begins at what is now so ({now[0]:.6g}): a plan"
+
+
+ORIGIN = re.compile(r"\s*\((?:(?:up |down )?from|was|now|currently|instead of)\s")
+"""What follows a new value where the old one stands in brackets: `0.35 (from 0.2)`."""
+
+
+def _of_runs(s: Sentence, numbers: list[Number], quantity: Quantity, owner: KnownRun, place: int) -> str | None:
+    """Whose values the numbers are, where other runs have them."""
+    aspects = s.aspects(place)
+    told = {
+        run.run_id: (run, values)
+        for run in s.known.runs
+        if (values := s.values(quantity, run, aspects) or s.values(quantity, run, {"last"}))
+    }
+    if len(numbers) == 1:
+        for run, values in told.values():
+            if run is not owner and any(settles(numbers[0], value, quantity) for value, _ in values):
+                return f"is {s.role_of(run)}'s: {next(what for value, what in values if settles(numbers[0], value, quantity))}"
+        return None
+    old, new = numbers[0], numbers[-1]
+    for (one, before), (other, after) in permutations(told.values(), 2):
+        if any(fits(old, a) for a, _ in before) and any(fits(new, b) for b, _ in after):
+            return f"are those of {one.run_id} and {other.run_id}"
+    return None
+
+
+def _as_difference(s: Sentence, number: Number, mine: KnownRun, first: int) -> str | None:
+    """From which other run a number is the difference, in any quantity that the sentence names."""
+    named = [token.value for token in s.tokens if token.code == "Q"]
+    way = 1 if number.value > 0 and number.signed else -1 if number.signed else 0
+    words = [code for code in s.codes[max(0, first - 2) :] if code in "udbg"]
+    way = way or ({"u": 1, "d": -1}.get(words[0], 0) if words else 0)
+    for key in dict.fromkeys(key for quantity in (*named, s.objective) for key in quantity.keys):
+        new = s.one(Quantity((key,)), mine, {"last"})
+        for run in s.known.runs if new is not None else ():
+            old = s.one(Quantity((key,)), run, {"last"})
+            if old is None or new is None or run is mine or way * (new - old) < 0:
+                continue
+            gap = abs(new - old) if way or not number.signed else new - old
+            worth = 100 * gap / abs(old) if number.percent and old else new / old if number.times and old else gap
+            size = replace(number, value=abs(number.value), percent=False, points=False, signed=False)
+            if size.fits(worth) or (number.points and size.fits(100 * gap)):
+                return f"is the difference to {s.role_of(run)} in {key.partition(':')[2]}"
+    return None
+
+
+def _of_another_size(s: Sentence, number: Number, quantity: Quantity, owner: KnownRun, place: int) -> str | None:
+    """That a number is far from all that the quantity is anywhere: of another one, such as a count of steps."""
+    values = [value for run in (owner, *s.known.runs) for value, _ in s.values(quantity, run, s.aspects(place))]
+    size = abs(number.bound)
+    if not values or not size or any(0.1 * abs(value) <= size <= 10 * abs(value) for value in values if value):
+        return None
+    steps = [*s.values(STEPS, owner, set()), *(pair for run in s.known.runs for pair in s.values(STEPS, run, set()))]
+    counted = next((f"is a number of steps: {what}" for value, what in steps if fits(number, value)), None)
+    return counted or (None if s.adjacent(place) else "is of another size than all that is recorded of it")
+
+
+def _as_another(s: Sentence, number: Number, owner: KnownRun) -> str | None:
+    """Which other quantity of the run a number is, where nothing but its place says what it is of."""
+    if number.digits < 2:
+        return None
+    values = [(metric.mean, f"{name} {metric.mean:.6g}") for name, metric in owner.metrics.items()]
+    values += [(float(value), f"{name} {value}") for name, value in owner.config.items() if real(value)]
+    values += [(float(value), f"{name} {value:,}") for name, value in owner.derived.items()]
+    return next((f"may be of something else: {what}" for value, what in values if fits(number, value)), None)
+
+
+def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
+    """Readings of a direction in words: against another run, within the training, of what nobody names."""
+    codes = s.codes[first : last + 1]
+    directed = re.search("[ude]", codes)
+    if re.search("[Rpti]", codes) or s.section == "next_step":
+        return
+    quantity = s.quantity(first) or s.objective
+    if AHEAD.search(s.text[: s.tokens[first].start]):
+        yield "the line looks forward: nothing that is now so"
+    if s.compared_by_name() or quantity.section not in ("metric", "curve"):
+        return
+    if "h" in codes:
+        yield "it may be said of a peak or of an end" if re.match("w?Rp", s.codes[last + 1 :]) else None
+        return
+    if directed is None or s.section == "title":
+        return
+    curves = [curve for key in quantity.keys if (curve := s.subject.curves.get(key.partition(":")[2]))]
+    if not curves and not s.named(first):
+        yield "it may be said of how the training went, of which the record has no curve"
+    up = directed.group() == "u"
+    for curve in curves:
+        if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
+            yield f"it may be said of the training: from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
+    mine = s.one(quantity, s.subject, set())
+    for run in s.known.runs:
+        old = s.one(quantity, run, set())
+        if mine is not None and old is not None and old != mine and (mine > old) == up:
+            yield f"so it is against {s.role_of(run)}: {old:.6g} there, {mine:.6g} here"

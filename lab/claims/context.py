@@ -1,0 +1,102 @@
+"""Where a sentence stands: the runs that its item, heading or cell names, and what the sentences before spoke of."""
+
+import re
+from dataclasses import dataclass, field
+
+from lab.claims.charity import other_reading
+from lab.claims.naming import RUN_ROLES
+from lab.claims.reading import Sentence
+from lab.claims.structure import Meaning, Passage
+from lab.claims.tokens import Reader, Token
+from lab.claims.words import Quantity
+from lab.judge import Known
+
+OWN = {Meaning.CONFIG, Meaning.METRICS, Meaning.TITLE}
+"""Meanings of parts that are about this run beyond doubt."""
+
+
+@dataclass
+class Context:
+    """What a text has said so far, and what stands above each of its statements."""
+
+    known: Known
+    reader: Reader
+    text: str
+    carried: Quantity | None = None
+    """The quantity that the sentence before spoke of."""
+    named: set[str] = field(default_factory=set)
+    """Names of all that the sentences before spoke of."""
+    _cut: dict[tuple[int, int], list[Token]] = field(default_factory=dict)
+
+    def lead(self, passage: Passage) -> tuple[str, ...]:
+        """The runs that a passage is about by its item, its cell's row or column, or what it stands under.
+
+        Args:
+            passage: of the text.
+        """
+        for place in passage.labels:
+            if run := next((token for token in self._tokens(place) if token.code == "R"), None):
+                return self._ids(run)
+        own = self._leading((passage.start, passage.end), item=passage.item)
+        return own or next((runs for place in reversed(passage.above) if (runs := self._above(place))), ())
+
+    def sentence(self, passage: Passage, lead: tuple[str, ...], start: int, end: int) -> Sentence:
+        """A sentence of a passage, ready for the rules."""
+        piece = self.text[start:end].replace("\n", " ")
+        label = next(
+            (t.value for place in reversed(passage.labels) for t in self._tokens(place) if t.code == "Q"), None
+        )
+        return Sentence(
+            self.known,
+            passage.meaning.value,
+            piece,
+            self.reader.tokens(piece),
+            lead=lead,
+            own=passage.meaning in OWN and not lead,
+            carried=label or self.carried,
+            labelled=label is not None,
+            spoken=set(self.named),
+            charity=other_reading,
+        )
+
+    def carry(self, sentence: Sentence) -> None:
+        """Keep what a sentence spoke of for those behind it."""
+        quantities = [token.value for token in sentence.tokens if token.code == "Q"]
+        self.carried = quantities[0] if quantities else self.carried
+        self.named |= {key.partition(":")[2] for quantity in quantities for key in quantity.keys}
+
+    def _tokens(self, place: tuple[int, int]) -> list[Token]:
+        if place not in self._cut:
+            self._cut[place] = self.reader.tokens(self.text[place[0] : place[1]].replace("\n", " "))
+        return self._cut[place]
+
+    def _leading(self, place: tuple[int, int], *, item: bool) -> tuple[str, ...]:
+        """The run that a statement opens with and goes on about, as in `- 08:15Z (lr 0.004): …`."""
+        begun = self.text[place[0] : place[1]]
+        if not item and not re.match(r"[^.;\n]{0,80}[:;\u2014]", begun):
+            return ()
+        tokens = self._tokens(place)
+        codes = "".join(token.code for token in tokens)
+        opened = re.match(r"[-w]{0,3}R", codes)
+        if opened is None:
+            return ()
+        run = tokens[opened.end() - 1]
+        labelled = re.match(r"(?:\([^()]*\))?[:;]|-w", codes[opened.end() :])
+        role = isinstance(run.value, str) and run.value in RUN_ROLES
+        return self._ids(run) if labelled or (item and not role and not isinstance(run.value, tuple)) else ()
+
+    def _above(self, place: tuple[int, int]) -> tuple[str, ...]:
+        """The run that a heading, or the item above, is about: the only one that a heading names, or an item's lead."""
+        if lead := self._leading(place, item=True):
+            return lead
+        named = {self._ids(token) for token in self._tokens(place) if token.code == "R"}
+        return next(iter(named)) if len(named) == 1 and self.text[place[0]] in "#*" else ()
+
+    def _ids(self, token: Token) -> tuple[str, ...]:
+        """The runs that a token names; a role's run by its id."""
+        if isinstance(token.value, tuple):
+            return token.value
+        if token.value in RUN_ROLES:
+            speaker = Sentence(self.known, "", "", [])
+            return (speaker.run_of(token).run_id,)
+        return (str(token.value),)

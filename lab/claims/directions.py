@@ -1,0 +1,124 @@
+"""Claims about which way a quantity went, without a number, and about the course of a training."""
+
+import re
+
+from lab.claims.numbers import real
+from lab.claims.reading import Sentence
+from lab.claims.words import LOWER_IS_BETTER, Quantity
+from lab.judge import diagnose
+
+VERBS = {"lowered", "raised", "increased", "reduced", "decreased", "cut", "rose", "fell", "dropped"}
+MOVED = re.compile(
+    r"increased|decreased|reduced|raised|lowered|cut|boosted|grew|dropped|lost|gained|improved|worsened|degraded|hurt"
+)
+"""Verbs that have a quantity for their object: `this run decreased reward`."""
+HAD = re.compile(
+    r"\b(?:had|has|have|with|show(?:s|ed)|saw|got|gave|gives|produc\w+|brought|yield\w+|deliver\w+|reach\w+|achiev\w+"
+    r"|made|means?|meant|led to|and|at)(?: (?:a|an|the|slightly|much|far|clearly|somewhat|even|significantly))*\s*$"
+)
+"""What stands before an adjective of a quantity that a run has: `it had fewer collisions`."""
+COURSE: dict[str, re.Pattern[str]] = {
+    "fell_back": re.compile(
+        r"\bpeak(?:ed|s)?\b[^.;]*?\b(?:f[ae]ll|drop\w*|declin\w+|collaps\w+|decay\w*|slipp\w+|regress\w+|fad\w+)"
+        r"(?: (?:back|off|away))?|\b(?:f[ae]ll|dropped|slipped) back(?: from (?:its|the) peak)?\b|\bcollaps(?:ed|es)\b",
+        re.IGNORECASE,
+    ),
+    "plateau": re.compile(
+        r"\b(?:plateau(?:ed|s)?|levell?ed (?:off|out)|flat(?:tened(?: out)?|-?lined)|saturated|stopped improving)\b",
+        re.IGNORECASE,
+    ),
+    "still_improving": re.compile(
+        r"\bstill (?:improving|rising|climbing|increasing|growing|learning|going up)\b"
+        r"|\b(?:had not|hadn't|not yet|has not|hasn't) (?:converged|plateaued|levell?ed)\b",
+        re.IGNORECASE,
+    ),
+}
+"""How a training went, as the diagnosis names it."""
+AGAINST = {
+    "fell_back": {"still_improving"},
+    "plateau": {"still_improving"},
+    "still_improving": {"plateau", "fell_back"},
+}
+"""Which findings speak against which."""
+
+
+def courses(s: Sentence) -> None:
+    """Judge how a training went, by the diagnosis: `perf peaked and then fell`, `still improving when it ended`."""
+    if s.section == "next_step":
+        return
+    for finding, pattern in COURSE.items():
+        for said in pattern.finditer(s.text):
+            inside = s.within(*said.span())
+            if (
+                not inside
+                or s.used & set(inside)
+                or re.search(r"\b(?:if|not|never|until|once)\s+$", s.text[: said.start()])
+            ):
+                continue
+            s.look(inside[0])
+            named = [
+                t.value for t in s.tokens if t.code == "Q" and t.start < said.end() and t.value.section in MEASURED
+            ]
+            found = {one.what: one.evidence for one in diagnose(s.subject, s.known.goal, s.known.env_name, [])}
+            if named and not set(named[-1].keys) & set(s.objective.keys):
+                found = (
+                    {"fell_back": found["entropy_collapse"]}
+                    if _is_entropy(named[-1]) and "entropy_collapse" in found
+                    else {}
+                )
+            against = next((found[one] for one in AGAINST[finding] if one in found), None)
+            true = True if finding in found else False if against and s.named(inside[0]) else None
+            if true is not None:
+                s.judge(inside[0], inside[-1], true, found.get(finding) or against or "")
+
+
+MEASURED = ("metric", "curve", "foreign")
+
+
+def _is_entropy(quantity: Quantity) -> bool:
+    return "curve:losses/entropy" in quantity.keys
+
+
+def moved(s: Sentence) -> None:
+    """Judge directions said of an object or by an adjective: `decreased reward`, `had fewer collisions`."""
+    if s.section == "next_step":
+        return
+    for first, last in s.matches(r"[udbg]w{0,2}Q"):
+        quantity, before = s.named_quantity(last), s.text[: s.tokens[first].start]
+        if (
+            set(range(first, last)) & s.used
+            or re.match(r"[:=]?N|w?[ft]", s.codes[last + 1 :])
+            or not (MOVED.fullmatch(s.word(first)) or (s.codes[first] in "ud" and HAD.search(before.lower())))
+        ):
+            continue
+        if quantity.section not in ("metric", "curve") or not (s.named(first) or s.compared_by_name()):
+            continue
+        new, old = s.one(quantity, s.subject, set()), s.one(quantity, s.reference, set())
+        if new is None or old is None or new == old:
+            continue
+        up = s.codes[first] == "u"
+        if s.codes[first] in "bg":
+            up = (s.codes[first] == "b") != bool(LOWER_IS_BETTER.search(quantity.keys[0]))
+        s.judge(first, last, (new > old) == up, f"{old:.6g} in {s.reference.run_id}, {new:.6g} in {s.subject.run_id}")
+
+
+def went(s: Sentence) -> None:
+    """Judge which way something went: `Policy entropy went up instead of down`, `learning rate was lowered`."""
+    for first, last in s.matches(r"Qw{0,2}[ud]w{0,2}[ud]?"):
+        if any(i in s.used for i in range(first + 1, last + 1)) or re.match(r"[w]?[NRQto]", s.codes[last + 1 :]):
+            continue
+        quantity = s.named_quantity(first)
+        place = next(i for i in range(first + 1, last + 1) if s.codes[i] in "ud")
+        up = s.codes[place] == "u"
+        curve = next((c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))), None)
+        if quantity.section == "curve" and curve and re.search(r"while training|during training", s.text):
+            s.judge(place, last, (curve.last > curve.first) == up, f"first {curve.first:.6g}, last {curve.last:.6g}")
+        elif quantity.section == "config" and s.word(place) in VERBS:
+            key = quantity.keys[0].partition(":")[2]
+            values = s.subject.changed.get(key)
+            true = (
+                bool(values) and all(real(v) for v in values or ()) and (values[1] > values[0]) == up
+                if values
+                else False
+            )
+            s.judge(first, last, true, f"{key}: {values[0]} to {values[1]}" if values else f"{key} was not changed")

@@ -1,0 +1,117 @@
+"""Claims of a plan: what it says of now, and its new values against the proposal that was staged. The rest is to come."""
+
+import re
+
+from lab.claims.numbers import Number, real
+from lab.claims.reading import Sentence
+from lab.claims.recorded import settles
+from lab.claims.words import FUTURE, LATER, Quantity
+
+KEEPS = re.compile(
+    r"\b(?:keep\w*|kept|stay\w*|leav\w+|left|hold\w*|held|unchanged|as (?:it|they) (?:is|are|was|were)|still|remain\w*"
+    r"|retain\w*|preserv\w*|fixed|as before|same|unmodified|maintain\w*)\b",
+    re.IGNORECASE,
+)
+"""Words of what a plan leaves as it is."""
+ORIGIN = re.compile(
+    r"\b(?:from|was|were|now|current(?:ly)?|instead of|rather than|ran|had|used|today)\b[^.;,]{0,24}$|\($",
+    re.IGNORECASE,
+)
+"""What stands before the value that is now so."""
+PAST = re.compile(
+    r"\b(?:was|were|now|current(?:ly)?|too|ran|had|scored|reached|got|ended|dropped|fell|rose)\b", re.IGNORECASE
+)
+"""Words by which a plan speaks of what was measured."""
+
+
+def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None:
+    """Judge a number of a plan.
+
+    Args:
+        s: the sentence.
+        index: the number's token.
+        quantity: what the number is of.
+        number: the number.
+    """
+    coming, now = _coming(s, quantity, number), _now(s, index, quantity)
+    before = s.text[: s.tokens[index].start]
+    if not coming and s.codes[index - 1 : index] == "=" and _stages(s):
+        bases = [run for proposal in s.known.proposals if (run := s.known.get(proposal.parent))]
+        coming = [it for run in bases for it in s.values(quantity, run, set())]  # what was staged leaves it as it is
+    hit = next((what for value, what in coming if settles(number, value, quantity)), None)
+    so = next((what for value, what in now if settles(number, value, quantity)), None)
+    of_now = bool(KEEPS.search(before) or KEEPS.search(_clause(s, index)) or ORIGIN.search(before)) or "R" in s.codes
+    setting = quantity.section in ("config", "derived", "count")
+    if hit or (so and (of_now or not setting)):
+        s.judge(index, index, True, hit or so or "")
+    elif LATER.search(before) and not FUTURE.search(s.text):
+        s.used.add(index)  # an idea beyond what was staged
+    elif coming and not number.than:
+        s.judge(index, index, False, "; ".join(what for _, what in coming[:2]))
+    elif now and (KEEPS.search(before) if setting else PAST.search(s.text) and not number.than):
+        s.judge(index, index, False, "; ".join(what for _, what in now[:2]))
+    else:
+        s.judge(index, index, None, f"nothing of it is staged{'; so it is already' if so else ''}")
+
+
+def _stages(s: Sentence) -> bool:
+    """Whether the sentence says what was staged: it names a key of that."""
+    staged = {key for proposal in s.known.proposals for key in proposal.overrides}
+    return any(f"config:{key}" in token.value.keys for token in s.tokens if token.code == "Q" for key in staged)
+
+
+def _clause(s: Sentence, index: int) -> str:
+    """What follows a number up to the end of its clause."""
+    return re.split(r"[,;.]|\band\b", s.text[s.tokens[index].end :])[0]
+
+
+def _coming(s: Sentence, quantity: Quantity, number: Number) -> list[tuple[float, str]]:
+    """What was staged of a quantity, or foretold of it."""
+    values: list[tuple[float, str]] = []
+    for key in quantity.settable:
+        section, _, name = key.partition(":")
+        if section == "config":
+            staged = [proposal.overrides.get(name) for proposal in s.known.proposals]
+            values += [(float(new), f"staged: {name} {new}") for new in staged if new is not None and real(new)]
+        elif section == "metric":
+            for p in s.known.expected:
+                if p.metric == name:
+                    values += [(p.low, f"predicted from {p.low:.6g}"), (p.high, f"to {p.high:.6g}")]
+    if number.percent or quantity.section == "proposal":
+        values += [(p.coverage, f"coverage {p.coverage}") for p in s.known.expected]
+    return values
+
+
+def _now(s: Sentence, index: int, quantity: Quantity) -> list[tuple[float, str]]:
+    """What is so of a quantity in the run that is spoken of, else in the parents of what was staged and in this run."""
+    owner, named = s.owned(index)
+    bases = [run for proposal in s.known.proposals if (run := s.known.get(proposal.parent))]
+    runs = [owner] if named or "R" in s.codes else [*bases, s.known.run]
+    return [value for run in runs for value in s.values(quantity, run, s.aspects(index))]
+
+
+def exchanged(s: Sentence, first: int, last: int, quantity: Quantity, old: Number, new: Number) -> bool:
+    """Judge an old value and a new one of a plan's setting; whether there is such a plan.
+
+    Args:
+        s: the sentence.
+        first: the claim's first token.
+        last: its last one.
+        quantity: what the numbers are of.
+        old: the first number.
+        new: the second one.
+    """
+    keys = [key.partition(":")[2] for key in quantity.settable if key.startswith("config:")]
+    if s.section != "next_step" or not keys:
+        return False
+    staged = [
+        (base.config.get(key), proposal.overrides[key], key)
+        for proposal in s.known.proposals
+        for key in keys
+        if key in proposal.overrides and (base := s.known.get(proposal.parent))
+    ]
+    pairs = [(float(a), float(b), key) for a, b, key in staged if real(a) and real(b)]
+    told = "; ".join(f"staged: {key} {a:.6g} to {b:.6g}" for a, b, key in pairs[:2])
+    true = any(old.sets(a) and new.sets(b) for a, b, _ in pairs) if pairs else None
+    s.judge(first, last, true, told or "nothing of it is staged")
+    return True

@@ -1,0 +1,152 @@
+"""Claims about settings that are no plain number: words, switches, seeds, several names of one value, resumed or not."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from lab.claims.numbers import real
+from lab.claims.reading import Sentence
+from lab.claims.recorded import settles
+from lab.claims.words import FUTURE, GENERAL, Quantity
+from lab.judge import KnownRun
+from lab.space import PARAMETERS
+
+ON = {"true", "on", "yes", "enabled", "active"}
+OFF = {"false", "off", "no", "disabled", "inactive", "none"}
+CHOICES = {parameter.key: {str(choice) for choice in parameter.choices or ()} for parameter in PARAMETERS}
+SPOKEN = {
+    "rnn.enabled": r"lstm|rnn|recurren\w+",
+    "train.anneal_lr": r"(?:lr|learning[ -]rate)[ -](?:annealing|schedule|decay)|annealing",
+    "train.torch_deterministic": r"determinis\w+",
+}
+"""What switches are called beside their keys."""
+SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
+"""What stands between a start and the run whose weights it took."""
+SWITCHED = r"(?:is |was |are |stays |stayed |switched |turned |set to |has been )*"
+FRESH = re.compile(
+    r"\b(?:fresh start|starts? fresh|started fresh|from scratch|(?:random|fresh|new) (?:weights|init\w*)|cold start(?:ed)?"
+    r"|trained from zero|no (?:warm[ -]?start|checkpoint|resume)|not (?:warm[ -]started|resumed)"
+    r"|resume(?:d|_mode)? ?[:=] ?(?:no|none|false|fresh|off)(?: start)?)\b",
+    re.IGNORECASE,
+)
+RESUMED = re.compile(
+    r"\b(?:warm[ -]?start(?:ed|s)?|resum(?:ed|es|ing) from|continu(?:ed|es|ing) from|picked up from|went on from"
+    r"|(?:loaded|loading|from) (?:the |its |a )?(?:\w+ )?checkpoint|resume(?:d|_mode)? ?[:=] ?(?:yes|true|continue|on))\b",
+    re.IGNORECASE,
+)
+
+
+def options(s: Sentence) -> None:
+    """Judge words and switches: `optimizer: adam`, `anneal_lr=false`, `the Muon optimizer`, `LSTM off`."""
+    if s.section == "next_step":
+        return
+    said = s.text.lower()
+    for key, value in s.subject.config.items():
+        leaf = key.rpartition(".")[2] if key != "rnn.enabled" else "enabled"
+        if isinstance(value, (bool, str)) and (leaf.split("_")[0] in said or key in SPOKEN):
+            choices = () if isinstance(value, bool) else tuple({str(run.config.get(key)) for run in s.known.runs})
+            for pattern in _patterns(key, choices):
+                for match in pattern.finditer(s.text):
+                    _option(s, key, value, match)
+
+
+def _option(s: Sentence, key: str, value: bool | str, said: re.Match[str]) -> None:
+    inside = [i for i, token in enumerate(s.tokens) if token.start < said.end() and token.end > said.start("value")]
+    if inside and not s.used & set(inside) and value != "auto":
+        s.look(inside[0])
+        word = said["value"].lower()
+        true = (word in ON) == value if isinstance(value, bool) else word == value.lower()
+        s.judge(inside[0], inside[-1], true, f"{key} {str(value).lower()} in {s.subject.run_id}")
+
+
+@cache
+def _patterns(key: str, choices: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """What a switch, or a choice between words, is said by."""
+    leaf = key.rpartition(".")[2]
+    names = [re.escape(key), *(["[ _-]".join(map(re.escape, leaf.split("_")))] if leaf != "enabled" else [])]
+    name = rf"\b(?:{'|'.join([*names, *([SPOKEN[key]] if key in SPOKEN else [])])})\b"
+    if not choices:
+        words = "|".join(sorted(ON | OFF))
+        told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s+{SWITCHED})[`*]*(?P<value>{words})\b",)
+    else:
+        every = sorted({*CHOICES.get(key, ()), *choices} - {"None", ""}, key=len, reverse=True)
+        value = rf"(?P<value>{'|'.join(map(re.escape, every))})\b"
+        told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s)[`*]*{value}", rf"\b{value}[`*]* {name}") if every else ()
+    return tuple(re.compile(one, re.IGNORECASE) for one in told)
+
+
+def starts(s: Sentence) -> None:
+    """Judge whose weights a run began with: `a fresh start`, `resumed from the best checkpoint`."""
+    if s.section == "next_step" or FUTURE.search(s.text) or GENERAL.search(s.text):
+        return
+    for pattern, resumed in ((FRESH, False), (RESUMED, True)):
+        for said in pattern.finditer(s.text):
+            inside = s.within(*said.span())
+            if (
+                not inside
+                or s.used & set(inside)
+                or re.search(r"\b(?:not|no|without|never)\s+$", s.text[: said.start()])
+            ):
+                continue
+            s.look(inside[0])
+            place = s.about(inside[0])
+            if place is not None and SOURCE.fullmatch(s.text[said.end() : s.tokens[place].start]):
+                s.subject = s.home  # `resumed from the best checkpoint of X`
+            truth = _resumed(s.subject)
+            told = "it went on from another's weights" if truth else "it began with fresh weights"
+            false = None if truth is None or not s.named(inside[0]) else False
+            s.judge(inside[0], inside[-1], truth == resumed or false, told if truth is not None else "nothing says so")
+
+
+def _resumed(run: KnownRun) -> bool | None:
+    """Whether a run went on from another's weights; None where nothing says so."""
+    if run.warm_start is not None:
+        return True
+    told = run.arm != "imported" or "autopilot.resume_mode" in run.config
+    return run.config.get("autopilot.resume_mode") == "continue" if told else None
+
+
+def names_of_one_value(s: Sentence) -> None:
+    """Judge one value under several names: `minibatch = max_minibatch = 18,432` is said of each of them."""
+    for first, last in s.matches(r"Q(?:=Q)+=N"):
+        quantities = [s.named_quantity(i) for i in range(first, last + 1) if s.codes[i] == "Q"]
+        values = [[value for value, _ in s.values(_sizes(one), s.subject, set())] for one in quantities]
+        told = "; ".join(
+            f"{one.keys[0].partition(':')[2]} {them[0]:.10g}" for one, them in zip(quantities, values) if them
+        )
+        number = s.number(last)
+        true = all(any(settles(number, value, CONFIG) for value in them) for them in values) if all(values) else None
+        s.judge(last, last, true, told or "nothing in the record has these names")
+        s.used.update(range(first, last + 1))
+
+
+CONFIG = Quantity(("config:",))
+
+
+def _sizes(quantity: Quantity) -> Quantity:
+    """A quantity with what its name means between equals signs: there a minibatch is its size, not their number."""
+    sized = {"derived:minibatches": "config:train.minibatch_size"}
+    return Quantity(tuple(sized.get(key, key) for key in quantity.keys))
+
+
+def seeds(s: Sentence) -> None:
+    """Judge seeds by their value: `Seed: 7`, `seeds 1, 2 and 3`; as a number of replicates only where it is that."""
+    for said in re.finditer(r"\b(?:training |train )?seeds?\b ?[:=#]? ?(?=~?\d)", s.text, re.IGNORECASE):
+        places = list(_listed(s, said.end()))
+        plural = said.group().strip(" :=#").lower().endswith("s")
+        for place in places if len(places) > 1 or not plural else ():
+            s.look(place)
+            known = {float(seed) for seed in s.subject.seeds}
+            known |= {float(v) for v in (s.subject.config.get("train.seed"),) if real(v)}
+            true = s.number(place).value in known if known else None
+            sure = re.search("[:=]", said.group()) is not None
+            s.judge(place, place, true or (None if true is None or not sure else False), f"seeds {sorted(known)}")
+
+
+def _listed(s: Sentence, start: int) -> Iterator[int]:
+    """The whole numbers that stand in a row from a place in the text on."""
+    for index in s.within(start, len(s.text)):
+        if s.codes[index] == "N" and s.number(index).step >= 1 and index not in s.used:
+            yield index
+        elif s.codes[index] not in ",&/":
+            return

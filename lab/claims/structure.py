@@ -1,0 +1,182 @@
+"""A text as statements: what its headings make of them, which item or labelled cell each stands in.
+
+Markdown is parsed by markdown-it-py; lines of plain notes, which Markdown would run together, stay lines. A heading is
+told by what it means, not by one of four names: `Plan for tomorrow` begins a plan, `Scores` metrics.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from itertools import pairwise
+
+from markdown_it import MarkdownIt
+
+
+class Meaning(StrEnum):
+    """What a part of a text is about."""
+
+    TITLE = "title"
+    CONFIG = "config"
+    """The run's own settings: its subject is certain."""
+    METRICS = "metrics"
+    """The run's own figures: its subject is certain."""
+    OBSERVATIONS = "observations"
+    HISTORY = "history"
+    """Other runs: who is meant is to be said."""
+    THEORY = "theory"
+    PLAN = "next_step"
+
+
+HEADED: dict[Meaning, str] = {
+    Meaning.PLAN: r"next|plans?|planned|planning|propos\w+|staged|to-?do|upcoming|tomorrow|tonight|follow-?ups?|ideas?"
+    r"|roadmap|future|actions?|recommend\w+|suggest\w+|intend\w*|queued?|try",
+    Meaning.HISTORY: r"previous|earlier|past|history|trends?|tried|others?|lineage|leaderboard|across",
+    Meaning.CONFIG: r"config\w*|set-?up|settings?|hyper-?param\w*|params|parameters|topology|overrides?|changes?|changed"
+    r"|deltas?|device|recipe",
+    Meaning.METRICS: r"metrics?|results?|scores?|numbers|figures|outcomes?|eval\w*|measure\w*|performance|summary",
+    Meaning.THEORY: r"theor\w+|analysis|hypothes[ie]s|interpret\w+|rationale|discussion|why|reason\w*|explanation"
+    r"|thoughts?|diagnosis|conclusions?|lessons?|takeaways?",
+    Meaning.OBSERVATIONS: r"observ\w+|notes?|findings?|happened|comparisons?|remarks?|details|background|context|log"
+    r"|repro\w*|caveats?",
+}
+"""The words by which a heading is told, the first kind that has one counts."""
+_MEANT = {meaning: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for meaning, words in HEADED.items()}
+BESIDE = re.compile(
+    r"(?:for|of|the|and|key|main|this|that|run|runs|steps?|what|i|would|d|to|my|our|vs|parent|derived|in|on|from|night"
+    r"|session|full|training|batch|a|new|current|is|are|it|we|do|more|model|last|recent|final|things|experiments?|up"
+    r"|attempts?|at|with|against|how|went|not|yet|now|config)",
+    re.IGNORECASE,
+)
+"""Words that may stand in a heading beside those: anything else makes a sentence of it."""
+FENCE = re.compile(r"\s*(?:```|~~~)")
+BULLET = re.compile(r"\s*(?:[-*+•\u2013]|\d{1,2}[.)])\s+")
+LABEL = re.compile(r"\W*(?P<label>[A-Za-z][A-Za-z' /-]{1,40}?)\s*(?:\([^()\n]*\))?\**\s*(?::|\u2014| - )\**\s*(?=\S)")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of a text that belongs together: an item, a paragraph's line or lines, a cell."""
+
+    start: int
+    """Place in the text, in characters."""
+    end: int
+    meaning: Meaning
+    above: tuple[tuple[int, int], ...] = ()
+    """Places of the headings and items that it stands under, outermost first."""
+    labels: tuple[tuple[int, int], ...] = ()
+    """Places of the row's and the column's names, for a table's cell."""
+    item: bool = False
+
+
+def heading(line: str) -> Meaning | None:
+    """What a line announces, where it is a heading: one by its marks, or a few words that say what comes.
+
+    Args:
+        line: one line of a text.
+    """
+    marked = re.fullmatch(r"\s*(?:#{1,6}\s+(?P<hash>.+?)|\*\*(?P<bold>[^*]+)\*\*:?|__(?P<score>[^_]+)__:?)\s*", line)
+    words = (marked["hash"] or marked["bold"] or marked["score"]) if marked else line
+    bare = re.sub(r"\([^()]*\)", " ", words).strip().removesuffix(":").strip()
+    if not bare or len(bare) > 60 or re.search(r"[.!?;,:=→]|\d", bare) or BULLET.match(line):
+        return None
+    meaning = next((meaning for meaning, pattern in _MEANT.items() if pattern.search(bare)), None)
+    if meaning is None:
+        return None
+    known = all(
+        BESIDE.fullmatch(word) or any(pattern.fullmatch(word) for pattern in _MEANT.values())
+        for word in re.findall(r"[A-Za-z][A-Za-z-]*", bare)
+    )
+    return meaning if marked or known else None
+
+
+def labelled(line: str) -> Meaning | None:
+    """What a line's own label says of it: `Next: lower the rate` looks forward."""
+    label = LABEL.match(line)
+    return heading(label["label"]) if label else None
+
+
+def passages(text: str, meaning: Meaning) -> Iterator[Passage]:
+    """The statements of a text, in order.
+
+    Args:
+        text: of one section, Markdown or plain.
+        meaning: what it is about until a heading in it says otherwise.
+    """
+    text = re.sub(r"[^\S\n\t]|\x00", " ", text)  # what Markdown would take for another line, or leave out
+    starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    lines = [text[start:end].rstrip("\n") for start, end in pairwise([*starts, len(text)])]
+    source = "\n".join(re.sub(r"^(\s*)[•\u2013](?=\s)", r"\1-", line) for line in lines)
+    above: list[tuple[int, tuple[int, int]]] = []
+    for kind, first, last, level in _blocks(source):
+        while above and above[-1][0] >= level:
+            above.pop()
+        if kind == "table":
+            yield from _cells(lines, starts, first, last, meaning)
+            continue
+        for begin, end, number in _statements(lines, starts, first, last):
+            if new := heading(lines[number]):
+                meaning, above = new, [(-1, (begin, end))]
+                continue
+            if kind == "heading":
+                meaning, above = Meaning.OBSERVATIONS if meaning is not Meaning.TITLE else meaning, [(-1, (begin, end))]
+            under = tuple(place for _, place in above)
+            yield Passage(begin, end, labelled(text[begin:end]) or meaning, under, item=level > 0)
+            if level > 0 or text[begin:end].rstrip().endswith(":"):
+                above.append((level, (begin, end)))
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    # Indented lines of notes are no code, and dashes below a line make no heading of it.
+    return MarkdownIt("commonmark", {"html": False}).disable(["code", "lheading", "html_block"]).enable("table")
+
+
+def _blocks(source: str) -> Iterator[tuple[str, int, int, int]]:
+    """Kind, first line, line behind the last, and depth of each block that has words."""
+    depth, table = 0, False
+    for token in _markdown().parse(source):
+        if token.type == "list_item_open":
+            depth += 1
+        elif token.type == "list_item_close":
+            depth -= 1
+        elif token.type == "table_open" and token.map:
+            table = True
+            yield "table", token.map[0], token.map[1], depth
+        elif token.type == "table_close":
+            table = False
+        elif token.type == "inline" and token.map and not table:
+            kind = "heading" if source.split("\n", token.map[0] + 1)[token.map[0]].lstrip().startswith("#") else "text"
+            yield kind, token.map[0], token.map[1], depth
+
+
+def _statements(lines: list[str], starts: list[int], first: int, last: int) -> Iterator[tuple[int, int, int]]:
+    """Start, end and first line of what a block's lines say: a line each, or several where one runs on."""
+    begun = None
+    for number in range(first, last):
+        if begun is None:
+            begun = number
+        line, after = lines[number], lines[number + 1] if number + 1 < last else ""
+        runs_on = re.match(r"\s*[a-z]", after) and not re.search(r"[.:!?;]\s*$", line) and not heading(line)
+        if not runs_on or re.match(r"\s*[\w.]+\s*[=:]", after):
+            marker = re.match(r"\s*\d{1,2}[.)]\s+", lines[begun])
+            yield starts[begun] + (marker.end() if marker else 0), starts[number] + len(line), begun
+            begun = None
+
+
+def _cells(lines: list[str], starts: list[int], first: int, last: int, meaning: Meaning) -> Iterator[Passage]:
+    """The cells of a table, each with the names of its row and its column."""
+    rows = [_split(lines[number], starts[number]) for number in range(first, last)]
+    head, body = rows[0], rows[2:]
+    for row in body:
+        for column, (start, end) in enumerate(row):
+            names = [*([row[0]] if column else []), *([head[column]] if column < len(head) else [])]
+            yield Passage(start, end, meaning, labels=tuple(names))
+
+
+def _split(line: str, begun: int) -> list[tuple[int, int]]:
+    """Places of the cells of a table's row."""
+    outer = line.strip().strip("|")
+    inner = line.index(outer) if outer else 0
+    return [(begun + inner + m.start(), begun + inner + m.end()) for m in re.finditer(r"(?:\\\||[^|])+", outer)]
