@@ -186,13 +186,13 @@ def resume(
 
     run = run_to_resume(context.obj, name) if name else None
     if run is not None:
-        inventory = load_inventory([run.env_name], context.obj)
+        inventory = load_inventory({run.env_name: run.task.env}, context.obj)
         say_where(context.obj)
         tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Options()), as_json=False)
         return
     Sessions(context.obj).require_nobody()
     record = session_to_resume(context.obj, name)
-    night = Night(context.obj, load_inventory([record.env_name], context.obj), record)
+    night = Night(context.obj, load_inventory({record.env_name: record.task.env}, context.obj), record)
     say_where(context.obj)
     night.detach() if detach else night.go()
 

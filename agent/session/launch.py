@@ -38,7 +38,8 @@ def prepare(
     overrides = assignments(settings)
     goal = Objective.of(objective, env)
     check_objective(goal.metric, env)
-    inventory = load_inventory([env], workspace)
+    given = {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith("env.")}
+    inventory = load_inventory({env: given}, workspace)
     check_open(inventory.environment(env).limits, goal.metric)
     base = preset_named(workspace, inventory.environment(env), preset)
     if seeds is not None:
@@ -141,7 +142,7 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, options: 
     wanted = {key: notebook.config(name).get(key) for key in ("autopilot.resume_mode", "autopilot.resume_from")}
     config = notebook.config(run.resume.run_id).with_overrides({**wanted, "autopilot.seeds": len(run.seeds)})
     config = config.without_seed()
-    inventory = load_inventory([run.env_name], workspace)
+    inventory = load_inventory({run.env_name: run.task.env}, workspace)
     check_config(config, inventory)
     with _ready(workspace, inventory, config, options) as runner:
         made = create_run(
@@ -177,7 +178,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
     workspace.require_writable()
     notebook = Notebook(workspace)
     run = notebook.run(name)
-    inventory = load_inventory([run.env_name], workspace)
+    inventory = load_inventory({run.env_name: run.task.env}, workspace)
     place = Incumbency(notebook, run.group, min_effect=min_effect)
     with Sessions(workspace).sole(f"confirm {name}"):
         opened = place.open(run)

@@ -13,7 +13,7 @@ from agent.model import Price
 from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
 from lab.search import BASELINE, contenders, plan_of, search_space
-from lab.space import BOOKKEEPING, Config, Environment, derive, preset, refuse_statistic
+from lab.space import BOOKKEEPING, Config, Environment, aggregated, derive, preset, refuse_statistic
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
 from report import outlook_lines, plan_text, proof_text
 from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
@@ -177,7 +177,8 @@ class Preflight:
         env, metric = self.record.env_name, self.record.goal.metric
         raw = {name: 0.0 for moment in moments for name in moment.logged}
         known = map_metrics(raw, env)
-        if not raw or metric in {*known, *COUNTS}:
+        within, how = aggregated(metric)
+        if not raw or metric in {*known, *COUNTS} or (how and ":" in env and within in known):
             return ""
         refuse_statistic(metric, known)
         # Of one's own environments others may come with rarer episodes, but not others that are spelt almost the same.

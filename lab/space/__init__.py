@@ -1,5 +1,6 @@
 """What may be trained: keys and their ranges, a config as a value, environments, presets, what the user narrows."""
 
+from lab.space.aggregate import AGGREGATES, Told, aggregated, is_state
 from lab.space.config import SECTIONS, Config, derive, diff, telling
 from lab.space.environments import COMMON, PRESETS, Metric, base_config, logged_as, metrics_of, preset_config, task_of
 from lab.space.inventory import Environment, Inventory
@@ -35,8 +36,10 @@ from lab.space.statistic import NAMED, TRIM, Statistic, expected_weights, summed
 from lab.space.task import Task, Variant
 from lab.space.validate import check_config, check_overrides, memory_of, space_of
 from lab.space.variants import Variants, chosen, declared_variants
+from lab.space.wrappers import WRAPPERS, declared_wrappers, environment_wrappers
 
 __all__ = [
+    "AGGREGATES",
     "BOOKKEEPING",
     "COMMON",
     "GYMNASIUM",
@@ -49,6 +52,7 @@ __all__ = [
     "TASK_KEYS",
     "TRIM",
     "VARIANT_KEYS",
+    "WRAPPERS",
     "Config",
     "Direction",
     "Environment",
@@ -63,8 +67,10 @@ __all__ = [
     "Statistic",
     "StoredPreset",
     "Task",
+    "Told",
     "Variant",
     "Variants",
+    "aggregated",
     "assignments",
     "base_config",
     "check_config",
@@ -76,8 +82,10 @@ __all__ = [
     "chosen",
     "declared_limits",
     "declared_variants",
+    "declared_wrappers",
     "derive",
     "diff",
+    "environment_wrappers",
     "evaluation_seed",
     "evaluation_shape",
     "evaluation_spans",
@@ -88,6 +96,7 @@ __all__ = [
     "hint",
     "identity",
     "in_order",
+    "is_state",
     "kinship",
     "logged_as",
     "memory_of",

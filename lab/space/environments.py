@@ -12,6 +12,7 @@ from lab.space.config import Config, derive
 from lab.space.inventory import Environment
 from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Scalar
 from lab.space.task import Task
+from lab.space.wrappers import WRAPPERS
 
 Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
@@ -153,6 +154,7 @@ def task_of(config: Config) -> Task:
         slots=int(config.autopilot["eval_slots"] or 1),
         steps=int(config.autopilot["eval_steps"] or 1),
         episodes=int(config.autopilot.get("eval_episodes") or 8),
+        told="kind" if ":" in config.env_name else "sum",  # PufferLib's own add up their logs by themselves
     )
 
 
@@ -172,6 +174,8 @@ def base_config(environment: Environment) -> Config:
     ini, arguments = environment.ini, dict(environment.ini.get("env", {}))
     if "num_envs" in environment.constructor:
         arguments.setdefault("num_envs", environment.constructor["num_envs"])
+    if environment.wrappers:
+        arguments[WRAPPERS] = list(environment.wrappers)
     known = {parameter.key for parameter in PARAMETERS}
     train = {key: value for key, value in ini["train"].items() if f"train.{key}" in known and value != "auto"}
     train.pop("seed", None)  # replicates have seeds of their own

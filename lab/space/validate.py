@@ -97,7 +97,7 @@ def cross_checks(config: Config, environment: Environment, inventory: Inventory)
 
     Source: pufferlib 3.0.0, `pufferl.PuffeRL.__init__` and `vector.Multiprocessing.__init__`.
     """
-    problems = _minibatches(config)
+    problems = [*_needed(config, environment), *_minibatches(config)]
     if environment.agents_per_env is not None:
         problems += [
             *_batch(config, environment),
@@ -117,6 +117,13 @@ def cross_checks(config: Config, environment: Environment, inventory: Inventory)
 
 def _problem(config: Config, key: str, rule: str, valid: object) -> Problem:
     return Problem(key=key, value=str(config.get(key)), rule=rule, valid=str(valid))
+
+
+def _needed(config: Config, environment: Environment) -> list[Problem]:
+    """Arguments that the environment's constructor has no default for, and that are not set."""
+    rule = "has to be given: the environment's constructor has no default for it"
+    absent = [name for name in environment.needs if config.env.get(name) is None]
+    return [_problem(config, f"env.{name}", rule, f"--set env.{name}=VALUE") for name in absent]
 
 
 def _minibatches(config: Config) -> list[Problem]:
