@@ -96,7 +96,8 @@ def _other(name: str, workspace: Path | None, order: BuildOrder = BuildOrder()) 
         if isinstance(error, adapter.Unfit):
             return Environment(name=name, refused=error.rule[:300], helps=error.helps)
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        return Environment(name=name, refused=what[:300] + hint(error, workspace))
+        helps = ", ".join(adapter.beside(name)) or None
+        return Environment(name=name, refused=what[:300] + hint(error, workspace), helps=helps)
     return Environment(
         name=name,
         ini=ini,

@@ -1,5 +1,6 @@
 """What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from lab.space import (
     check_open,
     check_overrides,
     chosen,
+    remarks,
 )
 from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run
@@ -48,6 +50,8 @@ def prepare(
         raise InvalidInput(problems)
     config = base.with_overrides(overrides)
     check_config(config, inventory)
+    for line in remarks(base, overrides):
+        sys.stderr.write(f"note: {line}\n")
     return inventory, config, str(goal)
 
 

@@ -1,8 +1,20 @@
 """What may be trained: keys and their ranges, a config as a value, environments, presets, what the user narrows."""
 
 from lab.space.aggregate import AGGREGATES, Told, aggregated, is_state
-from lab.space.config import SECTIONS, Config, derive, diff, telling
-from lab.space.environments import COMMON, PRESETS, Metric, base_config, logged_as, metrics_of, preset_config, task_of
+from lab.space.config import SECTIONS, Config, derive, diff
+from lab.space.environments import (
+    COMMON,
+    PRESETS,
+    Metric,
+    base_config,
+    bounds_of,
+    logged_as,
+    metrics_of,
+    preset_config,
+    task_of,
+)
+from lab.space.hints import closest_environments
+from lab.space.inert import changed, idle_changes, inert, remarks, telling
 from lab.space.inventory import Environment, Inventory
 from lab.space.limits import check_open, declared_limits
 from lab.space.modules import GYMNASIUM, check_importable, hint
@@ -73,6 +85,8 @@ __all__ = [
     "aggregated",
     "assignments",
     "base_config",
+    "bounds_of",
+    "changed",
     "check_config",
     "check_importable",
     "check_objective",
@@ -80,6 +94,7 @@ __all__ = [
     "check_overrides",
     "check_reachable",
     "chosen",
+    "closest_environments",
     "declared_limits",
     "declared_variants",
     "declared_wrappers",
@@ -95,7 +110,9 @@ __all__ = [
     "free_of_evaluation",
     "hint",
     "identity",
+    "idle_changes",
     "in_order",
+    "inert",
     "is_state",
     "kinship",
     "logged_as",
@@ -107,6 +124,7 @@ __all__ = [
     "preset",
     "preset_config",
     "refuse_statistic",
+    "remarks",
     "space_for",
     "space_of",
     "store",

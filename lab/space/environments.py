@@ -163,6 +163,24 @@ def metrics_of(env_name: str) -> dict[str, Metric]:
     return {**COMMON, **profile_of(env_name).metrics}
 
 
+NEVER_NEGATIVE = ("sps", "agent_steps", "cumulative_steps", "epoch", "episode_length")
+
+
+def bounds_of(metric: str, env_name: str) -> tuple[float | None, float | None]:
+    """The least and the most that a metric can be, as far as that is known.
+
+    Args:
+        metric: its common name, or the environment's own.
+        env_name: the environment.
+    """
+    declared = metrics_of(env_name)
+    if metric in declared:
+        return declared[metric].bounds
+    if any(one.rate and one.source == metric for one in declared.values()):
+        return 0.0, 1.0
+    return (0.0, None) if metric in NEVER_NEGATIVE else (None, None)
+
+
 def logged_as(metric: str, env_name: str) -> str:
     """The name under which training logs a metric, such as `environment/perf`."""
     declared = metrics_of(env_name).get(metric)

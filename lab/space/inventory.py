@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lab.base import InvalidInput, Problem
+from lab.space.hints import closest_environments
+from lab.space.modules import registered
 from lab.space.parameters import Scalar
 from lab.space.task import Limit, Variant
 
@@ -76,13 +78,11 @@ class Inventory(BaseModel):
         Raises:
             InvalidInput: there is none of that name, or it is refused here.
         """
-        import difflib
-
         known = self.environments.get(name)
         if known is not None and known.refused is None:
             return known
         usable = [environment.name for environment in self.environments.values() if environment.refused is None]
-        close = difflib.get_close_matches(name, usable, n=3, cutoff=0.5) or usable[:3]
+        close = closest_environments(name, {*usable, *registered()}) or usable[:3]
         rule = "is not an environment here" if known is None else f"can't be trained here ({known.refused})"
         if known is not None and known.helps:
             raise InvalidInput([Problem(key="env", value=repr(name[:80]), rule=rule, valid=known.helps)])

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from lab.base import LARGEST, Problem
+from lab.space.hints import closest_keys
 
 Scalar = bool | int | float | str | None
 
@@ -304,13 +305,7 @@ class Space(Mapping[str, Parameter]):
 
     def closest(self, key: str) -> str:
         """The keys that somebody may have meant by one that is none, or where to find them."""
-        import difflib
-
-        name = key.rsplit(".", 1)[-1]
-        by_name = {candidate.rsplit(".", 1)[-1]: candidate for candidate in self._parameters}
-        close = difflib.get_close_matches(key, self._parameters, n=2, cutoff=0.6)
-        close += [by_name[match] for match in difflib.get_close_matches(name, by_name, n=2, cutoff=0.6)]
-        return " or ".join(dict.fromkeys(close)) or "see 'autopilot doctor --space'"
+        return closest_keys(key, self._parameters)
 
 
 def space_for(

@@ -21,6 +21,7 @@ from training.adapter.configs import (  # noqa: E402
 from training.adapter.makers import (  # noqa: E402
     Maker,
     arguments_of,
+    beside,
     is_emulated,
     is_together,
     load_object,
@@ -43,6 +44,7 @@ __all__ = [
     "Unfit",
     "Unusable",
     "arguments_of",
+    "beside",
     "default_ini",
     "inis",
     "is_emulated",

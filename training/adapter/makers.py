@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,30 @@ def arguments_of(env_name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     defaults = {name: default for name, default in defaults.items() if name not in NOT_ARGUMENTS}
     needed = tuple(name for name, default in defaults.items() if default is inspect.Parameter.empty)
     return {name: None if name in needed else default for name, default in defaults.items()}, needed
+
+
+def beside(env_name: str, few: int = 8) -> list[str]:
+    """The environments of the module that a name is in, where it has none of that name; empty where it has.
+
+    Args:
+        env_name: as for `maker_of`.
+        few: how many, at most.
+    """
+    place, _, wanted = env_name.rpartition(":")
+    own = sys.modules.get(place.removeprefix(GYMNASIUM))
+    if own is None:
+        return []
+    if env_name.startswith(GYMNASIUM):
+        import gymnasium
+
+        ids = [name for name, spec in gymnasium.registry.items() if str(spec.entry_point).startswith(own.__name__)]
+        return [] if wanted in ids else [f"{place}:{name}" for name in ids][:few]
+    made = [
+        name
+        for name, value in vars(own).items()
+        if inspect.isclass(value) and value.__module__ == own.__name__ and {"step", "reset"} <= set(dir(value))
+    ]
+    return [] if hasattr(own, wanted) else [f"{place}:{name}" for name in made][:few]
 
 
 def _taken(target: Maker) -> tuple[dict[str, inspect.Parameter], bool]:
