@@ -88,7 +88,8 @@ def test_a_key_is_hinted_at_by_meaning(inventory: Inventory, key: str, meant: st
 
 @pytest.mark.parametrize(("name", "meant"), [
     ("CartPole-v9", "gymnasium:CartPole-v1"), ("cartpole", "gymnasium:CartPole-v1"),
-    ("Pendulum", "gymnasium:Pendulum-v1"), ("gymnasium:FrozenLake-v7", "gymnasium:FrozenLake-v1"), ("puffer_brekout", "puffer_breakout"),
+    ("Pendulum", "gymnasium:Pendulum-v1"), ("gymnasium:FrozenLake-v7", "gymnasium:FrozenLake-v1"),
+    ("puffer_brekout", "puffer_breakout"),
 ])  # fmt: skip
 def test_an_environment_is_hinted_at_by_meaning(inventory: Inventory, name: str, meant: str) -> None:
     with pytest.raises(InvalidInput) as caught:
