@@ -240,3 +240,40 @@ def test_names_that_say_how_it_stands(name: str) -> None:
 @pytest.mark.parametrize("name", ["reward", "distance_to_goal", "window", "wins", "speed", "reached", "success/cost"])
 def test_names_that_do_not(name: str) -> None:
     assert not is_state(name)
+
+
+# --- what is said ----------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_a_module_has_not_is_answered_with_those_it_has(odd: str, workspace: Workspace) -> None:
+    for name, meant in (
+        (f"{odd}:Nothing", f"{odd}:Env, "),
+        (f"gymnasium:{odd}:Nope-v0", f"gymnasium:{odd}:Own-v0, gymnasium:{odd}:mine/Own-v0"),
+    ):
+        found = load_inventory([name], workspace).environments[name]
+        assert found.refused is not None
+        assert (found.helps or "").startswith(meant)
+
+
+LATE = """
+    from odd import Env
+
+    class Late(Env):
+        def step(self, action):
+            self.steps = getattr(self, "steps", 0) + 1
+            if self.steps > 20:
+                raise RuntimeError("the simulator lost its license")
+            return super().step(action)
+"""
+
+
+@pytest.mark.parametrize("command", [("train", "--seeds", "1"), ("start", "--max-runs", "1", "--confirm", "none")])
+def test_an_environment_that_raises_says_so_in_train_and_start(
+    odd: str, module: Callable[..., str], cli: Cli, command: tuple[str, ...]
+) -> None:
+    name = module(LATE, "late")
+    small = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    done = cli(*command, "--env", f"{name}:Late", *small)
+    assert done.code != 0
+    assert "RuntimeError: the simulator lost its license" in done.err.splitlines()[-1]
+    assert "note: train.total_timesteps = 1,024 in the place of 300,000" in done.err
