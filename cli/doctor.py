@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.base import AutopilotError, InvalidInput, Workspace, existing
 from lab.space import Inventory, declared_variants
-from training import load_inventory, missing, require_loadable, usable_cores
+from training import cpu_quota, load_inventory, missing, require_loadable, usable_cores
 
 SHOWN = ("autopilot", "pufferlib", "torch", "numpy", "heavyball", "optuna", "openai", "pydantic", "duckdb")
 FREE_GIB = 1.0
@@ -48,11 +48,12 @@ def examine(workspace: Workspace) -> tuple[list[Check], Inventory | None]:
     if inventory is None:
         checks.append(Check("training", False, fault, remedy))
     else:
-        cores = usable_cores()
+        cores, quota = usable_cores(), cpu_quota()
+        limited = "" if quota is None else f" (a CPU quota of {quota:g})"
         device = (
             f"{inventory.devices[0]} (torch built for {inventory.torch_build}; usable: {', '.join(inventory.devices)})"
         )
-        checks.append(Check("device", True, f"{device}; {cores} cores, {inventory.memory_gib} GiB"))
+        checks.append(Check("device", True, f"{device}; {cores} cores{limited}, {inventory.memory_gib} GiB"))
         usable = [env.name for env in inventory.environments.values() if env.refused is None]
         checks.append(Check("environments", bool(usable), f"{len(usable)} can be trained", "make clean install"))
         checks += _variants(workspace)

@@ -60,7 +60,7 @@ def edit(
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A change of yours.")],
 ) -> None:
     """Put your own proposal in the place of a staged one: its changes, with some of your own."""
-    from lab.space import assignments
+    from lab.space import assignments, remarks
     from lab.store import Lab, Notebook, Proposals
     from review.decisions import edit as decide
     from training import load_inventory
@@ -70,6 +70,8 @@ def edit(
     inventory = load_inventory([seen.env_name], context.obj)
     new = decide(Lab(Notebook(context.obj), inventory), seen, changes, who())
     typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
+    for line in remarks(Notebook(context.obj).config(new.parent), new.overrides):
+        typer.echo(f"note: {line}", err=True)
 
 
 def review(context: typer.Context, as_json: JsonOption = False) -> None:

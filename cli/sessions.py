@@ -26,6 +26,9 @@ from cli.options import (
 from cli.runs import tell
 from lab.base import Workspace, invalid
 
+LARGEST_RUN = 0.25
+"""Share of a session's budget that one run may take, where nobody says otherwise."""
+
 
 def start(
     context: typer.Context,
@@ -100,6 +103,14 @@ def start(
         int | None,
         typer.Option(parser=whole("ahead", 8), metavar="K", help="Proposals that a model may stage in an analysis; 1."),
     ] = None,
+    largest_run: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive("largest-run", 1.0, "0.25"),
+            metavar="X",
+            help="The most that one run may take of the session's budget where no person approves it; 0.25.",
+        ),
+    ] = None,
     trade: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +166,7 @@ def start(
         confirm=None if then == preset else then,
         target=target,
         trade=trade_of(trade),
+        largest_run=largest_run or LARGEST_RUN,
         **shares,
         budgets=Budgets(hours=hours, max_runs=max_runs, max_tokens=max_tokens, max_dollars=max_dollars),
         created=created,
@@ -186,13 +198,13 @@ def resume(
 
     run = run_to_resume(context.obj, name) if name else None
     if run is not None:
-        inventory = load_inventory([run.env_name], context.obj)
+        inventory = load_inventory({run.env_name: run.task.env}, context.obj)
         say_where(context.obj)
         tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Options()), as_json=False)
         return
     Sessions(context.obj).require_nobody()
     record = session_to_resume(context.obj, name)
-    night = Night(context.obj, load_inventory([record.env_name], context.obj), record)
+    night = Night(context.obj, load_inventory({record.env_name: record.task.env}, context.obj), record)
     say_where(context.obj)
     night.detach() if detach else night.go()
 

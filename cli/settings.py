@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from lab.base import InvalidInput, Problem, Workspace, invalid, settings
 
-ELSEWHERE = ("variants", "space", "model", "prices", "notify", "policy")
+ELSEWHERE = ("variants", "wrappers", "space", "model", "prices", "notify", "policy")
 """Tables that are read elsewhere: by `lab.space`, `agent.model`, `agent.notify` and `agent.approval`."""
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.base import invalid, rounded
 from lab.judge import compare_runs, weigh
-from lab.space import diff
+from lab.space import changed
 from lab.store import Notebook, Verdict, leading
 from report.facts import name_text
 
@@ -46,10 +46,10 @@ def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> di
         mine, theirs = new.metrics[goal.metric].values, old.metrics[goal.metric].values
         n = min(len(mine), len(theirs))
         score = {goal.name: {"run": rounded(goal.of_scores(mine, n)), "against": rounded(goal.of_scores(theirs, n))}}
-    changed = diff(notebook.config(other), notebook.config(one))
+    differs = changed(notebook.config(other), notebook.config(one))
     return {
         **verdict.model_dump(mode="json", exclude={"time"}),
-        "changed": {key: list(values) for key, values in changed.items()},
+        "changed": {key: list(values) for key, values in differs.items()},
         "means": score
         | {
             name: {"run": rounded(new.metrics[name].mean), "against": rounded(old.metrics[name].mean)}

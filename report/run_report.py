@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from lab.base import number, plain, short, write_atomic, write_model
 from lab.claims import Checked
 from lab.judge import diagnosis_of, scored_predictions
-from lab.space import Config, Inventory, derive, diff, metrics_of
+from lab.space import Config, Inventory, changed, derive, metrics_of
 from lab.store import (
     FIRST,
     SHOWN,
@@ -146,7 +146,7 @@ def _setup(
         "facts": [_inline(line) for line in facts(run, config, results)],
         "changes": [
             (key, old, len(run.seeds) if key == "autopilot.seeds" else new)  # a baseline has more than was asked for
-            for key, (old, new) in diff(parent, config).items()
+            for key, (old, new) in changed(parent, config).items()
             if key != "autopilot.seeds" or old != len(run.seeds)
         ],
         "parent_name": run.parent or f"preset {preset_name}",

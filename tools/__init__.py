@@ -1,6 +1,6 @@
 """What a model may call: one typed function each. Nothing here approves, runs a shell or leaves the workspace."""
 
-from tools.catalog import TOOLS
+from tools.catalog import TOOLS, outline
 from tools.context import Asked, ToolContext
 from tools.proposing import DENIED, suggestions
 from tools.registry import Answer, Toolbox
@@ -14,5 +14,6 @@ __all__ = [
     "ToolContext",
     "Toolbox",
     "checked_draft",
+    "outline",
     "suggestions",
 ]

@@ -1,5 +1,7 @@
 """Every tool there is."""
 
+from typing import Any
+
 from tools import passing, proposing, querying, reading, reporting, sweeping
 from tools.registry import Tool, make_tool
 
@@ -28,3 +30,8 @@ TOOLS: list[Tool] = [
     make_tool(proposing.end_search),
     make_tool(reporting.write_report),
 ]
+
+
+def outline() -> list[dict[str, Any]]:
+    """All tools as the API wants them, before there is a run that they could be about."""
+    return [tool.schema(None) for tool in TOOLS]

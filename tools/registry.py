@@ -39,10 +39,11 @@ class Tool:
     depending: Mapping[str, Callable[[ToolContext], dict[str, Any]]] = field(default_factory=dict)
     """Argument to what makes its schema, where that depends on the run in question."""
 
-    def schema(self, context: ToolContext) -> dict[str, Any]:
-        """The tool as the chat completions API wants it."""
+    def schema(self, context: ToolContext | None) -> dict[str, Any]:
+        """The tool as the chat completions API wants it; without a context as far as it depends on none."""
         parameters = self.arguments.model_json_schema()
-        parameters["properties"] |= {name: make(context) for name, make in self.depending.items()}
+        if context is not None:
+            parameters["properties"] |= {name: make(context) for name, make in self.depending.items()}
         parameters.pop("title", None)
         for argument in parameters["properties"].values():
             argument.pop("title", None)

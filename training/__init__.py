@@ -6,7 +6,7 @@ from training.probe import Probe
 from training.probing import Probing
 from training.process import PRIVATE, THREADS, start_worker
 from training.protocol import Ended, ExportJob, Handover, Moment, OnProgress, Progress
-from training.room import room_for, usable_cores
+from training.room import cpu_quota, room_for, usable_cores
 from training.run import NEEDED, Options, Stopped, limit_text, require_space, train_run
 from training.runner import Plan, ProcessRunner, Runner
 
@@ -28,6 +28,7 @@ __all__ = [
     "Progress",
     "Runner",
     "Stopped",
+    "cpu_quota",
     "limit_text",
     "load_inventory",
     "missing",

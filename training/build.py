@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lab.space import Config, Variant
+from lab.space import Config, Told, Variant
 from training import adapter
 
 Variants = Mapping[str, Variant]
@@ -16,24 +16,28 @@ Variants = Mapping[str, Variant]
 
 
 def environment_arguments(config: Config, variants: Variants) -> dict[str, Any]:
-    """The arguments that each environment is built with: the config's, and a variant's own over them."""
+    """The arguments that each environment is built with: the config's, and a variant's own over them.
+
+    What is not set (None) is left to the constructor.
+    """
     variant = variants.get("environment")
     return {**config.env, **(variant.arguments if variant else {})}
 
 
-def environments(config: Config, variants: Variants, seed: int) -> Any:
+def environments(config: Config, variants: Variants, seed: int, told: Told = Told()) -> Any:  # noqa: B008 - frozen
     """Vectorized environments to train in, with the user's reward if one is named.
 
     Args:
         config: what is trained.
         variants: the user's stand-ins that it names.
         seed: of the first environment.
+        told: how the numbers told at each step become one of the episode.
 
     Raises:
         adapter.Unusable: a variant can't be loaded.
     """
     variant = variants.get("environment")
-    maker = adapter.maker_of(variant.call if variant else config.env_name)
+    maker = adapter.maker_of(variant.call if variant else config.env_name, told)
     vecenv = adapter.make_vecenv(maker, environment_arguments(config, variants), config.vec, seed)
     reward = _loaded("reward", variants)
     return adapter.Rewarded(vecenv, reward()) if reward else vecenv

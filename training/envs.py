@@ -5,7 +5,7 @@ It imports torch, so it runs in worker processes only.
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 import torch
 
-from lab.space import Environment, Inventory, hint
+from lab.space import WRAPPERS, Environment, Inventory, hint
 from training import adapter
+from training.protocol import BuildOrder
 
 # Environments that can't be trained from this wheel although it has an ini for them.
 REFUSED = {
@@ -46,17 +47,17 @@ def versions() -> dict[str, str]:
     return installed
 
 
-def inventory(build: Iterable[str], made_from: str, workspace: Path | None) -> Inventory:
+def inventory(build: Mapping[str, BuildOrder], made_from: str, workspace: Path | None) -> Inventory:
     """The inventory of this machine: everything the notebook needs to know about it.
 
     Args:
-        build: environments to build once, to count their agents; `gymnasium:ID` and `module:callable` too.
+        build: environments to build once, to count their agents, and with what; `gymnasium:ID` and `module:callable`
+            too.
         made_from: identifies this installation.
         workspace: where the user's modules may lie.
     """
-    build = tuple(build)
     environments = {name: _ocean(name, ini, build=name in build) for name, ini in adapter.inis()}
-    environments |= {name: _other(name, workspace) for name in build if ":" in name}
+    environments |= {name: _other(name, workspace, order) for name, order in build.items() if ":" in name}
     return Inventory(
         made_from=made_from,
         versions=versions(),
@@ -70,7 +71,7 @@ def inventory(build: Iterable[str], made_from: str, workspace: Path | None) -> I
 
 def _ocean(name: str, ini: dict[str, dict[str, Any]], *, build: bool) -> Environment:
     try:
-        arguments = adapter.arguments_of(name)
+        arguments, _ = adapter.arguments_of(name)
     except KeyError:
         return Environment(name=name, refused="it has an ini, but PufferLib makes no environment of that name")
     except (ImportError, AttributeError) as error:
@@ -84,25 +85,44 @@ def _ocean(name: str, ini: dict[str, dict[str, Any]], *, build: bool) -> Environ
     return Environment(name=name, constructor=_plain(arguments), ini=ini, policies=policies, **built)
 
 
-def _other(name: str, workspace: Path | None) -> Environment:
+def _other(name: str, workspace: Path | None, order: BuildOrder = BuildOrder()) -> Environment:  # noqa: B008 - frozen
     """An environment of Gymnasium's or the user's: whatever is wrong with it is why it is refused."""
     ini = adapter.default_ini()
     ini["base"] |= {"env_name": name, "policy_name": adapter.DEFAULT_POLICY, "rnn_name": adapter.DEFAULT_RNN}
     ini = {section: values for section, values in ini.items() if section != "sweep.train.total_timesteps"}
     try:
-        arguments = adapter.arguments_of(name)
-        built = _built(name, {}, "num_envs" in arguments)
+        facts = _ordered(name, order)
     except Exception as error:  # noqa: BLE001 - recorded: the user's own code may raise anything
+        if isinstance(error, adapter.Unfit):
+            return Environment(name=name, refused=error.rule[:300], helps=error.helps)
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        return Environment(name=name, refused=what[:300] + hint(error, workspace))
+        absent = isinstance(error, (ImportError, AttributeError)) or type(error).__module__ == "gymnasium.error"
+        helps = ", ".join(adapter.beside(name)) or (
+            "an environment that is built, reset and stepped" if raised else None
+        )
+        return Environment(name=name, refused=what[:300] + hint(error, workspace), helps=helps)
     return Environment(
         name=name,
-        constructor=_plain(arguments),
         ini=ini,
         policies=(adapter.DEFAULT_POLICY,),
+        wrappers=order.wrappers,
         sources=user_files(workspace),
-        **built,
+        **facts,
     )
+
+
+def _ordered(name: str, order: BuildOrder) -> dict[str, Any]:
+    """What the constructor takes, and what building it tells; without what it needs nothing can be built."""
+    arguments, needs = adapter.arguments_of(name)
+    if order.wrappers and WRAPPERS in arguments:
+        rule = f"its own argument {WRAPPERS!r} has the name of ours, so it takes no [wrappers]"
+        raise adapter.Unfit(rule, "another name for that argument, or a function of yours that wraps it")
+    given = {key: value for key, value in order.arguments.items() if key in arguments}
+    facts = {"constructor": _plain(arguments), "needs": needs, "arguments": given}
+    if not set(needs) <= set(given):
+        return facts
+    worn = {WRAPPERS: order.wrappers} if order.wrappers else {}
+    return {**facts, **_built(name, {**given, **worn}, "num_envs" in arguments)}
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -118,6 +138,8 @@ def _built(name: str, arguments: dict[str, Any], scalable: bool) -> dict[str, An
         size = int(space.dtype.itemsize)
         for length in space.shape:
             size *= int(length)
+        if ":" in name:
+            adapter.try_out(env)
         return {
             "agents_per_env": float(env.num_agents / units),
             "observation_bytes": size,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lab.base import LARGEST, numbers, parted
-from lab.space import Config, Task, evaluation_seed, evaluation_shape
+from lab.space import Config, Task, Told, evaluation_seed, evaluation_shape
 from lab.store import Evaluation
 from training import adapter
 
@@ -45,11 +45,18 @@ class Evaluator:
 
     @classmethod
     def of(
-        cls, config: Config, task: Task, agents_per_env: float, device: str, alive: Callable[[], None] = lambda: None
+        cls,
+        config: Config,
+        task: Task,
+        agents_per_env: float,
+        device: str,
+        alive: Callable[[], None] = lambda: None,
+        metric: str = "",
     ) -> "Evaluator":
-        """The evaluator of a config's policy, on a task of its environment."""
+        """The evaluator of a config's policy, on a task of its environment; it logs a metric such as `won@max` too."""
         scalable, recurrent = "num_envs" in config.env, bool(config.rnn["enabled"])
-        return cls(adapter.maker_of(config.env_name), task, agents_per_env, scalable, device, recurrent, alive)
+        maker = adapter.maker_of(config.env_name, Told(task.told, metric))
+        return cls(maker, task, agents_per_env, scalable, device, recurrent, alive)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,7 +108,7 @@ class Evaluator:
             first = time.perf_counter()
             while (spent := time.perf_counter() - first) < seconds or (not totals and spent < UNLOGGED * seconds):
                 ended, infos = play.step()
-                ends += ended.size
+                ends += _ends(play, ended, infos)
                 for info in infos:
                     _add(info, totals, weights)
             needed = _steps_needed(play, self.task, ends, weights)
@@ -187,7 +194,7 @@ def _by_steps(play: _Play, task: Task) -> Evaluation:
     while True:
         for _ in range(task.steps):
             ended, infos = play.step()
-            ends += ended.size
+            ends += _ends(play, ended, infos)
             for info in infos:
                 _add(info, totals, weights)
         episodes = _episodes(ends, weights)
@@ -196,6 +203,12 @@ def _by_steps(play: _Play, task: Task) -> Evaluation:
             break
     means = {name: totals[name] / weights[name] for name in totals if weights[name]}
     return play.result(means, episodes, unfinished_share=share)
+
+
+def _ends(play: _Play, ended: Any, infos: list[Any]) -> int:
+    """Ends of episodes in a step; PettingZoo's agents that have left are told as ended at each, so there logs count."""
+    env = play.vecenv.driver_env
+    return int(len(infos) * env.num_agents if adapter.is_together(env) else ended.size)
 
 
 def _episodes(ends: int, weights: dict[str, float]) -> int:

@@ -8,24 +8,30 @@ import hashlib
 import os
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from lab.base import Damaged, TrainingFailed, Workspace, cache_dir, invalid, plain, read_model, write_model
 from lab.space import (
     GYMNASIUM,
+    WRAPPERS,
     Environment,
     Inventory,
     Variants,
     check_importable,
     declared_limits,
     declared_variants,
+    declared_wrappers,
+    environment_wrappers,
 )
 from training.process import start_worker
-from training.protocol import Ended, InventoryJob, LoadJob
+from training.protocol import BuildOrder, Ended, InventoryJob, LoadJob
 
 NEEDED = ("torch", "pufferlib", "heavyball", "numpy")
+FORM = "2"
+"""What is read of an environment; what another version of this program has read is read again."""
 
 
 def missing() -> list[str]:
@@ -36,7 +42,7 @@ def missing() -> list[str]:
 def installation() -> str:
     """The name of this installation, by which an inventory is known: interpreter, versions, GPUs that may be used."""
     versions = (f"{package}={_version(package)}" for package in (*NEEDED, "autopilot"))
-    return " ".join([sys.executable, *versions, *_gpus()])
+    return " ".join([sys.executable, *versions, f"form={FORM}", *_gpus()])
 
 
 def _gpus() -> list[str]:
@@ -55,11 +61,17 @@ def inventory_path() -> Path:
     return cache_dir() / f"inventory-{key}.json"
 
 
-def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None, *, timeout: float = 180) -> Inventory:
+def load_inventory(
+    build: Iterable[str] | Mapping[str, Mapping[str, Any]] = (),
+    workspace: Workspace | None = None,
+    *,
+    timeout: float = 180,
+) -> Inventory:
     """This machine's inventory; a worker makes it (a few seconds) when it is missing or out of date.
 
     Args:
-        build: environments whose number of agents must be known; unknown names are left to the caller to refuse.
+        build: environments whose number of agents must be known, or each with the arguments that it is to be built
+            with; unknown names are left to the caller to refuse.
         workspace: where the user's modules and variants are; none of them are known without.
         timeout: seconds that the worker may take.
 
@@ -69,11 +81,19 @@ def load_inventory(build: Iterable[str] = (), workspace: Workspace | None = None
             the workspace has.
     """
     variants, limits = (declared_variants(workspace), declared_limits(workspace)) if workspace else ({}, {})
-    wanted = set(build)
+    wrappers = declared_wrappers(workspace) if workspace else {}
+    asked = build if isinstance(build, Mapping) else {}
+    wanted = {
+        name: BuildOrder(
+            arguments={k: v for k, v in asked.get(name, {}).items() if k not in ("num_envs", WRAPPERS)},
+            wrappers=tuple(asked.get(name, {}).get(WRAPPERS, environment_wrappers(wrappers, name))),
+        )
+        for name in build
+    }
     if workspace is not None:
         for name in wanted:
             check_importable("env", name, workspace.root)
-    known = _known(wanted, workspace, timeout)
+    known = _known(wanted, set(asked), workspace, timeout)
     overlaid = {
         name: environment.model_copy(update={"variants": _for(variants, name), "limits": limits})
         for name, environment in known.environments.items()
@@ -115,16 +135,22 @@ def require_loadable(workspace: Workspace, env_name: str | None = None, *, timeo
             raise invalid(key, call, f"can't be loaded: {plain(why, 400)}", "module:callable of the workspace")
 
 
-def _known(wanted: set[str], workspace: Workspace | None, timeout: float) -> Inventory:
+def _known(wanted: dict[str, BuildOrder], exactly: set[str], workspace: Workspace | None, timeout: float) -> Inventory:
+    """The inventory with what is wanted; of those named in `exactly` the arguments count too."""
     known = _stored()
     if known is not None:
         root = workspace.root.absolute() if workspace else None
-        wanted = {name for name in wanted if _outdated(name, known.environments.get(name), root)}
+        found = known.environments
+        wanted = {
+            name: order
+            for name, order in wanted.items()
+            if _outdated(name, found.get(name), root) or not _as_ordered(found.get(name), order, name in exactly)
+        }
         if not wanted:
             return known
     if absent := missing():
         raise TrainingFailed(f"not installed: {', '.join(absent)}; 'make install' builds the environment")
-    fresh = _ask(sorted(wanted), workspace, timeout)
+    fresh = _ask(dict(sorted(wanted.items())), workspace, timeout)
     if known is not None:  # keep what was built before
         kept = {k: e for k, e in known.environments.items() if k not in wanted and _built(e)}
         fresh = fresh.model_copy(update={"environments": {**fresh.environments, **kept}})
@@ -136,10 +162,18 @@ def _outdated(name: str, known: Environment | None, workspace: Path | None) -> b
     """Whether an environment has to be looked at: never built, or the user's and perhaps changed or mended since."""
     if known is None or known.refused is not None:
         return ":" in name
-    if ":" not in name or name.startswith(GYMNASIUM):
+    if ":" not in name.removeprefix(GYMNASIUM):
         return not _built(known)
     here = workspace is not None and all(Path(path).is_relative_to(workspace) for path in known.sources)
     return not known.sources or not here or any(_hash(path) != digest for path, digest in known.sources.items())
+
+
+def _as_ordered(known: Environment | None, order: BuildOrder, exactly: bool) -> bool:
+    """Whether an environment was built with what is asked for; what its constructor does not have is of no account."""
+    if known is None or ":" not in known.name:
+        return True
+    taken = {key: value for key, value in order.arguments.items() if key in known.constructor}
+    return known.wrappers == order.wrappers and (not exactly or known.arguments == taken)
 
 
 def _built(environment: Environment) -> bool:
@@ -169,12 +203,12 @@ def _stored() -> Inventory | None:
     return known if known.made_from == installation() else None
 
 
-def _ask(build: list[str], workspace: Workspace | None, timeout: float) -> Inventory:
+def _ask(build: dict[str, BuildOrder], workspace: Workspace | None, timeout: float) -> Inventory:
     path = inventory_path().with_name(f".inventory-{secrets.token_hex(4)}")  # others may be looking for themselves
     worker = start_worker(1, role="look")
     try:
         root = str(workspace.root.absolute()) if workspace else None
-        worker.send(InventoryJob(build=tuple(build), to=str(path.absolute()), workspace=root))
+        worker.send(InventoryJob(build=build, to=str(path.absolute()), workspace=root))
         for event in worker.events(timeout):
             if isinstance(event, Ended):
                 return read_model(path, Inventory)

@@ -5,7 +5,7 @@ goes to the replicate's log. `result.json` is the outcome; the events are for pe
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -55,12 +55,20 @@ class TrainJob(Message):
         return Objective.of(self.objective, self.config.env_name)
 
 
+class BuildOrder(Message):
+    """What an environment is built with, to learn about it."""
+
+    arguments: dict[str, Any] = {}
+    """Those of its constructor that are not left at their defaults; those that it does not have are left out."""
+    wrappers: tuple[str, ...] = ()
+
+
 class InventoryJob(Message):
     """Say what this machine has."""
 
     kind: Literal["inventory"] = "inventory"
-    build: tuple[str, ...] = ()
-    """Environments to build once, to learn how many agents they have."""
+    build: dict[str, BuildOrder] = {}
+    """Environments to build once, to learn how many agents they have and whether they can be trained."""
     to: str
     """Where to write the inventory, absolute."""
     workspace: str | None = None

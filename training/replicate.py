@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from lab.base import SeedPaths, now, text_of
-from lab.space import evaluation_spans, first_seed, hint, of_config
+from lab.space import Told, evaluation_spans, first_seed, hint, of_config
 from lab.store import ReplicateResult, RunState, StopReason, map_metrics
 from training import adapter, build, checkpoints
 from training.env_processes import EnvironmentDied, ProcessWatch
@@ -124,7 +124,8 @@ class _Replicate:
     def _environments(self) -> Any:
         job, config = self.job, self.config
         self._reserve_evaluation_seeds()
-        vecenv = build.environments(config, job.variants, first_seed(config, job.seed))
+        told = Told(job.task.told, job.score)
+        vecenv = build.environments(config, job.variants, first_seed(config, job.seed), told)
         arguments = build.environment_arguments(config, job.variants)
         task_like = {key: value for key, value in arguments.items() if key != "num_envs"} == job.task.env
         if "environment" in job.variants or not task_like:
@@ -193,7 +194,8 @@ class _Replicate:
     # --- the score -----------------------------------------------------------------------------------------------
 
     def _evaluator(self) -> Evaluator:
-        return Evaluator.of(self.config, self.job.task, self.job.agents_per_env, self.device, self._alive)
+        job = self.job
+        return Evaluator.of(self.config, job.task, job.agents_per_env, self.device, self._alive, job.score)
 
     def _alive(self) -> None:
         self._on_progress(

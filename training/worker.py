@@ -22,6 +22,7 @@ from lab.base import SeedPaths, json_of, no_more_text, write_model
 from lab.store import ReplicateResult, StopReason
 from training.curve_file import CurveFile
 from training.inventory import installation
+from training.log_file import LogFile
 from training.protocol import (
     JOB,
     Ended,
@@ -199,9 +200,7 @@ def train(
 
     paths = SeedPaths(Path(job.dir))
     paths.dir.mkdir(parents=True, exist_ok=True)
-    log = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    log = LogFile(paths.log)
     mirrored = _mirrors(job, paths)
     curves = CurveFile(paths.metrics_live)
 
@@ -215,6 +214,7 @@ def train(
         result = result.model_copy(update={"notes": (*result.notes, *missing)})
     if mirrored is not None:
         mirrored.close()
+    log.close()
     try:
         write_model(paths.result, result)
     except OSError as error:  # a full disk: the parent has room in hand, and gets the result as an event

@@ -1,5 +1,6 @@
 """`transcript.jsonl`: every message of every analysis of a run, in order, appended as it happens."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,4 +44,7 @@ class Transcript:
         body["content"] = redacted(message.content)
         if message.tool_calls:
             body["tool_calls"] = [{**call, "arguments": redacted(call["arguments"])} for call in body["tool_calls"]]
+            body["tool_calls"] = json.loads(redacted(json.dumps(body["tool_calls"])))
+        if message.extra:
+            body["extra"] = json.loads(redacted(json.dumps(message.extra)))
         append_line(self._path, {"time": now().isoformat(), "kind": "message", **body, **more})

@@ -8,7 +8,10 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from lab.base import AutopilotError, text_of
+from lab.base import AutopilotError, storable, text_of
+
+NOTHING = "…"
+"""What an assistant said that said nothing: endpoints refuse an empty message."""
 
 
 class ModelError(AutopilotError):
@@ -29,7 +32,7 @@ class _Part(BaseModel):
     @classmethod
     def _can_be_sent(cls, value: Any) -> Any:
         """A model may write half of a character, which no request and no file can hold."""
-        return text_of(value) if isinstance(value, str) else value
+        return text_of(value) if isinstance(value, str) else storable(value) if isinstance(value, dict) else value
 
 
 class ToolCall(_Part):
@@ -39,6 +42,17 @@ class ToolCall(_Part):
     name: str
     arguments: str
     """JSON, as the model wrote it."""
+    extra: dict[str, Any] = {}
+    """What came with the call beyond the API's fields, such as a signature of the thinking before it."""
+
+    def wire(self) -> dict[str, Any]:
+        """The call as the API wants it, and with what came with it."""
+        return {
+            **self.extra,
+            "id": self.id,
+            "type": "function",
+            "function": {"name": self.name, "arguments": self.arguments},
+        }
 
 
 class Message(_Part):
@@ -50,18 +64,18 @@ class Message(_Part):
     """Calls that an assistant asked for."""
     tool_call_id: str | None = None
     """Id of the call that a tool message answers."""
+    extra: dict[str, Any] = {}
+    """What an assistant's message carried beyond the API's fields (`reasoning_content`); it goes back as it came."""
 
     def wire(self) -> dict[str, Any]:
-        """The message as the API wants it."""
+        """The message as the API wants it, and with what came with it; an assistant's is never empty."""
         if self.role == "tool":
             return {"role": "tool", "tool_call_id": self.tool_call_id, "content": self.content}
         if not self.tool_calls:
-            return {"role": self.role, "content": self.content}
-        calls = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in self.tool_calls
-        ]
-        return {"role": "assistant", "content": self.content or None, "tool_calls": calls}
+            content = self.content if self.role != "assistant" else (self.content.strip() and self.content) or NOTHING
+            return {**self.extra, "role": self.role, "content": content}
+        calls = [call.wire() for call in self.tool_calls]
+        return {**self.extra, "role": "assistant", "content": self.content or None, "tool_calls": calls}
 
 
 class Usage(_Part):

@@ -5,11 +5,10 @@ Passing faults are tried again (`openai_retry.py` says which, and when); what ca
 with the first request.
 """
 
-import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 import openai
 from tenacity import (
@@ -23,11 +22,14 @@ from tenacity import (
 from tenacity.stop import stop_base
 
 from agent.model.chat import Message, ModelError, Reply, TooLong, Usage
-from agent.model.openai_reply import estimated_usage, reply_of, usage_of
-from agent.model.openai_retry import is_broke, passing, pause
+from agent.model.openai_check import Calling, Refused, Unable, find_out
+from agent.model.openai_reply import estimated_usage, fault_in, reply_of, usage_of
+from agent.model.openai_retry import is_about_tools, is_broke, is_too_long, passing, pause, said_by
+from agent.model.openai_text import completion_in
 from agent.model.redaction import redacted
 from agent.model.settings import ModelSettings
 from agent.model.structured import LONGEST, TEXTS, answer_format, call_in, conversation
+from agent.model.subset import declared
 from lab.base import InvalidInput, Problem
 
 REMEDY = {
@@ -36,35 +38,10 @@ REMEDY = {
     403: "this key may not use this model",
     404: "check --model and OPENAI_BASE_URL",
 }
-TOO_LONG = re.compile(
-    r"context.{0,30}(length|size|window)|too long|too many tokens|maximum.{0,30}tokens", re.IGNORECASE
-)
-READY = {
-    "type": "object",
-    "properties": {"ok": {"type": "boolean"}},
-    "required": ["ok"],
-    "additionalProperties": False,
-}
-PING: dict[str, Any] = {
-    "type": "function",
-    "function": {"name": "ready", "description": "Say that you are ready.", "parameters": READY},
-}
-GREETING = [
-    {"role": "system", "content": "You work through tool calls."},
-    {"role": "user", "content": "Call the tool `ready` with ok = true."},
-]
 
 
 class Cancelled(Exception):
     """The request was given up, since the session wants no answer any more."""
-
-
-class Refused(ModelError):
-    """The endpoint answered with a status that says no."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class OpenAIChat:
@@ -105,9 +82,11 @@ class OpenAIChat:
             raise InvalidInput([problem]) from None
         self._model = model
         self._listed: list[dict[str, Any]] = []
-        self._calling = None if self._asked.calling == "auto" else self._asked.calling
+        self._calling: Calling | None = None if self._asked.calling == "auto" else self._asked.calling
         self._useless: ModelError | None = None
         """Why the model can't do this work at all, once that is known."""
+        self._bare = False
+        """The endpoint does not take back what it sends beyond the API's fields."""
         self._down = False
         """The last request was given up; until one succeeds the next are tried once each."""
         self._retrying = Retrying(
@@ -123,17 +102,23 @@ class OpenAIChat:
         """The model's name."""
         return self._model
 
-    def check(self) -> None:
+    def check(self, tools: Sequence[dict[str, Any]] = ()) -> None:
         """Make sure that the endpoint answers and its model can do this work; one try, no waiting for one that is down.
+
+        It is tried as it will be used: with all tools, and with a second turn after what one of them answered.
+
+        Args:
+            tools: what it will be offered, as the API wants it.
 
         Raises:
             ModelError: it does not, or can't; says what to do.
         """
         self._down = True
-        if self._calling is None:
-            self._calling, _ = self._find_out()
-        else:
-            self._ask(GREETING)
+        try:
+            self._calling, _ = self._find_out(tools, twice=True)
+        except Unable:
+            if self._asked.calling == "auto":
+                raise  # else it is as the user says: it answered
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         """Ask the endpoint, in the way that its model can call tools; see `ChatModel.complete`."""
@@ -141,9 +126,9 @@ class OpenAIChat:
         if self._useless is not None:
             raise ModelError(str(self._useless))
         if self._calling is None:
-            self._calling, spent = self._find_out()
+            self._calling, spent = self._find_out((), twice=False)
         if self._calling == "tools":
-            reply = self._ask([message.wire() for message in messages], tools=list(tools))
+            reply = self._with_tools(messages, tools)
         else:
             # The list of tools stays as it was while fewer are offered: a server keeps what it has read so far.
             listed = {tool["function"]["name"] for tool in self._listed}
@@ -157,68 +142,91 @@ class OpenAIChat:
                 reply = reply.model_copy(update={"message": Message(role="assistant", tool_calls=(call,))})
         return reply.model_copy(update={"usage": reply.usage + spent})
 
+    def _with_tools(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], **more: Any) -> Reply:
+        """What came beyond the API's fields goes back as it came, unless the endpoint itself does not take it."""
+        if self._bare:
+            messages = [_bare(message) for message in messages]
+        used = {call.id for message in messages for call in message.tool_calls}
+        try:
+            return self._ask([message.wire() for message in messages], tools, used, tools=declared(tools), **more)
+        except Refused as error:
+            beyond = {
+                name for m in messages for extra in (m.extra, *(call.extra for call in m.tool_calls)) for name in extra
+            }
+            if not error.is_about_the_request or not any(name in str(error) for name in beyond):
+                raise
+            self._bare = True
+            return self._with_tools(messages, tools, **more)
+
     def _longest(self) -> int:
         """Characters of a text that fit an answer's limit even at one token each."""
         limit = self._asked.max_tokens or self._asked.max_completion_tokens
         return LONGEST if limit is None else min(LONGEST, limit // TEXTS)
 
-    def _find_out(self) -> tuple[Literal["tools", "response_format"], Usage]:
-        """How this endpoint's model calls tools: it is asked to call one, in either way."""
-        spent = Usage()
-        tries: list[tuple[Literal["tools", "response_format"], dict[str, Any]]] = [
-            ("tools", {"tools": [PING]}),
-            ("response_format", {"response_format": answer_format([PING])}),
-        ]
-        for calling, more in tries:
-            try:
-                reply = self._ask(GREETING, **more)
-            except Refused as error:
-                if error.status not in (400, 404, 422, 501):
-                    raise
-                last: ModelError = error
-                continue
-            spent += reply.usage
-            called = reply.message.tool_calls if calling == "tools" else [call_in(reply.message.content, 0, [PING])]
-            if any(call is not None and call.name == "ready" for call in called):
-                return calling, spent
-            last = ModelError(f"{self._model} neither calls tools nor keeps to a JSON schema: it can't do this work")
-        if not isinstance(last, Refused):
-            self._useless = last
-        last.spent = spent
-        raise last
+    def _find_out(self, tools: Sequence[dict[str, Any]], *, twice: bool) -> tuple[Calling, Usage]:
+        ways: tuple[Calling, ...] = ("tools", "response_format") if self._calling is None else (self._calling,)
+        limited = bool(self._asked.max_tokens or self._asked.max_completion_tokens)
+        try:
+            return find_out(self._trial, self._model, ways, tools, limited=limited, twice=twice)
+        except Unable as unable:
+            if self._asked.calling == "auto":
+                self._useless = unable
+            raise
+
+    def _trial(self, way: Calling, messages: Sequence[Message], tools: Sequence[dict[str, Any]], **more: Any) -> Reply:
+        """One request of the check; newer models know its limit by another name only."""
+        try:
+            if way == "tools":
+                return self._with_tools(messages, tools, **more)
+            return self._ask(conversation(messages, tools), response_format=answer_format(tools), **more)
+        except Refused as error:
+            if "max_tokens" not in more or "max_tokens" not in str(error):
+                raise
+            return self._trial(way, messages, tools, max_completion_tokens=more.pop("max_tokens"), **more)
 
     def in_vain(self, state: RetryCallState) -> bool:
         """Whether trying again would come too late, or has just been tried for long enough."""
         left = self._left()
         return self._down or (left is not None and state.upcoming_sleep >= left)
 
-    def _ask(self, messages: list[dict[str, Any]], **more: Any) -> Reply:
+    def _ask(
+        self,
+        messages: list[dict[str, Any]],
+        offered: Sequence[dict[str, Any]] = (),
+        used: Collection[str] = (),
+        **more: Any,
+    ) -> Reply:
         request = {"model": self._model, "messages": messages, **self._asked.sent(), **more}
         try:
             completion = self._retrying(self._within, request)
         except openai.APIStatusError as error:
-            if error.status_code in (400, 413, 422) and TOO_LONG.search(str(error)):
-                raise TooLong(f"the conversation does not fit the model's context ({_first_line(error)})") from error
+            if is_too_long(error):
+                raise TooLong(f"the conversation does not fit the model's context ({_said(error)})") from error
             self._down = passing(error)
             remedy = REMEDY.get(error.status_code, "it did not get better by waiting")
             if is_broke(error):
                 remedy = "the account has no credit left"
-            raise Refused(
-                f"the endpoint answered {error.status_code}: {remedy} ({_first_line(error)})", error.status_code
-            ) from error
-        except (openai.OpenAIError, TimeoutError) as error:
+            said = f"the endpoint answered {error.status_code}: {remedy} ({_said(error)})"
+            raise Refused(said, error.status_code, tools=is_about_tools(error)) from error
+        except (openai.APITimeoutError, TimeoutError) as error:
             self._down = True
-            raise ModelError(f"the endpoint could not be reached: {_first_line(error)}") from error
+            if "Connect" in type(error.__cause__).__name__:  # httpx's ConnectTimeout: nobody took it
+                raise ModelError(f"the endpoint could not be reached: {_said(error)}") from error
+            rule = f"the endpoint took the request and is still writing, or stuck, after {self._asked.timeout:g} s"
+            raise ModelError(f"{rule}: [model] in autopilot.toml has timeout and max_tokens") from error
+        except openai.OpenAIError as error:
+            self._down = True
+            raise ModelError(f"the endpoint could not be reached: {_said(error)}") from error
         except Cancelled:
             raise ModelError("stopped on request") from None
         except (ValueError, RecursionError) as error:  # a body that is no JSON, or not of the API's shape
-            raise ModelError(f"the endpoint's answer can't be read: {_first_line(error)}") from error
+            raise ModelError(f"the endpoint's answer can't be read: {_said(error)}") from error
         self._down = False
         spent = usage_of(getattr(completion, "usage", None))
         try:
-            reply = reply_of(completion)
+            reply = reply_of(completion, {tool["function"]["name"] for tool in offered}, used)
         except Exception as error:
-            said = f"the endpoint's answer is not of the API's shape: {type(error).__name__}: {_first_line(error)}"
+            said = f"the endpoint's answer is not of the API's shape: {type(error).__name__}: {_said(error)}"
             failed = error if isinstance(error, ModelError) else ModelError(said)
             failed.spent = spent
             raise failed from error
@@ -234,7 +242,7 @@ class OpenAIChat:
 
         def attempt() -> None:
             try:
-                done.put((self._client.chat.completions.create(**request), None))
+                done.put((self._answer(request), None))
             except BaseException as error:  # noqa: BLE001 - handed to the one who waits
                 done.put((None, error))
 
@@ -246,6 +254,23 @@ class OpenAIChat:
         except Empty:
             raise TimeoutError(f"no answer within {patience:.3g} s") from None
         if error is not None:
+            raise error
+        return completion
+
+    def _answer(self, request: dict[str, Any]) -> Any:
+        """A completion, whatever it came as; an error in the body of a 200 is that error."""
+        raw = self._client.chat.completions.with_raw_response.create(**request)
+        try:
+            completion: Any = raw.parse()
+        except ValueError:
+            completion = completion_in(raw.http_response.text)
+            if isinstance(completion, str):
+                raise
+        completion = completion_in(completion) if isinstance(completion, str) else completion
+        if (fault := fault_in(completion)) is not None:
+            status, said = fault
+            error = openai.APIStatusError(said, response=raw.http_response, body=None)
+            error.status_code = status
             raise error
         return completion
 
@@ -261,6 +286,11 @@ class _InVain(stop_base):
         return self._others(retry_state) or self._chat.in_vain(retry_state)
 
 
-def _first_line(error: BaseException) -> str:
-    """What an error says, without the key: some endpoints quote it when they refuse it."""
-    return redacted((str(error).splitlines() or [type(error).__name__])[0])[:300]
+def _bare(message: Message) -> Message:
+    calls = tuple(call.model_copy(update={"extra": {}}) for call in message.tool_calls)
+    return message.model_copy(update={"extra": {}, "tool_calls": calls})
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, its body whatever that is, without the key: some endpoints quote it when they refuse it."""
+    return redacted(said_by(error))[:300]

@@ -41,7 +41,7 @@ def answer_format(tools: Sequence[dict[str, Any]], longest: int = LONGEST) -> di
             "type": "object",
             "properties": {
                 "tool": {"const": tool["function"]["name"]},
-                "arguments": _narrowed(_inlined(tool["function"]["parameters"]), longest),
+                "arguments": _narrowed(inlined(tool["function"]["parameters"]), longest),
             },
             "required": ["tool", "arguments"],
             "additionalProperties": False,
@@ -94,7 +94,7 @@ def call_in(text: str, number: int, tools: Sequence[dict[str, Any]]) -> ToolCall
         call = json.loads(text)["call"]
         name, arguments = str(call["tool"]), call["arguments"]
         schema: dict[str, Any] = next(
-            (_inlined(tool["function"]["parameters"]) for tool in tools if tool["function"]["name"] == name), {}
+            (inlined(tool["function"]["parameters"]) for tool in tools if tool["function"]["name"] == name), {}
         )
         arguments = _read(arguments, schema)
         return ToolCall(id=f"call_{number}", name=name, arguments=json.dumps(arguments))
@@ -137,18 +137,26 @@ def _signature(function: Mapping[str, Any]) -> str:
     return f"{function['name']}({', '.join(names)}): {function.get('description', '').split(chr(10))[0]}"
 
 
-def _inlined(schema: Any, defined: Mapping[str, Any] | None = None) -> Any:
-    """A schema without references and descriptions."""
+def inlined(schema: Any, defined: Mapping[str, Any] | None = None, *, described: bool = False) -> Any:
+    """A schema without references, titles and defaults, and without descriptions.
+
+    Args:
+        schema: as a tool has it.
+        defined: what it may refer to; its own `$defs` if not given.
+        described: descriptions are kept.
+    """
     if isinstance(schema, list):
-        return [_inlined(item, defined) for item in schema]
+        return [inlined(item, defined, described=described) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
     defined = schema.get("$defs", {}) if defined is None else defined
     if "$ref" in schema:
-        return _inlined(defined[schema["$ref"].rpartition("/")[2]], defined)
-    kept = {key: value for key, value in schema.items() if key not in ("$defs", "title", "default", "description")}
-    named = {name: _inlined(value, defined) for name, value in kept.pop("properties", {}).items()}
-    return {key: _inlined(value, defined) for key, value in kept.items()} | ({"properties": named} if named else {})
+        return inlined(defined[schema["$ref"].rpartition("/")[2]], defined, described=described)
+    left_out = ("$defs", "title", "default") if described else ("$defs", "title", "default", "description")
+    kept = {key: value for key, value in schema.items() if key not in left_out}
+    named = {k: inlined(value, defined, described=described) for k, value in kept.pop("properties", {}).items()}
+    rest = {key: inlined(value, defined, described=described) for key, value in kept.items()}
+    return rest | ({"properties": named} if named else {})
 
 
 def _object_of(name: str, schema: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from lab.space import (
     check_open,
     check_overrides,
     chosen,
+    remarks,
 )
 from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
@@ -38,7 +40,8 @@ def prepare(
     overrides = assignments(settings)
     goal = Objective.of(objective, env)
     check_objective(goal.metric, env)
-    inventory = load_inventory([env], workspace)
+    given = {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith("env.")}
+    inventory = load_inventory({env: given}, workspace)
     check_open(inventory.environment(env).limits, goal.metric)
     base = preset_named(workspace, inventory.environment(env), preset)
     if seeds is not None:
@@ -47,6 +50,8 @@ def prepare(
         raise InvalidInput(problems)
     config = base.with_overrides(overrides)
     check_config(config, inventory)
+    for line in remarks(base, overrides):
+        sys.stderr.write(f"note: {line}\n")
     return inventory, config, str(goal)
 
 
@@ -141,7 +146,7 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, options: 
     wanted = {key: notebook.config(name).get(key) for key in ("autopilot.resume_mode", "autopilot.resume_from")}
     config = notebook.config(run.resume.run_id).with_overrides({**wanted, "autopilot.seeds": len(run.seeds)})
     config = config.without_seed()
-    inventory = load_inventory([run.env_name], workspace)
+    inventory = load_inventory({run.env_name: run.task.env}, workspace)
     check_config(config, inventory)
     with _ready(workspace, inventory, config, options) as runner:
         made = create_run(
@@ -177,7 +182,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
     workspace.require_writable()
     notebook = Notebook(workspace)
     run = notebook.run(name)
-    inventory = load_inventory([run.env_name], workspace)
+    inventory = load_inventory({run.env_name: run.task.env}, workspace)
     place = Incumbency(notebook, run.group, min_effect=min_effect)
     with Sessions(workspace).sole(f"confirm {name}"):
         opened = place.open(run)

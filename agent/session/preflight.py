@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from agent.approval import Approver
 from agent.model import Price
 from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
 from lab.search import BASELINE, contenders, plan_of, search_space
-from lab.space import BOOKKEEPING, Config, Environment, derive, preset, refuse_statistic
+from lab.space import BOOKKEEPING, Config, Environment, aggregated, derive, preset, refuse_statistic
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
 from report import outlook_lines, plan_text, proof_text
+from tools import outline
 from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
 
 TOKENS = 50_000
@@ -32,7 +33,7 @@ RARELY = 1000
 class Endpoint(Protocol):
     """A model that may not be there."""
 
-    def check(self) -> None:
+    def check(self, tools: list[dict[str, Any]]) -> None:
         """Make sure that it answers and can do this work; raises ModelError where not."""
 
 
@@ -177,7 +178,8 @@ class Preflight:
         env, metric = self.record.env_name, self.record.goal.metric
         raw = {name: 0.0 for moment in moments for name in moment.logged}
         known = map_metrics(raw, env)
-        if not raw or metric in {*known, *COUNTS}:
+        within, how = aggregated(metric)
+        if not raw or metric in {*known, *COUNTS} or (how and ":" in env and within in known):
             return ""
         refuse_statistic(metric, known)
         # Of one's own environments others may come with rarer episodes, but not others that are spelt almost the same.
@@ -223,7 +225,7 @@ class Preflight:
             idle = self.record.budgets.max_tokens or self.record.budgets.max_dollars
             return f"the offline researcher: no model, no tokens{' (so their budget bounds nothing)' if idle else ''}"
         begun = time.monotonic()
-        self.endpoint.check()
+        self.endpoint.check(outline())
         return f"{self.record.model} answered within {time.monotonic() - begun:.1f} s"
 
     def _tokens(self, runs: float) -> str:

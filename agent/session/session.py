@@ -23,9 +23,10 @@ from agent.session.decisions import Decisions
 from agent.session.journal import Journal, Notifies, View
 from agent.session.recovery import recover
 from agent.session.scheduler import Scheduler, why_over
+from agent.session.shares import steps_of_a_run
 from agent.session.wave import Wave, numbered
 from lab.base import FULL, AutopilotError, SessionPaths, full_text, now
-from lab.judge import exhausted, paces, reached
+from lab.judge import exhausted, reached
 from lab.search import ARMS
 from lab.space import Group
 from lab.store import Lab, RunRecord, RunState, SessionRecord, Sessions, Spent, active_time
@@ -291,15 +292,8 @@ class Session:
         return None if hours is None else self.budget.seconds / (3600 * hours)
 
     def steps_left(self) -> int | None:
-        """Agent steps of all replicates together that the time left is good for, at the speed of the incumbent's kind.
-
-        The incumbent's, since proposals build on it: what ran last may have been shorter, or of another topology.
-        """
-        left, incumbent = self.budget.left(), self.notebook.incumbent(self.group)
-        if left is None or incumbent is None or not self.notebook.readable(incumbent):
-            return None
-        known = paces(self.notebook, self.notebook.config(incumbent), self.group)
-        return None if known is None or known.rough else known.steps(left, self.record.seeds)
+        """Agent steps of all replicates together that one more run may take; None without a limit."""
+        return steps_of_a_run(self.notebook, self.record, self.group, self.budget.left())
 
     @contextlib.contextmanager
     def _whatever_happens(self) -> Iterator[None]:

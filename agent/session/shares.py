@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from lab.judge import paces
 from lab.search import ARMS, phases
-from lab.store import Lab, RunRecord, Selection, SessionRecord
+from lab.space import Group
+from lab.store import Lab, Notebook, RunRecord, Selection, SessionRecord
 
 
 @dataclass
@@ -62,3 +64,29 @@ class Shares:
         """The session's runs of new configs that somebody proposed."""
         runs = self.notebook.index.records(Selection(session=self.record.session_id, own=True))
         return [run for run in runs if run.arm not in ("baseline", "person")]
+
+
+def steps_of_a_run(notebook: Notebook, record: SessionRecord, group: Group, left: float | None) -> int | None:
+    """Agent steps of all replicates together that one more run of a session may take; None without a limit.
+
+    What the time left is good for, at the speed of the incumbent's kind, since proposals build on it; and where no
+    person approves, the session's `largest_run` of its whole budget, but always as many as the incumbent's.
+
+    Args:
+        notebook: where the runs are.
+        record: of the session.
+        group: what it trains.
+        left: seconds; None without a limit of time.
+    """
+    incumbent = notebook.incumbent(group)
+    if incumbent is None or not notebook.readable(incumbent):
+        return None
+    config, seeds, budgets = notebook.config(incumbent), record.seeds, record.budgets
+    usual = int(config.train["total_timesteps"] or 0) * seeds
+    bounds, whole = [], usual * budgets.max_runs if budgets.max_runs else None
+    if left is not None and (known := paces(notebook, config, group)) is not None and not known.rough:
+        bounds.append(known.steps(left, seeds))
+        whole = known.steps(budgets.hours * 3600, seeds) if budgets.hours else whole
+    if whole is not None and record.approve != "manual":
+        bounds.append(max(usual, int(whole * record.largest_run)))
+    return min(bounds, default=None)

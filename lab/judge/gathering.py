@@ -9,7 +9,7 @@ from lab.base import AutopilotError
 from lab.judge.known import Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.judge.stats import detectable
 from lab.judge.verdicts import current_verdict, weigh
-from lab.space import derive, diff
+from lab.space import changed, derive
 from lab.store import (
     Curve,
     MetricSummary,
@@ -125,7 +125,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
     """
     config, summary = notebook.config(run.run_id), notebook.summary(run.run_id)
     parent = notebook.config(str(run.parent)) if notebook.readable(run.parent) else None
-    changed = diff(parent, config) if parent else {}
+    differs = changed(parent, config) if parent else {}
     curves: dict[str, list[Curve]] = {}
     for seed in run_curves(notebook.workspace.run(run.run_id), run.seeds).values():
         for name, curve in seed.items():
@@ -138,7 +138,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         number=notebook.index.number_of(run.run_id),
         seeds=run.seeds,
         parent=run.parent,
-        changed={key: values for key, values in changed.items() if key != "autopilot.seeds"},
+        changed={key: values for key, values in differs.items() if key != "autopilot.seeds"},
         config=config.flat(),
         derived={} if run.legacy else derive(config, agents_per_env).model_dump(),
         metrics=_metrics(run, summary.metrics) if summary else {},

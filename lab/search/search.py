@@ -25,7 +25,7 @@ from lab.search.permits import Permits
 from lab.search.points import Point
 from lab.search.sweeps import swept
 from lab.search.trials import trials_of
-from lab.space import Config, Group, check_overrides, identity
+from lab.space import Config, Group, check_overrides, identity, idle_changes
 from lab.store import Lab, Questions, Selection, Sweep, Trade
 
 OWN: Arm = RaceArm()
@@ -242,6 +242,8 @@ class Search:
         """The nearest changes that the validator lets pass; None where it names none."""
         known = {dimension.key: dimension for dimension in self.history.space.dimensions}
         for _ in range(MENDED):
+            idle = idle_changes(self.base, changes)
+            changes = {key: value for key, value in changes.items() if key not in idle}
             problems = check_overrides(self.base, changes, self.lab.inventory, proposing=True)
             if not problems:
                 return changes

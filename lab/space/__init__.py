@@ -1,7 +1,20 @@
 """What may be trained: keys and their ranges, a config as a value, environments, presets, what the user narrows."""
 
-from lab.space.config import SECTIONS, Config, derive, diff, telling
-from lab.space.environments import COMMON, PRESETS, Metric, base_config, logged_as, metrics_of, preset_config, task_of
+from lab.space.aggregate import AGGREGATES, Told, aggregated, is_state
+from lab.space.config import SECTIONS, Config, derive, diff
+from lab.space.environments import (
+    COMMON,
+    PRESETS,
+    Metric,
+    base_config,
+    bounds_of,
+    logged_as,
+    metrics_of,
+    preset_config,
+    task_of,
+)
+from lab.space.hints import closest_environments
+from lab.space.inert import changed, idle_changes, inert, remarks, telling
 from lab.space.inventory import Environment, Inventory
 from lab.space.limits import check_open, declared_limits
 from lab.space.modules import GYMNASIUM, check_importable, hint
@@ -35,8 +48,10 @@ from lab.space.statistic import NAMED, TRIM, Statistic, expected_weights, summed
 from lab.space.task import Task, Variant
 from lab.space.validate import check_config, check_overrides, memory_of, space_of
 from lab.space.variants import Variants, chosen, declared_variants
+from lab.space.wrappers import WRAPPERS, declared_wrappers, environment_wrappers
 
 __all__ = [
+    "AGGREGATES",
     "BOOKKEEPING",
     "COMMON",
     "GYMNASIUM",
@@ -49,6 +64,7 @@ __all__ = [
     "TASK_KEYS",
     "TRIM",
     "VARIANT_KEYS",
+    "WRAPPERS",
     "Config",
     "Direction",
     "Environment",
@@ -63,10 +79,14 @@ __all__ = [
     "Statistic",
     "StoredPreset",
     "Task",
+    "Told",
     "Variant",
     "Variants",
+    "aggregated",
     "assignments",
     "base_config",
+    "bounds_of",
+    "changed",
     "check_config",
     "check_importable",
     "check_objective",
@@ -74,10 +94,13 @@ __all__ = [
     "check_overrides",
     "check_reachable",
     "chosen",
+    "closest_environments",
     "declared_limits",
     "declared_variants",
+    "declared_wrappers",
     "derive",
     "diff",
+    "environment_wrappers",
     "evaluation_seed",
     "evaluation_shape",
     "evaluation_spans",
@@ -87,7 +110,10 @@ __all__ = [
     "free_of_evaluation",
     "hint",
     "identity",
+    "idle_changes",
     "in_order",
+    "inert",
+    "is_state",
     "kinship",
     "logged_as",
     "memory_of",
@@ -98,6 +124,7 @@ __all__ = [
     "preset",
     "preset_config",
     "refuse_statistic",
+    "remarks",
     "space_for",
     "space_of",
     "store",

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.space.parameters import BOOKKEEPING, Scalar
+from lab.space.parameters import Scalar
 
 SECTIONS = ("env", "vec", "train", "policy", "rnn", "autopilot")
 
@@ -68,11 +68,6 @@ def diff(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
                 if before.get(key) != after.get(key):
                     changes[f"{section}.{key}"] = before.get(key), after.get(key)
     return dict(sorted(changes.items()))
-
-
-def telling(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
-    """`diff` without what has no effect on what is learnt: two configs that differ in nothing here are the same."""
-    return {key: values for key, values in diff(old, new).items() if key not in BOOKKEEPING}
 
 
 class Derived(BaseModel):

@@ -12,6 +12,7 @@ from lab.space.config import Config, derive
 from lab.space.inventory import Environment
 from lab.space.parameters import PARAMETERS, VARIANT_KEYS, Scalar
 from lab.space.task import Task
+from lab.space.wrappers import WRAPPERS
 
 Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
@@ -153,12 +154,31 @@ def task_of(config: Config) -> Task:
         slots=int(config.autopilot["eval_slots"] or 1),
         steps=int(config.autopilot["eval_steps"] or 1),
         episodes=int(config.autopilot.get("eval_episodes") or 8),
+        told="kind" if ":" in config.env_name else "sum",  # PufferLib's own add up their logs by themselves
     )
 
 
 def metrics_of(env_name: str) -> dict[str, Metric]:
     """An environment's metrics: common name to source."""
     return {**COMMON, **profile_of(env_name).metrics}
+
+
+NEVER_NEGATIVE = ("sps", "agent_steps", "cumulative_steps", "epoch", "episode_length")
+
+
+def bounds_of(metric: str, env_name: str) -> tuple[float | None, float | None]:
+    """The least and the most that a metric can be, as far as that is known.
+
+    Args:
+        metric: its common name, or the environment's own.
+        env_name: the environment.
+    """
+    declared = metrics_of(env_name)
+    if metric in declared:
+        return declared[metric].bounds
+    if any(one.rate and one.source == metric for one in declared.values()):
+        return 0.0, 1.0
+    return (0.0, None) if metric in NEVER_NEGATIVE else (None, None)
 
 
 def logged_as(metric: str, env_name: str) -> str:
@@ -172,6 +192,8 @@ def base_config(environment: Environment) -> Config:
     ini, arguments = environment.ini, dict(environment.ini.get("env", {}))
     if "num_envs" in environment.constructor:
         arguments.setdefault("num_envs", environment.constructor["num_envs"])
+    if environment.wrappers:
+        arguments[WRAPPERS] = list(environment.wrappers)
     known = {parameter.key for parameter in PARAMETERS}
     train = {key: value for key, value in ini["train"].items() if f"train.{key}" in known and value != "auto"}
     train.pop("seed", None)  # replicates have seeds of their own

@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lab.base import InvalidInput, Problem
+from lab.space.hints import closest_environments
+from lab.space.modules import registered
 from lab.space.parameters import Scalar
 from lab.space.task import Limit, Variant
 
@@ -21,8 +23,16 @@ class Environment(BaseModel):
     name: str
     refused: str | None = None
     """Why the environment can't be trained here; None when it can."""
+    helps: str | None = None
+    """What to do about it, where that is known: a wrapper, a change of the environment."""
     constructor: dict[str, Scalar] = {}
     """Arguments of the constructor and their defaults, but for the ones PufferLib fills in."""
+    needs: tuple[str, ...] = ()
+    """Arguments that have no default."""
+    arguments: dict[str, Any] = {}
+    """What it was built with, in place of the defaults."""
+    wrappers: tuple[str, ...] = ()
+    """Wrappers that the workspace declares for it, innermost first, as `environment_wrappers` tells them."""
     agents_per_env: float | None = None
     """Agents of one `env.num_envs` unit; None until the environment has been built once."""
     observation_bytes: int = 0
@@ -68,13 +78,13 @@ class Inventory(BaseModel):
         Raises:
             InvalidInput: there is none of that name, or it is refused here.
         """
-        import difflib
-
         known = self.environments.get(name)
         if known is not None and known.refused is None:
             return known
         usable = [environment.name for environment in self.environments.values() if environment.refused is None]
-        close = difflib.get_close_matches(name, usable, n=3, cutoff=0.5) or usable[:3]
+        close = closest_environments(name, {*usable, *registered()}) or usable[:3]
         rule = "is not an environment here" if known is None else f"can't be trained here ({known.refused})"
+        if known is not None and known.helps:
+            raise InvalidInput([Problem(key="env", value=repr(name[:80]), rule=rule, valid=known.helps)])
         valid = f"{', '.join(close)} ('autopilot doctor' lists all {len(usable)})"
         raise InvalidInput([Problem(key="env", value=repr(name[:80]), rule=rule, valid=valid)])

@@ -13,6 +13,18 @@ GYMNASIUM = "gymnasium:"
 """The prefix of a Gymnasium environment's name, which may be `module:ID` itself."""
 
 
+def registered() -> list[str]:
+    """Gymnasium's own environments that need nothing else installed, by name; none where it is not installed itself."""
+    try:
+        import gymnasium
+    except ImportError:
+        return []
+    simple = ("gymnasium.envs.classic_control", "gymnasium.envs.toy_text")
+    return [
+        f"{GYMNASIUM}{name}" for name, spec in gymnasium.registry.items() if str(spec.entry_point).startswith(simple)
+    ]
+
+
 def check_importable(key: str, call: str, workspace: Path) -> None:
     """Refuse a name whose module lies in the workspace where Python would import another one.
 

@@ -31,7 +31,7 @@ class Objective:
 
         Args:
             text: such as `perf:max`, or `perf@worst:max`. What follows the last `@` is a statistic if it is the name of
-                one, else part of the metric's name.
+                one, else part of the metric's name, where `is_success@max` says how an episode's numbers add up.
             env_name: the environment, whose declared bounds are taken.
 
         Raises:
@@ -154,7 +154,7 @@ def refuse_statistic(metric: str, known: Collection[str]) -> None:
     """
     name, _, last = metric.rpartition("@")
     if name in known:
-        valid = f"{name}@ and one of {', '.join(NAMED)}; the mean is meant where none is said"
+        valid = f"{name}@ and one of {', '.join(NAMED)} over the replicates; the mean is meant where none is said"
         raise invalid("objective", metric, f"has {last!r} for a statistic, which is none", valid)
 
 

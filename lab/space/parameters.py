@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from lab.base import LARGEST, Problem
+from lab.space.hints import closest_keys
 
 Scalar = bool | int | float | str | None
 
@@ -36,7 +37,7 @@ class Parameter:
     key: str
     """Dotted name: section, then key."""
     kind: type
-    """Type of the value: bool, int, float or str."""
+    """Type of the value: bool, int, float or str; object for any of them."""
     low: float | None = None
     high: float | None = None
     scale: Scale = Scale.LINEAR
@@ -52,7 +53,7 @@ class Parameter:
         if self.kind is bool:
             return "true | false"
         if self.low is None and self.high is None:
-            return {int: "a whole number", float: "a number", str: "a text"}[self.kind]
+            return {int: "a whole number", float: "a number", str: "a text", object: _ANY}[self.kind]
         whole = "a whole number from " if self.kind is int else ""
         return f"{whole or 'from '}{_text(self.low)} to {_text(self.high)}"
 
@@ -80,7 +81,8 @@ class Parameter:
         """The JSON schema of a value for this key."""
         if self.choices:
             return {"enum": list(self.choices), "description": self.doc}
-        schema: dict[str, Any] = {"type": _JSON_TYPE[self.kind], "description": self.doc}
+        kinds = _JSON_TYPE.get(self.kind, list(_JSON_TYPE.values()))
+        schema: dict[str, Any] = {"type": kinds, "description": self.doc}
         if self.low is not None:
             schema["minimum"] = self.low
         if self.high is not None:
@@ -89,16 +91,19 @@ class Parameter:
 
     def _has_type(self, value: object) -> bool:
         """Whether a value is of this type: bools, texts, NaN, infinity and what 64 bits can't hold are no numbers."""
-        if isinstance(value, int) and not isinstance(value, bool) and self.kind in (int, float):
+        if self.kind is object and isinstance(value, (bool, str)):
+            return True
+        if isinstance(value, int) and not isinstance(value, bool) and self.kind in (int, float, object):
             return abs(value) < LARGEST
-        if self.kind is float:
+        if self.kind in (float, object):
             return isinstance(value, float) and math.isfinite(value)
         if self.kind is int:
             return False
         return isinstance(value, self.kind)
 
 
-_ARTICLE = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
+_ANY = "a number, a text, true or false"
+_ARTICLE = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text", object: _ANY}
 _JSON_TYPE = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
@@ -289,14 +294,8 @@ class Space(Mapping[str, Parameter]):
             parameter = self._parameters.get(key)
             if parameter is None:
                 close = self.closest(key)
-                problems.append(
-                    Problem(
-                        key=_shown(key)[1:-1],
-                        value=_shown(value),
-                        rule="is not a key of the config",
-                        valid=close,
-                    )
-                )
+                rule = "is not a key of the config"
+                problems.append(Problem(key=_shown(key)[1:-1], value=_shown(value), rule=rule, valid=close))
             elif proposing and not parameter.proposable:
                 rule = "may be set by a person only"
                 problems.append(Problem(key=key, value=_shown(value), rule=rule, valid="leave it out"))
@@ -306,13 +305,7 @@ class Space(Mapping[str, Parameter]):
 
     def closest(self, key: str) -> str:
         """The keys that somebody may have meant by one that is none, or where to find them."""
-        import difflib
-
-        name = key.rsplit(".", 1)[-1]
-        by_name = {candidate.rsplit(".", 1)[-1]: candidate for candidate in self._parameters}
-        close = difflib.get_close_matches(key, self._parameters, n=2, cutoff=0.6)
-        close += [by_name[match] for match in difflib.get_close_matches(name, by_name, n=2, cutoff=0.6)]
-        return " or ".join(dict.fromkeys(close)) or "see 'autopilot doctor --space'"
+        return closest_keys(key, self._parameters)
 
 
 def space_for(
@@ -342,7 +335,7 @@ def space_for(
             doc = "Copies of the environment stepped together in C."
             parameters.append(_p("env.num_envs", int, 1, 2**20, POW2, doc))
         else:
-            kind = type(default) if isinstance(default, (bool, int, float, str)) else str
+            kind = type(default) if isinstance(default, (bool, int, float, str)) else object
             kind = float if kind is int else kind  # an int default does not mean that 0.5 is wrong
             task = Parameter(f"env.{name}", kind, doc="Argument of the environment: changes the task.")
             parameters.append(replace(task, proposable=False))

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from lab.base import Record
+from lab.space.aggregate import Rule
 
 
 class Task(Record):
@@ -21,10 +22,14 @@ class Task(Record):
     episodes: int = 8
     """Complete episodes of each slot, where their ends can be seen."""
 
+    told: Rule = "sum"
+    """How numbers told at each step become one of the episode; as it was before there was a choice if nothing is."""
+
     @property
     def key(self) -> str:
         """A short hash of the task; equal tasks have equal hashes."""
-        text = json.dumps(self.model_dump(), sort_keys=True, default=str)
+        told = {"told"} if self.told == "sum" else set()  # tasks of earlier versions keep their hashes
+        text = json.dumps(self.model_dump(exclude=told), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.base import InvalidInput, Problem
 from lab.space.config import Config, derive
+from lab.space.inert import idle_changes
 from lab.space.inventory import Environment, Inventory
 from lab.space.limits import narrowed
 from lab.space.parameters import Space, space_for
@@ -63,6 +64,8 @@ def check_overrides(
         return [Problem(key="autopilot.resume_from", value=value, rule=rule, valid=valid)]
     if problems:
         return problems
+    if proposing and (idle := idle_changes(base, overrides)):
+        return [_problem(config, key, f"has no effect {why}", "leave it out") for key, why in idle.items()]
     too_long = _beyond(config, steps_left) if "train.total_timesteps" in overrides else []
     return [*too_long, *cross_checks(config, environment, inventory)]
 
@@ -71,7 +74,7 @@ def _beyond(config: Config, steps_left: int | None) -> list[Problem]:
     seeds = int(config.autopilot["seeds"] or 1)
     if steps_left is None or int(config.train["total_timesteps"] or 0) * seeds <= steps_left:
         return []
-    rule = f"with {seeds} replicates takes more than the {steps_left:,} steps that the session's time leaves"
+    rule = f"with {seeds} replicates takes more than the {steps_left:,} steps that the session leaves a run"
     return [_problem(config, "train.total_timesteps", rule, max(1_000, steps_left // seeds))]
 
 
@@ -97,7 +100,7 @@ def cross_checks(config: Config, environment: Environment, inventory: Inventory)
 
     Source: pufferlib 3.0.0, `pufferl.PuffeRL.__init__` and `vector.Multiprocessing.__init__`.
     """
-    problems = _minibatches(config)
+    problems = [*_needed(config, environment), *_minibatches(config)]
     if environment.agents_per_env is not None:
         problems += [
             *_batch(config, environment),
@@ -117,6 +120,13 @@ def cross_checks(config: Config, environment: Environment, inventory: Inventory)
 
 def _problem(config: Config, key: str, rule: str, valid: object) -> Problem:
     return Problem(key=key, value=str(config.get(key)), rule=rule, valid=str(valid))
+
+
+def _needed(config: Config, environment: Environment) -> list[Problem]:
+    """Arguments that the environment's constructor has no default for, and that are not set."""
+    rule = "has to be given: the environment's constructor has no default for it"
+    absent = [name for name in environment.needs if config.env.get(name) is None]
+    return [_problem(config, f"env.{name}", rule, f"--set env.{name}=VALUE") for name in absent]
 
 
 def _minibatches(config: Config) -> list[Problem]:

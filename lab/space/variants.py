@@ -41,25 +41,35 @@ def declared_variants(workspace: Workspace) -> Variants:
 
 
 def _named(kind: str, named: object) -> dict[str, Variant]:
-    import re
-
     if kind not in VARIANT_KEYS or not isinstance(named, Mapping):
         raise invalid(f"variants.{kind}", named, "is not a kind of variant", " | ".join(VARIANT_KEYS))
-    variants = {}
-    for name, table in named.items():
-        key = f"variants.{kind}.{name}"
-        if not re.fullmatch(NAME, name) or name == "none":
-            raise invalid(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
-        try:
-            variants[name] = Variant.model_validate(table)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            rule = "is not module:callable" if field == "call" else first["msg"].lower()
-            where = f"{key}.{field}" if field else key
-            valid = 'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
-            raise invalid(where, first.get("input"), rule, valid) from error
-    return variants
+    return {str(name): declared(f"variants.{kind}.{name}", name, table) for name, table in named.items()}
+
+
+def declared(key: str, name: str, table: object) -> Variant:
+    """One table of `autopilot.toml` that names something of the user's.
+
+    Args:
+        key: dotted name of the table.
+        name: the last part of it.
+        table: what stands there.
+
+    Raises:
+        InvalidInput: it is not written as it has to be.
+    """
+    import re
+
+    if not re.fullmatch(NAME, name) or name == "none":
+        raise invalid(key, table, "is not a name for a variant", "letters, digits, - and _, and not 'none'")
+    try:
+        return Variant.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        rule = "is not module:callable" if field == "call" else first["msg"].lower()
+        where = f"{key}.{field}" if field else key
+        valid = 'call = "module:callable", arguments = {name = value}, env = "puffer_cartpole"'
+        raise invalid(where, first.get("input"), rule, valid) from error
 
 
 def chosen(config: Config, variants: Mapping[str, Mapping[str, Variant]]) -> dict[str, Variant]:

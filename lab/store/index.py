@@ -88,7 +88,7 @@ class Index:
         where, values = which.where()
         query = (
             f"SELECT runs.run_id, record FROM runs JOIN texts USING (run_id) WHERE damaged IS NULL AND ({where})"  # noqa: S608
-            " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
+            f" ORDER BY {ORDERS['newest']} LIMIT ?"
         )
         pairs = self.trust(
             lambda base: base.execute(query, (*values, newest)).fetchall(), lambda rows: (row[0] for row in rows)

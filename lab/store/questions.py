@@ -13,7 +13,7 @@ from lab.base import NotFound, Record
 from lab.space import Config, Group, diff
 from lab.store.index import Index
 from lab.store.rows import FROM, STANDS, Row
-from lab.store.selection import OF_GROUP, OWN, Selection
+from lab.store.selection import OF_GROUP, ORDERS, OWN, WHEN, Selection
 
 DEEP = 1_000
 """Ancestors that a lineage goes back."""
@@ -110,8 +110,8 @@ class Questions:
     def groups(self) -> list[Group]:
         """The groups that have runs, the one with the newest run first."""
         query = (
-            "SELECT env_name, objective, preset, task FROM runs WHERE env_name IS NOT NULL"
-            " GROUP BY 1, 2, 3, 4 ORDER BY MAX(created) DESC"
+            "SELECT env_name, objective, preset, task FROM runs WHERE env_name IS NOT NULL"  # noqa: S608
+            f" GROUP BY 1, 2, 3, 4 ORDER BY MAX({WHEN}) DESC"
         )
         return [Group(*row) for row in self.index.ask(query)]
 
@@ -172,7 +172,7 @@ class Questions:
         where, values = OF_GROUP, tuple(group)
         query = (
             f"SELECT runs.run_id, config FROM runs JOIN texts USING (run_id) WHERE {where} AND damaged IS NULL"  # noqa: S608
-            " ORDER BY created DESC, runs.run_id DESC LIMIT ?"
+            f" ORDER BY {ORDERS['newest']} LIMIT ?"
         )
         rows = self.index.ask(query, (*values, newest))
         return {run: Config.model_construct(**json.loads(text)) for run, text in rows}
@@ -191,7 +191,7 @@ class Questions:
         where, values = OF_GROUP, tuple(group)
         query = (
             f"SELECT runs.run_id, json_extract(config, ?), json_type(config, ?) FROM runs JOIN texts USING (run_id)"  # noqa: S608
-            f" WHERE {where} AND damaged IS NULL AND goodness IS NOT NULL AND {OWN} ORDER BY created DESC LIMIT ?"
+            f" WHERE {where} AND damaged IS NULL AND goodness IS NOT NULL AND {OWN} ORDER BY {WHEN} DESC LIMIT ?"
         )
         place = f'$."{section}"."{name}"'
         rows = self.index.ask(query, (place, place, *values, newest))

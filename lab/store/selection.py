@@ -11,13 +11,15 @@ from lab.store.records import RunState
 OF_GROUP = "env_name = ? AND objective = ? AND preset = ? AND task = ?"
 OWN = "replicates_of IS NULL"
 """Fresh seeds of another run are no run of their own."""
+WHEN = "iif(created > unixepoch() + 60, 0, created)"
+"""When a run was made; one from the future, which a clock that was set back has left, is not the latest."""
 FLAGS = {"own": OWN, "native": "NOT legacy", "scored": "goodness IS NOT NULL"}
 Order = Literal["oldest", "newest", "finished", "best"]
 ORDERS: dict[Order, str] = {
-    "oldest": "created, runs.run_id",
-    "newest": "created DESC, runs.run_id DESC",
+    "oldest": f"{WHEN}, runs.run_id",
+    "newest": f"{WHEN} DESC, runs.run_id DESC",
     "finished": "finished, runs.run_id",
-    "best": "goodness DESC, created, runs.run_id",
+    "best": f"goodness DESC, {WHEN}, runs.run_id",
 }
 
 

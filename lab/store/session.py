@@ -116,6 +116,8 @@ class SessionRecord(Record):
     seeds: int
     settings: dict[str, Any] = Field(default_factory=dict)
     """Overrides of the preset that the person gave with --set."""
+    largest_run: float = 1.0
+    """Share of the session's budget that one run may take where no person approves it."""
     task: Task = Task()
     """What every run of the session is scored on."""
     prune: bool = False

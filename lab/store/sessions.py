@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -64,7 +64,8 @@ class Sessions:
                 records.append(self.get(name))
             except (AutopilotError, OSError) as error:
                 self.damaged[name] = str(error)
-        return records
+        soon = now() + timedelta(minutes=1)
+        return sorted(records, key=lambda record: record.created > soon)  # by a clock that was set back since: not new
 
     def get(self, name: str) -> SessionRecord:
         """One session's record.

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from lab.base import now
-from lab.space import TRIM, Config, Objective, metrics_of
+from lab.space import TRIM, Config, Objective, bounds_of, metrics_of
 from lab.store.records import MetricSummary, ReplicateResult, RunRecord, Score, TrainerSummary
 
 Kept = TypeVar("Kept")
@@ -25,15 +25,8 @@ def summary_of(record: RunRecord, config: Config, results: list[ReplicateResult]
         config: what it trained.
         results: of all its replicates, each finished; a metric counts when every one of them has it.
     """
-    declared = metrics_of(record.env_name)
-    rates = {name for key, metric in declared.items() if metric.rate for name in (key, metric.source)}
     names = [name for name in results[0].metrics if all(name in result.metrics for result in results)]
-    metrics = {}
-    for name in names:
-        values = [result.metrics[name] for result in results]
-        low, high = (0.0, 1.0) if name in rates else declared[name].bounds if name in declared else (None, None)
-        flag = oddity(values, (low, high))
-        metrics[name] = summarize(values, flag, bounds=(None, None) if flag else (low, high))
+    metrics = {name: _bounded([result.metrics[name] for result in results], name, record.env_name) for name in names}
     return TrainerSummary(
         timestamp=now(),
         run_id=record.run_id,
@@ -75,9 +68,15 @@ def _greedy(results: list[ReplicateResult], env_name: str) -> dict[str, Any]:
     mapped = [map_metrics(evaluation.raw, env_name) for evaluation in passes if evaluation]
     if len(mapped) < len(results):
         return {}
-    return {
-        name: summarize([values[name] for values in mapped]) for name in mapped[0] if all(name in m for m in mapped)
-    }
+    names = [name for name in mapped[0] if all(name in one for one in mapped)]
+    return {name: _bounded([one[name] for one in mapped], name, env_name) for name in names}
+
+
+def _bounded(values: list[float], name: str, env_name: str) -> MetricSummary:
+    """A metric over the replicates, its interval cut where the metric ends."""
+    bounds = bounds_of(name, env_name)
+    flag = oddity(values, bounds)
+    return summarize(values, flag, bounds=(None, None) if flag else bounds)
 
 
 def map_metrics(raw: dict[str, float], env_name: str) -> dict[str, float]:

@@ -165,14 +165,15 @@ def test_a_reward_of_the_users_is_what_the_trainer_sees(ask: Any) -> None:
 def test_a_reward_sees_the_actions_of_the_agents_it_is_asked_about(ask: Any) -> None:
     """With more processes than are received at a time, these are not the ones that were sent to last."""
     found = ask("""
-        from training.adapter import maker_of
         import gymnasium
         class Echo(gymnasium.Env):
             observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
             action_space = gymnasium.spaces.Discrete(50)
             def reset(self, seed=None, options=None): return np.zeros(1, np.float32), {}
             def step(self, action): return np.zeros(1, np.float32), float(action), False, False, {}
-        maker = adapter._emulated(Echo)
+        from lab.space import Told
+        from training.adapter.episodes import emulated
+        maker = lambda buf=None, seed=0: emulated(Echo(), buf, seed, Told())
         vec = {"backend": "Multiprocessing", "num_envs": 8, "num_workers": 2, "batch_size": 4}
         inner = adapter.make_vecenv(maker, {}, vec, 1)
         seen = []
@@ -194,12 +195,13 @@ def test_a_reward_sees_the_actions_of_the_agents_it_is_asked_about(ask: Any) -> 
 def test_every_name_of_a_policy_makes_one(ask: Any) -> None:
     found = ask("""
         vecenv = adapter.make_vecenv(adapter.maker_of("puffer_cartpole"), config.env, config.vec, 1)
+        import pufferlib.models
         kinds = []
         for name, lstm in (("Policy", False), ("Default", False), ("Default", True)):
             c = config.with_overrides({"policy.name": name, "rnn.enabled": lstm})
             kinds.append(type(adapter.make_policy(c, "ocean", vecenv, "cpu")).__name__)
         kinds.append(type(adapter.make_policy(
-            config, None, vecenv, "cpu", lambda env: type("Mine", (adapter.pufferlib.models.Default,), {})(env)))
+            config, None, vecenv, "cpu", lambda env: type("Mine", (pufferlib.models.Default,), {})(env)))
             .__name__)
         say(kinds)
     """)
@@ -264,7 +266,9 @@ def test_nvcc_does_not_stand_for_a_kernel_that_was_built(
     (tmp_path / "nvcc").write_text("#!/bin/sh\n")
     (tmp_path / "nvcc").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    has_kernel, has_cuda = ask("say([adapter.pufferlib.pufferl.ADVANTAGE_CUDA, torch.version.cuda is not None])")
+    has_kernel, has_cuda = ask(
+        "say([adapter.trainer.pufferlib.pufferl.ADVANTAGE_CUDA, torch.version.cuda is not None])"
+    )
     assert has_cuda or not has_kernel
 
 

@@ -45,10 +45,13 @@ CUT, SILENT, DRIPPING = 0, -1, -2
 
 
 class Endpoint:
-    """Plays answers in order: a status, headers and a body (or what makes one of a request); the last is repeated."""
+    """Plays answers in order, the last one over and over.
+
+    Each is a status, headers and a body (or what makes one of a request), or what makes all three of a request.
+    """
 
     def __init__(self) -> None:
-        self.answers: list[tuple[int, dict[str, str], Any]] = [(200, {}, completion())]
+        self.answers: list[Any] = [(200, {}, completion())]
         self.closing = threading.Event()
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -60,7 +63,8 @@ class Endpoint:
                 index = min(len(endpoint.requests), len(endpoint.answers) - 1)
                 endpoint.requests.append(body)
                 endpoint.headers.append({key.lower(): value for key, value in self.headers.items()})
-                status, headers, answer = endpoint.answers[index]
+                played = endpoint.answers[index]
+                status, headers, answer = played(body) if callable(played) else played
                 if status <= 0:
                     if status != SILENT:
                         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
@@ -325,7 +329,7 @@ def test_silence_is_given_up_and_tried_again(
     assert connect(timeout=1).complete(ASK, TOOLS).message.content == "hello"
     assert (len(endpoint.requests), len(waits)) == (2, 1)
     endpoint.answers = [(kind, {}, None)]
-    with pytest.raises(ModelError, match="could not be reached"):
+    with pytest.raises(ModelError, match="took the request and is still writing, or stuck, after 1 s"):
         connect(timeout=1, attempts=2).complete(ASK, TOOLS)
 
 

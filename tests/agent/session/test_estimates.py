@@ -107,7 +107,7 @@ def test_what_score_is_weighed_against_is_said_with_the_search(announced: Announ
 
 def test_an_environment_that_raises_at_once_says_what(announced: Announce, workspace: Workspace) -> None:
     (workspace.root / "ours_raising.py").write_text(OURS)
-    with pytest.raises(AutopilotError, match=r"Raising could not be trained for a moment: ValueError: made up$"):
+    with pytest.raises(AutopilotError, match=r"Raising': can't be trained here \(ValueError: made up\)"):
         announced("ours_raising:Raising")
 
 

@@ -68,7 +68,7 @@ class Server:
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.answered += 1
         names = [tool["function"]["name"] for tool in asked.get("tools", [])]
-        if names == ["ready"]:
+        if "ready" in names:
             calls = [ToolCall(id="c", name="ready", arguments='{"ok": true}')]
         else:
             messages = [_message(line) for line in asked["messages"]]
