@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from lab.base import numbers
-from lab.space import GYMNASIUM, Config
+from lab.space import BUILT_IN, GYMNASIUM, Config
 from training.gpus import Offloaded, Precision
 
 # PufferLib reads the command line where it is imported and used; the worker's own is not for it.
@@ -56,7 +56,10 @@ def default_ini() -> dict[str, dict[str, Any]]:
 
 
 def inis() -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    """PufferLib's Ocean configs by environment, read as `pufferl.load_config` does but without a command line."""
+    """The built-in environments' and PufferLib's Ocean configs, read as `pufferl.load_config` does, by environment."""
+    for name, call in BUILT_IN.items():
+        module = call.partition(":")[0].split(".")
+        yield name, _sections(_configs() / "default.ini", Path(__file__).parent.joinpath(*module[1:-1], f"{name}.ini"))
     for path in sorted((_configs() / "ocean").glob("*.ini")):
         sections = _sections(_configs() / "default.ini", path)
         for name in str(sections["base"]["env_name"]).split():
@@ -89,8 +92,8 @@ def maker_of(env_name: str) -> Maker:
     """The maker of environments of a name; called with `buf`, `seed` and the environment's own arguments.
 
     Args:
-        env_name: an Ocean environment's (`puffer_cartpole`), `gymnasium:ID`, or `module:callable` of a PufferEnv or
-            of a Gymnasium environment.
+        env_name: an Ocean environment's (`puffer_cartpole`), a built-in one's (`drone_delivery`), `gymnasium:ID`, or
+            `module:callable` of a PufferEnv or of a Gymnasium environment.
 
     Raises:
         KeyError: PufferLib makes no environment of that name.
@@ -102,10 +105,18 @@ def maker_of(env_name: str) -> Maker:
         return _emulated(lambda **arguments: gymnasium.make(env_name.removeprefix(GYMNASIUM), **arguments))
     if ":" in env_name:
         return _users(load_object(env_name))
-    make: Maker = pufferlib.ocean.environment.env_creator(env_name)
+    make = _named(env_name)
     if inspect.isclass(make):
         return make
     return lambda buf=None, seed=0, **arguments: _counted(make(buf=buf, **arguments), buf, seed)
+
+
+def _named(env_name: str) -> Maker:
+    """What makes a built-in environment, or one of Ocean's."""
+    if env_name in BUILT_IN:
+        return load_object(BUILT_IN[env_name])
+    make: Maker = pufferlib.ocean.environment.env_creator(env_name)
+    return make
 
 
 def load_object(name: str) -> Callable[..., Any]:
@@ -128,7 +139,7 @@ def arguments_of(env_name: str) -> dict[str, Any]:
         import gymnasium
 
         return {k: v for k, v in gymnasium.spec(env_name.removeprefix(GYMNASIUM)).kwargs.items() if k != "render_mode"}
-    target = load_object(env_name) if ":" in env_name else pufferlib.ocean.environment.env_creator(env_name)
+    target = load_object(env_name) if ":" in env_name else _named(env_name)
     defaults = {key: parameter.default for key, parameter in inspect.signature(target).parameters.items()}
     return {
         key: None if default is inspect.Parameter.empty else default

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lab.base import Damaged, TrainingFailed, Workspace, cache_dir, invalid, plain, read_model, write_model
 from lab.space import (
+    BUILT_IN,
     GYMNASIUM,
     Environment,
     Inventory,
@@ -166,7 +167,8 @@ def _stored() -> Inventory | None:
         known = read_model(inventory_path(), Inventory)
     except (FileNotFoundError, Damaged):
         return None
-    return known if known.made_from == installation() else None
+    current = known.made_from == installation() and known.environments.keys() >= BUILT_IN.keys()
+    return known if current else None
 
 
 def _ask(build: list[str], workspace: Workspace | None, timeout: float) -> Inventory:

@@ -1,7 +1,17 @@
 """What may be trained: keys and their ranges, a config as a value, environments, presets, what the user narrows."""
 
 from lab.space.config import SECTIONS, Config, derive, diff, telling
-from lab.space.environments import COMMON, PRESETS, Metric, base_config, logged_as, metrics_of, preset_config, task_of
+from lab.space.environments import (
+    BUILT_IN,
+    COMMON,
+    PRESETS,
+    Metric,
+    base_config,
+    logged_as,
+    metrics_of,
+    preset_config,
+    task_of,
+)
 from lab.space.inventory import Environment, Inventory
 from lab.space.limits import check_open, declared_limits
 from lab.space.modules import GYMNASIUM, check_importable, hint
@@ -38,6 +48,7 @@ from lab.space.variants import Variants, chosen, declared_variants
 
 __all__ = [
     "BOOKKEEPING",
+    "BUILT_IN",
     "COMMON",
     "GYMNASIUM",
     "NAMED",
