@@ -30,6 +30,7 @@ CHILD_PROCESSES = {
     "training/build.py",
     "training/drone/delivery.py",
     "training/measure.py",
+    "training/playing.py",
     "training/replicate.py",
     "training/sources.py",
     "training/training_log.py",

@@ -7,6 +7,7 @@ is the contract that it has to keep. It runs in worker processes only: importing
 import ast
 import configparser
 import contextlib
+import ctypes
 import importlib
 import inspect
 import io
@@ -35,8 +36,12 @@ import pufferlib.vector  # noqa: E402
 
 # Filled in by PufferLib or of no meaning without a screen.
 NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")
+OCEAN = "puffer_"
+"""How the names of Ocean's environments begin."""
 DEFAULT_POLICY = "Default"
 DEFAULT_RNN = "Recurrent"
+RGB = "rgb_array"
+"""Gymnasium's name for pictures as arrays."""
 
 
 class Unusable(Exception):
@@ -88,12 +93,13 @@ def _literal(text: str) -> Any:
 # --- environments ------------------------------------------------------------------------------------------------
 
 
-def maker_of(env_name: str) -> Maker:
+def maker_of(env_name: str, *, render: bool = False) -> Maker:
     """The maker of environments of a name; called with `buf`, `seed` and the environment's own arguments.
 
     Args:
         env_name: an Ocean environment's (`puffer_cartpole`), a built-in one's (`drone_delivery`), `gymnasium:ID`, or
             `module:callable` of a PufferEnv or of a Gymnasium environment.
+        render: they are to give pictures, where they can; see `frame_of`.
 
     Raises:
         KeyError: PufferLib makes no environment of that name.
@@ -102,9 +108,10 @@ def maker_of(env_name: str) -> Maker:
     if env_name.startswith(GYMNASIUM):
         import gymnasium
 
-        return _emulated(lambda **arguments: gymnasium.make(env_name.removeprefix(GYMNASIUM), **arguments))
+        drawn: dict[str, Any] = {"render_mode": RGB} if render else {}
+        return _emulated(lambda **arguments: gymnasium.make(env_name.removeprefix(GYMNASIUM), **drawn, **arguments))
     if ":" in env_name:
-        return _users(load_object(env_name))
+        return _users(load_object(env_name), render=render)
     make = _named(env_name)
     if inspect.isclass(make):
         return make
@@ -229,13 +236,14 @@ def _reporting(env: Any) -> Any:
     return env
 
 
-def _users(target: Maker) -> Maker:
+def _users(target: Maker, *, render: bool = False) -> Maker:
     """The user's callable: a PufferEnv as it is, a Gymnasium environment behind the emulation."""
     takes = inspect.signature(target).parameters
     anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes.values())
 
     def create(buf: Any = None, seed: int = 0, **arguments: Any) -> Any:
-        filled = {key: value for key, value in (("buf", buf), ("seed", seed)) if key in takes or anything}
+        ours = {"buf": buf, "seed": seed, **({"render_mode": RGB} if render else {})}
+        filled = {key: value for key, value in ours.items() if key in takes or anything}
         env = target(**filled, **arguments)
         if isinstance(env, pufferlib.emulation.GymnasiumPufferEnv):
             return _counted(env, buf, seed)
@@ -267,6 +275,43 @@ def logs_settled(env: Any) -> bool:
     while env is not None and type(env).__module__.partition(".")[0] in ("pufferlib", "gymnasium", "training"):
         env = vars(env).get("env")  # what a wrapper, the emulation or `Episodes` lies around
     return env is None
+
+
+class _Image(ctypes.Structure):
+    """Raylib's `Image`, by value (raylib.h)."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p), ("width", ctypes.c_int), ("height", ctypes.c_int), ("mipmaps", ctypes.c_int),
+        ("format", ctypes.c_int),
+    )  # fmt: skip
+
+
+def frame_of(env: Any) -> NDArray[np.uint8]:
+    """What an environment looks like now, (height, width, 3).
+
+    Args:
+        env: the environment itself, made to `render`. One of Ocean's draws on a display, which has to be there.
+
+    Raises:
+        Unusable: it draws nothing.
+    """
+    frame = env.env.render() if is_emulated(env) else env.render()
+    binding = getattr(sys.modules[type(env).__module__], "binding", None)
+    if frame is None and binding is not None:
+        frame = _screen(ctypes.CDLL(binding.__file__))
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.dtype != np.uint8:
+        raise Unusable(f"its render() gives no picture but a {type(frame).__name__}")
+    return np.ascontiguousarray(frame[..., :3])
+
+
+def _screen(raylib: Any) -> NDArray[np.uint8]:
+    """What raylib has drawn, since Ocean's `render` returns nothing."""
+    raylib.LoadImageFromScreen.restype, raylib.UnloadImage.argtypes = _Image, [_Image]
+    image = raylib.LoadImageFromScreen()
+    size = image.width * image.height * 4
+    frame = np.frombuffer(ctypes.string_at(image.data, size), np.uint8).reshape(image.height, image.width, 4)
+    raylib.UnloadImage(image)
+    return frame
 
 
 # --- vectorization -----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pufferlib
 from numpy.typing import NDArray
 
 from lab.base import invalid
+from training.drone.picture import Picture
 from training.drone.world import Events, Rules, World
 
 SIZE = 18
@@ -137,6 +138,7 @@ class DroneDelivery(pufferlib.PufferEnv):  # type: ignore[misc]
         self._size = np.array([half_width, half_width, height / 2], dtype=np.float32)[:, None, None]
         self._middle = np.array([0, 0, height / 2], dtype=np.float32)[:, None, None]
         self._seen = np.zeros((SIZE, *self.world.shape), dtype=np.float32)
+        self._picture: Picture | None = None
         self.reset(seed)
 
     def reset(self, seed: int | None = None) -> tuple[NDArray[np.float32], list[dict[str, float]]]:
@@ -207,6 +209,12 @@ class DroneDelivery(pufferlib.PufferEnv):  # type: ignore[misc]
         np.divide(world.held, np.float32(world.grip_steps), out=seen[17], casting="unsafe")
         np.clip(seen, -1, 1, out=seen)
         self.observations[:] = seen.T.reshape(-1, SIZE)
+
+    def render(self) -> NDArray[np.uint8]:
+        """The first box from above, with the trails since the first picture: (360, 360, 3)."""
+        if self._picture is None:
+            self._picture = Picture(self.world)
+        return self._picture.draw()
 
     def close(self) -> None:
         """Nothing is open."""
