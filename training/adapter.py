@@ -1,7 +1,8 @@
 """PufferLib 3.0.0, all of it: its configs, environments, policies, vectorization and trainer.
 
-Nothing else imports PufferLib, so another version of it is the work of this module; `tests/training/test_adapter.py`
-is the contract that it has to keep. It runs in worker processes only: importing it takes about two seconds.
+Nothing else trains with PufferLib (environments of ours extend its class), so another version of it is the work of this
+module; `tests/training/test_adapter.py` is the contract that it has to keep. It runs in worker processes only:
+importing it takes about two seconds.
 """
 
 import ast

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lab.base import LARGEST, numbers, parted
-from lab.space import Config, Task, evaluation_seed, evaluation_shape
+from lab.space import Config, Task, agents_in_unit, evaluation_seed, evaluation_shape
 from lab.store import Evaluation
 from training import adapter
 
@@ -49,7 +49,8 @@ class Evaluator:
     ) -> "Evaluator":
         """The evaluator of a config's policy, on a task of its environment."""
         scalable, recurrent = "num_envs" in config.env, bool(config.rnn["enabled"])
-        return cls(adapter.maker_of(config.env_name), task, agents_per_env, scalable, device, recurrent, alive)
+        each = agents_in_unit(config, agents_per_env)
+        return cls(adapter.maker_of(config.env_name), task, each, scalable, device, recurrent, alive)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -165,7 +165,8 @@ def _train(
     done |= {result.seed: _final(result) if killed else result for result in results}
     ended = [done[seed] for seed in record.seeds if seed in done]
 
-    if config.autopilot.get("film") and not should_stop():
+    few = len(record.seeds) == 1 and record.session is not None  # of which a night has many
+    if config.autopilot.get("film") and not few and not should_stop():
         with contextlib.suppress(OSError):  # a full disk: the run is what counts
             film(plan, ended)
 

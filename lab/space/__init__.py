@@ -1,6 +1,6 @@
 """What may be trained: keys and their ranges, a config as a value, environments, presets, what the user narrows."""
 
-from lab.space.config import SECTIONS, Config, derive, diff, telling
+from lab.space.config import SECTIONS, Config, agents_in_unit, derive, diff, telling
 from lab.space.environments import (
     BUILT_IN,
     COMMON,
@@ -76,6 +76,7 @@ __all__ = [
     "Task",
     "Variant",
     "Variants",
+    "agents_in_unit",
     "assignments",
     "base_config",
     "check_config",
