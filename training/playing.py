@@ -24,8 +24,8 @@ from training.protocol import FilmJob
 
 FRAMES = 160
 """Pictures of an episode, at most; half as many at least of a longer one."""
-WIDTH = 360
-"""Pixels, at most."""
+SIDE = 360
+"""Pixels along the longer side, at most."""
 LARGEST = 1_000_000
 """Bytes of a film, at most."""
 QUALITIES = (60, 30, 10)
@@ -59,8 +59,7 @@ class Reel:
             frame: (height, width, 3) of uint8.
         """
         picture = Image.fromarray(frame)
-        if picture.width > WIDTH:
-            picture = picture.resize((WIDTH, max(1, round(picture.height * WIDTH / picture.width))))
+        picture.thumbnail((SIDE, SIDE))
         self.frames.append(picture)
         if len(self.frames) > FRAMES:
             self.frames, self.every = self.frames[::2], 2 * self.every

@@ -168,7 +168,7 @@ def _train(
     few = len(record.seeds) == 1 and record.session is not None  # of which a night has many
     if config.autopilot.get("film") and not few and not should_stop():
         with contextlib.suppress(OSError):  # a full disk: the run is what counts
-            film(plan, ended)
+            film(plan, ended, should_stop)
 
     def conclude() -> RunRecord:
         run = notebook.run(run_id)

@@ -2,19 +2,20 @@
 
 A box is 2 `half_width` wide and deep and `height` high, the ground at z = 0, metres throughout. Each of its drones is
 a quadrotor seen as a point: its thrust can be turned any way but downwards within a step, since attitude settles
-faster (some 50 ms) than a step lasts. Of a drone of mass 1 + payload (the drone itself is 1):
+faster (some 50 ms) than a step lasts. Of one of mass 1, or m = 1 + payload with the payload on board:
 
-    dv/dt = T / (1 + payload) - g e_z - drag (v - wind)
+    dv/dt = T / m - g e_z - drag (v - wind)
 
 `drag` is linear in the air speed, as that of rotors is (Faessler, Franchi & Scaramuzza 2018, "Differential flatness
 of quadrotor dynamics subject to rotor drag"). Thrust and wind are constant within a step, so that its end is exact
-(the zero-order hold of a linear system), however long it is, and no energy comes from the arithmetic: with k = T / (1 +
-payload) - g e_z + drag wind, e = exp(-drag dt), a = (1 - e) / drag, b = (dt - a) / drag,
+(the zero-order hold of a linear system), however long it is, and no energy comes from the arithmetic: with
+k = T / m - g e_z + drag wind, e = exp(-drag dt), a = (1 - e) / drag, b = (dt - a) / drag,
 
     v' = e v + a k        x' = x + a v + b k
 
 Gusts are an Ornstein-Uhlenbeck process about the mean wind, also exact from step to step (Gillespie 1996), and
-horizontal; the drones of a box share them.
+horizontal; the drones of a box share them. Whether drones met is asked of the whole way of a step, in straight lines;
+ground, walls and ceiling count where a step ends.
 
 Arrays are float32 of shape (3, drones, boxes) or (drones, boxes): with the boxes last, what is asked of each pair of
 drones goes through memory in long runs.
