@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import looking, machine, proposals, runs, sessions
+from cli import looking, machine, proposals, runs, sessions, starting
 from cli.output import tolerate_no_reader
 from cli.settings import Option
 from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
@@ -61,7 +61,7 @@ def common(
     from cli.settings import defaults, find_workspace
 
     context.obj = find_workspace(workspace)
-    if context.invoked_subcommand != "doctor":  # which says it beside whatever else is wrong
+    if context.invoked_subcommand not in ("doctor", "init"):  # which says it beside whatever else is wrong; makes one
         context.obj.require_folder()
     context.default_map = defaults(context.obj, options_of(context))
 
@@ -87,7 +87,7 @@ RECORD = (
     runs.export,
 )  # fmt: skip
 PROPOSALS = (proposals.proposals, proposals.review, proposals.approve, proposals.reject, proposals.edit, proposals.web)
-MACHINE = (machine.probe, machine.doctor)
+MACHINE = (starting.init, machine.probe, machine.doctor)
 for command in (*SESSIONS, *TRAINING, *RECORD, *PROPOSALS, *MACHINE):
     app.command()(command)
 app.command("import")(runs.import_runs)

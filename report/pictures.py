@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lab.base import number, plain
 from lab.judge import scored_predictions
 from lab.space import BOOKKEEPING, PARAMETERS, Config, Scale, logged_as, telling
-from lab.store import Notebook, Questions, Row, RunRecord, RunState, Selection, Sessions, run_curves
+from lab.store import Notebook, Questions, Row, RunRecord, RunState, Selection, Sessions, films_of, run_curves
 from report import plots
 from report.plots import Band, Point
 
@@ -61,6 +62,26 @@ def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:
         "best": _best_so_far(notebook, run, scored),
     }
     return {kind: picture for kind, picture in drawn.items() if picture is not None}
+
+
+def films(notebook: Notebook, run: RunRecord) -> list[tuple[str, str | None]]:
+    """A run's films: what each shows, or why there is none, and its path below the run's folder."""
+    metric, told = run.goal.metric, list[tuple[str, str | None]]()
+    scores = {result.seed: result.metrics.get(metric) for result in notebook.results(run)}
+    for film in films_of(notebook.paths(run.run_id)):
+        which = f"The {film.kind} replicate, seed {film.seed}"
+        if film.problem is not None:
+            told.append((f"{which}, could not be filmed: {plain(film.problem, 300)}.", None))
+            continue
+        score = scores.get(film.seed)
+        scored = f" ({metric} {number(score)})" if score is not None else ""
+        length = (
+            f"an episode of {film.steps:,} steps" if film.ended else f"the first {film.steps:,} steps of an episode"
+        )
+        told.append(
+            (f"{which}{scored}: {length}, return {number(film.episode_return)}", f"plots/{film.kind}_replicate.webp")
+        )
+    return told
 
 
 def _learning_curves(notebook: Notebook, run: RunRecord, others: list[tuple[str, str]]) -> Picture | None:
@@ -165,11 +186,11 @@ def _best_so_far(notebook: Notebook, run: RunRecord, rows: list[Row]) -> Picture
 def _believed(notebook: Notebook, run: RunRecord, rows: list[Row], first: int) -> list[tuple[float, float]]:
     """What the search of a run's session believed of its leader when each run of some had ended, by their numbers."""
     known = Sessions(notebook.workspace).leading(run.session) if run.session else []
-    ended = [(number, row.finished) for number, row in enumerate(rows, start=first) if row.finished is not None]
+    ended = [(place, row.finished) for place, row in enumerate(rows, start=first) if row.finished is not None]
     told = []
-    for number, finished in ended:
+    for place, finished in ended:
         until = [one for one in known if one.time.timestamp() >= finished]
-        told += [(float(number), until[0].mean)] if until else []
+        told += [(float(place), until[0].mean)] if until else []
     return told
 
 

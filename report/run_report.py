@@ -37,7 +37,7 @@ from report.facts import (
     verdict_text,
 )
 from report.marking import marked, told_of
-from report.pictures import Picture, compared_with, pictures
+from report.pictures import Picture, compared_with, films, pictures
 from report.repro import preset_of, repro_commands
 from report.templates import render
 from report.view import view_of
@@ -111,6 +111,7 @@ def report_of(
         others=[name for name, _ in others],
         more_metrics=max(0, len(summary.metrics) - SHOWN) if summary else 0,
         pictures=drawn,
+        films=films(notebook, run),
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
         predicted=[one.text for one in scored_predictions(notebook.workspace, run.run_id)],

@@ -72,9 +72,9 @@ def edited(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Pr
     if not changes:
         raise InvalidInput(f"that changes nothing of proposal {seen.proposal_id}")
     new = amended(seen, changes, who)
-    if lab.notebook.readable(new.parent):  # a key that is set back to what the parent has is no change
-        base = lab.notebook.config(new.parent)
-        kept = {key: value for key, value in new.overrides.items() if base.get(key) != value}
+    if lab.notebook.readable(new.parent):  # a key that is set back to what the parent has is no change, but for
+        base = lab.notebook.config(new.parent)  # the replicates: a proposal has one where it does not say
+        kept = {k: value for k, value in new.overrides.items() if base.get(k) != value or k == "autopilot.seeds"}
         new = new.model_copy(update={"overrides": kept})
     refuse_unfit(new, lab.notebook, lab.inventory)
     return new

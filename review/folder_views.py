@@ -13,6 +13,8 @@ from lab.store import Notebook
 
 LOG = 200_000
 """Characters of a log that are shown, the last ones."""
+PICTURES = {".png": "image/png", ".webp": "image/webp"}
+"""Endings of pictures, with what a browser is told."""
 MESSAGES = 400
 """Lines of a transcript that are shown, the first ones."""
 SAID = 20_000
@@ -29,8 +31,13 @@ def own(path: Path, folder: Path) -> bool:
 
 def pictures_of(paths: RunPaths | SessionPaths, under: str) -> dict[str, str]:
     """The pictures of a folder: name to where the page serves it."""
-    there = sorted(path.stem for path in paths.plots.glob("*.png") if own(path, paths.dir))
-    return {name: f"{under}/pictures/{name}.png" for name in there}
+    return {name: f"{under}/pictures/{file.name}" for name, file in sorted(picture_files(paths).items())}
+
+
+def picture_files(paths: RunPaths | SessionPaths) -> dict[str, Path]:
+    """The files of a folder's pictures, by name."""
+    found = (path for kind in PICTURES for path in paths.plots.glob(f"*{kind}"))
+    return {path.stem: path for path in found if own(path, paths.dir)}
 
 
 def log_of(notebook: Notebook, run_id: str, seed: int) -> str:

@@ -77,7 +77,7 @@ def pages(page: Page) -> APIRouter:
         }
         return page.render(request, "session.html.j2", record=record, **told)
 
-    @routes.get("/sessions/{name}/pictures/{picture}.png")
+    @routes.get("/sessions/{name}/pictures/{picture}")
     def _digest_picture(name: str, picture: str) -> Response:
         Sessions(notebook.workspace).get(name)
         return _picture(notebook.workspace.session(name), picture)
@@ -117,7 +117,7 @@ def pages(page: Page) -> APIRouter:
         lines, more = folder_views.transcript_of(notebook, run_id)
         return page.render(request, "transcript.html.j2", run_id=run_id, lines=lines, more=more)
 
-    @routes.get("/runs/{run_id}/pictures/{picture}.png")
+    @routes.get("/runs/{run_id}/pictures/{picture}")
     def _run_picture(run_id: str, picture: str) -> Response:
         return _picture(notebook.paths(run_id), picture)
 
@@ -226,7 +226,7 @@ def _json(chart: draw.Chart) -> JSONResponse:
 
 def _picture(paths: RunPaths | SessionPaths, name: str) -> Response:
     """A picture of a folder; the name is only compared, never made a path of."""
-    there = {path.stem: path for path in paths.plots.glob("*.png") if folder_views.own(path, paths.dir)}
+    there = {file.name: file for file in folder_views.picture_files(paths).values()}
     if name not in there:
         raise NotFound(f"there is no picture {plain(name, 60)!r}")
-    return FileResponse(there[name], media_type="image/png")
+    return FileResponse(there[name], media_type=folder_views.PICTURES[there[name].suffix])

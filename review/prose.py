@@ -23,7 +23,7 @@ BLOCKS = {"h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "pre", "blockquote", "h
 TABLES = {"table", "thead", "tbody", "tr", "th", "td"}
 TAGS = BLOCKS | TABLES | {"strong", "em", "code", "del", "a", "img"}
 ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}, "code": {"class"}}
-PICTURE = re.compile(r"plots/([a-z_]{1,40})\.png")
+PICTURE = re.compile(r"plots/([a-z_]{1,40})\.(?:png|webp)")
 OTHER_RUN = re.compile(r"\.\./\.\./([^/]+)/report\.md")
 HEADINGS = {"observations": "## Observations", "theory": "## Theory", "next_step": "## Next step"}
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -39,7 +39,7 @@ def html_of(text: str, pictures: Mapping[str, str] = NONE, checked: Checked | No
 
     Args:
         text: Markdown, from anywhere.
-        pictures: name of each of its `plots/NAME.png` that is there, to where it is served.
+        pictures: name of each of its `plots/NAME.png` or `.webp` that is there, to where it is served.
         checked: claims to be marked where they stand, with their evidence; None for none.
     """
     text = _PRIVATE.sub("", plain(text, LONGEST))
@@ -94,7 +94,7 @@ def _link(self: Any, tokens: Sequence[Any], at: int, options: Any, env: Mapping[
 def _filtered(tag: str, attribute: str, value: str) -> str | None:
     """An attribute's value where it is ours or harmless: own pictures and pages, and links that open as pages."""
     if tag == "img" and attribute == "src":
-        return value if re.fullmatch(r"/(?:runs|sessions)/[\w.-]+/pictures/[a-z_]+\.png", value) else None
+        return value if re.fullmatch(r"/(?:runs|sessions)/[\w.-]+/pictures/[a-z_]+\.(?:png|webp)", value) else None
     if tag == "a" and attribute == "href":
         return value if re.match(r"https?://|/runs/[\w.-]+$", value) else None
     if tag == "code" and attribute == "class":

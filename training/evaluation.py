@@ -8,7 +8,7 @@ weigh next to nothing, and says how much.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lab.base import LARGEST, numbers, parted
-from lab.space import Config, Task, Told, evaluation_seed, evaluation_shape
+from lab.space import Config, Task, Told, agents_in_unit, evaluation_seed, evaluation_shape
 from lab.store import Evaluation
 from training import adapter
 
@@ -56,7 +56,7 @@ class Evaluator:
         """The evaluator of a config's policy, on a task of its environment; it logs a metric such as `won@max` too."""
         scalable, recurrent = "num_envs" in config.env, bool(config.rnn["enabled"])
         maker = adapter.maker_of(config.env_name, Told(task.told, metric))
-        return cls(maker, task, agents_per_env, scalable, device, recurrent, alive)
+        return cls(maker, task, agents_in_unit(config, agents_per_env), scalable, device, recurrent, alive)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -114,6 +114,27 @@ class Evaluator:
             needed = _steps_needed(play, self.task, ends, weights)
             settled = adapter.logs_settled(vecenv.driver_env)
             return 2 * (first - began + needed * spent / play.steps), tuple(totals), settled
+        finally:
+            vecenv.close()
+
+    def episode(self, policy_of: Callable[[Any], torch.nn.Module]) -> Generator[tuple[Any, float, bool], None, None]:
+        """Play the first slot with sampled actions, step by step; close it when its episode has ended, or before.
+
+        Args:
+            policy_of: makes the policy for the vectorized environments.
+
+        Yields:
+            The environment, the reward of the step (0 before the first), and whether the episode ended with it.
+        """
+        vecenv = self._vecenv()
+        try:
+            torch.manual_seed(self.seed)
+            play = _Play(self, vecenv, policy_of(vecenv).eval(), greedy=False)
+            yield vecenv.driver_env, 0.0, False
+            while True:
+                with torch.no_grad():
+                    ended, _ = play.step()
+                yield vecenv.driver_env, float(vecenv.rewards[0]), 0 in ended
         finally:
             vecenv.close()
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from lab.base import Damaged, TrainingFailed, Workspace, cache_dir, invalid, plain, read_model, write_model
 from lab.space import (
+    BUILT_IN,
     GYMNASIUM,
     WRAPPERS,
     Environment,
@@ -200,7 +201,8 @@ def _stored() -> Inventory | None:
         known = read_model(inventory_path(), Inventory)
     except (FileNotFoundError, Damaged):
         return None
-    return known if known.made_from == installation() else None
+    current = known.made_from == installation() and known.environments.keys() >= BUILT_IN.keys()
+    return known if current else None
 
 
 def _ask(build: dict[str, BuildOrder], workspace: Workspace | None, timeout: float) -> Inventory:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lab.space import Config, Objective, Task, Variant
-from lab.store import ReplicateResult, StopReason
+from lab.store import Film, Kind, ReplicateResult, StopReason
 
 
 class Message(BaseModel):
@@ -111,6 +111,24 @@ class ExportJob(Message):
     """File of the policy's weights, absolute."""
 
 
+class FilmJob(Message):
+    """Play an episode of a trained policy, and write it as an animated picture."""
+
+    kind: Literal["film"] = "film"
+    train: TrainJob
+    """What the policy was trained by."""
+    which: Kind
+    checkpoint: str
+    """File of the policy's weights, absolute."""
+    to: str
+    """Where to write the picture, absolute."""
+
+    @property
+    def workspace(self) -> str | None:
+        """Where the user's modules may lie."""
+        return self.train.workspace
+
+
 class Handover(Message):
     """The result of an `ExportJob`."""
 
@@ -150,7 +168,7 @@ class StopRequest(Message):
     why: StopReason
 
 
-AnyJob = TrainJob | InventoryJob | LoadJob | MeasureJob | ExportJob
+AnyJob = TrainJob | InventoryJob | LoadJob | MeasureJob | ExportJob | FilmJob
 JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])
 
 
@@ -182,6 +200,8 @@ class Ended(Message):
     """Result of a job that measures."""
     handover: Handover | None = None
     """Result of a job that exports."""
+    film: Film | None = None
+    """Result of a job that films."""
     unloadable: dict[str, str] = {}
     """Result of a job that loads: what can't be loaded to why."""
 

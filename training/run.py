@@ -17,6 +17,7 @@ from lab.base import FULL, AutopilotError, Busy, TrainingFailed, Workspace, full
 from lab.judge import Watch, record_verdict, watch
 from lab.space import Inventory, check_config
 from lab.store import Notebook, Pruning, ReplicateResult, RunRecord, RunState, StopReason
+from training.filming import film
 from training.protocol import Progress
 from training.runner import Plan, Runner
 
@@ -163,6 +164,11 @@ def _train(
         raise
     done |= {result.seed: _final(result) if killed else result for result in results}
     ended = [done[seed] for seed in record.seeds if seed in done]
+
+    few = len(record.seeds) == 1 and record.session is not None  # of which a night has many
+    if config.autopilot.get("film") and not few and not should_stop():
+        with contextlib.suppress(OSError):  # a full disk: the run is what counts
+            film(plan, ended, should_stop)
 
     def conclude() -> RunRecord:
         run = notebook.run(run_id)

@@ -9,7 +9,10 @@ from typing import Any
 
 import torch
 
+from lab.space import BUILT_IN
 from training.envs import file_hash, user_files
+
+_BUILT_IN = {call.partition(":")[0] for call in BUILT_IN.values()}
 
 
 def sources(env: Any, policy: torch.nn.Module, workspace: str | None) -> dict[str, str]:
@@ -23,6 +26,8 @@ def sources(env: Any, policy: torch.nn.Module, workspace: str | None) -> dict[st
     root = Path(workspace) if workspace else None
     hashes = {str(Path(path).relative_to(root)): digest for path, digest in user_files(root).items() if root}
     seen = [env, getattr(env, "unwrapped", None), policy, getattr(policy, "policy", None)]
+    if type(env).__module__ in _BUILT_IN:  # its class is not all of it
+        seen += [part for part in vars(env).values() if type(part).__module__.startswith("training.")]
     for name in {base.__module__ for thing in seen if thing is not None for base in type(thing).__mro__}:
         path = getattr(sys.modules.get(name), "__file__", None)
         if path is None or name.split(".")[0] in ("torch", "builtins", "typing", "abc"):

@@ -27,6 +27,7 @@ from training.protocol import (
     JOB,
     Ended,
     ExportJob,
+    FilmJob,
     InventoryJob,
     LoadJob,
     MeasureJob,
@@ -170,6 +171,10 @@ def _work(connection: socket.socket) -> None:
         from training import measure
 
         emit(Ended(moment=measure.moment(job)))
+    elif isinstance(job, FilmJob):
+        from training import playing
+
+        emit(Ended(film=playing.play(job)))
     else:
         emit(Ended(result=train(job, emit, _Requests(requests).stopping)))
 

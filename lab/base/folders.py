@@ -99,6 +99,15 @@ class RunPaths:
         return self.dir / "plots"
 
     @property
+    def films(self) -> Path:
+        """What was filmed of the run."""
+        return self.dir / "films.json"
+
+    def film(self, which: str) -> Path:
+        """The animated picture of its `best`, `worst` or `only` replicate."""
+        return self.plots / f"{which}_replicate.webp"
+
+    @property
     def owner(self) -> Path:
         """The lock of the process that trains the run, with its pid."""
         return self.dir / ".owner"

@@ -1,8 +1,9 @@
 """What may be trained: keys and their ranges, a config as a value, environments, presets, what the user narrows."""
 
 from lab.space.aggregate import AGGREGATES, Told, aggregated, is_state
-from lab.space.config import SECTIONS, Config, derive, diff
+from lab.space.config import SECTIONS, Config, agents_in_unit, derive, diff
 from lab.space.environments import (
+    BUILT_IN,
     COMMON,
     PRESETS,
     Metric,
@@ -53,6 +54,7 @@ from lab.space.wrappers import WRAPPERS, declared_wrappers, environment_wrappers
 __all__ = [
     "AGGREGATES",
     "BOOKKEEPING",
+    "BUILT_IN",
     "COMMON",
     "GYMNASIUM",
     "NAMED",
@@ -83,6 +85,7 @@ __all__ = [
     "Variant",
     "Variants",
     "aggregated",
+    "agents_in_unit",
     "assignments",
     "base_config",
     "bounds_of",

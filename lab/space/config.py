@@ -87,14 +87,29 @@ class Derived(BaseModel):
     """Update phases of the whole training."""
 
 
+AGENTS = {"drone_delivery": "num_drones"}
+"""The argument of an environment that says how many agents a unit of it has, where there is one."""
+
+
+def agents_in_unit(config: Config, agents_per_env: float) -> float:
+    """The agents of one `env.num_envs` unit, or of one environment where it takes no such argument.
+
+    Args:
+        config: a config with valid values.
+        agents_per_env: those that were counted when the environment was looked at, with its usual arguments.
+    """
+    return float(config.env.get(AGENTS.get(config.env_name, ""), agents_per_env))
+
+
 def derive(config: Config, agents_per_env: float) -> Derived:
     """The batch arithmetic of a config.
 
     Args:
         config: a config with valid values.
-        agents_per_env: agents of one `env.num_envs` unit, or of one environment where it takes no such argument.
+        agents_per_env: as for `agents_in_unit`.
     """
-    agents = max(1, round(config.env.get("num_envs", 1) * agents_per_env * int(config.vec["num_envs"] or 1)))
+    each = agents_in_unit(config, agents_per_env)
+    agents = max(1, round(config.env.get("num_envs", 1) * each * int(config.vec["num_envs"] or 1)))
     horizon = int(config.train["bptt_horizon"] or 1)
     batch = agents * horizon
     minibatch = min(int(config.train["minibatch_size"] or 1), int(config.train["max_minibatch_size"] or 1))

@@ -58,6 +58,9 @@ def _evaluated(slots: int, steps: int, **more: Scalar) -> Profile:
     return Profile(quick={**both, **more}, full={**both, **{k: v for k, v in more.items() if k != "env.num_envs"}})
 
 
+BUILT_IN = {"drone_delivery": "training.drone.delivery:DroneDelivery"}
+"""Environments that come with this program, by name: the class of each, whose ini lies beside it."""
+
 # An Ocean environment logs `perf`, its success on a scale of 0 to 1, by PufferLib's convention.
 COMMON: dict[str, Metric] = {
     "perf": Metric("perf", rate=True),
@@ -97,6 +100,15 @@ PROFILES: dict[str, Profile] = {
             "train.optimizer": "adam",
             "train.learning_rate": 0.005,
         },
+    ),
+    "drone_delivery": Profile(
+        objective="success_rate:max",
+        metrics={
+            "out_of_bounds_rate": Metric("out_of_bounds_rate", rate=True),
+            "deliveries": Metric("deliveries", low=0.0),
+        },
+        logs=("success_rate", "collision_rate", "episode_length"),
+        quick={"train.total_timesteps": 4_000_000, "env.num_envs": 128},
     ),
     # These log no `perf`.
     "puffer_pacman": Profile(objective="score:max"),

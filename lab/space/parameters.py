@@ -195,6 +195,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     _settable("autopilot.target_score", float, "Training ends when its score has reached this."),
     _settable("autopilot.time_limit", float, "Seconds that a replicate may take.", low=1, high=10_000_000),
     _settable("autopilot.stall_limit", float, "Seconds without progress after which it is ended.", low=1, high=86_400),
+    _settable("autopilot.film", bool, "Animated pictures of the best and the worst replicate, once they are scored."),
     _settable("autopilot.memory_limit", float, "GiB that a replicate may use.", low=0.1, high=100_000),
 )  # fmt: skip
 
@@ -206,7 +207,7 @@ TASK_KEYS = ("autopilot.eval_slots", "autopilot.eval_steps", "autopilot.eval_epi
 
 _SEEDING = ("train.seed", "autopilot.seeds")
 _HARDWARE = ("train.device", "autopilot.threads")
-_SAVING = ("train.checkpoint_interval", "autopilot.save_strategy", "autopilot.save_limit_mib")
+_SAVING = ("autopilot.film", "train.checkpoint_interval", "autopilot.save_strategy", "autopilot.save_limit_mib")
 _LIMITS = ("autopilot.time_limit", "autopilot.stall_limit", "autopilot.memory_limit")
 # Without an effect on what is learnt: seeds, bookkeeping, limits. Two configs that differ in these only are the same.
 BOOKKEEPING = frozenset((*_SEEDING, *_HARDWARE, *_SAVING, *_LIMITS, *TASK_KEYS))

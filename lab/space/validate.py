@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.base import InvalidInput, Problem
-from lab.space.config import Config, derive
+from lab.space.config import Config, agents_in_unit, derive
 from lab.space.inert import idle_changes
 from lab.space.inventory import Environment, Inventory
 from lab.space.limits import narrowed
@@ -176,7 +176,8 @@ def _seeds(config: Config, environment: Environment) -> list[Problem]:
     if not isinstance(seed, int):
         return []
     slots = int(config.autopilot["eval_slots"] or 1)
-    shape = evaluation_shape(slots, environment.agents_per_env or 1, scalable="num_envs" in environment.constructor)
+    each = agents_in_unit(config, environment.agents_per_env or 1)
+    shape = evaluation_shape(slots, each, scalable="num_envs" in environment.constructor)
     if free_of_evaluation(config, range(seed, seed + int(config.autopilot["seeds"] or 1)), shape):
         return []
     return [_problem(config, "train.seed", "seeds environments that the final evaluation uses", "another, such as 1")]

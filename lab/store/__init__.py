@@ -2,6 +2,7 @@
 
 from lab.store.creation import create_run
 from lab.store.curves import Array, Curve, Outline, mean_curve, outline, run_curves
+from lab.store.films import Film, Films, Kind, films_of
 from lab.store.index import Index
 from lab.store.lab import Lab
 from lab.store.legacy import look, store
@@ -48,7 +49,10 @@ __all__ = [
     "Curve",
     "Decision",
     "Evaluation",
+    "Film",
+    "Films",
     "Index",
+    "Kind",
     "Lab",
     "Leading",
     "MetricSummary",
@@ -81,6 +85,7 @@ __all__ = [
     "active_time",
     "control",
     "create_run",
+    "films_of",
     "give_name",
     "is_control",
     "leading",

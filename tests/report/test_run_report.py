@@ -22,12 +22,14 @@ from lab.space.task import Variant
 from lab.space.validate import check_config, check_overrides
 from lab.space.variants import chosen
 from lab.store.creation import create_run
+from lab.store.films import Film, Films
 from lab.store.lab import Lab
 from lab.store.lineage import source_file
 from lab.store.notebook import Notebook
 from lab.store.records import Evaluation, Pruning, ReplicateResult, RunRecord, RunState
 from report.draft import ReportDraft
 from report.run_report import report_of, write_report
+from review.prose import html_of
 from tests.conftest import ENV, Cli, RunMaker
 from training.fake import FakeRunner
 from training.run import train_run
@@ -124,6 +126,22 @@ class Desk:
 @pytest.fixture
 def desk(notebook: Notebook, inventory: Inventory, config: Config) -> Desk:
     return Desk(notebook, inventory, config)
+
+
+def test_films_are_shown_with_what_they_show_or_why_there_are_none(desk: Desk, notebook: Notebook) -> None:
+    run = desk.run({"autopilot.seeds": 2}, say=lambda at: {"metrics": {"perf": (0.25, 0.5)[at]}})
+    best, worst = run.seeds[1], run.seeds[0]
+    films = (
+        Film(kind="worst", seed=worst, problem="it draws <b>nothing</b>"),
+        Film(kind="best", seed=best, steps=4000, episode_return=12.5, ended=False),
+    )
+    write_model(notebook.paths(run.run_id).films, Films(films=films))
+    text = desk.report(run)
+    assert f"The worst replicate, seed {worst}, could not be filmed: it draws <b>nothing</b>." in text
+    told = f"The best replicate, seed {best} (perf 0.5): the first 4,000 steps of an episode, return 12.5"
+    assert f"![{told}](plots/best_replicate.webp)" in text
+    shown = html_of(text, {"best_replicate": f"/runs/{run.run_id}/pictures/best_replicate.webp"})
+    assert f'<img src="/runs/{run.run_id}/pictures/best_replicate.webp"' in shown
 
 
 def keep_best(notebook: Notebook, run: RunRecord) -> None:

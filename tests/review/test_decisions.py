@@ -102,6 +102,17 @@ def test_an_edited_proposal_takes_the_place_of_the_old_one_even_of_a_held_one(
     assert new.proposal_id in old.decisions[-1].why
 
 
+def test_an_edit_may_ask_for_as_many_replicates_as_the_parent_has(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory
+) -> None:
+    """A proposal has one where it does not say, so to say the parent's number is a change."""
+    proposal = propose()
+    seeds = notebook.config(proposal.parent).autopilot["seeds"]
+    assert (proposal.replicates, seeds) == (1, 2)
+    new = decisions.edit(Lab(notebook, inventory), proposal, {"autopilot.seeds": seeds}, "person ada")
+    assert proposals.get(new.proposal_id).replicates == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [({"train.gamma": 2.0}, "train.gamma = 2.0: must be from 0 to 0.999999"), ({"vec.nonsense": 1}, "vec.nonsense"),

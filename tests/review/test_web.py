@@ -275,6 +275,16 @@ def test_no_path_leads_outside(site: Site, path: str, make_run: RunMaker) -> Non
     assert "import" not in answer.text
 
 
+def test_a_film_is_served_as_what_it_is(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run()
+    path = notebook.paths(run.run_id).film("best")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"film")
+    answer = site.get(f"/runs/{run.run_id}/pictures/best_replicate.webp")
+    assert (answer.headers["content-type"], answer.content) == ("image/webp", b"film")
+    assert site.get(f"/runs/{run.run_id}/pictures/best_replicate.png").status_code == 404
+
+
 def test_a_picture_that_leads_elsewhere_is_not_shown(
     site: Site, make_run: RunMaker, notebook: Notebook, tmp_path: Path
 ) -> None:

@@ -29,7 +29,10 @@ def test_the_page_names_each_environment_once(everything: Inventory) -> None:
     assert sorted(named) == sorted(ours | set(GYMNASIUM))
 
 
-QUICK = ("puffer_cartpole", "puffer_breakout", "puffer_drone", "puffer_squared", "puffer_tetris", "puffer_multiagent")
+QUICK = (
+    "drone_delivery", "puffer_cartpole", "puffer_breakout", "puffer_drone", "puffer_squared", "puffer_tetris",
+    "puffer_multiagent",
+)  # fmt: skip
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """PufferLib 3.0.0, all of it: its configs, environments, policies, vectorization and trainer.
 
-Nothing else imports PufferLib, so another version of it is the work of this package; `tests/training/test_adapter.py`
+Nothing else trains with PufferLib (environments of ours extend its class), so another version of it is the work of
+this package; `tests/training/test_adapter.py`
 is the contract that it has to keep. It runs in worker processes only: importing it takes about two seconds.
 """
 
@@ -18,6 +19,7 @@ from training.adapter.configs import (  # noqa: E402
     own_names,
     own_policy,
 )
+from training.adapter.frames import OCEAN, frame_of  # noqa: E402
 from training.adapter.makers import (  # noqa: E402
     Maker,
     arguments_of,
@@ -38,6 +40,7 @@ from training.adapter.vectors import Rewarded, make_vecenv, space_problem  # noq
 __all__ = [
     "DEFAULT_POLICY",
     "DEFAULT_RNN",
+    "OCEAN",
     "Maker",
     "Rewarded",
     "Trainer",
@@ -46,6 +49,7 @@ __all__ = [
     "arguments_of",
     "beside",
     "default_ini",
+    "frame_of",
     "inis",
     "is_emulated",
     "is_together",

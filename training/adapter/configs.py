@@ -16,9 +16,11 @@ import pufferlib.ocean.environment
 import pufferlib.pufferl
 import torch
 
-from lab.space import Config
+from lab.space import BUILT_IN, Config
 from training.adapter.policies import DEFAULT_RNN, policy_module
 from training.adapter.unusable import Unusable
+
+TRAINING = Path(__file__).parents[1]
 
 
 def default_ini() -> dict[str, dict[str, Any]]:
@@ -27,7 +29,10 @@ def default_ini() -> dict[str, dict[str, Any]]:
 
 
 def inis() -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    """PufferLib's Ocean configs by environment, read as `pufferl.load_config` does but without a command line."""
+    """The built-in environments' and PufferLib's Ocean configs, read as `pufferl.load_config` does, by environment."""
+    for name, call in BUILT_IN.items():
+        module = call.partition(":")[0].split(".")
+        yield name, _sections(_configs() / "default.ini", TRAINING.joinpath(*module[1:-1], f"{name}.ini"))
     for path in sorted((_configs() / "ocean").glob("*.ini")):
         sections = _sections(_configs() / "default.ini", path)
         for name in str(sections["base"]["env_name"]).split():

@@ -11,23 +11,27 @@ import pufferlib
 import pufferlib.emulation
 import pufferlib.ocean.environment
 
-from lab.space import GYMNASIUM, WRAPPERS, Told
+from lab.space import BUILT_IN, GYMNASIUM, WRAPPERS, Told
 from training.adapter.episodes import counted, emulated, reporting
 from training.adapter.unusable import Unusable
 
 # Filled in by PufferLib or of no meaning without a screen.
 NOT_ARGUMENTS = ("buf", "seed", "render_mode", "kwargs", "args")
+RGB = "rgb_array"
+"""Gymnasium's name for pictures as arrays."""
 
 Maker = Callable[..., Any]
 
 
-def maker_of(env_name: str, told: Told = Told()) -> Maker:  # noqa: B008 - frozen
+def maker_of(env_name: str, told: Told = Told(), *, render: bool = False) -> Maker:  # noqa: B008 - frozen
     """The maker of environments of a name; called with `buf`, `seed` and the environment's own arguments.
 
     Args:
-        env_name: an Ocean environment's (`puffer_cartpole`), `gymnasium:ID`, `gymnasium:module:ID`, or
-            `module:callable` of a PufferEnv, of a Gymnasium or of a PettingZoo parallel environment.
+        env_name: an Ocean environment's (`puffer_cartpole`), a built-in one's (`drone_delivery`), `gymnasium:ID`,
+            `gymnasium:module:ID`, or `module:callable` of a PufferEnv, of a Gymnasium or of a PettingZoo parallel
+            environment.
         told: how the numbers told at each step of a Python environment become one of the episode.
+        render: they are to give pictures, where they can; see `frame_of`.
 
     Raises:
         KeyError: PufferLib makes no environment of that name.
@@ -35,13 +39,22 @@ def maker_of(env_name: str, told: Told = Told()) -> Maker:  # noqa: B008 - froze
     """
     if env_name.startswith(GYMNASIUM):
         _registered(env_name)
-        return _wrapped(lambda buf, seed, **arguments: _gymnasium(env_name, arguments), told)
+        drawn = {"render_mode": RGB} if render else {}
+        return _wrapped(lambda buf, seed, **arguments: _gymnasium(env_name, {**drawn, **arguments}), told)
     if ":" in env_name:
-        return _wrapped(_users(load_object(env_name)), told)
-    make: Maker = pufferlib.ocean.environment.env_creator(env_name)
+        return _wrapped(_users(load_object(env_name), render=render), told)
+    make = _named(env_name)
     if inspect.isclass(make):
         return make
     return lambda buf=None, seed=0, **arguments: counted(make(buf=buf, **arguments), buf, seed, told)
+
+
+def _named(env_name: str) -> Maker:
+    """What makes a built-in environment, or one of Ocean's."""
+    if env_name in BUILT_IN:
+        return load_object(BUILT_IN[env_name])
+    make: Maker = pufferlib.ocean.environment.env_creator(env_name)
+    return make
 
 
 def load_object(name: str) -> Callable[..., Any]:
@@ -75,7 +88,7 @@ def arguments_of(env_name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         target = spec.entry_point if callable(spec.entry_point) else load_env_creator(str(spec.entry_point))
         told = spec.kwargs
     else:
-        target = load_object(env_name) if ":" in env_name else pufferlib.ocean.environment.env_creator(env_name)
+        target = load_object(env_name) if ":" in env_name else _named(env_name)
     taken, _ = _taken(target)
     defaults = {name: parameter.default for name, parameter in taken.items()} | dict(told)
     defaults = {name: default for name, default in defaults.items() if name not in NOT_ARGUMENTS}
@@ -140,12 +153,13 @@ def _gymnasium(env_name: str, arguments: Mapping[str, Any]) -> Any:
     return gymnasium.make(env_name.rpartition(":")[2], disable_env_checker=True, **arguments)
 
 
-def _users(target: Maker) -> Maker:
+def _users(target: Maker, *, render: bool = False) -> Maker:
     """The user's callable, told of PufferLib's buffer and seed if it takes them."""
     takes, anything = _taken(target)
 
     def create(buf: Any = None, seed: int = 0, **arguments: Any) -> Any:
-        filled = {key: value for key, value in (("buf", buf), ("seed", seed)) if key in takes or anything}
+        ours = {"buf": buf, "seed": seed, **({"render_mode": RGB} if render else {})}
+        filled = {key: value for key, value in ours.items() if key in takes or anything}
         return target(**filled, **arguments)
 
     create.__name__ = getattr(target, "__name__", str(target))

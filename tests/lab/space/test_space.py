@@ -126,6 +126,12 @@ class TestAcrossFields:
         assert config.model_dump() == before
 
 
+def test_a_batch_of_drones_follows_their_number_in_a_box(config: Config) -> None:
+    drones = config.model_copy(update={"env_name": "drone_delivery", "env": {"num_envs": 16, "num_drones": 3}})
+    assert derive(drones, agents_per_env=8).agents == 48
+    assert derive(drones.with_overrides({"env.num_drones": 8}), agents_per_env=8).agents == 128
+
+
 def test_the_batch_is_derived(config: Config) -> None:
     derived = derive(config.with_overrides({"env.num_envs": 256, "train.bptt_horizon": 64}), agents_per_env=2)
     assert (derived.agents, derived.batch_size, derived.segments) == (512, 32768, 512)
