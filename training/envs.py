@@ -96,10 +96,10 @@ def _other(name: str, workspace: Path | None, order: BuildOrder = BuildOrder()) 
         if isinstance(error, adapter.Unfit):
             return Environment(name=name, refused=error.rule[:300], helps=error.helps)
         what = " ".join(f"{type(error).__name__}: {error}".split())
+        helps = ", ".join(adapter.beside(name)) or None
         absent = isinstance(error, (ImportError, AttributeError)) or type(error).__module__ == "gymnasium.error"
-        helps = ", ".join(adapter.beside(name)) or (
-            "an environment that is built, reset and stepped" if raised else None
-        )
+        if helps is None and not absent:
+            helps = "an environment that can be built, reset and stepped"
         return Environment(name=name, refused=what[:300] + hint(error, workspace), helps=helps)
     return Environment(
         name=name,

@@ -45,7 +45,7 @@ REFUSED = {
     "Different": ("different action spaces, Discrete(2) and Discrete(3)", "pad_action_space_v0"),
     "Unknown": ("its agents are not known before", "possible_agents"),
     "InTurn": ("lets its agents act in turn", "aec_to_parallel"),
-    "Broken": ("RuntimeError: no display", "built, reset and stepped"),
+    "Broken": ("RuntimeError: no display", "can be built, reset and stepped"),
 }  # fmt: skip
 FITTED = (
     "ActTuple", "ActDict", "ActBoxes", "ActMultiBinary", "ActMultiBinary2d", "ActBox0d", "ActBox2d", "ActBox64",
