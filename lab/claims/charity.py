@@ -120,10 +120,8 @@ def _of_runs(s: Sentence, numbers: list[Number], quantity: Quantity, owner: Know
         if (values := s.values(quantity, run, aspects) or s.values(quantity, run, {"last"}))
     }
     if len(numbers) == 1:
-        for run, values in told.values():
-            if run is not owner and any(settles(numbers[0], value, quantity) for value, _ in values):
-                return f"is {s.role_of(run)}'s: {next(what for value, what in values if settles(numbers[0], value, quantity))}"
-        return None
+        theirs = (pair for run, values in told.values() if run is not owner for pair in ((run, *v) for v in values))
+        return next((f"is {s.role_of(r)}'s: {what}" for r, v, what in theirs if settles(numbers[0], v, quantity)), None)
     old, new = numbers[0], numbers[-1]
     for (one, before), (other, after) in permutations(told.values(), 2):
         if any(fits(old, a) for a, _ in before) and any(fits(new, b) for b, _ in after):
@@ -194,7 +192,8 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     up = directed.group() == "u"
     for curve in curves:
         if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
-            yield f"it may be said of the training: from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
+            course = f"from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
+            yield f"it may be said of the training: {course}"
     mine = s.one(quantity, s.subject, set())
     for run in s.known.runs:
         old = s.one(quantity, run, set())

@@ -2,8 +2,8 @@
 
 import re
 
-from lab.claims.numbers import Number
 from lab.claims.figures import over_runs
+from lab.claims.numbers import Number
 from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles

@@ -112,8 +112,8 @@ class Index:
     def number_of(self, run_id: str) -> int | None:
         """A run's number in its workspace, from 1, by when it was made; None for a run that can't be read."""
         place = (
-            "SELECT COUNT(*), MAX(runs.run_id = this.name) FROM runs, (SELECT run_id AS name, created AS at FROM runs"
-            " WHERE run_id = ? AND damaged IS NULL) AS this WHERE damaged IS NULL AND (created, runs.run_id) <= (at, name)"
+            "SELECT COUNT(*), MAX(run_id = name) FROM runs, (SELECT run_id AS name, created AS at FROM runs"
+            " WHERE run_id = ? AND damaged IS NULL) WHERE damaged IS NULL AND (created, run_id) <= (at, name)"
         )
         number, found = self.ask(place, (run_id,))[0]
         return int(number) if found else None
