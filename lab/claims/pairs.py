@@ -18,6 +18,9 @@ def changes(s: Sentence) -> None:
         ends = [i for i in range(first, last + 1) if s.codes[i] == "N"]
         old, new = s.number(ends[0]), s.number(ends[-1])
         quantity = s.quantity(first)
+        behind = [s.named_quantity(i) for i in range(s.codes.find(">", first, last), last) if s.codes[i] == "Q"]
+        if ">" in s.codes[first:last] and behind and behind[0] != quantity:
+            continue  # `64 => batch 24,576`
         if quantity and exchanged(s, first, last, quantity, old, new):
             continue
         pairs = _pairs(s, quantity)

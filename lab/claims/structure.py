@@ -46,7 +46,7 @@ HEADED: dict[Meaning, str] = {
 """The words by which a heading is told, the first kind that has one counts."""
 _MEANT = {meaning: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for meaning, words in HEADED.items()}
 BESIDE = re.compile(
-    r"(?:for|of|the|and|key|main|this|that|run|runs|steps?|what|i|would|d|to|my|our|vs|parent|derived|in|on|from|night"
+    r"(?:[a-z]|for|of|the|and|key|main|this|that|run|runs|steps?|what|i|would|d|to|my|our|vs|parent|derived|in|on|from|night"
     r"|session|full|training|batch|a|new|current|is|are|it|we|do|more|model|last|recent|final|things|experiments?|up"
     r"|attempts?|at|with|against|how|went|not|yet|now|config)",
     re.IGNORECASE,
