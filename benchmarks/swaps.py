@@ -147,5 +147,5 @@ def score(count: int, seed: int) -> dict[str, object]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, nargs="+", default=[40, 1000], help="runs of the workspaces")
+    parser.add_argument("--runs", type=int, nargs="+", default=[40], help="runs of the workspaces")
     tell("statements with one thing exchanged", of=[score(count, seed=7) for count in parser.parse_args().runs])
