@@ -6,9 +6,9 @@ may be that. Such a reading makes the claim unsupported, and is its evidence.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import permutations
+from itertools import permutations, product
 
 from lab.claims.differences import GAP
 from lab.claims.numbers import Number, real
@@ -60,6 +60,8 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     yield from _to_come(s, numbers, quantity)
     compared = re.search("[udbgtxy]", s.codes[first : last + 1]) is not None
     relative = number.signed or compared or number.points or number.times
+    counted = s.codes[place + 1 : place + 2] == "Q" and s.codes[place - 1 : place] not in ("Q", ":", "=")
+    counted = counted and quantity.section == "metric" and not number.word
     plain = not (compared or number.percent or number.times or number.points or number.word) and len(numbers) == 1
     plain = plain and not GAP.search(s.text.lower())
     against, to = s.names_another(), re.search("[of]", s.codes[first : numbers[-1]]) is not None
@@ -68,9 +70,11 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     foretold = bool(s.known.expected) and AHEAD.search(s.text) is not None
     if free and not foretold and not number.word and not (against and len(numbers) > 1) and (not compared or to):
         yield _of_runs(s, [s.number(i) for i in numbers], quantity, owner, place)
-    if relative and not against:
-        yield _as_difference(s, number, owner, first)
-    if plain and (not s.adjacent(place) or number.value >= MANY):
+    if (relative or counted) and (counted or not s.compared_by_name()):
+        yield _as_difference(s, number, owner, first, among=s.runs_named() if against and not counted else s.known.runs)
+    if "derived:epochs" in quantity.keys and number.value < FEW and len(numbers) == 1:
+        yield "passes over a batch are called so, too"
+    if plain and (not s.adjacent(place) or number.value >= MANY or "steps:all" in quantity.keys):
         yield _of_another_size(s, number, quantity, owner, place)
     if plain and not s.adjacent(place):
         yield _as_another(s, number, owner)
@@ -120,10 +124,8 @@ def _of_runs(s: Sentence, numbers: list[Number], quantity: Quantity, owner: Know
         if (values := s.values(quantity, run, aspects) or s.values(quantity, run, {"last"}))
     }
     if len(numbers) == 1:
-        for run, values in told.values():
-            if run is not owner and any(settles(numbers[0], value, quantity) for value, _ in values):
-                return f"is {s.role_of(run)}'s: {next(what for value, what in values if settles(numbers[0], value, quantity))}"
-        return None
+        theirs = (pair for run, values in told.values() if run is not owner for pair in ((run, *v) for v in values))
+        return next((f"is {s.role_of(r)}'s: {what}" for r, v, what in theirs if settles(numbers[0], v, quantity)), None)
     old, new = numbers[0], numbers[-1]
     for (one, before), (other, after) in permutations(told.values(), 2):
         if any(fits(old, a) for a, _ in before) and any(fits(new, b) for b, _ in after):
@@ -131,23 +133,26 @@ def _of_runs(s: Sentence, numbers: list[Number], quantity: Quantity, owner: Know
     return None
 
 
-def _as_difference(s: Sentence, number: Number, mine: KnownRun, first: int) -> str | None:
-    """From which other run a number is the difference, in any quantity that the sentence names."""
+FEW = 20
+"""Below which a number of epochs may be that of the passes over a batch."""
+
+
+def _as_difference(s: Sentence, number: Number, owner: KnownRun, first: int, among: Sequence[KnownRun]) -> str | None:
+    """Between which two runs a number is the difference, in any quantity that the sentence names."""
     named = [token.value for token in s.tokens if token.code == "Q"]
     way = 1 if number.value > 0 and number.signed else -1 if number.signed else 0
     words = [code for code in s.codes[max(0, first - 2) :] if code in "udbg"]
     way = way or ({"u": 1, "d": -1}.get(words[0], 0) if words else 0)
     for key in dict.fromkeys(key for quantity in (*named, s.objective) for key in quantity.keys):
-        new = s.one(Quantity((key,)), mine, {"last"})
-        for run in s.known.runs if new is not None else ():
-            old = s.one(Quantity((key,)), run, {"last"})
+        for mine, run in product({one.run_id: one for one in (owner, *s.runs_named())}.values(), among):
+            new, old = (s.one(Quantity((key,)), one, {"last"}) for one in (mine, run))
             if old is None or new is None or run is mine or way * (new - old) < 0:
                 continue
             gap = abs(new - old) if way or not number.signed else new - old
             worth = 100 * gap / abs(old) if number.percent and old else new / old if number.times and old else gap
             size = replace(number, value=abs(number.value), percent=False, points=False, signed=False)
             if size.fits(worth) or (number.points and size.fits(100 * gap)):
-                return f"is the difference to {s.role_of(run)} in {key.partition(':')[2]}"
+                return f"is the difference of {s.role_of(mine)} to {s.role_of(run)} in {key.partition(':')[2]}"
     return None
 
 
@@ -159,7 +164,13 @@ def _of_another_size(s: Sentence, number: Number, quantity: Quantity, owner: Kno
         return None
     steps = [*s.values(STEPS, owner, set()), *(pair for run in s.known.runs for pair in s.values(STEPS, run, set()))]
     counted = next((f"is a number of steps: {what}" for value, what in steps if fits(number, value)), None)
+    if "steps:all" in quantity.keys and not counted:  # `189 steps` of an episode
+        lengths = [pair for run in s.known.runs for pair in s.values(LENGTH, run, set())]
+        return next((f"may be of an episode: {what}" for value, what in lengths if fits(number, value)), None)
     return counted or (None if s.adjacent(place) else "is of another size than all that is recorded of it")
+
+
+LENGTH = Quantity(("metric:episode_length",))
 
 
 def _as_another(s: Sentence, number: Number, owner: KnownRun) -> str | None:
@@ -194,7 +205,8 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     up = directed.group() == "u"
     for curve in curves:
         if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
-            yield f"it may be said of the training: from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
+            course = f"from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
+            yield f"it may be said of the training: {course}"
     mine = s.one(quantity, s.subject, set())
     for run in s.known.runs:
         old = s.one(quantity, run, set())

@@ -4,6 +4,8 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
 from lab.claims.numbers import Number, as_number, real
 from lab.claims.reading import Sentence
@@ -27,8 +29,7 @@ def equations(s: Sentence) -> None:
     for first, _ in s.matches("E"):
         text = s.text[s.tokens[first].start : s.tokens[first].end]
         left, right = re.split(r"==?|\b(?:is|gives|makes)\b", text, flags=re.IGNORECASE)
-        known = {key: value for key, value in s.subject.config.items() if real(value)}
-        told = NAME.sub(lambda name: str(_named(known, name.group())), left)
+        told = NAME.sub(partial(_named, s.subject.config), left)
         plain = re.sub(r"(?<=[\s\d)])x(?=[\s\d(])", "*", told).translate(SIGNS)
         plain = re.sub(r"[a-z]+", "", plain, flags=re.IGNORECASE)  # what a number counts
         try:
@@ -40,10 +41,10 @@ def equations(s: Sentence) -> None:
         s.judge(first, first, said.fits(result), f"{' '.join(plain.split())} = {result:.10g}")
 
 
-def _named(known: Mapping[str, float], name: str) -> float | str:
-    """The value of a key, by its dotted name or its last part; a word that means nothing for any other."""
-    keys = [key for key in known if name in (key, key.rpartition(".")[2])]
-    return known[keys[0]] if len(keys) == 1 else "?"
+def _named(config: Mapping[str, Any], name: re.Match[str]) -> str:
+    """The value of a key, by its dotted name or its last part; a sign that means nothing for any other."""
+    keys = [key for key in config if name.group() in (key, key.rpartition(".")[2])]
+    return str(config[keys[0]]) if len(keys) == 1 and real(config[keys[0]]) else "?"
 
 
 def _evaluated(node: ast.expr) -> float:
@@ -114,8 +115,8 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
 
 
 OVER = re.compile(
-    r"\b(?:over|across|among|in|of|for) (?:all |the |our |these )*(?P<last>last|past|latest|recent|first)? ?(?P<n>\w+)? ?"
-    r"(?:finished )?runs?\b",
+    r"\b(?:over|across|among|in|of|for) (?:all |the |our |these )*(?P<last>last|past|latest|recent|first)? ?"
+    r"(?P<n>\w+)? ?(?:finished )?runs?\b",
     re.IGNORECASE,
 )
 """A set of runs that a range is said to be over: `over the last three runs`."""

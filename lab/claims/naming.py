@@ -101,6 +101,10 @@ class RunNames:
             return self.numbered.get(int(match["number"] or match["plain"]), "?"), match.end()
         if (match := BY_VALUE.match(text, at)) and (runs := self._alike(match)):
             return runs, match.end()
+        return self._short(text, at)
+
+    def _short(self, text: str, at: int) -> tuple[str, int] | None:
+        """A run by the last part of its id: `c5np`, `run c5np`."""
         if (match := WORD.match(text, at)) and match.group().lower() in self.short:
             return self.short[match.group().lower()], match.end()
         if (match := NAMED.match(text, at)) and re.search(r"\d", match["name"]) and re.search("[a-z]", match["name"]):

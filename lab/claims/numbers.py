@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from lab.claims.words import UNITS
 
@@ -91,6 +92,7 @@ NUMBER = re.compile(
 
 
 def number_in(match: re.Match[str] | None) -> Number | None:
+    """The number that a match of `NUMBER` is; None for no match."""
     if match is None:
         return None
     digits = match["digits"].replace(",", "").replace("_", "")
@@ -112,7 +114,7 @@ def number_in(match: re.Match[str] | None) -> Number | None:
     )
 
 
-def real(value: object) -> bool:
+def real(value: object) -> TypeGuard[int | float]:
     """Whether a value is a number, and no truth value."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

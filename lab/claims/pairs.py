@@ -18,6 +18,9 @@ def changes(s: Sentence) -> None:
         ends = [i for i in range(first, last + 1) if s.codes[i] == "N"]
         old, new = s.number(ends[0]), s.number(ends[-1])
         quantity = s.quantity(first)
+        behind = [s.named_quantity(i) for i in range(s.codes.find(">", first, last), last) if s.codes[i] == "Q"]
+        if ">" in s.codes[first:last] and behind and behind[0] != quantity:
+            continue  # `64 => batch 24,576`
         if quantity and exchanged(s, first, last, quantity, old, new):
             continue
         pairs = _pairs(s, quantity)
@@ -42,20 +45,23 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
     if quantity is None:
         return []
     pairs = []
+    said = {token.value for token in s.tokens if token.code == "p"}
     reference, parent = s.reference, s.known.get(s.subject.parent)
     for key in quantity.settable:
         section, _, name = key.partition(":")
         for other in [run for run in (reference, parent) if run]:
             single = Quantity((key,))
-            for aspects in ({"last"}, {"max"}, {"greedy"}):
+            for aspects in ({"last"}, *({aspect} for aspect in ("max", "greedy") if aspect in said)):
                 old, new = s.values(single, other, aspects), s.values(single, s.subject, aspects)
                 if old and new:
                     pairs.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
         if section == "curve" and (curve := s.subject.curves.get(name)):
             pairs.append((curve.first, curve.last, f"{name}, first and last"))
-            pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
-            pairs.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
-            pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
+            if "max" in said:
+                pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
+                pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
+            if "quarter" in said:
+                pairs.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
     return pairs
 
 

@@ -1,4 +1,4 @@
-"""Claims of a plan: what it says of now, and its new values against the proposal that was staged. The rest is to come."""
+"""Claims of a plan: what it says of now, and its new values against what was staged. The rest is to come."""
 
 import re
 

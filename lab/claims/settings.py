@@ -1,4 +1,4 @@
-"""Claims about settings that are no plain number: words, switches, seeds, several names of one value, resumed or not."""
+"""Claims about settings that are no plain number: words, switches, seeds, names of one value, resumed or not."""
 
 import re
 from collections.abc import Iterator
@@ -24,14 +24,15 @@ SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
 """What stands between a start and the run whose weights it took."""
 SWITCHED = r"(?:is |was |are |stays |stayed |switched |turned |set to |has been )*"
 FRESH = re.compile(
-    r"\b(?:fresh start|starts? fresh|started fresh|from scratch|(?:random|fresh|new) (?:weights|init\w*)|cold start(?:ed)?"
-    r"|trained from zero|no (?:warm[ -]?start|checkpoint|resume)|not (?:warm[ -]started|resumed)"
+    r"\b(?:fresh start|starts? fresh|started fresh|from scratch|(?:random|fresh|new) (?:weights|init\w*)"
+    r"|cold start(?:ed)?|trained from zero|no (?:warm[ -]?start|checkpoint|resume)|not (?:warm[ -]started|resumed)"
     r"|resume(?:d|_mode)? ?[:=] ?(?:no|none|false|fresh|off)(?: start)?)\b",
     re.IGNORECASE,
 )
 RESUMED = re.compile(
     r"\b(?:warm[ -]?start(?:ed|s)?|resum(?:ed|es|ing) from|continu(?:ed|es|ing) from|picked up from|went on from"
-    r"|(?:loaded|loading|from) (?:the |its |a )?(?:\w+ )?checkpoint|resume(?:d|_mode)? ?[:=] ?(?:yes|true|continue|on))\b",
+    r"|(?:loaded|loading|from) (?:the |its |a )?(?:\w+ )?checkpoint"
+    r"|resume(?:d|_mode)? ?[:=] ?(?:yes|true|continue|on))\b",
     re.IGNORECASE,
 )
 
@@ -65,6 +66,7 @@ def _patterns(key: str, choices: tuple[str, ...]) -> tuple[re.Pattern[str], ...]
     leaf = key.rpartition(".")[2]
     names = [re.escape(key), *(["[ _-]".join(map(re.escape, leaf.split("_")))] if leaf != "enabled" else [])]
     name = rf"\b(?:{'|'.join([*names, *([SPOKEN[key]] if key in SPOKEN else [])])})\b"
+    told: tuple[str, ...]
     if not choices:
         words = "|".join(sorted(ON | OFF))
         told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s+{SWITCHED})[`*]*(?P<value>{words})\b",)
@@ -112,7 +114,9 @@ def names_of_one_value(s: Sentence) -> None:
         quantities = [s.named_quantity(i) for i in range(first, last + 1) if s.codes[i] == "Q"]
         values = [[value for value, _ in s.values(_sizes(one), s.subject, set())] for one in quantities]
         told = "; ".join(
-            f"{one.keys[0].partition(':')[2]} {them[0]:.10g}" for one, them in zip(quantities, values) if them
+            f"{one.keys[0].partition(':')[2]} {them[0]:.10g}"
+            for one, them in zip(quantities, values, strict=True)
+            if them
         )
         number = s.number(last)
         true = all(any(settles(number, value, CONFIG) for value in them) for them in values) if all(values) else None

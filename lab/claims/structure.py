@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 
 class Meaning(StrEnum):
@@ -33,8 +35,8 @@ HEADED: dict[Meaning, str] = {
     Meaning.PLAN: r"next|plans?|planned|planning|propos\w+|staged|to-?do|upcoming|tomorrow|tonight|follow-?ups?|ideas?"
     r"|roadmap|future|actions?|recommend\w+|suggest\w+|intend\w*|queued?|try",
     Meaning.HISTORY: r"previous|earlier|past|history|trends?|tried|others?|lineage|leaderboard|across",
-    Meaning.CONFIG: r"config\w*|set-?up|settings?|hyper-?param\w*|params|parameters|topology|overrides?|changes?|changed"
-    r"|deltas?|device|recipe",
+    Meaning.CONFIG: r"config\w*|set-?up|settings?|hyper-?param\w*|params|parameters|topology|overrides?|changes?"
+    r"|changed|deltas?|device|recipe",
     Meaning.METRICS: r"metrics?|results?|scores?|numbers|figures|outcomes?|eval\w*|measure\w*|performance|summary",
     Meaning.THEORY: r"theor\w+|analysis|hypothes[ie]s|interpret\w+|rationale|discussion|why|reason\w*|explanation"
     r"|thoughts?|diagnosis|conclusions?|lessons?|takeaways?",
@@ -44,7 +46,7 @@ HEADED: dict[Meaning, str] = {
 """The words by which a heading is told, the first kind that has one counts."""
 _MEANT = {meaning: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for meaning, words in HEADED.items()}
 BESIDE = re.compile(
-    r"(?:for|of|the|and|key|main|this|that|run|runs|steps?|what|i|would|d|to|my|our|vs|parent|derived|in|on|from|night"
+    r"(?:[a-z]|for|of|the|and|key|main|this|that|run|runs|steps?|what|i|would|d|to|my|our|vs|parent|derived|in|on|from|night"
     r"|session|full|training|batch|a|new|current|is|are|it|we|do|more|model|last|recent|final|things|experiments?|up"
     r"|attempts?|at|with|against|how|went|not|yet|now|config)",
     re.IGNORECASE,
@@ -128,7 +130,9 @@ def passages(text: str, meaning: Meaning) -> Iterator[Passage]:
 
 
 @cache
-def _markdown() -> MarkdownIt:
+def _markdown() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
     # Indented lines of notes are no code, and dashes below a line make no heading of it.
     return MarkdownIt("commonmark", {"html": False}).disable(["code", "lheading", "html_block"]).enable("table")
 

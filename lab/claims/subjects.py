@@ -13,6 +13,8 @@ from lab.judge import Known, KnownRun
 
 NOBODY = KnownRun(run_id="?", state="unknown")
 """A run that is not in the record: nothing is known of it."""
+WAS = re.compile(r"\((?:was|from|down from|up from|before|formerly|earlier|instead of|old) $", re.IGNORECASE)
+"""What stands before an older value in brackets."""
 ATTACHED = re.compile(r"[at,][^N]*N[wm]{1,2}$")
 """What stands between a number and a run that is named for another number behind it."""
 OTHERS = ("parent", "previous", "incumbent", "leader", "baseline")
@@ -146,6 +148,10 @@ class Phrase:
         """Whether the sentence names the run that it compares with."""
         return any(code == "R" and self._is_reference(place) for place, code in enumerate(self.codes))
 
+    def runs_named(self) -> list[KnownRun]:
+        """The runs that the sentence names, and the one that it is about."""
+        return [self.subject, *(run for t in self.tokens if t.code == "R" and (run := self.run_of(t)) is not NOBODY)]
+
     def names_another(self) -> bool:
         """Whether the sentence names a run beside the one it is about."""
         return any(token.code == "R" and self.run_of(token) is not self.subject for token in self.tokens)
@@ -184,6 +190,8 @@ class Phrase:
 
     def owned(self, index: int) -> tuple[KnownRun, bool]:
         """The run that a number is of, and whether the text names it: else this run is only presumed."""
+        if "R" not in self.codes[max(0, index - 3) : index] and WAS.search(self.text[: self.tokens[index].start]):
+            return self.reference, False  # `0.015 (was 0.03)`
         after = re.match(r"[wm]{0,2}\(?R", self.codes[index + 1 :])
         if after and all(self.word(index + 1 + i) in OF for i in range(after.end() - 1)):
             place = index + after.end()

@@ -174,7 +174,7 @@ class Reader:
         return best
 
     def _shortened(self, text: str, at: int) -> Token | None:
-        """A name cut short right before a number (`upd=5`, `episode_len ~248`), or one that no record has (`cups=0`)."""
+        """A name cut short right before a number (`upd=5`, `episode_len 248`), or one that no record has (`cups=0`)."""
         match = LABEL.match(text, at)
         if match is None or match["name"].lower() in FILLERS | SMALL | WORDS.keys():
             return None

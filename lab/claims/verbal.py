@@ -132,7 +132,7 @@ def verdicts(s: Sentence) -> None:
         if firm:
             start -= len(re.findall(r"\w+", firm.group(0)))
         start = max(start, 0)
-        if against and against in known:
+        if against and against in known and s.subject.arm != "imported":  # those are never judged
             s.judge(start, last, known[against].verdict == said, f"verdict against {against}: {known[against].verdict}")
         else:
             _without_verdict(s, start, last, said, reference, word)
@@ -199,7 +199,8 @@ def alterations(s: Sentence) -> None:
         number = s.number(place)
         if number.percent or number.step != 1 or number.value > 20:
             continue
-        s.judge(first, last, number.value == len(changed), told)
+        tuned = {key for key in changed if not key.startswith("autopilot.")}  # beside how the weights began
+        s.judge(first, last, number.value in (len(changed), len(tuned)), told)
     for match in ALL_ELSE.finditer(s.text):
         inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
         if not inside or ("nothing" in match.group().lower()) != (

@@ -100,7 +100,7 @@ ROLES: dict[str, str] = {
     r"(the )?(search's )?leader('s)?( run)?": "leader",
     r"(?<!full )(?<!quick )(?<!new )(?<!\ba )(?<!\bas )(the )?baseline('s)?( run)?": "baseline",
     r"(this|the current|our|current|present) (run|one)('s)?"
-    r"|the run(?= (?:used|uses|has|have|had|was|is|scored|reached|ended|finished|got|kept|raised|did|went|itself)\b)": "run",
+    r"|the run(?= (?:used|uses|has|have|had|was|is|scored|reached|ended|finished|got|kept|raised|did|went)\b)": "run",
     r"(the )?best (prior|previous|earlier|past|known) (run|config(uration)?|one)('s)?": "best",
     r"(the )?(diverged|failed|crashed|pruned|killed) (run|one|attempt)('s)?": "failed",
 }

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from training.adapter.makers import is_emulated
 from training.adapter.unusable import Unusable
 
-
 OCEAN = "puffer_"
 """How the names of Ocean's environments begin."""
 
