@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import machine, proposals, runs, sessions
+from cli import machine, notes, proposals, runs, sessions
 from cli.output import tolerate_no_reader
 from cli.settings import Option
 from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
@@ -84,8 +84,9 @@ SESSIONS = (sessions.start, sessions.resume, sessions.stop, sessions.status)
 TRAINING = (runs.train, runs.confirm)
 RECORD = (runs.runs, runs.arms, runs.show, runs.compare, runs.report, runs.check, runs.replay, runs.export)
 PROPOSALS = (proposals.proposals, proposals.review, proposals.approve, proposals.reject, proposals.edit, proposals.web)
+NOTES = (notes.note, notes.comment)
 MACHINE = (machine.probe, machine.doctor)
-for command in (*SESSIONS, *TRAINING, *RECORD, *PROPOSALS, *MACHINE):
+for command in (*SESSIONS, *TRAINING, *RECORD, *PROPOSALS, *NOTES, *MACHINE):
     app.command()(command)
 app.command("import")(runs.import_runs)
 

@@ -17,6 +17,7 @@ from report.planning import outlook_lines, plan_text, reached_text, stage_text
 from report.plots import arms_so_far, best_so_far
 from report.progress import believed_of, progress_of
 from report.repro import setting
+from report.session_status import trouble_text
 from report.templates import render
 from report.trade import traded
 from report.view import RunView, view_of
@@ -53,6 +54,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         "digest.md.j2",
         session=session,
         headline=_headline(session, runs),
+        trouble=trouble_text(session),
         metric=session.goal.name,
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
         comparison=comparison_text(notebook, compared, session),

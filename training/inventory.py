@@ -25,6 +25,8 @@ from lab.space import (
 from training.process import start_worker
 from training.protocol import Ended, InventoryJob, LoadJob
 
+FACTS = "facts=2"
+"""Of an installation's name: counts up where an inventory says more than earlier ones did, which are made again."""
 NEEDED = ("torch", "pufferlib", "heavyball", "numpy")
 
 
@@ -36,7 +38,7 @@ def missing() -> list[str]:
 def installation() -> str:
     """The name of this installation, by which an inventory is known: interpreter, versions, GPUs that may be used."""
     versions = (f"{package}={_version(package)}" for package in (*NEEDED, "autopilot"))
-    return " ".join([sys.executable, *versions, *_gpus()])
+    return " ".join([sys.executable, FACTS, *versions, *_gpus()])
 
 
 def _gpus() -> list[str]:

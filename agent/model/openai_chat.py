@@ -7,6 +7,7 @@ with the first request.
 
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from agent.model.chat import Message, ModelError, Reply, TooLong, Usage
 from agent.model.openai_reply import estimated_usage, reply_of, usage_of
 from agent.model.openai_retry import is_broke, passing, pause
 from agent.model.redaction import redacted
+from agent.model.seeing import question, saw
 from agent.model.settings import ModelSettings
 from agent.model.structured import LONGEST, TEXTS, answer_format, call_in, conversation
 from lab.base import InvalidInput, Problem
@@ -36,6 +38,8 @@ REMEDY = {
     403: "this key may not use this model",
     404: "check --model and OPENAI_BASE_URL",
 }
+UNABLE = (400, 404, 415, 422, 500, 501)
+"""Statuses of an endpoint that is asked for what it does not have; llama.cpp says 500."""
 TOO_LONG = re.compile(
     r"context.{0,30}(length|size|window)|too long|too many tokens|maximum.{0,30}tokens", re.IGNORECASE
 )
@@ -53,6 +57,10 @@ GREETING = [
     {"role": "system", "content": "You work through tool calls."},
     {"role": "user", "content": "Call the tool `ready` with ok = true."},
 ]
+
+
+AGAIN = 900.0
+"""Seconds after which a model that could not do this work is asked again."""
 
 
 class Cancelled(Exception):
@@ -106,8 +114,13 @@ class OpenAIChat:
         self._model = model
         self._listed: list[dict[str, Any]] = []
         self._calling = None if self._asked.calling == "auto" else self._asked.calling
+        self._images = None if self._asked.images == "auto" else self._asked.images == "on"
+        self._owed = Usage()
+        """Tokens that finding out took, which the next answer is charged with."""
         self._useless: ModelError | None = None
-        """Why the model can't do this work at all, once that is known."""
+        """Why the model can't do this work, once that is known."""
+        self._again = 0.0
+        """When it is asked once more all the same: servers load other models."""
         self._down = False
         """The last request was given up; until one succeeds the next are tried once each."""
         self._retrying = Retrying(
@@ -134,14 +147,31 @@ class OpenAIChat:
             self._calling, _ = self._find_out()
         else:
             self._ask(GREETING)
+        self.takes_images()
+
+    def takes_images(self) -> bool:
+        """Whether the model sees pictures; found out once, with a tiny one. Only one that calls tools is shown any."""
+        try:
+            if self._images is not False and self._calling is None:
+                self._calling, spent = self._find_out()
+                self._owed += spent
+            if self._images is None and self._calling == "tools":
+                reply = self._ask([question().wire()])
+                self._images, self._owed = saw(reply), self._owed + reply.usage
+        except Refused as error:
+            self._images = False if error.status in UNABLE else None
+        except ModelError as error:  # it is down: it is asked again
+            self._owed += error.spent or Usage()
+        return bool(self._images) and self._calling == "tools"
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         """Ask the endpoint, in the way that its model can call tools; see `ChatModel.complete`."""
-        spent = Usage()
-        if self._useless is not None:
+        spent, self._owed = self._owed, Usage()
+        if self._useless is not None and time.monotonic() < self._again:
             raise ModelError(str(self._useless))
         if self._calling is None:
-            self._calling, spent = self._find_out()
+            self._calling, asked = self._find_out()
+            spent += asked
         if self._calling == "tools":
             reply = self._ask([message.wire() for message in messages], tools=list(tools))
         else:
@@ -173,7 +203,7 @@ class OpenAIChat:
             try:
                 reply = self._ask(GREETING, **more)
             except Refused as error:
-                if error.status not in (400, 404, 422, 501):
+                if error.status not in UNABLE:
                     raise
                 last: ModelError = error
                 continue
@@ -183,7 +213,7 @@ class OpenAIChat:
                 return calling, spent
             last = ModelError(f"{self._model} neither calls tools nor keeps to a JSON schema: it can't do this work")
         if not isinstance(last, Refused):
-            self._useless = last
+            self._useless, self._again = last, time.monotonic() + AGAIN
         last.spent = spent
         raise last
 

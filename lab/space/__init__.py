@@ -2,7 +2,7 @@
 
 from lab.space.config import SECTIONS, Config, derive, diff, telling
 from lab.space.environments import COMMON, PRESETS, Metric, base_config, logged_as, metrics_of, preset_config, task_of
-from lab.space.inventory import Environment, Inventory
+from lab.space.inventory import Code, Environment, Inventory
 from lab.space.limits import check_open, declared_limits
 from lab.space.modules import GYMNASIUM, check_importable, hint
 from lab.space.objective import SIGN, Direction, Group, Objective, check_objective, check_reachable, refuse_statistic
@@ -49,6 +49,7 @@ __all__ = [
     "TASK_KEYS",
     "TRIM",
     "VARIANT_KEYS",
+    "Code",
     "Config",
     "Direction",
     "Environment",

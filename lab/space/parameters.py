@@ -77,15 +77,16 @@ class Parameter:
         return int(bounded) if self.kind is int else bounded
 
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of a value for this key."""
+        """The JSON schema of a value for this key: its type, and whether it is a share, from 0 to 1.
+
+        Other limits are left to `problem`, which names the nearest valid value: a model reads them with each request.
+        """
         if self.choices:
-            return {"enum": list(self.choices), "description": self.doc}
-        schema: dict[str, Any] = {"type": _JSON_TYPE[self.kind], "description": self.doc}
-        if self.low is not None:
-            schema["minimum"] = self.low
-        if self.high is not None:
-            schema["maximum"] = self.high
-        return schema
+            return {"enum": list(self.choices)}
+        share = (
+            self.kind is float and self.low is not None and self.low >= 0 and self.high is not None and self.high <= 1
+        )
+        return {"type": _JSON_TYPE[self.kind], **({"minimum": 0, "maximum": 1} if share else {})}
 
     def _has_type(self, value: object) -> bool:
         """Whether a value is of this type: bools, texts, NaN, infinity and what 64 bits can't hold are no numbers."""

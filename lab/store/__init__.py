@@ -7,6 +7,18 @@ from lab.store.lab import Lab
 from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
 from lab.store.notebook import Notebook, active_time
+from lab.store.notes import (
+    ENTRY,
+    Comment,
+    LogEntry,
+    add_comment,
+    add_note,
+    comments_in,
+    keep_entry,
+    log_lines,
+    log_of,
+    notes_in,
+)
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState, Span, Sweep
 from lab.store.proposals import Proposals, require_seen
 from lab.store.questions import Questions, Wanted
@@ -27,7 +39,7 @@ from lab.store.records import (
 )
 from lab.store.rows import Row
 from lab.store.selection import Selection
-from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent, Trade
+from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent, Trade, Trouble
 from lab.store.sessions import Sessions
 from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, score_of, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
@@ -36,12 +48,14 @@ from lab.store.unfit import refuse_sweep, refuse_unfit
 __all__ = [
     "CONFIDENCE",
     "COUNTS",
+    "ENTRY",
     "FIRST",
     "SHOWN",
     "UNDONE",
     "Approval",
     "Array",
     "Budgets",
+    "Comment",
     "Confirmation",
     "Curve",
     "Decision",
@@ -49,6 +63,7 @@ __all__ = [
     "Index",
     "Lab",
     "Leading",
+    "LogEntry",
     "MetricSummary",
     "NightPlan",
     "Notebook",
@@ -74,16 +89,24 @@ __all__ = [
     "Sweep",
     "Trade",
     "TrainerSummary",
+    "Trouble",
     "Verdict",
     "Wanted",
     "active_time",
+    "add_comment",
+    "add_note",
+    "comments_in",
     "control",
     "create_run",
     "is_control",
+    "keep_entry",
     "leading",
+    "log_lines",
+    "log_of",
     "look",
     "map_metrics",
     "mean_curve",
+    "notes_in",
     "outline",
     "refuse_sweep",
     "refuse_unfit",
