@@ -10,7 +10,7 @@ from tools.context import ToolContext, ToolError
 
 WORD = re.compile(r"[^\W\d_]{2,}")
 FEW = 2
-"""Different words that a title or an observation has at least."""
+"""Different words that an observation, or a next step, has at least."""
 SENTENCE = 4
 """Different words that a theory has at least."""
 LONG = 12

@@ -29,7 +29,7 @@ def write_report(
     """Write your part of the run's report; figures cited by reference are right by themselves."""
     if not ctx.report_wanted:
         raise ToolError(f"run {ctx.subject.run_id} has its report already; only a proposal is wanted")
-    said = {"title": is_prose(title), "observations": any(map(is_prose, observations))}
+    said = {"title": is_prose(title, 1), "observations": any(map(is_prose, observations))}
     refuse_what_is_no_prose(ctx, {**said, "theory": is_prose(theory, SENTENCE), "next_step": is_prose(next_step)})
     numbers: dict[str, float] = {}
 

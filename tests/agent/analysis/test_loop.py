@@ -486,7 +486,7 @@ def test_a_flood_of_calls_is_cut(analyst: AnalystMaker, make_run: RunMaker) -> N
 class Narrow(ScriptedModel):
     """A model with little room."""
 
-    room = 9000
+    room = 14_000
 
     def complete(self, messages: Any, tools: Any) -> Reply:
         """Only what fits."""
@@ -503,7 +503,9 @@ def test_a_conversation_that_does_not_fit_is_shortened(
     assert worker.analyse(make_run()).fell_back is None
     answers = [message.content for message in model.seen[-1] if message.role == "tool"]
     assert [text.startswith("… (the rest was left out") for text in answers] == [True, True, True, False]
-    assert model.seen[-1][0] == model.seen[0][0]  # what it is told first stays
+    assert model.seen[-1][0] == model.seen[0][0]  # what it is told first stays, but for the sources
+    assert "## Sources" not in model.seen[0][1].content
+    assert "## What is wanted" in model.seen[-1][1].content
     model = Narrow([])
     model.room = 100
     assert "does not fit" in (Analyst(Lab(notebook, inventory), model).analyse(make_run()).fell_back or "")
@@ -532,7 +534,7 @@ def test_towards_the_end_only_what_ends_it_is_offered(
     assert len(offered) == 24
     assert ["list_runs" in names for names in offered[:18]] == [n != 11 for n in range(18)]
     assert all({"query_metrics", "end_search", "write_report"} <= names for names in offered[:18])
-    assert offered[18:21] == [{"stage_proposal", "write_report", "check_config"}] * 3
+    assert offered[18:21] == [{"stage_proposal", "write_report"}] * 3
     assert offered[21:] == [{"write_report"}] * 3
 
 
