@@ -14,7 +14,7 @@ ARM = "race"
 
 def pass_round(
     ctx: ToolContext,
-    reason: Annotated[str, Field(min_length=10, max_length=1000, description="Why its config is worth more now.")],
+    reason: Annotated[str, Field(min_length=10, max_length=1000)],
 ) -> dict[str, Any]:
     """Instead of stage_proposal: pass your turn, and the optimizer's own next config is staged."""
     ctx.require_draft()

@@ -38,9 +38,7 @@ def changes_schema(ctx: ToolContext) -> dict[str, Any]:
         "type": "object",
         "description": "Key to new value; only what changes.",
         "properties": {key: parameter.schema() for key, parameter in space.items() if parameter.proposable},
-        "additionalProperties": False,
         "minProperties": 1,
-        "maxProperties": KEYS,
     }
 
 
@@ -63,6 +61,7 @@ class Forecast(BaseModel):
 class Expectation(Forecast):
     """An expectation of another metric than the objective."""
 
+    direction: Literal["up", "down", "same"] = "same"
     metric: Annotated[str, Field(max_length=60)]
 
 
@@ -89,6 +88,8 @@ def also_expected_schema(ctx: ToolContext) -> dict[str, Any]:
     item = _forecast(Expectation)
     item["properties"]["metric"] = {"enum": _others(ctx)}
     item["properties"]["low"].pop("description")
+    for more in ("direction", "coverage"):
+        del item["properties"][more]
     return {"type": "array", "items": item, "maxItems": 4}
 
 
@@ -221,7 +222,7 @@ def _twin(ctx: ToolContext, config: Config) -> str | None:
 
 def end_search(
     ctx: ToolContext,
-    reason: Annotated[str, Field(min_length=10, max_length=1000, description="Why nothing is worth another run.")],
+    reason: Annotated[str, Field(min_length=10, max_length=1000)],
 ) -> dict[str, Any]:
     """Instead of stage_proposal: end the session, only when no further run could teach anything."""
     if ctx.drafts:

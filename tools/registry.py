@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from lab.base import AutopilotError, storable
 from tools.context import ToolContext
 
+SPOKEN = ("default", "additionalProperties")
+"""Parts of a schema that a model is told of only where they say something; unknown arguments are refused anyway."""
 MAX_CHARS = 24_000
 """Of one answer; tools bound their own lists well below it."""
 
@@ -54,12 +56,12 @@ class Tool:
 
 
 def _told(schema: Any) -> Any:
-    """A schema without what tells a model nothing: pydantic's titles, empty defaults."""
+    """A schema without what tells a model nothing: titles, empty defaults, that there are no other arguments."""
     if isinstance(schema, list):
         return [_told(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {key: value for key, value in schema.items() if key != "title" and (key != "default" or value)}
+    kept = {key: value for key, value in schema.items() if key != "title" and (key not in SPOKEN or value)}
     named = {name: _told(value) for name, value in kept.pop("properties", {}).items()}
     return {key: _told(value) for key, value in kept.items()} | ({"properties": named} if named else {})
 

@@ -24,8 +24,8 @@ def any_ranges(_: ToolContext) -> dict[str, Any]:
 
 def stage_sweep(
     ctx: ToolContext,
-    theory: Annotated[str, Field(min_length=20, max_length=4000, description="Why to look there.")],
-    replicates: Annotated[int, Field(ge=1, le=MOST, description="Of all its configs together.")],
+    theory: Annotated[str, Field(min_length=20, max_length=4000)],
+    replicates: Annotated[int, Field(ge=1, le=MOST)],
     keys: Annotated[list[str], Field(max_length=100, description="Keys to search; all if empty.")] = [],  # noqa: B006 - never changed
     ranges: Annotated[
         dict[str, list[bool | int | float | str]],

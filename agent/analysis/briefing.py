@@ -16,7 +16,7 @@ from lab.judge import Lesson, lessons_of, scored_predictions, track_records
 from lab.search import BelievedBest, moved_most, state_of
 from lab.space.parameters import Scalar
 from lab.store import Notebook, Proposal, ProposalState, RunRecord, Selection
-from report import effect_lines, effects_in, render, view_of
+from report import effect_lines, effects_in, render, view_of, why_nothing
 from tools import ToolContext
 
 RUNS = 6
@@ -27,7 +27,7 @@ OFFLINE = "offline"
 KEYS = 3
 """Of a config, that the opening names."""
 CANDIDATES = 3
-"""Of the optimizer, that it tells."""
+"""Of the optimizer, that it tells; and configs that this believes best."""
 OWN = 400
 """Characters of the theory behind the run under analysis."""
 
@@ -133,7 +133,7 @@ def _optimizer(context: ToolContext) -> dict[str, Any] | None:
     point = [search.base.get(key) for key in state.keys]
     return {
         "replicates": state.replicates,
-        "best": [{**about(one), **told(one.values)} for one in state.best],
+        "best": [{**about(one), **told(one.values)} for one in state.best[:CANDIDATES]],
         "agreed": [[_brief(one.key), one.low, one.high] for one in agreed] if len(state.best) > 2 else [],
         "next": [
             {
@@ -174,7 +174,7 @@ def _foretold(context: ToolContext) -> str | None:
 def _effects(context: ToolContext) -> list[str]:
     """What the keys do by all runs, in words."""
     known = effects_in(context.lab, context.group, context.before)
-    return effect_lines(known, context.group.goal, EFFECTS) if known else []
+    return effect_lines(known, context.group.goal, EFFECTS) if known and why_nothing(known) is None else []
 
 
 def _counted(lesson: Lesson) -> dict[str, Any]:

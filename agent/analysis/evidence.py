@@ -114,4 +114,4 @@ def _row(name: str, curves: Sequence[Curve]) -> dict[str, str]:
         return {}
     grid, mean = mean_curve(curves)
     at = np.linspace(0, len(grid) - 1, POINTS + 1).round().astype(int)[1:]
-    return {"name": plain(name.removeprefix("losses/"), 40), "points": " ".join(f"{mean[i]:.3g}" for i in at)}
+    return {"name": plain(name.removeprefix("losses/"), 40), "points": " ".join(f"{mean[i]:.2g}" for i in at)}

@@ -155,14 +155,24 @@ class OpenAIChat:
             if self._images is not False and self._calling is None:
                 self._calling, spent = self._find_out()
                 self._owed += spent
-            if self._images is None and self._calling == "tools":
-                reply = self._ask([question().wire()])
-                self._images, self._owed = saw(reply), self._owed + reply.usage
-        except Refused as error:
-            self._images = False if error.status in UNABLE else None
         except ModelError as error:  # it is down: it is asked again
             self._owed += error.spent or Usage()
+        if self._images is None and self._calling == "tools":
+            self._images = self._sees()
         return bool(self._images) and self._calling == "tools"
+
+    def _sees(self) -> bool:
+        """Whether the model can say what it is shown: one try, and whatever goes wrong, it does not."""
+        self._down = True
+        try:
+            reply = self._ask([question().wire()])
+        except ModelError as error:
+            self._owed += error.spent or Usage()
+            return False
+        finally:
+            self._down = False
+        self._owed += reply.usage
+        return saw(reply)
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         """Ask the endpoint, in the way that its model can call tools; see `ChatModel.complete`."""

@@ -77,16 +77,16 @@ class Parameter:
         return int(bounded) if self.kind is int else bounded
 
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of a value for this key: its type, and whether it is a share, from 0 to 1.
+        """The JSON schema of a value: its type, the least of a whole number, whether it is a share, from 0 to 1.
 
-        Other limits are left to `problem`, which names the nearest valid value: a model reads them with each request.
+        Other limits are left to `problem`, which names the nearest valid value: a model reads all with each request.
         """
         if self.choices:
             return {"enum": list(self.choices)}
-        share = (
-            self.kind is float and self.low is not None and self.low >= 0 and self.high is not None and self.high <= 1
-        )
-        return {"type": _JSON_TYPE[self.kind], **({"minimum": 0, "maximum": 1} if share else {})}
+        low, high = self.low or 0, 2 if self.high is None else self.high
+        share = self.kind is float and self.low is not None and low >= 0 and high <= 1
+        limits = {"minimum": 0, "maximum": 1} if share else {"minimum": low} if self.kind is int else {}
+        return {"type": _JSON_TYPE[self.kind], **limits}
 
     def _has_type(self, value: object) -> bool:
         """Whether a value is of this type: bools, texts, NaN, infinity and what 64 bits can't hold are no numbers."""

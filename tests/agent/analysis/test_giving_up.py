@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from agent.analysis.analyst import Analyst
 from agent.analysis.replay import replay_run
-from agent.analysis.resting import REST, Rest
+from agent.analysis.resting import REST, TIMES, TIRED, Rest
+from agent.model.chat import Reply
 from agent.model.scripted import ScriptedModel
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
@@ -24,11 +25,24 @@ DONE = calls(("stage_proposal", PROPOSAL), ("write_report", REPORT))
 COUNTING = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
 
 
-def test_it_rests_after_three_in_a_row_and_is_asked_again(
+class Slow(ScriptedModel):
+    """Gives up after so many seconds of a clock."""
+
+    def __init__(self, at: list[float], seconds: float) -> None:
+        super().__init__([])
+        self._at, self._seconds = at, seconds
+
+    def complete(self, messages: Any, tools: Any) -> Reply:
+        """It does not answer."""
+        self._at[0] += self._seconds
+        return super().complete(messages, tools)
+
+
+def test_one_that_fails_slowly_rests_after_three_in_a_row_and_is_asked_again(
     make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
 ) -> None:
     at, lab = [0.0], Lab(notebook, inventory)
-    worker = Analyst(lab, ScriptedModel([]), rest=Rest(clock=lambda: at[0]))
+    worker = Analyst(lab, Slow(at, 120.0), rest=Rest(clock=lambda: at[0]))
     base = make_run()
     runs = [make_run({"train.gamma": 0.9 + number / 100}, parent=base.run_id) for number in range(5)]
     for run in runs[:3]:
@@ -39,10 +53,23 @@ def test_it_rests_after_three_in_a_row_and_is_asked_again(
     assert "given up 3 times in a row, last: the script is over" in resting
     assert len(worker.model.seen) == asked  # type: ignore[attr-defined]
     assert replay_run(lab, runs[3].run_id).differences == ()
-    at[0] += REST
+    at[0] += 5 * 120
     worker.model = ScriptedModel([calls(("stage_proposal", {**PROPOSAL, "changes": {"train.vf_coef": 1.5}})), DONE])
     assert worker.analyse(runs[4]).fell_back is None
     assert worker.rest.in_a_row == 0
+
+
+@given(st.lists(st.floats(0, 1e5), min_size=1, max_size=8))
+def test_a_rest_is_as_long_as_tries_take_and_bounded(tries: list[float]) -> None:
+    at, model = [0.0], ScriptedModel([])
+    rest = Rest(clock=lambda: at[0])
+    for number, seconds in enumerate(tries, start=1):
+        assert rest.model(model) is model
+        at[0] += seconds
+        rest.gave_up("no answer")
+        long = min(REST, TIMES * seconds) if number >= TIRED else 0.0
+        assert (rest.model(model) is model) is (long == 0 or at[0] + long == at[0])
+        at[0] += 1.001 * long + 1
 
 
 @pytest.mark.parametrize(

@@ -143,9 +143,9 @@ def test_it_has_the_optimizer_in_short(make_run: RunMaker, notebook: Notebook, i
     part = opening_of(situation_of(context))[1].content.partition("The optimizer, from all 18 replicates,")[2]
     said = part.partition("## What may be changed")[0]
     lines = [line for line in said.splitlines() if line.startswith("- ")]
-    assert len(lines) == 5 + 3
-    assert len({run for run in runs if f"- {tail(run)}:" in said}) == 5
-    assert 100 < tokens(said) <= 450
+    assert len(lines) == 3 + 3
+    assert len({run for run in runs if f"- {tail(run)}:" in said}) == 3
+    assert 100 < tokens(said) <= 350
     offline = situation_of(Analyst(lab, OfflineResearcher())._context(base, "offline", None))
     assert "optimizer" not in offline  # it asks by itself
 
