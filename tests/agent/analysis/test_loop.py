@@ -504,7 +504,7 @@ def test_a_conversation_that_does_not_fit_is_shortened(
     answers = [message.content for message in model.seen[-1] if message.role == "tool"]
     assert [text.startswith("… (the rest was left out") for text in answers] == [True, True, True, False]
     assert model.seen[-1][0] == model.seen[0][0]  # what it is told first stays, but for the sources
-    assert "## Sources" not in model.seen[0][1].content
+    assert "## Sources" not in model.seen[-1][1].content
     assert "## What is wanted" in model.seen[-1][1].content
     model = Narrow([])
     model.room = 100

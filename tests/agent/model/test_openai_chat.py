@@ -550,7 +550,7 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
     call = call_in(json.dumps(said), 1, Toolbox(catalog.TOOLS, context).schemas)
     assert call is not None
     assert json.loads(call.arguments) == {"changes": {"train.gamma": 0.9, "train.ent_coef": 0.1}}
-    assert kinds["stage_proposal"]["properties"]["also_expected"]["items"]["properties"]["direction"]["enum"]
+    assert kinds["stage_proposal"]["properties"]["also_expected"]["items"]["properties"]["metric"]["enum"]
 
 
 @pytest.mark.parametrize(("text", "said"), [
