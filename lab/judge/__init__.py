@@ -2,6 +2,7 @@
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
 from lab.judge.diagnosis import diagnosis_of, still_rising
+from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
 from lab.judge.known import Known, KnownRun
@@ -24,6 +25,7 @@ from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_o
 __all__ = [
     "ENOUGH",
     "FAILURES",
+    "Finding",
     "GROUP",
     "NEIGHBOURHOOD",
     "NIGHT",
@@ -33,12 +35,14 @@ __all__ = [
     "Known",
     "KnownRun",
     "Lesson",
+    "Move",
     "Pace",
     "Paces",
     "Plan",
     "Scored",
     "SeedRequest",
     "Watch",
+    "Weight",
     "compare",
     "compare_runs",
     "confounds",
@@ -68,6 +72,7 @@ __all__ = [
     "record_verdict",
     "repeat",
     "replicate_seconds",
+    "ranked",
     "rival",
     "room_above",
     "score_predictions",
