@@ -1,7 +1,8 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
-from lab.judge.diagnosis import diagnosis_of, still_rising
+from lab.judge.diagnosis import diagnosis_of, group_diagnosis, still_rising
+from lab.judge.evidence import preset_of
 from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
@@ -54,6 +55,7 @@ __all__ = [
     "expected_seconds",
     "failures",
     "fresh_config",
+    "group_diagnosis",
     "is_topology",
     "is_work",
     "known_of",
@@ -66,6 +68,7 @@ __all__ = [
     "noise_of",
     "paces",
     "plateau",
+    "preset_of",
     "proposed_of",
     "pruning_report",
     "reached",
