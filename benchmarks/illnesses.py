@@ -9,7 +9,6 @@ those that lie there already are not made again.
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any

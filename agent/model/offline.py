@@ -2,7 +2,8 @@
 
 It is a fixed procedure, not a pretence of a language model: it asks the tools what an LLM would ask, takes its next
 config from the search behind `suggest_configs`, of several the one that puts the diagnosis to the test
-(`reasoning.py`), and puts into words what the tools returned (templates in `prompts/offline/`). All it knows comes from the conversation: with other runs it says other things.
+(`reasoning.py`), and puts into words what the tools returned (templates in `prompts/offline/`). All it knows comes
+from the conversation: with other runs it says other things.
 """
 
 import json

@@ -30,7 +30,7 @@ STEPS = (400.0, 60.0)
 """Optimizer steps of a training: PufferLib's full presets make thousands."""
 TRUNCATED = (2.0, 0.5)
 """Segment (`bptt_horizon`) over the horizon of GAE, 1 / (1 - gamma lambda) (Schulman et al. 2016): where it is no
-longer than that most advantages end in the value function's guess and not in rewards. PufferLib's range begins at 16."""
+longer than that most advantages end in the value function's guess, not in rewards. PufferLib's range begins at 16."""
 MYOPIC = (15.0, 80.0)
 """Length of an episode over the horizon of the discount, 1 / (1 - gamma): at the first what comes at the end weighs a
 millionth of what comes at once."""
@@ -45,6 +45,7 @@ BLIND = (0.1, -0.2)
 """Explained variance: 0 is no better than the mean return."""
 CLAMP = 1.0
 """PuffeRL clamps each reward to [-1, 1] (`PuffeRL.evaluate`)."""
+RETURNS = ("environment/episode_return", "environment/episode_length")
 
 
 def _move(key: str, direction: str) -> Move:
@@ -95,6 +96,7 @@ def cause(
         metrics: where it was seen.
     """
     moves = seen.ordered(*moves)
+    evidence = f"{moves[0].key.split('.', 1)[-1]} {short(seen.config.get(moves[0].key))}; {evidence}"
     weighed = shown * (0.4 + 0.6 * seen.suspicion(moves[0]))
     return Finding(
         name=name, weight=Weight.ILL, statement=statement, evidence=evidence, meaning=meaning, moves=moves,
@@ -125,9 +127,9 @@ def _too_large(seen: Evidence, happened: Happened) -> Finding | None:
     if not evidence:
         return None
     return cause(
-        seen, "updates_too_large", shown, f"updates are too large (learning_rate {short(seen.config.get('train.learning_rate'))})",
+        seen, "updates_too_large", shown, "updates are too large",
         "; ".join(evidence),
-        "each update changes more than its batch can vouch for; with a smaller step KL falls and the score stops swinging",
+        "each update changes more than its batch can vouch for; with a smaller step KL falls and the curve steadies",
         (RATE_DOWN, EPOCHS_DOWN, CLIP_DOWN, BATCH_UP), ("losses/approx_kl", "losses/clipfrac", "losses/entropy"),
     )  # fmt: skip
 
@@ -144,7 +146,7 @@ def _too_small(seen: Evidence, happened: Happened) -> Finding | None:
         shown *= 0.5 + 0.5 * ramp(random, 0.3, 0.8)
         evidence += f", entropy still {100 * random:.0f} % of the uniform policy's"
     return cause(
-        seen, "updates_too_small", shown, f"updates hardly move the policy (learning_rate {short(seen.config.get('train.learning_rate'))})",
+        seen, "updates_too_small", shown, "updates hardly move the policy",
         evidence, "it learns more slowly than its batches allow; with a larger step KL rises and so does the curve",
         (RATE_UP, EPOCHS_UP, BATCH_DOWN, NORM_UP, EPS_DOWN), ("losses/approx_kl", "losses/clipfrac", "losses/entropy"),
     )  # fmt: skip
@@ -156,7 +158,7 @@ def _clip_narrow(seen: Evidence, happened: Happened) -> Finding | None:
         return None
     evidence = f"{100 * clipped:.0f} % of the ratios clipped at an approximate KL of only {number(kl)}"
     return cause(
-        seen, "clip_too_narrow", ramp(clipped, *CLIPPED), f"the clip range is too narrow (clip_coef {short(seen.config.get('train.clip_coef'))})", evidence,
+        seen, "clip_too_narrow", ramp(clipped, *CLIPPED), "the clip range is too narrow", evidence,
         "most of each batch has no gradient although the policy hardly moved; a wider range lets it learn",
         (CLIP_UP,), ("losses/clipfrac", "losses/approx_kl"),
     )  # fmt: skip
@@ -168,8 +170,8 @@ def _bonus_large(seen: Evidence, happened: Happened) -> Finding | None:
         return None
     return cause(
         seen, "entropy_bonus_too_large", log_ramp(bonus, *BONUS) * (0.4 + 0.6 * ramp(random, *RANDOM)),
-        f"the entropy bonus is as large as what is learnt from (ent_coef {short(bonus)})",
-        f"entropy ends at {100 * random:.0f} % of the uniform policy's; advantages are normalised, 0.001 to 0.01 is usual",
+        "the entropy bonus is as large as what is learnt from",
+        f"entropy ends at {100 * random:.0f} % of the uniform policy's; 0.001 to 0.01 is usual",
         "the policy is paid to stay random; with a smaller bonus entropy falls and the score rises",
         (BONUS_DOWN,), ("losses/entropy",),
     )  # fmt: skip
@@ -181,7 +183,7 @@ def _exploration_gone(seen: Evidence, happened: Happened) -> Finding | None:
         return None
     return cause(
         seen, "exploration_gone", 0.8 * log_ramp(max(share, 1e-6), *GONE), "the policy stopped exploring early",
-        f"entropy {100 * share:.1f} % of the uniform policy's half way through (ent_coef {short(seen.config.get('train.ent_coef'))})",
+        f"entropy {100 * share:.1f} % of the uniform policy's half way through",
         "what it has not tried by then it never tries; a larger bonus or a smaller step keeps it looking",
         (BONUS_UP, RATE_DOWN), ("losses/entropy",),
     )  # fmt: skip
@@ -196,9 +198,9 @@ def _few_steps(seen: Evidence, happened: Happened) -> Finding | None:
         return cause(
             seen, "one_minibatch", 0.35 + 0.6 * log_ramp(steps, 3000, 100),
             "each batch is used for a single optimizer step: one minibatch, one epoch",
-            f"minibatch {short(seen.config.get('train.minibatch_size'))} of a batch of {seen.derived.get('batch_size', 0):,.0f}, {steps:.0f} steps in all;"
+            f"a batch has {seen.derived.get('batch_size', 0):,.0f} steps, {steps:.0f} optimizer steps in all;"
             " every ratio is 1, so KL and clipped share are 0 by construction",
-            "the data could carry several steps; smaller minibatches should raise the curve at the same number of steps",
+            "the data could carry several steps; smaller minibatches should raise the curve with no more data",
             (BATCH_DOWN, EPOCHS_UP), ("losses/approx_kl", "losses/clipfrac"),
         )  # fmt: skip
     return cause(
@@ -213,9 +215,11 @@ def _too_short(seen: Evidence, happened: Happened) -> Finding | None:
     rising = happened.get("still_rising")
     if rising is None:
         return None
+    cut = ramp(seen.suspicion(LONGER), 0.55, 0.75)  # at the usual length it is no fault of the config's
     return cause(
-        seen, "training_too_short", 0.85 * rising.strength, rising.statement, rising.evidence,
-        "more steps would have raised it further, so what separates configs here is speed; a longer training tells more",
+        seen, "training_too_short", (0.45 + 0.45 * cut) * rising.strength + 0.3 * cut,
+        rising.statement, rising.evidence,
+        "more steps would have raised it further, so configs differ by their speed here; a longer training tells more",
         (LONGER,), (seen.objective,),
     )  # fmt: skip
 
@@ -227,9 +231,9 @@ def _segment_short(seen: Evidence, happened: Happened) -> Finding | None:
     reach = 1 / max(1 - gamma * decay, 1e-6)
     shown = max(log_ramp(horizon / reach, *TRUNCATED), 0.9 * log_ramp(horizon, 10, 3))
     return cause(
-        seen, "horizon_too_short", shown, f"segments are too short (bptt_horizon {horizon:.0f})",
-        f"advantages reach {reach:.0f} steps ahead (gamma {short(gamma)}, gae_lambda {short(decay)}), a segment has {horizon:.0f}",
-        "most advantages end in the value function's guess; longer segments let rewards reach the actions that earned them",
+        seen, "horizon_too_short", shown, "segments are too short",
+        f"advantages reach {reach:.0f} steps ahead by gamma {short(gamma)} and gae_lambda {short(decay)}",
+        "most advantages end in the value function's guess; with longer segments rewards reach what earned them",
         (HORIZON_UP, LAMBDA_DOWN), ("losses/explained_variance",),
     )  # fmt: skip
 
@@ -243,7 +247,7 @@ def _myopic(seen: Evidence, happened: Happened) -> Finding | None:
     if length is None or length > 3 * horizon:
         shown = max(shown, log_ramp(horizon, *SHORT))
     return cause(
-        seen, "gamma_too_low", shown, f"the discount looks only {horizon:.0f} steps ahead (gamma {short(gamma)})",
+        seen, "gamma_too_low", shown, f"the discount looks only {horizon:.0f} steps ahead",
         f"episodes last up to {length:.0f} steps" if length else "how long episodes are is not logged",
         "what an action brings later hardly counts; a higher gamma should make it matter",
         (GAMMA_UP, LAMBDA_UP), ("environment/episode_length", "losses/explained_variance"),
@@ -257,9 +261,9 @@ def _far_sighted(seen: Evidence, happened: Happened) -> Finding | None:
     horizon = 1 / max(1 - gamma, 1e-9)
     shown = log_ramp(horizon / max(length, 1.0), *FAR) * (0.4 + 0.6 * ramp(explained, 0.8, 0.1))
     return cause(
-        seen, "gamma_too_high", shown, f"the discount looks {short(round(horizon))} steps ahead (gamma {short(gamma)}), far beyond an episode",
+        seen, "gamma_too_high", shown, f"the discount looks {short(round(horizon))} steps ahead, far beyond an episode",
         f"episodes last up to {length:.0f} steps; explained variance {number(explained)} in the second half",
-        "returns are large and noisy for no more foresight; a lower gamma should raise explained variance and the curve",
+        "returns are large and noisy for no more foresight; a lower gamma should raise explained variance",
         (GAMMA_DOWN, LAMBDA_DOWN), ("environment/episode_length", "losses/explained_variance"),
     )  # fmt: skip
 
@@ -271,7 +275,7 @@ def _value_dominates(seen: Evidence, happened: Happened) -> Finding | None:
     ratio = weight * (2 * loss) ** 0.5 / 0.5
     shown = max(log_ramp(ratio, *VALUED), 0.9 * log_ramp(weight, 4, 9)) * ramp(seen.suspicion(VALUE_DOWN), 0.3, 0.7)
     return cause(
-        seen, "value_loss_dominates", shown, f"the value loss drowns the policy's (vf_coef {short(weight)})",
+        seen, "value_loss_dominates", shown, "the value loss drowns the policy's",
         f"value loss {number(loss)} on average, so its gradient is some {ratio:.0f} times the policy's",
         "they share a trunk and one gradient norm; with a smaller vf_coef the policy gets more of each step",
         (VALUE_DOWN, GAMMA_DOWN), ("losses/value_loss", "losses/policy_loss"),
@@ -283,9 +287,10 @@ def _blind(seen: Evidence, happened: Happened) -> Finding | None:
     if explained is None or explained >= BLIND[0]:
         return None
     return cause(
-        seen, "value_blind", 0.45 * (0.5 + 0.5 * ramp(explained, *BLIND)), "the value function explains nothing of the returns",
-        f"explained variance {number(explained)} in the last quarter (vf_clip_coef {short(seen.config.get('train.vf_clip_coef'))})",
-        "advantages are as noisy as returns; a value function that may move further, or gets more of the gradient, should help",
+        seen, "value_blind", 0.45 * (0.5 + 0.5 * ramp(explained, *BLIND)),
+        "the value function explains nothing of the returns",
+        f"explained variance {number(explained)} in the last quarter",
+        "advantages are as noisy as returns; a value function that may move further should explain more",
         (VALUE_CLIP_UP, VALUE_UP, RATE_UP), ("losses/explained_variance",),
     )  # fmt: skip
 
@@ -301,21 +306,23 @@ def _clamped(seen: Evidence, happened: Happened) -> Finding | None:
     each = [
         abs(float(value)) / max(float(steps), 1.0)
         for named in seen.curves.values()
-        if "environment/episode_return" in named and "environment/episode_length" in named
-        for value, steps in zip(named["environment/episode_return"].values, named["environment/episode_length"].values, strict=False)
+        if all(name in named for name in RETURNS)
+        for value, steps in zip(*(named[name].values for name in RETURNS), strict=False)
     ]  # fmt: skip
     rate = max(each, default=0.0)
     if not large and rate <= 1.05 * CLAMP:
         return None
+    beyond = [key for key, value in large.items() if abs(value) > abs(float(seen.usual.get(key) or 0.0))]
     evidence = [f"{key.split('.', 1)[-1]} {short(value)}" for key, value in large.items()]
     if rate > 1.05 * CLAMP:
         evidence.append(f"episodes return up to {number(rate)} a step")
     moves = tuple(Move(key=key, direction="down" if value > 0 else "up") for key, value in large.items())
     return Finding(
-        name="rewards_clamped", weight=Weight.ILL, statement="PufferLib clamps rewards to [-1, 1], so larger ones look alike",
+        name="rewards_clamped", weight=Weight.ILL,
+        statement="PufferLib clamps rewards to [-1, 1], so larger ones look alike",
         evidence=", ".join(evidence), meaning="the training is not paid for what is wanted; rewards scaled into [-1, 1]"
         " tell it apart again", moves=moves, metrics=("environment/episode_return",),
-        strength=0.8 if len(large) > 1 or rate > 1.05 * CLAMP else 0.7,
+        strength=0.8 if rate > 1.05 * CLAMP or len(beyond) > 1 else 0.7 if beyond else 0.3,
     )  # fmt: skip
 
 

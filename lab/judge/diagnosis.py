@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from scipy.stats import t
 
 from lab.base import number
-from lab.judge.causes import BONUS_UP, LONGER, RATE_DOWN, RATE_UP, causes
+from lab.judge.causes import BONUS_UP, RATE_DOWN, RATE_UP, causes
 from lab.judge.evidence import Evidence
 from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.symptoms import Symptom, counted, symptoms
@@ -23,9 +23,9 @@ from lab.store import COUNTS, Lab, MetricSummary, Notebook, RunRecord, Selection
 ILL = 0.35
 """Strength from which on a finding asks for a remedy; below, it is worth knowing."""
 SOLVED = 0.9
-"""Share of the best value possible from which on nothing stands in the way of learning, whatever the curves look like."""
+"""Share of the best value possible from which on nothing stands in the way of learning, whatever the curves do."""
 RISING = 0.1
-"""Share of its range that an objective gained in the last quarter, from which on a longer training is worth its time."""
+"""Share of its range gained in the last quarter, from which on a longer training is worth its time."""
 SLOW = 0.8
 """Share of the usual throughput."""
 PEERS = 20
@@ -53,7 +53,7 @@ FIRST_GUESS: dict[str, tuple[Move, ...]] = {
 MEANS = {
     "collapse": "an update threw away what was learnt; smaller steps should keep the peak",
     "never_left": "nothing that it tried was told apart by the rewards it got",
-    "two_kinds": "whether it learns is decided early and by luck; calmer updates or more exploration should make it rarer",
+    "two_kinds": "whether it learns is decided by luck; calmer updates or more exploration should make failures rarer",
 }
 
 
@@ -129,7 +129,7 @@ def group_diagnosis(lab: Lab, group: Group) -> tuple[Finding, ...]:
         lab: where they lie.
         group: whose runs, the latest twenty with a score.
     """
-    runs = [run for run in lab.notebook.index.records(Selection(group, scored=True, native=True), newest=PEERS)]
+    runs = lab.notebook.index.records(Selection(group, scored=True, native=True), newest=PEERS)
     found: dict[str, list[tuple[RunRecord, Finding]]] = defaultdict(list)
     for run in runs:
         for finding in diagnose(Evidence.of(lab, run)):
@@ -176,7 +176,7 @@ def _moved(notebook: Notebook, run: RunRecord) -> Iterator[Finding]:
             yield Finding(
                 name="metric_moved", weight=Weight.NOTE,
                 statement=f"{name} {way} from {number(old.mean)} to {number(new.mean)}",
-                evidence=f"{new.n} replicate{'s' if new.n > 1 else ''} against {old.n} of its parent, beyond their noise"
+                evidence=f"{new.n} replicate{'s' if new.n > 1 else ''} against {old.n} of its parent, beyond noise"
                 if new.n + old.n > 2 else "one replicate each, so it may be luck",
                 metrics=(name,), strength=0.3 * size,
             )  # fmt: skip

@@ -3,6 +3,7 @@
 Each says what happened, in how many replicates and from when; why it may have happened is for `lab/judge/causes.py`.
 """
 
+import itertools
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ WIDE = (0.15, 0.5)
 """How far replicates lie apart as a share of the best, for that to matter."""
 LEFT = 0.1
 """Share of the first quarter's mean that another has to be better by, to have left the start."""
+
+
+SETTLED = 0.5
+"""Entropy at the end, as a share of the uniform policy's, and explained variance, between which a policy has learnt
+what its rewards pay for: where the objective does not show it, the two are different things, and no key is at fault."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,9 @@ def _never_left(seen: Evidence) -> Symptom | None:
         f"{counted(len(stuck), len(seen.courses))} of {seen.goal.metric} {number(statistics.median(starts))} at the"
         f" start and {number(statistics.median(ends))} at the end"
     )
-    return Symptom("never_left", 0.8 * len(stuck) / len(seen.courses), "it hardly left its start", evidence,
+    learnt = seen.entropy(0.75, 1.0) or 1.0
+    certain = 0.8 if learnt > SETTLED or (seen.level("losses/explained_variance", 0.5, 1.0) or 0.0) < SETTLED else 0.3
+    return Symptom("never_left", certain * len(stuck) / len(seen.courses), "it hardly left its start", evidence,
                    tuple(stuck))  # fmt: skip
 
 
@@ -138,7 +146,7 @@ def _two_kinds(seen: Evidence) -> Symptom | None:
     spread, best = values[-1] - values[0], max(abs(value) for value in values)
     if spread <= 0 or best <= 0:
         return None
-    gaps = [after - before for before, after in zip(values, values[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(values)]
     at = max(range(len(gaps)), key=gaps.__getitem__)
     certain = ramp(gaps[at] / spread, *APART) * ramp(spread / best, *WIDE)
     if len(values) < 4:  # three draws nearly always have one gap that is the wider one
@@ -146,8 +154,9 @@ def _two_kinds(seen: Evidence) -> Symptom | None:
     if certain <= 0:
         return None
     low, high = ranked[: at + 1], ranked[at + 1 :]
-    what = f"{seen.goal.metric} {_texts(scores, low)} of seed{'s' if len(low) > 1 else ''} {_names(low)}, {_texts(scores, high)} of"
-    evidence = f"{what} {_names(high)}{_since(seen, low, high)}"
+    seeds = f"seed{'s' if len(low) > 1 else ''} {_names(low)}"
+    evidence = f"{seen.goal.metric} {_texts(scores, low)} of {seeds}, {_texts(scores, high)} of {_names(high)}"
+    evidence += _since(seen, low, high)
     return Symptom("two_kinds", 0.9 * certain, "replicates come in two kinds: some seeds learn, others do not",
                    evidence, tuple(low))  # fmt: skip
 
