@@ -11,8 +11,8 @@ from typing import Any
 
 ANSWERED = 3
 """Runs that moved a key the way a finding asks for, after which it has had its test."""
-MOVED = 0.05
-"""Share of a value, or of its distance to 1, by which it has to change for a finding to be put to the test."""
+MOVED = 0.3
+"""Share of the larger value, or distance to 1, by which it has to change for a finding to be put to the test."""
 WORSE = 0.25
 """How far below the first candidate's mean another may be expected, as a share of the first one's interval."""
 

@@ -1,7 +1,7 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
-from lab.judge.diagnosis import diagnosis_of, group_diagnosis, still_rising
+from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
 from lab.judge.evidence import preset_of
 from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.gathering import known_of, proposed_of
@@ -12,6 +12,7 @@ from lab.judge.predictions import (
     ENOUGH,
     NEIGHBOURHOOD,
     Scored,
+    interval_score,
     like_the_parent,
     score_predictions,
     scored_predictions,
@@ -49,6 +50,7 @@ __all__ = [
     "confounds",
     "current_verdict",
     "detectable",
+    "diagnose",
     "diagnosis_of",
     "direction",
     "exhausted",
@@ -56,6 +58,7 @@ __all__ = [
     "failures",
     "fresh_config",
     "group_diagnosis",
+    "interval_score",
     "is_topology",
     "is_work",
     "known_of",

@@ -87,7 +87,7 @@ def diagnose(seen: Evidence) -> tuple[Finding, ...]:
 def _explained(symptom: Symptom, causes: list[Finding]) -> Finding:
     """A symptom as a finding: its moves are those of the causes that are known for it, the strongest first."""
     fitting = [one for one in ranked(causes) if not SUSPECTS[symptom.name] or one.name in SUSPECTS[symptom.name]]
-    moves = [one.moves[0] for one in fitting if one.moves][:3]
+    moves = list(dict.fromkeys(one.moves[0] for one in fitting if one.moves))[:3]
     moves += [move for move in FIRST_GUESS[symptom.name] if move.key not in {one.key for one in moves}]
     because = f"; {fitting[0].statement}" if fitting else ""
     return Finding(

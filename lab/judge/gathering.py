@@ -63,11 +63,7 @@ def known_of(
     compared = _compared(notebook, run, [name for name in (run.parent, against) if name])
     verdicts = {**compared, **mine.verdicts}
     origin = Proposals(notebook.workspace).origin(run)
-    lines = (
-        run.reason,
-        *run.log_tail,
-        *(text for one in findings for text in (one.statement, one.evidence, one.meaning)),
-    )
+    lines = (run.reason, *run.log_tail, *_said(findings))
     return Known(
         env_name=run.env_name,
         objective=run.objective,
@@ -80,6 +76,13 @@ def known_of(
         told=_told(notebook, run, mine, noise),
         quoted=tuple(line for line in lines if line and len(line) >= QUOTED),
     )
+
+
+def _said(findings: Sequence[Finding]) -> list[str]:
+    """What findings say, clause by clause, as it stands within a sentence and at the beginning of one."""
+    texts = [text for one in findings for text in (one.statement, one.evidence, one.meaning)]
+    clauses = [clause for text in texts for clause in (text, *text.split("; "))]
+    return [said for clause in clauses for said in (clause, clause[:1].upper() + clause[1:])]
 
 
 def _told(notebook: Notebook, run: RunRecord, mine: KnownRun, noise: tuple[float, int] | None) -> dict[str, float]:

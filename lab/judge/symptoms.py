@@ -5,8 +5,10 @@ Each says what happened, in how many replicates and from when; why it may have h
 
 import itertools
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from lab.base import number, short
 from lab.judge.evidence import Course, Evidence, ramp
@@ -171,15 +173,15 @@ def _names(seeds: list[int]) -> str:
 
 def _since(seen: Evidence, low: list[int], high: list[int]) -> str:
     """From which step on the worse replicates are below all of the better ones for good; nothing where that is late."""
-    import numpy as np
-
     sides = [[seen.courses[seed] for seed in side if seed in seen.courses] for side in (low, high)]
     if not all(sides):
         return ""
     last = min(float(course.steps[-1]) for side in sides for course in side)
     grid = np.linspace(0, last, 41)
-    read: Callable[[Course], object] = lambda course: np.interp(grid, course.steps, course.values)  # noqa: E731
-    below = np.max([read(c) for c in sides[0]], axis=0) < np.min([read(c) for c in sides[1]], axis=0)
+    low_side, high_side = (
+        np.array([np.interp(grid, course.steps, course.values) for course in side]) for side in sides
+    )
+    below = low_side.max(axis=0) < high_side.min(axis=0)
     if not below[-1]:
         return ""
     from_then = int(np.argmin(below[::-1])) if not below.all() else len(below)

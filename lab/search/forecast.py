@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lab.search.beliefs import Known
 from lab.search.history import History
+from lab.search.model import Belief
 from lab.search.points import Point
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ PRIOR = 0.25
 """Standard deviation between configs before any was tried, as a share of what the score can be, else of its size."""
 PSEUDO = 8
 """Normal errors that are counted as if they had been made, so that the first quantiles are those of a normal law."""
+SHARE = 0.75
+"""Weight of each of them, beside 1 for an error that was made at the same level."""
 LEVEL = 0.6
 """Width of the window over levels, in standard deviations of all scores."""
 LATEST = 60
@@ -64,11 +67,10 @@ def forecast(
     if count > 3 * FEW:
         between = float(doubt[0]) ** 2 + belief.own
     sd = math.sqrt(between + belief.noise)
-    low, high = _quantiles(belief, float(smooth[0]), coverage)
     least, most = (end if end is not None else far for end, far in zip(bounds, (-math.inf, math.inf), strict=True))
     middle = known.middle + known.scale * float(smooth[0]) - known.lost
-    ends = (middle + known.scale * sd * end for end in (low, high))
-    return Forecast(min(max(middle, least), most), *(min(max(end, least), most) for end in ends))
+    errors = _errors(belief, float(smooth[0]), coverage)
+    return Forecast(*(min(max(middle + known.scale * sd * error, least), most) for error in errors))
 
 
 def _prior(known: Known, bounds: tuple[float | None, float | None]) -> float:
@@ -78,18 +80,18 @@ def _prior(known: Known, bounds: tuple[float | None, float | None]) -> float:
     return PRIOR * max(abs(known.middle), known.scale)
 
 
-def _quantiles(belief: "object", level: float, coverage: float) -> tuple[float, float]:
-    """The errors' quantiles at both ends of an interval, in standard deviations."""
+def _errors(belief: Belief, level: float, coverage: float) -> tuple[float, float, float]:
+    """The mean error, and the quantiles at both ends of an interval, in standard deviations."""
     import numpy as np
     from scipy.stats import norm
 
-    errors, levels = belief.errors()  # type: ignore[attr-defined]
+    errors, levels = belief.errors()
     errors, levels = errors[1:][-LATEST:], levels[1:][-LATEST:]  # the first is that of the level itself
-    weights = np.exp(-0.5 * ((levels - level) / LEVEL) ** 2)
     made = norm.ppf((np.arange(PSEUDO) + 0.5) / PSEUDO)
-    made = made / made.std()
-    every, weight = np.concatenate([errors, made]), np.concatenate([weights, np.full(PSEUDO, 0.75)])
-    return _quantile(every, weight, (1 - coverage) / 2), _quantile(every, weight, (1 + coverage) / 2)
+    every = np.concatenate([errors, made / made.std()])
+    weights = np.concatenate([np.exp(-0.5 * ((levels - level) / LEVEL) ** 2), np.full(PSEUDO, SHARE)])
+    low, high = (_quantile(every, weights, share) for share in ((1 - coverage) / 2, (1 + coverage) / 2))
+    return float(np.average(every, weights=weights)), low, high
 
 
 def _quantile(values: "Array", weights: "Array", share: float) -> float:
