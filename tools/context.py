@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from lab.base import AutopilotError, NotFound, new_id, now, tail
-from lab.judge import Known, known_of, proposed_of
+from lab.judge import Finding, Known, diagnosis_of, known_of, proposed_of
 from lab.search import Permits, Search
 from lab.space import Group, Inventory, identity
 from lab.store import (
@@ -173,7 +173,12 @@ class ToolContext:
 
     def _known(self, drafts: tuple[Proposal, ...]) -> Known:
         agents = self.inventory.environment(self.subject.env_name).agents_per_env or 1
-        return known_of(self.notebook, self.subject, agents, self.incumbent, self.noise, drafts)
+        return known_of(self.notebook, self.subject, agents, self.incumbent, self.noise, drafts, self.findings)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The diagnosis of the run under analysis."""
+        return diagnosis_of(self.lab, self.subject)
 
     @property
     def avoided(self) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -156,7 +155,9 @@ def read_run(ctx: ToolContext, run: RunName = "current") -> dict[str, Any]:
         "greedy": _shown(summary.greedy, record.goal) if summary else {},
         **({"metrics_left_out": more} if summary and (more := len(summary.metrics) - SHOWN) > 0 else {}),
         "verdict": verdict.model_dump(mode="json", exclude={"time"}) if verdict else None,
-        "diagnosis": [asdict(finding) for finding in diagnosis_of(ctx.notebook, record, agents)],
+        "diagnosis": [
+            finding.model_dump(mode="json", exclude={"strength"}) for finding in diagnosis_of(ctx.lab, record)
+        ],
         "seconds": rounded(took.total_seconds()) if took else None,
     }
 

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 
 from lab.base import plain
-from lab.judge import diagnosis_of
+from lab.judge import Weight, group_diagnosis
 from lab.space import logged_as, metrics_of
 from lab.store import Curve, RunRecord, leading, mean_curve, run_curves, score_of
 from report import changed_text, view_of
 from tools import ToolContext
 
-FINDINGS = 5
+FINDINGS = 4
+SAID = 220
+"""Characters of what a finding says, and of what it means."""
+MOVES = 3
 SHARED = 3
 """Findings of the group as a whole."""
 METRICS = 8
@@ -48,14 +51,19 @@ def subject_of(context: ToolContext) -> dict[str, Any]:
 
 def findings_of(context: ToolContext) -> list[dict[str, str]]:
     """The diagnosis of the run, the most telling first: what, what it usually means, what would test it."""
-    agents = context.inventory.environment(context.subject.env_name).agents_per_env or 1.0
-    found = diagnosis_of(context.notebook, context.subject, agents)
-    return [{"says": f"{one.says} ({one.evidence})", "meaning": "", "moves": ""} for one in found[:FINDINGS]]
+    return [
+        {
+            "says": plain(one.sentence, SAID),
+            "meaning": plain(one.meaning, SAID) if one.weight is Weight.ILL else "",
+            "moves": ", ".join(move.text for move in one.moves[:MOVES]),
+        }
+        for one in context.findings[:FINDINGS]
+    ]
 
 
 def shared_of(context: ToolContext) -> list[str]:
     """What several runs of the group have in common, the most telling first."""
-    return []
+    return [plain(one.sentence, SAID) for one in group_diagnosis(context.lab, context.group)[:SHARED]]
 
 
 def _others(context: ToolContext) -> dict[str, RunRecord]:

@@ -4,7 +4,7 @@ import re
 
 HEADING = re.compile(
     r"^(?:#+\s*|\*\*)?(?P<name>Config(?:uration)?|Key metrics|Metrics|Results|Observations|Theory|Analysis|Next steps?"
-    r"|Claims|Repro(?:duction)? notes)\b[^|\n]*$",
+    r"|Claims|Diagnosis|Recent runs|Repro(?:duction)? notes)\b[^|\n]*$",
     re.IGNORECASE,
 )
 KINDS = {"theory": "theory", "analysis": "theory", "next step": "next_step", "next steps": "next_step"}
@@ -37,6 +37,9 @@ def sections_of(text: str) -> dict[str, str]:
             continue
         if ours and kind == "title" and not line.startswith("# "):
             continue  # the verdict, by the program
+        if ours and line == "---":
+            kind = ""  # details, by the program
+            continue
         if ours and line.startswith(("Recent runs:", "- Expects ", "Nothing was staged", "![")):
             continue
         if kind and not fenced and not line.lstrip().startswith("|") and line.strip():

@@ -1,7 +1,9 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
-from lab.judge.diagnosis import diagnosis_of, still_rising
+from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
+from lab.judge.evidence import preset_of
+from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
 from lab.judge.known import Known, KnownRun
@@ -10,6 +12,7 @@ from lab.judge.predictions import (
     ENOUGH,
     NEIGHBOURHOOD,
     Scored,
+    interval_score,
     like_the_parent,
     score_predictions,
     scored_predictions,
@@ -29,27 +32,33 @@ __all__ = [
     "NIGHT",
     "PLATEAU",
     "SPENDING",
+    "Finding",
     "Incumbency",
     "Known",
     "KnownRun",
     "Lesson",
+    "Move",
     "Pace",
     "Paces",
     "Plan",
     "Scored",
     "SeedRequest",
     "Watch",
+    "Weight",
     "compare",
     "compare_runs",
     "confounds",
     "current_verdict",
     "detectable",
+    "diagnose",
     "diagnosis_of",
     "direction",
     "exhausted",
     "expected_seconds",
     "failures",
     "fresh_config",
+    "group_diagnosis",
+    "interval_score",
     "is_topology",
     "is_work",
     "known_of",
@@ -62,8 +71,10 @@ __all__ = [
     "noise_of",
     "paces",
     "plateau",
+    "preset_of",
     "proposed_of",
     "pruning_report",
+    "ranked",
     "reached",
     "record_verdict",
     "repeat",
