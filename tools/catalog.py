@@ -1,4 +1,4 @@
-"""Every tool there is. Three are not listed: the first message and other tools say what they do, more shortly."""
+"""Every tool there is. Four are not listed: the first message and other tools say what they do, more shortly."""
 
 from tools import passing, proposing, querying, reading, reporting, sweeping
 from tools.registry import Tool, make_tool
@@ -12,7 +12,7 @@ TOOLS: list[Tool] = [
     make_tool(querying.query_metrics),
     make_tool(querying.search_so_far, listed=False),
     make_tool(querying.lessons_learnt),
-    make_tool(reading.list_proposals),
+    make_tool(reading.list_proposals, listed=False),
     make_tool(reading.read_report),
     make_tool(reading.search_space, listed=False),
     make_tool(proposing.suggest_configs),

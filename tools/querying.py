@@ -43,7 +43,6 @@ def query_metrics(
         Field(
             min_length=8,
             max_length=4000,
-            description='SELECT run, max("environment/perf") FROM metrics GROUP BY run',
         ),
     ],
 ) -> dict[str, Any]:
@@ -122,7 +121,7 @@ def lessons_learnt(
     key: Annotated[str | None, Field(max_length=80)] = None,
     count: Annotated[int, Field(ge=1, le=40)] = 12,
 ) -> dict[str, Any]:
-    """What was learnt: effects of keys by the search's model of all runs, lessons of runs that changed one thing."""
+    """What was learnt: what each key does by all runs, what changing one thing has led to."""
     lessons = [lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]
     return {
         **effect_data(effects_in(ctx.lab, ctx.group, ctx.before), ctx.group.goal, key),

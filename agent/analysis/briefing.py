@@ -19,7 +19,7 @@ from lab.store import Notebook, Proposal, ProposalState, RunRecord, Selection
 from report import effect_lines, effects_in, render, view_of, why_nothing
 from tools import ToolContext
 
-RUNS = 6
+RUNS = 5
 EFFECTS = 5
 LESSONS = 5
 PROPOSALS = 5

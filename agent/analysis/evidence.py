@@ -8,7 +8,7 @@ import numpy as np
 from lab.base import plain
 from lab.judge import Weight, group_diagnosis
 from lab.space import logged_as, metrics_of
-from lab.store import Curve, RunRecord, leading, mean_curve, run_curves, score_of
+from lab.store import Curve, RunRecord, Selection, leading, mean_curve, run_curves, score_of
 from report import changed_text, view_of
 from tools import ToolContext
 
@@ -54,7 +54,7 @@ def findings_of(context: ToolContext) -> list[dict[str, str]]:
     return [
         {
             "says": plain(one.sentence, SAID),
-            "meaning": plain(one.meaning, SAID) if one.weight is Weight.ILL else "",
+            "meaning": _sentence(plain(one.meaning, SAID)) if one.weight is Weight.ILL else "",
             "moves": ", ".join(move.text for move in one.moves[:MOVES]),
         }
         for one in context.findings[:FINDINGS]
@@ -62,8 +62,14 @@ def findings_of(context: ToolContext) -> list[dict[str, str]]:
 
 
 def shared_of(context: ToolContext) -> list[str]:
-    """What several runs of the group have in common, the most telling first."""
+    """What several runs of the group share, the most telling first; of a single run its own diagnosis tells it."""
+    if context.notebook.index.count(Selection(context.group)) < 2:
+        return []
     return [plain(one.sentence, SAID) for one in group_diagnosis(context.lab, context.group)[:SHARED]]
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:].rstrip('.')}." if clause else ""
 
 
 def _others(context: ToolContext) -> dict[str, RunRecord]:
