@@ -178,7 +178,9 @@ class OpenAIChat:
         """Ask the endpoint, in the way that its model can call tools; see `ChatModel.complete`."""
         spent, self._owed = self._owed, Usage()
         if self._useless is not None and time.monotonic() < self._again:
-            raise ModelError(str(self._useless))
+            useless = ModelError(str(self._useless))
+            useless.spent = spent
+            raise useless
         if self._calling is None:
             self._calling, asked = self._find_out()
             spent += asked
