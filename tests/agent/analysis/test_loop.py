@@ -147,7 +147,8 @@ def test_several_are_staged_in_one_analysis(
     step = notebook.paths(run.run_id).report.read_text().partition("## Next step")[2]
     names = ", ".join(f"proposals/{p.proposal_id}.json" for p in outcome.staged)
     assert step.startswith(f" (staged in {names})\n")
-    assert [line.split("|")[1].strip() for line in step.splitlines() if line.startswith("| `")] == [
+    proposed = step.partition("| proposed |")[2]  # the first of three tables
+    assert [line.split("|")[1].strip() for line in proposed.splitlines() if line.startswith("| `")] == [
         "`train.ent_coef`", "`train.gamma`", "`train.vf_coef`",
     ]  # fmt: skip
     assert check_report(notebook, run.run_id).count("contradicted") == 0
@@ -294,7 +295,8 @@ def test_markdown_that_would_make_a_section_of_its_own_does_not(
     html = MarkdownIt().enable("table").render(text)
     headings = re.findall(r"<h\d>(.*?)</h\d>", html)
     assert [heading.split(" (")[0] for heading in headings[1:]] == [
-        "Key metrics", "Observations", "Theory", "Next step", "Diagnosis", "Config", "Recent runs", "Repro notes"]  # fmt: skip
+        "Key metrics", "Observations", "Theory", "Next step", "Diagnosis", "Config", "Recent runs", "Repro notes",
+    ]  # fmt: skip
     assert not re.search(r"<(script|h2|b|!--)", text)
     assert "![p]" not in text
     assert "**perf** is what it is" in text
