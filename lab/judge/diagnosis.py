@@ -20,7 +20,7 @@ from lab.judge.symptoms import Symptom, counted, symptoms
 from lab.space import Group, logged_as
 from lab.store import COUNTS, Lab, MetricSummary, Notebook, RunRecord, Selection, mean_curve, outline, run_curves
 
-ILL = 0.35
+ILL = 0.4
 """Strength from which on a finding asks for a remedy; below, it is worth knowing."""
 SOLVED = 0.9
 """Share of the best value possible from which on nothing stands in the way of learning, whatever the curves do."""

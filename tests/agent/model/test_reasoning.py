@@ -79,3 +79,20 @@ def test_a_short_sighted_discount_is_put_first_and_the_next_config_raises_it(
     assert proposal.overrides["train.gamma"] > 0.3
     assert "train.gamma goes up, as the diagnosis asks" in report
     assert len(report.partition("\n---\n")[0].split()) <= 450
+
+
+def test_a_report_of_a_run_that_moved_many_keys_is_short_above_the_details(
+    make_run: RunMaker, notebook: Notebook, inventory: Any
+) -> None:
+    base = make_run()
+    changes = {
+        "train.learning_rate": 0.02, "train.gamma": 0.98, "train.gae_lambda": 0.8, "train.ent_coef": 0.01,
+        "train.clip_coef": 0.3, "train.vf_coef": 1.0, "train.vf_clip_coef": 1.0, "train.max_grad_norm": 3.0,
+        "train.update_epochs": 2, "train.adam_beta1": 0.9, "train.prio_alpha": 0.5,
+    }  # fmt: skip
+    run = make_run(changes, parent=base.run_id)
+    Analyst(Lab(notebook, inventory), OfflineResearcher()).analyse(run)
+    report = notebook.paths(run.run_id).report.read_text()
+    above, _, details = report.partition("\n---\n")
+    assert len(above.split()) <= 450
+    assert all(f"| `{key}` |" in details for key in changes)
