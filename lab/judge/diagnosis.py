@@ -75,6 +75,8 @@ def diagnose(seen: Evidence) -> tuple[Finding, ...]:
     Args:
         seen: what is looked at.
     """
+    if not any(seen.curves.values()):
+        return ()  # it never trained: its config alone says nothing
     happened = {one.name: one for one in symptoms(seen)}
     found = [one for one in causes(seen, happened) if one.strength >= 0.1]
     found += [_explained(one, found) for one in happened.values() if one.name != "still_rising" and one.strength >= 0.1]
