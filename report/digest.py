@@ -5,7 +5,15 @@ import shlex
 from pathlib import Path
 
 from lab.base import lasting, number, plain, write_atomic
-from lab.judge import ENOUGH, Incumbency, pruning_report, scored_predictions, scores_of, track_records
+from lab.judge import (
+    ENOUGH,
+    Incumbency,
+    group_diagnosis,
+    pruning_report,
+    scored_predictions,
+    scores_of,
+    track_records,
+)
 from lab.space import Group
 from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, score_of, summarize
 from report.arms import arms_of
@@ -31,6 +39,8 @@ TESTS = {
 """How fresh seeds decide, by the statistic of the objective."""
 ROWS = 60
 """Runs up to which a digest lists all of them."""
+SHARED = 3
+"""Findings of the group that a digest tells, the first."""
 TURNED_DOWN = 10
 """Rejected proposals that a digest tells, the latest."""
 
@@ -60,6 +70,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         comparison=comparison_text(notebook, compared, session),
         reached=reached_text(notebook, session, compared.leader),
         plan=_plan(notebook, session),
+        shared=[finding.sentence for finding in group_diagnosis(lab, group)[:SHARED]],
         confirmations=contenders(notebook, group, session.session_id),
         test=TESTS[session.goal.statistic],
         arms=arms,

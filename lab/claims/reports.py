@@ -4,7 +4,7 @@ import re
 
 HEADING = re.compile(
     r"^(?:#+\s*|\*\*)?(?P<name>Config(?:uration)?|Key metrics|Metrics|Results|Observations|Theory|Analysis|Next steps?"
-    r"|Claims|Diagnosis|Recent runs|Repro(?:duction)? notes)\b[^|\n]*$",
+    r"|Claims|Repro(?:duction)? notes)\b[^|\n]*$",
     re.IGNORECASE,
 )
 KINDS = {"theory": "theory", "analysis": "theory", "next step": "next_step", "next steps": "next_step"}

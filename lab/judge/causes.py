@@ -7,7 +7,7 @@ far from the usual one is no illness, and curves alone can't tell a large step f
 from collections.abc import Callable, Iterator, Mapping
 
 from lab.base import number, short
-from lab.judge.evidence import Evidence, log_ramp, ramp
+from lab.judge.evidence import Evidence, log_ramp, number_of, ramp
 from lab.judge.finding import Finding, Move, Weight
 from lab.judge.symptoms import Symptom
 
@@ -43,6 +43,9 @@ VALUED = (12.0, 60.0)
 about a half with normalised advantages; both share the trunk and one gradient norm."""
 BLIND = (0.1, -0.2)
 """Explained variance: 0 is no better than the mean return."""
+OWN = (0.4, 0.7)
+"""Suspicion of the config (`Evidence.suspicion`) that a finding needs whose arithmetic holds for some environments'
+own presets too: at the preset's value it is worth knowing, a third of a decade beyond it may be what is wrong."""
 CLAMP = 1.0
 """PuffeRL clamps each reward to [-1, 1] (`PuffeRL.evaluate`)."""
 RETURNS = ("environment/episode_return", "environment/episode_length")
@@ -107,13 +110,9 @@ def cause(
 def _too_large(seen: Evidence, happened: Happened) -> Finding | None:
     """Steps that are too large: the policy moves far at each update, or runs away, or is fixed before it has learnt."""
     kl, clipped = seen.level("losses/approx_kl", 0, 0.5), seen.level("losses/clipfrac", 0, 0.5)
-    fixed = seen.entropy(0.1, 0.3)
-    shown = 0.0 if fixed is None else 0.8 * ramp(fixed, 0.35, 0.02)
-    evidence = (
-        []
-        if not shown or fixed is None
-        else [f"entropy {100 * fixed:.0f} % of the uniform policy's by a fifth of the training"]
-    )
+    fixed = seen.entropy(0.1, 0.3) or 1.0  # of continuous actions nothing is known
+    shown = 0.8 * ramp(fixed, 0.35, 0.02)
+    evidence = [f"entropy {100 * fixed:.0f} % of the uniform policy's by a fifth of the training"] if shown else []
     if not seen.one_pass and kl is not None and kl > KL_LARGE[0]:
         shown = max(shown, log_ramp(kl, *KL_LARGE))
         evidence.insert(0, f"approximate KL {number(kl)} an update in the first half")
@@ -196,7 +195,7 @@ def _few_steps(seen: Evidence, happened: Happened) -> Finding | None:
     steps, epochs = seen.updates, seen.derived.get("epochs", 0)
     if seen.one_pass:
         return cause(
-            seen, "one_minibatch", 0.35 + 0.6 * log_ramp(steps, 3000, 100),
+            seen, "one_minibatch", (0.35 + 0.6 * log_ramp(steps, 3000, 100)) * ramp(seen.suspicion(BATCH_DOWN), *OWN),
             "each batch is used for a single optimizer step: one minibatch, one epoch",
             f"a batch has {seen.derived.get('batch_size', 0):,.0f} steps, {steps:.0f} optimizer steps in all;"
             " every ratio is 1, so KL and clipped share are 0 by construction",
@@ -230,6 +229,7 @@ def _segment_short(seen: Evidence, happened: Happened) -> Finding | None:
         return None
     reach = 1 / max(1 - gamma * decay, 1e-6)
     shown = max(log_ramp(horizon / reach, *TRUNCATED), 0.9 * log_ramp(horizon, 10, 3))
+    shown *= ramp(seen.suspicion(HORIZON_UP), *OWN)
     return cause(
         seen, "horizon_too_short", shown, "segments are too short",
         f"advantages reach {reach:.0f} steps ahead by gamma {short(gamma)} and gae_lambda {short(decay)}",
@@ -260,6 +260,7 @@ def _far_sighted(seen: Evidence, happened: Happened) -> Finding | None:
         return None
     horizon = 1 / max(1 - gamma, 1e-9)
     shown = log_ramp(horizon / max(length, 1.0), *FAR) * (0.4 + 0.6 * ramp(explained, 0.8, 0.1))
+    shown *= ramp(seen.suspicion(GAMMA_DOWN), *OWN)
     return cause(
         seen, "gamma_too_high", shown, f"the discount looks {short(round(horizon))} steps ahead, far beyond an episode",
         f"episodes last up to {length:.0f} steps; explained variance {number(explained)} in the second half",
@@ -273,7 +274,7 @@ def _value_dominates(seen: Evidence, happened: Happened) -> Finding | None:
     if weight is None or loss is None or loss <= 0:
         return None
     ratio = weight * (2 * loss) ** 0.5 / 0.5
-    shown = max(log_ramp(ratio, *VALUED), 0.9 * log_ramp(weight, 4, 9)) * ramp(seen.suspicion(VALUE_DOWN), 0.3, 0.7)
+    shown = max(log_ramp(ratio, *VALUED), 0.9 * log_ramp(weight, 4, 9)) * ramp(seen.suspicion(VALUE_DOWN), *OWN)
     return cause(
         seen, "value_loss_dominates", shown, "the value loss drowns the policy's",
         f"value loss {number(loss)} on average, so its gradient is some {ratio:.0f} times the policy's",
@@ -306,13 +307,13 @@ def _clamped(seen: Evidence, happened: Happened) -> Finding | None:
     each = [
         abs(float(value)) / max(float(steps), 1.0)
         for named in seen.curves.values()
-        if all(name in named for name in RETURNS)
-        for value, steps in zip(*(named[name].values for name in RETURNS), strict=False)
+        if all(name in named for name in RETURNS) and len({len(named[name].values) for name in RETURNS}) == 1
+        for value, steps in zip(*(named[name].values for name in RETURNS), strict=True)
     ]  # fmt: skip
     rate = max(each, default=0.0)
     if not large and rate <= 1.05 * CLAMP:
         return None
-    beyond = [key for key, value in large.items() if abs(value) > abs(float(seen.usual.get(key) or 0.0))]
+    beyond = [key for key, value in large.items() if abs(value) > abs(number_of(seen.usual.get(key)) or 0.0)]
     evidence = [f"{key.split('.', 1)[-1]} {short(value)}" for key, value in large.items()]
     if rate > 1.05 * CLAMP:
         evidence.append(f"episodes return up to {number(rate)} a step")

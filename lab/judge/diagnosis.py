@@ -20,7 +20,7 @@ from lab.judge.symptoms import Symptom, counted, symptoms
 from lab.space import Group, logged_as
 from lab.store import COUNTS, Lab, MetricSummary, Notebook, RunRecord, Selection, mean_curve, outline, run_curves
 
-ILL = 0.35
+ILL = 0.4
 """Strength from which on a finding asks for a remedy; below, it is worth knowing."""
 SOLVED = 0.9
 """Share of the best value possible from which on nothing stands in the way of learning, whatever the curves do."""
@@ -75,6 +75,8 @@ def diagnose(seen: Evidence) -> tuple[Finding, ...]:
     Args:
         seen: what is looked at.
     """
+    if not any(seen.curves.values()):
+        return ()  # it never trained: its config alone says nothing
     happened = {one.name: one for one in symptoms(seen)}
     found = [one for one in causes(seen, happened) if one.strength >= 0.1]
     found += [_explained(one, found) for one in happened.values() if one.name != "still_rising" and one.strength >= 0.1]

@@ -32,6 +32,11 @@ def preset_of(notebook: Notebook, inventory: Inventory, run: RunRecord) -> tuple
         return PRESETS[0], preset_config(environment, PRESETS[0])
 
 
+def number_of(value: Any) -> float | None:
+    """A value as a number; None for what is none."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
 def ramp(value: float, none: float, full: float) -> float:
     """How far a value is on its way from what means nothing (0) to what is plain to see (1), in between linearly."""
     return min(1.0, max(0.0, (value - none) / (full - none)))
@@ -185,8 +190,7 @@ class Evidence:
 
     def value(self, key: str) -> float | None:
         """A number of the config; None where there is none."""
-        value = self.config.get(key)
-        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        return number_of(self.config.get(key))
 
     def apart(self, key: str) -> float:
         """How many decades a value lies above the usual one, below 0 for below; of 1 - x for what lies close to 1."""
@@ -210,9 +214,9 @@ class Evidence:
 
 
 def _decades(key: str, value: Any, usual: Any) -> float:
-    for one in (value, usual):
-        if isinstance(one, bool) or not isinstance(one, (int, float)):
-            return 0.0
+    value, usual = number_of(value), number_of(usual)
+    if value is None or usual is None:
+        return 0.0
     if key in CLOSE_TO_ONE:
         value, usual = 1 / max(1 - value, 1e-9), 1 / max(1 - usual, 1e-9)
     if value <= 0 or usual <= 0:  # a coefficient of 0: as far below as a hundredth

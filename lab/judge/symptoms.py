@@ -29,6 +29,8 @@ APART = (0.5, 0.8)
 on average and above 0.8 in one case of fifty."""
 WIDE = (0.15, 0.5)
 """How far replicates lie apart as a share of the best, for that to matter."""
+WHOLE = (0.6, 0.95)
+"""The same, from which on some replicates fail however the others lie."""
 LEFT = 0.1
 """Share of the first quarter's mean that another has to be better by, to have left the start."""
 
@@ -153,6 +155,7 @@ def _two_kinds(seen: Evidence) -> Symptom | None:
     certain = ramp(gaps[at] / spread, *APART) * ramp(spread / best, *WIDE)
     if len(values) < 4:  # three draws nearly always have one gap that is the wider one
         certain *= 0.5
+    certain = max(certain, 0.6 * ramp(spread / best, *WHOLE))
     if certain <= 0:
         return None
     low, high = ranked[: at + 1], ranked[at + 1 :]
