@@ -33,9 +33,10 @@ from report.learnt import (
 from report.live import LineView, MeasurementTable, SilentView, make_view, print_preset
 from report.pictures import compared_with, objective_bands
 from report.planning import outlook_lines, plan_text, proof_text
+from report.plots import learning_curves
 from report.progress import believed_of, progress_of
 from report.run_report import Report, report_of, write_report
-from report.session_status import status_lines
+from report.session_status import status_lines, trouble_text
 from report.show import (
     emit_json,
     particulars,
@@ -89,6 +90,7 @@ __all__ = [
     "headline_of",
     "interval_text",
     "is_it_better",
+    "learning_curves",
     "make_view",
     "marked",
     "name_text",
@@ -125,6 +127,7 @@ __all__ = [
     "span_text",
     "status_lines",
     "status_of",
+    "trouble_text",
     "verdict_text",
     "view_of",
     "warm_start",

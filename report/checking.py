@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lab.base import AutopilotError, NotFound, invalid, plain
 from lab.claims import RUN_ID, Checked, check, numbers_named, runs_named, sections_of
-from lab.judge import known_of, noise_of
-from lab.store import Notebook, Proposals
+from lab.judge import diagnosis_of, known_of, noise_of
+from lab.store import Lab, Notebook, Proposals
 
 LONGEST = 100_000
 """Bytes that a report may have."""
@@ -40,8 +40,10 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
     named = re.findall(r"proposals/([^/\s]+)\.json", line.group(1)) if line else []
     proposals = [proposal for proposal in staged if proposal.proposal_id in named] or staged[-1:]
     incumbent, noise = notebook.incumbent(run.group), noise_of(notebook, run.group)
-    agents, mentioned = _agents(notebook, run.env_name), _mentioned(notebook, text)
-    known = known_of(notebook, run, agents, incumbent, noise, proposals, mentioned)
+    lab = _lab(notebook, run.env_name)
+    agents = (lab.inventory.environment(run.env_name).agents_per_env if lab else None) or 1
+    findings = diagnosis_of(lab, run) if lab and run.state.ended else ()
+    known = known_of(notebook, run, agents, incumbent, noise, proposals, _mentioned(notebook, text), findings)
     return check(known, sections_of(text))
 
 
@@ -66,11 +68,13 @@ def _read(path: Path) -> str:
         raise invalid("file", path, "is no text", "a report in UTF-8, such as a report.md") from None
 
 
-def _agents(notebook: Notebook, env_name: str) -> float:
-    """Agents of one environment; one where this machine does not know it."""
+def _lab(notebook: Notebook, env_name: str) -> Lab | None:
+    """The workspace with what this machine knows of an environment; None where that is nothing."""
     from training import load_inventory
 
     try:
-        return load_inventory([env_name], notebook.workspace).environment(env_name).agents_per_env or 1
+        inventory = load_inventory([env_name], notebook.workspace)
+        inventory.environment(env_name)
     except AutopilotError:
-        return 1
+        return None
+    return Lab(notebook, inventory)

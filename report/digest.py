@@ -5,7 +5,15 @@ import shlex
 from pathlib import Path
 
 from lab.base import lasting, number, plain, write_atomic
-from lab.judge import ENOUGH, Incumbency, pruning_report, scored_predictions, scores_of, track_records
+from lab.judge import (
+    ENOUGH,
+    Incumbency,
+    group_diagnosis,
+    pruning_report,
+    scored_predictions,
+    scores_of,
+    track_records,
+)
 from lab.space import Group
 from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, score_of, summarize
 from report.arms import arms_of
@@ -18,6 +26,7 @@ from report.planning import outlook_lines, plan_text, reached_text, stage_text
 from report.plots import arms_so_far, best_so_far
 from report.progress import believed_of, progress_of
 from report.repro import setting
+from report.session_status import trouble_text
 from report.templates import render
 from report.trade import traded
 from report.view import RunView, view_of
@@ -31,6 +40,8 @@ TESTS = {
 """How fresh seeds decide, by the statistic of the objective."""
 ROWS = 60
 """Runs up to which a digest lists all of them."""
+SHARED = 3
+"""Findings of the group that a digest tells, the first."""
 TURNED_DOWN = 10
 """Rejected proposals that a digest tells, the latest."""
 
@@ -57,11 +68,13 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         session=session,
         headline=headline_of(notebook, proposals, session, learnt[0] if told else None),
         course=_course(session, runs),
+        trouble=trouble_text(session),
         metric=session.goal.name,
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
         comparison=comparison_text(notebook, compared, session),
         reached=reached_text(notebook, session, compared.leader),
         plan=_plan(notebook, session),
+        shared=[finding.sentence for finding in group_diagnosis(lab, group)[:SHARED]],
         confirmations=contenders(notebook, group, session.session_id),
         test=TESTS[session.goal.statistic],
         arms=arms,

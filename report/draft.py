@@ -11,6 +11,8 @@ class ReportDraft:
     observations: list[str]
     theory: str
     next_step: str
+    remember: str = ""
+    """What its author wants to know again in later analyses; the report does not show it."""
     cited: dict[str, float] = field(default_factory=dict)
     """Numbers that it took from the record by reference, by their paths."""
 

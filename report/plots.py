@@ -53,13 +53,14 @@ class Point:
     """It differs from this run in no other parameter."""
 
 
-def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> None:
+def learning_curves(path: Path, bands: Sequence[Band], ylabel: str, ground: str = "none") -> None:
     """Mean and range over the replicates against steps, and each replicate of the first band as a thin line.
 
     Args:
         path: PNG to write.
         bands: the run first, then what it is compared with.
         ylabel: the metric, with its unit.
+        ground: the colour behind it, for who has no page to show it on.
     """
     bands = [band for band in bands if band.curves]
     figure, (axes,) = _figure(7.2, 3.6, above=0.4)
@@ -77,7 +78,7 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str) -> None:
     axes.set_xlabel("agent steps")
     axes.set_ylabel(ylabel)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
-    _save(figure, path)
+    _save(figure, path, ground)
 
 
 def best_so_far(
@@ -308,8 +309,8 @@ def _find_matplotlib_a_place() -> None:
         del os.environ["MPLCONFIGDIR"]  # processes that are started later have choices of their own
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def _save(figure: "Figure", path: Path, ground: str = "none") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    figure.savefig(part, format="png")
+    figure.savefig(part, format="png", facecolor=ground)
     part.replace(path)

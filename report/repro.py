@@ -5,19 +5,10 @@ import shlex
 from pathlib import PurePosixPath
 from typing import Any
 
-from lab.base import Damaged, InvalidInput, read_model
-from lab.space import PRESETS, Config, Inventory, Objective, StoredPreset, diff, preset_config
-from lab.space import preset as preset_named
+from lab.base import read_model
+from lab.judge import preset_of
+from lab.space import PRESETS, Config, Inventory, Objective, StoredPreset, diff
 from lab.store import Notebook, RunRecord
-
-
-def preset_of(notebook: Notebook, inventory: Inventory, run: RunRecord) -> tuple[str, Config]:
-    """A run's preset as it is now; `quick` in the place of a measured one that is gone."""
-    environment = inventory.environment(run.env_name)
-    try:
-        return run.preset, preset_named(notebook.workspace, environment, run.preset)
-    except (InvalidInput, Damaged):
-        return PRESETS[0], preset_config(environment, PRESETS[0])
 
 
 def repro_commands(notebook: Notebook, inventory: Inventory, run: RunRecord) -> list[str]:

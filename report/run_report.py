@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from lab.base import number, plain, short, write_atomic, write_model
 from lab.claims import Checked
-from lab.judge import diagnosis_of, scored_predictions
+from lab.judge import Weight, diagnosis_of, preset_of, scored_predictions
 from lab.space import Config, Inventory, changed, derive, metrics_of
 from lab.store import (
     FIRST,
@@ -27,6 +27,7 @@ from lab.store import (
 )
 from report.draft import ReportDraft
 from report.facts import (
+    changed_text,
     code_text,
     device_text,
     evaluation_text,
@@ -38,11 +39,16 @@ from report.facts import (
 )
 from report.marking import marked, told_of
 from report.pictures import Picture, compared_with, films, pictures
-from report.repro import preset_of, repro_commands
+from report.repro import repro_commands
 from report.templates import render
 from report.view import view_of
 
 TREND = 8
+"""Runs that a report lists."""
+KEY_METRICS = 5
+"""Metrics above the details."""
+NAMED = 3
+"""Changes that the head of a report names."""
 
 
 class Report(NamedTuple):
@@ -91,7 +97,8 @@ def report_of(
     summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
     metric = run.goal.metric
     others = compared_with(notebook, run)
-    results = notebook.results(run)
+    results, findings = notebook.results(run), diagnosis_of(lab, run)
+    moved = [name for one in findings if one.name == "metric_moved" for name in one.metrics]
     prose = {section: marked(text, section, checked) for section, text in draft.sections.items()}
     drawn = pictures(notebook, run)
     text = render(
@@ -104,7 +111,9 @@ def report_of(
         metric=run.goal.name,
         metrics=[
             *_score_row(notebook, run, [run_id for _, run_id in others]),
-            *_metric_rows(run.env_name, metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others]),
+            *_metric_rows(
+                run.env_name, metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others], moved
+            ),
         ]
         if summary
         else [],
@@ -115,7 +124,11 @@ def report_of(
         reason=plain(run.reason or "", 600),
         log_tail=[plain(line, 200).replace("```", "'''") for line in run.log_tail],
         predicted=[one.text for one in scored_predictions(notebook.workspace, run.run_id)],
-        diagnosis=diagnosis_of(notebook, run, _agents(inventory, run)),
+        diagnosis=[one for one in findings if one.statement not in prose["observations"].replace("✗", "").lower()],
+        why=findings[0] if findings and findings[0].weight is Weight.ILL else None,
+        tried=changed_text(notebook, run),
+        named=NAMED,
+        key_metrics=KEY_METRICS,
         observations=[_inline(line) for line in prose["observations"].split("\n")],
         trend=_trend(notebook, run),
         theory=_block(prose["theory"]),
@@ -126,10 +139,6 @@ def report_of(
         **_repro(notebook, inventory, run, results),
     )
     return Report(re.sub(r"\n{3,}", "\n\n", text), tuple(drawn.values()))
-
-
-def _agents(inventory: Inventory, run: RunRecord) -> float:
-    return inventory.environment(run.env_name).agents_per_env or 1
 
 
 def _setup(
@@ -188,14 +197,20 @@ def _score_row(notebook: Notebook, run: RunRecord, others: list[str]) -> list[di
 
 
 def _metric_rows(
-    env_name: str, metric: str, metrics: Mapping[str, MetricSummary], others: list[dict[str, float]]
+    env_name: str,
+    metric: str,
+    metrics: Mapping[str, MetricSummary],
+    others: list[dict[str, float]],
+    moved: Sequence[str],
 ) -> list[dict[str, Any]]:
+    """The rows of the table: the objective, what moved, then the rest."""
     declared = metrics_of(env_name)
     own = [declared[name].source for name in (metric, *FIRST) if name in metrics and name in declared]
     doubles = set(own) - set(declared)
     if (total := metrics.get("cumulative_steps")) and total.values == metrics["agent_steps"].values:
         doubles.add("cumulative_steps")  # a fresh start
-    names = leading({name: summary for name, summary in metrics.items() if name not in doubles}, metric)
+    names = list(leading({name: summary for name, summary in metrics.items() if name not in doubles}, metric))
+    names.sort(key=lambda name: (name != metric, name not in moved))
     return [
         {
             "name": name,

@@ -32,10 +32,24 @@ def status_lines(
         lines.append(("plan", stage))
     lines.append(("queue", _queue(proposals, group)))
     lines.append(("left", _left(notebook, record, seconds)))
+    if (trouble := trouble_text(record)) is not None:
+        lines.append(("model", trouble))
     theories = [p for p in proposals.all() if p.group == group and p.theory]
     if theories:
         lines.append(("theory", f"{theories[-1].by}: {plain(' '.join(theories[-1].theory.split()), THEORY)}"))
     return lines
+
+
+def trouble_text(record: SessionRecord) -> str | None:
+    """How often a session's model gave up, and why; None where it never did."""
+    trouble = record.trouble
+    if trouble is None:
+        return None
+    times = "once" if trouble.analyses == 1 else f"{trouble.analyses} times"
+    row = f", the last {trouble.in_a_row} in a row" if trouble.in_a_row > 1 else ""
+    then = "it works again" if trouble.in_a_row == 0 else "the offline researcher works on in its place"
+    why = plain(trouble.why, 200).rstrip(".")
+    return f"{record.model} gave up {times}{row}, last at {trouble.last:%H:%M} UTC ({why}); {then}"
 
 
 def training_of(notebook: Notebook, session: str) -> dict[str, Any] | None:

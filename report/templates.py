@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab.base import number, short
+from lab.base import number, short, tail
 
 
 @cache
@@ -20,7 +20,9 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["short"] = short
+    environment.filters["tail"] = tail
     environment.filters["num"] = number
+    environment.filters["brief"] = lambda value: f"{value:.3g}" if isinstance(value, float) else short(value)
     environment.filters["signed"] = lambda value: f"{value:+.3g}"
     environment.filters["name"] = lambda key: key.split(".", 1)[-1]
     return environment

@@ -1,11 +1,11 @@
-"""Routes that change something: a person approves, rejects or edits a proposal.
+"""Routes that change something: a person approves, rejects or edits a proposal, leaves a note or a comment.
 
 Each form names the version of the proposal that it was made for, so that nobody decides on what they have not seen, and
 carries a token of our own page.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -13,15 +13,54 @@ from fastapi.responses import RedirectResponse, Response
 
 from lab.base import InvalidInput, invalid, plain
 from lab.space import assignments
-from lab.store import Proposal, require_seen
+from lab.store import Proposal, add_comment, add_note, log_lines, notes_in, require_seen
 from review import decisions
 from review.page import Page
 from review.waiting import seen as shown
 
+LOGGED = 100
+"""Entries of the research log that are shown, the latest ones."""
 FIELDS = 100
 """Fields of a form, at most."""
 VALUE = "value."
 """The prefix of a field's name that holds a key's new value."""
+
+
+async def signed_form(page: Page, request: Request) -> dict[str, str]:
+    """The fields of a form of this page.
+
+    Raises:
+        InvalidInput: it is of another.
+    """
+    form = await request.form(max_files=0, max_fields=FIELDS)
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    if not page.guard.signed(request, fields.get("csrf", "")):
+        raise InvalidInput("this form is not of this page, or the page was started again: load it once more")
+    return fields
+
+
+def saying(page: Page) -> APIRouter:
+    """The routes by which a person leaves a note, or a comment on a run or a proposal."""
+    routes = APIRouter()
+
+    @routes.get("/notes")
+    def _notes(request: Request) -> Response:
+        kept = log_lines(page.workspace)[-LOGGED:]
+        return page.render(request, "notes.html.j2", notes=notes_in(page.workspace), kept=kept[::-1])
+
+    @routes.post("/notes")
+    async def _note(request: Request) -> Response:
+        form = await signed_form(page, request)
+        await run_in_threadpool(add_note, page.workspace, form.get("text", ""))
+        return RedirectResponse("/notes", status_code=303)
+
+    @routes.post("/comments/{kind}/{about}")
+    async def _comment(request: Request, kind: Literal["runs", "proposals"], about: str) -> Response:
+        form = await signed_form(page, request)
+        await run_in_threadpool(add_comment, page.workspace, about, page.who, form.get("text", ""))
+        return RedirectResponse(f"/{kind}/{about}#comments", status_code=303)
+
+    return routes
 
 
 def deciding(page: Page) -> APIRouter:
@@ -29,11 +68,7 @@ def deciding(page: Page) -> APIRouter:
     routes, proposals = APIRouter(prefix="/proposals"), page.proposals
 
     async def form_of(request: Request) -> dict[str, str]:
-        form = await request.form(max_files=0, max_fields=FIELDS)
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        if not page.guard.signed(request, fields.get("csrf", "")):
-            raise InvalidInput("this form is not of this page, or the page was started again: load it once more")
-        return fields
+        return await signed_form(page, request)
 
     def as_seen(proposal_id: str, form: Mapping[str, str]) -> Proposal:
         proposal = proposals.get(proposal_id)

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from lab.base import Workspace, lasting, number, plain, short
 from lab.claims import RUN_ID
 from lab.space import Inventory
-from lab.store import Lab, Notebook, Proposals
+from lab.store import Lab, Notebook, Proposals, comments_in
 from review.guard import Guard
 
 HERE = Path(__file__).resolve().parent
@@ -58,6 +58,7 @@ class Page:
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The answer that a filled template makes."""
         csrf = self.guard.signature(request.state.browser)
+        values |= {"comments_on": lambda about: comments_in(self.workspace, about)}
         text = self.templates.get_template(template).render(**values, csrf=csrf, path=request.url.path)
         return HTMLResponse(text, status)
 

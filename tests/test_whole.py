@@ -49,7 +49,7 @@ def test_the_demo(cli: Cli, workspace: Workspace) -> None:
             assert f"## {section}" in report
         pictures = set(re.findall(r"!\[[^]]+\]\((plots/\w+\.png)\)", report))
         assert pictures == {f"plots/{path.name}" for path in notebook.paths(run.run_id).plots.iterdir()}
-        assert re.search(r"^\*\*Verdict: (first of its kind|worse|inconclusive)\b", report, re.MULTILINE)
+        assert re.search(r"^- \*\*Tried:\*\* .*\*\*Verdict: (first of its kind|worse|inconclusive)\b", report, re.M)
         assert "## Diagnosis" in report
         if run.parent:
             said = r"^- perf (about as|up from|down from) .*; it came to [01](\.\d+)?: (within|outside) the interval"

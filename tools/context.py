@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from lab.base import AutopilotError, NotFound, new_id, now
-from lab.judge import Known, known_of, proposed_of
+from lab.base import AutopilotError, NotFound, new_id, now, tail
+from lab.judge import Finding, Known, diagnosis_of, known_of, proposed_of
 from lab.search import Permits, Search
 from lab.space import Group, Inventory, identity
 from lab.store import (
@@ -19,11 +19,14 @@ from lab.store import (
     Proposals,
     ProposalState,
     RunRecord,
+    Selection,
     Sessions,
     Trade,
 )
 from report import ReportDraft
 
+NAMED = 500
+"""The latest runs that may be called by the ends of their ids."""
 REWORKS = 2
 """How often a report whose figures contradict the record goes back to its author."""
 
@@ -92,6 +95,8 @@ class ToolContext:
     """Claims of the report that the record contradicts."""
     reworks: int = 0
     """Times that the report was sent back for it."""
+    babbled: int = 0
+    """Times that a text was sent back for being no prose."""
     drafts: tuple[Proposal, ...] = ()
     """Proposals that are validated and ready; staged when the analysis ends."""
     ended: str | None = None
@@ -168,7 +173,12 @@ class ToolContext:
 
     def _known(self, drafts: tuple[Proposal, ...]) -> Known:
         agents = self.inventory.environment(self.subject.env_name).agents_per_env or 1
-        return known_of(self.notebook, self.subject, agents, self.incumbent, self.noise, drafts)
+        return known_of(self.notebook, self.subject, agents, self.incumbent, self.noise, drafts, findings=self.findings)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The diagnosis of the run under analysis."""
+        return diagnosis_of(self.lab, self.subject)
 
     @property
     def avoided(self) -> list[dict[str, Any]]:
@@ -267,7 +277,7 @@ class ToolContext:
         return sessions.get(self.session).trade if self.session in sessions.names() else None
 
     def resolve(self, run: str) -> str:
-        """A run's id from what a model calls it: an id, or `current`, `parent`, `incumbent` or `leader`.
+        """A run's id from what a model calls it: an id or its end, `current`, `parent`, `incumbent` or `leader`.
 
         Raises:
             NotFound: there is none.
@@ -286,4 +296,6 @@ class ToolContext:
             if self.incumbent is None:
                 raise NotFound("there is no incumbent yet: no run of this group has finished")
             return self.incumbent
-        return self.notebook.run(run).run_id
+        latest = self.notebook.index.records(Selection(self.group), newest=NAMED)
+        ends = (one.run_id for one in reversed(latest) if tail(one.run_id) == run)
+        return next(ends, None) or self.notebook.run(run).run_id

@@ -14,12 +14,9 @@ ARM = "race"
 
 def pass_round(
     ctx: ToolContext,
-    reason: Annotated[str, Field(min_length=10, max_length=1000, description="Why its config is worth more now.")],
+    reason: Annotated[str, Field(min_length=10, max_length=1000)],
 ) -> dict[str, Any]:
-    """Pass your turn to the optimizer: its own next config is staged, with what its model expects.
-
-    It is in the place of stage_proposal and counts as your turn.
-    """
+    """Instead of stage_proposal: pass your turn, and the optimizer's own next config is staged."""
     ctx.require_draft()
     asked = _asked(ctx) if ctx.asked is None else ctx.asked
     if not asked:

@@ -10,37 +10,35 @@ from lab.search import Outlook, Search, State, state_of
 from lab.space import Config, Metric, check_overrides, derive, diff, metrics_of, space_of
 from lab.store import Prediction, Sessions, twin_of
 from tools.context import ToolContext, ToolError
+from tools.prose import SENTENCE, is_prose, refuse_what_is_no_prose
 
 KEYS = 60
 """Keys that one proposal may change: all that a search moves at once, the environment's own arguments among them."""
 Changes = Annotated[
     dict[str, bool | int | float | str],
-    Field(
-        description="Dotted key to new value, such as {'train.ent_coef': 0.01}; only what changes.",
-        max_length=KEYS,
-    ),
+    Field(max_length=KEYS),
 ]
 
 ParentName = Annotated[
     str,
     Field(
         max_length=80,
-        description="Whose config is changed: a run id, or 'current', 'parent' or 'incumbent'.",
         examples=["incumbent", "current"],
     ),
 ]
 
 
 def changes_schema(ctx: ToolContext) -> dict[str, Any]:
-    """The schema of `changes`: every key that may be proposed here, with type and range from the search space."""
+    """The schema of `changes`: every key that may be proposed here, with its type and hard limits.
+
+    One tool carries it. What a key means, its scale and where to look first stand in the first message.
+    """
     space = space_of(ctx.inventory.environment(ctx.group.env_name))
     return {
         "type": "object",
-        "description": "Dotted key to new value; only what changes.",
+        "description": "Key to new value; only what changes.",
         "properties": {key: parameter.schema() for key, parameter in space.items() if parameter.proposable},
-        "additionalProperties": False,
         "minProperties": 1,
-        "maxProperties": KEYS,
     }
 
 
@@ -55,15 +53,16 @@ class Forecast(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     direction: Literal["up", "down", "same"]
-    low: Annotated[float, Field(allow_inf_nan=False, description="Lower end of the interval for the run's mean.")]
-    high: Annotated[float, Field(allow_inf_nan=False, description="Upper end.")]
+    low: Annotated[float, Field(allow_inf_nan=False, description="Of the run's mean.")]
+    high: Annotated[float, Field(allow_inf_nan=False)]
     coverage: Annotated[float, Field(gt=0, lt=1, description="How often such an interval should hold.")] = 0.8
 
 
 class Expectation(Forecast):
-    """Where another metric will."""
+    """An expectation of another metric than the objective."""
 
-    metric: Annotated[str, Field(max_length=60, description="Such as 'episode_length'.")]
+    direction: Literal["up", "down", "same"] = "same"
+    metric: Annotated[str, Field(max_length=60)]
 
 
 COVERAGES = [0.5, 0.8, 0.9, 0.95]
@@ -80,7 +79,7 @@ def expected_schema(ctx: ToolContext) -> dict[str, Any]:
         schema["properties"][end] |= bounds
     if not ctx.group.goal.is_mean:
         schema["description"] += f" Its score is the {ctx.group.goal.statistic} of its replicates, of one that one."
-        schema["properties"]["low"]["description"] = "Lower end of the interval for the run's score."
+        schema["properties"]["low"]["description"] = "Of the run's score."
     return schema
 
 
@@ -88,6 +87,9 @@ def also_expected_schema(ctx: ToolContext) -> dict[str, Any]:
     """The schema of `also_expected`: of the other metrics that a run of this group has."""
     item = _forecast(Expectation)
     item["properties"]["metric"] = {"enum": _others(ctx)}
+    item["properties"]["low"].pop("description")
+    for more in ("direction", "coverage"):
+        del item["properties"][more]
     return {"type": "array", "items": item, "maxItems": 4}
 
 
@@ -110,22 +112,17 @@ def _bounds(ctx: ToolContext, metric: str) -> tuple[float, float]:
 
 def _forecast(of: type[Forecast]) -> dict[str, Any]:
     schema = of.model_json_schema()
-    schema["properties"]["coverage"] = {"enum": COVERAGES, "description": "How often it should hold."}
+    schema["properties"]["coverage"] = {"enum": COVERAGES}
+    del schema["description"]
     return schema
 
 
 def suggest_configs(
     ctx: ToolContext,
     parent: ParentName = "incumbent",
-    count: Annotated[int, Field(ge=1, le=12, description="How many candidates.")] = 5,
+    count: Annotated[int, Field(ge=1, le=12, description="Candidates.")] = 5,
 ) -> dict[str, Any]:
-    """What the optimizer knows and would try next, from a model of all replicates; candidates change a parent.
-
-    Rows of values follow the order of `keys`: the five configs believed best (mean and standard deviation of what is
-    believed, n replicates), mean and spread of those in each key (one standard deviation below and above, on the key's
-    scale), the runs that ended last (run, scores, values). expected is where the model sees one replicate of a
-    candidate, an 80 % interval; leader is the run it believes to be best, of which nothing is claimed.
-    """
+    """All that the optimizer knows, with every value, and what it would try next; rows follow the order of `keys`."""
     run_id = ctx.resolve(parent)
     search, base = ctx.search(run_id), ctx.notebook.config(run_id)
     state = state_of(search, count, ctx.avoided) if search else None
@@ -198,7 +195,7 @@ def suggestions(ctx: ToolContext, count: int = 6) -> list[dict[str, Any]]:
 
 
 def check_config(ctx: ToolContext, changes: Changes, parent: ParentName = "incumbent") -> dict[str, Any]:
-    """Whether a config would be valid, without staging it: every problem with its nearest valid value, or the batch."""
+    """Whether a config would be valid: its problems with the nearest valid values, or its batch."""
     base = ctx.notebook.config(ctx.resolve(parent))
     problems = check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left)
     if problems:
@@ -225,9 +222,9 @@ def _twin(ctx: ToolContext, config: Config) -> str | None:
 
 def end_search(
     ctx: ToolContext,
-    reason: Annotated[str, Field(min_length=10, max_length=1000, description="Why nothing is worth another run.")],
+    reason: Annotated[str, Field(min_length=10, max_length=1000)],
 ) -> dict[str, Any]:
-    """Propose nothing and end the session: only when no further run could teach anything."""
+    """Instead of stage_proposal: end the session, only when no further run could teach anything."""
     if ctx.drafts:
         raise ToolError(f"{ctx.drafts[0].proposal_id} is staged already: it is to be trained, so the search goes on")
     ctx.ended = " ".join(plain(reason, 1000).split())
@@ -237,16 +234,14 @@ def end_search(
 def stage_proposal(
     ctx: ToolContext,
     changes: Changes,
-    theory: Annotated[str, Field(min_length=20, max_length=4000, description="Why this should help.")],
+    theory: Annotated[str, Field(min_length=20, max_length=4000, description="A mechanism; what would refute it.")],
     expected: Forecast,
     also_expected: Annotated[list[Expectation], Field(max_length=4)] = [],  # noqa: B006 - never changed
     parent: ParentName = "incumbent",
 ) -> dict[str, Any]:
-    """Propose the next run: changes to a parent's config, the theory behind them, and what will happen.
-
-    It is validated at once and staged when the analysis ends; approving it is somebody else's decision.
-    """
+    """Propose the next run: changes to a parent's config, why, and what will happen. Validated at once."""
     ctx.require_draft()
+    refuse_what_is_no_prose(ctx, {"theory": is_prose(theory, SENTENCE)})
     parent_id = ctx.resolve(parent)
     base = ctx.notebook.config(parent_id)
     if problems := check_overrides(base, changes, ctx.inventory, proposing=True, steps_left=ctx.steps_left):

@@ -43,15 +43,13 @@ def query_metrics(
         Field(
             min_length=8,
             max_length=4000,
-            description='One SELECT, such as SELECT run, max("environment/perf") FROM metrics GROUP BY run.',
         ),
     ],
 ) -> dict[str, Any]:
-    """SQL (DuckDB) over this group's runs, read-only: tables metrics, runs, params.
+    """SQL (DuckDB) over this group's runs, 100 rows at most: aggregate.
 
-    metrics(run, seed, agent_steps, one column for each logged name, quoted as in "losses/entropy"); runs(run, created,
-    state, arm, parent, replicates_of, score, low, high, n, verdict); params(run, key, value). At most 100 rows come
-    back: aggregate.
+    metrics(run, seed, agent_steps, a column for each logged name, as "losses/entropy"); runs(run, created, state, arm,
+    parent, replicates_of, score, low, high, n, verdict); params(run, key, value).
     """
     rows = ctx.notebook.index.rows(Selection(ctx.group), order="newest", limit=RUNS)
     runs = [{name: getattr(row, "run_id" if name == "run" else name) for name in COLUMNS} for row in rows]
@@ -120,15 +118,10 @@ def _ask(query: Query) -> dict[str, Any]:
 
 def lessons_learnt(
     ctx: ToolContext,
-    key: Annotated[str | None, Field(max_length=80, description="Only this key's, such as 'train.gamma'.")] = None,
-    count: Annotated[int, Field(ge=1, le=40, description="How many, the clearest first.")] = 12,
+    key: Annotated[str | None, Field(max_length=80)] = None,
+    count: Annotated[int, Field(ge=1, le=40)] = 12,
 ) -> dict[str, Any]:
-    """What was learnt: what each key does by all runs at once, and what changing one thing has led to.
-
-    effects: by the search's model, keys with their share of the differences and where they are best, the mean over all
-    that was tried of the others; what can't be told from none is not there. lessons: from runs that changed one thing,
-    with interval, runs for and against; what hurts stays here, so that it is not tried again unknowingly.
-    """
+    """What was learnt: what each key does by all runs, what changing one thing has led to."""
     lessons = [lesson for lesson in lessons_of(ctx.notebook.index, ctx.group, 1000) if key in (None, lesson.key)]
     return {
         **effect_data(effects_in(ctx.lab, ctx.group, ctx.before), ctx.group.goal, key),
@@ -150,10 +143,8 @@ def lessons_learnt(
     }
 
 
-def search_so_far(
-    ctx: ToolContext, count: Annotated[int, Field(ge=1, le=20, description="How many of each.")] = 5
-) -> dict[str, Any]:
-    """The best scores of this group (flattered by having been picked), how the best grew, and the recent trend."""
+def search_so_far(ctx: ToolContext, count: Annotated[int, Field(ge=1, le=20)] = 5) -> dict[str, Any]:
+    """The best scores of this group (flattered by being picked), how the best grew, the recent trend."""
     questions = Questions(ctx.notebook.index)
     trend, goal = questions.trend(ctx.group, 20), ctx.group.goal
     by_mean = {"ranked_by": f"the mean: runs of different numbers of replicates have no {goal.statistic} in common"}

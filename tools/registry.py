@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from lab.base import AutopilotError, storable
 from tools.context import ToolContext
 
+SPOKEN = ("default", "additionalProperties")
+"""Parts of a schema that a model is told of only where they say something; unknown arguments are refused anyway."""
 MAX_CHARS = 24_000
 """Of one answer; tools bound their own lists well below it."""
 
@@ -36,6 +38,8 @@ class Tool:
     description: str
     arguments: type[BaseModel]
     function: Callable[..., Any]
+    listed: bool = True
+    """Whether a model is told of it; each request carries what is listed."""
     depending: Mapping[str, Callable[[ToolContext], dict[str, Any]]] = field(default_factory=dict)
     """Argument to what makes its schema, where that depends on the run in question."""
 
@@ -44,20 +48,33 @@ class Tool:
         parameters = self.arguments.model_json_schema()
         if context is not None:
             parameters["properties"] |= {name: make(context) for name, make in self.depending.items()}
-        parameters.pop("title", None)
-        for argument in parameters["properties"].values():
-            argument.pop("title", None)
+        if "$ref" not in json.dumps(parameters["properties"]):
+            parameters.pop("$defs", None)
         return {
             "type": "function",
-            "function": {"name": self.name, "description": self.description, "parameters": parameters},
+            "function": {"name": self.name, "description": self.description, "parameters": _told(parameters)},
         }
 
 
-def make_tool(function: Callable[..., Any], **depending: Callable[[ToolContext], dict[str, Any]]) -> Tool:
+def _told(schema: Any) -> Any:
+    """A schema without what tells a model nothing: titles, empty defaults, that there are no other arguments."""
+    if isinstance(schema, list):
+        return [_told(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if key != "title" and (key not in SPOKEN or value)}
+    named = {name: _told(value) for name, value in kept.pop("properties", {}).items()}
+    return {key: _told(value) for key, value in kept.items()} | ({"properties": named} if named else {})
+
+
+def make_tool(
+    function: Callable[..., Any], *, listed: bool = True, **depending: Callable[[ToolContext], dict[str, Any]]
+) -> Tool:
     """A tool from a function whose first parameter is the `ToolContext`.
 
     Args:
         function: its other parameters, their annotations and its docstring are what a model sees.
+        listed: False for one that is there for who knows of it.
         depending: parameter to what makes its schema for a context, in place of its annotation's.
     """
     fields: dict[str, Any] = {}
@@ -66,7 +83,7 @@ def make_tool(function: Callable[..., Any], **depending: Callable[[ToolContext],
         fields[parameter.name] = (parameter.annotation, default)
     config = ConfigDict(extra="forbid", strict=True)
     arguments = create_model(f"{function.__name__}_arguments", __config__=config, **fields)
-    return Tool(function.__name__, inspect.cleandoc(function.__doc__ or ""), arguments, function, depending)
+    return Tool(function.__name__, inspect.cleandoc(function.__doc__ or ""), arguments, function, listed, depending)
 
 
 class Toolbox:
@@ -78,8 +95,8 @@ class Toolbox:
 
     @cached_property
     def schemas(self) -> list[dict[str, Any]]:
-        """The schemas of all tools, for a request; made once, since each request of an analysis has the same."""
-        return [tool.schema(self._context) for tool in self._tools.values()]
+        """The schemas of the tools that are listed, for a request; each request of an analysis has the same."""
+        return [tool.schema(self._context) for tool in self._tools.values() if tool.listed]
 
     def call(self, name: str, arguments: str) -> Answer:
         """Do what a model asked for.

@@ -6,8 +6,10 @@ from pydantic import Field
 
 from lab.base import plain
 from lab.claims import MARKS, Checked, check, cited
+from lab.store import ENTRY
 from report import ReportDraft
 from tools.context import REWORKS, ToolContext, ToolError
+from tools.prose import SENTENCE, is_prose, refuse_what_is_no_prose
 
 TOLD = 8
 """Contradictions, and marked causes, that an answer names."""
@@ -20,17 +22,15 @@ def write_report(
         list[Annotated[str, Field(max_length=600)]],
         Field(min_length=1, max_length=12, description="One fact each."),
     ],
-    theory: Annotated[str, Field(min_length=20, max_length=4000, description="Why it came out like this.")],
+    theory: Annotated[str, Field(min_length=20, max_length=4000, description="A mechanism; what would refute it.")],
     next_step: Annotated[str, Field(min_length=10, max_length=2000, description="What to try next and what for.")],
+    remember: Annotated[str, Field(max_length=ENTRY, description="A line for your next analyses, if any.")] = "",
 ) -> dict[str, Any]:
-    """Write your part of the run's report; config, metrics, comparisons and the command are added from the record.
-
-    Cite figures by reference and they are right: {{ run.metrics.perf }}, {{ parent.config.train.ent_coef }},
-    {{ incumbent.metrics.perf.low }}, {{ run.curves.losses/entropy.last }}, {{ compare_runs.effect }} (a tool's latest
-    answer). What you write in digits is checked against the record, and what contradicts it is marked in the report.
-    """
+    """Write your part of the run's report; figures cited by reference are right by themselves."""
     if not ctx.report_wanted:
         raise ToolError(f"run {ctx.subject.run_id} has its report already; only a proposal is wanted")
+    said = {"title": is_prose(title, 1), "observations": any(map(is_prose, observations))}
+    refuse_what_is_no_prose(ctx, {**said, "theory": is_prose(theory, SENTENCE), "next_step": is_prose(next_step)})
     numbers: dict[str, float] = {}
 
     def filled(text: str, longest: int) -> str:
@@ -41,6 +41,7 @@ def write_report(
         observations=[" ".join(filled(line, 800).split()) for line in observations],
         theory=filled(theory, 4800),
         next_step=filled(next_step, 2400),
+        remember=" ".join(filled(remember, ENTRY).split()),
         cited=numbers,
     )
     checked = checked_draft(ctx, draft)

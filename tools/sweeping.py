@@ -17,22 +17,24 @@ OWN = "race"
 """The arm that searches where none is named, and the only one that goes by another statistic than the mean."""
 
 
+def any_ranges(_: ToolContext) -> dict[str, Any]:
+    """The schema of `ranges`, short."""
+    return {"type": "object", "description": "Key to [low, high] or its choices; the usual range if left out."}
+
+
 def stage_sweep(
     ctx: ToolContext,
-    theory: Annotated[str, Field(min_length=20, max_length=4000, description="Why to look there.")],
-    replicates: Annotated[int, Field(ge=1, le=MOST, description="Of all its configs together.")],
+    theory: Annotated[str, Field(min_length=20, max_length=4000)],
+    replicates: Annotated[int, Field(ge=1, le=MOST)],
     keys: Annotated[list[str], Field(max_length=100, description="Keys to search; all if empty.")] = [],  # noqa: B006 - never changed
     ranges: Annotated[
         dict[str, list[bool | int | float | str]],
-        Field(max_length=100, description="Key to [low, high], or to its choices; the usual range where left out."),
+        Field(max_length=100),
     ] = {},  # noqa: B006 - never changed
-    arm: Annotated[str, Field(description=f"Who chooses the configs: {', '.join(ARMS)}.")] = OWN,
+    arm: Annotated[str, Field(description=", ".join(ARMS))] = OWN,
     parent: ParentName = "incumbent",
 ) -> dict[str, Any]:
-    """Propose many configs at once: an arm searches these keys from a parent's config, one replicate first.
-
-    It is in the place of stage_proposal, approved once, and every config of it lies within what it says.
-    """
+    """Instead of stage_proposal: many configs, approved once; an arm searches these keys from a parent's config."""
     ctx.require_draft()
     parent_id = ctx.resolve(parent)
     base = ctx.notebook.config(parent_id)

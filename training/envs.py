@@ -15,6 +15,7 @@ import torch
 
 from lab.space import WRAPPERS, Environment, Inventory, hint
 from training import adapter
+from training.describing import described
 from training.protocol import BuildOrder
 
 # Environments that can't be trained from this wheel although it has an ini for them.
@@ -80,7 +81,9 @@ def _ocean(name: str, ini: dict[str, dict[str, Any]], *, build: bool) -> Environ
     if name in REFUSED:
         return Environment(name=name, refused=REFUSED[name])
     own = str(ini["base"]["policy_name"])
-    built = _built(name, ini.get("env", {}), "num_envs" in arguments) if build else {}
+    built = (
+        _built(name, ini.get("env", {}), "num_envs" in arguments, str(ini["base"].get("package")), own) if build else {}
+    )
     policies = tuple(dict.fromkeys((own, adapter.DEFAULT_POLICY)))
     return Environment(name=name, constructor=_plain(arguments), ini=ini, policies=policies, **built)
 
@@ -129,8 +132,18 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
     return {key: value if isinstance(value, (bool, int, float, str)) else None for key, value in arguments.items()}
 
 
-def _built(name: str, arguments: dict[str, Any], scalable: bool) -> dict[str, Any]:
-    """Facts that only building a small environment tells: agents of one `num_envs` unit, the size of an observation."""
+def _built(
+    name: str, arguments: dict[str, Any], scalable: bool, package: str | None = None, policy: str | None = None
+) -> dict[str, Any]:
+    """Facts that only building a small environment tells: agents of one `num_envs` unit, what is observed, what it is.
+
+    Args:
+        name: of the environment.
+        arguments: of its constructor.
+        scalable: whether it takes `num_envs`.
+        package: of PufferLib, that has its policy.
+        policy: the name of that.
+    """
     units = 2 if scalable else 1
     env = adapter.maker_of(name)(**{**arguments, **({"num_envs": units} if scalable else {})})
     try:
@@ -144,6 +157,7 @@ def _built(name: str, arguments: dict[str, Any], scalable: bool) -> dict[str, An
             "agents_per_env": float(env.num_agents / units),
             "observation_bytes": size,
             "emulated": adapter.is_emulated(env),
+            **described(env, adapter.own_policy_class(package, policy)),
         }
     finally:
         env.close()

@@ -5,20 +5,22 @@ never lost.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import RootModel
 
 from agent.analysis.briefing import opening_of, situation_of
 from agent.analysis.loop import Analysis, GaveUp
 from agent.analysis.outset import Outset
+from agent.analysis.picture import picture_of
+from agent.analysis.resting import Rest
 from agent.analysis.transcript import Transcript
-from agent.model import Budget, ChatModel, OfflineResearcher
-from lab.base import plain, read_model, write_model
+from agent.model import Budget, ChatModel, OfflineResearcher, Sees
+from lab.base import now, plain, read_model, write_model
 from lab.claims import Checked
 from lab.judge import score_predictions
 from lab.search import ARMS, Permits
-from lab.store import Lab, Proposal, RunRecord
+from lab.store import Lab, LogEntry, Proposal, RunRecord, keep_entry
 from report import Report, ReportDraft, report_of, write_report
 from tools import TOOLS, Toolbox, ToolContext, checked_draft
 from training import Stopped
@@ -60,6 +62,8 @@ class Analyst:
     """What it lets pass, in words."""
     ahead: int = 1
     """Proposals that one analysis may stage."""
+    rest: Rest = field(default_factory=Rest)
+    """Whether the model is asked at all just now."""
 
     def work(
         self,
@@ -106,9 +110,11 @@ class Analyst:
         before, budget.turns = budget.spent, 0
         fell_back = None
         try:
-            self._run(self.model, context, budget)
+            self._run(self.rest.model(self.model), context, budget)
+            self.rest.went_well()
         except GaveUp as error:
             fell_back = str(error)
+            self.rest.gave_up(fell_back)
             context = self._context(run, "offline", steps_left, propose=propose)
             self._run(OfflineResearcher(), context, Budget())
         dollars = budget.spent.dollars - before.dollars if budget.price else None
@@ -116,6 +122,7 @@ class Analyst:
         if context.report is not None:
             author, checked = author_text(self.model.name, fell_back) + cost, checked_draft(context, context.report)
             report = finished_report(context, context.report, checked, author)
+            self._remember(context, context.report)
             self._keep(run, context.drafts)  # with the report the analysis is done, so this has to be there before
             write_report(self.lab.notebook, run, report, checked)
         if context.drafts:
@@ -163,6 +170,13 @@ class Analyst:
                 self.lab.proposals.stage(*drafts)
             self._keep(run, ())
 
+    def _remember(self, context: ToolContext, draft: ReportDraft) -> None:
+        """Add what the model wants to know again to its research log."""
+        if draft.remember:
+            run = context.subject
+            entry = LogEntry(time=now(), run_id=run.run_id, arm=context.arm, group=run.group, text=draft.remember)
+            keep_entry(self.lab.notebook.workspace, entry)
+
     def _keep(self, run: RunRecord, drafts: tuple[Proposal, ...]) -> None:
         path = self.lab.notebook.workspace.run(run.run_id).proposed
         if drafts:
@@ -177,8 +191,11 @@ class Analyst:
 
     def _analysis(self, model: ChatModel, context: ToolContext, budget: Budget) -> Analysis:
         toolbox = Toolbox(TOOLS, context)
-        situation = situation_of(context)
-        opening = opening_of(situation)
+        situation, picture = situation_of(context), None
+        if isinstance(model, Sees) and model.takes_images():
+            picture = picture_of(context)
+        situation["picture"] = picture is not None
+        opening = opening_of(situation, picture)
         path = self.lab.notebook.workspace.run(context.subject.run_id).transcript
         about = {"session": self.session, "steps_left": context.steps_left, "turns": budget.allowed}
         transcript = Transcript(

@@ -1,31 +1,41 @@
-"""What a model is told at the start of an analysis, composed each time from the record.
+"""The briefing: the page that a model is handed at the start of an analysis, composed each time from the record.
 
-It does not grow with the history: the latest runs, the clearest lessons, the newest rejections, so many and no more.
-The rest is for the tools. Nothing is remembered between analyses, so a restart loses nothing.
+It is to be enough for a proposal without a tool's help. It does not grow with the history: the latest runs, the
+clearest lessons, the newest rejections, so many and no more; sources, notes and log are bounded. The rest is for the
+tools. Nothing is remembered between analyses, so a restart loses nothing.
 """
 
 from typing import Any
 
+from agent.analysis.evidence import shared_of, subject_of
+from agent.analysis.memory import memory_of
+from agent.analysis.surroundings import environment_of, keys_of, night_of, sources_of
 from agent.model import Message
 from lab.base import plain, storable
 from lab.judge import Lesson, lessons_of, scored_predictions, track_records
 from lab.search import BelievedBest, moved_most, state_of
 from lab.space.parameters import Scalar
 from lab.store import Notebook, Proposal, ProposalState, RunRecord, Selection
-from report import effect_lines, effects_in, render, view_of
+from report import effect_lines, effects_in, render, view_of, why_nothing
 from tools import ToolContext
 
-RUNS = 8
-LESSONS = 8
+RUNS = 5
+EFFECTS = 5
+LESSONS = 5
 PROPOSALS = 5
+OFFLINE = "offline"
 KEYS = 3
 """Of a config, that the opening names."""
 CANDIDATES = 3
-"""Of the optimizer, that it tells."""
+"""Of the optimizer, that it tells; and configs that this believes best."""
+OWN = 400
+"""Characters of the theory behind the run under analysis."""
 
 
 def situation_of(context: ToolContext) -> dict[str, Any]:
     """Everything that the first messages are made of, as JSON has it.
+
+    The offline researcher reads no page: what only a page has is left out for it.
 
     Args:
         context: of the analysis that begins.
@@ -59,16 +69,39 @@ def situation_of(context: ToolContext) -> dict[str, Any]:
         "report_wanted": context.report_wanted,
         "proposal_wanted": context.proposal_wanted,
         "ahead": context.ahead,
-        "optimizer": None if context.arm == "offline" or not context.proposal_wanted else _optimizer(context),
     }
+    if context.arm != OFFLINE:
+        origin = next((p for p in mine if p.proposal_id == run.proposal), None)
+        situation |= _page(context, plain(" ".join(origin.theory.split()), OWN) if origin else "")
     return dict(storable(situation))
 
 
-def opening_of(situation: dict[str, Any]) -> list[Message]:
-    """The first messages."""
+def _page(context: ToolContext, theory: str) -> dict[str, Any]:
+    """What a colleague would want to know on the first morning: where this is, what is known, what may be changed."""
+    wanted = context.proposal_wanted
+    return {
+        "environment": environment_of(context),
+        "night": night_of(context),
+        "memory": memory_of(context),
+        "subject": subject_of(context),
+        "theory": theory,
+        "shared": shared_of(context),
+        "optimizer": _optimizer(context) if wanted else None,
+        "space": keys_of(context) if wanted else None,
+        "sources": sources_of(context),
+    }
+
+
+def opening_of(situation: dict[str, Any], picture: bytes | None = None) -> list[Message]:
+    """The first messages.
+
+    Args:
+        situation: from `situation_of`.
+        picture: of the learning curves, where the model sees.
+    """
     return [
         Message(role="system", content=render("system.md.j2")),
-        Message(role="user", content=render("iteration.md.j2", **situation)),
+        Message(role="user", content=render("iteration.md.j2", **situation), picture=picture),
     ]
 
 
@@ -100,7 +133,7 @@ def _optimizer(context: ToolContext) -> dict[str, Any] | None:
     point = [search.base.get(key) for key in state.keys]
     return {
         "replicates": state.replicates,
-        "best": [{**about(one), **told(one.values)} for one in state.best],
+        "best": [{**about(one), **told(one.values)} for one in state.best[:CANDIDATES]],
         "agreed": [[_brief(one.key), one.low, one.high] for one in agreed] if len(state.best) > 2 else [],
         "next": [
             {
@@ -141,7 +174,7 @@ def _foretold(context: ToolContext) -> str | None:
 def _effects(context: ToolContext) -> list[str]:
     """What the keys do by all runs, in words."""
     known = effects_in(context.lab, context.group, context.before)
-    return effect_lines(known, context.group.goal, LESSONS) if known else []
+    return effect_lines(known, context.group.goal, EFFECTS) if known and why_nothing(known) is None else []
 
 
 def _counted(lesson: Lesson) -> dict[str, Any]:

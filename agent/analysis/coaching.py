@@ -4,6 +4,7 @@ Towards the end only what is owed is offered, never what was just called in vain
 nudge, a flood of calls is cut, a conversation that does not fit is shortened.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,14 +16,19 @@ from tools import ToolContext, suggestions
 
 IDLE = 3
 """Answers in a row without a call, after which the model is given up."""
+BABBLE = 3
+"""Texts without a sentence in them, after which it is given up too."""
 CALLS = 8
 """Calls of one answer that are done."""
 LAST = 6
-"""Requests that are left when only what the analysis still owes is offered, with a check of the config."""
+"""Requests that are left when only what the analysis still owes is offered."""
 OWED = 3
-"""And when not even that check is."""
+"""And when a config is to be one of the search's candidates."""
 CUTS = ((2, 24_000), (1, 6_000), (1, 1_500), (0, 400))
 """How a conversation that is too long is shortened: answers of tools that are kept, and characters of each."""
+
+SOURCES = re.compile(r"\n## Sources \(data\)\n.*?(?=\n## What is wanted)", re.DOTALL)
+"""The section of the first message that is left out first where the conversation is too long."""
 
 
 @dataclass
@@ -53,8 +59,7 @@ class Coach:
         if not owed and self.context.to_correct:
             owed = {"write_report"}
         if left <= LAST:
-            names = owed | ({"check_config"} if left > OWED else set())
-            tools = [without(tool, self.context.refused) for tool in tools if tool["function"]["name"] in names]
+            tools = [without(tool, self.context.refused) for tool in tools if tool["function"]["name"] in owed]
         if left <= OWED and "stage_proposal" in owed:
             tools = [choosing(tool, self.suggestions) for tool in tools]
         fresh = [tool for tool in tools if tool["function"]["name"] not in self._repeated - owed]
@@ -95,7 +100,9 @@ class Coach:
         self._made |= made
 
     def given_up(self, reply: Reply) -> str | None:
-        """Why a model is given up that answers without a call again; None while it is not."""
+        """Why a model is given up that answers without a call again, or in no words; None while it is not."""
+        if self.context.babbled >= BABBLE:
+            return f"wrote no sentences {self.context.babbled} times"
         self._idle = 0 if reply.message.tool_calls else self._idle + 1
         if self._idle < IDLE:
             return None
@@ -156,7 +163,7 @@ def choosing(tool: dict[str, Any], changes: Sequence[dict[str, Any]]) -> dict[st
 
 
 def shortened(messages: Sequence[Message], cut: int) -> list[Message]:
-    """The conversation with older answers of tools left out.
+    """The conversation with sources, pictures and older answers of tools left out.
 
     Args:
         messages: all of it.
@@ -173,5 +180,8 @@ def shortened(messages: Sequence[Message], cut: int) -> list[Message]:
         if message.role in ("tool", "assistant") and len(message.content) > limit:
             text = f"{message.content[:limit]}… (the rest was left out to save room; call again if you need it)"
             message = message.model_copy(update={"content": text})  # noqa: PLW2901 - the shorter one in its place
+        elif message.role == "user":
+            told = {"content": SOURCES.sub("", message.content), "picture": None}
+            message = message.model_copy(update=told)  # noqa: PLW2901 - as above
         conversation.append(message)
     return conversation

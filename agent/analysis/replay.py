@@ -79,7 +79,7 @@ def replay_run(lab: Lab, run_id: str) -> Replay:
     return Replay(
         sum(analysis.requests for analysis in again),
         sum(analysis.reported for analysis in again),
-        sum(len(analysis.context.drafts) for analysis in again),
+        sum(len(analysis.drafts) for analysis in again),
         tuple(differences),
     )
 
@@ -118,6 +118,11 @@ class _Again:
         """Answers of the model."""
         return len(self._asked)
 
+    @property
+    def drafts(self) -> tuple[Proposal, ...]:
+        """What it staged; of a model that was given up nothing was."""
+        return self.context.drafts if self.gave_up is None else ()
+
     def carry_out(self, before: "_Again | None") -> None:
         """Run the loop on what was recorded, and compare.
 
@@ -137,7 +142,7 @@ class _Again:
         self._compare("conversation", [_message(line) for line in self.said], analysis.messages)
         if self.context.subject.arm in (*ARMS, EARLIER):
             without_proposal(self.context)
-        for draft in self.context.drafts:
+        for draft in self.drafts:
             self._compare_proposal(draft)
         if self.context.report is not None and self.context.done:
             self._compare_report(before)

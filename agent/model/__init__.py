@@ -1,7 +1,7 @@
 """The chat interface and the models behind it, what asking them may cost."""
 
 from agent.model.budget import TURNS, Budget, Price, Work, price_of
-from agent.model.chat import ChatModel, Message, ModelError, Reply, TooLong, Usage
+from agent.model.chat import ChatModel, Message, ModelError, Reply, Sees, TooLong, Usage
 from agent.model.offline import OfflineResearcher
 from agent.model.redaction import redacted
 from agent.model.settings import ModelSettings, model_settings
@@ -16,6 +16,7 @@ __all__ = [
     "OfflineResearcher",
     "Price",
     "Reply",
+    "Sees",
     "TooLong",
     "Usage",
     "Work",

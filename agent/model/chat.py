@@ -3,10 +3,11 @@
 Three things sit behind it: an OpenAI-compatible endpoint, the offline researcher, and a script for tests.
 """
 
+import base64
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lab.base import AutopilotError, storable, text_of
 
@@ -66,11 +67,17 @@ class Message(_Part):
     """Id of the call that a tool message answers."""
     extra: dict[str, Any] = {}
     """What an assistant's message carried beyond the API's fields (`reasoning_content`); it goes back as it came."""
+    picture: bytes | None = Field(default=None, exclude=True, repr=False)
+    """A PNG that is sent along, where the endpoint takes images; no transcript holds it."""
 
     def wire(self) -> dict[str, Any]:
         """The message as the API wants it, and with what came with it; an assistant's is never empty."""
         if self.role == "tool":
             return {"role": "tool", "tool_call_id": self.tool_call_id, "content": self.content}
+        if self.picture is not None:
+            url = f"data:image/png;base64,{base64.b64encode(self.picture).decode()}"
+            parts = [{"type": "text", "text": self.content}, {"type": "image_url", "image_url": {"url": url}}]
+            return {"role": self.role, "content": parts}
         if not self.tool_calls:
             content = self.content if self.role != "assistant" else (self.content.strip() and self.content) or NOTHING
             return {**self.extra, "role": self.role, "content": content}
@@ -125,3 +132,11 @@ class ChatModel(Protocol):
             TooLong: the conversation does not fit the model's context.
             ModelError: there is no reply to be had.
         """
+
+
+@runtime_checkable
+class Sees(Protocol):
+    """A model that may take pictures."""
+
+    def takes_images(self) -> bool:
+        """Whether it does; asked once, of whoever knows."""

@@ -1,30 +1,25 @@
 """The offline researcher: reads and proposes with no model at all, through the same interface and the same tools.
 
 It is a fixed procedure, not a pretence of a language model: it asks the tools what an LLM would ask, takes its next
-config from the search behind `suggest_configs`, and puts into words what the tools returned (templates in
-`prompts/offline/`). All it knows comes from the conversation: with other runs it says other things.
+config from the search behind `suggest_configs`, of several the one that puts the diagnosis to the test
+(`reasoning.py`), and puts into words what the tools returned (templates in `prompts/offline/`). All it knows comes
+from the conversation: with other runs it says other things.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.model.chat import Message, Reply, ToolCall
+from agent.model.reasoning import answer, ill, open_questions, weighed
 from lab.judge import NEIGHBOURHOOD, like_the_parent
 from lab.space import few
 from report import render
 
-CURVES = [
-    "losses/entropy",
-    "losses/explained_variance",
-    "losses/approx_kl",
-    "losses/clipfrac",
-    "losses/value_loss",
-]
 SWEPT = 60
 """Replicates of a sweep in a session without a limit."""
-ASKED = 2
-"""Configs that the search is asked for; the second is for a first that somebody else has begun."""
+ASKED = 4
+"""Configs that the search is asked for: of them the diagnosis picks, and the others are for when one was begun."""
 SUGGESTED = 3
 """Times that the search is asked, where all its suggestions were begun by somebody else meanwhile."""
 
@@ -87,18 +82,15 @@ def _survey(known: _Known) -> Calls:
     """First look around."""
     if known.get("list_runs") is not None:
         return []
-    return [("list_runs", {}), ("read_run", {}), ("list_proposals", {}), ("read_metrics", {})]
+    return [("list_runs", {}), ("read_run", {}), ("list_proposals", {})]
 
 
 def _details(known: _Known) -> Calls:
     """Look closer at what there is, after the survey."""
     if known.get("suggest_configs") is not None:
         return []
-    runs, run = known.get("list_runs") or {}, known.get("read_run") or {}
-    names = (known.get("read_metrics") or {}).get("names", [])
-    metric = runs["objective"]["metric"]
-    curves = [name for name in (f"environment/{metric}", *CURVES) if name in names]
-    calls: Calls = [("read_metrics", {"metrics": curves})] if curves else []
+    runs, run = known.get("list_runs") or {}, known.get("read_run", run=None) or {}
+    calls: Calls = []
     if run["state"] == "finished":
         others = {"parent": run["parent"], "incumbent": runs["incumbent"]}
         calls += [
@@ -107,16 +99,19 @@ def _details(known: _Known) -> Calls:
     else:
         calls.append(("read_log", {"lines": 20}))
     base = "incumbent" if runs["incumbent"] else "current"
+    if runs["incumbent"] not in (None, run["run"]):
+        calls.append(("read_run", {"run": "incumbent"}))
     return [*calls, ("suggest_configs", {"parent": base, "count": ASKED}), ("search_space", {})]
 
 
 def _choice(known: _Known) -> Calls:
-    """Take the search's first idea, and make sure that it is valid.
+    """Take the first of the search's ideas that answers the diagnosis, or else its first, and make sure it is valid.
 
     One that was refused when it was staged makes room for the next: while this run was looked at, others were begun.
     """
     refused, suggested = known.refused(), known.get("suggest_configs") or {}
-    fresh = [candidate for candidate in suggested.get("candidates", []) if candidate["changes"] not in refused]
+    ordered = weighed(suggested.get("candidates", []), _open(known), _values(known), _sign(known))
+    fresh = [candidate for candidate in ordered if candidate["changes"] not in refused]
     asked = [given for name, given, _ in known.calls if name == "suggest_configs"]
     if not fresh:
         return [("suggest_configs", asked[-1])] if refused and len(asked) < SUGGESTED else []
@@ -124,6 +119,30 @@ def _choice(known: _Known) -> Calls:
     if known.get("check_config", changes=changes) is not None:
         return []
     return [("check_config", {"parent": suggested["parent"], "changes": changes})]
+
+
+def _changed(known: _Known) -> dict[str, Any]:
+    """The run that the next config changes, as `read_run` tells of it."""
+    run, parent = known.get("read_run", run=None) or {}, (known.get("suggest_configs") or {}).get("parent")
+    if parent == run.get("run"):
+        return run
+    return known.answer("read_run", run="incumbent") or {}
+
+
+def _values(known: _Known) -> dict[str, Any]:
+    """The values that the next config changes, by key."""
+    config: dict[str, Any] = _changed(known).get("config") or {}
+    return config
+
+
+def _open(known: _Known) -> list[Mapping[str, Any]]:
+    """What is wrong with the run that the next config changes, as far as too few runs have looked into it."""
+    rows = (known.get("list_runs") or {}).get("runs", [])
+    return open_questions(_changed(known).get("diagnosis") or [], rows)
+
+
+def _sign(known: _Known) -> int:
+    return 1 if (known.get("list_runs") or {})["objective"]["direction"] == "max" else -1
 
 
 def _conclusion(known: _Known) -> Calls:
@@ -158,7 +177,7 @@ def _conclusion(known: _Known) -> Calls:
 
 def _facts(known: _Known) -> dict[str, Any]:
     """Everything the templates may use, from the tools' answers."""
-    runs, run = known.get("list_runs") or {}, known.get("read_run") or {}
+    runs, run = known.get("list_runs") or {}, known.get("read_run", run=None) or {}
     checked: dict[str, Any] = next((given for name, given, _ in reversed(known.calls) if name == "check_config"), {})
     suggested = known.get("suggest_configs") or {}
     metric = runs["objective"]["metric"]
@@ -166,15 +185,9 @@ def _facts(known: _Known) -> dict[str, Any]:
     parent = suggested.get("parent")
     changes = {} if checked.get("changes") in known.refused() else checked.get("changes", {})
     space = {item["key"]: item for item in (known.get("search_space") or {}).get("keys", [])}
-    if parent == run["run"]:
-        old = {key: space[key]["current"] for key in changes if key in space}
-    else:
-        old = dict(zip(suggested.get("keys", ()), suggested.get("parent_values", ()), strict=False))
-        old = {key: old[key] for key in changes if key in old}
+    values = _values(known)
+    old = {key: values[key] for key in changes if key in values}
     expected = next((c["expected"] for c in suggested.get("candidates", []) if c["changes"] == changes), None)
-    curves: dict[str, Any] = next(
-        (result["curves"] for name, _, result in known.calls if name == "read_metrics" and "curves" in result), {}
-    )
     rejected = [p for p in (known.get("list_proposals") or {}).get("proposals", []) if p["state"] == "rejected"]
     base = (rows.get(parent) or {}).get(metric)
     history = [row for row in runs["runs"] if metric in row]
@@ -193,8 +206,10 @@ def _facts(known: _Known) -> dict[str, Any]:
         "parent_row": rows.get(run["parent"]),
         "against_parent": known.answer("compare_runs", against="parent"),
         "against_incumbent": known.answer("compare_runs", against="incumbent"),
-        "objective_curve": curves.get(f"environment/{metric}"),
-        "curves": curves,
+        "ill": ill(run["diagnosis"])[:2],
+        "moved_metrics": [one for one in run["diagnosis"] if one["name"] == "metric_moved"][:2],
+        "answer": answer(_open(known), changes, old),
+        "open": _open(known)[:1],
         "log": (known.get("read_log") or {}).get("lines", []),
         "rejected": [proposal for proposal in rejected if proposal["changes"]],
         "parent": parent,

@@ -6,6 +6,7 @@ with the first request.
 """
 
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -27,6 +28,7 @@ from agent.model.openai_reply import estimated_usage, fault_in, reply_of, usage_
 from agent.model.openai_retry import is_about_tools, is_broke, is_too_long, passing, pause, said_by
 from agent.model.openai_text import completion_in
 from agent.model.redaction import redacted
+from agent.model.seeing import question, saw
 from agent.model.settings import ModelSettings
 from agent.model.structured import LONGEST, TEXTS, answer_format, call_in, conversation
 from agent.model.subset import declared
@@ -38,6 +40,10 @@ REMEDY = {
     403: "this key may not use this model",
     404: "check --model and OPENAI_BASE_URL",
 }
+
+
+AGAIN = 900.0
+"""Seconds after which a model that could not do this work is asked again."""
 
 
 class Cancelled(Exception):
@@ -83,8 +89,13 @@ class OpenAIChat:
         self._model = model
         self._listed: list[dict[str, Any]] = []
         self._calling: Calling | None = None if self._asked.calling == "auto" else self._asked.calling
+        self._images = None if self._asked.images == "auto" else self._asked.images == "on"
+        self._owed = Usage()
+        """Tokens that finding out took, which the next answer is charged with."""
         self._useless: ModelError | None = None
         """Why the model can't do this work at all, once that is known."""
+        self._again = 0.0
+        """When it is asked once more all the same: servers load other models."""
         self._bare = False
         """The endpoint does not take back what it sends beyond the API's fields."""
         self._down = False
@@ -119,14 +130,43 @@ class OpenAIChat:
         except Unable:
             if self._asked.calling == "auto":
                 raise  # else it is as the user says: it answered
+        self.takes_images()
+
+    def takes_images(self) -> bool:
+        """Whether the model sees pictures; found out once, with a tiny one. Only one that calls tools is shown any."""
+        try:
+            if self._images is not False and self._calling is None:
+                self._calling, spent = self._find_out((), twice=False)
+                self._owed += spent
+        except ModelError as error:  # it is down: it is asked again
+            self._owed += error.spent or Usage()
+        if self._images is None and self._calling == "tools":
+            self._images = self._sees()
+        return bool(self._images) and self._calling == "tools"
+
+    def _sees(self) -> bool:
+        """Whether the model can say what it is shown: one try, and whatever goes wrong, it does not."""
+        self._down = True
+        try:
+            reply = self._ask([question().wire()])
+        except ModelError as error:
+            self._owed += error.spent or Usage()
+            return False
+        finally:
+            self._down = False
+        self._owed += reply.usage
+        return saw(reply)
 
     def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
         """Ask the endpoint, in the way that its model can call tools; see `ChatModel.complete`."""
-        spent = Usage()
-        if self._useless is not None:
-            raise ModelError(str(self._useless))
+        spent, self._owed = self._owed, Usage()
+        if self._useless is not None and time.monotonic() < self._again:
+            useless = ModelError(str(self._useless))
+            useless.spent = spent
+            raise useless
         if self._calling is None:
-            self._calling, spent = self._find_out((), twice=False)
+            self._calling, asked = self._find_out((), twice=False)
+            spent += asked
         if self._calling == "tools":
             reply = self._with_tools(messages, tools)
         else:
@@ -170,7 +210,7 @@ class OpenAIChat:
             return find_out(self._trial, self._model, ways, tools, limited=limited, twice=twice)
         except Unable as unable:
             if self._asked.calling == "auto":
-                self._useless = unable
+                self._useless, self._again = unable, time.monotonic() + AGAIN
             raise
 
     def _trial(self, way: Calling, messages: Sequence[Message], tools: Sequence[dict[str, Any]], **more: Any) -> Reply:

@@ -13,6 +13,8 @@ class ModelSettings(Record):
 
     calling: Literal["auto", "tools", "response_format"] = "auto"
     """How the model calls tools; auto finds it out."""
+    images: Literal["auto", "on", "off"] = "auto"
+    """Whether the first message has a picture of the learning curves; auto finds out whether the model sees one."""
     turns: int = Field(default=TURNS, ge=4, le=200)
     """Requests that one analysis may take."""
     timeout: float = Field(default=180.0, ge=1, le=3600)
@@ -30,7 +32,7 @@ class ModelSettings(Record):
 
     def sent(self) -> dict[str, Any]:
         """The settings that go into each request."""
-        ours = {"calling", "turns", "timeout", "attempts"}
+        ours = {"calling", "images", "turns", "timeout", "attempts"}
         return self.model_dump(exclude=ours, exclude_none=True)
 
 

@@ -182,6 +182,8 @@ def _narrowed(schema: Any, longest: int) -> Any:
     if "examples" in schema:
         return {"enum": schema["examples"]}
     kept = {key: _narrowed(value, longest) for key, value in schema.items() if key != "properties"}
+    if named:
+        kept["additionalProperties"] = False
     if "maxLength" in kept:
         kept["maxLength"] = max(min(kept["maxLength"], longest), kept.get("minLength", 0))
     if "maxItems" in kept:

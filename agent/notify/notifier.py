@@ -34,8 +34,8 @@ from agent.notify.hooks import (
 )
 from lab.base import InvalidInput, Record, Workspace, invalid, invalid_from, settings
 
-Event = Literal["finished", "failed", "incumbent", "approval"]
-EVENTS: Final[tuple[Event, ...]] = ("finished", "failed", "incumbent", "approval")
+Event = Literal["finished", "failed", "incumbent", "approval", "model"]
+EVENTS: Final[tuple[Event, ...]] = ("finished", "failed", "incumbent", "approval", "model")
 VALID = {
     "webhook": "https://hooks.example.org/…",
     "command": "notify-send autopilot",

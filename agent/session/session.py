@@ -257,8 +257,8 @@ class Session:
             return
         names = ", ".join(proposal.proposal_id for proposal in outcome.staged) or None
         self.journal.event("analysed", run=outcome.subject, staged=names, fell_back=outcome.fell_back)
-        if outcome.fell_back and self.record.model != "offline":
-            self.journal.note(f"the offline researcher finished the analysis: {outcome.fell_back}")
+        if self.record.model != "offline":
+            self._update(trouble=self.journal.fared(self.record, outcome.fell_back, over=self.budget.why_over()))
         for proposal in outcome.staged:
             self.journal.note(f"staged {proposal.proposal_id} by {proposal.by}: {proposal.brief}")
             self.view.night(self._status())

@@ -29,7 +29,7 @@ from lab.base.files import (
     write_model,
 )
 from lab.base.folders import ExportPaths, RunPaths, SeedPaths, SessionPaths
-from lab.base.names import ID, is_id, slug
+from lab.base.names import ID, is_id, slug, tail
 from lab.base.paths import Workspace, cache_dir, existing
 from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
 from lab.base.text import lasting, number, plain, rounded, short
@@ -85,6 +85,7 @@ __all__ = [
     "short",
     "slug",
     "storable",
+    "tail",
     "text_of",
     "write_atomic",
     "write_json",

@@ -34,6 +34,12 @@ def checked(kind: str, name: str) -> str:
     return name
 
 
+def tail(name: str) -> str:
+    """The end of an id that the program made, such as `k3f9`, which tells it from others; else the whole name."""
+    made = re.fullmatch(r"\d{4}-\d\d-\d\dT\d{6}Z-(\w+)", name)
+    return made.group(1) if made else name
+
+
 def slug(name: str) -> str:
     """An environment's name as part of a file's: what a path can't have becomes a hyphen."""
     return re.sub(r"[^0-9A-Za-z_.-]+", "-", name)[:80]

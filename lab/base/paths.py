@@ -102,6 +102,21 @@ class Workspace:
         return self.root / "autopilot.toml"
 
     @property
+    def notes(self) -> Path:
+        """The user's notes, which every analysis reads: goal, domain knowledge, what not to try."""
+        return self.root / "notes.md"
+
+    @property
+    def comments(self) -> Path:
+        """What people said about runs and proposals, one JSON line each, only ever added."""
+        return self.runs / "comments.jsonl"
+
+    @property
+    def research_log(self) -> Path:
+        """What models wanted to know again in later analyses, one JSON line each, only ever added."""
+        return self.runs / "research_log.jsonl"
+
+    @property
     def runs(self) -> Path:
         """The folder of the runs."""
         return self.root / "runs"

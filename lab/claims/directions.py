@@ -2,10 +2,11 @@
 
 import re
 
+from lab.base import number
 from lab.claims.numbers import real
 from lab.claims.reading import Sentence
 from lab.claims.words import LOWER_IS_BETTER, Quantity
-from lab.judge import diagnose
+from lab.space import logged_as
 
 VERBS = {"lowered", "raised", "increased", "reduced", "decreased", "cut", "rose", "fell", "dropped"}
 MOVED = re.compile(
@@ -59,13 +60,8 @@ def courses(s: Sentence) -> None:
             named = [
                 t.value for t in s.tokens if t.code == "Q" and t.start < said.end() and t.value.section in MEASURED
             ]
-            found = {one.what: one.evidence for one in diagnose(s.subject, s.known.goal, s.known.env_name, [])}
-            if named and not set(named[-1].keys) & set(s.objective.keys):
-                found = (
-                    {"fell_back": found["entropy_collapse"]}
-                    if _is_entropy(named[-1]) and "entropy_collapse" in found
-                    else {}
-                )
+            own = not named or bool(set(named[-1].keys) & set(s.objective.keys))
+            found = _course(s) if own else _gone(s) if _is_entropy(named[-1]) else {}
             against = next((found[one] for one in AGAINST[finding] if one in found), None)
             true = True if finding in found else False if against and s.named(inside[0]) else None
             if true is not None:
@@ -73,6 +69,37 @@ def courses(s: Sentence) -> None:
 
 
 MEASURED = ("metric", "curve", "foreign")
+IMPROVING, FLAT = 0.05, 0.01
+"""Share of a curve's whole range that it moved from the third quarter to the last: still on its way, at rest."""
+FALLEN = 0.85
+"""Share of its peak below which a curve has fallen back."""
+GONE = 0.05
+"""Entropy at the end, as a share of what it was at the start, below which it has collapsed."""
+
+
+def _course(s: Sentence) -> dict[str, str]:
+    """How the objective went while the subject trained: what of `COURSE` is so, with its evidence."""
+    goal = s.known.goal
+    curve = s.subject.curves.get(logged_as(goal.metric, s.known.env_name))
+    if curve is None or curve.max.value <= curve.min.value:
+        return {}
+    third, last = curve.quarter_means[-2:]
+    moved = goal.gain(last, third) / (curve.max.value - curve.min.value)
+    best = goal.best((curve.max.value, curve.min.value))
+    if goal.sign > 0 and best > 0 and curve.last < FALLEN * best:
+        return {"fell_back": f"{goal.metric} {number(curve.last)} at the end, {number(best)} at its best"}
+    quarters = f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}"
+    if moved > IMPROVING:
+        return {"still_improving": quarters}
+    return {"plateau": quarters} if abs(moved) < FLAT else {}
+
+
+def _gone(s: Sentence) -> dict[str, str]:
+    """Whether the policy's entropy collapsed."""
+    entropy = s.subject.curves.get("losses/entropy")
+    if entropy is None or entropy.first <= 0 or entropy.last >= GONE * entropy.first:
+        return {}
+    return {"fell_back": f"entropy {number(entropy.last)} at the end, {number(entropy.first)} at the start"}
 
 
 def _is_entropy(quantity: Quantity) -> bool:

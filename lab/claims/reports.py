@@ -37,7 +37,9 @@ def _own(lines: list[str]) -> list[tuple[str, str]]:
     """Lines of a report of ours that its author wrote, each with its kind."""
     kind, told = "title", list[tuple[str, str]]()
     for line in lines:
-        if section := OWN.match(line):
+        if line == "---":
+            kind = ""  # details, by the program
+        elif section := OWN.match(line):
             kind = PROSE.get(section["name"].partition(" (")[0].strip(), "")
         elif kind == "title":
             told += [(kind, line.partition(" — ")[2])] if line.startswith("# ") else []

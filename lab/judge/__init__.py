@@ -2,7 +2,9 @@
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
 from lab.judge.degrees import Degree, degree_of
-from lab.judge.diagnosis import diagnose, diagnosis_of, still_rising
+from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
+from lab.judge.evidence import preset_of
+from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.gathering import known_of, proposed_of
 from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
 from lab.judge.known import Known, KnownRun
@@ -11,6 +13,7 @@ from lab.judge.predictions import (
     ENOUGH,
     NEIGHBOURHOOD,
     Scored,
+    interval_score,
     like_the_parent,
     score_predictions,
     scored_predictions,
@@ -31,16 +34,19 @@ __all__ = [
     "PLATEAU",
     "SPENDING",
     "Degree",
+    "Finding",
     "Incumbency",
     "Known",
     "KnownRun",
     "Lesson",
+    "Move",
     "Pace",
     "Paces",
     "Plan",
     "Scored",
     "SeedRequest",
     "Watch",
+    "Weight",
     "compare",
     "compare_runs",
     "confounds",
@@ -54,6 +60,8 @@ __all__ = [
     "expected_seconds",
     "failures",
     "fresh_config",
+    "group_diagnosis",
+    "interval_score",
     "is_topology",
     "is_work",
     "known_of",
@@ -66,8 +74,10 @@ __all__ = [
     "noise_of",
     "paces",
     "plateau",
+    "preset_of",
     "proposed_of",
     "pruning_report",
+    "ranked",
     "reached",
     "record_verdict",
     "repeat",

@@ -1,71 +1,109 @@
-"""The diagnosis of a training from its curves, each finding with its evidence, for the model and the reader alike.
+"""The diagnosis of a training: findings, ranked, each with evidence, meaning and the moves that would test it.
 
-The limits are those that practitioners of PPO use; where one has a source it is named beside it. They say where to
-look, not what is wrong.
+What happened to the objective (`symptoms.py`), what may have caused it (`causes.py`), what differs from its parent, its
+group and its peers. The limits are those that practitioners of PPO use; their sources stand beside them. They say where
+to look, not what is true: every meaning is put so that the next run can refute it.
 """
 
+import math
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from scipy.stats import t
 
 from lab.base import number
-from lab.judge.gathering import known_run
-from lab.judge.known import KnownRun
-from lab.space import Objective, logged_as
-from lab.store import Notebook, Outline, RunRecord
+from lab.judge.causes import BONUS_UP, RATE_DOWN, RATE_UP, causes
+from lab.judge.evidence import Evidence
+from lab.judge.finding import Finding, Move, Weight, ranked
+from lab.judge.symptoms import Symptom, counted, symptoms
+from lab.space import Group, logged_as
+from lab.store import COUNTS, Lab, MetricSummary, Notebook, RunRecord, Selection, mean_curve, outline, run_curves
 
-HIGH_KL = 0.03
-"""Twice the target of 0.015 that PPO implementations commonly stop an update at (Achiam, Spinning Up, 2018)."""
-LOW_KL = 1e-4
-"""Approximate KL below which an update hardly moves the policy."""
-HIGH_CLIP, LOW_CLIP = 0.3, 0.005
-"""Shares of clipped ratios; 0.1 to 0.2 is usual (Huang et al., The 37 implementation details of PPO, 2022)."""
-COLLAPSED, STALLED = 0.05, 0.97
-"""Entropy at the end, as a share of what it was at the start."""
-BLIND = 0.1
-"""Explained variance below which the value function is little better than the mean return."""
-GROWN = 2.0
-"""Value loss of the last quarter against the first."""
+ILL = 0.4
+"""Strength from which on a finding asks for a remedy; below, it is worth knowing."""
+SOLVED = 0.9
+"""Share of the best value possible from which on nothing stands in the way of learning, whatever the curves do."""
 RISING = 0.1
-"""The same, from which on a longer training is worth its time."""
-IMPROVING, FLAT = 0.05, 0.01
-"""Share of the objective's whole range that it moved from the third quarter to the last."""
-FALLEN = 0.85
-"""Share of the objective's peak that it ended below."""
-OUTLIER = 3.5
-"""Modified z-score from which a replicate is out of line (Iglewicz and Hoaglin, 1993)."""
+"""Share of its range gained in the last quarter, from which on a longer training is worth its time."""
 SLOW = 0.8
 """Share of the usual throughput."""
 PEERS = 20
-CLIPPED = 0.9
-"""Share of max_grad_norm that the gradient's norm lies above."""
+"""Runs before it that a run's speed is compared with, or that a group's findings are taken from."""
+SURE = 0.99
+"""Confidence of an interval outside of which a metric has moved."""
+UNSEEN = 0.2
+"""Share by which a metric of single replicates has to differ, where nothing is known of its noise."""
 TOPOLOGY = ("vec.backend", "vec.num_envs", "vec.num_workers", "env.num_envs")
 NETWORK = ("rnn.enabled", "policy.hidden_size")
 UPDATE = ("train.bptt_horizon", "train.minibatch_size", "train.update_epochs")
 """Keys of a config that its speed depends on, together with `TOPOLOGY` and `NETWORK`."""
+SUSPECTS: dict[str, tuple[str, ...]] = {
+    "collapse": ("updates_too_large", "exploration_gone", "value_loss_dominates", "gamma_too_high", "clip_too_narrow"),
+    "never_left": (),
+    "two_kinds": ("updates_too_large", "exploration_gone", "updates_too_small"),
+}
+"""Symptom to the causes that are known for it; none named: any."""
+FIRST_GUESS: dict[str, tuple[Move, ...]] = {
+    "collapse": (RATE_DOWN,),
+    "never_left": (RATE_UP, BONUS_UP),
+    "two_kinds": (RATE_DOWN, BONUS_UP),
+}
+"""Moves that test a symptom where no cause stands out."""
+MEANS = {
+    "collapse": "an update threw away what was learnt; smaller steps should keep the peak",
+    "never_left": "nothing that it tried was told apart by the rewards it got",
+    "two_kinds": "whether it learns is decided by luck; calmer updates or more exploration should make failures rarer",
+}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A finding about a training."""
-
-    what: str
-    """Name of the finding, such as `entropy_collapse`."""
-    says: str
-    evidence: str
-
-
-def diagnosis_of(notebook: Notebook, run: RunRecord, agents_per_env: float) -> tuple[Finding, ...]:
-    """The findings about a run that has ended, from the record.
+def diagnosis_of(lab: Lab, run: RunRecord) -> tuple[Finding, ...]:
+    """The findings about a run that has ended, the one that deserves attention first first.
 
     Args:
-        notebook: where it lies.
-        run: the run.
-        agents_per_env: of its environment.
+        lab: where it lies.
+        run: the run; it is compared with its parent and with the runs of its group before it.
     """
-    known = known_run(notebook, run, agents_per_env)
-    usual = [sps for other in notebook.before(run, PEERS) if (sps := _throughput(notebook, run, other)) is not None]
-    return diagnose(known, run.goal, run.env_name, usual)
+    return ranked(
+        [*diagnose(Evidence.of(lab, run)), *_moved(lab.notebook, run), *_speed(lab.notebook, run), *_flags(lab, run)]
+    )
+
+
+def diagnose(seen: Evidence) -> tuple[Finding, ...]:
+    """The findings that a run's own curves and config give, ranked.
+
+    Args:
+        seen: what is looked at.
+    """
+    if not any(seen.curves.values()):
+        return ()  # it never trained: its config alone says nothing
+    happened = {one.name: one for one in symptoms(seen)}
+    found = [one for one in causes(seen, happened) if one.strength >= 0.1]
+    found += [_explained(one, found) for one in happened.values() if one.name != "still_rising" and one.strength >= 0.1]
+    well = _solved(seen)
+    return ranked([
+        one.model_copy(update={"weight": Weight.NOTE if well or one.strength < ILL else Weight.ILL}) for one in found
+    ])  # fmt: skip
+
+
+def _explained(symptom: Symptom, causes: list[Finding]) -> Finding:
+    """A symptom as a finding: its moves are those of the causes that are known for it, the strongest first."""
+    fitting = [one for one in ranked(causes) if not SUSPECTS[symptom.name] or one.name in SUSPECTS[symptom.name]]
+    moves = list(dict.fromkeys(one.moves[0] for one in fitting if one.moves))[:3]
+    moves += [move for move in FIRST_GUESS[symptom.name] if move.key not in {one.key for one in moves}]
+    because = f"; {fitting[0].statement}" if fitting else ""
+    return Finding(
+        name=symptom.name, weight=Weight.ILL, statement=symptom.statement, evidence=symptom.evidence,
+        meaning=MEANS[symptom.name] + because, moves=tuple(moves), strength=symptom.strength,
+    )  # fmt: skip
+
+
+def _solved(seen: Evidence) -> bool:
+    """Whether every replicate has nearly reached what can be reached."""
+    limit, scores = seen.goal.limit, seen.scores
+    if limit is None or not scores or limit <= 0 or seen.goal.sign < 0:
+        return False
+    return min(scores) >= SOLVED * limit
 
 
 def still_rising(notebook: Notebook, run: RunRecord) -> bool:
@@ -75,8 +113,89 @@ def still_rising(notebook: Notebook, run: RunRecord) -> bool:
         notebook: where it lies.
         run: it has ended.
     """
-    curve = known_run(notebook, run, 1.0).curves.get(logged_as(run.goal.metric, run.env_name))
-    return curve is not None and _moved(curve, run.goal) > RISING
+    name = logged_as(run.goal.metric, run.env_name)
+    curves = [
+        named[name] for named in run_curves(notebook.workspace.run(run.run_id), run.seeds).values() if name in named
+    ]
+    if not curves:
+        return False
+    curve = outline(*mean_curve(curves))
+    spread, (third, last) = curve.max.value - curve.min.value, curve.quarter_means[-2:]
+    return spread > 0 and run.goal.gain(last, third) / spread > RISING
+
+
+def group_diagnosis(lab: Lab, group: Group) -> tuple[Finding, ...]:
+    """What runs of a group have in common, ranked: findings of at least half of its latest runs, or of its baseline.
+
+    Args:
+        lab: where they lie.
+        group: whose runs, the latest twenty with a score.
+    """
+    runs = lab.notebook.index.records(Selection(group, scored=True, native=True), newest=PEERS)
+    found: dict[str, list[tuple[RunRecord, Finding]]] = defaultdict(list)
+    for run in runs:
+        for finding in diagnose(Evidence.of(lab, run)):
+            if finding.weight is Weight.ILL:
+                found[finding.name].append((run, finding))
+    shared = []
+    for those in found.values():
+        base = next((one for run, one in those if run.parent is None), None)
+        if 2 * len(those) < len(runs) and base is None:
+            continue
+        _, strongest = max(those, key=lambda pair: pair[1].strength)
+        told = base or strongest
+        which = "baseline" if base else those[-1][0].run_id
+        evidence = f"{counted(len(those), len(runs), 'run')}; {which}: {told.evidence}"
+        share = len(those) / len(runs)
+        shared.append(told.model_copy(update={"evidence": evidence, "strength": told.strength * max(share, 0.5)}))
+    return ranked(shared)
+
+
+def _flags(lab: Lab, run: RunRecord) -> Iterator[Finding]:
+    summary = lab.notebook.summary(run.run_id)
+    for name, metric in summary.metrics.items() if summary else ():
+        if metric.flag:
+            yield Finding(name="out_of_range", weight=Weight.NOTE, statement=f"{name} is not what its name says",
+                          evidence=metric.flag, metrics=(name,), strength=0.3)  # fmt: skip
+
+
+def _moved(notebook: Notebook, run: RunRecord) -> Iterator[Finding]:
+    """Metrics other than the objective that moved by more than their noise beside the parent.
+
+    Two-sided prediction interval of a difference of means, with the variance pooled over both sides (Student's t); of
+    one replicate a side nothing is known of the noise, and a fifth of the larger value has to do.
+    """
+    if not notebook.readable(run.parent):
+        return
+    mine, theirs = notebook.summary(run.run_id), notebook.summary(str(run.parent))
+    for name, new in mine.metrics.items() if mine and theirs else ():
+        old = theirs.metrics.get(name) if theirs else None
+        if old is None or name == run.goal.metric or name in COUNTS or name == "sps":
+            continue
+        size = _beyond_noise(new, old)
+        if size > 0:
+            way = "rose" if new.mean > old.mean else "fell"
+            yield Finding(
+                name="metric_moved", weight=Weight.NOTE,
+                statement=f"{name} {way} from {number(old.mean)} to {number(new.mean)}",
+                evidence=f"{new.n} replicate{'s' if new.n > 1 else ''} against {old.n} of its parent, beyond noise"
+                if new.n + old.n > 2 else "one replicate each, so it may be luck",
+                metrics=(name,), strength=0.3 * size,
+            )  # fmt: skip
+
+
+def _beyond_noise(new: MetricSummary, old: MetricSummary) -> float:
+    """How large a change beyond noise is, as a share of the larger value (1 at most); 0 where it is within noise."""
+    change, free = abs(new.mean - old.mean), new.n + old.n - 2
+    share = change / max(abs(new.mean), abs(old.mean), 1e-12)
+    if free > 0:
+        inner = sum((value - side.mean) ** 2 for side in (new, old) for value in side.values)
+        width = t.ppf((1 + SURE) / 2, free) * math.sqrt(inner / free * (1 / new.n + 1 / old.n))
+        if change <= width or share < 0.05:
+            return 0.0
+    elif share < UNSEEN:
+        return 0.0
+    return min(1.0, share)
 
 
 def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float | None:
@@ -89,111 +208,13 @@ def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float |
     return summary.metrics["sps"].mean if alike else None
 
 
-def diagnose(run: KnownRun, goal: Objective, env_name: str, usual: list[float]) -> tuple[Finding, ...]:
-    """The findings about a run, from what is known of it.
-
-    Args:
-        run: what is known of it.
-        goal: the objective.
-        env_name: whose metrics they are.
-        usual: steps per second of runs like it.
-    """
-    curve = run.curves.get(logged_as(goal.metric, env_name))
-    return (
-        *_updates(run),
-        *_entropy(run),
-        *_values(run),
-        *(_progress(curve, goal) if curve else ()),
-        *_replicates(run, goal.metric),
-        *_speed(run, usual),
-        *_flags(run),
-    )
-
-
-def _flags(run: KnownRun) -> Iterator[Finding]:
-    for name, metric in run.metrics.items():
-        if metric.flag:
-            yield Finding("out_of_range", f"{name} is not what its name says", metric.flag)
-
-
-def _updates(run: KnownRun) -> Iterator[Finding]:
-    """KL and clipped share: of the first minibatch of an update both are zero, so with one alone they say nothing."""
-    kl, clipped = run.curves.get("losses/approx_kl"), run.curves.get("losses/clipfrac")
-    if run.derived.get("minibatches", 1) > 1:
-        if kl and kl.quarter_means[-1] > HIGH_KL:
-            says = "updates move the policy far; a smaller learning rate or fewer update epochs would calm them"
-            yield Finding("high_kl", says, f"approximate KL {number(kl.quarter_means[-1])} in the last quarter")
-        elif kl and kl.max.value < LOW_KL:
-            yield Finding("low_kl", "updates hardly move the policy", f"approximate KL at most {number(kl.max.value)}")
-        if clipped and clipped.quarter_means[-1] > HIGH_CLIP:
-            says = "many ratios are clipped, so much of each batch is not learnt from"
-            yield Finding("high_clipfrac", says, f"{100 * clipped.quarter_means[-1]:.0f} % clipped in the last quarter")
-    norm, limit = run.curves.get("losses/grad_norm"), run.config.get("train.max_grad_norm")
-    if norm and isinstance(limit, (int, float)) and norm.quarter_means[-1] > CLIPPED * limit:
-        evidence = f"norm {number(norm.quarter_means[-1])} in the last quarter, max_grad_norm {limit}"
-        yield Finding("gradients_clipped", "gradients are clipped most of the time", evidence)
-
-
-def _entropy(run: KnownRun) -> Iterator[Finding]:
-    entropy = run.curves.get("losses/entropy")
-    if entropy is None or entropy.first <= 0:
-        return
-    share = entropy.last / entropy.first
-    evidence = f"{number(entropy.last)} at the end, {number(entropy.first)} at the start"
-    if share < COLLAPSED:
-        yield Finding("entropy_collapse", "the policy has all but stopped exploring", f"entropy {evidence}")
-    elif share > STALLED:
-        yield Finding("entropy_stall", "the policy is about as random as at the start", f"entropy {evidence}")
-
-
-def _values(run: KnownRun) -> Iterator[Finding]:
-    explained, loss = run.curves.get("losses/explained_variance"), run.curves.get("losses/value_loss")
-    if explained and explained.quarter_means[-1] < BLIND:
-        evidence = f"explained variance {number(explained.quarter_means[-1])} in the last quarter"
-        yield Finding("blind_value", "the value function explains little of the returns", evidence)
-    if loss and loss.quarter_means[0] > 0 and loss.quarter_means[-1] > GROWN * loss.quarter_means[0]:
-        first, last = number(loss.quarter_means[0]), number(loss.quarter_means[-1])
-        yield Finding("value_loss_grows", "the value loss grows", f"{first} in the first quarter, {last} in the last")
-
-
-def _moved(curve: Outline, goal: Objective) -> float:
-    """How far it moved from the third quarter to the last, as a share of its range; better is above 0."""
-    spread, (third, last) = curve.max.value - curve.min.value, curve.quarter_means[-2:]
-    return goal.gain(last, third) / spread if spread > 0 else 0.0
-
-
-def _progress(curve: Outline, goal: Objective) -> Iterator[Finding]:
-    if curve.max.value <= curve.min.value:
-        return
-    moved = _moved(curve, goal)
-    evidence = f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}"
-    best = goal.best((curve.max.value, curve.min.value))
-    if goal.sign > 0 and best > 0 and curve.last < FALLEN * best:
-        says = "it ended well below its own peak: training was not stable to the end"
-        yield Finding("fell_back", says, f"{goal.metric} {number(curve.last)} at the end, {number(best)} at its best")
-    elif moved > IMPROVING:
-        yield Finding("still_improving", "it was still improving when training ended", evidence)
-    elif abs(moved) < FLAT:
-        yield Finding("plateau", "it has reached a plateau", evidence)
-
-
-def _replicates(run: KnownRun, metric: str) -> Iterator[Finding]:
-    """Replicates far from the others; with fewer than four nobody can say which is odd."""
-    values = run.metrics[metric].values if metric in run.metrics else ()
-    if len(values) < 4:
-        return
-    middle = statistics.median(values)
-    mad = statistics.median(abs(value - middle) for value in values)
-    odd = [value for value in values if mad > 0 and 0.6745 * abs(value - middle) / mad > OUTLIER]
-    if odd:
-        which = "a replicate is" if len(odd) == 1 else "replicates are"
-        evidence = f"{metric} {', '.join(map(number, odd))} where the median is {number(middle)}"
-        yield Finding("odd_replicate", f"{which} out of line with the others", evidence)
-
-
-def _speed(run: KnownRun, usual: list[float]) -> Iterator[Finding]:
-    mine = run.metrics.get("sps")
+def _speed(notebook: Notebook, run: RunRecord) -> Iterator[Finding]:
+    summary = notebook.summary(run.run_id)
+    mine = summary.metrics.get("sps") if summary else None
+    usual = [sps for other in notebook.before(run, PEERS) if (sps := _throughput(notebook, run, other)) is not None]
     if mine and len(usual) >= 3 and mine.mean < SLOW * statistics.median(usual):
         others = f"the median of {len(usual)} others is {statistics.median(usual):,.0f}"
-        says = "it trained slower than runs like it usually do here"
-        yield Finding("slow", says, f"{mine.mean:,.0f} steps per second, {others}")
+        yield Finding(
+            name="slow", weight=Weight.NOTE, statement="it trained slower than runs like it usually do here",
+            evidence=f"{mine.mean:,.0f} steps per second, {others}", metrics=("sps",), strength=0.2,
+        )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from lab.base import AutopilotError
+from lab.judge.finding import Finding
 from lab.judge.known import Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.judge.stats import detectable
 from lab.judge.verdicts import current_verdict, weigh
@@ -39,6 +40,7 @@ def known_of(
     noise: tuple[float, int] | None,
     proposals: Sequence[Proposal] = (),
     mentioned: Collection[str] = (),
+    findings: Sequence[Finding] = (),
 ) -> Known:
     """The record of a run and of those that a report about it may speak of.
 
@@ -50,6 +52,7 @@ def known_of(
         noise: pooled standard deviation of the group's replicates then, and its degrees of freedom.
         proposals: what was staged after it.
         mentioned: further runs that the text names.
+        findings: its diagnosis, whose evidence a report may quote.
     """
     verdict = notebook.verdict(run.run_id)
     against = (verdict.against if verdict else None) or incumbent
@@ -65,6 +68,7 @@ def known_of(
     compared = _compared(notebook, run, [name for name in (run.parent, against) if name])
     verdicts = {**compared, **mine.verdicts}
     origin = Proposals(notebook.workspace).origin(run)
+    lines = (run.reason, *run.log_tail, *_said(findings))
     return Known(
         env_name=run.env_name,
         objective=run.objective,
@@ -76,8 +80,15 @@ def known_of(
         predicted=origin.predictions if origin else (),
         proposals=tuple(map(proposed_of, proposals)),
         told=_told(notebook, run, mine, noise),
-        quoted=tuple(line for line in (run.reason, *run.log_tail) if line and len(line) >= QUOTED),
+        quoted=tuple(line for line in lines if line and len(line) >= QUOTED),
     )
+
+
+def _said(findings: Sequence[Finding]) -> list[str]:
+    """What findings say, clause by clause, as it stands within a sentence and at the beginning of one."""
+    texts = [text for one in findings for text in (one.statement, one.evidence, one.meaning)]
+    clauses = [clause for text in texts for clause in (text, *text.split("; "))]
+    return [said for clause in clauses for said in (clause, clause[:1].upper() + clause[1:])]
 
 
 def _told(notebook: Notebook, run: RunRecord, mine: KnownRun, noise: tuple[float, int] | None) -> dict[str, float]:

@@ -4,6 +4,7 @@ from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for, predicted_of
 from lab.search.contest import front_of, merged, standing_of
 from lab.search.effects import Effect, Effects, Span, effects_of
+from lab.search.forecast import Forecast, forecast
 from lab.search.front import Placed
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
@@ -28,6 +29,7 @@ __all__ = [
     "Choice",
     "Effect",
     "Effects",
+    "Forecast",
     "History",
     "Leader",
     "Mark",
@@ -50,6 +52,7 @@ __all__ = [
     "contenders",
     "effects_of",
     "findable",
+    "forecast",
     "front_of",
     "lay_out",
     "left_to_search",

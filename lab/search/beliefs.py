@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab.search.history import History, Trial
 from lab.search.model import Belief, believe
-from lab.search.points import Point, SearchSpace
+from lab.search.points import SearchSpace
 from lab.space import Statistic, summed_up
 from lab.space.parameters import Scalar
 
@@ -96,17 +96,6 @@ def ranked(history: History) -> list[tuple[int, float, float]]:
         )
         for at in sorted(scored, key=lambda at: -mean[at])
     ]
-
-
-def expected(history: History, point: Point) -> tuple[float, float] | None:
-    """Mean and standard deviation of one replicate of a point, in the scores' units; None while nothing has a score."""
-    known = Known.of(history)
-    if known is None:
-        return None
-    places = history.space.places(point)[None, :]
-    mean, spread = known.belief.predict(history.space.features(places))
-    whole = math.sqrt(float(spread[0]) ** 2 + known.belief.own + known.belief.noise)
-    return known.middle + known.scale * float(mean[0]) - known.lost, known.scale * whole
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,17 @@ class Belief:
         solved = solve_triangular(self.chol, prior, lower=True)
         return mean, prior - solved.T @ solved
 
+    def errors(self) -> "tuple[Array, Array]":
+        """Of each point as foretold from those before it: the error in standard deviations, and what was foretold.
+
+        With the hyperparameters of all points. The first is foretold by the level alone.
+        """
+        import numpy as np
+        from scipy.linalg import solve_triangular
+
+        error = solve_triangular(self.chol, self.values, lower=True)
+        return error, self.level + self.values - np.diag(self.chol) * error
+
     def explains(self) -> float:
         """Share of the variance of the points' means that is foretold when each is left out; below 0 for none.
 

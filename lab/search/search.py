@@ -6,8 +6,6 @@ Every answer has been made valid: what does not go together is mended as the val
 is denied or was tried gives way to another draw.
 """
 
-import math
-import statistics
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +16,8 @@ from typing import Any, NamedTuple
 
 from lab.judge import NEIGHBOURHOOD
 from lab.search.arms import RaceArm
-from lab.search.beliefs import WINDOW, Believed, believed, expected
+from lab.search.beliefs import WINDOW, Believed, believed
+from lab.search.forecast import forecast
 from lab.search.history import Arm, Ask, History, Trial
 from lab.search.keys import search_space
 from lab.search.permits import Permits
@@ -200,13 +199,13 @@ class Search:
         Args:
             changes: overrides of the parent's config.
         """
-        known, goal = expected(self.history, self._point(changes)), self.group.goal
+        goal = self.group.goal
+        ends = (goal.low, goal.high) if goal.sign > 0 else (_turned(goal.high), _turned(goal.low))
+        known = forecast(self.history, self._point(changes), NEIGHBOURHOOD, ends)
         if known is None:
             return None
-        mean, half = goal.sign * known[0], statistics.NormalDist().inv_cdf((1 + NEIGHBOURHOOD) / 2) * known[1]
-        least = -math.inf if goal.low is None else goal.low
-        most = math.inf if goal.high is None else goal.high
-        return Outlook(mean, *(min(max(end, least), most) for end in (mean - half, mean + half)))
+        low, high = sorted((goal.sign * known.low, goal.sign * known.high))
+        return Outlook(goal.sign * known.mean, low, high)
 
     @property
     def replicates(self) -> Counter[str]:
@@ -264,6 +263,10 @@ class Search:
 
     def _identity(self, changes: Mapping[str, Any]) -> str:
         return identity(self.group.env_name, self.base.with_overrides(changes).flat())
+
+
+def _turned(bound: float | None) -> float | None:
+    return None if bound is None else -bound
 
 
 def _pending(history: History, point: Point, trial: int | None, replicates: int) -> History:

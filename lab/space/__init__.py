@@ -16,7 +16,7 @@ from lab.space.environments import (
 )
 from lab.space.hints import closest_environments
 from lab.space.inert import changed, idle_changes, inert, remarks, telling
-from lab.space.inventory import Environment, Inventory
+from lab.space.inventory import Code, Environment, Inventory
 from lab.space.limits import check_open, declared_limits
 from lab.space.modules import GYMNASIUM, check_importable, hint
 from lab.space.objective import SIGN, Direction, Group, Objective, check_objective, check_reachable, refuse_statistic
@@ -67,6 +67,7 @@ __all__ = [
     "TRIM",
     "VARIANT_KEYS",
     "WRAPPERS",
+    "Code",
     "Config",
     "Direction",
     "Environment",

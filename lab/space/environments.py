@@ -31,6 +31,9 @@ class Metric:
     high: float | None = None
     """The most that the metric can be, as `low` is the least; an interval ends there."""
 
+    meaning: str = ""
+    """What it says, where that is known of every environment, or was read in this one's source."""
+
     @property
     def bounds(self) -> tuple[float | None, float | None]:
         """The least and the most that the metric can be; 0 and 1 for a rate."""
@@ -63,24 +66,24 @@ BUILT_IN = {"drone_delivery": "training.drone.delivery:DroneDelivery"}
 
 # An Ocean environment logs `perf`, its success on a scale of 0 to 1, by PufferLib's convention.
 COMMON: dict[str, Metric] = {
-    "perf": Metric("perf", rate=True),
-    "score": Metric("score"),
-    "episode_length": Metric("episode_length", low=0.0),
-    "mean_reward": Metric("episode_return"),
-    "success_rate": Metric("success_rate", rate=True),
-    "collision_rate": Metric("collision_rate", rate=True),
+    "perf": Metric("perf", rate=True, meaning="success by the environment's own measure, from 0 to 1"),
+    "score": Metric("score", meaning="the environment's own score of an episode"),
+    "episode_length": Metric("episode_length", low=0.0, meaning="steps of an episode"),
+    "mean_reward": Metric("episode_return", meaning="sum of the rewards of an episode"),
+    "success_rate": Metric("success_rate", rate=True, meaning="share of episodes that succeed"),
+    "collision_rate": Metric("collision_rate", rate=True, meaning="share of episodes that collide"),
 }
 
 PROFILES: dict[str, Profile] = {
     "puffer_cartpole": Profile(
         # cartpole.h: perf = episode return / 200, one reward a step, and an episode ends at 200 steps.
         metrics={
-            "mean_reward": Metric("perf", scale=200.0, low=0.0, high=200.0),
-            "episode_length": Metric("episode_length", low=0.0, high=200.0),
-            "score": Metric("score", low=0.0, high=200.0),
-            "success_rate": Metric("max_steps_termination", rate=True),
-            "collision_rate": Metric("x_threshold_termination", rate=True),
-            "pole_angle_termination": Metric("pole_angle_termination", rate=True),
+            "mean_reward": Metric("perf", scale=200.0, low=0.0, high=200.0, meaning="200 x perf: one reward a step"),
+            "episode_length": Metric("episode_length", low=0.0, high=200.0, meaning="steps of an episode, of 200"),
+            "score": Metric("score", low=0.0, high=200.0, meaning="the return of an episode"),
+            "success_rate": Metric("max_steps_termination", rate=True, meaning="share that lasts all 200 steps"),
+            "collision_rate": Metric("x_threshold_termination", rate=True, meaning="share that leaves the track"),
+            "pole_angle_termination": Metric("pole_angle_termination", rate=True, meaning="share whose pole falls"),
         },
         logs=("perf",),
         quick={

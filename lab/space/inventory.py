@@ -15,6 +15,18 @@ from lab.space.parameters import Scalar
 from lab.space.task import Limit, Variant
 
 
+class Code(BaseModel):
+    """Where some source text lies: a file, or some of its lines."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    """Absolute."""
+    first: int = 1
+    last: int | None = None
+    """The last line, counted from 1 as the first one is; None for the end of the file."""
+
+
 class Environment(BaseModel):
     """One environment: PufferLib's own, Gymnasium's through its emulation, or the user's."""
 
@@ -37,6 +49,14 @@ class Environment(BaseModel):
     """Agents of one `env.num_envs` unit; None until the environment has been built once."""
     observation_bytes: int = 0
     """Bytes that one agent observes at a step; 0 until the environment has been built once."""
+    observations: str = ""
+    """What one agent observes, such as `(4,) float32`; empty until the environment has been built once."""
+    actions: str = ""
+    """What it may do, such as `one of 2`."""
+    doc: str = ""
+    """What the environment's own docstring says, bounded; empty where it has none."""
+    code: dict[str, Code] = {}
+    """Where the source of the environment, and of its own policy, lies: `environment`, `policy`."""
     emulated: bool = False
     """Whether PufferLib's emulation stands before a Python environment, so that episodes' ends can be seen."""
     policies: tuple[str, ...] = ()

@@ -78,16 +78,16 @@ class Parameter:
         return int(bounded) if self.kind is int else bounded
 
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of a value for this key."""
+        """The JSON schema of a value: its type, the least of a whole number, whether it is a share, from 0 to 1.
+
+        Other limits are left to `problem`, which names the nearest valid value: a model reads all with each request.
+        """
         if self.choices:
-            return {"enum": list(self.choices), "description": self.doc}
-        kinds = _JSON_TYPE.get(self.kind, list(_JSON_TYPE.values()))
-        schema: dict[str, Any] = {"type": kinds, "description": self.doc}
-        if self.low is not None:
-            schema["minimum"] = self.low
-        if self.high is not None:
-            schema["maximum"] = self.high
-        return schema
+            return {"enum": list(self.choices)}
+        low, high = self.low or 0, 2 if self.high is None else self.high
+        share = self.kind is float and self.low is not None and low >= 0 and high <= 1
+        limits = {"minimum": 0, "maximum": 1} if share else {"minimum": low} if self.kind is int else {}
+        return {"type": _JSON_TYPE.get(self.kind, list(_JSON_TYPE.values())), **limits}
 
     def _has_type(self, value: object) -> bool:
         """Whether a value is of this type: bools, texts, NaN, infinity and what 64 bits can't hold are no numbers."""

@@ -9,6 +9,18 @@ from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
 from lab.store.naming import ROLES, give_name, names_in, run_called
 from lab.store.notebook import Notebook, active_time, log_tail
+from lab.store.notes import (
+    ENTRY,
+    Comment,
+    LogEntry,
+    add_comment,
+    add_note,
+    comments_in,
+    keep_entry,
+    log_lines,
+    log_of,
+    notes_in,
+)
 from lab.store.proposal import Decision, Prediction, Proposal, ProposalState, Span, Sweep
 from lab.store.proposals import Proposals, require_seen
 from lab.store.questions import Questions, Wanted
@@ -29,7 +41,7 @@ from lab.store.records import (
 )
 from lab.store.rows import Row
 from lab.store.selection import Selection
-from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent, Trade
+from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent, Trade, Trouble
 from lab.store.sessions import Sessions
 from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, score_of, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
@@ -38,6 +50,7 @@ from lab.store.unfit import refuse_sweep, refuse_unfit
 __all__ = [
     "CONFIDENCE",
     "COUNTS",
+    "ENTRY",
     "FIRST",
     "ROLES",
     "SHOWN",
@@ -45,6 +58,7 @@ __all__ = [
     "Approval",
     "Array",
     "Budgets",
+    "Comment",
     "Confirmation",
     "Curve",
     "Decision",
@@ -55,6 +69,7 @@ __all__ = [
     "Kind",
     "Lab",
     "Leading",
+    "LogEntry",
     "MetricSummary",
     "NightPlan",
     "Notebook",
@@ -80,20 +95,28 @@ __all__ = [
     "Sweep",
     "Trade",
     "TrainerSummary",
+    "Trouble",
     "Verdict",
     "Wanted",
     "active_time",
+    "add_comment",
+    "add_note",
+    "comments_in",
     "control",
     "create_run",
     "films_of",
     "give_name",
     "is_control",
+    "keep_entry",
     "leading",
+    "log_lines",
+    "log_of",
     "log_tail",
     "look",
     "map_metrics",
     "mean_curve",
     "names_in",
+    "notes_in",
     "outline",
     "refuse_sweep",
     "refuse_unfit",

@@ -64,6 +64,18 @@ class Leading(Record):
     """Of its config that had a score."""
 
 
+class Trouble(Record):
+    """How often a session's model gave up, so that the offline researcher had to finish an analysis."""
+
+    analyses: int
+    """That it gave up, in all."""
+    in_a_row: int
+    """Of them, the last ones without one between them that went well; 0 once it works again."""
+    last: datetime
+    why: str
+    """The reason of the last one."""
+
+
 class NightPlan(Record):
     """How a night's replicates are laid out, and what could be found at its noise."""
 
@@ -148,6 +160,8 @@ class SessionRecord(Record):
     """Of the other new configs, the model's; the optimizer's are the rest."""
     ahead: int = Field(default=1, ge=1, le=8)
     """Proposals that a model may stage in one analysis."""
+    trouble: Trouble | None = None
+    """How its model fared; None where it never gave up."""
     trade: Trade | None = None
     """What the search weighs the score against; None where the score alone counts."""
     budgets: Budgets

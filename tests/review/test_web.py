@@ -14,6 +14,7 @@ from lab.space.inventory import Inventory
 from lab.store.creation import create_run
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
+from lab.store.notes import comments_in
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
 from lab.store.records import RunState
@@ -28,7 +29,7 @@ __all__ = ["make_session"]
 
 
 def test_every_page_of_an_empty_workspace(site: Site) -> None:
-    for path in ("/", "/live", "/runs", "/search", "/lessons", "/sessions", "/proposals"):
+    for path in ("/", "/live", "/runs", "/search", "/lessons", "/notes", "/sessions", "/proposals"):
         answer = site.get(path)
         assert answer.status_code == 200, path
         assert "Internal Server Error" not in answer.text
@@ -455,3 +456,24 @@ def test_a_proposal_whose_run_was_interrupted_says_so(
         assert "interrupted" in site.get(path).text
     notebook.fail(run.run_id, RunState.KILLED, "made up")
     assert [row["state"] for row in cli("proposals", "--json").json()] == ["running"]
+
+
+def test_notes_and_comments_from_the_page(site: Site, propose: Any, notebook: Notebook) -> None:
+    proposal = propose()
+    run = notebook.runs()[0].run_id
+    signed = {"csrf": site.form("/notes")["csrf"]}
+    assert "None yet." in site.get("/notes").text
+    answer = site.post("/notes", {**signed, "text": "Never touch <b>gamma</b>."})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/notes")
+    assert "Never touch &lt;b&gt;gamma&lt;/b&gt;." in site.get("/notes").text
+    assert notebook.workspace.notes.read_text().endswith("UTC: Never touch <b>gamma</b>.\n")
+    for kind, about in (("runs", run), ("proposals", proposal.proposal_id)):
+        answer = site.post(f"/comments/{kind}/{about}", {**signed, "text": "look at the second seed"})
+        assert answer.headers["location"] == f"/{kind}/{about}#comments"
+        assert "person ada, web: look at the second seed" in site.get(f"/{kind}/{about}").text
+    assert [one.about for one in comments_in(notebook.workspace)] == [run, proposal.proposal_id]
+    assert site.post("/notes", {"csrf": "0" * 64, "text": "forged"}).status_code == 400
+    assert site.post("/notes", {**signed, "text": " "}).status_code == 400
+    assert site.post("/comments/runs/no-such-run", {**signed, "text": "hello"}).status_code == 404
+    assert site.post("/comments/runs/..%2Fx", {**signed, "text": "hello"}).status_code == 404
+    assert "forged" not in site.get("/notes").text

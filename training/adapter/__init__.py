@@ -32,7 +32,14 @@ from training.adapter.makers import (  # noqa: E402
     maker_of,
     try_out,
 )
-from training.adapter.policies import DEFAULT_POLICY, DEFAULT_RNN, make_policy, policies_of, sample  # noqa: E402
+from training.adapter.policies import (  # noqa: E402
+    DEFAULT_POLICY,
+    DEFAULT_RNN,
+    make_policy,
+    own_policy_class,
+    policies_of,
+    sample,
+)
 from training.adapter.trainer import Trainer, learning_rate, warm_up  # noqa: E402
 from training.adapter.unusable import Unfit, Unusable  # noqa: E402
 from training.adapter.vectors import Rewarded, make_vecenv, space_problem  # noqa: E402
@@ -65,6 +72,7 @@ __all__ = [
     "own_ini",
     "own_names",
     "own_policy",
+    "own_policy_class",
     "policies_of",
     "sample",
     "space_problem",

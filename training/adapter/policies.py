@@ -23,6 +23,12 @@ def policies_of(package: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys([DEFAULT_POLICY, *own]))
 
 
+def own_policy_class(package: str | None, name: str | None) -> Any:
+    """The policy class that an environment has of its own; None where it has PufferLib's default."""
+    module = policy_module(package) if package and name != DEFAULT_POLICY else None
+    return getattr(module, name or "", None)
+
+
 def _is_policy(value: Any) -> bool:
     """A class of PufferLib's that makes a policy, and no LSTM around one."""
     if not inspect.isclass(value) or not issubclass(value, torch.nn.Module) or value.__module__ == "torch.nn":

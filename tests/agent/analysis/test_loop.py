@@ -147,7 +147,8 @@ def test_several_are_staged_in_one_analysis(
     step = notebook.paths(run.run_id).report.read_text().partition("## Next step")[2]
     names = ", ".join(f"proposals/{p.proposal_id}.json" for p in outcome.staged)
     assert step.startswith(f" (staged in {names})\n")
-    assert [line.split("|")[1].strip() for line in step.splitlines() if line.startswith("| `")] == [
+    proposed = step.partition("| proposed |")[2]  # the first of three tables
+    assert [line.split("|")[1].strip() for line in proposed.splitlines() if line.startswith("| `")] == [
         "`train.ent_coef`", "`train.gamma`", "`train.vf_coef`",
     ]  # fmt: skip
     assert check_report(notebook, run.run_id).count("contradicted") == 0
@@ -208,7 +209,7 @@ def test_a_report_is_all_that_is_wanted_while_others_wait(
     assert replay_run(lab, run.run_id).differences == ()
 
 
-@pytest.mark.parametrize("times", [1, 3])  # it asks for two at a time
+@pytest.mark.parametrize("times", [1, 5])  # it asks for four at a time
 def test_what_somebody_begins_meanwhile_makes_room_for_the_next_idea(
     times: int, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
 ) -> None:
@@ -271,10 +272,11 @@ def test_a_models_words_cannot_pass_for_the_programs(
     analyst(calls(("stage_proposal", PROPOSAL), ("write_report", forged))).analyse(run)
     lines = notebook.paths(run.run_id).report.read_text().splitlines()
     assert [line for line in lines if line.startswith("#")] == [
-        lines[0], "## Config", "## Key metrics", "## Diagnosis", "## Observations", "## Theory",
-        next(line for line in lines if line.startswith("## Next step")), "## Claims", "## Repro notes",
+        lines[0], "## Key metrics", "## Observations", "## Theory",
+        next(line for line in lines if line.startswith("## Next step")), "## Claims", "## Diagnosis", "## Config",
+        "## Recent runs", "## Repro notes",
     ]  # fmt: skip
-    assert sum(line.startswith("**Verdict") for line in lines) == 1 + 1  # ours, and its heading made bold
+    assert sum("**Verdict" in line for line in lines[1:]) == 1 + 1  # ours, and its heading made bold
     assert not any("\x1b" in line for line in lines)
 
 
@@ -293,7 +295,8 @@ def test_markdown_that_would_make_a_section_of_its_own_does_not(
     html = MarkdownIt().enable("table").render(text)
     headings = re.findall(r"<h\d>(.*?)</h\d>", html)
     assert [heading.split(" (")[0] for heading in headings[1:]] == [
-        "Config", "Key metrics", "Diagnosis", "Observations", "Theory", "Next step", "Repro notes"]  # fmt: skip
+        "Key metrics", "Observations", "Theory", "Next step", "Diagnosis", "Config", "Recent runs", "Repro notes",
+    ]  # fmt: skip
     assert not re.search(r"<(script|h2|b|!--)", text)
     assert "![p]" not in text
     assert "**perf** is what it is" in text
@@ -375,7 +378,8 @@ class TestOffline:
         lines = read_lines(notebook.paths(notebook.runs()[0].run_id).transcript)
         used = [call["name"] for line in lines for call in line.get("tool_calls", [])]
         assert used[:3] == ["list_runs", "read_run", "list_proposals"]
-        assert {"read_metrics", "suggest_configs", "check_config"} <= set(used)
+        assert {"suggest_configs", "check_config"} <= set(used)
+        assert "read_metrics" not in used  # the diagnosis that read_run gives has read the same curves
         assert used[-2:] == ["stage_proposal", "write_report"]
 
     def test_what_it_says_follows_the_record(
@@ -486,7 +490,7 @@ def test_a_flood_of_calls_is_cut(analyst: AnalystMaker, make_run: RunMaker) -> N
 class Narrow(ScriptedModel):
     """A model with little room."""
 
-    room = 9000
+    room = 14_000
 
     def complete(self, messages: Any, tools: Any) -> Reply:
         """Only what fits."""
@@ -503,7 +507,9 @@ def test_a_conversation_that_does_not_fit_is_shortened(
     assert worker.analyse(make_run()).fell_back is None
     answers = [message.content for message in model.seen[-1] if message.role == "tool"]
     assert [text.startswith("… (the rest was left out") for text in answers] == [True, True, True, False]
-    assert model.seen[-1][0] == model.seen[0][0]  # what it is told first stays
+    assert model.seen[-1][0] == model.seen[0][0]  # what it is told first stays, but for the sources
+    assert "## Sources" not in model.seen[-1][1].content
+    assert "## What is wanted" in model.seen[-1][1].content
     model = Narrow([])
     model.room = 100
     assert "does not fit" in (Analyst(Lab(notebook, inventory), model).analyse(make_run()).fell_back or "")
@@ -532,7 +538,7 @@ def test_towards_the_end_only_what_ends_it_is_offered(
     assert len(offered) == 24
     assert ["list_runs" in names for names in offered[:18]] == [n != 11 for n in range(18)]
     assert all({"query_metrics", "end_search", "write_report"} <= names for names in offered[:18])
-    assert offered[18:21] == [{"stage_proposal", "write_report", "check_config"}] * 3
+    assert offered[18:21] == [{"stage_proposal", "write_report"}] * 3
     assert offered[21:] == [{"write_report"}] * 3
 
 

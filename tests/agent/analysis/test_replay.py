@@ -103,7 +103,7 @@ def test_a_changed_prompt_tool_or_template_is_a_difference(
     def changed(template: str, **values: Any) -> str:
         return (
             render(template, **values)
-            .replace("You are the research half", "You are the better half")
+            .replace("You are the researcher", "You are the better half")
             .replace("## Theory", "## Why")
         )
 

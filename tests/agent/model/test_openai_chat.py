@@ -470,6 +470,54 @@ def test_a_model_that_can_do_neither_is_said(endpoint: Endpoint, connect: Callab
     assert len(endpoint.requests) == before + 1
 
 
+@pytest.mark.parametrize(
+    ("status", "answer", "sees"),
+    [(200, "It is **magenta**.", True), (200, "I can't see pictures.", False), (200, None, False), (400, "", False),
+     (422, "", False), (500, "", False)],
+)  # fmt: skip
+def test_whether_a_model_sees_is_found_out_once_with_a_tiny_picture(
+    endpoint: Endpoint, connect: Callable[..., OpenAIChat], status: int, answer: str | None, sees: bool
+) -> None:
+    said = completion(answer) if status == 200 else {"error": {"message": "no images"}}
+    endpoint.answers = [(200, {}, completion(None, calling("ready", ok=True))), (status, {}, said)]
+    model = connect("auto")
+    assert model.takes_images() is sees
+    asked = len(endpoint.requests)
+    text, image = endpoint.requests[-1]["messages"][0]["content"]
+    assert text["text"].startswith("What colour")
+    assert len(image["image_url"]["url"]) < 300
+    assert model.takes_images() is sees
+    assert len(endpoint.requests) == asked == 2
+    endpoint.answers = [(200, {}, completion())]
+    spent = model.complete(ASK, TOOLS).usage.total
+    assert spent == (54 if status == 200 else 36)  # what finding out took is counted, once
+    assert model.complete(ASK, TOOLS).usage.total == 18
+
+
+@pytest.mark.parametrize(("images", "calls", "sees"), [("on", "tools", True), ("off", "tools", False),
+                                                       ("on", "response_format", False)])  # fmt: skip
+def test_a_setting_says_whether_it_sees(
+    endpoint: Endpoint, connect: Callable[..., OpenAIChat], images: str, calls: str, sees: bool
+) -> None:
+    assert connect(calls, images=images).takes_images() is sees
+    assert endpoint.requests == []
+
+
+def test_a_model_that_could_do_neither_is_asked_again_after_a_while(
+    endpoint: Endpoint, connect: Callable[..., OpenAIChat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = connect("auto")
+    for _ in range(2):
+        with pytest.raises(ModelError, match="neither calls tools"):
+            model.complete(ASK, TOOLS)
+    assert len(endpoint.requests) == 2
+    monkeypatch.setattr("agent.model.openai_chat.AGAIN", 0.0)
+    monkeypatch.setattr(model, "_again", 0.0)
+    endpoint.answers = [(200, {}, completion(None, calling("ready", ok=True))), (200, {}, completion())]
+    endpoint.requests.clear()
+    assert model.complete(ASK, TOOLS).message.content == "hello"
+
+
 @given(st.text(max_size=60) | st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["call", "tool", "arguments"]), inner),
@@ -488,10 +536,10 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
     assert "$defs" not in text
     kinds = {kind["properties"]["tool"]["const"]: kind["properties"]["arguments"] for kind in
              schema["properties"]["call"]["anyOf"]}  # fmt: skip
-    assert set(kinds) == {tool.name for tool in catalog.TOOLS}
+    assert set(kinds) == {tool.name for tool in catalog.TOOLS if tool.listed}
     report = kinds["write_report"]
     assert set(report["required"]) == {"title", "observations", "theory", "next_step"}
-    assert set(report["properties"]) == set(report["required"])  # an argument may be called 'title'
+    assert set(report["properties"]) == {*report["required"], "remember"}  # an argument may be called 'title'
     assert report["properties"]["theory"]["maxLength"] == 240
     one = {next(iter(kind["properties"])): kind for kind in
            kinds["stage_proposal"]["properties"]["changes"]["items"]["anyOf"]}  # fmt: skip
@@ -501,18 +549,18 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
     assert not any(share.search(text) for text in ("1.5", "-0.1", "0", "0.95 or so", "1e-3"))
     assert kinds["stage_proposal"]["properties"]["parent"] == {"enum": ["incumbent", "current"]}
     said = {
-        "call": {"tool": "check_config", "arguments": {"changes": [{"train.gamma": "0.9"}, {"train.ent_coef": 0.1}]}}
+        "call": {"tool": "stage_proposal", "arguments": {"changes": [{"train.gamma": "0.9"}, {"train.ent_coef": 0.1}]}}
     }
     call = call_in(json.dumps(said), 1, Toolbox(catalog.TOOLS, context).schemas)
     assert call is not None
     assert json.loads(call.arguments) == {"changes": {"train.gamma": 0.9, "train.ent_coef": 0.1}}
-    assert kinds["stage_proposal"]["properties"]["also_expected"]["items"]["properties"]["direction"]["enum"]
+    assert kinds["stage_proposal"]["properties"]["also_expected"]["items"]["properties"]["metric"]["enum"]
 
 
 @pytest.mark.parametrize(("text", "said"), [
     ("[model]\ntimeout = 0", "model.timeout = 0: input should be greater than or equal to 1; valid: 1 or more"),
     ("[model]\ncalling = 'x'", "; valid: 'auto', 'tools' or 'response_format'"),
-    ("[model]\ntims = 3", "; valid: calling, turns, timeout"),
+    ("[model]\ntims = 3", "; valid: calling, images, turns, timeout"),
     ("[model]\nstream = true", "model.stream"),
     ('[model]\ncalling = "smoke signals"', "model.calling"),
     ('[prices."m"]\ninput = -1\noutput = 1', "prices.m.input = -1"),

@@ -524,7 +524,7 @@ def refusal(workspace: Workspace, text: str) -> str:
         ('command = ["say", "it"]', "notify.command = ['say', 'it']: must be a text"),
         ('command = "  "', "notify.command = '  ': must name a program; valid: notify-send autopilot"),
         ("command = \"''\"", "must name a program"),
-        ('on = ["finishd"]', "valid: finished, failed, incumbent, approval"),
+        ('on = ["finishd"]', "valid: finished, failed, incumbent, approval, model"),
         ('on = "finished"', "notify.on = 'finished': input should be a valid tuple"),
         (
             f'webhok = "https://h/{UNSEEN}"',

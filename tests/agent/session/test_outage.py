@@ -118,7 +118,7 @@ def test_a_night_whose_endpoint_is_gone_for_its_middle_third(
     make_session: Make, notebook: Notebook, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-0123456789")
-    model = OpenAIChat("m", server.url, ModelSettings(attempts=3), sleep=lambda _: None)
+    model = OpenAIChat("m", server.url, ModelSettings(attempts=3, images="off"), sleep=lambda _: None)
     session = make_session(Outage(server, notebook), model=model, budgets=Budgets(max_runs=RUNS + 4))
     record = session.run()
     assert record.ended_because == f"all {RUNS + 4} replicates are trained"

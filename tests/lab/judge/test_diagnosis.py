@@ -1,102 +1,217 @@
-"""What curves say of a training."""
+"""What curves say of a training: real ones with a known illness, made-up ones for each rule, runs of the notebook."""
 
+import json
+import lzma
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lab.judge.diagnosis import diagnose, diagnosis_of
-from lab.judge.known import KnownRun
-from lab.space.objective import Objective
-from lab.store.curves import Extreme, Outline
-from lab.store.notebook import Notebook
-from lab.store.records import MetricSummary
+from benchmarks.illnesses import Recipe, found, recipes
+from lab.judge import Finding, Weight, diagnose, diagnosis_of, group_diagnosis, still_rising
+from lab.judge.evidence import Evidence
+from lab.space import Inventory, Objective
+from lab.store import Curve, Lab, MetricSummary, Notebook
 from tests.conftest import RunMaker
 
-
-def curve(
-    *quarters: float, first: float | None = None, last: float | None = None, peak: float | None = None
-) -> Outline:
-    first, last = quarters[0] if first is None else first, quarters[-1] if last is None else last
-    highest = max(*quarters, first, last) if peak is None else peak
-    return Outline(first, last, Extreme(highest, 1), Extreme(min(*quarters, first, last), 1), quarters)
-
-
-def run(minibatches: int = 4, metrics: dict[str, Any] | None = None, **curves: Outline) -> KnownRun:
-    named = {name.replace("__", "/"): found for name, found in curves.items()}
-    return KnownRun(
-        run_id="r", state="finished", derived={"minibatches": minibatches}, curves=named, metrics=metrics or {},
-        config={"train.max_grad_norm": 1.5},
-    )  # fmt: skip
+TRAINED = Path(__file__).parents[2] / "data" / "illnesses" / "trained.jsonl.xz"
+PERF = Objective("perf", "max", low=0.0, high=1.0)
 
 
 def values(*found: float, flag: str | None = None) -> MetricSummary:
     return MetricSummary(mean=sum(found) / len(found), low=None, high=None, n=len(found), values=found, flag=flag)
 
 
-def names(known: KnownRun, usual: list[float] | None = None, objective: str = "perf:max") -> set[str]:
-    goal = Objective.of(objective, "puffer_breakout")
-    return {finding.what for finding in diagnose(known, goal, "puffer_breakout", usual or [])}
+def trained() -> dict[str, Evidence]:
+    """The trainings of the recipes, by name."""
+    made = {}
+    for line in lzma.decompress(TRAINED.read_bytes()).decode().splitlines():
+        row = json.loads(line)
+        curves = {
+            int(seed): {name: Curve(np.array(steps, float), np.array(of)) for name, (steps, of) in named.items()}
+            for seed, named in row["curves"].items()
+        }
+        goal = Objective.of(row["objective"], row["env"])
+        usual = {**row["config"], **row["usual"]}
+        made[row["recipe"]] = Evidence(
+            goal, row["logged"], row["config"], usual, {}, row["derived"], curves, {goal.metric: values(*row["scores"])}
+        )
+    return made
 
 
+REAL, RECIPES = trained(), recipes()
+
+
+def first_two(recipe: Recipe) -> bool:
+    return found(recipe, diagnose(REAL[recipe.name]))
+
+
+def test_of_ten_trainings_that_are_ill_the_cause_is_first_or_second_in_eight() -> None:
+    ill = [recipe for recipe in RECIPES if recipe.causes]
+    assert len(ill) == 10
+    assert sum(map(first_two, ill)) >= 8
+
+
+@pytest.mark.parametrize("recipe", [one for one in RECIPES if not one.causes], ids=lambda one: one.name)
+def test_a_healthy_training_is_not_called_ill(recipe: Recipe) -> None:
+    assert [one.name for one in diagnose(REAL[recipe.name]) if one.weight is Weight.ILL] == []
+
+
+# --- each rule, on made-up curves ------------------------------------------------------------------------------------
+
+STEPS = np.linspace(50_000, 2_000_000, 40)
+CONFIG: dict[str, Any] = {
+    "train.learning_rate": 0.005, "train.ent_coef": 0.001, "train.gamma": 0.95, "train.gae_lambda": 0.9,
+    "train.clip_coef": 0.2, "train.vf_coef": 2.0, "train.vf_clip_coef": 0.2, "train.max_grad_norm": 1.5,
+    "train.update_epochs": 1, "train.bptt_horizon": 32, "train.minibatch_size": 8192,
+    "train.total_timesteps": 2_000_000, "train.adam_eps": 1e-12,
+}  # fmt: skip
 STEADY = {
-    "losses__approx_kl": curve(0.01, 0.01, 0.008, 0.006), "losses__clipfrac": curve(0.15, 0.14, 0.12, 0.1),
-    "losses__entropy": curve(1.0, 0.8, 0.6, 0.5, first=1.1, last=0.45),
-    "losses__explained_variance": curve(0.2, 0.6, 0.8, 0.9), "losses__value_loss": curve(0.4, 0.2, 0.1, 0.1),
-    "environment__perf": curve(0.1, 0.4, 0.7, 0.72, first=0.0, last=0.72),
+    "environment/perf": (0.1, 0.6, 0.75, 0.78), "losses/approx_kl": (0.005, 0.003, 0.001, 0.0001),
+    "losses/clipfrac": (0.1, 0.05, 0.01, 0.0), "losses/entropy": (0.69, 0.6, 0.5, 0.45),
+    "losses/explained_variance": (0.1, 0.5, 0.7, 0.8), "losses/value_loss": (0.5, 0.3, 0.2, 0.2),
+    "environment/episode_length": (20, 120, 150, 160),
 }  # fmt: skip
 
 
-def test_nothing_is_said_of_a_training_as_it_should_be() -> None:
-    assert names(run(**STEADY)) == set()
+def evidence(
+    curves: dict[str, Sequence[float]] | None = None, config: dict[str, Any] | None = None, *, seeds: int = 3,
+    usual: dict[str, Any] | None = None, scores: Sequence[float] = (0.78, 0.77, 0.79), **derived: float,
+) -> Evidence:  # fmt: skip
+    """A steady training, but for what is given: curves by their values at even distances."""
+    drawn = {
+        name: Curve(STEPS, np.interp(STEPS, np.linspace(STEPS[0], STEPS[-1], len(of)), of))
+        for name, of in {**STEADY, **(curves or {})}.items()
+    }
+    arithmetic = {"minibatches": 4, "epochs": 500, "batch_size": 32768, **derived}
+    return Evidence(
+        PERF, "environment/perf", {**CONFIG, **(config or {})}, {**CONFIG, **(usual or {})}, {}, arithmetic,
+        dict.fromkeys(range(1, seeds + 1), drawn), {"perf": values(*scores)},
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize(("changed", "found"), [
-    ({"losses__approx_kl": curve(0.01, 0.02, 0.03, 0.05)}, "high_kl"),
-    ({"losses__approx_kl": curve(1e-6, 1e-6, 1e-6, 1e-6)}, "low_kl"),
-    ({"losses__clipfrac": curve(0.1, 0.2, 0.3, 0.4)}, "high_clipfrac"),
-    ({"losses__entropy": curve(1.0, 0.3, 0.1, 0.02, first=1.1, last=0.01)}, "entropy_collapse"),
-    ({"losses__entropy": curve(1.1, 1.1, 1.1, 1.1, first=1.1, last=1.09)}, "entropy_stall"),
-    ({"losses__explained_variance": curve(0.0, -0.1, 0.0, 0.05)}, "blind_value"),
-    ({"losses__value_loss": curve(0.1, 0.2, 0.4, 0.9)}, "value_loss_grows"),
-    ({"losses__grad_norm": curve(1.5, 1.5, 1.5, 1.49)}, "gradients_clipped"),
-    ({"environment__perf": curve(0.1, 0.2, 0.4, 0.7, first=0.0, last=0.8)}, "still_improving"),
-    ({"environment__perf": curve(0.1, 0.7, 0.9, 0.9, first=0.0, last=0.9)}, "plateau"),
-    ({"environment__perf": curve(0.1, 0.8, 0.9, 0.6, first=0.0, last=0.5, peak=0.95)}, "fell_back"),
+def ill(seen: Evidence) -> list[Finding]:
+    return [one for one in diagnose(seen) if one.weight is Weight.ILL]
+
+
+def test_nothing_is_wrong_with_a_training_as_it_should_be() -> None:
+    assert ill(evidence()) == []
+
+
+@pytest.mark.parametrize(("curves", "config", "name", "move"), [
+    ({"losses/approx_kl": (0.3, 0.2, 0.1, 0.05), "losses/clipfrac": (0.6, 0.6, 0.5, 0.4)}, {},
+     "updates_too_large", "learning_rate down"),
+    ({"losses/approx_kl": (0.3, 0.2, 0.1, 0.05)}, {"train.update_epochs": 16},
+     "updates_too_large", "update_epochs down"),
+    ({"losses/approx_kl": (2e-5, 1e-5, 1e-6, 0), "losses/entropy": (0.69, 0.68, 0.67, 0.66),
+      "losses/clipfrac": (0, 0)}, {}, "updates_too_small", "learning_rate up"),
+    ({"losses/approx_kl": (2e-5, 1e-5, 1e-6, 0), "losses/entropy": (0.69, 0.68, 0.67, 0.66),
+      "losses/clipfrac": (0, 0)}, {"train.adam_eps": 1e-3}, "updates_too_small", "adam_eps down"),
+    ({"losses/clipfrac": (0.7, 0.7, 0.6, 0.5), "losses/approx_kl": (1e-4, 1e-4, 1e-4, 1e-4)},
+     {"train.clip_coef": 0.003}, "clip_too_narrow", "clip_coef up"),
+    ({"losses/entropy": (0.69, 0.68, 0.68, 0.67)}, {"train.ent_coef": 0.12},
+     "entropy_bonus_too_large", "ent_coef down"),
+    ({"losses/entropy": (0.69, 0.1, 0.005, 0.004, 0.004)}, {"train.ent_coef": 0.0}, "exploration_gone", "ent_coef up"),
+    ({}, {"train.bptt_horizon": 4}, "horizon_too_short", "bptt_horizon up"),
+    ({}, {"train.gamma": 0.5}, "gamma_too_low", "gamma up"),
+    ({"losses/explained_variance": (0, 0.05, 0.1, 0.1)}, {"train.gamma": 0.9999}, "gamma_too_high", "gamma down"),
+    ({"losses/value_loss": (9, 8, 7, 6)}, {"train.vf_coef": 10.0}, "value_loss_dominates", "vf_coef down"),
+    ({"losses/explained_variance": (-0.3, -0.3, -0.3, -0.3)}, {"train.vf_coef": 0.0}, "value_blind", "vf_coef up"),
+    ({}, {"env.reward_goal": 5.0}, "rewards_clamped", "reward_goal down"),
+    ({"losses/grad_norm": (0.02, 0.02)}, {"train.max_grad_norm": 0.001}, "gradients_limited", "max_grad_norm up"),
 ])  # fmt: skip
-def test_what_each_curve_says(changed: dict[str, Outline], found: str) -> None:
-    assert names(run(**{**STEADY, **changed})) == {found}
+def test_what_curves_and_config_say_together(
+    curves: dict[str, Sequence[float]], config: dict[str, Any], name: str, move: str
+) -> None:
+    first = ill(evidence(curves, config))[0]
+    assert first.name == name
+    assert first.moves[0].text == move
+    assert first.evidence
+    assert first.meaning
 
 
-def test_kl_and_clipping_mean_nothing_with_one_minibatch() -> None:
-    odd = {"losses__approx_kl": curve(0.1, 0.1, 0.1, 0.1), "losses__clipfrac": curve(0.5, 0.5, 0.5, 0.5)}
-    assert names(run(minibatches=1, **{**STEADY, **odd})) == set()
+@pytest.mark.parametrize("config", [
+    {"train.learning_rate": 0.05}, {"train.learning_rate": 0.0005}, {"train.update_epochs": 8},
+    {"train.vf_coef": 0.5}, {"train.clip_coef": 0.5}, {"train.adam_eps": 1e-5}, {"train.minibatch_size": 1024},
+])  # fmt: skip
+def test_an_unusual_config_whose_curves_are_fine_is_not_ill(config: dict[str, Any]) -> None:
+    assert ill(evidence(config=config)) == []
 
 
-def test_a_minimized_objective_improves_downwards() -> None:
-    falling = {"environment__episode_length": curve(90, 70, 50, 20, first=100, last=10)}
-    assert names(run(**falling), objective="episode_length:min") == {"still_improving"}
+def test_with_one_optimizer_step_an_update_kl_says_nothing_and_that_is_what_is_said() -> None:
+    still = {"losses/approx_kl": (0.0, 0.0), "losses/clipfrac": (0.0, 0.0)}
+    names = [one.name for one in ill(evidence(still, {"train.minibatch_size": 32768}, minibatches=1, epochs=62))]
+    assert names[0] == "one_minibatch"
+    assert "updates_too_small" not in names
 
 
-def test_a_replicate_out_of_line_is_named_with_four_and_not_with_three() -> None:
-    odd = diagnose(run(metrics={"perf": values(0.9, 0.91, 0.92, 0.2)}), Objective("perf", "max"), "puffer_breakout", [])
-    assert [finding.what for finding in odd] == ["odd_replicate"]
-    assert "0.2" in odd[0].evidence
-    assert names(run(metrics={"perf": values(0.9, 0.91, 0.2)})) == set()
+def test_a_training_that_was_cut_short_is_told_from_one_of_the_usual_length() -> None:
+    rising = {"environment/perf": (0.1, 0.2, 0.3, 0.4)}
+    cut = evidence(rising, {"train.total_timesteps": 200_000}, epochs=60)
+    assert ill(cut)[0].moves[0].text == "total_timesteps up"
+    assert "training_too_short" not in [one.name for one in ill(evidence(rising))]
 
 
-def test_a_slow_run_is_measured_against_runs_like_it() -> None:
-    slow = run(metrics={"sps": values(50_000.0)})
-    assert names(slow, [100_000.0, 101_000.0, 99_000.0]) == {"slow"}
-    assert names(slow, [100_000.0, 101_000.0]) == set()
+def test_a_collapse_says_when_and_in_how_many_replicates() -> None:
+    fallen = evidence({"environment/perf": (0.1, 0.8, 0.3, 0.2)}, scores=(0.2, 0.2, 0.2))
+    collapse = next(one for one in ill(fallen) if one.name == "collapse")
+    assert "3 of 3 replicates peak near 7" in collapse.evidence
+    assert collapse.moves[0].text == "learning_rate down"
 
 
-def test_a_metric_that_can_not_be_what_it_is_called() -> None:
-    assert names(run(metrics={"success_rate": values(1255.0, flag="a rate of 1255")})) == {"out_of_range"}
+def test_replicates_of_two_kinds_are_named() -> None:
+    seen = evidence(scores=(0.9, 0.88, 0.05, 0.91, 0.04), seeds=5)
+    two = next(one for one in diagnose(seen) if one.name == "two_kinds")
+    assert two.weight is Weight.ILL
+    assert "0.04, 0.05 of seeds 5, 3" in two.evidence
 
 
-def test_of_a_run_in_the_notebook(make_run: RunMaker, notebook: Notebook) -> None:
+def test_a_training_that_reached_what_can_be_reached_is_not_ill_whatever_its_curves_do() -> None:
+    wild = evidence({"losses/approx_kl": (0.3, 0.3)}, scores=(0.99, 0.98, 0.99))
+    assert ill(wild) == []
+    assert diagnose(wild)[0].name == "updates_too_large"
+
+
+@given(
+    perf=st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=6),
+    other=st.lists(st.floats(0, 1e6), min_size=2, max_size=6),
+    rate=st.floats(1e-6, 1.0), gamma=st.floats(0, 0.999999), seeds=st.integers(1, 5), data=st.data(),
+)  # fmt: skip
+def test_whatever_the_curves_are_findings_are_ranked_and_their_strength_is_a_share(
+    perf: list[float], other: list[float], rate: float, gamma: float, seeds: int, data: st.DataObject
+) -> None:
+    curves = {"environment/perf": perf, data.draw(st.sampled_from(sorted(STEADY))): other}
+    config = {"train.learning_rate": rate, "train.gamma": gamma}
+    scores = data.draw(st.lists(st.floats(-1e3, 1e3), min_size=seeds, max_size=seeds))
+    told = diagnose(evidence(curves, config, seeds=seeds, scores=scores))
+    assert [one.weight for one in told] == sorted((one.weight for one in told), key=lambda one: one is Weight.NOTE)
+    for weight in Weight:
+        strengths = [one.strength for one in told if one.weight is weight]
+        assert strengths == sorted(strengths, reverse=True)
+    assert len({one.name for one in told}) == len(told)
+
+
+# --- runs of a notebook ----------------------------------------------------------------------------------------------
+
+
+def test_of_a_run_in_the_notebook(make_run: RunMaker, notebook: Notebook, inventory: Inventory) -> None:
     for _ in range(4):
         record = make_run()
-    found = diagnosis_of(notebook, record, 1)
-    assert all(finding.says and finding.evidence for finding in found)
-    assert "slow" not in {finding.what for finding in found}
+    told = diagnosis_of(Lab(notebook, inventory), record)
+    assert all(one.statement and one.evidence for one in told)
+    assert "slow" not in {one.name for one in told}
+    assert isinstance(still_rising(notebook, record), bool)
+
+
+def test_of_a_group_what_its_runs_share_with_how_many(
+    make_run: RunMaker, notebook: Notebook, inventory: Inventory
+) -> None:
+    base = make_run({"train.gamma": 0.5})
+    for entropy in (0.002, 0.003):
+        make_run({"train.ent_coef": entropy}, parent=base.run_id)
+    told = group_diagnosis(Lab(notebook, inventory), base.group)
+    assert all(" of 3 runs; baseline: " in one.evidence for one in told)

@@ -9,7 +9,8 @@ import pytest
 
 from lab.judge import Plan, look
 from lab.search import History, RaceArm, Range, SearchSpace, Trial
-from lab.search.beliefs import believed, expected
+from lab.search.beliefs import believed
+from lab.search.forecast import forecast
 from lab.search.night import power
 from lab.space import NAMED, Objective, Statistic
 
@@ -74,10 +75,10 @@ def test_by_the_mean_a_number_of_replicates_changes_nothing_and_by_the_worst_the
 def test_what_is_expected_of_one_replicate_does_not_depend_on_the_statistic(statistic: Statistic) -> None:
     random = np.random.default_rng(1)
     scores = [tuple((0.5 + 0.1 * random.standard_normal(5)).tolist()) for _ in range(6)]
-    by_mean, by_this = (expected(told(one, *scores), POOL[8]) for one in ("mean", statistic))  # type: ignore[arg-type]
+    by_mean, by_this = (forecast(told(one, *scores), POOL[8], 0.8) for one in ("mean", statistic))  # type: ignore[arg-type]
     assert by_mean is not None
     assert by_this is not None
-    assert by_this[0] == pytest.approx(by_mean[0], abs=0.05)
+    assert by_this.mean == pytest.approx(by_mean.mean, abs=0.05)
 
 
 @pytest.mark.parametrize("statistic", NAMED)
