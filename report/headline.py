@@ -68,12 +68,26 @@ def headline_of(
 
 
 def outcome(notebook: Notebook, session: SessionRecord) -> str:
-    """Whether a night has found something better, in a sentence.
+    """Whether a night has found something better, in a sentence; in a second one, that its model gave up.
 
     Args:
         notebook: where its runs are.
         session: the night, over or not.
     """
+    return " ".join(filter(None, (_found(notebook, session), gave_up_text(session))))
+
+
+def gave_up_text(session: SessionRecord) -> str:
+    """That a session's model gave up, and why; empty where it works."""
+    trouble = session.trouble
+    if trouble is None or trouble.in_a_row == 0:
+        return ""
+    why = plain(trouble.why, 160).rstrip(".")
+    return f"The model gave up at {trouble.last:%H:%M} UTC ({why}); the offline researcher went on."
+
+
+def _found(notebook: Notebook, session: SessionRecord) -> str:
+    """Whether a night has found something better."""
     runs = notebook.runs(session=session.session_id)
     if not any(run.state is RunState.FINISHED for run in runs):
         return _nothing_scored(runs)

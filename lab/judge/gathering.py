@@ -87,6 +87,8 @@ def known_of(
 def _said(findings: Sequence[Finding]) -> list[str]:
     """What findings say, clause by clause, as it stands within a sentence and at the beginning of one."""
     texts = [text for one in findings for text in (one.statement, one.evidence, one.meaning)]
+    for move in {move for one in findings for move in one.moves}:  # what would test it is no claim about the run
+        texts += [f"run with {move.text} that", f"asks for {move.key} {move.direction}"]
     clauses = [clause for text in texts for clause in (text, *text.split("; "))]
     return [said for clause in clauses for said in (clause, clause[:1].upper() + clause[1:])]
 
