@@ -43,7 +43,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train one config, without an agent."""
-    from agent.session.launch import prepare, train_control, train_once
+    from agent.session.launch import notes, prepare, train_control, train_once
     from lab.space import assignments
     from lab.store import Notebook
     from report import say_where
@@ -66,6 +66,8 @@ def train(
     fields = {"preset": preset, "objective": goal, "run_id": run_id}
     if not as_json:
         say_where(workspace)
+        for line in notes(workspace, inventory, env, preset, settings):
+            typer.echo(line)
     run = train_once(workspace, inventory, config, assignments(settings), options, **fields)
     tell(Notebook(workspace), run, as_json=as_json)
 

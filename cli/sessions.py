@@ -129,7 +129,7 @@ def start(
 
     An interrupted session with the same options is resumed instead.
     """
-    from agent.session.launch import prepare
+    from agent.session.launch import notes, prepare
     from agent.session.night import Night, the_same_again
     from lab.base import new_id, now
     from lab.space import assignments, check_reachable, names, task_of
@@ -178,6 +178,8 @@ def start(
         typer.echo(f"session {before.session_id} with these options was interrupted: it is resumed (else: --new)")
     else:
         night.announce(config)
+        for line in notes(workspace, inventory, env, preset, settings):
+            typer.echo(line)
     night.detach() if detach else night.go()
 
 

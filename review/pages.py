@@ -60,6 +60,11 @@ def pages(page: Page) -> APIRouter:
     def _live(request: Request) -> HTMLResponse:
         return page.render(request, "live.html.j2", **session_views.tonight(notebook, proposals))
 
+    @routes.get("/decide")
+    def _decide(request: Request) -> HTMLResponse:
+        """What waits for a decision, for the first page while a session runs."""
+        return page.render(request, "decide.html.j2", **session_views.deciding(proposals))
+
     @routes.get("/sessions")
     def _sessions(request: Request) -> HTMLResponse:
         return page.render(request, "sessions.html.j2", sessions=session_views.sessions(notebook, proposals))
@@ -152,8 +157,9 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/proposals/{proposal_id}")
     def _proposal(request: Request, proposal_id: str) -> HTMLResponse:
         proposal = proposals.get(proposal_id)
-        waiting = seen(proposal, page.lab(proposal.env_name))
-        return page.render(request, "proposal.html.j2", waiting=waiting, error="", given={})
+        return page.render(
+            request, "proposal.html.j2", waiting=seen(proposal, page.lab(proposal.env_name)), error="", given={}
+        )
 
     return routes
 

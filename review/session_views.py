@@ -24,13 +24,11 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     """The session under way, as `autopilot status` has it, with the latest runs and how far budgets are used."""
     state = status_of(notebook, proposals)
     record = SessionRecord.model_validate(state["session"]) if state["session"] else None
-    waiting = undecided(proposals)
     rows = notebook.index.records(Selection(session=record.session_id), newest=8)[::-1] if record else []
     return {
         **state,
         "record": record,
-        "decide": waiting[:MOST],
-        "more": len(waiting) > MOST,
+        **deciding(proposals),
         "queued": [row for row in state["waiting"] if row["state"] != "staged"],
         "runs_by_state": state["runs"],
         "latest": [view_of(notebook, run) for run in rows],
@@ -40,6 +38,12 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         "damaged": notebook.damaged,
         "busy": _share(record.spent.training, record.spent.seconds) if record else None,
     }
+
+
+def deciding(proposals: Proposals) -> dict[str, Any]:
+    """What waits for a person, as far as it fits the first page."""
+    waiting = undecided(proposals)
+    return {"decide": waiting[:MOST], "more": len(waiting) > MOST}
 
 
 class Used(NamedTuple):

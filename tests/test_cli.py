@@ -239,7 +239,8 @@ def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
     second = make_run({"train.learning_rate": 0.01}, parent=first.run_id)
     told = cli("compare", second.run_id)
     assert told.code == 0, told.err
-    assert told.out.startswith(f"{second.run_id} against {first.run_id}\n")
+    assert told.out.startswith("#2 learning_rate 0.01 against #1 baseline\n")
+    assert f"{second.run_id}, {first.run_id}" in told.out
     assert re.search(r"verdict +(better|worse|inconclusive): perf [+-]0\.\d+ \[[+-].*\] \(Welch", told.out)
     assert re.search(r"changed +train\.learning_rate \S+ → 0\.01", told.out)
     assert re.search(r"(?m)^perf +0\.\d+ +0\.\d+$", told.out)

@@ -1,6 +1,5 @@
 """What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,9 +49,13 @@ def prepare(
         raise InvalidInput(problems)
     config = base.with_overrides(overrides)
     check_config(config, inventory)
-    for line in remarks(base, overrides):
-        sys.stderr.write(f"note: {line}\n")
     return inventory, config, str(goal)
+
+
+def notes(workspace: Workspace, inventory: Inventory, env: str, preset: str, settings: list[str] | None) -> list[str]:
+    """What a person is told of what they set, once all of it is accepted, a line each."""
+    base = preset_named(workspace, inventory.environment(env), preset)
+    return [f"note: {line}" for line in remarks(base, assignments(settings))]
 
 
 def train_once(

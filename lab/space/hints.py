@@ -69,9 +69,10 @@ def closest_environments(name: str, known: Collection[str], few: int = 3) -> lis
     """
     kin = [one for one in known if _kin(one) == _kin(name)]
     newest = sorted(kin, key=lambda one: [int(digits) for digits in re.findall(r"\d+", one)], reverse=True)
-    bare = {_kin(one): one for one in known}
+    whole = difflib.get_close_matches(name, sorted(known), n=few, cutoff=0.85)  # one letter is wrong
+    bare = {_kin(one): one for one in sorted(known)}
     close = [bare[match] for match in difflib.get_close_matches(_kin(name), bare, n=few, cutoff=0.6)]
-    return list(dict.fromkeys([*newest, *close]))[:few]
+    return list(dict.fromkeys([*newest, *whole, *close]))[:few]
 
 
 def _kin(name: str) -> str:

@@ -155,4 +155,4 @@ def _unknown(notebook: Notebook, text: str) -> NotFound:
     """What to say where nothing is called that."""
     count = notebook.index.ask("SELECT MAX(nth) FROM runs")[0][0]
     there = f"there are #1 to #{count}, and 'autopilot runs' lists them" if count else "there are no runs yet"
-    return NotFound(f"run {text[:80]!r} is not in {notebook.workspace.root}: {there}")
+    return NotFound(f"run {text[:80]!r} is not in this workspace: {there}")

@@ -121,8 +121,8 @@ def test_a_night_is_watched_and_decided_on(
     page.get_by_text("Running", exact=True).wait_for(timeout=WAIT)
     # It moves: the baseline's progress, then a proposal, without the page being loaded again.
     page.evaluate("window.stayed = true")
-    page.get_by_role("heading", name="Training now").wait_for(timeout=WAIT)
-    waits = page.get_by_role("region", name="Waits for a decision").get_by_role("link")
+    page.get_by_role("region", name="Training now").wait_for(timeout=WAIT)
+    waits = page.get_by_role("region", name="Waits for your decision").get_by_role("link")
     waits.first.wait_for(timeout=WAIT)
     page.locator(".chart canvas").wait_for(timeout=WAIT)
     assert page.evaluate("window.stayed")

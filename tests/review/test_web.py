@@ -77,7 +77,7 @@ def test_charts_are_what_the_record_says(site: Site, make_session: Make, noteboo
     believed = Sessions(notebook.workspace).leading(session.record.session_id)
     assert (line["label"], line["y"]) == ("the leader, as the search believes", [one.mean for one in believed])
     assert [one.trained for one in believed] == [5, 6, 7, 8]
-    assert best["x"]["unit"] == "minutes"
+    assert best["x"]["unit"] == "seconds"  # it took as long
     notebook.workspace.session(session.record.session_id).leader.unlink()  # as of an earlier version's
     earlier = site.get(f"/charts/best/{session.record.session_id}").json()
     line = next(one for one in earlier["series"] if one["kind"] == "steps")
@@ -143,7 +143,7 @@ def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(
     other = make_run({"train.gamma": 0.9}, parent=base.run_id, fault="crash")
 
     def listed(query: str) -> list[str]:
-        return re.findall(r'<a class="id" href="/runs/([\w-]+)">', site.get(f"/runs?{query}").text)
+        return re.findall(r'<td><a href="/runs/([\w-]+)">', site.get(f"/runs?{query}").text)
 
     everything = [run.run_id for run in notebook.runs()]
     assert listed("") == everything[::-1]

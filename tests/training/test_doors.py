@@ -276,4 +276,4 @@ def test_an_environment_that_raises_says_so_in_train_and_start(
     done = cli(*command, "--env", f"{name}:Late", *small)
     assert done.code != 0
     assert "RuntimeError: the simulator lost its license" in done.err.splitlines()[-1]
-    assert "note: train.total_timesteps = 1,024 in the place of 300,000" in done.err
+    assert "note: train.total_timesteps = 1,024 in the place of 300,000" in done.out

@@ -168,10 +168,10 @@ def test_every_environments_policy_is_rebuilt(tmp_path: Path) -> None:
         from training import adapter, checkpoints, exporting
         from lab.space.environments import preset_config
         from training.envs import inventory
-        from training.protocol import ExportJob
+        from training.protocol import BuildOrder, ExportJob
 
         names = ("puffer_snake", "puffer_breakout", "puffer_pysquared", "puffer_multiagent", "puffer_template")
-        environments = inventory(names, "test", None).environments
+        environments = inventory({name: BuildOrder() for name in names}, "test", None).environments
         found = {}
         for name in names:
             for rnn in (True, False):

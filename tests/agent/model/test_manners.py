@@ -264,7 +264,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture
 def model(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> OpenAIChat:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    return OpenAIChat("m", endpoint.url, ModelSettings(timeout=3, attempts=2), sleep=lambda _: None)
+    return OpenAIChat("m", endpoint.url, ModelSettings(timeout=3, attempts=2, images="off"), sleep=lambda _: None)
 
 
 FAULT = {"error": {"code": 429, "message": "Rate limit exceeded"}}

@@ -75,7 +75,7 @@ def test_a_short_sighted_discount_is_put_first_and_the_next_config_raises_it(
     head = report.splitlines()[2:5]
     assert [line.split(":**")[0] for line in head] == ["- **Tried", "- **Why", "- **Next"]
     assert "the discount looks only 1 steps ahead" in head[1]
-    assert "A run with gamma up that shows no such change refutes it." in report
+    assert "A run with gamma up in which this stays as it is refutes it." in report
     assert proposal.overrides["train.gamma"] > 0.3
     assert "train.gamma goes up, as the diagnosis asks" in report
     assert len(report.partition("\n---\n")[0].split()) <= 450

@@ -157,7 +157,9 @@ def test_where_the_night_ends_before_the_fresh_seeds_the_digest_says_what_is_bel
     digest = notebook.workspace.session(record.session_id).digest.read_text()
     assert f"The search believes most in {run.run_id} (vf_coef 2 → 3.21): perf 0." in digest
     assert "That is no finding: only fresh seeds tell." in digest
-    assert re.search(rf"\| leader \| {run.run_id} .*\| 0\.\d+ believed \| not proven \| \d+ \|", digest)
+    assert re.search(
+        rf"\| leader \| #{run.number} .*\({run.run_id}\) \| 0\.\d+ believed \| not proven \| \d+ \|", digest
+    )
     assert "Contenders" not in digest
     believed = Sessions(notebook.workspace).leading(record.session_id)
     assert believed[-1].run == run.run_id
@@ -680,7 +682,7 @@ def test_the_search_believes_in_nothing_that_was_trained_for_longer(
     assert "(2 replicates of this config)" in said
     write_digest(again.lab, again.proposals, again.record)
     digest = notebook.workspace.session(again.record.session_id).digest.read_text()
-    assert re.search(rf"\| leader \| {alike.run_id} .*not proven \| 2 \|", digest)
+    assert re.search(rf"\| leader \| #{alike.number} .*\({alike.run_id}\) .*not proven \| 2 \|", digest)
     assert longer.run_id not in digest
 
 

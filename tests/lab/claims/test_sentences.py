@@ -44,7 +44,7 @@ def test_what_is_said_of_a_change_is_never_called_false(parameter: Parameter, tu
     run = {"state": "finished", "changed_from_parent": {parameter.key: [old, new]}, "verdict": None}
     text = render(
         "offline/theory.md.j2", run=run, space=space, curves={}, noise=None, score={"n": 3}, metric="score",
-        moved=[(parameter.key, old, new)], unmoved=0,
+        moved=[(parameter.key, old, new)], unmoved=0, ill=[],
     )  # fmt: skip
     assert parameter.doc.lower().strip(".") in text
     found = said(changed(parameter.key, old, new), text)

@@ -79,9 +79,9 @@ def test_whatever_is_said_is_a_run_or_a_clear_error(said: str, tmp_path_factory:
 def test_commands_take_any_name_and_the_latest_without_one(make_run: RunMaker, cli: Cli) -> None:
     first, second = make_run(), make_run({"train.learning_rate": 0.01})
     assert first.run_id in cli("show", "#1").out
-    assert f"#2 preset with learning_rate = 0.01 ({second.run_id})" in cli("show").out
+    assert f"#2 baseline with learning_rate = 0.01 ({second.run_id})" in cli("show").out
     compared = cli("compare")
-    assert compared.out.startswith("#2 preset with learning_rate = 0.01 against #1 preset\n")
+    assert compared.out.startswith("#2 baseline with learning_rate = 0.01 against #1 baseline\n")
     lost = cli("show", "9")
     assert lost.code == 2
     assert lost.err.endswith(": there are #1 to #2, and 'autopilot runs' lists them\n")
