@@ -199,6 +199,7 @@ def test_the_nearest_workspace_upward(tmp_path: Path, monkeypatch: pytest.Monkey
     assert find_workspace(tmp_path).root == tmp_path
 
 
+@pytest.mark.slow
 def test_what_trains_says_first_where(tmp_path: Path) -> None:
     (tmp_path / "autopilot.toml").write_text("[start]\nmax-runs = 1\n[train]\nseeds = 1\n")
     (tmp_path / "src").mkdir()

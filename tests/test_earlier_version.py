@@ -77,6 +77,7 @@ def test_its_analyses_come_out_as_they_were(cli: Cli, earlier: Workspace) -> Non
                 assert names - {tool.name for tool in TOOLS} == {"parameter_importance"}
 
 
+@pytest.mark.slow
 def test_its_session_goes_on(cli: Cli, earlier: Workspace) -> None:
     before = digests(earlier.root)
     assert f"session    {SESSION} (interrupted: 'autopilot resume' goes on)" in cli("status").out

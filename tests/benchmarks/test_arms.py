@@ -114,6 +114,7 @@ def test_a_pool_gives_each_seed_once_and_keeps_the_other_half_away(table: Path) 
     assert 0 <= ended.truth <= 1
 
 
+@pytest.mark.slow
 def test_a_night_proves_what_is_clearly_better_within_its_budget(table: Path) -> None:
     world = Surrogate(read_table(table, {"step": 2e-5, "norm": False}), "gp")
     nights = [night(RaceArm(), world, 60, seed) for seed in range(4)]
@@ -142,6 +143,7 @@ def test_the_command_says_what_each_arm_ended_with(table: Path) -> None:
     assert "--arms nobody: no such arm" in refused.stderr
 
 
+@pytest.mark.slow
 def test_equal_arms_are_hardly_ever_told_apart_and_by_intervals_alone_they_are() -> None:
     """Twelve nights in which configs differ and replicates hardly do: some leaders are better, and no arm is."""
     found = [equal_night("random", "little noise", "equal", number) for number in range(12)]

@@ -34,6 +34,7 @@ def headline(notebook: Notebook, proposals: Proposals) -> Callable[[Session], st
     return said
 
 
+@pytest.mark.slow
 def test_a_night_that_finds_something(
     make_session: Make, notebook: Notebook, headline: Callable[[Session], str], cli: Cli
 ) -> None:

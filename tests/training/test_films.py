@@ -61,6 +61,8 @@ SCREEN = """
 """
 ON = {"autopilot.film": True, "train.total_timesteps": 2048, "autopilot.eval_steps": 2100, "autopilot.eval_episodes": 1}
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_best_and_the_worst_drone_are_filmed_and_shown(train_env: Train, notebook: Notebook) -> None:
     run = train_env("drone_delivery", {"train.total_timesteps": 65_536, "autopilot.seeds": 2, "autopilot.film": True})

@@ -116,6 +116,7 @@ def test_odd_names_and_values(train_env: Train, notebook: Notebook, reporting: s
     assert {f"environment/{name}" for name in names - {"case"}} | {"environment/case (2)"} <= curves.keys()
 
 
+@pytest.mark.slow
 def test_three_thousand_names(train_env: Train, notebook: Notebook, reporting: str) -> None:
     run = train_env(f"{reporting}:Many", {"autopilot.eval_steps": 50})
     assert run.state is RunState.FINISHED, run.reason

@@ -45,6 +45,7 @@ def digest(notebook: Notebook, session: str) -> str:
     return notebook.workspace.session(session).digest.read_text()
 
 
+@pytest.mark.slow
 def test_the_plan_is_firm_once_the_baseline_is_known_and_is_kept(
     make_session: Make, notebook: Notebook, proposals: Proposals, capsys: pytest.CaptureFixture[str]
 ) -> None:
