@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations, product
 
+from lab.claims.certain import unclear
 from lab.claims.differences import GAP
 from lab.claims.numbers import Number, real
 from lab.claims.plans import KEEPS, PAST
@@ -45,6 +46,8 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
         last: its last one.
     """
     numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"]
+    if doubt := unclear(s, first, last):
+        return doubt
     if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
         return "a plan: nothing that is now so"
     readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from lab.claims import differences, directions, figures, pairs, ranks, replicates, settings, values, verbal
-from lab.claims.context import Context
+from lab.claims.context import Context, stages
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.structure import Meaning, passages
 from lab.claims.tokens import Reader
@@ -102,7 +102,7 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
     """
     reader, claims, causes, failed = Reader(known), list[Claim](), list[Cause](), list[str]()
     for section, text in sections.items():
-        context = Context(known, reader, text)
+        context = Context(known, reader, text, staged=section == "next_step" and stages(text))
         for passage in passages(text, MEANINGS.get(section, Meaning.OBSERVATIONS)):
             lead = context.lead(passage)
             for start, end in sentences(text, passage.start, passage.end):

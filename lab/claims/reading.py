@@ -45,6 +45,14 @@ class Sentence(Phrase):
     """Whether `carried` is the name of the cell which the sentence stands in."""
     charity: Callable[["Sentence", int, int], str | None] = lambda *_: None
     """Words for a reading that makes a claim true which seems false."""
+    ours: bool = False
+    """Whether it stands in the next step of a report, which what was staged is held against."""
+    before: str = ""
+    """What its statement, and those that it stands under, say before it."""
+    crowded: bool = False
+    """Whether what stands before it speaks of runs beside the one that it is about."""
+    cells: tuple[tuple[str, str], ...] = ()
+    """The headings of its row and column, each with the codes of its tokens."""
     used: set[int] = field(default_factory=set)
     claims: list[Found] = field(default_factory=list)
 
