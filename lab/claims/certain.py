@@ -91,7 +91,8 @@ def _figure(s: Sentence, first: int, last: int) -> str | None:
     place = _named_before(s, first)
     behind = s.codes[last + 1 : last + 2]
     follows = behind == "Q" and _touch(s, last, last + 1) and not re.match("[:=(]?~?N", s.codes[last + 2 :])
-    if follows and not (place is not None and _touch(s, place, first)):
+    near = place is not None and re.search("[:=]", s.codes[place:first])
+    if follows and not (place is not None and (near or _touch(s, place, first))):
         place = last + 1
     if place is None:
         return "which quantity is meant is not clear"
@@ -124,7 +125,7 @@ def _figure(s: Sentence, first: int, last: int) -> str | None:
 def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity) -> str | None:
     """Why a count is not certain: it has no noun of its own, or one of several meanings."""
     sections, word = {key.partition(":")[0] for key in quantity.keys}, s.word(place)
-    if "verdict" in sections and "R" not in s.codes[last + 1 : last + 5]:
+    if "verdict" in sections and "R" not in s.codes[max(0, place) : last + 5]:
         return "against which run is not clear"
     if not sections & {"count", "derived", "steps", "noise"}:
         return None
@@ -208,7 +209,7 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
     """Why it is not clear whose the figure is: more than one run is spoken of, and none beside it."""
     runs = [i for i, code in enumerate(s.codes) if code == "R"]
     told = "which run is meant is not clear"
-    relative = s.codes[place] == "N" and (s.number(last).signed or s.number(last).percent)
+    relative = s.codes[place] == "N" and (s.number(place).signed or s.number(place).percent)
     behind = re.match(rf"(?:[wm{'a' if relative else ''}]|o(?!N)|\()*R", s.codes[last + 1 : last + 5])
     if behind or re.search(r"R[w:=(p]{0,2}(?:Q[w:=(pm]{0,3})?$", s.codes[:place]) or re.search("R", s.codes[place:last]):
         return None

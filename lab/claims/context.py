@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from lab.claims.charity import other_reading
 from lab.claims.naming import RUN_ROLES
 from lab.claims.reading import Sentence
+from lab.claims.readings import fitting
 from lab.claims.structure import Meaning, Passage, heading
 from lab.claims.tokens import Reader, Token
 from lab.claims.words import Quantity
@@ -69,6 +70,7 @@ class Context:
             labelled=label is not None,
             spoken=set(self.named),
             charity=other_reading,
+            reading=fitting,
             ours=self.staged and passage.meaning is Meaning.PLAN,
             before=self._before(passage, start),
             crowded=self._crowded(passage, start, lead),

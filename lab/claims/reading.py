@@ -45,6 +45,8 @@ class Sentence(Phrase):
     """Whether `carried` is the name of the cell which the sentence stands in."""
     charity: Callable[["Sentence", int, int], str | None] = lambda *_: None
     """Words for a reading that makes a claim true which seems false."""
+    reading: Callable[["Sentence", int, int, bool], str | None] = lambda *_: None
+    """Words for what makes a claim true that is not clear."""
     ours: bool = False
     """Whether it stands in the next step of a report, which what was staged is held against."""
     before: str = ""
@@ -231,6 +233,7 @@ class Sentence(Phrase):
         places = [i for i in range(first, last + 1) if self.codes[i] == "N"]
         if not true and len(places) == 1 and not self.number(places[0]).vague:
             told = next((what for what, value in self.known.told.items() if fits(self.number(places[0]), value)), None)
+            told = told or self.reading(self, first, last, true is False)
             true, evidence = (True, told) if told else (true, evidence)
         self.say(first, last, "unsupported" if true is None else "verified" if true else "contradicted", evidence)
 
