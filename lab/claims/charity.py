@@ -192,7 +192,7 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     directed = re.search("[ude]", codes)
     if re.search("[Rpti]", codes) or s.section == "next_step":
         return
-    quantity = s.quantity(first) or s.objective
+    quantity = s.named_quantity(first) if s.codes[first] == "Q" else s.quantity(first) or s.objective
     if AHEAD.search(s.text[: s.tokens[first].start]):
         yield "the line looks forward: nothing that is now so"
     if s.compared_by_name() or quantity.section not in ("metric", "curve"):

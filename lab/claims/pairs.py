@@ -35,7 +35,7 @@ def changes(s: Sentence) -> None:
                 settles(old, a, quantity or s.objective) and settles(new, b, quantity or s.objective)
                 for a, b, _ in pairs
             )
-        if true and (led := re.search(r"([ud])w?,?$", s.codes[:first])) and s.codes[first] == "f":
+        if true and (led := re.search(r"([ud])w?$", s.codes[:first])) and s.codes[first] == "f":
             true = (new.value > old.value) == (led.group(1) == "u")
         true = None if true is False and not known else true
         s.judge(
