@@ -13,35 +13,52 @@ from lab.claims.reading import Sentence
 from lab.claims.words import FILLERS, SMALL, Quantity
 
 PLAN = re.compile(
-    r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)|tempted"
-    r"|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate|extend|queued?|guess|should|would|could"
-    r"|will|let'?s|aim\w*|idea|if ever|if i|maybe|perhaps|worth|consider|suggest\w*|propos\w+|need|budget next"
-    r"|go (?:to|back)|fix|then (?:ent|lr)|later|before judging|expect\w*|predict\w*|forecast|recommend\w*|else)\b"
-    r"|\[ \]|\bbar ?=|^\W*(?:use|set|drop|raise|lower|keep|turn|add|cut|go|run (?:\d\d?|it|more|with|w/)|put|bump|skip|test|switch|revert)\b|\?",
+    r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
+    r"|instead|tempted|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate|extend|queued?|guess|should"
+    r"|would|could|will|let'?s|aim\w*|idea|if|maybe|perhaps|worth|consider|suggest\w*|propos\w+|need|fix"
+    r"|go (?:to|back)|later|expect\w*|predict\w*|forecast|recommend\w*|else|before judging"
+    r"|same (?:\w+ )?(?:but|with|w/)|now for|again (?:but|with|w/)|back (?:to|up|down))\b|\[ \]|\bbar ?=|\?"
+    r"|^\W*(?:use|set|drop|raise|lower|keep|turn|add|cut|go|run (?:\d\d?|it|more|with|w/)|put|bump|skip|test|switch"
+    r"|revert|more|bigger|smaller|longer|shorter|less|also)\b",
     re.IGNORECASE,
 )
 """Words and manners of a line that looks forward."""
 UNLIKE = re.compile(
     r"\b(?:predicted|forecast|target|lifetime|worst|best|pooled|together|in all|total of|all|average of|both"
-    r"|median|per seed|each seed|repeats?|reseeds?|curve|pts?|points?|@ ?\d)\b",
+    r"|median|per seed|each seed|seeds? #?\d+|repeats?|reseeds?|curve|pts?|points?|@ ?\d)\b",
     re.IGNORECASE,
 )
 """Words of a clause by which a figure is of something else than the run's mean."""
 COLUMN = re.compile(r"\W*(?:value|mean|result|metric|key|setting|now|this run|run|)\W*", re.IGNORECASE)
 """A heading of a column, or of a row, that adds nothing to what the other says."""
-STUCK = re.compile(r"[×*/·^α-ωΑ-Ω≥≤<>±+]|\bx\b|\d")
+STUCK = re.compile(r"[×*/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
 """What may not stand between a name and its number."""
 PASSED = "=:(puderfoyxbgmR~[-ath"
 """Codes that may stand between a quantity and its number."""
-VERBS = {"goes", "went", "going", "lie", "lies", "runs", "down", "up", "measured", "estimated", "lost", "stays", "its", "apart"}
+VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
+NOUNS = frozenset(("difference", "gap", "interval", "reading", "measured", "average"))
 GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
 EVERY = re.compile(r"\b(?:pooled|means|every|each|all|repeats?|reseeds?)\b", re.IGNORECASE)
 COUNTS = re.compile("k|^[N&wx]*Q.*[ud]")
 """Codes of a count of changed keys, or of replicates above or below something."""
-IMPLIED = re.compile(r"\bdifference (?:to|from|against) [^,.;\d]{0,40},? $|\bhalving to $|\b(?:minibatch(?:es)?|epochs?|batch(?:es)?) of $", re.IGNORECASE)
+IMPLIED = re.compile(
+    r"\bdifference (?:to|from|against) [^,.;\d]{0,40},? $|\bhalving to $"
+    r"|\b(?:minibatch(?:es)?|epochs?|batch(?:es)?) of $",
+    re.IGNORECASE,
+)
 """What says by itself which quantity follows: the objective's difference, half of what was changed."""
+AFTER = re.compile(
+    r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step)|after\b|by \d|half|around\b|early\b|mid|in the first|when\b|until\b"
+    r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|worst|best|peak|max"
+    r"|greedy|train|per\b|or\b|and (?:up|above|below|more|less|so)\b"
+    r"|(?:is|was) (?:the|a|too|what|just|not)\b|would\b"
+    r"|seems?\b|looks?\b|->|=>|\u2192|\?|avg|mean|median|averaged?)",
+    re.IGNORECASE,
+)
+"""What follows a figure that is of a part, of many, of a moment, or of no run at all."""
+BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
 PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
-TIMED = re.compile(r"\b(?:was the|so far|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
+TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
 
 
 def unclear(s: Sentence, first: int, last: int) -> str | None:
@@ -56,11 +73,10 @@ def unclear(s: Sentence, first: int, last: int) -> str | None:
         return plan
     if s.codes[first] == "E":
         return _equation(s, first)
-    numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"] if not COUNTS.search(s.codes[first : last + 1]) else []
-    return (
-        (_figure(s, numbers[0], numbers[-1]) if numbers else _word(s, first, last))
-        or _subject(s, numbers[0] if numbers else first, last)
-    )
+    counts = COUNTS.search(s.codes[first : last + 1])
+    numbers = [i for i in range(first, last + 1) if s.codes[i] == "N" and not counts]
+    doubt = _figure(s, numbers[0], numbers[-1]) if numbers else _word(s, first, last)
+    return doubt or _subject(s, numbers[0] if numbers else first, last)
 
 
 def _plan(s: Sentence, first: int) -> str | None:
@@ -89,37 +105,55 @@ def _figure(s: Sentence, first: int, last: int) -> str | None:
     if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
         return None
     place = _named_before(s, first)
-    behind = s.codes[last + 1 : last + 2]
-    follows = behind == "Q" and _touch(s, last, last + 1) and not re.match("[:=(]?~?N", s.codes[last + 2 :])
-    near = place is not None and re.search("[:=]", s.codes[place:first])
-    if follows and not (place is not None and (near or _touch(s, place, first))):
-        place = last + 1
-    if place is None:
-        return "which quantity is meant is not clear"
-    quantity = s.named_quantity(place)
-    meant = s.quantity(first)
-    if quantity.foreign or (meant is not None and meant != quantity and meant.section != "count"):
-        return "which quantity is meant is not clear"
-    if any(key.startswith("curve:performance/") for key in quantity.keys[:1]):
+    beside = place is not None and (re.search("[:=]", s.codes[place:first]) or _touch(s, place, first))
+    behind = re.match("Q(?![:=(]?~?N)", s.codes[last + 1 :]) and _touch(s, last, last + 1)
+    if behind and not beside:
+        place, behind = last + 1, None
+    if place is None or behind or _other(s, place, first, last):
         return "which quantity is meant is not clear"
     if s.word(place) == "ent" and (first != last or not _touch(s, place, first)):
         return "whether the entropy or its coefficient is meant is not clear"
-    if behind == "R" and re.search("[~=]", s.text[s.tokens[last].end : s.tokens[last + 1].start]):
-        return "of which run it is is not clear"
-    if place > 0 and _unknown(s, place - 1) and _touch(s, place - 1, place):
-        return f"what '{s.word(place - 1)}' makes of it is not clear"
-    if last + 1 < len(s.tokens) and _touch(s, last, last + 1) and _unknown(s, last + 1):
-        return f"what '{s.word(last + 1)}' makes of it is not clear"
-    if first != last and s.number(last).signed:
-        return "which quantity is meant is not clear"
-    tail = s.text[s.tokens[last].end :]
-    if re.match(r"\s*[×x*/·±]\s*\S", tail) and len(quantity.keys) < 2:
-        return "which quantity is meant is not clear"
-    if s.number(last).than or (s.number(last).times and not re.search("[at]", s.codes[last:])):
-        return "which quantity is meant is not clear"
-    if follows and place != last + 1:
-        return "which quantity is meant is not clear"
+    if (word := _odd(s, min(place, first), max(place, last))) is not None:
+        return f"what '{s.word(word)}' makes of it is not clear"
+    quantity = s.named_quantity(place)
     return _counted(s, place, first, last, quantity) or _of_mean(s, place, quantity)
+
+
+def _odd(s: Sentence, left: int, right: int) -> int | None:
+    """The place of an unknown word in the clause of a figure and its name; None where there is none.
+
+    Args:
+        s: the sentence.
+        left: the place of the first of the two.
+        right: the place of the last of them.
+    """
+    start, end, ends = left, right, ",;.)&|N"
+    label = ":" if any(s.codes[i] == "Q" and s.named_quantity(i).section == "config" for i in (left, right)) else ""
+    while start > 0 and s.codes[start - 1] not in f"{ends}({label}":
+        start -= 1
+    while end + 1 < len(s.codes) and s.codes[end + 1] not in f"{ends}(":
+        end += 1
+    return next((i for i in (*range(start, left), *range(right + 1, end + 1)) if _unknown(s, i)), None)
+
+
+def _other(s: Sentence, place: int, first: int, last: int) -> bool:
+    """Whether a number may be of another quantity than the one at a place, or a bound, a factor, part of a product."""
+    quantity, meant, number, tail = s.named_quantity(place), s.quantity(first), s.number(last), s.tokens[last].end
+    relative = number.signed and first == last
+    return bool(
+        quantity.foreign
+        or quantity.keys[0].startswith("curve:performance/")
+        or (meant is not None and meant != quantity and meant.section != "count")
+        or (re.match(r"\s*[×x*/·±]\s*\S", s.text[tail:]) and len(quantity.keys) < 2)
+        or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in "=R")
+        or (AFTER.match(s.text, tail) and not s.ours and s.codes[last + 1 : last + 2] != "R")
+        or number.than
+        or (number.times and not re.search("[at]", s.codes[last:]))
+        or (number.signed and first != last)
+        or s.codes[last + 1 : last + 3] == "&N"
+        or (s.codes[place - 1 : place] == ">" and "N" in s.codes[:place])
+        or (relative and "R" not in s.codes)
+    )
 
 
 def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity) -> str | None:
@@ -139,7 +173,7 @@ def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity)
 
 
 def _of_mean(s: Sentence, place: int, quantity: Quantity) -> str | None:
-    """Why a figure of a metric may be none of the run's mean: of a policy, a seed, a point of the curve, of many runs."""
+    """Why a figure of a metric may be none of the run's mean: of a policy, a seed, a point of the curve, of runs."""
     if quantity.section not in ("metric", "curve"):
         return None
     if GREEDY.search(s.before) or GREEDY.search(s.text):
@@ -185,7 +219,7 @@ def _label(s: Sentence) -> bool:
 def _unknown(s: Sentence, index: int) -> bool:
     """Whether a token is a word that says nothing to the checker."""
     opening = next((s.word(i) for i, code in enumerate(s.codes) if code == "w"), "")
-    known = FILLERS | SMALL | VERBS | ({"keep", "set", "try", opening} if s.section == "next_step" else set())
+    known = FILLERS | SMALL | VERBS | NOUNS | ({"keep", "set", "try", opening} if s.section == "next_step" else set())
     return s.codes[index] == "w" and s.word(index) not in known
 
 
@@ -197,6 +231,8 @@ def _touch(s: Sentence, left: int, right: int) -> bool:
 def _headed(s: Sentence) -> bool:
     """Whether the headings of a cell's row and column say quantity and run, and nothing else."""
     named = 0
+    if any(re.match(r"\W*(?:seed|replicate|n\b)", text, re.IGNORECASE) for text, _ in s.cells):
+        return False
     for text, codes in s.cells:
         if codes in ("Q", "R", "wR"):
             named += codes == "Q"
@@ -211,23 +247,32 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
     told = "which run is meant is not clear"
     relative = s.codes[place] == "N" and (s.number(place).signed or s.number(place).percent)
     behind = re.match(rf"(?:[wm{'a' if relative else ''}]|o(?!N)|\()*R", s.codes[last + 1 : last + 5])
-    if behind or re.search(r"R[w:=(p]{0,2}(?:Q[w:=(pm]{0,3})?$", s.codes[:place]) or re.search("R", s.codes[place:last]):
+    led = re.search(r"R[w:=(p]{0,2}(?:Q[w:=(pm]{0,3})?$", s.codes[:place])
+    if behind or led or "R" in s.codes[place:last]:
         return None
     if s.crowded:
         return told
     others = {s.run_of(s.tokens[i]).run_id for i in runs if not s.refers(i)}
-    led = {s.home.run_id} if s.lead else set()
-    return told if len(others | led) > 1 else None
+    return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
 
 
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
+    if "h" in s.codes[first : last + 1] and re.search(
+        r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start]
+    ):
+        return "what it is a share of is not clear"
     if re.search("[bg]", s.codes[first : last + 1]) and EVERY.search(s.text):
         return "which figures are compared is not clear"
+    if (way := re.search("[bg]", s.codes[first : last + 1])) and not BETTER.search(s.text):
+        new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
+        if new is not None and old is not None and (new - old) * s.known.goal.sign * (1 if way[0] == "b" else -1) > 0:
+            return "so it is by the means"
     if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
         return "which of the two is now so is not clear"
     if "s" in s.codes[first : last + 1]:
-        after = range(last + 1, min(last + 3, len(s.tokens)))
+        clause = re.match(r"[^,;.)]{0,5}", s.codes[last + 1 :])
+        after = range(last + 1, last + 1 + (clause.end() if clause else 0))
         if TIMED.search(s.text) or any(_unknown(s, i) for i in (*range(first, last + 1), *after)):
             return "among which runs is not clear"
     return None

@@ -125,7 +125,9 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
 def _claim(section: str, text: str, begun: int, claim: Found) -> Claim:
     """A claim with its place in the section's text, where the sentence begins at `begun`."""
     start, end = begun + claim.start, begun + claim.end
-    return Claim(section=section, quote=text[start:end], start=start, end=end, status=claim.status, evidence=claim.evidence)
+    return Claim(
+        section=section, quote=text[start:end], start=start, end=end, status=claim.status, evidence=claim.evidence
+    )
 
 
 def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:

@@ -12,6 +12,8 @@ from lab.claims.tokens import Reader, Token
 from lab.claims.words import Quantity
 from lab.judge import Known
 
+BEGUN = re.compile(r"\W*(?:plans?|next|to-?do|tmrw|tomorrow|queued?|wants?|ideas?|targets?)\b", re.IGNORECASE)
+"""A line that begins a plan, which the lines below it go on with."""
 OWN = {Meaning.CONFIG, Meaning.METRICS, Meaning.TITLE}
 """Meanings of parts that are about this run beyond doubt."""
 
@@ -80,12 +82,18 @@ class Context:
     def _before(self, passage: Passage, start: int) -> str:
         """What a statement says before a sentence of it, and what it stands under."""
         above = [self.text[a:b] for a, b in passage.above]
+        block = self.text.rfind("\n\n", 0, passage.start) + 1
+        above += [line for line in self.text[block : passage.start].splitlines() if BEGUN.match(line)]
         return "\n".join([*above, self.text[passage.start : start]])
 
     def _crowded(self, passage: Passage, start: int, lead: tuple[str, ...]) -> bool:
         """Whether what stands before a sentence in its statement names another run than the one it is about."""
-        place = (passage.start, start)
-        named = [self._ids(token) for token in self._tokens(place) if token.code == "R"]
+        free = not lead and not passage.item and passage.meaning not in (Meaning.CONFIG, Meaning.METRICS)
+        begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
+        lead = lead or (self.known.run.run_id,)
+        place = (begun, start)
+        tokens = [token for token in self._tokens(place) if token.code == "R"]
+        named = [self._ids(token) for token in tokens if passage.start == begun or token.value not in RUN_ROLES]
         return any(ids != lead for ids in named)
 
     def _codes(self, place: tuple[int, int]) -> str:

@@ -37,7 +37,8 @@ def changes(s: Sentence) -> None:
             )
         if true and (led := re.search(r"([ud])w?$", s.codes[:first])) and s.codes[first] == "f":
             true = (new.value > old.value) == (led.group(1) == "u")
-        true = None if true is False and not known else true
+        shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
+        true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
         s.judge(
             first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
         )

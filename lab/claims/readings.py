@@ -58,14 +58,14 @@ def _values(s: Sentence, run: KnownRun, said: str) -> Iterator[tuple[float, str]
     curve = run.curves.get(f"environment/{s.known.metric}")
     if curve and CURVE.search(said):
         places = {"first": curve.first, "last": curve.last, "peak": curve.max.value, "lowest": curve.min.value}
-        yield from ((value, f"{s.known.metric} while training, {place}: {value:.6g}") for place, value in places.items())
+        yield from ((value, f"{s.known.metric}, {place} of the curve: {value:.6g}") for place, value in places.items())
 
 
 def _difference(s: Sentence, number: Number, runs: list[KnownRun]) -> str | None:
     """Between which runs a signed figure is the difference in the objective: named ones, or run and parent."""
     name = s.known.scored
     others = [*runs, *(run for run in (s.known.get(s.home.parent), s.known.get(s.known.baseline)) if run)]
-    for run in runs:
+    for run in (s.subject,):
         for other in others:
             if run is other or name not in run.metrics or name not in other.metrics:
                 continue
