@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations, product
 
+from lab.claims.certain import unclear
 from lab.claims.differences import GAP
 from lab.claims.numbers import Number, real
 from lab.claims.plans import KEEPS, PAST
@@ -45,6 +46,8 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
         last: its last one.
     """
     numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"]
+    if doubt := unclear(s, first, last):
+        return doubt
     if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
         return "a plan: nothing that is now so"
     readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)
@@ -189,7 +192,7 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     directed = re.search("[ude]", codes)
     if re.search("[Rpti]", codes) or s.section == "next_step":
         return
-    quantity = s.quantity(first) or s.objective
+    quantity = s.named_quantity(first) if s.codes[first] == "Q" else s.quantity(first) or s.objective
     if AHEAD.search(s.text[: s.tokens[first].start]):
         yield "the line looks forward: nothing that is now so"
     if s.compared_by_name() or quantity.section not in ("metric", "curve"):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from lab.claims import differences, directions, figures, pairs, ranks, replicates, settings, values, verbal
-from lab.claims.context import Context
+from lab.claims.context import Context, stages
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.structure import Meaning, passages
 from lab.claims.tokens import Reader
@@ -102,7 +102,7 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
     """
     reader, claims, causes, failed = Reader(known), list[Claim](), list[Cause](), list[str]()
     for section, text in sections.items():
-        context = Context(known, reader, text)
+        context = Context(known, reader, text, staged=section == "next_step" and stages(text))
         for passage in passages(text, MEANINGS.get(section, Meaning.OBSERVATIONS)):
             lead = context.lead(passage)
             for start, end in sentences(text, passage.start, passage.end):
@@ -115,17 +115,19 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
                 piece = sentence.text
                 spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
                 told = [f for f in sentence.claims if not any(a <= f.start and f.end <= b for a, b in spans)]
-                claims += [_claim(section, piece, start, f) for f in sorted(told, key=lambda f: f.start)]
+                claims += [_claim(section, text, start, f) for f in sorted(told, key=lambda f: f.start)]
                 context.carry(sentence)
                 if CAUSES.search(piece) and _of_an_outcome(sentence):
                     causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
 
 
-def _claim(section: str, piece: str, begun: int, claim: Found) -> Claim:
-    """A claim with its place in the section, where the sentence begins at `begun`."""
-    quote, start, end = piece[claim.start : claim.end], begun + claim.start, begun + claim.end
-    return Claim(section=section, quote=quote, start=start, end=end, status=claim.status, evidence=claim.evidence)
+def _claim(section: str, text: str, begun: int, claim: Found) -> Claim:
+    """A claim with its place in the section's text, where the sentence begins at `begun`."""
+    start, end = begun + claim.start, begun + claim.end
+    return Claim(
+        section=section, quote=text[start:end], start=start, end=end, status=claim.status, evidence=claim.evidence
+    )
 
 
 def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:

@@ -6,13 +6,26 @@ from dataclasses import dataclass, field
 from lab.claims.charity import other_reading
 from lab.claims.naming import RUN_ROLES
 from lab.claims.reading import Sentence
-from lab.claims.structure import Meaning, Passage
+from lab.claims.readings import fitting
+from lab.claims.structure import Meaning, Passage, heading
 from lab.claims.tokens import Reader, Token
 from lab.claims.words import Quantity
 from lab.judge import Known
 
+BEGUN = re.compile(r"\W*(?:plans?|next|to-?do|tmrw|tomorrow|queued?|wants?|ideas?|targets?)\b", re.IGNORECASE)
+"""A line that begins a plan, which the lines below it go on with."""
 OWN = {Meaning.CONFIG, Meaning.METRICS, Meaning.TITLE}
 """Meanings of parts that are about this run beyond doubt."""
+
+
+def stages(text: str) -> bool:
+    """Whether the text of a next step is that of a report, which says what was staged, and not of a note's plan.
+
+    Args:
+        text: with its heading, where it has one.
+    """
+    first = text.lstrip().partition("\n")[0]
+    return heading(first) is None or re.search(r"\bnext step|\bstaged|\bpropos", first, re.IGNORECASE) is not None
 
 
 @dataclass
@@ -24,6 +37,8 @@ class Context:
     text: str
     carried: Quantity | None = None
     """The quantity that the sentence before spoke of."""
+    staged: bool = False
+    """Whether this is the next step of a report: `next_step` by its section, not by a heading of a note."""
     named: set[str] = field(default_factory=set)
     """Names of all that the sentences before spoke of."""
     _cut: dict[tuple[int, int], list[Token]] = field(default_factory=dict)
@@ -57,7 +72,32 @@ class Context:
             labelled=label is not None,
             spoken=set(self.named),
             charity=other_reading,
+            reading=fitting,
+            ours=self.staged and passage.meaning is Meaning.PLAN,
+            before=self._before(passage, start),
+            crowded=self._crowded(passage, start, lead),
+            cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
         )
+
+    def _before(self, passage: Passage, start: int) -> str:
+        """What a statement says before a sentence of it, and what it stands under."""
+        above = [self.text[a:b] for a, b in passage.above]
+        block = self.text.rfind("\n\n", 0, passage.start) + 1
+        above += [line for line in self.text[block : passage.start].splitlines() if BEGUN.match(line)]
+        return "\n".join([*above, self.text[passage.start : start]])
+
+    def _crowded(self, passage: Passage, start: int, lead: tuple[str, ...]) -> bool:
+        """Whether what stands before a sentence in its statement names another run than the one it is about."""
+        free = not lead and not passage.item and passage.meaning not in (Meaning.CONFIG, Meaning.METRICS)
+        begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
+        lead = lead or (self.known.run.run_id,)
+        place = (begun, start)
+        tokens = [token for token in self._tokens(place) if token.code == "R"]
+        named = [self._ids(token) for token in tokens if passage.start == begun or token.value not in RUN_ROLES]
+        return any(ids != lead for ids in named)
+
+    def _codes(self, place: tuple[int, int]) -> str:
+        return "".join(token.code for token in self._tokens(place))
 
     def carry(self, sentence: Sentence) -> None:
         """Keep what a sentence spoke of for those behind it."""

@@ -8,7 +8,7 @@ from lab.claims.words import UNITS
 
 WHOLE = 0.05
 """How far a written 0 or 1 may be from the value that is meant: what lies between is most rates' whole range."""
-SETTING = 0.02
+SETTING = 0.05
 """Share that a setting written with one digit may be off: a search sets 0.00298, a person reads 0.003."""
 MAGNITUDES = {"k": 1e3, "m": 1e6, "b": 1e9, "": 1.0}
 

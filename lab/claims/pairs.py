@@ -26,6 +26,7 @@ def changes(s: Sentence) -> None:
         pairs = _pairs(s, quantity)
         names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
         pairs += [pair for low, high, what in over_runs(s, names) for pair in ((low, high, what), (high, low, what))]
+        known = bool(pairs)
         for other in [t.value for t in s.tokens[:first] if t.code == "Q" and t.value.section == "config"]:
             pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
         true: bool | None = None
@@ -36,6 +37,8 @@ def changes(s: Sentence) -> None:
             )
         if true and (led := re.search(r"([ud])w?$", s.codes[:first])) and s.codes[first] == "f":
             true = (new.value > old.value) == (led.group(1) == "u")
+        shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
+        true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
         s.judge(
             first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
         )

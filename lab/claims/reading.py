@@ -45,6 +45,16 @@ class Sentence(Phrase):
     """Whether `carried` is the name of the cell which the sentence stands in."""
     charity: Callable[["Sentence", int, int], str | None] = lambda *_: None
     """Words for a reading that makes a claim true which seems false."""
+    reading: Callable[["Sentence", int, int, bool], str | None] = lambda *_: None
+    """Words for what makes a claim true that is not clear."""
+    ours: bool = False
+    """Whether it stands in the next step of a report, which what was staged is held against."""
+    before: str = ""
+    """What its statement, and those that it stands under, say before it."""
+    crowded: bool = False
+    """Whether what stands before it speaks of runs beside the one that it is about."""
+    cells: tuple[tuple[str, str], ...] = ()
+    """The headings of its row and column, each with the codes of its tokens."""
     used: set[int] = field(default_factory=set)
     claims: list[Found] = field(default_factory=list)
 
@@ -223,6 +233,7 @@ class Sentence(Phrase):
         places = [i for i in range(first, last + 1) if self.codes[i] == "N"]
         if not true and len(places) == 1 and not self.number(places[0]).vague:
             told = next((what for what, value in self.known.told.items() if fits(self.number(places[0]), value)), None)
+            told = told or self.reading(self, first, last, true is False)
             true, evidence = (True, told) if told else (true, evidence)
         self.say(first, last, "unsupported" if true is None else "verified" if true else "contradicted", evidence)
 

@@ -103,7 +103,7 @@ class Phrase:
         """The place of the run that the sentence is about at a token."""
         for place in range(len(self.tokens) - 1, -1, -1):
             token = self.tokens[place]
-            if token.code != "R" or self._is_reference(place) or self._scope(place) > index:
+            if token.code != "R" or self.refers(place) or self._scope(place) > index:
                 continue
             if token.value in OTHERS and not self._opens(place):
                 continue
@@ -131,7 +131,7 @@ class Phrase:
         before = all(self.codes[i] in "wm" and len(self.word(i)) <= 4 for i in range(index))
         return before and not re.match(r"[w:=]?N", self.codes[index + 1 :]) and "(" not in self.codes[:index]
 
-    def _is_reference(self, index: int) -> bool:
+    def refers(self, index: int) -> bool:
         """Whether a run stands behind `than`, `against` or `above`: something is compared with this run."""
         before = index - 1
         if self.text[self.tokens[index].start] == "@":
@@ -146,7 +146,7 @@ class Phrase:
 
     def compared_by_name(self) -> bool:
         """Whether the sentence names the run that it compares with."""
-        return any(code == "R" and self._is_reference(place) for place, code in enumerate(self.codes))
+        return any(code == "R" and self.refers(place) for place, code in enumerate(self.codes))
 
     def runs_named(self) -> list[KnownRun]:
         """The runs that the sentence names, and the one that it is about."""
@@ -166,7 +166,7 @@ class Phrase:
     def reference(self) -> KnownRun:
         """The run that the subject is compared with: the one that is named, else its parent, else the incumbent."""
         named = [i for i, token in enumerate(self.tokens) if token.code == "R"]
-        for index in [*filter(self._is_reference, named), *named]:
+        for index in [*filter(self.refers, named), *named]:
             run = self.run_of(self.tokens[index])
             if run is not self.subject and run is not NOBODY:
                 return run
@@ -179,7 +179,7 @@ class Phrase:
         for place in range(index, min(index + 8, len(self.codes))):
             if self.codes[place] in ",;" or (self.codes[place] == "&" and place > index):
                 break
-            if self.codes[place] == "R" and self._is_reference(place):
+            if self.codes[place] == "R" and self.refers(place):
                 run = self.run_of(self.tokens[place])
                 return run if run is not self.subject else self.reference
         return self.reference

@@ -1,0 +1,278 @@
+"""What is certain by structure: the gate that a contradiction passes only where quantity and subject are beyond doubt.
+
+Certain is a quantity whose name stands directly before the number, with nothing but connectives between and no other
+name or unknown word stuck to either; a cell whose row and column are both known; a count with its own noun; a run that
+is named beside the number, leads the statement, or is the only one that is spoken of. A line that plans says nothing
+of now. Of all else the text leaves open what is meant, and it is not called false.
+"""
+
+import re
+
+from lab.claims.plans import KEEPS, PAST
+from lab.claims.reading import Sentence
+from lab.claims.words import FILLERS, SMALL, Quantity
+
+PLAN = re.compile(
+    r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
+    r"|instead|tempted|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate|extend|queued?|guess|should"
+    r"|would|could|will|let'?s|aim\w*|idea|if|maybe|perhaps|worth|consider|suggest\w*|propos\w+|need|fix"
+    r"|go (?:to|back)|later|expect\w*|predict\w*|forecast|recommend\w*|else|before judging"
+    r"|same (?:\w+ )?(?:but|with|w/)|now for|again (?:but|with|w/)|back (?:to|up|down))\b|\[ \]|\bbar ?=|\?"
+    r"|^\W*(?:use|set|drop|raise|lower|keep|turn|add|cut|go|run (?:\d\d?|it|more|with|w/)|put|bump|skip|test|switch"
+    r"|revert|more|bigger|smaller|longer|shorter|less|also)\b",
+    re.IGNORECASE,
+)
+"""Words and manners of a line that looks forward."""
+UNLIKE = re.compile(
+    r"\b(?:predicted|forecast|target|lifetime|worst|best|pooled|together|in all|total of|all|average of|both"
+    r"|median|per seed|each seed|seeds? #?\d+|repeats?|reseeds?|curve|pts?|points?|@ ?\d)\b",
+    re.IGNORECASE,
+)
+"""Words of a clause by which a figure is of something else than the run's mean."""
+COLUMN = re.compile(r"\W*(?:value|mean|result|metric|key|setting|now|this run|run|)\W*", re.IGNORECASE)
+"""A heading of a column, or of a row, that adds nothing to what the other says."""
+STUCK = re.compile(r"[×*/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
+"""What may not stand between a name and its number."""
+PASSED = "=:(puderfoyxbgmR~[-ath"
+"""Codes that may stand between a quantity and its number."""
+VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
+NOUNS = frozenset(("difference", "gap", "interval", "reading", "measured", "average"))
+GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
+EVERY = re.compile(r"\b(?:pooled|means|every|each|all|repeats?|reseeds?)\b", re.IGNORECASE)
+COUNTS = re.compile("k|^[N&wx]*Q.*[ud]")
+"""Codes of a count of changed keys, or of replicates above or below something."""
+IMPLIED = re.compile(
+    r"\bdifference (?:to|from|against) [^,.;\d]{0,40},? $|\bhalving to $"
+    r"|\b(?:minibatch(?:es)?|epochs?|batch(?:es)?) of $",
+    re.IGNORECASE,
+)
+"""What says by itself which quantity follows: the objective's difference, half of what was changed."""
+AFTER = re.compile(
+    r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step)|after\b|by \d|half|around\b|early\b|mid|in the first|when\b|until\b"
+    r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|worst|best|peak|max"
+    r"|greedy|train|per\b|or\b|and (?:up|above|below|more|less|so)\b"
+    r"|(?:is|was) (?:the|a|too|what|just|not)\b|would\b"
+    r"|seems?\b|looks?\b|->|=>|\u2192|\?|avg|mean|median|averaged?)",
+    re.IGNORECASE,
+)
+"""What follows a figure that is of a part, of many, of a moment, or of no run at all."""
+BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
+PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
+TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
+
+
+def unclear(s: Sentence, first: int, last: int) -> str | None:
+    """Words for why a claim is not certain enough to be called false; None where it is.
+
+    Args:
+        s: the sentence.
+        first: the claim's first token.
+        last: its last one.
+    """
+    if plan := _plan(s, first):
+        return plan
+    if s.codes[first] == "E":
+        return _equation(s, first)
+    counts = COUNTS.search(s.codes[first : last + 1])
+    numbers = [i for i in range(first, last + 1) if s.codes[i] == "N" and not counts]
+    doubt = _figure(s, numbers[0], numbers[-1]) if numbers else _word(s, first, last)
+    return doubt or _subject(s, numbers[0] if numbers else first, last)
+
+
+def _plan(s: Sentence, first: int) -> str | None:
+    """Whether a claim stands in a line that plans, and is neither said of now nor of what was staged."""
+    before = s.text[: s.tokens[first].start]
+    if s.ours:
+        return None
+    if s.section == "next_step" or PLAN.search(s.text) or PLAN.search(s.before):
+        kept = s.section == "next_step" and (KEEPS.search(before) or PAST.search(before))
+        return None if kept else "a plan"
+    return None
+
+
+def _equation(s: Sentence, place: int) -> str | None:
+    """Why an equation is not certain: words in it, or a part of a longer one."""
+    start, end = s.tokens[place].start, s.tokens[place].end
+    words = re.search(r"[A-Za-wyz]{2}", re.sub(r"[\w.]*[._]\w+", "", s.text[start:end]))
+    longer = re.match(r"[.,]?\d|\s*[-/×*x+=]", s.text[end:]) or re.search(r"[\d,/×*+]\s*$", s.text[:start])
+    return "what is worked out is not clear" if words or longer else None
+
+
+def _figure(s: Sentence, first: int, last: int) -> str | None:
+    """Why it is not clear which quantity a number, or a pair of them, is of."""
+    if s.cells:
+        return None if _headed(s) else "the column's heading is not known"
+    if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
+        return None
+    place = _named_before(s, first)
+    beside = place is not None and (re.search("[:=]", s.codes[place:first]) or _touch(s, place, first))
+    behind = re.match("Q(?![:=(]?~?N)", s.codes[last + 1 :]) and _touch(s, last, last + 1)
+    if behind and not beside:
+        place, behind = last + 1, None
+    if place is None or behind or _other(s, place, first, last):
+        return "which quantity is meant is not clear"
+    if s.word(place) == "ent" and (first != last or not _touch(s, place, first)):
+        return "whether the entropy or its coefficient is meant is not clear"
+    if (word := _odd(s, min(place, first), max(place, last))) is not None:
+        return f"what '{s.word(word)}' makes of it is not clear"
+    quantity = s.named_quantity(place)
+    return _counted(s, place, first, last, quantity) or _of_mean(s, place, quantity)
+
+
+def _odd(s: Sentence, left: int, right: int) -> int | None:
+    """The place of an unknown word in the clause of a figure and its name; None where there is none.
+
+    Args:
+        s: the sentence.
+        left: the place of the first of the two.
+        right: the place of the last of them.
+    """
+    start, end, ends = left, right, ",;.)&|N"
+    label = ":" if any(s.codes[i] == "Q" and s.named_quantity(i).section == "config" for i in (left, right)) else ""
+    while start > 0 and s.codes[start - 1] not in f"{ends}({label}":
+        start -= 1
+    while end + 1 < len(s.codes) and s.codes[end + 1] not in f"{ends}(":
+        end += 1
+    return next((i for i in (*range(start, left), *range(right + 1, end + 1)) if _unknown(s, i)), None)
+
+
+def _other(s: Sentence, place: int, first: int, last: int) -> bool:
+    """Whether a number may be of another quantity than the one at a place, or a bound, a factor, part of a product."""
+    quantity, meant, number, tail = s.named_quantity(place), s.quantity(first), s.number(last), s.tokens[last].end
+    relative = number.signed and first == last
+    return bool(
+        quantity.foreign
+        or quantity.keys[0].startswith("curve:performance/")
+        or (meant is not None and meant != quantity and meant.section != "count")
+        or (re.match(r"\s*[×x*/·±]\s*\S", s.text[tail:]) and len(quantity.keys) < 2)
+        or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in "=R")
+        or (AFTER.match(s.text, tail) and not s.ours and s.codes[last + 1 : last + 2] != "R")
+        or number.than
+        or (number.times and not re.search("[at]", s.codes[last:]))
+        or (number.signed and first != last)
+        or s.codes[last + 1 : last + 3] == "&N"
+        or (s.codes[place - 1 : place] == ">" and "N" in s.codes[:place])
+        or (relative and "R" not in s.codes)
+    )
+
+
+def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity) -> str | None:
+    """Why a count is not certain: it has no noun of its own, or one of several meanings."""
+    sections, word = {key.partition(":")[0] for key in quantity.keys}, s.word(place)
+    if "verdict" in sections and "R" not in s.codes[max(0, place) : last + 5]:
+        return "against which run is not clear"
+    if not sections & {"count", "derived", "steps", "noise"}:
+        return None
+    told = place < first and s.codes[place + 1 : place + 2] in (":", "=")
+    own = told and s.own and len(word) > 1 and word != "seeds"
+    exact = word.replace(" ", "_") in {key.partition(":")[2] for key in quantity.keys} - {"epochs", "steps", "all"}
+    alone = word.startswith("replicate") and place > first and not UNLIKE.search(s.text[: s.tokens[first].start])
+    if own or alone or (exact and not sections & {"noise", "count"}) or (told and "_" in word):
+        return None
+    return "what is counted is not clear"
+
+
+def _of_mean(s: Sentence, place: int, quantity: Quantity) -> str | None:
+    """Why a figure of a metric may be none of the run's mean: of a policy, a seed, a point of the curve, of runs."""
+    if quantity.section not in ("metric", "curve"):
+        return None
+    if GREEDY.search(s.before) or GREEDY.search(s.text):
+        return "of which policy it is is not clear"
+    start = max([0, *(s.tokens[i].end for i in range(place) if s.codes[i] in ";.")])
+    return "it may be of another figure than the mean" if UNLIKE.search(s.text[start : s.tokens[place].start]) else None
+
+
+def _named_before(s: Sentence, first: int) -> int | None:
+    """The place of the quantity that is named directly before a number."""
+    near = re.match("(?:[wma]|o(?!N)){0,3}R", s.codes[first + 1 :]) or re.search("R[:w(]?$", s.codes[:first])
+    fraction, crossed, place = s.number(first).step < 1, False, first - 1
+    while place >= 0 and (s.codes[place] != "Q" or (fraction and s.word(place) == "replicates")):
+        code = s.codes[place] if s.codes[place] != "Q" else "w"
+        if code == "w" and s.codes[place] == "Q":
+            pass  # `perf: its replicates lie 0.01 apart`
+        elif (code == "w" and s.word(place) not in FILLERS | VERBS) or s.word(place) == "flat":
+            return None
+        if code == "N" and s.codes[place + 1] == "(" and not crossed:
+            crossed = True  # `mean_reward 30.44 (+2.64 vs parent)`
+        elif code in ",N&)" and _label(s):
+            crossed = True  # `- success_rate: 0.000 (down from 9.38 @0.12 and 1.26e3 @0.01)`
+        elif code in ",N&)" and near:
+            crossed = True  # `perf 0.98, against 0.96 for the parent`
+        elif code == "," and s.codes[place + 1] == "f":
+            pass  # `the learning rate, from 0.005 to 0.0025`
+        elif code not in PASSED + ("w>" if s.ours else "w"):
+            return None
+        place -= 1
+    if place < 0:
+        return None
+    between = s.text[s.tokens[place].end : s.tokens[first].start]
+    if not crossed and "R" not in s.codes[place:first] and STUCK.search(between.translate({0x3E: None})):
+        return None
+    return place
+
+
+def _label(s: Sentence) -> bool:
+    """Whether a sentence begins with the one quantity that it names, as a label."""
+    return re.match("-?Q[:=]", s.codes) is not None and s.codes.count("Q") == 1
+
+
+def _unknown(s: Sentence, index: int) -> bool:
+    """Whether a token is a word that says nothing to the checker."""
+    opening = next((s.word(i) for i, code in enumerate(s.codes) if code == "w"), "")
+    known = FILLERS | SMALL | VERBS | NOUNS | ({"keep", "set", "try", opening} if s.section == "next_step" else set())
+    return s.codes[index] == "w" and s.word(index) not in known
+
+
+def _touch(s: Sentence, left: int, right: int) -> bool:
+    """Whether only blanks stand between two tokens."""
+    return not s.text[s.tokens[left].end : s.tokens[right].start].strip(" *`_")
+
+
+def _headed(s: Sentence) -> bool:
+    """Whether the headings of a cell's row and column say quantity and run, and nothing else."""
+    named = 0
+    if any(re.match(r"\W*(?:seed|replicate|n\b)", text, re.IGNORECASE) for text, _ in s.cells):
+        return False
+    for text, codes in s.cells:
+        if codes in ("Q", "R", "wR"):
+            named += codes == "Q"
+        elif not COLUMN.fullmatch(text):
+            return False
+    return named == 1 and "Q" not in s.codes and s.codes.count("N") == 1
+
+
+def _subject(s: Sentence, place: int, last: int) -> str | None:
+    """Why it is not clear whose the figure is: more than one run is spoken of, and none beside it."""
+    runs = [i for i, code in enumerate(s.codes) if code == "R"]
+    told = "which run is meant is not clear"
+    relative = s.codes[place] == "N" and (s.number(place).signed or s.number(place).percent)
+    behind = re.match(rf"(?:[wm{'a' if relative else ''}]|o(?!N)|\()*R", s.codes[last + 1 : last + 5])
+    led = re.search(r"R[w:=(p]{0,2}(?:Q[w:=(pm]{0,3})?$", s.codes[:place])
+    if behind or led or "R" in s.codes[place:last]:
+        return None
+    if s.crowded:
+        return told
+    others = {s.run_of(s.tokens[i]).run_id for i in runs if not s.refers(i)}
+    return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
+
+
+def _word(s: Sentence, first: int, last: int) -> str | None:
+    """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
+    if "h" in s.codes[first : last + 1] and re.search(
+        r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start]
+    ):
+        return "what it is a share of is not clear"
+    if re.search("[bg]", s.codes[first : last + 1]) and EVERY.search(s.text):
+        return "which figures are compared is not clear"
+    if (way := re.search("[bg]", s.codes[first : last + 1])) and not BETTER.search(s.text):
+        new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
+        if new is not None and old is not None and (new - old) * s.known.goal.sign * (1 if way[0] == "b" else -1) > 0:
+            return "so it is by the means"
+    if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
+        return "which of the two is now so is not clear"
+    if "s" in s.codes[first : last + 1]:
+        clause = re.match(r"[^,;.)]{0,5}", s.codes[last + 1 :])
+        after = range(last + 1, last + 1 + (clause.end() if clause else 0))
+        if TIMED.search(s.text) or any(_unknown(s, i) for i in (*range(first, last + 1), *after)):
+            return "among which runs is not clear"
+    return None
