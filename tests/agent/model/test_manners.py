@@ -48,8 +48,7 @@ class Manner:
 class Gemini(Manner):
     """Wants its thought signature back with each call, and knows a part of JSON Schema only.
 
-    ai.google.dev/gemini-api/docs/thought-signatures; langchain-ai/langchain-google#659 (`$defs`), googleapis/
-    python-genai#950 (enum: only allowed for STRING type).
+    ai.google.dev/gemini-api/docs/thought-signatures; no `$defs`, and enums of texts alone.
     """
 
     def __call__(self, body: dict[str, Any]) -> Answer:
@@ -103,7 +102,7 @@ is unsupported",
 
 
 class SameIds(Manner):
-    """Sends the same id each time, and wants them unique (Ollama's `call_0`s behind a proxy; LiteLLM#9130)."""
+    """Sends the same id each time, and wants them unique (xorbitsai/inference#4237, fw-ai/fireconnect#16)."""
 
     def __call__(self, body: dict[str, Any]) -> Answer:
         ids = [call["id"] for message in body["messages"] for call in message.get("tool_calls", ())]
@@ -123,7 +122,7 @@ class NeverEmpty(Manner):
 
 
 class NoJinja(Manner):
-    """Knows no tools, and says so with 500 (llama.cpp: "tools param requires --jinja flag")."""
+    """Knows no tools, and says so with 500 ("tools param requires --jinja flag", containers/ramalama#988)."""
 
     def __call__(self, body: dict[str, Any]) -> Answer:
         return no(500, "tools param requires --jinja flag") if "tools" in body else super().__call__(body)
@@ -157,7 +156,7 @@ class Router(Manner):
 
 
 class Streams(Manner):
-    """Streams although nobody asked for it (proxies that set `stream`; openai-python#1722)."""
+    """Streams although nobody asked for it (decolua/9router#3492)."""
 
     def __call__(self, body: dict[str, Any]) -> Answer:
         whole = self.answer(body)
@@ -178,7 +177,7 @@ class Streams(Manner):
 
 
 class AsText(Manner):
-    """Leaves the call in the text, each family in its way (vllm-project/vllm#9693, ggml-org/llama.cpp#12279)."""
+    """Leaves the call in the text, each family in its way (vllm-project/vllm#17161, #46863)."""
 
     def __init__(self, form: str) -> None:
         self.form = form
@@ -200,7 +199,7 @@ class Prefixed(Manner):
 
 
 class Twice(Manner):
-    """Encodes arguments twice (ollama/ollama#7881, vllm-project/vllm#11279)."""
+    """Encodes arguments twice (FoundationAgents/OpenManus#989, quarkiverse/quarkus-langchain4j#2642)."""
 
     def call(self, body: dict[str, Any]) -> dict[str, Any]:
         made = super().call(body)
@@ -329,7 +328,7 @@ def test_an_empty_answer_goes_back_as_something(endpoint: Endpoint, model: OpenA
 
 @pytest.mark.parametrize("status", [400, 413, 500])
 def test_an_overflow_is_one_whatever_its_status(endpoint: Endpoint, model: OpenAIChat, status: int) -> None:
-    """llama.cpp: ggml-org/llama.cpp#9390, a 500 in its server."""
+    """llama.cpp: its server says 500 of a conversation that is too long."""
     endpoint.answers = [Manner()]
     model.check(outline())
     endpoint.answers = [no(status, "the request exceeds the available context size, try increasing it")]
