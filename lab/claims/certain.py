@@ -50,6 +50,7 @@ IMPLIED = re.compile(
 AFTER = re.compile(
     r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step)|after\b|by \d|half|around\b|early\b|mid|in the first|when\b|until\b"
     r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|worst|best|peak|max"
+    r"|with (?:\d|half)|in [a-z]\b|twice\b|over (?:the|all)\b"
     r"|greedy|train|per\b|or\b|and (?:up|above|below|more|less|so)\b"
     r"|(?:is|was) (?:the|a|too|what|just|not)\b|would\b"
     r"|seems?\b|looks?\b|->|=>|\u2192|\?|avg|mean|median|averaged?)",
@@ -258,9 +259,8 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
 
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
-    if "h" in s.codes[first : last + 1] and re.search(
-        r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start]
-    ):
+    led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
+    if "h" in s.codes[first : last + 1] and (led or s.word(first) == "half"):
         return "what it is a share of is not clear"
     if re.search("[bg]", s.codes[first : last + 1]) and EVERY.search(s.text):
         return "which figures are compared is not clear"
