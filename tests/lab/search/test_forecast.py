@@ -30,7 +30,7 @@ def test_an_interval_of_four_in_five_holds_about_as_often_on_a_task_that_can_be_
                 assert said is not None
                 held.append(said.low <= came <= said.high)
             trials.append(Trial(point, (came,)))
-    assert 0.7 <= np.mean(held) <= 0.93
+    assert 0.7 <= np.mean(held) <= 0.95  # of 108, four standard errors around four in five
 
 
 def test_before_anything_else_was_tried_a_config_is_not_foretold_to_score_as_its_parent_does() -> None:
