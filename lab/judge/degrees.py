@@ -58,13 +58,13 @@ def degree_of(notebook: Notebook, run: RunRecord, min_effect: float | None = Non
     theirs = notebook.index.kept(run.group, f"scores of {place}", lambda: _scores(notebook, place))
     if not theirs:
         return None
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import, and lists show degrees
 
     gain = run.goal.gain(math.fsum(mine) / len(mine), math.fsum(theirs) / len(theirs))
     error = noise[0] * math.sqrt(1 / len(mine) + 1 / len(theirs))
-    reach = error * float(t.ppf((1 + INTERVAL) / 2, noise[1]))
+    reach = error * float(stdtrit(noise[1], (1 + INTERVAL) / 2))
     low, high = gain - reach, gain + reach
-    matters, p = MATTERS * noise[0] if min_effect is None else min_effect, float(t.sf(gain / error, noise[1]))
+    matters, p = MATTERS * noise[0] if min_effect is None else min_effect, float(stdtr(noise[1], -gain / error))
     within = max(abs(low), abs(high))
     if within <= matters:
         return Degree("no different", p, within)
