@@ -22,7 +22,7 @@ test: dev check  ## lint, types, and the fast tests
 	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm" --durations 25
 
 test-slow: dev  ## the tests that take minutes
-	@$(BIN)/python -m pytest -n 2 -m slow --durations 10
+	@$(BIN)/python -m pytest -n 3 -m slow --durations 10
 
 aa-night: install  ## two nights whose truth is known: nothing is better in one, something is in the other (10 minutes)
 	@$(BIN)/python -m benchmarks.aa_night --plot docs/aa-night.png

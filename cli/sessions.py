@@ -177,9 +177,9 @@ def start(
         say_where(workspace)
         typer.echo(f"session {before.session_id} with these options was interrupted: it is resumed (else: --new)")
     else:
+        night.announce(config)
         for line in notes(workspace, inventory, env, preset, settings):
             typer.echo(line)
-        night.announce(config)
     night.detach() if detach else night.go()
 
 

@@ -62,7 +62,7 @@ def test_the_demo(cli: Cli, workspace: Workspace) -> None:
         wrong = {claim["section"] for claim in claims if claim["status"] == "contradicted"}
         assert wrong <= {"observations"}  # what it says of many keys at once is so
     assert "4 of 4 runs finished. 8 of 8 replicates in all. It ended because all 8 replicates are trained." in done.out
-    assert re.search(r"\| baseline[^|]* \| \S+ \(baseline with [^)]*\) \| 0\.\d+", done.out)
+    assert re.search(r"\| baseline[^|]* \| #1 baseline with [^(]*\(\S+\) \| 0\.\d+", done.out)
     states = [proposal.state for proposal in Proposals(workspace).all()]
     assert states.count(ProposalState.DONE) == 3
     assert set(states) <= {ProposalState.DONE, ProposalState.SUPERSEDED, ProposalState.APPROVED, ProposalState.STAGED}
