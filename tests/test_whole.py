@@ -75,7 +75,6 @@ def test_the_demo(cli: Cli, workspace: Workspace) -> None:
     assert {
         "list_runs",
         "read_run",
-        "read_metrics",
         "compare_runs",
         "suggest_configs",
         "stage_proposal",
