@@ -19,17 +19,16 @@ RunArgument = Annotated[
 ]
 
 
-def called(notebook: "Notebook", said: str | None, otherwise: str = "latest") -> str:
+def called(notebook: "Notebook", said: str | None) -> str:
     """The id of the run that a person means.
 
     Args:
         notebook: where it is.
-        said: as `lab.store.run_called` takes it; None for the one that is meant without a word.
-        otherwise: that one.
+        said: as `lab.store.run_called` takes it; None for the latest.
     """
     from lab.store import run_called
 
-    return run_called(notebook, otherwise if said is None else said)
+    return run_called(notebook, "latest" if said is None else said)
 
 
 def latest_reported(notebook: "Notebook") -> str:

@@ -16,6 +16,7 @@ from lab.store import (
     RunState,
     Verdict,
     names_in,
+    number_of,
 )
 from report.templates import render
 
@@ -86,12 +87,7 @@ def name_text(notebook: Notebook, run: RunRecord) -> str:
     first two and their count.
     """
     given = names_in(notebook.workspace).get(run.run_id)
-    return f"#{_number(notebook, run)} {plain(given.name, 60) if given and given.name else _sets(notebook, run)}"
-
-
-def _number(notebook: Notebook, run: RunRecord) -> int | str:
-    number = run.number or notebook.index.number_of(run.run_id)
-    return "?" if number is None else number
+    return f"#{number_of(notebook, run)} {plain(given.name, 60) if given and given.name else _sets(notebook, run)}"
 
 
 def _sets(notebook: Notebook, run: RunRecord) -> str:
@@ -110,7 +106,7 @@ def changed_text(notebook: Notebook, run: RunRecord) -> str:
         there = notebook.readable(run.replicates_of)
         original = notebook.run(run.replicates_of) if there else None
         elsewhere = f" on the preset {run.preset}" if original and original.preset != run.preset else ""
-        which = f"#{_number(notebook, original)}" if original else run.replicates_of
+        which = f"#{number_of(notebook, original)}" if original else run.replicates_of
         return f"more seeds of {which}{elsewhere}"
     if run.parent is None:
         given = notebook.overrides(run.run_id)

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from lab.base import AutopilotError, Record, lasting, plain, short
-from lab.judge import Incumbency, expected_seconds, scores_of
-from lab.space import Group, in_order
+from lab.judge import GROUP, SPENDING, Incumbency, expected_seconds, scores_of
+from lab.space import in_order
 from lab.store import (
     Confirmation,
     Notebook,
+    Proposal,
     Proposals,
     ProposalState,
     Questions,
@@ -54,9 +55,10 @@ def headline_of(
         session: whose.
         learnt: the most telling thing that was learnt, where somebody has worked that out.
     """
-    command = next_command(notebook, proposals, session)
+    staged = [p for p in proposals.all() if p.group == session.group and p.state is ProposalState.STAGED]
+    command = next(_commands(notebook, session, waits=bool(staged)), None)
     rows = (
-        ("waits", _waits(proposals, session.group)),
+        ("waits", _waits(staged)),
         ("learnt", learnt or ""),
         ("cost", _cost(notebook, session)),
         ("next", command or ""),
@@ -116,8 +118,8 @@ def _nothing_scored(runs: Sequence[RunRecord]) -> str:
 
 def _better(notebook: Notebook, won: Confirmation) -> str:
     """A contender that fresh seeds have confirmed."""
-    new, old = _fresh(notebook, won), _all_of(notebook, won.incumbent)
-    mean, before = won_score(notebook, won, new), won_score(notebook, won, old)
+    new, old = _fresh(notebook, won), scores_of(notebook, won.incumbent)
+    mean, before = _score(notebook, won, new), _score(notebook, won, old)
     figures = to_tell(before, mean)
     steadier = ", and steadier" if _steadier(new, old) else ""
     worst = notebook.run(won.candidate).goal.sign
@@ -156,8 +158,8 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
     told = [one for one in lost if one.effect is not None]
     if told:
         one = told[-1]
-        new, old = _fresh(notebook, one), _all_of(notebook, one.incumbent)
-        figures = to_tell(won_score(notebook, one, old), won_score(notebook, one, new))
+        new, old = _fresh(notebook, one), scores_of(notebook, one.incumbent)
+        figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
         seen = _would_show(session, one.seeds)
         came = (
             f"the contender {_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}"
@@ -183,7 +185,7 @@ def _would_show(session: SessionRecord, seeds: int | None) -> str:
     plan = session.plan
     if plan is None or not plan.findable:
         return ""
-    looks = len(plan.findable) if seeds is None else max(1, round(seeds / 5))
+    looks = len(plan.findable) if seeds is None else max(1, round(seeds / GROUP))
     gain = plan.findable[min(looks, len(plan.findable)) - 1]
     if not math.isfinite(gain):
         return ""
@@ -218,20 +220,11 @@ def _where(one: Confirmation) -> str:
 def _fresh(notebook: Notebook, one: Confirmation) -> list[float]:
     """A contender's fresh seeds: its own figures are flattered."""
     place = Incumbency(notebook, notebook.run(one.candidate).group)
-    return place.values(place.fresh(one.candidate, one)) if not one.runs else _values(notebook, one.runs)
+    there = [notebook.run(name) for name in one.runs if notebook.readable(name)]
+    return place.values(there if one.runs else place.fresh(one.candidate, one))
 
 
-def _values(notebook: Notebook, runs: Sequence[str]) -> list[float]:
-    metric = notebook.run(runs[0]).goal.metric
-    return [value for run in runs if notebook.readable(run) for value in notebook.values(run, metric)]
-
-
-def _all_of(notebook: Notebook, run_id: str) -> list[float]:
-    """Everything that is known of the incumbent's config, which nobody chose by it."""
-    return scores_of(notebook, run_id)
-
-
-def won_score(notebook: Notebook, one: Confirmation, values: Sequence[float]) -> float:
+def _score(notebook: Notebook, one: Confirmation, values: Sequence[float]) -> float:
     """A side's score by the objective's statistic; of unequal counts its worst is that of as many as fresh seeds."""
     goal = notebook.run(one.candidate).goal
     return goal.of_scores(values) if goal.statistic != "worst" else goal.of_scores(list(values)[-max(1, one.seeds) :])
@@ -250,7 +243,7 @@ def _confirming(notebook: Notebook, run_id: str, one: Confirmation | None = None
     """The command that decides it, and what it takes."""
     number = notebook.index.number_of(run_id)
     run = notebook.run(run_id)
-    left = 2 * 15 if one is None else 2 * one.group * one.looks
+    left = 2 * (GROUP * len(SPENDING) if one is None else one.group * one.looks)
     expected = expected_seconds(notebook, notebook.config(run_id), run.group, left)
     takes = f" takes up to {lasting(expected.seconds)}" if expected else " decides it"
     return f"`autopilot confirm {number}`{takes}"
@@ -270,9 +263,8 @@ def _digits(value: float, gap: float) -> str:
 # --- the lines -------------------------------------------------------------------------------------------------------
 
 
-def _waits(proposals: Proposals, group: Group) -> str:
+def _waits(staged: Sequence[Proposal]) -> str:
     """What waits for a person."""
-    staged = [p for p in proposals.all() if p.group == group and p.state is ProposalState.STAGED]
     if not staged:
         return "nothing waits for a decision"
     named = "; ".join(f"{p.brief} (by {p.by})" for p in staged[:WAITING])
@@ -288,30 +280,26 @@ def _cost(notebook: Notebook, session: SessionRecord) -> str:
     return f"{lasting(spent.seconds)}, {trained} replicate{'s' if trained != 1 else ''}{tokens}{dollars}"
 
 
-def next_command(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> str | None:
-    """What to do next, as one command; None while the session is at work.
+def _commands(notebook: Notebook, session: SessionRecord, *, waits: bool) -> Iterator[str]:
+    """What to do next, as commands, the first thing first; none while the session is at work.
 
     Args:
         notebook: where its runs are.
-        proposals: the queue.
         session: over or interrupted.
+        waits: a proposal waits for a person.
     """
-    return next(_commands(notebook, proposals, session), None)
-
-
-def _commands(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> Iterator[str]:
     group = session.group
     if session.ended is None:
         return
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
         yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"
-    if any(p.group == group and p.state is ProposalState.STAGED for p in proposals.all()):
+    if waits:
         yield "autopilot review"
     leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
-    had = {one.candidate for one in confirmations(notebook, group)}
-    if leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had} and notebook.readable(leader.run):
+    had = {one.candidate: one.outcome for one in confirmations(notebook, group)}
+    if leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had}:
         yield f"autopilot confirm {notebook.index.number_of(leader.run)}"
-    if incumbent in {one.candidate for one in confirmations(notebook, group) if one.outcome == "confirmed"}:
-        yield f"autopilot report {notebook.index.number_of(str(incumbent))}"
+    if incumbent is not None and had.get(incumbent) == "confirmed":
+        yield f"autopilot report {notebook.index.number_of(incumbent)}"
     yield "autopilot report"

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from lab.base import AutopilotError, Record
 from lab.judge import current_verdict, degree_of
-from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, score_of
+from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, number_of, score_of
 from report.facts import changed_text, name_text
 
 
@@ -70,7 +70,7 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None) -> R
             **same,
             "state": _shown_state(notebook, run),
             "changed": changed_text(notebook, run),
-            "number": run.number or notebook.index.number_of(run.run_id) or 0,
+            "number": number_of(notebook, run),
             "name": name_text(notebook, run),
             "score": score_of(run.goal, metric) if metric else None,
             "verdict": verdict.verdict if verdict else None,

@@ -166,6 +166,13 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield value
 
 
+def read_records(path: Path, kind: type[Model]) -> Iterator[Model]:
+    """The records of a line file, oldest first; a line that is no such record is passed over."""
+    for line in read_lines(path):
+        with suppress(ValidationError):
+            yield kind.model_validate(line)
+
+
 PAUSE = 0.001
 """Seconds at most between two tries to own what others are looking at, which takes them microseconds."""
 TAIL = 16_384

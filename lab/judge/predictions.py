@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydantic import ValidationError
-
-from lab.base import Record, Workspace, append_line, now, number, read_lines
+from lab.base import Record, Workspace, append_line, now, number, read_records
 from lab.judge.verdicts import noise_of
 from lab.space import Group, Objective
 from lab.store import Notebook, Prediction, Proposal, RunRecord, spread
@@ -155,12 +153,7 @@ def _no_change(prediction: Prediction, base: float, counts: tuple[int, int], val
 
 def scored_predictions(workspace: Workspace, run_id: str | None = None) -> list[Scored]:
     """The predictions scored so far, of all runs or of one, oldest first; a damaged line is passed over."""
-    scored = []
-    for line in read_lines(workspace.predictions) if workspace.predictions.exists() else ():
-        try:
-            scored.append(Scored.model_validate(line))
-        except ValidationError:
-            continue
+    scored = read_records(workspace.predictions, Scored)
     return [one for one in scored if run_id in (None, one.run_id)]
 
 

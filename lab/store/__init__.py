@@ -7,7 +7,7 @@ from lab.store.index import Index
 from lab.store.lab import Lab
 from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
-from lab.store.naming import ROLES, give_name, names_in, run_called
+from lab.store.naming import give_name, names_in, number_of, run_called
 from lab.store.notebook import Notebook, active_time, log_tail
 from lab.store.notes import (
     ENTRY,
@@ -52,7 +52,6 @@ __all__ = [
     "COUNTS",
     "ENTRY",
     "FIRST",
-    "ROLES",
     "SHOWN",
     "UNDONE",
     "Approval",
@@ -117,6 +116,7 @@ __all__ = [
     "mean_curve",
     "names_in",
     "notes_in",
+    "number_of",
     "outline",
     "refuse_sweep",
     "refuse_unfit",

@@ -9,12 +9,11 @@ import re
 from datetime import datetime
 from typing import Final
 
-from pydantic import ValidationError
-
-from lab.base import NotFound, Record, Workspace, append_line, invalid, is_id, now, plain, read_lines
+from lab.base import NotFound, Record, Workspace, append_line, invalid, is_id, now, plain, read_records
 from lab.space import Group
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
+from lab.store.records import RunRecord
 from lab.store.selection import Selection
 from lab.store.sessions import Sessions
 
@@ -40,14 +39,7 @@ class Named(Record):
 
 def names_in(workspace: Workspace) -> dict[str, Named]:
     """Run id to what a person calls it; lines that can't be read are passed over."""
-    named = {}
-    for line in read_lines(workspace.names):
-        try:
-            one = Named.model_validate(line, strict=False)
-        except ValidationError:
-            continue
-        named[one.run_id] = one
-    return named
+    return {one.run_id: one for one in read_records(workspace.names, Named)}
 
 
 def give_name(notebook: Notebook, run_id: str, name: str | None, tags: tuple[str, ...] | None = None) -> Named:
@@ -119,6 +111,11 @@ def run_called(notebook: Notebook, said: str) -> str:
         names = ", ".join(name for (name,) in fits[:SHOWN]) + (" and more" if len(fits) > SHOWN else "")
         raise invalid("run", text, "is part of several ids", names)
     raise _unknown(notebook, text)
+
+
+def number_of(notebook: Notebook, run: RunRecord) -> int:
+    """A run's number in its workspace; 0 for one that has none yet."""
+    return run.number or notebook.index.number_of(run.run_id) or 0
 
 
 def _in_role(notebook: Notebook, role: str) -> str:

@@ -4,17 +4,10 @@
 added. All three are texts from elsewhere: whoever shows them bounds them and says whose they are.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import TypeVar
 
-from pydantic import ValidationError
-
-from lab.base import NotFound, Record, Workspace, append_line, append_whole, invalid, now, plain, read_lines
+from lab.base import NotFound, Record, Workspace, append_line, append_whole, invalid, now, plain, read_records
 from lab.space import Group
-
-Line = TypeVar("Line", bound=Record)
 
 NOTE = 2_000
 """Characters of one note that is added."""
@@ -103,7 +96,7 @@ def add_comment(workspace: Workspace, about: str, who: str, text: str) -> Commen
 
 def comments_in(workspace: Workspace, about: str | None = None) -> list[Comment]:
     """The comments of a workspace, or those about one run or proposal, oldest first."""
-    return [one for one in _records(workspace.comments, Comment) if about in (None, one.about)]
+    return [one for one in read_records(workspace.comments, Comment) if about in (None, one.about)]
 
 
 def keep_entry(workspace: Workspace, entry: LogEntry) -> None:
@@ -126,7 +119,7 @@ def log_of(workspace: Workspace, group: Group, arm: str | None = None) -> list[L
 
 def log_lines(workspace: Workspace) -> list[LogEntry]:
     """The whole research log of a workspace, oldest first."""
-    return list(_records(workspace.research_log, LogEntry))
+    return list(read_records(workspace.research_log, LogEntry))
 
 
 def _said(what: str, text: str, most: int) -> str:
@@ -143,11 +136,3 @@ def _there(workspace: Workspace, name: str) -> bool:
         return workspace.run(name).run.exists() or workspace.proposal(name).exists()
     except NotFound:
         return False
-
-
-def _records(path: Path, kind: type[Line]) -> Iterator[Line]:
-    for line in read_lines(path):
-        try:
-            yield kind.model_validate(line)
-        except ValidationError:
-            continue

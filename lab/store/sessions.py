@@ -6,11 +6,9 @@ A session writes its own record; whoever works in a workspace for a night, or co
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-
-from pydantic import ValidationError
 
 from lab.base import (
     AutopilotError,
@@ -23,8 +21,8 @@ from lab.base import (
     now,
     owned,
     owner_of,
-    read_lines,
     read_model,
+    read_records,
     write_model,
 )
 from lab.store.session import Leading, SessionRecord
@@ -89,11 +87,7 @@ class Sessions:
 
     def leading(self, name: str) -> list[Leading]:
         """What the search believed to be best as a session went on, in order; what can't be read is left out."""
-        known = []
-        for line in read_lines(self.workspace.session(name).leader):
-            with suppress(ValidationError):
-                known.append(Leading.model_validate(line))
-        return known
+        return list(read_records(self.workspace.session(name).leader, Leading))
 
     def believe(self, name: str, leading: Leading) -> None:
         """Add what the search believes now, unless it was asked before and nothing has been trained since."""

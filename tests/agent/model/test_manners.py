@@ -15,12 +15,14 @@ from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
-from tests.agent.model.test_openai_chat import SILENT, Endpoint, calling, completion, through_a_schema
+from tests.agent.model.test_openai_chat import SILENT, Endpoint, calling, completion, endpoint, through_a_schema
 from tests.conftest import RunMaker
 from tools import outline
 from tools.catalog import TOOLS
 from tools.context import ToolContext
 from tools.registry import Toolbox
+
+__all__ = ["endpoint"]
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -249,15 +251,6 @@ def schemas(schema: Any) -> Iterator[dict[str, Any]]:
         yield from schemas(inner)
     if isinstance(schema.get("items"), dict):
         yield from schemas(schema["items"])
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    found = Endpoint()
-    yield found
-    found.closing.set()
-    found.server.shutdown()
-    found.server.server_close()
 
 
 @pytest.fixture
