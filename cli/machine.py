@@ -30,14 +30,14 @@ def probe(
     from training import Probing
 
     workspace: Workspace = context.obj
-    inventory, config, _ = prepare(workspace, env, preset, None, None, settings)
-    if not as_json:
-        say_where(workspace)
-    table = MeasurementTable(silent=as_json)
-    given = assignments(settings)
-    with Stopping() as stopping, table:
-        probing = Probing(workspace, inventory, config, preset, save_as, given, minutes, table.add, table.note)
-        stored = probing.run(check_score=check_score, stopping=stopping.is_set)
+    with Stopping() as stopping:  # from the first moment: who stops it while environments are read is heard as well
+        inventory, config, _ = prepare(workspace, env, preset, None, None, settings)
+        if not as_json:
+            say_where(workspace)
+        with MeasurementTable(silent=as_json) as table:
+            given = assignments(settings)
+            probing = Probing(workspace, inventory, config, preset, save_as, given, minutes, table.add, table.note)
+            stored = probing.run(check_score=check_score, stopping=stopping.is_set)
     emit_json(stored.model_dump(mode="json")) if as_json else print_preset(workspace, stored)
 
 
