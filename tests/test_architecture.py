@@ -126,6 +126,13 @@ def test_importing_a_module_loads_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_every_process_imports_begins_without_scipy() -> None:
+    """A second of each command and of each worker, which a night starts by the hundred."""
+    code = "import sys, training.worker, report, tools, agent.session.launch; print('scipy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_the_command_line_begins_with_little() -> None:
     """`autopilot --help` answers at once: what a command needs is imported when it is called."""
     heavy = ("numpy", "lab.store", "lab.judge", "report", "training")

@@ -10,8 +10,6 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 
-from scipy.stats import t
-
 from lab.base import number
 from lab.judge.causes import BONUS_UP, RATE_DOWN, RATE_UP, causes
 from lab.judge.evidence import Evidence
@@ -189,6 +187,8 @@ def _beyond_noise(new: MetricSummary, old: MetricSummary) -> float:
     change, free = abs(new.mean - old.mean), new.n + old.n - 2
     share = change / max(abs(new.mean), abs(old.mean), 1e-12)
     if free > 0:
+        from scipy.stats import t
+
         inner = sum((value - side.mean) ** 2 for side in (new, old) for value in side.values)
         width = t.ppf((1 + SURE) / 2, free) * math.sqrt(inner / free * (1 / new.n + 1 / old.n))
         if change <= width or share < 0.05:

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from lab.base import Damaged, InvalidInput
 from lab.judge.finding import Move
@@ -225,6 +224,8 @@ def _decades(key: str, value: Any, usual: Any) -> float:
 
 
 def _course(curve: Curve, sign: int) -> Course:
+    from scipy.ndimage import uniform_filter1d
+
     values = sign * curve.values
     smooth = uniform_filter1d(values, max(1, len(values) // SMOOTHED), mode="nearest")
     return Course(curve.steps, smooth, float(np.diff(values).std() / math.sqrt(2)))
