@@ -146,6 +146,29 @@ def cli(workspace: Workspace) -> Cli:
 
 
 @pytest.fixture
+def called(workspace: Workspace, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line's entry point in this process, for the many calls that are refused: `called("runs")`."""
+
+    def run(*arguments: str, at: Path | None = None, **environment: str) -> Finished:
+        from cli.main import main
+
+        with monkeypatch.context() as patch:
+            for stream in ("stdout", "stderr"):  # which the program wraps
+                patch.setattr(sys, stream, getattr(sys, stream))
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            capfd.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main(["--workspace", str(at or workspace.root), *arguments])
+            sys.stdout.flush()
+            sys.stderr.flush()
+        said = capfd.readouterr()
+        return Finished(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 48 MiB of its own."""
     place = tmp_path / "small disk"

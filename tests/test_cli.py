@@ -59,9 +59,9 @@ class TestBadInput:
         ],
     )
     def test_of_a_training(
-        self, cli: Cli, unchanged: None, command: str, arguments: list[str], words: list[str]
+        self, called: Cli, unchanged: None, command: str, arguments: list[str], words: list[str]
     ) -> None:
-        done = cli(command, *arguments)
+        done = called(command, *arguments)
         assert done.code == 2, done.err
         assert one_line(done.err), done.err
         assert all(word in done.err for word in words), done.err
@@ -85,8 +85,8 @@ class TestBadInput:
             (["nonsense"], ["nonsense"]),
         ],
     )
-    def test_of_the_others(self, cli: Cli, unchanged: None, arguments: list[str], words: list[str]) -> None:
-        done = cli(*arguments)
+    def test_of_the_others(self, called: Cli, unchanged: None, arguments: list[str], words: list[str]) -> None:
+        done = called(*arguments)
         assert done.code == 2, done.err
         assert one_line(done.err), done.err
         assert all(word in done.err for word in words), done.err

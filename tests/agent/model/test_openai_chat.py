@@ -567,9 +567,11 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
     ('[prices."gpt-5"]\ninput = 1', "prices.gpt-5.output"),
     ("prices = 3", "prices = 3: is not a table"),
 ])  # fmt: skip
-def test_settings_that_are_none_are_refused_in_one_line(workspace: Workspace, cli: Cli, text: str, said: str) -> None:
+def test_settings_that_are_none_are_refused_in_one_line(
+    workspace: Workspace, called: Cli, text: str, said: str
+) -> None:
     workspace.settings.write_text(text)
-    done = cli("start", "--model", "m" if "gpt" not in said else "gpt-5", OPENAI_API_KEY="k")
+    done = called("start", "--model", "m" if "gpt" not in said else "gpt-5", OPENAI_API_KEY="k")
     assert (done.code, done.err.count("\n")) == (2, 1), done.err
     assert said in done.err
     assert list(workspace.runs.iterdir()) == []

@@ -311,7 +311,7 @@ def test_a_rejection_leads_to_another_proposal(make_session: Make, notebook: Not
 def test_manual_keeps_busy_and_ends_with_its_budget(
     make_session: Make, notebook: Notebook, proposals: Proposals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = make_session(approve="manual", budgets=Budgets(hours=2 / 3600))
+    session = make_session(approve="manual", budgets=Budgets(hours=6 / 3600))
     record = session.run()
     assert "hours are over" in (record.ended_because or "")
     baseline, filler = notebook.runs()  # which needs no approval

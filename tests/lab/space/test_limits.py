@@ -71,9 +71,9 @@ def test_an_open_task_is_refused_with_an_objective_that_counts_rewards(workspace
     ('"train.gamma" = 3', "space.train.gamma"),
 ])  # fmt: skip
 @pytest.mark.usefixtures("unchanged_runs")
-def test_a_limit_that_is_none_is_refused_in_one_line(workspace: Workspace, cli: Cli, text: str, said: str) -> None:
+def test_a_limit_that_is_none_is_refused_in_one_line(workspace: Workspace, called: Cli, text: str, said: str) -> None:
     workspace.settings.write_text(f"[space]\n{text}\n")
-    done = cli("train")
+    done = called("train")
     assert done.code == 2
     assert said in done.err
     assert done.err.count("\n") == 1
