@@ -28,7 +28,7 @@ def _without_workspace(words: list[str]) -> list[str]:
     return words[2:] if words[0] == "--workspace" else words
 
 
-def test_the_readmes_commands_and_flags_exist(cli: Cli) -> None:
+def test_the_readmes_commands_and_flags_exist(called: Cli) -> None:
     text = (ROOT / "README.md").read_text() + "".join(
         (ROOT / "docs" / name).read_text() for name in ("training.md", "statistics.md")
     )
@@ -40,7 +40,7 @@ def test_the_readmes_commands_and_flags_exist(cli: Cli) -> None:
     helps: dict[str, str] = {}
     for command, *arguments in wanted:
         if command not in helps:
-            done = cli(command, "--help")
+            done = called(command, "--help")
             assert done.code == 0, command
             helps[command] = done.out
         for argument in arguments:
@@ -49,10 +49,10 @@ def test_the_readmes_commands_and_flags_exist(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
-def test_the_example_settings_are_accepted(cli: Cli, tmp_path: Path, page: str) -> None:
+def test_the_example_settings_are_accepted(called: Cli, tmp_path: Path, page: str) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     (tmp_path / "autopilot.toml").write_text("\n".join(blocks))
-    assert cli("start", "--preset", "no such preset", at=tmp_path).err.startswith("autopilot: preset = ")
+    assert called("start", "--preset", "no such preset", at=tmp_path).err.startswith("autopilot: preset = ")
     assert model_settings(Workspace(tmp_path))
     assert (price_of(Workspace(tmp_path), "my-model") is not None) == (page == "docs/models.md")
 

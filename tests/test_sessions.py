@@ -75,9 +75,9 @@ def test_an_endpoint_that_is_not_there_is_said_before_the_night(
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
-    cli: Cli, workspace: Workspace, unchanged: None, arguments: list[str], words: list[str]
+    called: Cli, workspace: Workspace, unchanged: None, arguments: list[str], words: list[str]
 ) -> None:
-    done = cli("start", "--max-runs", "2", *arguments)
+    done = called("start", "--max-runs", "2", *arguments)
     assert (done.code, one_line(done.err)) == (2, True), done.err
     assert all(word in done.err for word in words), done.err
 
@@ -87,9 +87,9 @@ def test_what_is_wrong_is_said_in_one_line(
     ("gymnasium:CartPole-v1", "valid: episode_length | episode_return | mean_reward\n"),
 ])  # fmt: skip
 def test_an_objective_that_is_not_logged_is_refused_before_anything_is_trained(
-    cli: Cli, workspace: Workspace, unchanged: None, env: str, named: str
+    called: Cli, workspace: Workspace, unchanged: None, env: str, named: str
 ) -> None:
-    done = cli("start", "--env", env, "--objective", "scroe:max", "--max-runs", "2")
+    done = called("start", "--env", env, "--objective", "scroe:max", "--max-runs", "2")
     assert (done.code, one_line(done.err)) == (2, True), done.err
     assert f"objective = 'scroe': is nothing that {env} logs; valid: " in done.err
     assert named in done.err

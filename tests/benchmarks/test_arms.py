@@ -83,6 +83,7 @@ def test_the_truth_of_a_surrogate_is_the_mean_of_what_it_answers(table: Path, ki
         assert 0 <= min(answers) <= max(answers) <= 1
 
 
+@pytest.mark.slow
 def test_what_does_nothing_ends_with_the_default_and_a_search_above_it(table: Path) -> None:
     class Nothing:
         """Trains the default over and over."""
@@ -115,6 +116,7 @@ def test_a_pool_gives_each_seed_once_and_keeps_the_other_half_away(table: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_night_proves_what_is_clearly_better_within_its_budget(table: Path) -> None:
     world = Surrogate(read_table(table, {"step": 2e-5, "norm": False}), "gp")
     nights = [night(RaceArm(), world, 60, seed) for seed in range(4)]
@@ -143,6 +145,7 @@ def test_the_command_says_what_each_arm_ended_with(table: Path) -> None:
     assert "--arms nobody: no such arm" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_equal_arms_are_hardly_ever_told_apart_and_by_intervals_alone_they_are() -> None:
     """Twelve nights in which configs differ and replicates hardly do: some leaders are better, and no arm is."""

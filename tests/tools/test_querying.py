@@ -111,6 +111,7 @@ def test_a_query_that_never_ends_is_ended(bench: Bench, monkeypatch: pytest.Monk
     assert "was ended" in bench.refused("query_metrics", sql=sql)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sql=st.text(min_size=8, max_size=200))
 def test_any_text_is_an_answer_or_an_error(bench: Bench, sql: str) -> None:

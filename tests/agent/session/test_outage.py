@@ -114,6 +114,7 @@ class Outage(FakeRunner):
         return super().train(plan, *more)
 
 
+@pytest.mark.slow
 def test_a_night_whose_endpoint_is_gone_for_its_middle_third(
     make_session: Make, notebook: Notebook, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def test_one_open_key_leaves_the_proof_more(make_session: Make, notebook: Notebo
 # --- shares ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_control_arm_has_its_share_and_sees_the_baseline_and_its_own_runs_alone(
     make_session: Make, notebook: Notebook, inventory: Inventory
 ) -> None:
@@ -175,6 +176,7 @@ class SomeModel(OfflineResearcher):
     name = "some-model"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "least", "most"), [(0.3, 0.2, 0.4), (1.0, 1.0, 1.0)])
 def test_what_is_left_is_shared_between_model_and_optimizer(
     make_session: Make, notebook: Notebook, share: float, least: float, most: float

@@ -176,6 +176,7 @@ def test_a_parent_that_is_gone_stops_nothing(make_session: Make, notebook: Noteb
     assert again.run().ended_because == "all 6 replicates are trained"
 
 
+@pytest.mark.slow
 def test_without_an_improvement_the_baseline_stays(make_session: Make, notebook: Notebook) -> None:
     session = make_session(Planted(), budgets=Budgets(max_runs=24))
     session.run()

@@ -108,6 +108,7 @@ def test_what_waits_is_not_asked_for_a_second_time(
         assert notebook.run(str(one.decisions[-1].run_id)).replicates_of is None
 
 
+@pytest.mark.slow
 def test_a_model_has_its_share_and_no_more(make_session: Make, proposals: Proposals) -> None:
     number = itertools.count(1)
     model = model_of(lambda _: [("stage_proposal", {**PROPOSAL, "changes": {"train.vf_coef": 1 + next(number) / 10}})])
