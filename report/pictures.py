@@ -3,6 +3,7 @@
 All show what was there when the run ended, so they are the same whenever they are made.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ SHOWN = 100
 """Runs in a picture, at most; the latest ones."""
 KEYS = 3
 """Changed parameters that get a panel, and metrics that were predicted."""
+LEADER = "leader"
+"""What a run is to another one that is compared with it, where it is nothing else."""
 FORETOLD = 12
 """Earlier predictions that this run's is shown beside."""
 
@@ -34,14 +37,18 @@ class Picture:
 
 
 def compared_with(notebook: Notebook, run: RunRecord) -> list[tuple[str, str]]:
-    """What a run is compared with, each once: its parent, and the incumbent of when it ended."""
-    verdict = notebook.verdict(run.run_id)
-    others: list[tuple[str, str | None]] = [("parent", run.parent)] if run.parent else []
-    if verdict and verdict.against and verdict.against != run.parent:
-        others.append(("incumbent", verdict.against))
-    elif verdict and verdict.against:
-        others = [("parent (incumbent)", run.parent)]
-    return [(name, other) for name, other in others if other and notebook.readable(other) and notebook.summary(other)]
+    """What a run is compared with, each once: its parent, the incumbent and the leader of when it ended.
+
+    Returns:
+        What each is to it, such as `parent (incumbent)`, and its id; of those that have a score.
+    """
+    verdict, leading = notebook.verdict(run.run_id), Sessions(notebook.workspace).leader_beside(run)
+    roles = {"parent": run.parent, "incumbent": verdict and verdict.against, LEADER: leading and leading.run}
+    others = defaultdict[str, list[str]](list)
+    for role, name in roles.items():
+        if name and name != run.run_id and notebook.readable(name) and notebook.summary(name):
+            others[name].append(role)
+    return [(f"{first} ({', '.join(more)})" if more else first, name) for name, (first, *more) in others.items()]
 
 
 def pictures(notebook: Notebook, run: RunRecord) -> dict[str, Picture]:

@@ -28,7 +28,7 @@ MISSED = "#D55E00"
 MORE = (MISSED, "#CC79A7", "#56B4E9")
 """Colours beside the first three, where more are to be told apart."""
 INK = "#808080"
-ROLES = {"this run": COLORS[0], "parent": COLORS[1], "parent (incumbent)": COLORS[1], "incumbent": COLORS[2]}
+ROLES = {"this run": COLORS[0], "parent": COLORS[1], "incumbent": COLORS[2], "leader": MORE[1]}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Point:
     values: Sequence[float]
     """The score of each replicate; none for a run without one."""
     role: str = ""
-    """One of `ROLES`; empty for any other run."""
+    """One of `ROLES`, what else it is in brackets; empty for any other run."""
     alone: bool = False
     """It differs from this run in no other parameter."""
 
@@ -66,7 +66,8 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str, ground: str 
     figure, (axes,) = _figure(7.2, 3.6, above=0.4)
     from matplotlib.ticker import EngFormatter
 
-    for band, color in zip(bands, COLORS, strict=False):
+    for band in bands:
+        color = _color(band.label)
         steps, stack = _aligned(band.curves)
         axes.fill_between(steps, stack.min(axis=0), stack.max(axis=0), color=color, alpha=0.18, linewidth=0)
         few = "o" if steps[0] == steps[-1] else None  # logged once: a line would not be seen
@@ -77,7 +78,7 @@ def learning_curves(path: Path, bands: Sequence[Band], ylabel: str, ground: str 
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("agent steps")
     axes.set_ylabel(ylabel)
-    figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
+    figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=4)
     _save(figure, path, ground)
 
 
@@ -211,9 +212,14 @@ def predictions(path: Path, panels: Sequence[tuple[str, Sequence[Scored]]]) -> N
     _save(figure, path)
 
 
+def _color(role: str) -> str:
+    """What is the parent and the incumbent has the parent's."""
+    return ROLES.get(role.partition(" (")[0], INK)
+
+
 def _point(axes: "Axes", point: Point, label: str | None) -> None:
     """One run's replicates and their mean; a line where a run without a score would be."""
-    color = ROLES.get(point.role, INK)
+    color = _color(point.role)
     if not point.values:
         where: Any = point.x
         axes.plot([where], [math.nan])  # so that a name has its place

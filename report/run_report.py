@@ -21,6 +21,7 @@ from lab.store import (
     Proposal,
     ReplicateResult,
     RunRecord,
+    Sessions,
     leading,
     score_of,
     summarize,
@@ -38,7 +39,7 @@ from report.facts import (
     verdict_text,
 )
 from report.marking import marked, told_of
-from report.pictures import Picture, compared_with, films, pictures
+from report.pictures import LEADER, Picture, compared_with, films, pictures
 from report.repro import repro_commands
 from report.templates import render
 from report.view import view_of
@@ -97,6 +98,7 @@ def report_of(
     summary, verdict = notebook.summary(run.run_id), notebook.verdict(run.run_id)
     metric = run.goal.metric
     others = compared_with(notebook, run)
+    beside = [_means(notebook, run, *one) for one in others]
     results, findings = notebook.results(run), diagnosis_of(lab, run)
     moved = [name for one in findings if one.name == "metric_moved" for name in one.metrics]
     prose = {section: marked(text, section, checked) for section, text in draft.sections.items()}
@@ -110,10 +112,8 @@ def report_of(
         **_setup(notebook, inventory, run, results),
         metric=run.goal.name,
         metrics=[
-            *_score_row(notebook, run, [run_id for _, run_id in others]),
-            *_metric_rows(
-                run.env_name, metric, summary.metrics, [_means(notebook, run_id) for _, run_id in others], moved
-            ),
+            *_score_row(notebook, run, others),
+            *_metric_rows(run.env_name, metric, summary.metrics, beside, moved),
         ]
         if summary
         else [],
@@ -180,18 +180,30 @@ def _repro(
     }
 
 
-def _means(notebook: Notebook, run_id: str) -> dict[str, float]:
-    summary = notebook.summary(run_id)
-    return {name: metric.mean for name, metric in summary.metrics.items()} if summary else {}
+def _means(notebook: Notebook, run: RunRecord, role: str, other: str) -> dict[str, str]:
+    """Each metric of a run that another is compared with; the score of a leader is what was believed of it."""
+    summary = notebook.summary(other)
+    means = {name: number(metric.mean) for name, metric in summary.metrics.items()} if summary else {}
+    return means | ({run.goal.name: _believed(notebook, run)} if role == LEADER else {})
 
 
-def _score_row(notebook: Notebook, run: RunRecord, others: list[str]) -> list[dict[str, Any]]:
+def _believed(notebook: Notebook, run: RunRecord) -> str:
+    """What a leader scores: the mean of what got more replicates because it looked good is flattered."""
+    leading = Sessions(notebook.workspace).leader_beside(run)
+    return f"{number(leading.mean)} (believed, n={leading.replicates})" if leading else "none"
+
+
+def _score_row(notebook: Notebook, run: RunRecord, others: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """The score, where it is another statistic than the mean; of others as it is expected of so many replicates."""
     goal, values = run.goal, notebook.values(run.run_id, run.goal.metric)
     if goal.is_mean or not values:
         return []
-    score, known = score_of(goal, summarize(values)), [notebook.values(other, goal.metric) for other in others]
-    alike = [f"{number(goal.of_scores(v, n))} (of {n})" if (n := min(len(v), len(values))) else "none" for v in known]
+    score, alike = score_of(goal, summarize(values)), []
+    for role, other in others:
+        theirs = notebook.values(other, goal.metric)
+        n = min(len(theirs), len(values))
+        known = f"{number(goal.of_scores(theirs, n))} (of {n})" if n else "none"
+        alike.append(_believed(notebook, run) if role == LEADER else known)
     told = {"mean": number(score.value), "interval": interval_text(score), "replicates": f"n = {score.n}"}
     return [{"name": goal.name, **told, "flag": None, "others": alike}]
 
@@ -200,7 +212,7 @@ def _metric_rows(
     env_name: str,
     metric: str,
     metrics: Mapping[str, MetricSummary],
-    others: list[dict[str, float]],
+    others: list[dict[str, str]],
     moved: Sequence[str],
 ) -> list[dict[str, Any]]:
     """The rows of the table: the objective, what moved, then the rest."""
@@ -218,7 +230,7 @@ def _metric_rows(
             "interval": interval_text(metrics[name]),
             "replicates": ", ".join(number(value) for value in metrics[name].values),
             "flag": metrics[name].flag,
-            "others": [number(means[name]) if name in means else "none" for means in others],
+            "others": [means.get(name, "none") for means in others],
         }
         for name in names
     ]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from lab.base import plain
-from lab.judge import Weight, group_diagnosis
+from lab.judge import Weight, beyond_noise, group_diagnosis
 from lab.space import logged_as, metrics_of
-from lab.store import Curve, RunRecord, Selection, leading, mean_curve, run_curves, score_of
+from lab.store import Curve, MetricSummary, RunRecord, Selection, leading, mean_curve, run_curves, score_of
 from report import changed_text, view_of
 from tools import ToolContext
 
@@ -50,14 +50,17 @@ def subject_of(context: ToolContext) -> dict[str, Any]:
 
 
 def findings_of(context: ToolContext) -> list[dict[str, str]]:
-    """The diagnosis of the run, the most telling first: what, what it usually means, what would test it."""
+    """The diagnosis of the run, the most telling first: what, what it usually means, what would test it.
+
+    What moved beside its parent is left out: the table of metrics has both figures, and marks them.
+    """
     return [
         {
             "says": plain(one.sentence, SAID),
             "meaning": _sentence(plain(one.meaning, SAID)) if one.weight is Weight.ILL else "",
             "moves": ", ".join(move.text for move in one.moves[:MOVES]),
         }
-        for one in context.findings[:FINDINGS]
+        for one in [one for one in context.findings if one.name != "metric_moved"][:FINDINGS]
     ]
 
 
@@ -104,9 +107,17 @@ def _metrics(context: ToolContext, others: dict[str, RunRecord]) -> list[list[st
         if name == run.goal.metric:
             value = score_of(run.goal, mine).value
             each = f" ({', '.join(f'{one:.3g}' for one in mine.values[:6])})" if mine.n > 1 else ""
-        theirs = [f"{one.metrics[name].mean:.3g}" if one and name in one.metrics else "" for one in means]
+        known = [one.metrics.get(name) if one else None for one in means]
+        theirs = [_beside(mine, one, marked=name not in (run.goal.metric, "sps")) for one in known]
         rows.append([plain(name, 40), f"{value:.3g}{each}", *theirs])
     return rows
+
+
+def _beside(mine: MetricSummary, other: MetricSummary | None, *, marked: bool) -> str:
+    """Another run's mean, with a star where the difference is more than noise; of the score the verdict says that."""
+    if other is None:
+        return ""
+    return f"{other.mean:.3g}{'*' if marked and beyond_noise(mine.values, other.values) else ''}"
 
 
 def _curves(context: ToolContext, others: dict[str, RunRecord]) -> list[dict[str, str]]:

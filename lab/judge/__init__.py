@@ -1,5 +1,6 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
+from lab.judge.beside import beyond_noise
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
 from lab.judge.degrees import Degree, degree_of
 from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
@@ -47,6 +48,7 @@ __all__ = [
     "SeedRequest",
     "Watch",
     "Weight",
+    "beyond_noise",
     "compare",
     "compare_runs",
     "confounds",

@@ -1,22 +1,22 @@
 """The diagnosis of a training: findings, ranked, each with evidence, meaning and the moves that would test it.
 
-What happened to the objective (`symptoms.py`), what may have caused it (`causes.py`), what differs from its parent, its
-group and its peers. The limits are those that practitioners of PPO use; their sources stand beside them. They say where
-to look, not what is true: every meaning is put so that the next run can refute it.
+What happened to the objective (`symptoms.py`), what may have caused it (`causes.py`), what differs from its parent and
+from the leader (`beside.py`), from its group and its peers. The limits are those that practitioners of PPO use; their
+sources stand beside them. They say where to look, not what is true: every meaning is put so that the next run can
+refute it.
 """
 
-import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lab.base import number
+from lab.judge.beside import apart, moved
 from lab.judge.causes import BONUS_UP, RATE_DOWN, RATE_UP, causes
 from lab.judge.evidence import Evidence
 from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.symptoms import Symptom, counted, symptoms
 from lab.space import Group, logged_as
-from lab.store import COUNTS, Lab, MetricSummary, Notebook, RunRecord, Selection, mean_curve, outline, run_curves
+from lab.store import Lab, Notebook, RunRecord, Selection, mean_curve, outline, run_curves
 
 ILL = 0.4
 """Strength from which on a finding asks for a remedy; below, it is worth knowing."""
@@ -28,10 +28,6 @@ SLOW = 0.8
 """Share of the usual throughput."""
 PEERS = 20
 """Runs before it that a run's speed is compared with, or that a group's findings are taken from."""
-SURE = 0.99
-"""Confidence of an interval outside of which a metric has moved."""
-UNSEEN = 0.2
-"""Share by which a metric of single replicates has to differ, where nothing is known of its noise."""
 TOPOLOGY = ("vec.backend", "vec.num_envs", "vec.num_workers", "env.num_envs")
 NETWORK = ("rnn.enabled", "policy.hidden_size")
 UPDATE = ("train.bptt_horizon", "train.minibatch_size", "train.update_epochs")
@@ -60,10 +56,17 @@ def diagnosis_of(lab: Lab, run: RunRecord) -> tuple[Finding, ...]:
 
     Args:
         lab: where it lies.
-        run: the run; it is compared with its parent and with the runs of its group before it.
+        run: the run; it is compared with its parent, with the leader of when it ended, and with the runs of its group
+            before it.
     """
     return ranked(
-        [*diagnose(Evidence.of(lab, run)), *_moved(lab.notebook, run), *_speed(lab.notebook, run), *_flags(lab, run)]
+        [
+            *diagnose(Evidence.of(lab, run)),
+            *moved(lab.notebook, run),
+            *apart(lab, run),
+            *_speed(lab.notebook, run),
+            *_flags(lab, run),
+        ]
     )
 
 
@@ -155,47 +158,6 @@ def _flags(lab: Lab, run: RunRecord) -> Iterator[Finding]:
         if metric.flag:
             yield Finding(name="out_of_range", weight=Weight.NOTE, statement=f"{name} is not what its name says",
                           evidence=metric.flag, metrics=(name,), strength=0.3)  # fmt: skip
-
-
-def _moved(notebook: Notebook, run: RunRecord) -> Iterator[Finding]:
-    """Metrics other than the objective that moved by more than their noise beside the parent.
-
-    Two-sided prediction interval of a difference of means, with the variance pooled over both sides (Student's t); of
-    one replicate a side nothing is known of the noise, and a fifth of the larger value has to do.
-    """
-    if not notebook.readable(run.parent):
-        return
-    mine, theirs = notebook.summary(run.run_id), notebook.summary(str(run.parent))
-    for name, new in mine.metrics.items() if mine and theirs else ():
-        old = theirs.metrics.get(name) if theirs else None
-        if old is None or name == run.goal.metric or name in COUNTS or name == "sps":
-            continue
-        size = _beyond_noise(new, old)
-        if size > 0:
-            way = "rose" if new.mean > old.mean else "fell"
-            yield Finding(
-                name="metric_moved", weight=Weight.NOTE,
-                statement=f"{name} {way} from {number(old.mean)} to {number(new.mean)}",
-                evidence=f"{new.n} replicate{'s' if new.n > 1 else ''} against {old.n} of its parent, beyond noise"
-                if new.n + old.n > 2 else "one replicate each, so it may be luck",
-                metrics=(name,), strength=0.3 * size,
-            )  # fmt: skip
-
-
-def _beyond_noise(new: MetricSummary, old: MetricSummary) -> float:
-    """How large a change beyond noise is, as a share of the larger value (1 at most); 0 where it is within noise."""
-    change, free = abs(new.mean - old.mean), new.n + old.n - 2
-    share = change / max(abs(new.mean), abs(old.mean), 1e-12)
-    if free > 0:
-        from scipy.stats import t
-
-        inner = sum((value - side.mean) ** 2 for side in (new, old) for value in side.values)
-        width = t.ppf((1 + SURE) / 2, free) * math.sqrt(inner / free * (1 / new.n + 1 / old.n))
-        if change <= width or share < 0.05:
-            return 0.0
-    elif share < UNSEEN:
-        return 0.0
-    return min(1.0, share)
 
 
 def _throughput(notebook: Notebook, run: RunRecord, other: RunRecord) -> float | None:

@@ -149,13 +149,19 @@ class Evidence:
             begin: share of the training from which on.
             end: share of the training up to which.
         """
-        return self._median(name, begin, end, lambda values: float(values.mean()))
+        found = self.levels(name, begin, end)
+        return statistics.median(found) if found else None
+
+    def levels(self, name: str, begin: float = 0.0, end: float = 1.0) -> tuple[float, ...]:
+        """The same of each replicate that logged it."""
+        return self._each(name, begin, end, lambda values: float(values.mean()))
 
     def most(self, name: str) -> float | None:
         """A curve's highest value, the median of the replicates."""
-        return self._median(name, 0.0, 1.0, lambda values: float(values.max()))
+        found = self._each(name, 0.0, 1.0, lambda values: float(values.max()))
+        return statistics.median(found) if found else None
 
-    def _median(self, name: str, begin: float, end: float, of: Callable[[Any], float]) -> float | None:
+    def _each(self, name: str, begin: float, end: float, of: Callable[[Any], float]) -> tuple[float, ...]:
         found = []
         for named in self.curves.values():
             if (curve := named.get(name)) is None:
@@ -163,7 +169,7 @@ class Evidence:
             share = curve.steps / curve.steps[-1]
             part = curve.values[(share >= begin) & (share <= end)]
             found.append(of(part if len(part) else curve.values[-1:]))
-        return statistics.median(found) if found else None
+        return tuple(found)
 
     @property
     def uniform(self) -> float | None:

@@ -58,7 +58,8 @@ def known_of(
     against = (verdict.against if verdict else None) or incumbent
     latest = [other.run_id for other in notebook.before(run, HISTORY)]
     names = {_root(notebook, run), run.parent, against, *(proposal.parent for proposal in proposals), *latest}
-    names |= {leader := _leader(notebook, run), *mentioned}
+    believed = Sessions(notebook.workspace).leader_beside(run)
+    names |= {leader := believed.run if believed else None, *mentioned}
     records = [notebook.run(name) for name in names if name and name != run.run_id and notebook.readable(name)]
     others = {
         record.run_id: known_run(notebook, record, agents_per_env, run.finished)
@@ -119,12 +120,6 @@ def _root(notebook: Notebook, run: RunRecord) -> str:
         seen.add(run.parent)
         run = notebook.run(run.parent)
     return run.run_id
-
-
-def _leader(notebook: Notebook, run: RunRecord) -> str | None:
-    """Whom the run's session believed to be best when the run ended."""
-    lines = Sessions(notebook.workspace).leading(run.session) if run.session else []
-    return next((line.run for line in reversed(lines) if run.finished and line.time <= run.finished), None)
 
 
 def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: datetime | None = None) -> KnownRun:

@@ -25,6 +25,7 @@ from lab.base import (
     read_records,
     write_model,
 )
+from lab.store.records import RunRecord
 from lab.store.session import Leading, SessionRecord
 
 SINCE = "%Y-%m-%d %H:%M:%S UTC"
@@ -88,6 +89,18 @@ class Sessions:
     def leading(self, name: str) -> list[Leading]:
         """What the search believed to be best as a session went on, in order; what can't be read is left out."""
         return list(read_records(self.workspace.session(name).leader, Leading))
+
+    def leader_beside(self, run: RunRecord) -> Leading | None:
+        """What the search of a run's session believed to be best when the run ended, the run itself not yet known.
+
+        Args:
+            run: it has ended.
+
+        Returns:
+            None where nobody searched, or nothing was believed yet.
+        """
+        lines = self.leading(run.session) if run.session and run.finished else []
+        return next((line for line in reversed(lines) if run.finished and line.time <= run.finished), None)
 
     def believe(self, name: str, leading: Leading) -> None:
         """Add what the search believes now, unless it was asked before and nothing has been trained since."""

@@ -27,6 +27,8 @@ from lab.store.lab import Lab
 from lab.store.lineage import source_file
 from lab.store.notebook import Notebook
 from lab.store.records import Evaluation, Pruning, ReplicateResult, RunRecord, RunState
+from lab.store.session import Leading
+from lab.store.sessions import Sessions
 from report.draft import ReportDraft
 from report.run_report import report_of, write_report
 from review.prose import html_of
@@ -568,3 +570,17 @@ def test_a_picture_shows_no_later_run(desk: Desk, notebook: Notebook) -> None:
     predicted(desk, third, "perf")
     desk.report(second)
     assert {path.name: path.read_bytes() for path in notebook.paths(second.run_id).plots.iterdir()} == plots
+
+
+def test_the_leader_of_when_it_ended_stands_beside_parent_and_incumbent(desk: Desk, notebook: Notebook) -> None:
+    session = "2026-01-01T000000Z-abcd"
+    base, leader = desk.run(session=session), desk.run({"train.gamma": 0.97}, session=session)
+    believed = Leading(time=now(), trained=4, run=leader.run_id, mean=0.7654321, gain=0.1, replicates=4)
+    Sessions(notebook.workspace).believe(session, believed)
+    text = desk.report(desk.run({"train.ent_coef": 0.02}, parent=base.run_id, session=session))
+    (head,) = re.findall(r"^\| metric \| this run .*$", text.partition("---\n")[0], re.MULTILINE)[:1]
+    assert head == "| metric | this run | 95 % interval | replicates | parent (incumbent) | leader |"
+    assert re.search(r"^\| perf \| .* \| 0.7654 \(believed, n=4\) \|$", text, re.MULTILINE)
+    again = desk.report(desk.run({"train.ent_coef": 0.03}, parent=leader.run_id, session=session))
+    assert "| replicates | parent (leader) | incumbent |" in again
+    assert "believed, n=" not in again

@@ -25,12 +25,14 @@ from lab.store.proposals import Proposals
 from lab.store.records import RunRecord
 from tests.agent.analysis.test_loop import REPORT, calls
 from tests.conftest import RunMaker
+from tests.lab.judge.test_beside import Trained, trained
 from tests.tools.test_tools import PROPOSAL
 from training.fake import FakeRunner
 from training.inventory import load_inventory
 from training.run import train_run
 
 Page = Callable[[RunRecord], str]
+__all__ = ["trained"]  # a fixture
 
 
 @pytest.fixture
@@ -92,10 +94,21 @@ def test_a_run_beside_its_parent_with_curves_and_diagnosis(make_run: RunMaker, p
     run = make_run({"train.learning_rate": 0.0003}, parent=base.run_id)
     text = page(run)
     assert "| metric | this run | parent, leader, incumbent |" in text
+    assert "*: differs from this run by more than noise." in text
     assert "learning_rate 0.005 → 0.0003" in text
     (points,) = re.findall(r"^- environment/perf: (.*)$", text, re.MULTILINE)
     assert len(points.split()) == 10
     assert "Diagnosis, the most telling first:" in text
+
+
+def test_what_differs_beyond_noise_is_marked_in_the_table_and_not_told_twice(trained: Trained, page: Page) -> None:
+    base = trained({})
+    other, alike = trained({"train.ent_coef": 0.1}, base, length=50), trained({"train.ent_coef": 0.002}, base)
+    rows = {"other": page(other), "alike": page(alike)}
+    row = re.compile(r"^\| episode_length \| (.*) \|$", re.MULTILINE)
+    assert row.findall(rows["other"]) == ["50.5 | 100*"]
+    assert row.findall(rows["alike"]) == ["100 | 100"]
+    assert "Episode_length fell" not in rows["other"]
 
 
 def test_notes_comments_and_log_reach_the_next_analyses(
