@@ -26,7 +26,7 @@ DECIDED = 100
 """Decided proposals that the history shows, the latest ones."""
 Text = Annotated[str, Query(max_length=200)]
 Names = Annotated[list[str], Query(max_length=20)]
-Sort = Literal["created", "env", "state", "arm", "score", "verdict", "n"]
+Sort = Literal["created", "env", "state", "arm", "score", "worst", "verdict", "n"]
 
 
 def pages(page: Page) -> APIRouter:
@@ -103,7 +103,7 @@ def pages(page: Page) -> APIRouter:
     ) -> HTMLResponse:
         kinds: dict[str, Any] = {"preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session}
         wanted = Wanted(env_name=env, **kinds, text=text.strip(), sort=sort, descending=way == "down")
-        listed = run_views.listing(notebook, wanted, number)
+        listed = run_views.listing(page.sparks, wanted, number)
         chosen = {"env": env, **kinds, "text": text}
         return page.render(request, "runs.html.j2", **listed, wanted=wanted, chosen=chosen, sort=sort, way=way)
 

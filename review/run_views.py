@@ -6,11 +6,12 @@ from pydantic import ValidationError
 
 from lab.base import AutopilotError, Damaged, lasting, number, plain, read_model, short
 from lab.claims import Checked
-from lab.judge import current_verdict
+from lab.judge import current_verdict, places_of
 from lab.store import MetricSummary, Notebook, Questions, ReplicateResult, RunRecord, Selection, Verdict, Wanted
-from report import changed_text, interval_text, particulars, verdict_text, view_of
+from report import RunView, changed_text, interval_text, particulars, verdict_text, view_of
 from review.folder_views import own, pictures_of
 from review.prose import html_of, missing
+from review.sparks import Sparks
 
 PAGE = 100
 """Runs on one page of the list."""
@@ -18,27 +19,35 @@ RELATIVES = 30
 """Ancestors, and children, that are named at most."""
 
 
-def listing(notebook: Notebook, wanted: Wanted, page: int) -> dict[str, Any]:
-    """A page of the list of runs, its rows as `autopilot runs --json` has them."""
+def listing(sparks: Sparks, wanted: Wanted, page: int) -> dict[str, Any]:
+    """A page of the list of runs, its rows as `autopilot runs --json` has them, with their small pictures."""
+    notebook = sparks.notebook
     questions = Questions(notebook.index)
-    listed = questions.listing(wanted, page, PAGE)
+    listed = questions.listing(wanted, page, PAGE, _places(notebook) if wanted.sort == "verdict" else None)
     pages = max(1, -(-listed.total // PAGE))
     if page > pages:
-        return listing(notebook, wanted, pages)
-    rows = []
+        return listing(sparks, wanted, pages)
+    rows = list[tuple[RunRecord, RunView]]()
     for row in listed.rows:
         try:
-            rows.append(view_of(notebook, notebook.run(row.run_id)))
+            record = notebook.run(row.run_id)
+            rows.append((record, view_of(notebook, record)))
         except AutopilotError as error:
             notebook.notice({row.run_id: str(error)})
     return {
-        "rows": rows,
+        "rows": sparks.listed(rows),
         "total": listed.total,
         "page": page,
         "pages": pages,
         "choices": {name: questions.kinds(name) for name in ("env_name", "preset", "state", "arm", "session")},
         "damaged": notebook.damaged,
     }
+
+
+def _places(notebook: Notebook) -> dict[str, int]:
+    """How good each judged run may be, degrees of inconclusive among the verdicts: promising before hopeless."""
+    groups = Questions(notebook.index).groups()
+    return {name: place for group in groups for name, place in places_of(notebook, group).items()}
 
 
 class Line(NamedTuple):

@@ -1,7 +1,7 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
-from lab.judge.degrees import Degree, degree_of
+from lab.judge.degrees import Degree, degree_of, places_of
 from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
 from lab.judge.evidence import preset_of
 from lab.judge.finding import Finding, Move, Weight, ranked
@@ -73,6 +73,7 @@ __all__ = [
     "lowest",
     "noise_of",
     "paces",
+    "places_of",
     "plateau",
     "preset_of",
     "proposed_of",

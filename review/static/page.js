@@ -306,8 +306,31 @@ function decide(event) {
   card.scrollIntoView({ block: "nearest" });
 }
 
+// Which columns of a table a person wants to see, kept in this browser.
+function columns() {
+  for (const box of document.querySelectorAll("[data-columns]")) {
+    const name = `columns of ${box.dataset.columns}`, off = new Set(JSON.parse(kept(name) || "[]"));
+    const table = document.querySelector(`[data-columns-of="${box.dataset.columns}"]`);
+    for (const tick of box.querySelectorAll("input")) tick.checked = !off.has(tick.value);
+    [...table.tHead.rows[0].cells].forEach((head, at) => {
+      for (const row of table.rows) row.cells[at].hidden = off.has(head.dataset.column);
+    });
+    if (!box.hidden) continue;
+    box.hidden = false;
+    box.addEventListener("input", (event) => {
+      event.stopPropagation(); // it is no filter
+      const now = [...box.querySelectorAll("input")].filter((tick) => !tick.checked).map((tick) => tick.value);
+      keep(name, JSON.stringify(now));
+      columns();
+    });
+  }
+}
+function kept(name) { try { return localStorage.getItem(name); } catch { return null; } }
+function keep(name, text) { try { localStorage.setItem(name, text); } catch { /* a browser that keeps nothing */ } }
+
 document.addEventListener("DOMContentLoaded", () => {
   begin(document);
+  columns();
   document.addEventListener("keydown", decide);
   for (const form of document.querySelectorAll("form[data-metric-of]")) {
     const figure = document.querySelector(`#${form.dataset.metricOf} figure`);
@@ -324,6 +347,7 @@ document.addEventListener("DOMContentLoaded", () => {
   let known = document.querySelector("[data-changes]")?.dataset.changes;
   let waits = document.querySelector("[data-waits]")?.dataset.waits;
   document.body.addEventListener("htmx:afterSwap", () => {
+    columns();
     const now = document.querySelector("[data-changes]")?.dataset.changes, wait = document.querySelector("[data-waits]")?.dataset.waits;
     if (wait !== waits) { waits = wait; htmx.ajax("GET", "/decide", { target: "#decide", swap: "innerHTML" }); }
     if (now !== known) { known = now; for (const [figure, chart] of charts) if ("live" in figure.dataset) chart.load(); }

@@ -160,6 +160,43 @@ def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(
     assert "sort = nonsense" in site.get("/runs?sort=nonsense").text
 
 
+def test_the_list_draws_each_run_and_orders_by_how_good_it_may_be(
+    site: Site, make_run: RunMaker, notebook: Notebook
+) -> None:
+    base = make_run({"autopilot.seeds": 5})
+    for rate in (0.00002, 0.0051, 0.01, 0.0004):
+        make_run({"train.learning_rate": rate, "autopilot.seeds": 1}, parent=base.run_id)
+    broken = make_run({"train.gamma": 0.9}, parent=base.run_id, fault="crash")
+
+    def rows(query: str) -> list[str]:
+        return re.split(r"<tr>\n", site.get(f"/runs?{query}").text)[1:]
+
+    def names(query: str) -> list[str]:
+        return [re.findall(r'href="/runs/([\w-]+)"', row)[0] for row in rows(query)]
+
+    for row in rows(""):
+        scored = f"/runs/{broken.run_id}" not in row
+        assert ('<svg class="spread"' in row) == scored
+        if scored:
+            points = re.findall(r'<polyline points="([^"]+)"', row)[0].split(" ")
+            assert len(points) == 24
+            assert all(0 <= float(point.split(",")[1]) <= 24 for point in points)
+    five = next(row for row in rows("") if f"/runs/{base.run_id}" in row)
+    values = view_of(notebook, base).score.values  # type: ignore[union-attr]
+    assert f"least {min(values):.3g}, first quartile" in five
+    order = ["better", "first", "promising", "undecided", "no different", "hopeless", "worse", ""]
+    judged = [view_of(notebook, notebook.run(name)).judged for name in names("sort=verdict")]
+    kinds = [next(word for word in order if one.startswith(word)) for one in judged]
+    assert kinds == sorted(kinds, key=order.index)
+    assert {"first", "hopeless"} < set(kinds)
+    assert names("sort=verdict&way=up")[-1] == broken.run_id  # what has none comes last either way
+    worst = [
+        min(row.score.values) for name in names("sort=worst") if (row := view_of(notebook, notebook.run(name))).score
+    ]
+    assert worst == sorted(worst, reverse=True)
+    assert names("sort=worst&way=up")[:1] == names("sort=worst")[-2:-1]
+
+
 def test_approve_and_history(site: Site, propose: Any, proposals: Proposals) -> None:
     proposal = propose({"train.ent_coef": 0.02})
     here = f"/proposals/{proposal.proposal_id}"
