@@ -19,7 +19,7 @@ from report import (
     view_of,
     why_nothing,
 )
-from review.charts import logged, varied
+from review.charts import Logged, logged, varied
 
 PREDICTIONS = 300
 """Scored predictions that are shown at most, the newest ones."""
@@ -53,6 +53,7 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
             verdicts.append(compared(notebook, name, first))
         except InvalidInput as error:
             reasons.append(str(error))
+    curves = [logged(notebook, name) for name in names[1:]]
     flats = {name: notebook.config(name).flat() for name in names}
     keys = dict.fromkeys(key for flat in flats.values() for key in flat)
     return {
@@ -72,8 +73,7 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
             if len({str(flats[name].get(key)) for name in names}) > 1
         ],
         "metrics": _side_by_side(notebook, names),
-        "logged": sorted(set.intersection(*({*logged(notebook, name)} for name in names))),
-        "first_logged": logged(notebook, first)[:1],
+        "logged": Logged.of(name for name in logged(notebook, first) if all(name in one for one in curves)),
     }
 
 

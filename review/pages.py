@@ -109,9 +109,7 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/runs/{run_id}")
     def _run(request: Request, run_id: str) -> HTMLResponse:
-        return page.render(
-            request, "run.html.j2", **run_views.run(notebook, run_id), logged=draw.logged(notebook, run_id)
-        )
+        return page.render(request, "run.html.j2", **run_views.run(notebook, run_id))
 
     @routes.get("/runs/{run_id}/log/{seed}")
     def _log(run_id: str, seed: int) -> PlainTextResponse:

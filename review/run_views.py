@@ -1,5 +1,6 @@
 """The contents of pages about runs: the list of runs, and one run with its report, its replicates and its relatives."""
 
+import re
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -7,8 +8,19 @@ from pydantic import ValidationError
 from lab.base import AutopilotError, Damaged, lasting, number, plain, read_model, short
 from lab.claims import Checked
 from lab.judge import current_verdict, places_of
-from lab.store import MetricSummary, Notebook, Questions, ReplicateResult, RunRecord, Selection, Verdict, Wanted
+from lab.store import (
+    MetricSummary,
+    Notebook,
+    Questions,
+    ReplicateResult,
+    RunRecord,
+    Selection,
+    Verdict,
+    Wanted,
+    active_time,
+)
 from report import RunView, changed_text, interval_text, particulars, verdict_text, view_of
+from review.charts import Logged, logged
 from review.folder_views import own, pictures_of
 from review.prose import html_of, missing
 from review.sparks import Sparks
@@ -79,13 +91,15 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
         "lost": lost,
         "metrics": [_metric(name, metric) for name, metric in summary.metrics.items()] if summary else [],
         "replicates": [_replicate(record, result) for result in results],
-        "facts": _facts(notebook, record, results),
+        "facts": _facts(record),
+        "particulars": [*particulars(notebook, record, results), *_weights(results)],
         "config": [
             Line(key, short(value), short(changed[key][0]) if key in changed else None)
             for key, value in config.flat().items()
         ],
         "family": _family(notebook, record),
         "logs": [seed for seed in record.seeds if own(paths.seed(seed).log, paths.dir)],
+        "logged": Logged.of(logged(notebook, run_id)),
         "transcript": own(paths.transcript, paths.dir),
     }
 
@@ -111,7 +125,17 @@ def _report(notebook: Notebook, run_id: str) -> tuple[str, int]:
     except (Damaged, ValidationError):
         checked = None
     text = paths.report.read_text(encoding="utf-8", errors="replace")
-    return html_of(text, pictures_of(paths, f"/runs/{run_id}"), checked), missing(text, checked) if checked else 0
+    html = html_of(text, pictures_of(paths, f"/runs/{run_id}"), checked)
+    return _folded(html), missing(text, checked) if checked else 0
+
+
+def _folded(report: str) -> str:
+    """A report whose details, below its rule, open when they are wanted; a model's prose has no headings."""
+    head, details, rest = next(iter(re.findall(r"(?s)\A(.*?)<hr>\s*(<h2>)(.*)\Z", report)), (report, "", ""))
+    if not details:
+        return report
+    said = "Details: claims, diagnosis, config, earlier runs, how to repeat it"
+    return f"{head}<details><summary>{said}</summary>{details}{rest}</details>"
 
 
 def _replicate(record: RunRecord, result: ReplicateResult) -> dict[str, Any]:
@@ -123,18 +147,24 @@ def _replicate(record: RunRecord, result: ReplicateResult) -> dict[str, Any]:
         "score": number(score) if score is not None else "none",
         "sps": f"{speed:,.0f}" if speed else "none",
         "took": lasting(result.train_seconds),
-        "weights": (result.weights or "")[:12],
         "reason": plain(result.reason or "", 400),
     }
 
 
-def _facts(notebook: Notebook, record: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:
+def _weights(results: list[ReplicateResult]) -> list[tuple[str, str]]:
+    known = [f"seed {result.seed}: {result.weights[:12]}…" for result in results if result.weights]
+    return [("weights (sha256)", ", ".join(known))] if known else []
+
+
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
     facts = [("made by", record.arm), ("session", record.session or "none"), ("host", record.host)]
     facts += [("begun", f"{record.started:%Y-%m-%d %H:%M:%S} UTC")] if record.started else []
     facts += [("ended", f"{record.finished:%Y-%m-%d %H:%M:%S} UTC")] if record.finished else []
     facts += [("reason", plain(record.reason, 2000))] if record.reason else []
     facts += [("flag", plain(flag, 400)) for flag in record.flags]
-    return [*facts, *particulars(notebook, record, results)]
+    took = active_time(record)
+    facts += [("took", lasting(took.total_seconds()))] if took else []
+    return facts
 
 
 def _family(notebook: Notebook, record: RunRecord) -> list[tuple[str, str, str]]:

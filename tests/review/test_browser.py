@@ -298,3 +298,28 @@ def test_a_chart_is_read_and_switched_with_the_mouse(tab: Watched, make_session:
     page.set_viewport_size({"width": 700, "height": 700})
     narrow = "document.querySelector('.chart canvas').getBoundingClientRect().width < 700"
     until(page, lambda: page.evaluate(narrow))
+
+
+def test_all_curves_share_a_cursor_and_their_controls(tab: Watched, make_session: Make, notebook: Notebook) -> None:
+    make_session(seeds=2).run()
+    page = tab.page
+    page.goto(f"/runs/{notebook.runs()[-1].run_id}")
+    small = page.locator("#logged .multiples > figure").filter(has_text="losses/entropy")
+    small.scroll_into_view_if_needed()
+    small.locator("canvas").wait_for()
+    values = small.locator(".legend b")
+    page.locator("#curves .plot").focus()
+    page.keyboard.press("Home")
+    expect(values.first).not_to_be_empty()
+    first = values.all_inner_texts()
+    assert len(first) >= 2  # this run, its parent
+    page.keyboard.press("End")
+    last = values.all_inner_texts()
+    assert last != first
+    # The mean of what came before lies above a falling curve's last value.
+    page.get_by_label("Smoothing").fill("0.9")
+    assert float(values.first.inner_text()) > float(last[0])
+    page.get_by_label("logarithmic values").check()
+    assert float(values.first.inner_text()) > float(last[0])
+    small.locator(".legend button").first.click()
+    expect(page.locator("#curves .legend button").first).to_have_attribute("aria-pressed", "false")

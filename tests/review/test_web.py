@@ -89,6 +89,37 @@ def test_charts_are_what_the_record_says(site: Site, make_session: Make, noteboo
     assert site.get("/charts/search", params={"group": 9, "key": key}).status_code == 404
 
 
+def test_a_runs_page_has_all_its_curves_and_folds_what_few_look_at(
+    site: Site, make_session: Make, notebook: Notebook
+) -> None:
+    make_session(seeds=1).run()
+    *_, last = notebook.runs()
+    text = site.get(f"/runs/{last.run_id}").text
+    small = re.findall(r'<figure class="chart small" data-src="([^"]+)"', text)
+    assert [one.rpartition("=")[2] for one in small] == ["losses/entropy", "SPS"]
+    for one in small:
+        chart = site.get(one).json()
+        assert one.endswith(chart["y"]["label"])
+        assert {series["label"].split(":")[0] for series in chart["series"]} > {"run", "parent"}
+    shown = re.sub(r"(?s)<details>.*?</details>", "", text)
+    for folded in ("Repro notes", "Versions, files and hashes", "weights (sha256)", "Derived batch"):
+        assert folded not in shown
+    assert "weights (sha256)" in text
+    assert "Derived batch" in text
+    assert "Observations" in shown
+
+
+def test_a_curve_of_one_point_is_a_point(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run()
+    paths = notebook.paths(run.run_id)
+    for seed in run.seeds:
+        paths.seed(seed).metrics.unlink()
+        paths.seed(seed).metrics_live.write_text('{"agent_steps": 2000, "environment/perf": 0.5}\n')
+    chart = site.get(f"/charts/run/{run.run_id}").json()
+    assert [(one["kind"], one["x"], one["y"]) for one in chart["series"]] == [("points", [2000], [0.5])] * 2
+    assert '<rect x="48"' in site.get("/runs").text
+
+
 def test_a_sessions_arms_are_drawn_and_told_where_there_are_several(
     site: Site, make_session: Make, make_run: RunMaker, notebook: Notebook
 ) -> None:
