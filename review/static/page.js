@@ -423,6 +423,7 @@ function keep(name, text) { try { localStorage.setItem(name, text); } catch { /*
 document.addEventListener("DOMContentLoaded", () => {
   begin(document);
   columns();
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   document.addEventListener("keydown", decide);
   for (const form of document.querySelectorAll("form[data-controls]")) {
     form.hidden = false;
