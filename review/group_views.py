@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lab.base import AutopilotError, InvalidInput, invalid, number, plain, short
-from lab.judge import ENOUGH, Scored, lessons_of, scored_predictions, track_records
+from lab.judge import ENOUGH, Scored, lessons_of, rival, scored_predictions, track_records
 from lab.search import Effect
 from lab.space import BOOKKEEPING, Group
-from lab.store import Lab, Notebook, Questions
+from lab.store import Lab, Notebook, Questions, run_called
 from report import (
     compared,
     difference_text,
@@ -36,14 +36,21 @@ BEST = 10
 def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
     """A comparison of two to six runs: their rows, the verdict of each against the first, where their configs differ.
 
+    Args:
+        notebook: where they are.
+        names: their ids; of none the latest run is compared, and of one that run, with its control or the incumbent.
+
     Raises:
         NotFound: one of them is not there.
         InvalidInput: they are fewer or more, or of several environments.
     """
     names = list(dict.fromkeys(names))
-    if not 2 <= len(names) <= MOST:
-        few = "none" if not names else "only one" if len(names) == 1 else f"{len(names)}"
-        raise InvalidInput(f"two to {MOST} different runs can be compared, and this names {few}: tick them in the list")
+    if len(names) < 2:
+        one = names[0] if names else run_called(notebook, "latest")
+        names = [rival(notebook, one), one]
+    if len(names) > MOST:
+        rule = f"two to {MOST} different runs can be compared, and this names {len(names)}"
+        raise InvalidInput(f"{rule}: tick them in the list")
     records, first = [notebook.run(name) for name in names], names[0]
     if len(environments := {record.env_name for record in records}) > 1:
         raise invalid("run", ", ".join(sorted(environments)), "are several environments", "runs of one")

@@ -413,12 +413,23 @@ def test_groups_that_are_not_there(site: Site, make_run: RunMaker) -> None:
         assert "nothing can be said yet: 1 config with a score" in site.get("/lessons").text
 
 
-def test_compare_says_how_many(site: Site, make_run: RunMaker) -> None:
-    one, two = make_run().run_id, make_run({"train.gamma": 0.9}).run_id
-    said = site.get(f"/compare?run={one}&run={one}").text
-    assert "two to 6 different runs can be compared, and this names only one" in said
-    assert "names none" in site.get("/compare").text
-    assert site.get(f"/compare?run={one}&run={two}").status_code == 200
+def test_compare_without_a_second_run_takes_the_incumbent(site: Site, make_run: RunMaker) -> None:
+    assert "no runs yet" in site.get("/compare").text
+    one = make_run().run_id
+    assert "is the incumbent itself" in site.get("/compare").text
+    two, three = (make_run({"train.gamma": gamma}, parent=one).run_id for gamma in (0.9, 0.91))
+
+    def compared(query: str) -> list[str]:
+        text = site.get(f"/compare{query}").text
+        found = re.findall(r'data-src="/charts/compare\?([^"]+)"', text)[0]
+        assert text.index("data-src") < text.index("<table")  # curves first
+        return re.findall(r"run=([\w-]+)", found)
+
+    assert compared("") == [one, three]
+    assert compared(f"?run={two}") == compared(f"?run={two}&run={two}") == [one, two]
+    assert compared(f"?run={two}&run={three}") == [two, three]
+    many = "&".join(f"run={make_run({'train.gamma': 0.5 + at / 100}, parent=one).run_id}" for at in range(7))
+    assert "and this names 7" in site.get(f"/compare?{many}").text
 
 
 def test_a_key_is_given_once(site: Site, propose: Any) -> None:
