@@ -110,7 +110,7 @@ def deciding(page: Page) -> APIRouter:
         def do(form: Mapping[str, str]) -> str:
             proposal = as_seen(proposal_id, form)
             lab = page.lab(proposal.env_name)
-            new = decisions.edit(lab, proposal, changes_of(proposal, form), page.who)
+            new = decisions.edit(lab, proposal, changes_of(proposal, form), page.who, form.get("theory", ""))
             if "approve" in form:
                 decisions.approve(lab, new, page.who)
             return new.proposal_id

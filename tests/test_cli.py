@@ -354,10 +354,11 @@ def test_manual_approval_from_another_terminal(workspace: Workspace, cli: Cli) -
     second = cli("proposals", "--json").json()[0]
     assert second["overrides"]  # after a sweep that was turned down, one config at a time
     assert cli("approve", first).code == 2
-    done = cli("edit", second["proposal_id"], "--set", "train.ent_coef=0.03")
+    done = cli("edit", second["proposal_id"], "--set", "train.ent_coef=0.03", "--why", "entropy was gone too soon")
     assert done.code == 0, done.err
     third = cli("proposals", "--json").json()[0]
     assert third["overrides"]["train.ent_coef"] == 0.03
+    assert third["theory"] == "entropy was gone too soon"
     assert cli("approve", second["proposal_id"]).code == 2
     assert cli("approve", third["proposal_id"]).code == 0
     assert terminal.process.wait(240) == 0
