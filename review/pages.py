@@ -14,16 +14,14 @@ from fastapi.responses import (
 
 from lab.base import NotFound, RunPaths, SessionPaths, plain
 from lab.space import Group
-from lab.store import ProposalState, Questions, RunState, Sessions, Wanted
-from report import arms_of, compared_with, headline_of, is_it_better, proposal_state
+from lab.store import Questions, RunState, Sessions, Wanted
+from report import arms_of, compared_with, headline_of, is_it_better
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views
 from review.page import Page
 from review.prose import html_of
-from review.waiting import seen, undecided
+from review.waiting import seen
 
-DECIDED = 100
-"""Decided proposals that the history shows, the latest ones."""
 Text = Annotated[str, Query(max_length=200)]
 Names = Annotated[list[str], Query(max_length=20)]
 Sort = Literal["created", "env", "state", "arm", "score", "worst", "verdict", "n"]
@@ -117,8 +115,8 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/runs/{run_id}/transcript")
     def _transcript(request: Request, run_id: str) -> HTMLResponse:
-        lines, more = folder_views.transcript_of(notebook, run_id)
-        return page.render(request, "transcript.html.j2", run_id=run_id, lines=lines, more=more)
+        turns, more = folder_views.transcript_of(notebook, run_id)
+        return page.render(request, "transcript.html.j2", run_id=run_id, turns=turns, more=more)
 
     @routes.get("/runs/{run_id}/pictures/{picture}")
     def _run_picture(run_id: str, picture: str) -> Response:
@@ -142,15 +140,7 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/proposals")
     def _proposals(request: Request) -> HTMLResponse:
-        everything = proposals.all()
-        live = [p for p in everything if p.state in (ProposalState.APPROVED, ProposalState.RUNNING)]
-        decided = [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED]
-        shown: dict[str, Any] = {
-            "waiting": [seen(p, page.lab(p.env_name)) for p in undecided(proposals)],
-            "live": [(p, proposal_state(notebook, p)) for p in live],
-            "decided": [(p, proposal_state(notebook, p)) for p in decided],
-        }
-        return page.render(request, "proposals.html.j2", **shown, damaged=proposals.damaged)
+        return page.render(request, "proposals.html.j2", **session_views.queue(notebook, proposals, page.lab))
 
     @routes.get("/proposals/{proposal_id}")
     def _proposal(request: Request, proposal_id: str) -> HTMLResponse:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.base.files import write_model
+from lab.base.files import read_lines, write_model
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -436,6 +436,48 @@ def test_a_key_is_given_once(site: Site, propose: Any) -> None:
     here = f"/proposals/{propose({'train.ent_coef': 0.02}).proposal_id}"
     form = {**site.form(here), "value.train.ent_coef": "0.03", "more": "train.ent_coef=0.04"}
     assert "is given more than once" in site.post(f"{here}/check", form).text
+
+
+def test_several_proposals_are_decided_at_once(site: Site, propose: Any, proposals: Proposals) -> None:
+    made = [propose({"train.gamma": 0.9}).proposal_id]
+    assert 'id="several"' not in site.get("/proposals").text  # of one, its own buttons do
+    for gamma in (0.91, 0.92, 0.93):
+        proposals.decide(made[-1], S.STAGED, "policy", "left to a person")  # else the next takes its place
+        made.append(propose({"train.gamma": gamma}).proposal_id)
+    ticks = dict(re.findall(r'name="(tick\.[^"]+)" value="(\w+)"', site.get("/proposals").text))
+    assert ticks == {f"tick.{name}": proposals.get(name).version for name in made}
+    form = {"csrf": site.form("/proposals")["csrf"]}
+
+    def decide(*names: str, **more: str) -> httpx.Response:
+        return site.post("/proposals", {**form, **{f"tick.{name}": ticks[f"tick.{name}"] for name in names}, **more})
+
+    def states() -> list[S]:
+        return [proposals.get(name).state for name in made]
+
+    assert "nothing was ticked" in decide(decide="approve").text
+    assert site.post("/proposals", {**form, "csrf": "0" * 64, "decide": "approve"}).status_code == 400
+    answer = decide(made[0], made[1], decide="approve")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/proposals")
+    assert states() == [S.APPROVED, S.APPROVED, S.STAGED, S.STAGED]
+    assert "must say something" in decide(made[2], decide="reject", why=" ").text
+    answer = decide(made[1], made[2], decide="reject", why="tried before")  # one of them was approved meanwhile
+    assert answer.status_code == 409
+    assert answer.text.count("Not done:") == 1
+    assert states() == [S.APPROVED, S.APPROVED, S.REJECTED, S.STAGED]
+    assert proposals.get(made[2]).decisions[-1].why == "tried before"
+
+
+def test_a_transcript_is_folded_by_turns(site: Site, make_session: Make, notebook: Notebook) -> None:
+    make_session(seeds=1).run()
+    (run, *_) = [one for one in notebook.runs() if notebook.paths(one.run_id).transcript.exists()]
+    said = [line for line in read_lines(notebook.paths(run.run_id).transcript) if line.get("role") == "assistant"]
+    text = site.get(f"/runs/{run.run_id}/transcript").text
+    titles = re.findall(r"<summary>(.*?)</summary>", text)
+    assert titles[0] == "What the model was told"
+    assert len(titles) == 1 + len(said)
+    calls = [call["name"] for line in said for call in line.get("tool_calls") or ()]
+    assert re.findall(r"calls (\w+)", " ".join(titles)) == calls
+    assert len(re.findall(r'<details class="turn" open>', text)) == 1
 
 
 def test_large_bodies_are_refused(site: Site, propose: Any) -> None:
