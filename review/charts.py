@@ -162,12 +162,17 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     )
 
 
-def arms(notebook: Notebook, session: SessionRecord) -> Chart:
-    """What each arm of a session would have ended with, by its replicates, and all of them together.
+def arms(notebook: Notebook, group: Group, session: str | None = None) -> Chart:
+    """What each arm would have ended with, by its replicates, and all of them together.
 
     What its leader is worth is believed by the model of all replicates, with 95 % intervals.
+
+    Args:
+        notebook: where the runs are.
+        group: whose arms.
+        session: replicates of this one alone count; None for those of all.
     """
-    goal, found = session.goal, arms_of(notebook, session.group, session.session_id)
+    goal, found = group.goal, arms_of(notebook, group, session)
     series = [
         Series(
             label=row.standing.arm,
@@ -241,7 +246,7 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
     shown = [(chosen[row.run_id], row) for row in rows if row.run_id in chosen]
     if not shown:
         raise NotFound(f"no scored run of {group.env_name} sets {plain(key, 80)!r}")
-    axis, places = _axis(key, [value for value, _ in shown])
+    axis, places = axis_of(key, [value for value, _ in shown])
     incumbent = notebook.incumbent(group)
     placed, series = [(x, row) for x, (_, row) in zip(places, shown, strict=True)], list[Series]()
     if others := [(x, row) for x, row in placed if row.run_id != incumbent]:
@@ -278,7 +283,7 @@ def varied(configs: Iterable[Config]) -> list[str]:
     return sorted((key for key, values in seen.items() if len(values) > 1), key=lambda key: (order.get(key, 999), key))
 
 
-def _axis(key: str, values: list[Any]) -> tuple[Axis, list[float]]:
+def axis_of(key: str, values: list[Any]) -> tuple[Axis, list[float]]:
     """The axis of a parameter, and where each value stands on it."""
     scale = {parameter.key: parameter.scale for parameter in PARAMETERS}.get(key, Scale.LINEAR)
     if any(isinstance(value, (bool, str)) for value in values):

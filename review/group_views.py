@@ -9,6 +9,7 @@ from lab.search import Effect
 from lab.space import BOOKKEEPING, Group
 from lab.store import Lab, Notebook, Questions, run_called
 from report import (
+    arms_of,
     compared,
     difference_text,
     effects_in,
@@ -106,6 +107,18 @@ def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
         "keys": [key for key in varied(configs.values()) if key not in BOOKKEEPING],
         "best": [view_of(notebook, notebook.run(row.run_id)) for row in questions.best(group, BEST)],
     }
+
+
+def importance(notebook: Notebook, lab_of: Callable[[str], Lab], group: Group) -> dict[str, Any]:
+    """What the keys of a group do, and how its arms stand: what takes a model of all its runs.
+
+    Args:
+        notebook: where the runs are.
+        lab_of: a function from an environment's name to the lab that has it.
+        group: whose.
+    """
+    effects, why = _effects(lab_of, group)
+    return {"metric": group.goal.metric, "effects": effects, "no_effects": why, "arms": arms_of(notebook, group)}
 
 
 def knowledge(notebook: Notebook, lab_of: Callable[[str], Lab], group: Group) -> dict[str, Any]:

@@ -436,8 +436,9 @@ document.addEventListener("DOMContentLoaded", () => {
   // While a session runs: what changed among its runs changes the charts too.
   let known = document.querySelector("[data-changes]")?.dataset.changes;
   let waits = document.querySelector("[data-waits]")?.dataset.waits;
-  document.body.addEventListener("htmx:afterSwap", () => {
+  document.body.addEventListener("htmx:afterSwap", (event) => {
     columns();
+    begin(event.target);
     const now = document.querySelector("[data-changes]")?.dataset.changes, wait = document.querySelector("[data-waits]")?.dataset.waits;
     if (wait !== waits) { waits = wait; htmx.ajax("GET", "/decide", { target: "#decide", swap: "innerHTML" }); }
     if (now !== known) { known = now; for (const [figure, chart] of charts) if ("live" in figure.dataset) chart.load(); }

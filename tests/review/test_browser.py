@@ -353,3 +353,34 @@ def test_all_curves_share_a_cursor_and_their_controls(tab: Watched, make_session
     assert float(values.first.inner_text()) > float(last[0])
     small.locator(".legend button").first.click()
     expect(page.locator("#curves .legend button").first).to_have_attribute("aria-pressed", "false")
+
+
+def test_runs_are_followed_through_their_keys(tab: Watched, make_session: Make, notebook: Notebook) -> None:
+    make_session(seeds=1).run()
+    page = tab.page
+    page.goto("/search")
+    lines, reading = page.locator(".ways .way"), page.locator(".ways + .reading")
+    lines.first.wait_for(state="attached")
+    page.locator("#effects").get_by_text("nothing can be said yet").wait_for()
+    scores = {run.run_id: notebook.summary(run.run_id).metrics["perf"].mean  # type: ignore[union-attr]
+              for run in notebook.runs() if run.replicates_of is None}  # fmt: skip
+    assert lines.count() == len(scores)
+    page.locator(".ways").focus()
+    page.keyboard.press("ArrowRight")  # the best first
+    expect(reading).to_contain_text(f"perf {max(scores.values()):.4g}")
+    first = reading.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert reading.inner_text() != first
+    page.keyboard.press("Escape")
+    axis = page.locator(".ways .axis").last.bounding_box()  # the score's: only the better half passes
+    page.mouse.move(axis["x"], axis["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(axis["x"], axis["y"] + axis["height"] / 2)
+    page.mouse.up()
+    expect(reading).to_contain_text(f"of {len(scores)} runs pass")
+    expect(page.locator(".ways .way.off")).not_to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.locator(".ways .way.off")).to_have_count(0)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/runs/{max(scores, key=lambda name: scores[name])}")

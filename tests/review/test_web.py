@@ -120,6 +120,56 @@ def test_a_curve_of_one_point_is_a_point(site: Site, make_run: RunMaker, noteboo
     assert '<rect x="48"' in site.get("/runs").text
 
 
+def test_the_search_page_draws_every_run_through_its_keys(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    base = make_run({"autopilot.seeds": 1}).run_id
+    assert site.get("/charts/ways").json()["axes"][0]["key"] == "perf"  # nothing was varied yet
+    changes = [{"train.learning_rate": 0.0001, "train.gamma": 0.9}, {"train.learning_rate": 0.01},
+               {"train.optimizer": "adam"}, {"train.optimizer": "muon", "train.gamma": 0.999}]  # fmt: skip
+    for change in changes:
+        make_run({**change, "autopilot.seeds": 1}, parent=base)
+    text = site.get("/search").text
+    assert 'data-src="/charts/ways?group=0"' in text
+    assert '<script src="/static/ways.js" defer></script>' in text
+    found = site.get("/charts/ways?group=0").json()
+    axes = {axis["key"]: at for at, axis in enumerate(found["axes"])}
+    assert set(axes) == {"train.learning_rate", "train.gamma", "train.optimizer", "perf"}
+    scores = [run["score"] for run in found["runs"]]
+    assert scores == sorted(scores)  # the best is drawn last
+    assert len(scores) == 1 + len(changes)
+    for key in ("train.learning_rate", "train.gamma", "perf"):
+        axis = found["axes"][axes[key]]
+        values = [float(run["values"][axes[key]]) for run in found["runs"]]
+        places = [run["at"][axes[key]] for run in found["runs"]]
+        assert [value for _, value in sorted(zip(places, values, strict=True))] == sorted(values), key
+        assert (min(places), max(places)) == (0, 1)
+        assert (float(axis["low"]), float(axis["high"])) == (min(values), max(values)), key
+    optimizer = found["axes"][axes["train.optimizer"]]
+    assert (optimizer["low"], optimizer["high"]) == ("adam", "muon")
+    assert site.get("/charts/ways?group=9").status_code == 404
+
+
+def test_the_search_page_says_what_keys_do_once_that_can_be_said(
+    site: Site, make_run: RunMaker, notebook: Notebook
+) -> None:
+    assert site.get("/search/effects").status_code == 404
+    base = make_run({"autopilot.seeds": 5}).run_id
+    assert "nothing can be said yet" in site.get("/search/effects").text
+    key = "train.learning_rate"
+    assert site.get("/charts/effect", params={"group": 0, "key": key}).status_code == 404
+    for at in range(26):
+        arm = ("race", "tpe")[at % 2]
+        make_run({key: 10 ** (-4 + 2.2 * at / 25), "autopilot.seeds": 1}, parent=base, arm=arm)
+    text = site.get("/search/effects").text
+    assert f"<td>{key}</td>" in text
+    assert f'data-src="/charts/effect?group=0&amp;key={key}"' in text
+    (line,) = site.get("/charts/effect", params={"group": 0, "key": key}).json()["series"]
+    assert len(line["x"]) == 12
+    assert all(low < y < high for low, y, high in zip(line["low"], line["y"], line["high"], strict=True))
+    assert line["y"][0] < 0 < max(line["y"])  # the smallest rate learns nothing
+    assert 'data-src="/charts/arms?group=0"' in text
+    assert [one["label"] for one in site.get("/charts/arms?group=0").json()["series"]] == ["race", "tpe", "together"]
+
+
 def test_a_sessions_arms_are_drawn_and_told_where_there_are_several(
     site: Site, make_session: Make, make_run: RunMaker, notebook: Notebook
 ) -> None:
