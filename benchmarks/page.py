@@ -97,6 +97,10 @@ def main() -> None:
                 "proposals": milliseconds(lambda: ask("/proposals")),
                 "a proposal": milliseconds(lambda: ask(f"/proposals/{waiting.proposal_id if waiting else ''}")),
                 "search": milliseconds(lambda: ask("/search")),
+                "runs through their keys": milliseconds(lambda: ask("/charts/ways?group=0")),
+                "what each key does": milliseconds(lambda: ask("/search/effects?group=0")),
+                "runs, by verdict": milliseconds(lambda: ask("/runs?sort=verdict")),
+                "runs, by the worst seed": milliseconds(lambda: ask("/runs?sort=worst")),
                 "score against a parameter": milliseconds(
                     lambda: ask("/charts/search?group=0&key=train.learning_rate")
                 ),

@@ -13,12 +13,14 @@ from typing import Annotated, Any
 import typer
 
 from cli import looking, machine, notes, proposals, runs, sessions, starting
+from cli.help import Command, Group
 from cli.output import tolerate_no_reader
 from cli.settings import Option
 from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
 
 app = typer.Typer(
     name="autopilot",
+    cls=Group,
     help="Trains PufferLib policies through the night: reads each run, writes its report, stages the next config.",
     add_completion=False,
     rich_markup_mode=None,
@@ -89,9 +91,12 @@ RECORD = (
 PROPOSALS = (proposals.proposals, proposals.review, proposals.approve, proposals.reject, proposals.edit, proposals.web)
 NOTES = (notes.note, notes.comment)
 MACHINE = (starting.init, machine.probe, machine.doctor)
-for command in (*SESSIONS, *TRAINING, *RECORD, *PROPOSALS, *NOTES, *MACHINE):
-    app.command()(command)
-app.command("import")(runs.import_runs)
+ABOUT = {"A session": SESSIONS, "Trainings of your own": TRAINING, "Proposals": PROPOSALS, "The record": RECORD,
+         "What you tell it": NOTES, "This machine": MACHINE}  # fmt: skip
+for title, named in ABOUT.items():
+    for command in named:
+        app.command(cls=Command, rich_help_panel=title)(command)
+app.command("import", cls=Command, rich_help_panel="The record")(runs.import_runs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -58,6 +58,9 @@ def edit(
     context: typer.Context,
     proposal: str,
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A change of yours.")],
+    why: Annotated[
+        str, typer.Option(metavar="TEXT", help="Your theory, in the place of the proposal's; analyses read it.")
+    ] = "",
 ) -> None:
     """Put your own proposal in the place of a staged one: its changes, with some of your own."""
     from lab.space import assignments, remarks
@@ -68,7 +71,7 @@ def edit(
     queue, changes = Proposals(context.obj), assignments(settings)
     seen = queue.get(proposal)
     inventory = load_inventory([seen.env_name], context.obj)
-    new = decide(Lab(Notebook(context.obj), inventory), seen, changes, who())
+    new = decide(Lab(Notebook(context.obj), inventory), seen, changes, who(), why)
     typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
     for line in remarks(Notebook(context.obj).config(new.parent), new.overrides):
         typer.echo(f"note: {line}", err=True)

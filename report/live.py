@@ -1,10 +1,12 @@
 """What a person sees while training: a panel that lives on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lab.base import Workspace, plain
+from lab.base import AutopilotError, Workspace, plain
 from lab.space import Measurement, StoredPreset, topology
 from lab.store import RunRecord
 from training import Progress
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 LINE_SECONDS = 5.0
+LOOK_SECONDS = 2.0
+"""Seconds after which the panel asks anew how the session stands: people decide while a run trains."""
+Status = Callable[[], list[tuple[str, str]]]
+"""How a session stands, now: label and text, such as `incumbent` and what it is."""
 NOTE_CHARS = 1000
 
 
@@ -22,6 +28,8 @@ class _Replicates:
     def __init__(self, run: RunRecord) -> None:
         self.run, self.runs = run, [run]
         self.latest: dict[int, Progress] = {}
+        self._evaluating: float | None = None
+        """When the last of them began to be evaluated, by the monotonic clock."""
 
     @classmethod
     def with_another(cls, known: "_Replicates | None", run: RunRecord) -> "_Replicates":
@@ -43,6 +51,10 @@ class _Replicates:
         if progress.phase == "evaluate" and known is not None:
             progress = progress.model_copy(update={"sps": known.sps, "score": known.score})
         self.latest[progress.seed] = progress
+        if self.phase == "train":
+            self._evaluating = None
+        elif self._evaluating is None:
+            self._evaluating = time.monotonic()
 
     @property
     def total(self) -> int:
@@ -70,11 +82,20 @@ class _Replicates:
         return f"{metric} {sum(scores) / len(scores):.3f}" if scores else f"{metric} …"
 
     def eta(self) -> str:
-        """How long until the steps are done."""
-        if self.phase == "evaluate":
-            return "evaluating"
-        seconds = (self.total - self.steps) / self.sps if self.sps else 0
-        return f"ETA {int(seconds) // 60}:{int(seconds) % 60:02}" if self.sps else "ETA …"
+        """How long until the steps are done; after that, for how long they have been evaluated."""
+        if self._evaluating is not None:
+            return f"evaluating for {_clock(time.monotonic() - self._evaluating)}"
+        return f"ETA {_clock((self.total - self.steps) / self.sps)}" if self.sps else "ETA …"
+
+    def text(self, metric: str) -> str:
+        """Steps, speed while any trains, score and how long it takes, in a line."""
+        speed = f"{self.sps / 1e3:.0f}K SPS in all" if self.sps else ""
+        steps = f"{self.steps / 1e6:.2f}M/{self.total / 1e6:.2f}M steps"
+        return "  ".join(filter(None, (steps, speed, self.score(metric), self.eta())))
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 class SilentView:
@@ -83,7 +104,7 @@ class SilentView:
     def note(self, text: str) -> None:
         """Nothing."""
 
-    def night(self, lines: list[tuple[str, str]]) -> None:
+    def night(self, status: Status) -> None:
         """Nothing."""
 
     def training(self, run: RunRecord, what: str) -> None:
@@ -111,7 +132,7 @@ class LineView:
         sys.stdout.write(f"{plain(text, NOTE_CHARS)}\n")
         sys.stdout.flush()
 
-    def night(self, lines: list[tuple[str, str]]) -> None:
+    def night(self, status: Status) -> None:
         """Nothing: 'autopilot status' says it."""
 
     def training(self, run: RunRecord, what: str) -> None:
@@ -129,12 +150,7 @@ class LineView:
             self._said = time.monotonic()
             run = self._run
             share = 100 * run.steps / run.total if run.total else 0
-            metric = run.run.goal.metric
-            self.note(
-                f"  {share:3.0f} %  {run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M steps"
-                f"{f'  {run.sps / 1e3:.0f}K SPS in all' if run.sps else ''}"
-                f"  {run.score(metric)}  {run.eta()}"
-            )
+            self.note(f"  {share:3.0f} %  {run.text(run.run.goal.metric)}")
 
     def trained(self, run: RunRecord, text: str) -> None:
         """See `agent.session.journal.View`."""
@@ -154,7 +170,9 @@ class BarView:
 
         self._console = Console(highlight=False)
         self._run: _Replicates | None = None
+        self._status: Status | None = None
         self._lines: list[tuple[str, str]] = []
+        self._looked = 0.0
         self._live = Live(console=self._console, get_renderable=self._panel, refresh_per_second=4, transient=True)
         self._live.start()
 
@@ -162,9 +180,11 @@ class BarView:
         """See `agent.session.journal.View`."""
         self._console.print(f"[dim]·[/dim] {_escape(text)}")
 
-    def night(self, lines: list[tuple[str, str]]) -> None:
+    def night(self, status: Status) -> None:
         """See `agent.session.journal.View`."""
-        self._lines = lines
+        self._status = status
+        self._look(status)
+        self._live.refresh()
 
     def training(self, run: RunRecord, what: str) -> None:
         """See `agent.session.journal.View`."""
@@ -186,14 +206,22 @@ class BarView:
 
     def close(self) -> None:
         """Take the panel off the terminal."""
-        self._run = None
+        self._run = self._status = None
         self._live.stop()
+
+    def _look(self, status: Status) -> None:
+        """Ask how the session stands; what can't be read at the moment stays as it was."""
+        self._looked = time.monotonic()
+        with contextlib.suppress(AutopilotError, OSError):
+            self._lines = status()
 
     def _panel(self) -> "RenderableType":
         """What stands below, as it is now."""
         from rich.table import Table
         from rich.text import Text
 
+        if self._status is not None and time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._look(self._status)
         grid = Table.grid(padding=(0, 1), expand=True)
         grid.add_column(style="dim", width=9)
         grid.add_column(ratio=1)
@@ -209,12 +237,9 @@ class BarView:
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
-        metric = run.run.goal.metric
-        steps = f"{run.steps / 1e6:.2f}M/{run.total / 1e6:.2f}M"
-        text = f"{steps}  {run.sps / 1e3:.0f}K SPS in all  {run.score(metric)}  {run.eta()}"
         share = f"{100 * run.steps / run.total:3.0f} %" if run.total else "starting"
         bar = ProgressBar(total=run.total or 1, completed=run.steps, width=20)
-        return Columns([bar, Text(share), Text(text)], padding=(0, 1))
+        return Columns([bar, Text(share), Text(run.text(run.run.goal.metric))], padding=(0, 1))
 
 
 def _escape(text: str) -> str:

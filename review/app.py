@@ -7,9 +7,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from lab.base import AutopilotError, Damaged, InvalidInput, NotFound
-from review.forms import deciding, saying
+from review.forms import deciding, saying, several
 from review.page import HERE, Page
-from review.pages import charts, pages
+from review.pages import charts, groups, pages
 
 
 def create_app(page: Page) -> FastAPI:
@@ -20,7 +20,7 @@ def create_app(page: Page) -> FastAPI:
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, default_response_class=HTMLResponse)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for router in (pages(page), charts(page), deciding(page), saying(page)):
+    for router in (pages(page), groups(page), charts(page), deciding(page), several(page), saying(page)):
         app.include_router(router)
 
     @app.get("/favicon.ico")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,8 @@ SHORT = 2.0
 """Hours up to which a session's picture is in minutes; minutes up to which it is in seconds."""
 WIDE = 10.0
 """Times that lie farther apart than this ratio are drawn on a logarithmic axis."""
+MACHINE = ("SPS", "uptime", "epoch", "performance", "system")
+"""What a metric of speed or of the machine begins with."""
 SCORED = 10_000
 """Runs in a picture, at most; the latest ones."""
 
@@ -78,10 +80,9 @@ def curves(notebook: Notebook, labelled: list[tuple[str, str]], metric: str) -> 
         mine = {seed: logged[metric] for seed, logged in replicates.items() if metric in logged}
         role: Any = label if label in ("run", "parent", "incumbent") else "other"
         for seed, curve in mine.items():
-            thinned = _thinned(curve)
-            series.append(
-                Series(label=f"{label}, seed {seed}", role=role, group=number, kind="thin", run=run_id, **thinned)
-            )
+            kind: Any = "thin" if curve.steps.size > 1 else "points"  # one point is no line
+            name = f"{label}, seed {seed}"
+            series.append(Series(label=name, role=role, group=number, kind=kind, run=run_id, **_thinned(curve)))
         long = [curve for curve in mine.values() if curve.steps.size > 1]
         if long:
             steps, values = mean_curve(long)
@@ -95,6 +96,22 @@ def curves(notebook: Notebook, labelled: list[tuple[str, str]], metric: str) -> 
         y=Axis(label=name),
         series=tuple(series),
     )
+
+
+class Logged(NamedTuple):
+    """What a training logged, as a page parts it."""
+
+    learning: tuple[str, ...]
+    """Of the environment and of learning, the objective's first."""
+    machine: tuple[str, ...]
+    """How fast it went, and what it took of the machine."""
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> "Logged":
+        """Names of metrics, parted, in their order."""
+        every = tuple(names)
+        machine = tuple(name for name in every if name.partition("/")[0] in MACHINE)
+        return cls(tuple(name for name in every if name not in machine), machine)
 
 
 def logged(notebook: Notebook, run_id: str) -> list[str]:
@@ -145,12 +162,17 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     )
 
 
-def arms(notebook: Notebook, session: SessionRecord) -> Chart:
-    """What each arm of a session would have ended with, by its replicates, and all of them together.
+def arms(notebook: Notebook, group: Group, session: str | None = None) -> Chart:
+    """What each arm would have ended with, by its replicates, and all of them together.
 
     What its leader is worth is believed by the model of all replicates, with 95 % intervals.
+
+    Args:
+        notebook: where the runs are.
+        group: whose arms.
+        session: replicates of this one alone count; None for those of all.
     """
-    goal, found = session.goal, arms_of(notebook, session.group, session.session_id)
+    goal, found = group.goal, arms_of(notebook, group, session)
     series = [
         Series(
             label=row.standing.arm,
@@ -224,7 +246,7 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
     shown = [(chosen[row.run_id], row) for row in rows if row.run_id in chosen]
     if not shown:
         raise NotFound(f"no scored run of {group.env_name} sets {plain(key, 80)!r}")
-    axis, places = _axis(key, [value for value, _ in shown])
+    axis, places = axis_of(key, [value for value, _ in shown])
     incumbent = notebook.incumbent(group)
     placed, series = [(x, row) for x, (_, row) in zip(places, shown, strict=True)], list[Series]()
     if others := [(x, row) for x, row in placed if row.run_id != incumbent]:
@@ -261,7 +283,7 @@ def varied(configs: Iterable[Config]) -> list[str]:
     return sorted((key for key, values in seen.items() if len(values) > 1), key=lambda key: (order.get(key, 999), key))
 
 
-def _axis(key: str, values: list[Any]) -> tuple[Axis, list[float]]:
+def axis_of(key: str, values: list[Any]) -> tuple[Axis, list[float]]:
     """The axis of a parameter, and where each value stands on it."""
     scale = {parameter.key: parameter.scale for parameter in PARAMETERS}.get(key, Scale.LINEAR)
     if any(isinstance(value, (bool, str)) for value in values):

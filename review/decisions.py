@@ -53,7 +53,7 @@ def reject(proposals: Proposals, seen: Proposal, who: str, why: str) -> Proposal
     return proposals.decide(seen.proposal_id, ProposalState.REJECTED, who, why, seen=seen.version)
 
 
-def edited(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
+def edited(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str, why: str = "") -> Proposal:
     """A person's version of a proposal, checked; nothing is written.
 
     Args:
@@ -61,6 +61,7 @@ def edited(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Pr
         seen: the proposal as the person has seen it.
         changes: dotted key to value, over its own.
         who: the person, for the record.
+        why: their theory, in the place of the proposal's; the proposal's is kept where it is empty.
 
     Raises:
         InvalidInput: it has moved on, nothing is changed, or a value is not valid: with key, value, rule and what
@@ -71,7 +72,7 @@ def edited(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Pr
     }
     if not changes:
         raise InvalidInput(f"that changes nothing of proposal {seen.proposal_id}")
-    new = amended(seen, changes, who)
+    new = amended(seen, changes, who, why)
     if lab.notebook.readable(new.parent):  # a key that is set back to what the parent has is no change, but for
         base = lab.notebook.config(new.parent)  # the replicates: a proposal has one where it does not say
         kept = {k: value for k, value in new.overrides.items() if base.get(k) != value or k == "autopilot.seeds"}
@@ -80,7 +81,7 @@ def edited(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Pr
     return new
 
 
-def edit(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
+def edit(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str, why: str = "") -> Proposal:
     """Put a person's version in the place of a proposal; it is staged, by them.
 
     Args:
@@ -88,23 +89,25 @@ def edit(lab: Lab, seen: Proposal, changes: Mapping[str, Any], who: str) -> Prop
         seen: the proposal as the person has seen it.
         changes: dotted key to value, over its own.
         who: the person, for the record.
+        why: their theory, in the place of the proposal's; the proposal's is kept where it is empty.
 
     Raises:
         NotFound: it is gone.
         InvalidInput: somebody was faster, or a value is not valid.
     """
-    new = edited(lab, seen, changes, who)
+    new = edited(lab, seen, changes, who, why)
     lab.proposals.replace(seen, new, who)
     return new
 
 
-def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposal:
+def amended(proposal: Proposal, changes: Mapping[str, Any], who: str, why: str = "") -> Proposal:
     """A person's version of a staged proposal: the same, with some values of their own.
 
     Args:
         proposal: still staged.
         changes: dotted key to value, over the proposal's own.
         who: the person.
+        why: their theory; the proposal's is kept where it is empty.
 
     Raises:
         InvalidInput: it has moved on.
@@ -114,8 +117,9 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposa
     if proposal.sweep is not None:
         rule = "is a sweep, whose ranges can't be edited: reject it with a reason, and the next one heeds it"
         raise InvalidInput(f"proposal {proposal.proposal_id} {rule}")
-    created, why = now(), f"in the place of {proposal.proposal_id}"
-    step = Decision(time=created, state=ProposalState.STAGED, who=who, why=why)
+    created, said = now(), plain(why.strip(), LONGEST)
+    step = Decision(time=created, state=ProposalState.STAGED, who=who, why=f"in the place of {proposal.proposal_id}")
+    instead = f"{who} put this in the place of {proposal.proposal_id} ({proposal.by}: {proposal.changes})."
     return proposal.model_copy(
         update={
             "proposal_id": new_id(created),
@@ -123,8 +127,7 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str) -> Proposa
             "arm": "person",
             "passed_by": None,
             "overrides": {**proposal.overrides, **changes},
-            "theory": f"{who} put this in the place of {proposal.proposal_id} ({proposal.by}: {proposal.changes})."
-            f" Its theory was:\n\n{proposal.theory}",
+            "theory": said or f"{instead} Its theory was:\n\n{proposal.theory}",
             "predictions": (),  # they were about other values, and somebody else's
             "decisions": (step,),
         }

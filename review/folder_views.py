@@ -6,7 +6,7 @@ A link that leads out of the folder is not followed.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab.base import NotFound, RunPaths, SessionPaths, plain, read_lines
 from lab.store import Notebook
@@ -17,6 +17,8 @@ PICTURES = {".png": "image/png", ".webp": "image/webp"}
 """Endings of pictures, with what a browser is told."""
 MESSAGES = 400
 """Lines of a transcript that are shown, the first ones."""
+TITLE = 90
+"""Characters of a turn's title."""
 SAID = 20_000
 """Characters of one message that are shown."""
 
@@ -56,8 +58,15 @@ def log_of(notebook: Notebook, run_id: str, seed: int) -> str:
         return plain(file.read().decode("utf-8", errors="replace"), LOG)
 
 
-def transcript_of(notebook: Notebook, run_id: str) -> tuple[list[dict[str, str]], bool]:
-    """The transcript of a run's analysis, message by message, and whether there is more of it.
+class Turn(NamedTuple):
+    """What a model said at once, and what it was answered; before the first of them, what it was told."""
+
+    title: str
+    lines: list[dict[str, str]]
+
+
+def transcript_of(notebook: Notebook, run_id: str) -> tuple[list[Turn], bool]:
+    """The transcript of a run's analysis, turn by turn, and whether there is more of it.
 
     Raises:
         NotFound: there is no such run, or it has none.
@@ -66,12 +75,22 @@ def transcript_of(notebook: Notebook, run_id: str) -> tuple[list[dict[str, str]]
     path = paths.transcript
     if not own(path, paths.dir):
         raise NotFound(f"run {run_id} has no transcript")
-    messages = list[dict[str, str]]()
-    for line in read_lines(path):
-        if len(messages) == MESSAGES:
-            return messages, True
-        messages.extend(_said(line))
-    return messages, False
+    turns = [Turn("What the model was told", [])]
+    for number, line in enumerate(read_lines(path)):
+        if number == MESSAGES:
+            return turns, True
+        said = list(_said(line))
+        if line.get("kind") == "message" and line.get("role") == "assistant":
+            turns.append(Turn(f"{len(turns)}: {_titled(said)}", []))
+        turns[-1].lines.extend(said)
+    return turns, False
+
+
+def _titled(said: list[dict[str, str]]) -> str:
+    """What a turn does: the tools that it calls, else how its text begins."""
+    calls = [one["role"] for one in said if one["role"].startswith("calls ")]
+    text = " ".join(said[0]["text"].split()) if said else "says nothing"
+    return ", ".join(calls) or plain(text, TITLE)
 
 
 def _said(line: dict[str, Any]) -> Iterator[dict[str, str]]:

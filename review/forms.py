@@ -11,17 +11,19 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from lab.base import InvalidInput, invalid, plain
+from lab.base import AutopilotError, InvalidInput, invalid, plain
 from lab.space import assignments
 from lab.store import Proposal, add_comment, add_note, log_lines, notes_in, require_seen
-from review import decisions
+from review import decisions, session_views
 from review.page import Page
 from review.waiting import seen as shown
 
 LOGGED = 100
 """Entries of the research log that are shown, the latest ones."""
-FIELDS = 100
+FIELDS = 500
 """Fields of a form, at most."""
+TICK = "tick."
+"""The prefix of a field's name that holds the version of a proposal which was ticked."""
 VALUE = "value."
 """The prefix of a field's name that holds a key's new value."""
 
@@ -59,6 +61,42 @@ def saying(page: Page) -> APIRouter:
         form = await signed_form(page, request)
         await run_in_threadpool(add_comment, page.workspace, about, page.who, form.get("text", ""))
         return RedirectResponse(f"/{kind}/{about}#comments", status_code=303)
+
+    return routes
+
+
+def several(page: Page) -> APIRouter:
+    """The route by which a person decides about several proposals at once."""
+    routes, proposals = APIRouter(), page.proposals
+
+    @routes.post("/proposals")
+    async def _several(request: Request) -> Response:
+        """Approve, or reject, all that were ticked; each is a decision of its own, and what fails is said."""
+        form = await signed_form(page, request)
+        ticked = [name.removeprefix(TICK) for name in form if name.startswith(TICK)]
+
+        def do() -> list[str]:
+            problems = list[str]()
+            for proposal_id in ticked:
+                try:
+                    proposal = proposals.get(proposal_id)
+                    require_seen(proposal, form[TICK + proposal_id])
+                    if form.get("decide") == "approve":
+                        decisions.approve(page.lab(proposal.env_name), proposal, page.who)
+                    else:
+                        decisions.reject(proposals, proposal, page.who, form.get("why", ""))
+                except AutopilotError as error:
+                    problems.append(plain(f"{proposal_id}: {error}", 1000))
+            return problems if ticked else ["nothing was ticked"]
+
+        def again(problems: list[str]) -> Response:
+            shown = session_views.queue(page.notebook, proposals, page.lab)
+            shown |= {"problems": problems, "given": form.get("why", "")}
+            return page.render(request, "proposals.html.j2", 409, **shown)
+
+        if problems := await run_in_threadpool(do):
+            return await run_in_threadpool(again, problems)
+        return RedirectResponse("/proposals", status_code=303)
 
     return routes
 
@@ -110,7 +148,7 @@ def deciding(page: Page) -> APIRouter:
         def do(form: Mapping[str, str]) -> str:
             proposal = as_seen(proposal_id, form)
             lab = page.lab(proposal.env_name)
-            new = decisions.edit(lab, proposal, changes_of(proposal, form), page.who)
+            new = decisions.edit(lab, proposal, changes_of(proposal, form), page.who, form.get("theory", ""))
             if "approve" in form:
                 decisions.approve(lab, new, page.who)
             return new.proposal_id

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lab.base import AutopilotError, InvalidInput, invalid, number, plain, short
-from lab.judge import ENOUGH, Scored, lessons_of, scored_predictions, track_records
+from lab.judge import ENOUGH, Scored, lessons_of, rival, scored_predictions, track_records
 from lab.search import Effect
 from lab.space import BOOKKEEPING, Group
-from lab.store import Lab, Notebook, Questions
+from lab.store import Lab, Notebook, Questions, run_called
 from report import (
+    arms_of,
     compared,
     difference_text,
     effects_in,
@@ -19,7 +20,7 @@ from report import (
     view_of,
     why_nothing,
 )
-from review.charts import logged, varied
+from review.charts import Logged, logged, varied
 
 PREDICTIONS = 300
 """Scored predictions that are shown at most, the newest ones."""
@@ -36,14 +37,21 @@ BEST = 10
 def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
     """A comparison of two to six runs: their rows, the verdict of each against the first, where their configs differ.
 
+    Args:
+        notebook: where they are.
+        names: their ids; of none the latest run is compared, and of one that run, with its control or the incumbent.
+
     Raises:
         NotFound: one of them is not there.
         InvalidInput: they are fewer or more, or of several environments.
     """
     names = list(dict.fromkeys(names))
-    if not 2 <= len(names) <= MOST:
-        few = "none" if not names else "only one" if len(names) == 1 else f"{len(names)}"
-        raise InvalidInput(f"two to {MOST} different runs can be compared, and this names {few}: tick them in the list")
+    if len(names) < 2:
+        one = names[0] if names else run_called(notebook, "latest")
+        names = [rival(notebook, one), one]
+    if len(names) > MOST:
+        rule = f"two to {MOST} different runs can be compared, and this names {len(names)}"
+        raise InvalidInput(f"{rule}: tick them in the list")
     records, first = [notebook.run(name) for name in names], names[0]
     if len(environments := {record.env_name for record in records}) > 1:
         raise invalid("run", ", ".join(sorted(environments)), "are several environments", "runs of one")
@@ -53,6 +61,7 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
             verdicts.append(compared(notebook, name, first))
         except InvalidInput as error:
             reasons.append(str(error))
+    curves = [logged(notebook, name) for name in names[1:]]
     flats = {name: notebook.config(name).flat() for name in names}
     keys = dict.fromkeys(key for flat in flats.values() for key in flat)
     return {
@@ -72,8 +81,7 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
             if len({str(flats[name].get(key)) for name in names}) > 1
         ],
         "metrics": _side_by_side(notebook, names),
-        "logged": sorted(set.intersection(*({*logged(notebook, name)} for name in names))),
-        "first_logged": logged(notebook, first)[:1],
+        "logged": Logged.of(name for name in logged(notebook, first) if all(name in one for one in curves)),
     }
 
 
@@ -99,6 +107,18 @@ def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
         "keys": [key for key in varied(configs.values()) if key not in BOOKKEEPING],
         "best": [view_of(notebook, notebook.run(row.run_id)) for row in questions.best(group, BEST)],
     }
+
+
+def importance(notebook: Notebook, lab_of: Callable[[str], Lab], group: Group) -> dict[str, Any]:
+    """What the keys of a group do, and how its arms stand: what takes a model of all its runs.
+
+    Args:
+        notebook: where the runs are.
+        lab_of: a function from an environment's name to the lab that has it.
+        group: whose.
+    """
+    effects, why = _effects(lab_of, group)
+    return {"metric": group.goal.metric, "effects": effects, "no_effects": why, "arms": arms_of(notebook, group)}
 
 
 def knowledge(notebook: Notebook, lab_of: Callable[[str], Lab], group: Group) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from lab.claims import RUN_ID
 from lab.space import Inventory
 from lab.store import Lab, Notebook, Proposals, comments_in
 from review.guard import Guard
+from review.sparks import Sparks
 
 HERE = Path(__file__).resolve().parent
 
@@ -40,6 +41,11 @@ class Page:
     def proposals(self) -> Proposals:
         """The queue of proposals of the workspace."""
         return Proposals(self.workspace)
+
+    @cached_property
+    def sparks(self) -> Sparks:
+        """The small curves of the workspace's runs."""
+        return Sparks(self.notebook)
 
     def lab(self, env_name: str) -> Lab:
         """The lab of the workspace, with the inventory that has an environment."""

@@ -12,32 +12,25 @@ from fastapi.responses import (
     Response,
 )
 
-from lab.base import NotFound, RunPaths, SessionPaths, plain
+from lab.base import NotFound, Record, RunPaths, SessionPaths, plain
 from lab.space import Group
-from lab.store import ProposalState, Questions, RunState, Sessions, Wanted
-from report import arms_of, compared_with, headline_of, is_it_better, proposal_state
+from lab.store import Questions, RunState, Sessions, Wanted
+from report import arms_of, compared_with, effects_in, headline_of, is_it_better
 from review import charts as draw
-from review import folder_views, group_views, run_views, session_views
+from review import folder_views, group_views, run_views, session_views, space_views
 from review.page import Page
 from review.prose import html_of
-from review.waiting import seen, undecided
+from review.waiting import seen
 
-DECIDED = 100
-"""Decided proposals that the history shows, the latest ones."""
 Text = Annotated[str, Query(max_length=200)]
 Names = Annotated[list[str], Query(max_length=20)]
-Sort = Literal["created", "env", "state", "arm", "score", "verdict", "n"]
+GroupNumber = Annotated[int, Query(ge=0)]
+Sort = Literal["created", "env", "state", "arm", "score", "worst", "verdict", "n"]
 
 
 def pages(page: Page) -> APIRouter:
     """The routes of all pages that are read."""
     routes, notebook, proposals = APIRouter(), page.notebook, page.proposals
-
-    def _group(number: int) -> tuple[list[Group], Group | None]:
-        groups = Questions(notebook.index).groups()
-        if number and number >= len(groups):
-            raise NotFound(f"there is no group {number} of runs: there are {len(groups)}, counted from 0")
-        return groups, groups[number] if groups else None
 
     @routes.get("/find/{name}")
     def _find(name: str) -> RedirectResponse:
@@ -103,15 +96,13 @@ def pages(page: Page) -> APIRouter:
     ) -> HTMLResponse:
         kinds: dict[str, Any] = {"preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session}
         wanted = Wanted(env_name=env, **kinds, text=text.strip(), sort=sort, descending=way == "down")
-        listed = run_views.listing(notebook, wanted, number)
+        listed = run_views.listing(page.sparks, wanted, number)
         chosen = {"env": env, **kinds, "text": text}
         return page.render(request, "runs.html.j2", **listed, wanted=wanted, chosen=chosen, sort=sort, way=way)
 
     @routes.get("/runs/{run_id}")
     def _run(request: Request, run_id: str) -> HTMLResponse:
-        return page.render(
-            request, "run.html.j2", **run_views.run(notebook, run_id), logged=draw.logged(notebook, run_id)
-        )
+        return page.render(request, "run.html.j2", **run_views.run(notebook, run_id))
 
     @routes.get("/runs/{run_id}/log/{seed}")
     def _log(run_id: str, seed: int) -> PlainTextResponse:
@@ -119,8 +110,8 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/runs/{run_id}/transcript")
     def _transcript(request: Request, run_id: str) -> HTMLResponse:
-        lines, more = folder_views.transcript_of(notebook, run_id)
-        return page.render(request, "transcript.html.j2", run_id=run_id, lines=lines, more=more)
+        turns, more = folder_views.transcript_of(notebook, run_id)
+        return page.render(request, "transcript.html.j2", run_id=run_id, turns=turns, more=more)
 
     @routes.get("/runs/{run_id}/pictures/{picture}")
     def _run_picture(run_id: str, picture: str) -> Response:
@@ -130,29 +121,9 @@ def pages(page: Page) -> APIRouter:
     def _compare(request: Request, run: Names = []) -> HTMLResponse:  # noqa: B006 - FastAPI copies it
         return page.render(request, "compare.html.j2", **group_views.together(notebook, run))
 
-    @routes.get("/search")
-    def _search(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
-        groups, one = _group(group)
-        shown = group_views.searched(notebook, one) if one else None
-        return page.render(request, "search.html.j2", groups=groups, chosen=group, found=shown)
-
-    @routes.get("/lessons")
-    def _lessons(request: Request, group: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
-        groups, one = _group(group)
-        shown = group_views.knowledge(notebook, page.lab, one) if one else None
-        return page.render(request, "lessons.html.j2", groups=groups, chosen=group, found=shown)
-
     @routes.get("/proposals")
     def _proposals(request: Request) -> HTMLResponse:
-        everything = proposals.all()
-        live = [p for p in everything if p.state in (ProposalState.APPROVED, ProposalState.RUNNING)]
-        decided = [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED]
-        shown: dict[str, Any] = {
-            "waiting": [seen(p, page.lab(p.env_name)) for p in undecided(proposals)],
-            "live": [(p, proposal_state(notebook, p)) for p in live],
-            "decided": [(p, proposal_state(notebook, p)) for p in decided],
-        }
-        return page.render(request, "proposals.html.j2", **shown, damaged=proposals.damaged)
+        return page.render(request, "proposals.html.j2", **session_views.queue(notebook, proposals, page.lab))
 
     @routes.get("/proposals/{proposal_id}")
     def _proposal(request: Request, proposal_id: str) -> HTMLResponse:
@@ -160,6 +131,60 @@ def pages(page: Page) -> APIRouter:
         return page.render(
             request, "proposal.html.j2", waiting=seen(proposal, page.lab(proposal.env_name)), error="", given={}
         )
+
+    return routes
+
+
+def groups(page: Page) -> APIRouter:
+    """The routes of a group of runs: what its search came to, what was learnt, and the charts of both."""
+    routes, notebook = APIRouter(), page.notebook
+
+    def _group(number: int) -> tuple[list[Group], Group | None]:
+        groups = Questions(notebook.index).groups()
+        if number and number >= len(groups):
+            raise NotFound(f"there is no group {number} of runs: there are {len(groups)}, counted from 0")
+        return groups, groups[number] if groups else None
+
+    def _one(number: int) -> Group:
+        _, one = _group(number)
+        if one is None:
+            raise NotFound("there are no runs yet")
+        return one
+
+    @routes.get("/search")
+    def _search(request: Request, group: GroupNumber = 0) -> HTMLResponse:
+        groups, one = _group(group)
+        shown = group_views.searched(notebook, one) if one else None
+        return page.render(request, "search.html.j2", groups=groups, chosen=group, found=shown)
+
+    @routes.get("/lessons")
+    def _lessons(request: Request, group: GroupNumber = 0) -> HTMLResponse:
+        groups, one = _group(group)
+        shown = group_views.knowledge(notebook, page.lab, one) if one else None
+        return page.render(request, "lessons.html.j2", groups=groups, chosen=group, found=shown)
+
+    @routes.get("/search/effects")
+    def _effects(request: Request, group: GroupNumber = 0) -> HTMLResponse:
+        """What takes a model of all runs, after the page is there."""
+        shown = group_views.importance(notebook, page.lab, _one(group))
+        return page.render(request, "effects.html.j2", found=shown, chosen=group)
+
+    @routes.get("/charts/search")
+    def _against(group: GroupNumber, key: Text) -> JSONResponse:
+        return _json(draw.against(notebook, _one(group), key))
+
+    @routes.get("/charts/effect")
+    def _effect(group: GroupNumber, key: Text) -> JSONResponse:
+        one = _one(group)
+        return _json(space_views.effect(effects_in(page.lab(one.env_name), one), one, key))
+
+    @routes.get("/charts/ways")
+    def _ways(group: GroupNumber = 0) -> JSONResponse:
+        return _json(space_views.ways(notebook, _one(group)))
+
+    @routes.get("/charts/arms")
+    def _arms_of_all(group: GroupNumber = 0) -> JSONResponse:
+        return _json(draw.arms(notebook, _one(group)))
 
     return routes
 
@@ -199,18 +224,11 @@ def charts(page: Page) -> APIRouter:
 
     @routes.get("/arms/{session}")
     def _arms(session: str) -> JSONResponse:
-        return _json(draw.arms(notebook, Sessions(notebook.workspace).get(session)))
+        return _json(draw.arms(notebook, Sessions(notebook.workspace).get(session).group, session))
 
     @routes.get("/trade/{session}")
     def _trade(session: str) -> JSONResponse:
         return _json(draw.trade(notebook, Sessions(notebook.workspace).get(session)))
-
-    @routes.get("/search")
-    def _against(group: Annotated[int, Query(ge=0)], key: Text) -> JSONResponse:
-        groups = Questions(notebook.index).groups()
-        if group >= len(groups):
-            raise NotFound(f"there is no group {group} of runs")
-        return _json(draw.against(notebook, groups[group], key))
 
     return routes
 
@@ -226,7 +244,7 @@ def _role(label: str) -> str:
     return "parent" if label.startswith("parent") else label
 
 
-def _json(chart: draw.Chart) -> JSONResponse:
+def _json(chart: Record) -> JSONResponse:
     return JSONResponse(chart.model_dump(mode="json"))
 
 

@@ -23,6 +23,8 @@ BLOCKS = {"h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "pre", "blockquote", "h
 TABLES = {"table", "thead", "tbody", "tr", "th", "td"}
 TAGS = BLOCKS | TABLES | {"strong", "em", "code", "del", "a", "img"}
 ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}, "code": {"class"}}
+REACHED = {tag: {"tabindex": "0"} for tag in ("table", "pre")}
+"""What may be wider than the page scrolls by itself, by keyboard too."""
 PICTURE = re.compile(r"plots/([a-z_]{1,40})\.(?:png|webp)")
 OTHER_RUN = re.compile(r"\.\./\.\./([^/]+)/report\.md")
 HEADINGS = {"observations": "## Observations", "theory": "## Theory", "next_step": "## Next step"}
@@ -54,6 +56,7 @@ def html_of(text: str, pictures: Mapping[str, str] = NONE, checked: Checked | No
         generic_attribute_prefixes=set(),
         url_schemes={"http", "https"},
         link_rel="noopener noreferrer",
+        set_tag_attribute_values=REACHED,
     )
     return _MARKED.sub(lambda match: _claim(claims, match), clean) if claims else clean
 

@@ -1,16 +1,29 @@
 """The contents of pages about runs: the list of runs, and one run with its report, its replicates and its relatives."""
 
+import re
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from lab.base import AutopilotError, Damaged, lasting, number, plain, read_model, short
 from lab.claims import Checked
-from lab.judge import current_verdict
-from lab.store import MetricSummary, Notebook, Questions, ReplicateResult, RunRecord, Selection, Verdict, Wanted
-from report import changed_text, interval_text, particulars, verdict_text, view_of
+from lab.judge import current_verdict, places_of
+from lab.store import (
+    MetricSummary,
+    Notebook,
+    Questions,
+    ReplicateResult,
+    RunRecord,
+    Selection,
+    Verdict,
+    Wanted,
+    active_time,
+)
+from report import RunView, changed_text, interval_text, particulars, verdict_text, view_of
+from review.charts import Logged, logged
 from review.folder_views import own, pictures_of
 from review.prose import html_of, missing
+from review.sparks import Sparks
 
 PAGE = 100
 """Runs on one page of the list."""
@@ -18,27 +31,35 @@ RELATIVES = 30
 """Ancestors, and children, that are named at most."""
 
 
-def listing(notebook: Notebook, wanted: Wanted, page: int) -> dict[str, Any]:
-    """A page of the list of runs, its rows as `autopilot runs --json` has them."""
+def listing(sparks: Sparks, wanted: Wanted, page: int) -> dict[str, Any]:
+    """A page of the list of runs, its rows as `autopilot runs --json` has them, with their small pictures."""
+    notebook = sparks.notebook
     questions = Questions(notebook.index)
-    listed = questions.listing(wanted, page, PAGE)
+    listed = questions.listing(wanted, page, PAGE, _places(notebook) if wanted.sort == "verdict" else None)
     pages = max(1, -(-listed.total // PAGE))
     if page > pages:
-        return listing(notebook, wanted, pages)
-    rows = []
+        return listing(sparks, wanted, pages)
+    rows = list[tuple[RunRecord, RunView]]()
     for row in listed.rows:
         try:
-            rows.append(view_of(notebook, notebook.run(row.run_id)))
+            record = notebook.run(row.run_id)
+            rows.append((record, view_of(notebook, record)))
         except AutopilotError as error:
             notebook.notice({row.run_id: str(error)})
     return {
-        "rows": rows,
+        "rows": sparks.listed(rows),
         "total": listed.total,
         "page": page,
         "pages": pages,
         "choices": {name: questions.kinds(name) for name in ("env_name", "preset", "state", "arm", "session")},
         "damaged": notebook.damaged,
     }
+
+
+def _places(notebook: Notebook) -> dict[str, int]:
+    """How good each judged run may be, degrees of inconclusive among the verdicts: promising before hopeless."""
+    groups = Questions(notebook.index).groups()
+    return {name: place for group in groups for name, place in places_of(notebook, group).items()}
 
 
 class Line(NamedTuple):
@@ -70,13 +91,15 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
         "lost": lost,
         "metrics": [_metric(name, metric) for name, metric in summary.metrics.items()] if summary else [],
         "replicates": [_replicate(record, result) for result in results],
-        "facts": _facts(notebook, record, results),
+        "facts": _facts(record),
+        "particulars": [*particulars(notebook, record, results), *_weights(results)],
         "config": [
             Line(key, short(value), short(changed[key][0]) if key in changed else None)
             for key, value in config.flat().items()
         ],
         "family": _family(notebook, record),
         "logs": [seed for seed in record.seeds if own(paths.seed(seed).log, paths.dir)],
+        "logged": Logged.of(logged(notebook, run_id)),
         "transcript": own(paths.transcript, paths.dir),
     }
 
@@ -102,7 +125,17 @@ def _report(notebook: Notebook, run_id: str) -> tuple[str, int]:
     except (Damaged, ValidationError):
         checked = None
     text = paths.report.read_text(encoding="utf-8", errors="replace")
-    return html_of(text, pictures_of(paths, f"/runs/{run_id}"), checked), missing(text, checked) if checked else 0
+    html = html_of(text, pictures_of(paths, f"/runs/{run_id}"), checked)
+    return _folded(html), missing(text, checked) if checked else 0
+
+
+def _folded(report: str) -> str:
+    """A report whose details, below its rule, open when they are wanted; a model's prose has no headings."""
+    head, details, rest = next(iter(re.findall(r"(?s)\A(.*?)<hr>\s*(<h2>)(.*)\Z", report)), (report, "", ""))
+    if not details:
+        return report
+    said = "Details: claims, diagnosis, config, earlier runs, how to repeat it"
+    return f"{head}<details><summary>{said}</summary>{details}{rest}</details>"
 
 
 def _replicate(record: RunRecord, result: ReplicateResult) -> dict[str, Any]:
@@ -114,18 +147,24 @@ def _replicate(record: RunRecord, result: ReplicateResult) -> dict[str, Any]:
         "score": number(score) if score is not None else "none",
         "sps": f"{speed:,.0f}" if speed else "none",
         "took": lasting(result.train_seconds),
-        "weights": (result.weights or "")[:12],
         "reason": plain(result.reason or "", 400),
     }
 
 
-def _facts(notebook: Notebook, record: RunRecord, results: list[ReplicateResult]) -> list[tuple[str, str]]:
+def _weights(results: list[ReplicateResult]) -> list[tuple[str, str]]:
+    known = [f"seed {result.seed}: {result.weights[:12]}…" for result in results if result.weights]
+    return [("weights (sha256)", ", ".join(known))] if known else []
+
+
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
     facts = [("made by", record.arm), ("session", record.session or "none"), ("host", record.host)]
     facts += [("begun", f"{record.started:%Y-%m-%d %H:%M:%S} UTC")] if record.started else []
     facts += [("ended", f"{record.finished:%Y-%m-%d %H:%M:%S} UTC")] if record.finished else []
     facts += [("reason", plain(record.reason, 2000))] if record.reason else []
     facts += [("flag", plain(flag, 400)) for flag in record.flags]
-    return [*facts, *particulars(notebook, record, results)]
+    took = active_time(record)
+    facts += [("took", lasting(took.total_seconds()))] if took else []
+    return facts
 
 
 def _family(notebook: Notebook, record: RunRecord) -> list[tuple[str, str, str]]:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lab.base import lasting
-from lab.store import Notebook, Proposals, Selection, SessionRecord, Sessions
-from report import contenders, headline_of, status_of, view_of
-from review.waiting import undecided
+from lab.store import Lab, Notebook, Proposals, ProposalState, Selection, SessionRecord, Sessions
+from report import contenders, headline_of, proposal_state, status_of, view_of
+from review.waiting import seen, undecided
 
+DECIDED = 100
+"""Decided proposals that the history shows, the latest ones."""
 MOST = 8
 """Proposals that the first page lets a person decide about; the others are a page away."""
 
@@ -37,6 +39,27 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         "unreadable": state.get("damaged", ""),
         "damaged": notebook.damaged,
         "busy": _share(record.spent.training, record.spent.seconds) if record else None,
+    }
+
+
+def queue(notebook: Notebook, proposals: Proposals, lab_of: Callable[[str], Lab]) -> dict[str, Any]:
+    """The queue: what waits, what was approved, and what was decided.
+
+    Args:
+        notebook: where the runs are.
+        proposals: the queue.
+        lab_of: a function from an environment's name to the lab that has it.
+    """
+    everything = proposals.all()
+    live = [p for p in everything if p.state in (ProposalState.APPROVED, ProposalState.RUNNING)]
+    decided = [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED]
+    return {
+        "waiting": [seen(p, lab_of(p.env_name)) for p in undecided(proposals)],
+        "live": [(p, proposal_state(notebook, p)) for p in live],
+        "decided": [(p, proposal_state(notebook, p)) for p in decided],
+        "damaged": proposals.damaged,
+        "problems": [],
+        "given": "",
     }
 
 

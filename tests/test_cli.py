@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,10 @@ from typing import Any
 
 import pyte
 import pytest
+import typer
 
+from cli.help import EXAMPLES
+from cli.main import app, main
 from cli.settings import find_workspace
 from lab.base.files import read_lines
 from lab.base.paths import Workspace
@@ -163,6 +167,30 @@ def test_help_names_every_command(cli: Cli) -> None:
     for command in ("start", "resume", "stop", "status", "runs", "show", "report", "proposals", "approve", "reject",
                     "edit", "train", "doctor"):  # fmt: skip
         assert re.search(rf"^  {command} ", done.out, re.MULTILINE), command
+
+
+def test_help_begins_with_examples_that_are_right(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert set(EXAMPLES) <= {"autopilot", *commands}
+    for lines in EXAMPLES.values():
+        for line, _ in lines:
+            program, name, *rest = shlex.split(line)
+            flags = {flag for parameter in commands[name].params for flag in parameter.opts}
+            assert program == "autopilot"
+            assert {word for word in rest if word.startswith("-")} <= flags, line
+    for name, command in commands.items():
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        said = capsys.readouterr().out
+        assert "env var" not in said
+        assert said.count("AUTOPILOT_") <= 4
+        listed = "What trains:" if name == "start" else "Options:"
+        if name in EXAMPLES:
+            assert said.index("Usage:") < said.index("Examples:") < said.index(listed)
+        for flag in (flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")):
+            told = said.partition("Environment:")[0]
+            assert len(re.findall(rf"^  (?:-h, )?{flag}\b(?!-)", told, re.MULTILINE)) == 1, flag
 
 
 def test_settings_come_from_flags_over_environment_over_file(cli: Cli, workspace: Workspace) -> None:
@@ -354,10 +382,11 @@ def test_manual_approval_from_another_terminal(workspace: Workspace, cli: Cli) -
     second = cli("proposals", "--json").json()[0]
     assert second["overrides"]  # after a sweep that was turned down, one config at a time
     assert cli("approve", first).code == 2
-    done = cli("edit", second["proposal_id"], "--set", "train.ent_coef=0.03")
+    done = cli("edit", second["proposal_id"], "--set", "train.ent_coef=0.03", "--why", "entropy was gone too soon")
     assert done.code == 0, done.err
     third = cli("proposals", "--json").json()[0]
     assert third["overrides"]["train.ent_coef"] == 0.03
+    assert third["theory"] == "entropy was gone too soon"
     assert cli("approve", second["proposal_id"]).code == 2
     assert cli("approve", third["proposal_id"]).code == 0
     assert terminal.process.wait(240) == 0

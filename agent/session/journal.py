@@ -11,6 +11,7 @@ from training import Progress
 
 if TYPE_CHECKING:
     from agent.notify import Event
+    from report.live import Status
 
 
 class View(Protocol):
@@ -19,8 +20,8 @@ class View(Protocol):
     def note(self, text: str) -> None:
         """Say one thing."""
 
-    def night(self, lines: list[tuple[str, str]]) -> None:
-        """How the session stands: label and text, such as `incumbent` and what it is."""
+    def night(self, status: "Status") -> None:
+        """How the session stands, for whoever shows it to ask as often as it is shown."""
 
     def training(self, run: RunRecord, what: str) -> None:
         """A run starts."""

@@ -182,7 +182,7 @@ class Session:
 
     def train(self, runs: list[RunRecord], job: AnalysisJob | None = None) -> None:
         """Train queued runs side by side to their ends, and record what came of them once the analysis is through."""
-        self.view.night(self._status())
+        self.view.night(self._status)
         for run in runs:
             number = numbered(self.mine(), run, self.record.replicates)
             self.view.training(run, f"{number}: {changed_text(self.notebook, run)}")
@@ -261,7 +261,7 @@ class Session:
             self._update(trouble=self.journal.fared(self.record, outcome.fell_back, over=self.budget.why_over()))
         for proposal in outcome.staged:
             self.journal.note(f"staged {proposal.proposal_id} by {proposal.by}: {proposal.brief}")
-            self.view.night(self._status())
+            self.view.night(self._status)
         if outcome.ended:
             rules = "; ".join(self.approver.rules)
             let_pass = f" (the rules of [policy] let pass: {rules})" if rules else ""
@@ -278,7 +278,7 @@ class Session:
             self.journal.note("meanwhile more seeds train of what is there, which need no decision")
             self.train([filler])
             return
-        self.view.night(self._status())
+        self.view.night(self._status)
         while self.decisions.waits(staged.proposal_id):
             if self.stop.wait(POLL) or self.pause.is_set() or self.budget.why_over() is not None:
                 return

@@ -2,7 +2,7 @@
 
 from lab.judge.beside import beyond_noise
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
-from lab.judge.degrees import Degree, degree_of
+from lab.judge.degrees import Degree, degree_of, places_of
 from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
 from lab.judge.evidence import preset_of
 from lab.judge.finding import Finding, Move, Weight, ranked
@@ -75,6 +75,7 @@ __all__ = [
     "lowest",
     "noise_of",
     "paces",
+    "places_of",
     "plateau",
     "preset_of",
     "proposed_of",

@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 from lab.judge.incumbency import MATTERS
 from lab.judge.stopping import scores_of
 from lab.judge.verdicts import noise_of
-from lab.store import Notebook, RunRecord
+from lab.space import Group, Objective
+from lab.store import Notebook, Questions, RunRecord
 
 Word = Literal["promising", "undecided", "no different", "hopeless"]
 ORDER: tuple[str, ...] = ("better", "first", "promising", "undecided", "no different", "hopeless", "worse")
@@ -38,6 +39,47 @@ class Degree(NamedTuple):
         return f"no different within {self.within:.2g}" if self.word == "no different" else self.word
 
 
+class Yardstick(NamedTuple):
+    """What the runs of a group are measured by, as far as scores of theirs do not enter it."""
+
+    goal: Objective
+    noise: float
+    """Standard deviation between replicates of one config, pooled over the group's."""
+    freedom: int
+    mean: float
+    """Of the incumbent's replicates."""
+    n: int
+    """How many these are."""
+    matters: float
+    """The smallest difference that matters, in the objective's units."""
+    reach: float
+    """Quantile of Student's t for a two-sided 95 % interval."""
+    promising: float
+    """Quantile from which on a run is promising."""
+
+    def word(self, mean: float, n: int) -> Word:
+        """The degree of a run in a word.
+
+        Args:
+            mean: of its replicates.
+            n: how many these are, 1 or more.
+        """
+        gain, error = self.gain(mean), self.error(n)
+        if abs(gain) + self.reach * error <= self.matters:
+            return "no different"
+        if gain + self.reach * error < self.matters:
+            return "hopeless"
+        return "promising" if gain >= self.promising * error else "undecided"
+
+    def gain(self, mean: float) -> float:
+        """How much better a mean is than the incumbent's."""
+        return self.goal.gain(mean, self.mean)
+
+    def error(self, n: int) -> float:
+        """Standard error of the difference between n replicates and the incumbent's."""
+        return self.noise * math.sqrt(1 / n + 1 / self.n)
+
+
 def degree_of(notebook: Notebook, run: RunRecord, min_effect: float | None = None) -> Degree | None:
     """How inconclusive a run is against the incumbent of its group; None where that can't be said.
 
@@ -50,27 +92,56 @@ def degree_of(notebook: Notebook, run: RunRecord, min_effect: float | None = Non
         run: with a score.
         min_effect: the smallest difference that matters, in the objective's units; None for half the noise floor.
     """
-    incumbent, noise = notebook.incumbent(run.group), noise_of(notebook, run.group)
-    mine = notebook.values(run.run_id, run.goal.metric)
-    if incumbent in (None, run.run_id) or noise is None or noise[0] <= 0 or not mine or not run.goal.is_mean:
+    incumbent, mine = notebook.incumbent(run.group), notebook.values(run.run_id, run.goal.metric)
+    by = _yardstick(notebook, run.group, incumbent, min_effect) if mine and incumbent != run.run_id else None
+    if by is None:
         return None
-    place = str(incumbent)
-    theirs = notebook.index.kept(run.group, f"scores of {place}", lambda: _scores(notebook, place))
+    from scipy.special import stdtr  # scipy.stats takes a second to import, and lists show degrees
+
+    mean, n = math.fsum(mine) / len(mine), len(mine)
+    gain, error = by.gain(mean), by.error(n)
+    return Degree(by.word(mean, n), float(stdtr(by.freedom, -gain / error)), abs(gain) + by.reach * error)
+
+
+def places_of(notebook: Notebook, group: Group) -> dict[str, int]:
+    """The place in `ORDER`, 0 the best, of each run of a group that has a verdict; from the index alone.
+
+    Args:
+        notebook: where they are.
+        group: whose.
+    """
+    incumbent = notebook.incumbent(group)
+    by = _yardstick(notebook, group, incumbent, None)
+    places = dict[str, int]()
+    for run_id, verdict, alike, mean, n in Questions(notebook.index).judged(group):
+        word = verdict
+        if verdict == "inconclusive":
+            measured = alike and run_id != incumbent
+            word = by.word(mean, n) if by and measured and mean is not None else "undecided"
+        places[run_id] = ORDER.index(word)
+    return places
+
+
+def _yardstick(notebook: Notebook, group: Group, incumbent: str | None, min_effect: float | None) -> Yardstick | None:
+    """What the runs of a group are measured by; None where they can't be."""
+    noise = noise_of(notebook, group)
+    if incumbent is None or noise is None or noise[0] <= 0 or not group.goal.is_mean:
+        return None
+    theirs = notebook.index.kept(group, f"scores of {incumbent}", lambda: _scores(notebook, incumbent))
     if not theirs:
         return None
-    from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import, and lists show degrees
+    from scipy.special import stdtrit
 
-    gain = run.goal.gain(math.fsum(mine) / len(mine), math.fsum(theirs) / len(theirs))
-    error = noise[0] * math.sqrt(1 / len(mine) + 1 / len(theirs))
-    reach = error * float(stdtrit(noise[1], (1 + INTERVAL) / 2))
-    low, high = gain - reach, gain + reach
-    matters, p = MATTERS * noise[0] if min_effect is None else min_effect, float(stdtr(noise[1], -gain / error))
-    within = max(abs(low), abs(high))
-    if within <= matters:
-        return Degree("no different", p, within)
-    if high < matters:
-        return Degree("hopeless", p, within)
-    return Degree("promising" if p <= PROMISING else "undecided", p, within)
+    return Yardstick(
+        goal=group.goal,
+        noise=noise[0],
+        freedom=noise[1],
+        mean=math.fsum(theirs) / len(theirs),
+        n=len(theirs),
+        matters=MATTERS * noise[0] if min_effect is None else min_effect,
+        reach=float(stdtrit(noise[1], (1 + INTERVAL) / 2)),
+        promising=float(stdtrit(noise[1], 1 - PROMISING)),
+    )
 
 
 def _scores(notebook: Notebook, run_id: str) -> list[float]:

@@ -52,6 +52,17 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Step:
+    """What one value of a key does: its mean score against that of all its values, in the scores' units."""
+
+    value: Scalar
+    mean: float
+    low: float
+    """Lower end of its interval."""
+    high: float
+
+
+@dataclass(frozen=True)
 class Effect:
     """What one key does by itself, or two do together."""
 
@@ -66,6 +77,8 @@ class Effect:
     low: float
     """Lower end of its interval."""
     high: float
+    steps: tuple[Step, ...] = ()
+    """Of a single key, value by value, more being better; of two none."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -139,6 +152,17 @@ def _effect(marginals: Marginals, one: Marginal, scale: float, asked: int | None
     if share < LEAST or (best & worst).any() or one.told < normal.inv_cdf(1 - LEVEL / asked):
         return None
     gain, doubt = one.contrast(best, worst)
-    half = normal.inv_cdf((1 + CERTAIN) / 2) * doubt
+    reach = normal.inv_cdf((1 + CERTAIN) / 2)
+    half = reach * doubt
     there, elsewhere = (tuple(Span(*span) for span in one.spans(cells)) for cells in (best, worst))
-    return Effect(there, elsewhere, share, scale * gain, scale * (gain - half), scale * (gain + half))
+    steps = _steps(one, scale, scale * reach) if len(one.axes) == 1 else ()
+    return Effect(there, elsewhere, share, scale * gain, scale * (gain - half), scale * (gain + half), steps)
+
+
+def _steps(one: Marginal, scale: float, reach: float) -> tuple[Step, ...]:
+    """A key's effect, cell by cell."""
+    (axis,) = one.axes
+    cells = zip(axis.middles, scale * one.effect, reach * one.doubts, strict=True)
+    return tuple(
+        Step(axis.dim.value(float(at)), float(mean), float(mean - half), float(mean + half)) for at, mean, half in cells
+    )

@@ -106,6 +106,14 @@ class Marginal:
         return away
 
     @property
+    def doubts(self) -> "Array":
+        """Standard deviation of what is believed of each cell's effect."""
+        import numpy as np
+
+        doubts: Array = np.sqrt(np.maximum(np.diag(self._split @ self.covariance @ self._split.T), 0.0))
+        return doubts
+
+    @property
     def share(self) -> float:
         """Variance of the effect."""
         return float((self.effect**2).mean())

@@ -5,7 +5,7 @@ With ten thousand runs each takes milliseconds (benchmarks/ten_thousand.py).
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -38,11 +38,16 @@ class Wanted(Record):
     session: str = ""
     text: str = ""
     """In a run's name, its parent's, or a key that it changed."""
-    sort: Literal["created", "env", "state", "arm", "score", "verdict", "n"] = "created"
+    sort: Literal["created", "env", "state", "arm", "score", "worst", "verdict", "n"] = "created"
     descending: bool = True
 
 
-SORTED = {"env": "env_name", "verdict": f"({STANDS})"}
+WORST = (
+    "(SELECT CASE WHEN objective LIKE '%:min' THEN MAX(value) ELSE MIN(value) END"
+    " FROM json_each(coalesce(score_values, '[]')))"
+)
+"""The score of a run's worst replicate."""
+SORTED = {"env": "env_name", "verdict": f"({STANDS})", "worst": WORST}
 """What to sort by where it is no column of that name."""
 
 
@@ -76,13 +81,14 @@ class Questions:
         """The latest runs, oldest first."""
         return self.index.rows(Selection(env_name=env_name), order="newest", limit=count)[::-1]
 
-    def listing(self, wanted: Wanted, page: int, size: int) -> Listing:
+    def listing(self, wanted: Wanted, page: int, size: int, places: Mapping[str, int] | None = None) -> Listing:
         """A page of the runs that fit; those without what they are sorted by come last.
 
         Args:
             wanted: which, in what order.
             page: from 1 on.
             size: runs of a page.
+            places: run id to its place, 0 the best, in the place of what `wanted` sorts by; descending is best first.
         """
         where, values = ["damaged IS NULL"], list[Any]()
         for column in ("env_name", "preset", "state", "arm", "session"):
@@ -98,9 +104,31 @@ class Questions:
         condition, by = " AND ".join(where), SORTED.get(wanted.sort, wanted.sort)
         way = "DESC" if wanted.descending else "ASC"
         total = self.index.ask(f"SELECT COUNT(*) FROM {FROM} WHERE {condition}", values)[0][0]  # noqa: S608
+        if places is not None:
+            order = f"created {way}, runs.run_id {way}"
+            found = self.index.ask(f"SELECT runs.run_id FROM {FROM} WHERE {condition} ORDER BY {order}", values)  # noqa: S608
+            names = sorted((name for (name,) in found), key=lambda name: _last(places.get(name), wanted.descending))
+            shown = names[size * (page - 1) : size * page]
+            known = {row.run_id: row for row in self.index.rows(Selection(names=shown))}
+            return Listing([known[name] for name in shown if name in known], int(total))
         order = f"{by} IS NULL, {by} {way}, created {way}, runs.run_id {way}"
         rows = self.index.rows_where(condition, values, order=order, limit=size, skip=size * (page - 1))
         return Listing(rows, int(total))
+
+    def judged(self, group: Group) -> list[tuple[str, str, bool, float | None, int]]:
+        """What is known of each run of a group that has a verdict.
+
+        Its id, the verdict, whether it was compared like with like, the mean of its replicates and their number.
+        """
+        query = (
+            f"SELECT runs.run_id, {STANDS}, json_array_length(line, '$.confounds'), goodness, n FROM {FROM}"  # noqa: S608
+            f" WHERE {OF_GROUP} AND damaged IS NULL AND verdict IS NOT NULL"
+        )
+        sign = group.goal.sign
+        return [
+            (str(run), str(verdict), not confounds, None if goodness is None else sign * goodness, int(n or 0))
+            for run, verdict, confounds, goodness, n in self.index.ask(query, tuple(group))
+        ]
 
     def kinds(self, column: Literal["env_name", "preset", "state", "arm", "session"]) -> list[str]:
         """The values that a column has, most frequent first."""
@@ -253,3 +281,8 @@ class Questions:
             FROM runs WHERE {OF_GROUP} AND goodness IS NOT NULL AND finished IS NOT NULL AND {OWN}
         ) WHERE before IS NULL OR goodness > before ORDER BY finished, run_id"""  # noqa: S608
         return [Best(*row) for row in self.index.ask(query, tuple(group))]
+
+
+def _last(place: int | None, descending: bool) -> tuple[bool, int]:
+    """What to sort by a place: the best first where it descends, and what has none last either way."""
+    return place is None, 0 if place is None else place if descending else -place

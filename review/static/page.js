@@ -2,7 +2,7 @@
 "use strict";
 
 const NEAR = 30; // pixels within which the pointer finds a point
-const HEIGHT = 300;
+const HEIGHT = 300, SMALL = 190;
 const COLOURS = ["--run", "--parent", "--incumbent", "--other3", "--other4", "--other5"];
 const BY_ROLE = { run: "--run", parent: "--parent", incumbent: "--incumbent", best: "--incumbent" };
 
@@ -19,8 +19,34 @@ function faded(rgb) { return rgb.replace(/^rgb\(/, "rgba(").replace(/\)$/, rgb.s
 function short(value) {
   if (value == null) return "–";
   const size = Math.abs(value);
-  if (size >= 1e5) return `${+(value / 1e6).toPrecision(4)}M`;
+  if (size >= 1e6) return `${+(value / 1e6).toPrecision(4)}M`;
+  if (size >= 1e4) return `${+(value / 1e3).toPrecision(4)}K`;
   return String(+value.toPrecision(4));
+}
+
+// As a number beside an axis, where there is little room.
+function brief(value) {
+  const size = Math.abs(value);
+  return size && size < 1e-3 ? value.toExponential(1).replace(".0e", "e") : short(value);
+}
+// Whole powers of ten between two numbers above 0, and 2 and 5 times these where they are few.
+function decades(low, high) {
+  const ticks = [], many = Math.log10(high / low) > 2.5;
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
+    for (const by of many ? [1] : [1, 2, 5]) if (by * 10 ** power >= low && by * 10 ** power <= high) ticks.push(by * 10 ** power);
+  }
+  return ticks.length ? ticks : [low, high];
+}
+// Exponentially weighted means, each point counting less the farther it lies back on x, without the pull towards the first.
+function smoothed(series, strength, span) {
+  if (!strength || series.x.length < 3 || !["line", "thin"].includes(series.kind)) return series.y;
+  let sum = 0, weight = 0;
+  return series.y.map((y, i) => {
+    const decay = i ? strength ** ((100 * (series.x[i] - series.x[i - 1])) / span) : 0;
+    sum = sum * decay + y * (1 - decay || 1);
+    weight = weight * decay + (1 - decay || 1);
+    return sum / weight;
+  });
 }
 
 class Chart {
@@ -31,18 +57,26 @@ class Chart {
     this.reading = figure.querySelector(".reading");
     this.off = new Set();
     this.u = null;
+    this.small = "small" in figure.dataset;
+    this.shared = figure.dataset.shared; // charts of one name share a cursor, controls, and what is switched off
+    this.controls = this.shared && document.querySelector(`form[data-controls="${this.shared}"]`);
+    this.cursor = null; // where on x the shared cursor stands
     this.plot.addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.u && this.u.setSize({ width: this.width(), height: HEIGHT })).observe(this.plot);
+    new ResizeObserver(() => this.u && this.u.setSize({ width: this.width(), height: this.height() })).observe(this.plot);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
-  width() { return Math.max(240, this.plot.clientWidth); }
+  width() { return Math.max(this.small ? 180 : 240, this.plot.clientWidth); }
+  height() { return this.small ? SMALL : HEIGHT; }
+  // The charts that share this one's cursor, itself among them.
+  together() { return this.shared ? [...charts.values()].filter((one) => one.shared === this.shared && one.chart) : [this]; }
 
   async load() {
     const answer = await fetch(this.figure.dataset.src, { headers: { Accept: "application/json" } });
     if (!answer.ok) { this.reading.textContent = "nothing to draw"; return; }
-    this.chart = await answer.json();
-    this.figure.querySelector("figcaption").textContent = this.chart.title;
+    this.logged = await answer.json();
+    if (!this.small) this.figure.querySelector("figcaption").textContent = this.logged.title;
+    this.figure.hidden = !this.logged.series.some((series) => series.x.length); // no empty card
     this.draw();
   }
 
@@ -63,27 +97,33 @@ class Chart {
     const step = (span || Math.abs(all[0]?.[0] ?? 0) || 1) * 1e-8;
     const xs = [];
     for (const [x] of all) xs.push(xs.length && x <= xs[xs.length - 1] ? xs[xs.length - 1] + step : x);
-    const ys = this.chart.series.map((series, s) => all.map(([, of, i]) => (of === s ? series.y[i] : null)));
+    const ys = this.chart.series.map((series, s) => all.map(([, of, i]) => (of === s && !(this.log && series.y[i] <= 0) ? series.y[i] : null)));
     return [xs, ...ys];
   }
 
   draw() {
-    if (!this.chart) return;
+    if (!this.logged) return;
+    const strength = Number(this.controls?.elements.smoothing.value || 0), every = this.logged.series.flatMap((one) => one.x);
+    const span = every.reduce((most, at) => Math.max(most, at), -Infinity) - every.reduce((least, at) => Math.min(least, at), Infinity) || 1;
+    this.chart = { ...this.logged, series: this.logged.series.map((one) => ({ ...one, y: smoothed(one, strength, span) })) };
+    // On a logarithmic scale only what is above 0 can be drawn; where nothing is, the scale stays as it was.
+    this.log = Boolean(this.controls?.elements.log.checked) && this.chart.series.some((one) => one.y.some((y) => y > 0));
     const kept = this.u && this.zoomed ? { min: this.u.scales.x.min, max: this.u.scales.x.max } : null;
     if (this.u) this.u.destroy();
     this.u = null;
     this.at = null;
     if (!this.chart.series.some((series) => series.x.length)) {
-      this.reading.textContent = "nothing to draw yet";
       return;
     }
     const { x, y } = this.chart;
     const text = colour("--quiet"), grid = colour("--grid");
     const axis = (side, of) => ({
       stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 },
-      label: of.unit ? `${of.label} (${of.unit})` : of.label, labelSize: 26, size: side === "y" ? 62 : 40,
-      values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : of.names.length ? of.names[tick] ?? "" : short(tick))),
+      ...(this.small && side === "y" ? {} : { label: of.unit ? `${of.label} (${of.unit})` : of.label, labelSize: this.small ? 20 : 26 }),
+      size: side === "y" ? (this.small ? 50 : 62) : this.small ? 34 : 40, ...(this.small ? { space: side === "y" ? 34 : 64 } : {}),
+      values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : of.names.length ? of.names[tick] ?? "" : brief(tick))),
       ...(of.names.length ? { splits: () => of.names.map((_, i) => i) } : {}),
+      ...(side === "y" && this.log ? { splits: (_, __, low, high) => decades(low, high), filter: (_, ticks) => ticks } : {}),
     });
     const log = x.scale === "log";
     const series = this.chart.series.map((one) => {
@@ -96,15 +136,15 @@ class Chart {
       };
     });
     this.u = new uPlot({
-      width: this.width(), height: HEIGHT, legend: { show: false }, series: [{}, ...series],
+      width: this.width(), height: this.height(), legend: { show: false }, series: [{}, ...series],
       scales: {
         x: { time: false, ...(log ? { distr: 3 } : {}), ...(x.names.length ? { range: [-0.5, x.names.length - 0.5] } : {}) },
-        y: { range: (_, low, high) => this.range(low, high) },
+        y: { ...(this.log ? { distr: 3 } : {}), range: (_, low, high) => this.range(low, high) },
       },
       axes: [axis("x", x), axis("y", y)],
       cursor: { drag: { x: true, y: false }, points: { show: false }, dataIdx: (u, s, i) => i },
       hooks: {
-        setCursor: [(u) => this.pointed(u)], draw: [(u) => this.intervals(u), (u) => this.ring(u)],
+        setCursor: [(u) => this.pointed(u)], draw: [(u) => this.intervals(u), (u) => this.ring(u), (u) => this.mark(u)],
         setSelect: [() => { this.zoomed = true; }],
       },
     }, this.columns(), this.plot);
@@ -116,6 +156,12 @@ class Chart {
 
   // Intervals count for the y range too.
   range(low, high) {
+    if (this.log) {
+      const above = this.chart.series.flatMap((one) => (this.off.has(one.group) ? [] : one.y.filter((y) => y > 0)));
+      low = above.reduce((least, y) => Math.min(least, y), Infinity);
+      high = above.reduce((most, y) => Math.max(most, y), 0);
+      return above.length ? [low / 1.15, high * 1.15] : [1, 10];
+    }
     for (const one of this.chart.series) {
       if (this.off.has(one.group)) continue;
       for (const value of [...one.low, ...one.high]) if (value != null) { low = Math.min(low, value); high = Math.max(high, value); }
@@ -176,10 +222,48 @@ class Chart {
     paint.restore();
   }
 
+  // The line of the shared cursor.
+  mark(u) {
+    if (this.cursor == null) return;
+    const paint = u.ctx, at = u.valToPos(this.cursor, "x", true);
+    if (at < u.bbox.left || at > u.bbox.left + u.bbox.width) return;
+    paint.save();
+    paint.strokeStyle = colour("--quiet");
+    paint.lineWidth = devicePixelRatio;
+    paint.beginPath();
+    paint.moveTo(at, u.bbox.top);
+    paint.lineTo(at, u.bbox.top + u.bbox.height);
+    paint.stroke();
+    paint.restore();
+  }
+
+  // Put the cursor of all charts that share it somewhere; each says the value of every line there.
+  share(x) {
+    for (const other of this.together()) {
+      if (other.cursor === x || !other.u) continue;
+      other.cursor = x;
+      other.values();
+      other.u.redraw(false, false);
+    }
+  }
+
+  // The value of each line where the cursor stands, beside its name.
+  values() {
+    for (const [group, place] of this.places_of || []) {
+      const mine = this.chart.series.filter((one) => one.group === group && one.x.length);
+      const one = mine.find((each) => each.kind !== "thin") || mine[0];
+      let nearest = 0;
+      if (one && this.cursor != null) one.x.forEach((x, i) => { if (Math.abs(x - this.cursor) < Math.abs(one.x[nearest] - this.cursor)) nearest = i; });
+      place.textContent = one && this.cursor != null ? ` ${short(one.y[nearest])}` : "";
+    }
+  }
+
   // The point nearest to the pointer, in pixels.
   pointed(u) {
     const { left, top } = u.cursor;
-    if (left == null || left < 0 || this.by_key) return;
+    if (left == null || left < 0) { if (this.hovered) { this.hovered = false; this.share(null); } return; }
+    this.hovered = true;
+    this.share(u.posToVal(left, "x"));
     let best = null, least = NEAR * NEAR;
     this.chart.series.forEach((one, s) => {
       if (this.off.has(one.group)) return;
@@ -201,6 +285,7 @@ class Chart {
     this.plot.classList.toggle("found", Boolean(at));
     if (this.u) this.u.redraw(false, false);
     if (!at) { this.reading.textContent = ""; return; }
+    if (!this.hovered) this.share(this.chart.series[at.series].x[at.index]);
     const one = this.chart.series[at.series], { x, y } = this.chart, i = at.index;
     const name = !one.names[i] ? one.label : one.kind === "steps" ? `${one.label}, ${one.names[i]}` : one.names[i];
     const here = x.names.length ? x.names[one.x[i]] : `${short(one.x[i])}${x.unit ? ` ${x.unit}` : ""}`;
@@ -252,6 +337,7 @@ class Chart {
   // One button for each group of series, which switches them on and off.
   name_series() {
     this.legend.replaceChildren();
+    this.places_of = new Map();
     const groups = new Map();
     for (const one of this.chart.series) if (!groups.has(one.group) || one.kind !== "thin") groups.set(one.group, one);
     for (const [group, one] of groups) {
@@ -262,16 +348,22 @@ class Chart {
       mark.setAttribute("viewBox", "0 0 14 10");
       for (const [key, value] of [["y", 3], ["width", 14], ["height", 4], ["fill", this.colour_of(one)]]) bar.setAttribute(key, value);
       mark.append(bar);
-      button.append(mark, one.label);
-      button.addEventListener("click", () => {
-        if (!this.off.delete(group)) this.off.add(group);
-        button.setAttribute("aria-pressed", String(!this.off.has(group)));
-        this.at = null;
-        this.chart.series.forEach((each, s) => { if (each.group === group) this.u.setSeries(s + 1, { show: !this.off.has(group) }); });
-      });
+      const value = document.createElement("b");
+      button.append(mark, this.small ? one.label.split(/[:,]/)[0] : one.label, value);
+      this.places_of.set(group, value);
+      button.addEventListener("click", () => { const off = !this.off.has(group); for (const other of this.together()) other.turn(group, off); });
       item.append(button);
       this.legend.append(item);
     }
+    this.values();
+  }
+
+  // Switch a group of series off or on.
+  turn(group, off) {
+    if (off) this.off.add(group); else this.off.delete(group);
+    this.at = null;
+    this.places_of?.get(group)?.parentElement.setAttribute("aria-pressed", String(!off));
+    this.chart.series.forEach((each, s) => { if (each.group === group) this.u?.setSeries(s + 1, { show: !off }); });
   }
 }
 
@@ -306,24 +398,47 @@ function decide(event) {
   card.scrollIntoView({ block: "nearest" });
 }
 
+// Which columns of a table a person wants to see, kept in this browser.
+function columns() {
+  for (const box of document.querySelectorAll("[data-columns]")) {
+    const name = `columns of ${box.dataset.columns}`, off = new Set(JSON.parse(kept(name) || "[]"));
+    const table = document.querySelector(`[data-columns-of="${box.dataset.columns}"]`);
+    for (const tick of box.querySelectorAll("input")) tick.checked = !off.has(tick.value);
+    [...table.tHead.rows[0].cells].forEach((head, at) => {
+      for (const row of table.rows) row.cells[at].hidden = off.has(head.dataset.column);
+    });
+    if (!box.hidden) continue;
+    box.hidden = false;
+    box.addEventListener("input", (event) => {
+      event.stopPropagation(); // it is no filter
+      const now = [...box.querySelectorAll("input")].filter((tick) => !tick.checked).map((tick) => tick.value);
+      keep(name, JSON.stringify(now));
+      columns();
+    });
+  }
+}
+function kept(name) { try { return localStorage.getItem(name); } catch { return null; } }
+function keep(name, text) { try { localStorage.setItem(name, text); } catch { /* a browser that keeps nothing */ } }
+
 document.addEventListener("DOMContentLoaded", () => {
   begin(document);
+  columns();
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   document.addEventListener("keydown", decide);
-  for (const form of document.querySelectorAll("form[data-metric-of]")) {
-    const figure = document.querySelector(`#${form.dataset.metricOf} figure`);
+  for (const form of document.querySelectorAll("form[data-controls]")) {
+    form.hidden = false;
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("change", () => {
-      const to = new URL(figure.dataset.src, location.href);
-      to.searchParams.set("metric", form.elements.metric.value);
-      figure.dataset.src = to.pathname + to.search;
-      figure.querySelector("p.quiet a").href = figure.dataset.src;
-      charts.get(figure).load();
+    form.addEventListener("input", () => {
+      form.elements.strength.value = form.elements.smoothing.value;
+      for (const chart of charts.values()) if (chart.controls === form) chart.draw();
     });
   }
   // While a session runs: what changed among its runs changes the charts too.
   let known = document.querySelector("[data-changes]")?.dataset.changes;
   let waits = document.querySelector("[data-waits]")?.dataset.waits;
-  document.body.addEventListener("htmx:afterSwap", () => {
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    columns();
+    begin(event.target);
     const now = document.querySelector("[data-changes]")?.dataset.changes, wait = document.querySelector("[data-waits]")?.dataset.waits;
     if (wait !== waits) { waits = wait; htmx.ajax("GET", "/decide", { target: "#decide", swap: "innerHTML" }); }
     if (now !== known) { known = now; for (const [figure, chart] of charts) if ("live" in figure.dataset) chart.load(); }

@@ -250,27 +250,57 @@ def test_by_keyboard_alone(tab: Watched, make_session: Make, notebook: Notebook,
     assert proposals.get(waiting.proposal_id).state is S.APPROVED
 
 
-def test_every_page_fits_a_phone_in_light_and_dark(
-    browser: Any, site: Site, make_session: Make, notebook: Notebook, proposals: Proposals
-) -> None:
+@pytest.fixture
+def paths(make_session: Make, notebook: Notebook, proposals: Proposals, propose: Any) -> list[str]:
+    """The address of every kind of page, of a night with a proposal that waits."""
     session = make_session(seeds=2)
     session.run()
+    propose({"train.ent_coef": 0.02}, session=session.record.session_id)
     runs = notebook.runs()
-    one, two = runs[0].run_id, runs[-1].run_id
-    paths = ["/", "/runs", f"/runs/{two}", f"/compare?run={one}&run={two}", "/search",
-             "/lessons", "/sessions", f"/sessions/{session.record.session_id}", "/proposals",
-             f"/proposals/{proposals.all()[-1].proposal_id}"]  # fmt: skip
-    backs = set()
-    for scheme in ("light", "dark"):
-        phone = Watched(browser, site, viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True)
+    one, two = runs[0].run_id, next(run.run_id for run in runs[::-1] if notebook.paths(run.run_id).transcript.exists())
+    return ["/", "/runs?state=finished", f"/runs/{two}", f"/runs/{two}/transcript", f"/compare?run={one}&run={two}",
+            "/search", "/lessons", "/notes", "/sessions", f"/sessions/{session.record.session_id}", "/proposals",
+            f"/proposals/{proposals.all()[-1].proposal_id}"]  # fmt: skip
+
+
+def test_every_page_fits_and_anybody_can_use_it(browser: Any, site: Site, paths: list[str]) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    backs, found = set(), list[str]()
+    for width, scheme in ((360, "light"), (360, "dark"), (768, "light"), (1440, "light"), (1440, "dark")):
+        tab = Watched(browser, site, viewport={"width": width, "height": 740}, color_scheme=scheme)
         for path in paths:
-            phone.page.goto(path)
-            phone.page.locator("main").wait_for()
-            assert phone.page.evaluate("document.documentElement.scrollWidth") <= 360, path
-        backs.add(phone.page.evaluate("getComputedStyle(document.body).backgroundColor"))
-        phone.context.close()
-        assert phone.wrong == []
+            tab.page.goto(path)
+            tab.page.locator("main").wait_for()
+            # What is folded is part of the page too.
+            tab.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, path
+            # A table is whole, or in a region that scrolls.
+            cut = (
+                "[...document.querySelectorAll('table')].filter((one) => one.getBoundingClientRect().right > innerWidth"
+            )
+            cut += " && !one.closest('.scroll') && getComputedStyle(one).overflowX !== 'auto').length"
+            assert tab.page.evaluate(cut) == 0, path
+            faults = Axe().run(tab.page).response["violations"]
+            found += [f"{width} {scheme} {path}: {one['id']}, {[node['html'] for node in one['nodes'][:2]]}"
+                      for one in faults if one["impact"] in ("serious", "critical")]  # fmt: skip
+        backs.add(tab.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        tab.context.close()
+        assert tab.wrong == []
+    assert found == []
     assert len(backs) == 2
+
+
+def test_a_phone_shows_headline_and_decision_at_once(browser: Any, site: Site, paths: list[str]) -> None:
+    phone = Watched(browser, site, viewport={"width": 360, "height": 740}, has_touch=True)
+    phone.page.goto(paths[0])
+    for what in (".headline", ".decision .yes", ".decision .no"):
+        expect(phone.page.locator(what).first).to_be_in_viewport(ratio=1)
+    phone.page.goto(paths[2])
+    for badge in phone.page.locator("h1 .badge").all():
+        expect(badge).to_be_in_viewport(ratio=1)
+    phone.context.close()
+    assert phone.wrong == []
 
 
 def test_a_chart_is_read_and_switched_with_the_mouse(tab: Watched, make_session: Make, notebook: Notebook) -> None:
@@ -298,3 +328,59 @@ def test_a_chart_is_read_and_switched_with_the_mouse(tab: Watched, make_session:
     page.set_viewport_size({"width": 700, "height": 700})
     narrow = "document.querySelector('.chart canvas').getBoundingClientRect().width < 700"
     until(page, lambda: page.evaluate(narrow))
+
+
+def test_all_curves_share_a_cursor_and_their_controls(tab: Watched, make_session: Make, notebook: Notebook) -> None:
+    make_session(seeds=2).run()
+    page = tab.page
+    page.goto(f"/runs/{notebook.runs()[-1].run_id}")
+    small = page.locator("#logged .multiples > figure").filter(has_text="losses/entropy")
+    small.scroll_into_view_if_needed()
+    small.locator("canvas").wait_for()
+    values = small.locator(".legend b")
+    page.locator("#curves .plot").focus()
+    page.keyboard.press("Home")
+    expect(values.first).not_to_be_empty()
+    first = values.all_inner_texts()
+    assert len(first) >= 2  # this run, its parent
+    page.keyboard.press("End")
+    last = values.all_inner_texts()
+    assert last != first
+    # The mean of what came before lies above a falling curve's last value.
+    page.get_by_label("Smoothing").fill("0.9")
+    assert float(values.first.inner_text()) > float(last[0])
+    page.get_by_label("logarithmic values").check()
+    assert float(values.first.inner_text()) > float(last[0])
+    small.locator(".legend button").first.click()
+    expect(page.locator("#curves .legend button").first).to_have_attribute("aria-pressed", "false")
+
+
+def test_runs_are_followed_through_their_keys(tab: Watched, make_session: Make, notebook: Notebook) -> None:
+    make_session(seeds=1).run()
+    page = tab.page
+    page.goto("/search")
+    lines, reading = page.locator(".ways .way"), page.locator(".ways + .reading")
+    lines.first.wait_for(state="attached")
+    page.locator("#effects").get_by_text("nothing can be said yet").wait_for()
+    scores = {run.run_id: notebook.summary(run.run_id).metrics["perf"].mean  # type: ignore[union-attr]
+              for run in notebook.runs() if run.replicates_of is None}  # fmt: skip
+    assert lines.count() == len(scores)
+    page.locator(".ways").focus()
+    page.keyboard.press("ArrowRight")  # the best first
+    expect(reading).to_contain_text(f"perf {max(scores.values()):.4g}")
+    first = reading.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert reading.inner_text() != first
+    page.keyboard.press("Escape")
+    axis = page.locator(".ways .axis").last.bounding_box()  # the score's: only the better half passes
+    page.mouse.move(axis["x"], axis["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(axis["x"], axis["y"] + axis["height"] / 2)
+    page.mouse.up()
+    expect(reading).to_contain_text(f"of {len(scores)} runs pass")
+    expect(page.locator(".ways .way.off")).not_to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.locator(".ways .way.off")).to_have_count(0)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/runs/{max(scores, key=lambda name: scores[name])}")

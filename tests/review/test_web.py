@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.base.files import write_model
+from lab.base.files import read_lines, write_model
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -89,6 +89,87 @@ def test_charts_are_what_the_record_says(site: Site, make_session: Make, noteboo
     assert site.get("/charts/search", params={"group": 9, "key": key}).status_code == 404
 
 
+def test_a_runs_page_has_all_its_curves_and_folds_what_few_look_at(
+    site: Site, make_session: Make, notebook: Notebook
+) -> None:
+    make_session(seeds=1).run()
+    *_, last = notebook.runs()
+    text = site.get(f"/runs/{last.run_id}").text
+    small = re.findall(r'<figure class="chart small" data-src="([^"]+)"', text)
+    assert [one.rpartition("=")[2] for one in small] == ["losses/entropy", "SPS"]
+    for one in small:
+        chart = site.get(one).json()
+        assert one.endswith(chart["y"]["label"])
+        assert {series["label"].split(":")[0] for series in chart["series"]} > {"run", "parent"}
+    shown = re.sub(r"(?s)<details>.*?</details>", "", text)
+    for folded in ("Repro notes", "Versions, files and hashes", "weights (sha256)", "Derived batch"):
+        assert folded not in shown
+    assert "weights (sha256)" in text
+    assert "Derived batch" in text
+    assert "Observations" in shown
+
+
+def test_a_curve_of_one_point_is_a_point(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run()
+    paths = notebook.paths(run.run_id)
+    for seed in run.seeds:
+        paths.seed(seed).metrics.unlink()
+        paths.seed(seed).metrics_live.write_text('{"agent_steps": 2000, "environment/perf": 0.5}\n')
+    chart = site.get(f"/charts/run/{run.run_id}").json()
+    assert [(one["kind"], one["x"], one["y"]) for one in chart["series"]] == [("points", [2000], [0.5])] * 2
+    assert '<rect x="48"' in site.get("/runs").text
+
+
+def test_the_search_page_draws_every_run_through_its_keys(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    base = make_run({"autopilot.seeds": 1}).run_id
+    assert site.get("/charts/ways").json()["axes"][0]["key"] == "perf"  # nothing was varied yet
+    changes = [{"train.learning_rate": 0.0001, "train.gamma": 0.9}, {"train.learning_rate": 0.01},
+               {"train.optimizer": "adam"}, {"train.optimizer": "muon", "train.gamma": 0.999}]  # fmt: skip
+    for change in changes:
+        make_run({**change, "autopilot.seeds": 1}, parent=base)
+    text = site.get("/search").text
+    assert 'data-src="/charts/ways?group=0"' in text
+    assert '<script src="/static/ways.js" defer></script>' in text
+    found = site.get("/charts/ways?group=0").json()
+    axes = {axis["key"]: at for at, axis in enumerate(found["axes"])}
+    assert set(axes) == {"train.learning_rate", "train.gamma", "train.optimizer", "perf"}
+    scores = [run["score"] for run in found["runs"]]
+    assert scores == sorted(scores)  # the best is drawn last
+    assert len(scores) == 1 + len(changes)
+    for key in ("train.learning_rate", "train.gamma", "perf"):
+        axis = found["axes"][axes[key]]
+        values = [float(run["values"][axes[key]]) for run in found["runs"]]
+        places = [run["at"][axes[key]] for run in found["runs"]]
+        assert [value for _, value in sorted(zip(places, values, strict=True))] == sorted(values), key
+        assert (min(places), max(places)) == (0, 1)
+        assert (float(axis["low"]), float(axis["high"])) == (min(values), max(values)), key
+    optimizer = found["axes"][axes["train.optimizer"]]
+    assert (optimizer["low"], optimizer["high"]) == ("adam", "muon")
+    assert site.get("/charts/ways?group=9").status_code == 404
+
+
+def test_the_search_page_says_what_keys_do_once_that_can_be_said(
+    site: Site, make_run: RunMaker, notebook: Notebook
+) -> None:
+    assert site.get("/search/effects").status_code == 404
+    base = make_run({"autopilot.seeds": 5}).run_id
+    assert "nothing can be said yet" in site.get("/search/effects").text
+    key = "train.learning_rate"
+    assert site.get("/charts/effect", params={"group": 0, "key": key}).status_code == 404
+    for at in range(26):
+        arm = ("race", "tpe")[at % 2]
+        make_run({key: 10 ** (-4 + 2.2 * at / 25), "autopilot.seeds": 1}, parent=base, arm=arm)
+    text = site.get("/search/effects").text
+    assert f"<td>{key}</td>" in text
+    assert f'data-src="/charts/effect?group=0&amp;key={key}"' in text
+    (line,) = site.get("/charts/effect", params={"group": 0, "key": key}).json()["series"]
+    assert len(line["x"]) == 12
+    assert all(low < y < high for low, y, high in zip(line["low"], line["y"], line["high"], strict=True))
+    assert line["y"][0] < 0 < max(line["y"])  # the smallest rate learns nothing
+    assert 'data-src="/charts/arms?group=0"' in text
+    assert [one["label"] for one in site.get("/charts/arms?group=0").json()["series"]] == ["race", "tpe", "together"]
+
+
 def test_a_sessions_arms_are_drawn_and_told_where_there_are_several(
     site: Site, make_session: Make, make_run: RunMaker, notebook: Notebook
 ) -> None:
@@ -158,6 +239,43 @@ def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(
     assert listed("page=2") == everything[::-1]  # there is but one
     assert site.get("/runs?sort=nonsense").status_code == 400
     assert "sort = nonsense" in site.get("/runs?sort=nonsense").text
+
+
+def test_the_list_draws_each_run_and_orders_by_how_good_it_may_be(
+    site: Site, make_run: RunMaker, notebook: Notebook
+) -> None:
+    base = make_run({"autopilot.seeds": 5})
+    for rate in (0.00002, 0.0051, 0.01, 0.0004):
+        make_run({"train.learning_rate": rate, "autopilot.seeds": 1}, parent=base.run_id)
+    broken = make_run({"train.gamma": 0.9}, parent=base.run_id, fault="crash")
+
+    def rows(query: str) -> list[str]:
+        return re.split(r"<tr>\n", site.get(f"/runs?{query}").text)[1:]
+
+    def names(query: str) -> list[str]:
+        return [re.findall(r'href="/runs/([\w-]+)"', row)[0] for row in rows(query)]
+
+    for row in rows(""):
+        scored = f"/runs/{broken.run_id}" not in row
+        assert ('<svg class="spread"' in row) == scored
+        if scored:
+            points = re.findall(r'<polyline points="([^"]+)"', row)[0].split(" ")
+            assert len(points) == 24
+            assert all(0 <= float(point.split(",")[1]) <= 24 for point in points)
+    five = next(row for row in rows("") if f"/runs/{base.run_id}" in row)
+    values = view_of(notebook, base).score.values  # type: ignore[union-attr]
+    assert f"least {min(values):.3g}, first quartile" in five
+    order = ["better", "first", "promising", "undecided", "no different", "hopeless", "worse", ""]
+    judged = [view_of(notebook, notebook.run(name)).judged for name in names("sort=verdict")]
+    kinds = [next(word for word in order if one.startswith(word)) for one in judged]
+    assert kinds == sorted(kinds, key=order.index)
+    assert {"first", "hopeless"} < set(kinds)
+    assert names("sort=verdict&way=up")[-1] == broken.run_id  # what has none comes last either way
+    worst = [
+        min(row.score.values) for name in names("sort=worst") if (row := view_of(notebook, notebook.run(name))).score
+    ]
+    assert worst == sorted(worst, reverse=True)
+    assert names("sort=worst&way=up")[:1] == names("sort=worst")[-2:-1]
 
 
 def test_approve_and_history(site: Site, propose: Any, proposals: Proposals) -> None:
@@ -345,18 +463,71 @@ def test_groups_that_are_not_there(site: Site, make_run: RunMaker) -> None:
         assert "nothing can be said yet: 1 config with a score" in site.get("/lessons").text
 
 
-def test_compare_says_how_many(site: Site, make_run: RunMaker) -> None:
-    one, two = make_run().run_id, make_run({"train.gamma": 0.9}).run_id
-    said = site.get(f"/compare?run={one}&run={one}").text
-    assert "two to 6 different runs can be compared, and this names only one" in said
-    assert "names none" in site.get("/compare").text
-    assert site.get(f"/compare?run={one}&run={two}").status_code == 200
+def test_compare_without_a_second_run_takes_the_incumbent(site: Site, make_run: RunMaker) -> None:
+    assert "no runs yet" in site.get("/compare").text
+    one = make_run().run_id
+    assert "is the incumbent itself" in site.get("/compare").text
+    two, three = (make_run({"train.gamma": gamma}, parent=one).run_id for gamma in (0.9, 0.91))
+
+    def compared(query: str) -> list[str]:
+        text = site.get(f"/compare{query}").text
+        found = re.findall(r'data-src="/charts/compare\?([^"]+)"', text)[0]
+        assert text.index("data-src") < text.index("<table")  # curves first
+        return re.findall(r"run=([\w-]+)", found)
+
+    assert compared("") == [one, three]
+    assert compared(f"?run={two}") == compared(f"?run={two}&run={two}") == [one, two]
+    assert compared(f"?run={two}&run={three}") == [two, three]
+    many = "&".join(f"run={make_run({'train.gamma': 0.5 + at / 100}, parent=one).run_id}" for at in range(7))
+    assert "and this names 7" in site.get(f"/compare?{many}").text
 
 
 def test_a_key_is_given_once(site: Site, propose: Any) -> None:
     here = f"/proposals/{propose({'train.ent_coef': 0.02}).proposal_id}"
     form = {**site.form(here), "value.train.ent_coef": "0.03", "more": "train.ent_coef=0.04"}
     assert "is given more than once" in site.post(f"{here}/check", form).text
+
+
+def test_several_proposals_are_decided_at_once(site: Site, propose: Any, proposals: Proposals) -> None:
+    made = [propose({"train.gamma": 0.9}).proposal_id]
+    assert 'id="several"' not in site.get("/proposals").text  # of one, its own buttons do
+    for gamma in (0.91, 0.92, 0.93):
+        proposals.decide(made[-1], S.STAGED, "policy", "left to a person")  # else the next takes its place
+        made.append(propose({"train.gamma": gamma}).proposal_id)
+    ticks = dict(re.findall(r'name="(tick\.[^"]+)" value="(\w+)"', site.get("/proposals").text))
+    assert ticks == {f"tick.{name}": proposals.get(name).version for name in made}
+    form = {"csrf": site.form("/proposals")["csrf"]}
+
+    def decide(*names: str, **more: str) -> httpx.Response:
+        return site.post("/proposals", {**form, **{f"tick.{name}": ticks[f"tick.{name}"] for name in names}, **more})
+
+    def states() -> list[S]:
+        return [proposals.get(name).state for name in made]
+
+    assert "nothing was ticked" in decide(decide="approve").text
+    assert site.post("/proposals", {**form, "csrf": "0" * 64, "decide": "approve"}).status_code == 400
+    answer = decide(made[0], made[1], decide="approve")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/proposals")
+    assert states() == [S.APPROVED, S.APPROVED, S.STAGED, S.STAGED]
+    assert "must say something" in decide(made[2], decide="reject", why=" ").text
+    answer = decide(made[1], made[2], decide="reject", why="tried before")  # one of them was approved meanwhile
+    assert answer.status_code == 409
+    assert answer.text.count("Not done:") == 1
+    assert states() == [S.APPROVED, S.APPROVED, S.REJECTED, S.STAGED]
+    assert proposals.get(made[2]).decisions[-1].why == "tried before"
+
+
+def test_a_transcript_is_folded_by_turns(site: Site, make_session: Make, notebook: Notebook) -> None:
+    make_session(seeds=1).run()
+    (run, *_) = [one for one in notebook.runs() if notebook.paths(one.run_id).transcript.exists()]
+    said = [line for line in read_lines(notebook.paths(run.run_id).transcript) if line.get("role") == "assistant"]
+    text = site.get(f"/runs/{run.run_id}/transcript").text
+    titles = re.findall(r"<summary>(.*?)</summary>", text)
+    assert titles[0] == "What the model was told"
+    assert len(titles) == 1 + len(said)
+    calls = [call["name"] for line in said for call in line.get("tool_calls") or ()]
+    assert re.findall(r"calls (\w+)", " ".join(titles)) == calls
+    assert len(re.findall(r'<details class="turn" open>', text)) == 1
 
 
 def test_large_bodies_are_refused(site: Site, propose: Any) -> None:

@@ -56,6 +56,21 @@ def test_a_key_that_matters_is_found_with_the_region_that_is_best() -> None:
     assert len(others) <= 1
 
 
+def test_value_by_value_the_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    held = list[bool]()
+    for seed, top in enumerate(np.linspace(0.15, 0.85, 12)):
+        truth = peak("k2", float(top))
+        found = learnt(truth, space_of(4), 50, seed).found
+        for effect in (one for one in found if one.keys == ("k2",)):
+            assert len(effect.steps) == 12
+            assert sum(step.mean for step in effect.steps) == pytest.approx(0, abs=1e-9)
+            assert all(step.low < step.mean < step.high for step in effect.steps)
+            true = np.array([truth({"k2": step.value}) for step in effect.steps])
+            held += [step.low <= at <= step.high for step, at in zip(effect.steps, true - true.mean(), strict=True)]
+    assert len(held) >= 120
+    assert np.mean(held) >= 0.88  # of 95 %: the model's smoothness is not quite that of a peak with an edge
+
+
 def test_two_keys_that_matter_only_together_are_found_as_two() -> None:
     def score(point: Point) -> float:
         return float((float(point["k0"] or 0) > 0.5) != (float(point["k3"] or 0) > 0.5))

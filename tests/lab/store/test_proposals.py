@@ -101,6 +101,9 @@ def test_a_person_may_edit_what_is_staged(
     proposals.stage(mine)
     assert proposals.get(first.proposal_id).state is S.SUPERSEDED
     assert (mine.arm, mine.overrides["train.ent_coef"]) == ("person", 0.03)
+    assert mine.theory.startswith(f"person ada put this in the place of {first.proposal_id}")
+    own = amended(first, {"train.ent_coef": 0.03}, "person ada", " entropy was gone \n by half time ")
+    assert own.theory == "entropy was gone \n by half time"
     with pytest.raises(InvalidInput, match="superseded"):
         amended(proposals.get(first.proposal_id), {}, "person")
 
