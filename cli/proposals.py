@@ -70,7 +70,7 @@ def edit(
     inventory = load_inventory([seen.env_name], context.obj)
     new = decide(Lab(Notebook(context.obj), inventory), seen, changes, who())
     typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
-    for line in remarks(Notebook(context.obj).config(new.parent), new.overrides):
+    for line in remarks(Notebook(context.obj).config(new.parent), new.overrides, inventory):
         typer.echo(f"note: {line}", err=True)
 
 
