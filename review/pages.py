@@ -15,7 +15,7 @@ from fastapi.responses import (
 from lab.base import NotFound, RunPaths, SessionPaths, plain
 from lab.space import Group
 from lab.store import ProposalState, Questions, RunState, Sessions, Wanted
-from report import arms_of, compared_with, headline_of, is_it_better, proposal_state
+from report import arms_of, compared_with, headline_of, idle_text, is_it_better, proposal_state
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views
 from review.page import Page
@@ -149,7 +149,7 @@ def pages(page: Page) -> APIRouter:
         decided = [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED]
         shown: dict[str, Any] = {
             "waiting": [seen(p, page.lab(p.env_name)) for p in undecided(proposals)],
-            "live": [(p, proposal_state(notebook, p)) for p in live],
+            "live": [(p, proposal_state(notebook, p), idle_text(notebook, p)) for p in live],
             "decided": [(p, proposal_state(notebook, p)) for p in decided],
         }
         return page.render(request, "proposals.html.j2", **shown, damaged=proposals.damaged)
