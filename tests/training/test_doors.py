@@ -70,6 +70,14 @@ def test_what_no_policy_can_be_given_is_refused_by_name_with_what_helps(odd: str
         assert inventory.environments[f"{odd}:{name}"].refused is None, name
 
 
+def test_a_pettingzoo_environment_is_short_in_its_presets_too(odd: str, workspace: Workspace) -> None:
+    """A step of it costs as much as one of Gymnasium's; that its score took thirteen times its training was a fault."""
+    environment = load_inventory([f"{odd}:Together"], workspace).environment(f"{odd}:Together")
+    quick = preset_config(environment, "quick")
+    slots, steps = quick.autopilot["eval_slots"], quick.autopilot["eval_steps"]
+    assert (quick.train["total_timesteps"], slots, steps) == (300_000, 16, 2000)
+
+
 def test_a_refusal_is_one_line_and_leaves_no_run(odd: str, cli: Cli, workspace: Workspace) -> None:
     done = cli("train", "--env", f"{odd}:ActText")
     assert (done.code, done.err.count("\n")) == (2, 1)
