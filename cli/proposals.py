@@ -31,13 +31,15 @@ def proposals(
 def approve(context: typer.Context, proposal: str) -> None:
     """Approve a staged proposal: it runs next."""
     from lab.store import Lab, Notebook, Proposals
+    from report import idle_text
     from review.decisions import approve as decide
     from training import load_inventory
 
     queue = Proposals(context.obj)
     seen = queue.get(proposal)
-    decide(Lab(Notebook(context.obj), load_inventory([seen.env_name], context.obj)), seen, who())
-    typer.echo(f"approved {proposal}")
+    lab = Lab(Notebook(context.obj), load_inventory([seen.env_name], context.obj))
+    idle = idle_text(lab.notebook, decide(lab, seen, who()))
+    typer.echo(f"approved {proposal}{f': {idle}' if idle else ''}")
 
 
 def reject(
@@ -73,7 +75,7 @@ def edit(
     inventory = load_inventory([seen.env_name], context.obj)
     new = decide(Lab(Notebook(context.obj), inventory), seen, changes, who(), why)
     typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
-    for line in remarks(Notebook(context.obj).config(new.parent), new.overrides):
+    for line in remarks(Notebook(context.obj).config(new.parent), new.overrides, inventory):
         typer.echo(f"note: {line}", err=True)
 
 

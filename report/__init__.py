@@ -58,7 +58,7 @@ from report.show import (
 from report.status import print_status, status_of
 from report.templates import render
 from report.trade import marked
-from report.view import RunView, outcome_text, proposal_state, view_of
+from report.view import RunView, idle_text, outcome_text, proposal_state, view_of
 
 __all__ = [
     "LISTED",
@@ -89,6 +89,7 @@ __all__ = [
     "export_run",
     "group_of",
     "headline_of",
+    "idle_text",
     "interval_text",
     "is_it_better",
     "learning_curves",

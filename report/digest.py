@@ -29,7 +29,7 @@ from report.repro import setting
 from report.session_status import trouble_text
 from report.templates import render
 from report.trade import traded
-from report.view import RunView, view_of
+from report.view import RunView, idle_text, view_of
 
 TESTS = {
     "mean": "by permutation and by Welch's test; the intervals are Welch's, and show how large a difference may be",
@@ -94,7 +94,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
             f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
         ],
         turned_down=_turned_down(proposals, session),
-        waiting=_waiting(proposals, group) or ["Nothing waits for a decision."],
+        waiting=_waiting(notebook, proposals, group) or ["Nothing waits for a decision."],
         commands=_commands(session, proposals, runs, Incumbency(notebook, group), compared),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
@@ -252,13 +252,14 @@ def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
     ]
 
 
-def _waiting(proposals: Proposals, group: Group) -> list[str]:
+def _waiting(notebook: Notebook, proposals: Proposals, group: Group) -> list[str]:
     live = [
         p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
     ]
     return [
         f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.by}): {proposal.brief}"
         + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
+        + (f"; {idle}" if (idle := idle_text(notebook, proposal, over=True)) else "")
         for proposal in live
     ]
 

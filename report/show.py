@@ -24,7 +24,7 @@ from report.facts import (
     name_text,
     verdict_text,
 )
-from report.view import proposal_state, view_of
+from report.view import idle_text, proposal_state, view_of
 
 LINE = 6
 """Relatives that are named."""
@@ -45,8 +45,8 @@ def emit_json(value: Any) -> None:
 
 def proposal_row(notebook: Notebook, proposal: Proposal) -> dict[str, Any]:
     """One line of `autopilot proposals`, and everything about it."""
-    state = proposal_state(notebook, proposal)
-    return {**proposal.model_dump(mode="json"), "state": state, "changes": proposal.changes, "brief": proposal.brief}
+    more = {"changes": proposal.changes, "brief": proposal.brief, "waits_for": idle_text(notebook, proposal)}
+    return {**proposal.model_dump(mode="json"), "state": proposal_state(notebook, proposal), **more}
 
 
 def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
@@ -84,6 +84,8 @@ def proposals_table(notebook: Notebook, proposals: Proposals, shown: list[Propos
     for proposal in shown:
         last = proposal.decisions[-1]
         why = f"{last.who}: {last.why}" if last.why else last.who
+        idle = idle_text(notebook, proposal)
+        why = f"{why}; {idle}" if idle else why
         state = proposal_state(notebook, proposal)
         table.add_row(*(Text(cell) for cell in (proposal.proposal_id, state, proposal.by, proposal.brief, why)))
     say(table)

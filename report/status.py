@@ -84,7 +84,8 @@ def _print_session(status: dict[str, Any]) -> None:
         told = " ".join(f"{key} {value}" for key, value in event.items())
         say(f"last       {status['last_event']['event']} {told} at {status['last_event']['time'][:19]} UTC")
     for proposal in status["waiting"]:
-        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['brief']}")
+        idle = f"; {proposal['waits_for']}" if proposal["waits_for"] else ""
+        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['brief']}{idle}")
 
 
 def _training(run: dict[str, Any]) -> str:

@@ -6,9 +6,9 @@ A further column is a field here and a place that shows it.
 import contextlib
 from datetime import datetime
 
-from lab.base import AutopilotError, Record
+from lab.base import AutopilotError, Record, is_id
 from lab.judge import current_verdict, degree_of
-from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, number_of, score_of
+from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, Sessions, number_of, score_of
 from report.facts import changed_text, name_text
 
 
@@ -91,6 +91,29 @@ def proposal_state(notebook: Notebook, proposal: Proposal) -> str:
             run = notebook.run(run_id)
             return proposal.state.value if run.state.ended else _shown_state(notebook, run)
     return proposal.state.value
+
+
+def idle_text(notebook: Notebook, proposal: Proposal, *, over: bool = False) -> str:
+    """What an approved proposal waits for, where no session is at work that would train it; empty for any other.
+
+    A proposal stays approved when its session ends, and the next session of its kind trains it first.
+
+    Args:
+        notebook: where it lies.
+        proposal: of any state.
+        over: for whoever reads it once the session that is at work now is over.
+    """
+    sessions = Sessions(notebook.workspace)
+    if proposal.state is not ProposalState.APPROVED:
+        return ""
+    held = None if over else sessions.running()
+    name = (held.session if held else None) or ""
+    with contextlib.suppress(AutopilotError):  # 'autopilot confirm' is at work, or the record can't be read
+        record = sessions.get(name) if is_id(name) else None
+        if record and record.ended is None and record.group == proposal.group:
+            return ""
+    kind = f"{proposal.env_name}, {proposal.preset}, {proposal.objective}"
+    return f"nothing trains it until a session of {kind} begins ('autopilot start') or goes on ('autopilot resume')"
 
 
 def _shown_state(notebook: Notebook, run: RunRecord) -> str:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from lab.base import lasting
 from lab.store import Lab, Notebook, Proposals, ProposalState, Selection, SessionRecord, Sessions
-from report import contenders, headline_of, proposal_state, status_of, view_of
+from report import contenders, headline_of, idle_text, proposal_state, status_of, view_of
 from review.waiting import seen, undecided
 
 DECIDED = 100
@@ -55,7 +55,7 @@ def queue(notebook: Notebook, proposals: Proposals, lab_of: Callable[[str], Lab]
     decided = [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED]
     return {
         "waiting": [seen(p, lab_of(p.env_name)) for p in undecided(proposals)],
-        "live": [(p, proposal_state(notebook, p)) for p in live],
+        "live": [(p, proposal_state(notebook, p), idle_text(notebook, p)) for p in live],
         "decided": [(p, proposal_state(notebook, p)) for p in decided],
         "damaged": proposals.damaged,
         "problems": [],

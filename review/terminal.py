@@ -13,7 +13,7 @@ from typing import Any
 from lab.base import AutopilotError, InvalidInput, plain
 from lab.space import Inventory, assignments
 from lab.store import Lab, Notebook, Proposal, Proposals, mean_curve
-from report import objective_bands, say
+from report import idle_text, objective_bands, say
 from review import decisions
 from review.waiting import Change, Waiting, seen, undecided
 
@@ -69,8 +69,8 @@ class Terminal:
             match self.key().lower():
                 case "a":
                     sys.stdout.write("approve\n")
-                    decisions.approve(lab, proposal, self.who)
-                    say(f"approved {proposal.proposal_id}: it runs next")
+                    newest = decisions.approve(lab, proposal, self.who)
+                    say(f"approved {proposal.proposal_id}: {idle_text(self.notebook, newest) or 'it runs next'}")
                     return True
                 case "r":
                     sys.stdout.write("reject\n")
@@ -109,6 +109,8 @@ class Terminal:
                 continue
             changes = more
             say(f"  valid: {new.changes}")
+            for note in seen(new, lab).notes:
+                say(f"  note: {note}")
         if not changes:
             return False
         new = decisions.edit(lab, proposal, changes, self.who)
@@ -148,6 +150,8 @@ def show(waiting: Waiting, notebook: Notebook, beside: str = "") -> None:
     for cited in waiting.evidence:
         verdict = f", {cited.verdict}" if cited.verdict else ""
         _block(cited.role, f"{cited.run_id} ({cited.changed}): {cited.score}{verdict}", width)
+    for note in waiting.notes:
+        _block("note", note, width)
     for lesson in waiting.lessons:
         _block("learnt", lesson, width)
     _block("cost", waiting.cost, width)

@@ -8,9 +8,9 @@ from agent.approval import PolicySettings, policy_settings, rule_on
 from lab.base import AutopilotError, InvalidInput, NotFound, Record, lasting, number, plain, short
 from lab.judge import expected_seconds, lessons_of
 from lab.search import Range
-from lab.space import Parameter, Scale, space_of
+from lab.space import Parameter, Scale, remarks, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
-from report import effect_text, effects_in, proposal_state, view_of
+from report import effect_text, effects_in, idle_text, proposal_state, view_of
 
 CITED = 8
 """Runs named in a theory that are shown, at most."""
@@ -74,6 +74,9 @@ class Waiting(Record):
     objective: str
     parent: str
     changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    """What is to be known of the changes: which do nothing under the rest, what another length costs; of an approved
+    proposal, that nothing is at work that would train it."""
     sweep: str
     """What a sweep allows beside its ranges; empty where a single config is proposed."""
     theory: str
@@ -104,7 +107,7 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
         proposal: of any state.
         lab: where its parent is, and what is valid here.
     """
-    notebook = lab.notebook
+    notebook, unfit = lab.notebook, _unfit(proposal, lab)
     return Waiting(
         proposal_id=proposal.proposal_id,
         version=proposal.version,
@@ -118,6 +121,7 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
         objective=proposal.objective,
         parent=proposal.parent,
         changes=_changes(proposal, lab),
+        notes=() if unfit else _notes(proposal, lab),
         sweep=_sweep(proposal),
         theory=plain(proposal.theory, THEORY),
         predictions=proposal.predictions,
@@ -126,9 +130,14 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
         lessons=_lessons(proposal, lab),
         **_cost(proposal, notebook),
         risk=_risk(proposal, lab),
-        unfit=_unfit(proposal, lab),
+        unfit=unfit,
         history=proposal.decisions,
     )
+
+
+def _notes(proposal: Proposal, lab: Lab) -> tuple[str, ...]:
+    said = remarks(lab.notebook.config(proposal.parent), proposal.overrides, lab.inventory)
+    return (*said, *filter(None, [idle_text(lab.notebook, proposal)]))
 
 
 def _sweep(proposal: Proposal) -> str:

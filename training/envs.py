@@ -157,6 +157,7 @@ def _built(
             "agents_per_env": float(env.num_agents / units),
             "observation_bytes": size,
             "emulated": adapter.is_emulated(env),
+            "together": adapter.is_together(env),
             **described(env, adapter.own_policy_class(package, policy)),
         }
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.base import AutopilotError, lasting, plain, short
 from lab.search import Choice, Range, search_space
-from lab.space import Code, Scale, derive, metrics_of, space_of
+from lab.space import Code, Scale, derive, inert, metrics_of, space_of
 from lab.store import SHOWN, Sessions, active_time, leading
 from report import status_lines
 from tools import ToolContext
@@ -120,10 +120,11 @@ def keys_of(context: ToolContext) -> dict[str, Any]:
     space, parameters = search_space(environment, base), space_of(environment)
     if context.permits is not None:
         space = context.permits.narrowed(space, base)
-    rows = []
+    idle, rows = inert(base, context.inventory), []
     for one in space.dimensions:
         about = {"key": one.key.removeprefix("train."), "value": short(base.get(one.key))}
         doc = "" if one.key in FAMILIAR else parameters[one.key].doc.rstrip(".")
+        doc = f"no effect {idle[one.key]}" if one.key in idle else doc
         rows.append({**about, **_look(one), "doc": doc})
     searched = {one.key for one in space.dimensions}
     others = [key for key, parameter in parameters.items() if parameter.proposable and key not in searched]

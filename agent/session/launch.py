@@ -55,7 +55,7 @@ def prepare(
 def notes(workspace: Workspace, inventory: Inventory, env: str, preset: str, settings: list[str] | None) -> list[str]:
     """What a person is told of what they set, once all of it is accepted, a line each."""
     base = preset_named(workspace, inventory.environment(env), preset)
-    return [f"note: {line}" for line in remarks(base, assignments(settings))]
+    return [f"note: {line}" for line in remarks(base, assignments(settings), inventory)]
 
 
 def train_once(

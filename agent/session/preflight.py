@@ -291,7 +291,8 @@ class Preflight:
         keys, known = self._keys, self._baseline == 0
         plan = plan_of(self.lab.notebook, self.record, replicates, keys=keys, named=self.contenders, known=known)
         found = list(outlook_lines(plan, self.record.goal, self.record.seeds))
-        later = [] if found else ["what could be found is known once the baseline has trained"]
+        first = "more seeds of the incumbent have" if known else "the baseline has"
+        later = [] if found else [f"what could be found is known once {first} trained"]
         return [("plan", "; ".join([plan_text(plan), *found, *later]))]
 
     def _proof(self, pace: Paces) -> str:

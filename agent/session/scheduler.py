@@ -231,8 +231,9 @@ class Scheduler:
         )
         have = sum(len(run.seeds) for run in (self.notebook.run(incumbent), *again))
         if have < ENOUGH:
-            more = ENOUGH - have
-            return self.maker.fresh(SeedRequest(incumbent, more if left is None else min(more, left)))
+            kept = max(KEPT * self.record.seeds, self.searching.shares.kept(left or 0))
+            more = ENOUGH - have if left is None else min(ENOUGH - have, left - kept)
+            return self.maker.fresh(SeedRequest(incumbent, more)) if more > 0 else None
         if (raced := self.searching.raced()) is not None:
             return raced
         return self.searching.asked(steps_left) if self._room_for_optimizer(elapsed) else None

@@ -1,5 +1,6 @@
 """Whose turn it is: the control arm's, the model's or the optimizer's, by the shares of a session."""
 
+import math
 from dataclasses import dataclass
 
 from lab.judge import paces
@@ -46,6 +47,11 @@ class Shares:
         if self.record.model == "offline":  # it asks for what the optimizer would: neither waits for the other
             return ahead > 0 or own < models
         return own < (1 - share) / share * (models + ahead)
+
+    def kept(self, left: int) -> int:
+        """Of so many replicates that the search may still have, those that are the model's to propose with."""
+        alone = self.record.model == "offline" or self.record.approve == "manual"
+        return 0 if alone else math.ceil(self.record.model_share * left)
 
     def start(self) -> str | None:
         """The run that the session began from: the control arm changes that one, whatever was confirmed since."""

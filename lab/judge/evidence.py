@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.base import Damaged, InvalidInput
 from lab.judge.finding import Move
-from lab.space import PRESETS, Config, Inventory, Objective, derive, logged_as, preset, preset_config
+from lab.space import PRESETS, Config, Inventory, Objective, derive, inert, logged_as, preset, preset_config
 from lab.store import Curve, Lab, MetricSummary, Notebook, RunRecord, run_curves
 
 SMOOTHED = 15
@@ -94,6 +94,8 @@ class Evidence:
     curves: Mapping[int, Mapping[str, Curve]]
     """Seed to name to curve."""
     metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
+    idle: Container[str] = frozenset()
+    """Keys without an effect in this config."""
 
     @classmethod
     def of(cls, lab: Lab, run: RunRecord) -> "Evidence":
@@ -110,6 +112,7 @@ class Evidence:
             derived=derive(config, agents).model_dump() if environment else {},
             curves=run_curves(notebook.workspace.run(run.run_id), run.seeds),
             metrics=summary.metrics if summary else {},
+            idle=inert(config, lab.inventory),
         )
 
     @cached_property
@@ -214,8 +217,12 @@ class Evidence:
         return 0.5 + 0.5 * min(1.0, max(-1.0, away))
 
     def ordered(self, *moves: Move) -> tuple[Move, ...]:
-        """Moves in the order in which the config speaks for them; of equals the first named first."""
-        return tuple(sorted(moves, key=lambda move: -self.suspicion(move)))
+        """Moves in the order in which the config speaks for them; of equals the first named first.
+
+        What has no effect in this config tests nothing and is left out, unless nothing else is named.
+        """
+        working = [move for move in moves if move.key not in self.idle] or moves
+        return tuple(sorted(working, key=lambda move: -self.suspicion(move)))
 
 
 def _decades(key: str, value: Any, usual: Any) -> float:

@@ -102,11 +102,10 @@ def _never_left(seen: Evidence) -> Symptom | None:
             stuck.append(seed)
     if not stuck:
         return None
-    ends = [seen.goal.sign * seen.courses[seed].end for seed in stuck]
-    starts = [seen.goal.sign * seen.courses[seed].start for seed in stuck]
+    quarters = ", ".join(number(seen.goal.sign * each) for each in _mean(seen.courses[seed].quarters for seed in stuck))
     evidence = (
-        f"{counted(len(stuck), len(seen.courses))} of {seen.goal.metric} {number(statistics.median(starts))} at the"
-        f" start and {number(statistics.median(ends))} at the end"
+        f"{counted(len(stuck), len(seen.courses))}; quarters of {seen.goal.metric} {quarters}, none better than the"
+        " first by more than a tenth, or than the curve wobbles from point to point"
     )
     learnt = seen.entropy(0.75, 1.0) or 1.0
     certain = 0.8 if learnt > SETTLED or (seen.level("losses/explained_variance", 0.5, 1.0) or 0.0) < SETTLED else 0.3

@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.judge import is_work
 from lab.search.points import Choice, Range, SearchSpace
-from lab.space import PARAMETERS, Config, Environment, Parameter, Scale, space_of, telling
+from lab.space import PARAMETERS, Config, Environment, Parameter, Scale, inert, space_of, telling
 from lab.space.parameters import Scalar
 
 NO_LEARNING = frozenset((
@@ -39,7 +39,15 @@ def search_space(environment: Environment, base: Config) -> SearchSpace:
             prior = environment.ini.get(f"sweep.{key}", {})
             if (dimension := _dimension(parameter, base.get(key), prior)) is not None:
                 dimensions.append(dimension)
-    return SearchSpace(tuple(dimensions))
+    return SearchSpace(tuple(one for one in dimensions if not _for_nothing(one.key, base, dimensions)))
+
+
+def _for_nothing(key: str, base: Config, dimensions: Sequence[Range | Choice]) -> bool:
+    """Whether a key has no effect under a config, and has none under any value of another key that is searched."""
+    if key not in inert(base):
+        return False
+    ends = {one.key: one.values if isinstance(one, Choice) else (one.low, one.high) for one in dimensions}
+    return all(key in inert(base.with_overrides({other: value})) for other in ends for value in ends[other])
 
 
 def seen_space(base: Config, others: Sequence[Config]) -> SearchSpace:

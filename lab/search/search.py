@@ -241,7 +241,7 @@ class Search:
         """The nearest changes that the validator lets pass; None where it names none."""
         known = {dimension.key: dimension for dimension in self.history.space.dimensions}
         for _ in range(MENDED):
-            idle = idle_changes(self.base, changes)
+            idle = idle_changes(self.base, changes, self.lab.inventory)
             changes = {key: value for key, value in changes.items() if key not in idle}
             problems = check_overrides(self.base, changes, self.lab.inventory, proposing=True)
             if not problems:

@@ -239,10 +239,12 @@ def preset_config(environment: Environment, preset: str) -> Config:
     changes: dict[str, Any] = dict(_TOPOLOGY)
     if "num_envs" not in environment.constructor:  # one environment at a time in Python
         changes["vec.num_envs"] = _PYTHON_ENVS
-    if environment.emulated:  # a step costs about 20 us: fewer episodes must do
-        changes |= {"autopilot.eval_slots": 16, "autopilot.eval_steps": 20_000}
+    python = environment.emulated or environment.together
+    if python:  # a step costs about 20 us: fewer episodes must do
+        steps = 2000 if environment.together else 20_000  # of the one all are taken, of the other as many as it needs
+        changes |= {"autopilot.eval_slots": 16, "autopilot.eval_steps": steps}
     if preset == "quick":
-        changes |= {"autopilot.seeds": 3, **_generic_quick(base, python=environment.emulated), **profile.quick}
+        changes |= {"autopilot.seeds": 3, **_generic_quick(base, python=python), **profile.quick}
     else:
         longest = next(int(p.high or 0) for p in PARAMETERS if p.key == "train.total_timesteps")
         steps = min(int(base.train["total_timesteps"] or longest), longest)

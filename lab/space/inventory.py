@@ -57,6 +57,8 @@ class Environment(BaseModel):
     """What the environment's own docstring says, bounded; empty where it has none."""
     code: dict[str, Code] = {}
     """Where the source of the environment, and of its own policy, lies: `environment`, `policy`."""
+    together: bool = False
+    """Whether it is a PettingZoo one: as slow as one of Gymnasium's, but its agents' episodes end in one log."""
     emulated: bool = False
     """Whether PufferLib's emulation stands before a Python environment, so that episodes' ends can be seen."""
     policies: tuple[str, ...] = ()

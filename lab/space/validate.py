@@ -64,7 +64,7 @@ def check_overrides(
         return [Problem(key="autopilot.resume_from", value=value, rule=rule, valid=valid)]
     if problems:
         return problems
-    if proposing and (idle := idle_changes(base, overrides)):
+    if proposing and (idle := idle_changes(base, overrides, inventory)):
         return [_problem(config, key, f"has no effect {why}", "leave it out") for key, why in idle.items()]
     too_long = _beyond(config, steps_left) if "train.total_timesteps" in overrides else []
     return [*too_long, *cross_checks(config, environment, inventory)]

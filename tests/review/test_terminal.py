@@ -91,6 +91,16 @@ def test_an_edit_is_checked_at_once_and_shown_before_it_is_approved(
     assert proposals.get(proposal.proposal_id).state is S.SUPERSEDED
 
 
+def test_what_an_edit_does_not_do_is_said_while_it_is_made(
+    propose: Any, decide: Decide, capsys: pytest.CaptureFixture[str]
+) -> None:
+    propose({"train.ent_coef": 0.02})
+    decide("ea", "train.compile_mode=max-autotune", "")
+    shown = capsys.readouterr().out
+    assert shown.count("train.compile_mode has no effect with train.compile = false") == 2  # at once, and once staged
+    assert "nothing trains it until a session of puffer_cartpole, quick, perf:max begins" in shown
+
+
 def test_whoever_comes_second_is_told(
     propose: Any, notebook: Notebook, proposals: Proposals, inventory: Inventory, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -315,6 +315,10 @@ def test_edit_with_live_validation(site: Site, propose: Any, proposals: Proposal
     assert "Valid:" not in checked.text
     checked = site.post(f"{here}/check", {**form, "value.train.ent_coef": "0.03", "more": "train.gamma=0.97"})
     assert "train.ent_coef 0.001 → 0.03, train.optimizer adam → muon, train.gamma 0.95 → 0.97" in checked.text
+    checked = site.post(f"{here}/check", {**form, "more": "train.total_timesteps=4M\ntrain.adam_beta2=0.9"})
+    assert "train.adam_beta2 has no effect with train.optimizer = muon" in checked.text
+    assert "Note: train.total_timesteps = 4,000,000 in the place of 2,000,000: a comparison" in checked.text
+    assert "Note: " not in site.get(here).text
     assert proposals.all() == [proposal]  # a check changes nothing
     bad = site.post(f"{here}/edit", {**form, "more": "train.gamma"})
     assert bad.status_code == 409
@@ -322,6 +326,11 @@ def test_edit_with_live_validation(site: Site, propose: Any, proposals: Proposal
     done = site.post(f"{here}/edit", {**form, "value.train.ent_coef": "0.03", "approve": "yes"})
     assert done.status_code == 303
     new = proposals.get(done.headers["location"].rpartition("/")[2])
+    assert (
+        "Note: nothing trains it until a session of puffer_cartpole, quick, perf:max begins"
+        in site.get(f"/proposals/{new.proposal_id}").text
+    )
+    assert "nothing trains it until a session" in site.get("/proposals").text
     assert (new.state, new.overrides) == (S.APPROVED, {"train.ent_coef": 0.03, "train.optimizer": "muon"})
     assert proposals.get(proposal.proposal_id).state is S.SUPERSEDED
 

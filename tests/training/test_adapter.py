@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lab.space import Inventory, idle_changes
 from lab.space.config import Config
 from training.process import THREADS
 
@@ -75,6 +76,42 @@ def test_it_trains_logs_and_asks_for_checkpoints_as_configured(ask: Any) -> None
     assert {"SPS", "learning_rate", "losses/policy_loss", "losses/entropy", "environment/perf"} <= set(names)
     assert (step, epochs) == (8192, 4)
     assert checkpoints == [4096, 8192]
+
+
+OF_MUON = {"train.adam_beta2": 0.9, "train.adam_eps": 1e-4}
+OF_A_GPU = {"train.precision": "bfloat16", "train.cpu_offload": True, "train.torch_deterministic": False}
+CLIPS = {"train.clip_coef": 0.01, "train.vf_clip_coef": 0.01, "train.vtrace_rho_clip": 3.0, "train.vtrace_c_clip": 3.0}
+FELT = {"train.vtrace_rho_clip": 0.5, "train.gamma": 0.9}
+
+
+@pytest.mark.parametrize(("around", "idle"), [
+    ({"train.minibatch_size": 2048, "train.optimizer": "muon", "rnn.enabled": True}, OF_MUON | OF_A_GPU | CLIPS),
+    ({"train.minibatch_size": 2048, "train.optimizer": "adam"}, OF_A_GPU | CLIPS),
+    ({"train.minibatch_size": 1024, "train.optimizer": "muon", "train.vf_coef": 0.0},
+     OF_MUON | OF_A_GPU | {"train.vf_clip_coef": 0.01}),
+], ids=["one minibatch, muon, LSTM", "one minibatch, adam", "two minibatches"])  # fmt: skip
+def test_what_is_said_to_do_nothing_changes_no_weight(
+    ask: Any, config: Config, inventory: Inventory, around: dict[str, Any], idle: dict[str, Any]
+) -> None:
+    same = {"env.num_envs": 64, "train.vtrace_rho_clip": 1.0, "train.vtrace_c_clip": 1.0, "train.device": "cpu"}
+    base = config.with_overrides({**same, "train.total_timesteps": 4096, **around})
+    changes = [*idle.items(), *FELT.items()]
+    said = [key for key, value in changes if idle_changes(base, {key: value}, inventory)]
+    equal = ask(
+        f"""
+        def weights(config):
+            trainer = build(config)
+            while trainer.global_step < 4096:
+                trainer.evaluate(); trainer.train()
+            return torch.cat([part.detach().flatten() for part in trainer.policy.parameters()])
+
+        base = Config.model_validate_json({base.model_dump_json()!r})
+        usual = weights(base)
+        say([key for key, value in json.loads({json.dumps(changes)!r})
+             if (weights(base.with_overrides({{key: value}})) == usual).all()])
+        """
+    )
+    assert said == equal == list(idle)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])

@@ -70,6 +70,25 @@ def test_what_no_policy_can_be_given_is_refused_by_name_with_what_helps(odd: str
         assert inventory.environments[f"{odd}:{name}"].refused is None, name
 
 
+def test_a_pettingzoo_environment_is_short_in_its_presets_too(odd: str, workspace: Workspace) -> None:
+    """A step of it costs as much as one of Gymnasium's; that its score took thirteen times its training was a fault."""
+    environment = load_inventory([f"{odd}:Together"], workspace).environment(f"{odd}:Together")
+    quick = preset_config(environment, "quick")
+    slots, steps = quick.autopilot["eval_slots"], quick.autopilot["eval_steps"]
+    assert (quick.train["total_timesteps"], slots, steps) == (300_000, 16, 2000)
+
+
+def test_what_is_told_of_a_space_names_the_environments_own(odd: str, workspace: Workspace) -> None:
+    names = [f"{odd}:{name}" for name in ("ActBoxFar", "ActStart", "SeeNested", "Together", "Native")]
+    far, start, nested, together, native = (load_inventory(names, workspace).environments[name] for name in names)
+    assert far.actions == "(2,) float32, from -1 to 1, made of (2,) float32, from 100 to 200"
+    assert start.actions == "one of 3, made of one of 3, from 5 on"
+    assert nested.observations.endswith("made of a.c (3,) float32, from -1 to 1; b 2 choices, one of 2, 3")
+    assert together.actions == "(1,) float32, from -1 to 1, made of () float64, from 0 to 10"
+    assert together.observations == "(2,) float32, from -1 to 1"
+    assert not any("made of" in text for text in (native.observations, native.actions))
+
+
 def test_a_refusal_is_one_line_and_leaves_no_run(odd: str, cli: Cli, workspace: Workspace) -> None:
     done = cli("train", "--env", f"{odd}:ActText")
     assert (done.code, done.err.count("\n")) == (2, 1)

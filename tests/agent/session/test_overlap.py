@@ -173,6 +173,27 @@ def test_where_replicates_are_what_is_short_the_search_leaves_them_to_proposals(
     assert arms.count("offline") >= 3
 
 
+def test_the_last_replicates_are_the_models_and_not_the_incumbents(
+    make_session: Make, notebook: Notebook, impatient: dict[str, Any]
+) -> None:
+    """Beside a baseline of five, eight leave three; all that is new is to be the model's, who takes a while."""
+    more = threading.Event()
+
+    def before(number: int) -> None:
+        if number == 1:
+            more.wait(0.5)  # whether something trains meanwhile
+
+    def begins(plan: Plan) -> None:
+        if len(notebook.runs()) > 1:
+            more.set()
+
+    record = make_session().record.model_copy(update={"model": "thinker"})
+    session = make_session(Telling(begins), record, Thinking(before), impatient)
+    session.run()
+    assert [len(run.seeds) for run in notebook.runs()] == [5, 1, 1, 1]
+    assert not any(run.replicates_of for run in notebook.runs())
+
+
 def test_a_stop_gives_up_both(make_session: Make, notebook: Notebook) -> None:
     def begins(plan: Plan) -> None:
         if len(notebook.runs()) == 3:

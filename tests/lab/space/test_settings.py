@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from lab.base.errors import InvalidInput
 from lab.search.keys import search_space
-from lab.space import assignments, bounds_of, changed, idle_changes, inert, remarks
+from lab.space import assignments, bounds_of, changed, derive, idle_changes, inert, remarks
 from lab.space.config import Config
 from lab.space.inventory import Inventory
+from lab.space.task import Limit
 from lab.space.validate import check_overrides, space_of
 
 ENV = "puffer_cartpole"
@@ -21,6 +22,9 @@ IDLE = [
     ({}, "rnn.name", "Recurrent", "with rnn.enabled = false"),
     ({"train.prio_alpha": 0.0}, "train.prio_beta0", 0.9, "with train.prio_alpha = 0"),
     ({"train.device": "cpu"}, "train.precision", "bfloat16", "with train.device = cpu"),
+    ({"train.optimizer": "muon"}, "train.adam_eps", 1e-3, "with train.optimizer = muon"),
+    ({"train.optimizer": "muon"}, "train.adam_beta2", 0.5, "with train.optimizer = muon"),
+    ({"train.vf_coef": 0.0}, "train.vf_clip_coef", 3.0, "with train.vf_coef = 0"),
     ({}, "train.max_minibatch_size", 16384, "from train.minibatch_size = 8192 on"),
     ({"autopilot.policy_variant": "deep"}, "policy.hidden_size", 64, "with a policy of your own"),
 ]
@@ -49,6 +53,32 @@ def test_a_proposal_of_what_does_nothing_is_refused(config: Config, inventory: I
     assert (problem.key, problem.rule) == ("train.prio_beta0", "has no effect with train.prio_alpha = 0")
     assert check_overrides(base, {"train.prio_beta0": 0.9}, inventory) == []  # a person may
     assert "train.max_minibatch_size" not in {d.key for d in search_space(inventory.environment(ENV), base).dimensions}
+
+
+def test_what_rests_on_the_machine_and_on_the_batch_is_said_where_they_are_known(
+    config: Config, inventory: Inventory
+) -> None:
+    cpu = inventory.model_copy(update={"devices": ("cpu",)})
+    (line,) = remarks(config, {"train.precision": "bfloat16"}, cpu)
+    assert line == "train.precision has no effect with train.device = auto, which is the CPU here"
+    assert remarks(config, {"train.precision": "bfloat16"}, cpu.model_copy(update={"devices": ("cuda", "cpu")})) == []
+    batch = derive(config, inventory.environment(ENV).agents_per_env or 1).batch_size
+    whole = config.with_overrides({"train.minibatch_size": batch, "train.max_minibatch_size": batch})
+    clips = {"train.clip_coef": 0.4, "train.vtrace_c_clip": 2.0}
+    why = "with one minibatch an update, before which nothing has moved"
+    assert idle_changes(whole, clips, cpu) == dict.fromkeys(clips, why)
+    assert idle_changes(whole, clips) == {}  # nothing is said of a batch that nobody knows
+    assert idle_changes(whole, {**clips, "train.update_epochs": 2}, cpu) == {}
+    assert idle_changes(whole, {"train.vtrace_c_clip": 0.5}, cpu) == {}  # below 1 it clips the ratio of 1 itself
+    assert idle_changes(whole.with_overrides({"train.vtrace_c_clip": 0.5}), {"train.vtrace_c_clip": 2.0}, cpu) == {}
+    assert idle_changes(whole.with_overrides({"autopilot.policy_variant": "deep"}), clips, cpu) == {}
+
+
+def test_a_key_that_nothing_searched_brings_to_life_is_not_searched(config: Config, inventory: Inventory) -> None:
+    environment, muon = inventory.environment(ENV), config.with_overrides({"train.optimizer": "muon"})
+    assert "train.adam_eps" in {one.key for one in search_space(environment, muon).dimensions}
+    only = environment.model_copy(update={"limits": {"train.optimizer": Limit(choices=("muon",))}})
+    assert not {"train.adam_eps", "train.adam_beta2"} & {one.key for one in search_space(only, muon).dimensions}
 
 
 def test_another_length_is_told_what_it_costs_and_what_it_can_show(config: Config) -> None:
