@@ -417,7 +417,12 @@ function columns() {
     });
   }
 }
-function kept(name) { try { return JSON.parse(localStorage.getItem(name)) || []; } catch { return []; } }
+function kept(name) {
+  try {
+    const found = JSON.parse(localStorage.getItem(name));
+    return Array.isArray(found) ? found : [];
+  } catch { return []; }
+}
 function keep(name, value) { try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ } }
 
 document.addEventListener("DOMContentLoaded", () => {
