@@ -1,7 +1,8 @@
 """The page over a workspace of ten thousand runs and as many proposals: `.venv/bin/python -m benchmarks.page [RUNS]`.
 
 Served for real on loopback; each time is a whole answer, from request to last byte. A run's page is that of a run with
-curves, report and parent. Against them: the list of runs without the index, which reads every folder.
+curves and, where the session came to a new config, report and parent. Against them: the list of runs without the index,
+which reads every folder.
 """
 
 import itertools
@@ -73,7 +74,8 @@ def main() -> None:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         notebook = Notebook(place)
-        runs = [run.run_id for run in notebook.runs(session=session.session_id) if not run.replicates_of]
+        trained = notebook.runs(session=session.session_id)  # over a long record, mostly more seeds of what is there
+        runs = [run.run_id for run in trained if not run.replicates_of] or [run.run_id for run in trained]
         turn, waiting = itertools.cycle(runs), Proposals(place).staged(session.group)
         with httpx.Client(base_url=f"http://127.0.0.1:{guard.port}", timeout=120) as client:
 

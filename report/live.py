@@ -1,6 +1,7 @@
 """What a person sees while training: a panel that lives on a terminal, plain lines elsewhere."""
 
 import contextlib
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ class _Replicates:
         if known is None:
             return cls(run)
         known.runs.append(run)
+        known._evaluating = None  # until one of them says so again
         return known
 
     def without(self, run: RunRecord) -> "_Replicates | None":
@@ -212,7 +214,7 @@ class BarView:
     def _look(self, status: Status) -> None:
         """Ask how the session stands; what can't be read at the moment stays as it was."""
         self._looked = time.monotonic()
-        with contextlib.suppress(AutopilotError, OSError):
+        with contextlib.suppress(AutopilotError, OSError, sqlite3.Error):
             self._lines = status()
 
     def _panel(self) -> "RenderableType":

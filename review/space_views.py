@@ -59,11 +59,10 @@ def ways(notebook: Notebook, group: Group) -> Ways:
     configs = questions.configs_of([row.run_id for row in rows])
     flats = [configs[row.run_id].flat() for row in rows]
     keys = [key for key in varied(configs.values()) if key not in BOOKKEEPING][:KEYS]
-    axes, columns = list[Upright](), list[list[float | None]]()
-    for key in keys:
-        axis, column = _column(key, [flat.get(key) for flat in flats])
-        axes.append(axis)
-        columns.append(column)
+    found = {key: _column(key, [flat.get(key) for flat in flats]) for key in keys}
+    keys = [key for key in keys if found[key] is not None]
+    axes = [one[0] for one in found.values() if one is not None]
+    columns = [one[1] for one in found.values() if one is not None]
     scores = [float(row.score or 0.0) for row in rows]
     if rows:
         axes.append(Upright(key=goal.name, low=number(min(scores)), high=number(max(scores))))
@@ -84,17 +83,19 @@ def ways(notebook: Notebook, group: Group) -> Ways:
     )
 
 
-def _column(key: str, values: Sequence[Any]) -> tuple[Upright, list[float | None]]:
-    """A key's axis, and where each value crosses it."""
+def _column(key: str, values: Sequence[Any]) -> tuple[Upright, list[float | None]] | None:
+    """A key's axis, and where each value crosses it; None for values that have no place on one."""
     known = [at for at, value in enumerate(values) if isinstance(value, (bool, int, float, str))]
+    if not known:  # lists and the like
+        return None
     axis, places = axis_of(key, [values[at] for at in known])
     if axis.scale == "log":
         places = [math.log(place) for place in places]
     if axis.label.startswith("1 - "):  # more of the key stands higher all the same
         places = [-place for place in places]
     spread = dict(zip(known, _between(places), strict=True))
-    ends = sorted(known, key=lambda at: places[known.index(at)])
-    low, high = (plain(short(values[at]), 30) for at in (ends[0], ends[-1]))
+    foot, head = places.index(min(places)), places.index(max(places))
+    low, high = (plain(short(values[known[at]]), 30) for at in (foot, head))
     return Upright(key=plain(key, 60), low=low, high=high), [spread.get(at) for at in range(len(values))]
 
 

@@ -5,6 +5,7 @@ them can be compared by eye. The curves of an ended run never change, so they ar
 served, a bounded number of them.
 """
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -13,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lab.base import Damaged
 from lab.space import logged_as
-from lab.store import Notebook, RunRecord, run_curves
+from lab.store import Curve, Notebook, RunRecord, run_curves
 from report import RunView
 
 POINTS = 24
@@ -86,9 +88,10 @@ class Sparks:
             if run.run_id in self._known:
                 self._known.move_to_end(run.run_id)
                 return self._known[run.run_id]
-        name = logged_as(run.goal.metric, run.env_name)
-        logged = run_curves(self.notebook.workspace.run(run.run_id), run.seeds[:SEEDS]).values()
-        curves = [one[name] for one in logged if name in one]
+        name, logged = logged_as(run.goal.metric, run.env_name), dict[int, dict[str, Curve]]()
+        with contextlib.suppress(Damaged):  # the list is there all the same; the run's own page says what is wrong
+            logged = run_curves(self.notebook.workspace.run(run.run_id), run.seeds[:SEEDS])
+        curves = [one[name] for one in logged.values() if name in one]
         each = [
             np.interp(np.linspace(one.steps[0], one.steps[-1], POINTS), one.steps, one.values)
             for one in curves

@@ -18,7 +18,7 @@ from functools import cache
 
 import numpy as np
 
-from lab.base import Record, RunPaths
+from lab.base import Damaged, Record, RunPaths
 from lab.space import Config, Objective, metrics_of
 from lab.store import Array, Curve, Notebook, Pruning, RunRecord, RunState, run_curves
 
@@ -168,8 +168,6 @@ def _peers(notebook: Notebook, run: RunRecord, config: Config) -> tuple[Peer, ..
     """The finished runs that this one may be judged by; none for a run that does not start fresh."""
     if not _fresh(config):
         return ()
-    import duckdb
-
     peers: list[Peer] = []
     unreadable: dict[str, str] = {}
     for other in notebook.runs(run.group):
@@ -178,7 +176,7 @@ def _peers(notebook: Notebook, run: RunRecord, config: Config) -> tuple[Peer, ..
         paths = notebook.paths(other.run_id)
         try:
             scores = _finished_scores(paths, other.seeds, other.env_name, other.objective, _horizon(config))
-        except duckdb.Error as error:  # it judges nobody, but must not keep others from training
+        except Damaged as error:  # it judges nobody, but must not keep others from training
             unreadable[other.run_id] = f"a learning curve can't be read: {error}"
             continue
         final = _mean(notebook.values(other.run_id, run.goal.metric))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.base import RunPaths, SeedPaths, read_lines
+from lab.base import Damaged, RunPaths, SeedPaths, plain, read_lines
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -30,7 +30,11 @@ class Curve:
 
 
 def read_seed(paths: SeedPaths) -> dict[str, Curve]:
-    """Every logged metric of a replicate; empty where nothing was logged yet."""
+    """Every logged metric of a replicate; empty where nothing was logged yet.
+
+    Raises:
+        Damaged: the file can't be read.
+    """
     columns = _parquet(paths.metrics) if paths.metrics.exists() else _lines(paths.metrics_live)
     steps = columns.get(STEP)
     if steps is None:
@@ -129,8 +133,13 @@ def _database() -> "DuckDBPyConnection":
 
 
 def _parquet(path: Path) -> dict[str, Array]:
-    with _database().cursor() as connection:
-        columns = connection.execute("FROM read_parquet(?)", [escape(str(path))]).fetchnumpy()
+    import duckdb
+
+    try:
+        with _database().cursor() as connection:
+            columns = connection.execute("FROM read_parquet(?)", [escape(str(path))]).fetchnumpy()
+    except duckdb.Error as error:
+        raise Damaged(f"{path}: {plain(str(error), 200)}") from error
     return {name: _numbers(values) for name, values in columns.items() if values.dtype != object}
 
 

@@ -401,7 +401,7 @@ function decide(event) {
 // Which columns of a table a person wants to see, kept in this browser.
 function columns() {
   for (const box of document.querySelectorAll("[data-columns]")) {
-    const name = `columns of ${box.dataset.columns}`, off = new Set(JSON.parse(kept(name) || "[]"));
+    const name = `columns of ${box.dataset.columns}`, off = new Set(kept(name));
     const table = document.querySelector(`[data-columns-of="${box.dataset.columns}"]`);
     for (const tick of box.querySelectorAll("input")) tick.checked = !off.has(tick.value);
     [...table.tHead.rows[0].cells].forEach((head, at) => {
@@ -412,13 +412,18 @@ function columns() {
     box.addEventListener("input", (event) => {
       event.stopPropagation(); // it is no filter
       const now = [...box.querySelectorAll("input")].filter((tick) => !tick.checked).map((tick) => tick.value);
-      keep(name, JSON.stringify(now));
+      keep(name, now);
       columns();
     });
   }
 }
-function kept(name) { try { return localStorage.getItem(name); } catch { return null; } }
-function keep(name, text) { try { localStorage.setItem(name, text); } catch { /* a browser that keeps nothing */ } }
+function kept(name) {
+  try {
+    const found = JSON.parse(localStorage.getItem(name));
+    return Array.isArray(found) ? found : [];
+  } catch { return []; }
+}
+function keep(name, value) { try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ } }
 
 document.addEventListener("DOMContentLoaded", () => {
   begin(document);

@@ -19,6 +19,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
 from lab.store.records import RunState
+from lab.store.session import Budgets
 from tests.agent.conftest import Make, make_session
 from tests.conftest import ENV
 from tests.review.conftest import Site
@@ -384,3 +385,24 @@ def test_runs_are_followed_through_their_keys(tab: Watched, make_session: Make, 
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/runs/{max(scores, key=lambda name: scores[name])}")
+
+
+def test_the_choice_of_columns_is_kept(tab: Watched, make_session: Make) -> None:
+    make_session(seeds=1, budgets=Budgets(max_runs=6)).run()
+    page = tab.page
+    page.goto("/runs")
+    heads = page.locator("table.runs th:visible")
+    before = heads.all_inner_texts()
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("checkbox", name="worst seed").uncheck()
+    left = [text for text in before if text != "worst seed"]
+    assert heads.all_inner_texts() == left
+    page.get_by_label("Find").fill("train")  # the list is swapped, and keeps to it
+    page.wait_for_url("**/runs?text=train*")
+    expect(heads).to_have_count(len(left))
+    page.goto("/runs")
+    expect(heads).to_have_count(len(left))
+    assert page.locator("table.runs tbody tr").first.locator("td:visible").count() == len(left)
+    page.evaluate("localStorage.setItem('columns of runs', 'not JSON')")
+    page.goto("/runs")
+    expect(heads).to_have_count(len(before))

@@ -109,6 +109,17 @@ def test_a_runs_page_has_all_its_curves_and_folds_what_few_look_at(
     assert "Observations" in shown
 
 
+def test_a_damaged_curve_spoils_no_list(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    run = make_run()
+    paths = notebook.paths(run.run_id)
+    paths.seed(run.seeds[0]).metrics.write_bytes(b"PAR1 not at all")
+    listed = site.get("/runs")
+    assert listed.status_code == 200
+    assert f"/runs/{run.run_id}" in listed.text
+    said = site.get(f"/runs/{run.run_id}")
+    assert (said.status_code, "metrics.parquet" in said.text) == (404, True)
+
+
 def test_a_curve_of_one_point_is_a_point(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
     run = make_run()
     paths = notebook.paths(run.run_id)
