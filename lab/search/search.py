@@ -244,8 +244,8 @@ class Search:
             idle = idle_changes(self.base, changes, self.lab.inventory)
             changes = {key: value for key, value in changes.items() if key not in idle}
             problems = check_overrides(self.base, changes, self.lab.inventory, proposing=True)
-            if not problems:
-                return changes
+            if not problems:  # what was put right may be back where it stood
+                return {key: value for key, value in changes.items() if value != self.base.get(key)} or None
             problem = problems[0]
             if problem.key not in known or not problem.valid.isdecimal():
                 return None

@@ -154,6 +154,14 @@ def test_what_does_not_go_together_is_mended(lab: Lab, make_run: RunMaker) -> No
     assert asked.changes["train.bptt_horizon"] == 64
 
 
+def test_what_is_mended_back_to_where_it_stood_is_no_change(lab: Lab, make_run: RunMaker) -> None:
+    """A larger minibatch than the batch becomes the batch, which is what the base has."""
+    base = make_run({"env.num_envs": 64, "train.minibatch_size": 2048})
+    arm = Fixed(lambda point: {"train.minibatch_size": 16_384, "train.gamma": 0.9})
+    (suggestion,) = known(lab, base).suggest(1, arm=arm)
+    assert suggestion.changes == {"train.gamma": 0.9}
+
+
 def test_what_was_tried_is_not_asked_for_again(lab: Lab, make_run: RunMaker) -> None:
     base = make_run()
     make_run({"train.gamma": 0.9}, parent=base.run_id)
