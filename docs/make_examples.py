@@ -141,7 +141,7 @@ def show() -> None:
     page = (clear or reports)[-1]
     text = page.read_text().partition("\n---\n")[0]
     parts = {name: body.strip() for name, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.M | re.S)}
-    title, head = re.findall(r"\A# (.*)\n\n(.*?)\n\n", text, re.S)[0]
+    title, head = re.findall(r"\A# ([^\n]*)\n\n(.*?)\n\n", text, re.S)[0]
     metrics, observations = parts["Key metrics"], parts["Observations"]
     pictures = {name: f"![{what}](docs/examples/{path})" for what, path, name in PICTURE.findall(text)}
     shown = [
