@@ -4,7 +4,7 @@
 
 It runs a session of thirty replicates in a temporary workspace on a pseudo-terminal (some minutes of real training),
 then writes docs/examples/ (the first few reports and those of contenders) and what the README shows of one. Nothing is
-edited by hand. The page is taken by Debian's Chromium. docs/examples/hour/ is another script's.
+edited by hand. The page is taken by Debian's Chromium. `OTHERS` are other scripts'.
 """
 
 import os
@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.text import Text
 
 EXAMPLES = Path(__file__).resolve().parent / "examples"
+OTHERS = {"hour", "drone", "films", "reports"}
+"""What other scripts have made."""
 COLUMNS, LINES = 118, 400
 KEPT = 4
 """Reports that are shown beside those of contenders."""
@@ -111,20 +113,24 @@ def photograph(workspace: Path) -> None:
         sync_playwright() as playwright,
     ):
         assert server.stdout is not None  # noqa: S101 - for the type checker
-        address = server.stdout.readline().split()[0].rstrip("/")
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for name, path in shots.items():
-            _take(browser, address + path, f"page-{name}", {"width": 1100, "height": 860})
-        _take(browser, address + shots["run"], "page-phone", {"width": 390, "height": 780}, color_scheme="dark")
-        browser.close()
-        server.terminate()
+        try:
+            address = server.stdout.readline().split()[0].rstrip("/")
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            for name, path in shots.items():
+                _take(browser, address + path, f"page-{name}", {"width": 1100, "height": 860})
+            _take(browser, address + shots["run"], "page-phone", {"width": 390, "height": 780}, color_scheme="dark")
+            browser.close()
+        finally:
+            server.terminate()
 
 
 def _take(browser: Any, url: str, name: str, size: dict[str, int], **more: Any) -> None:
     page = browser.new_context(viewport=size, **more).new_page()
     page.goto(url)
     if page.locator(".chart").count():
+        page.locator(".chart").first.scroll_into_view_if_needed()  # it is drawn when it comes into sight
         page.locator(".chart canvas").first.wait_for()
+        page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=EXAMPLES / f"{name}.png")
 
 
@@ -133,18 +139,15 @@ def show() -> None:
     reports = sorted(EXAMPLES.glob("report-*.md"))
     clear = [page for page in reports if re.search(r"\*\*Verdict: (better|worse)\*\*", page.read_text())]
     page = (clear or reports)[-1]
-    text = page.read_text()
+    text = page.read_text().partition("\n---\n")[0]
     parts = {name: body.strip() for name, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.M | re.S)}
-    title, verdict = re.findall(r"\A# (.*)\n\n(.*)\n", text)[0]
+    title, head = re.findall(r"\A# ([^\n]*)\n\n(.*?)\n\n", text, re.S)[0]
     metrics, observations = parts["Key metrics"], parts["Observations"]
-    next_step = next(name for name in parts if name.startswith("Next step"))
     pictures = {name: f"![{what}](docs/examples/{path})" for what, path, name in PICTURE.findall(text)}
     shown = [
-        f"**{title}**", verdict, "\n".join(metrics.splitlines()[:6]),
+        f"**{title}**", head, "\n".join(metrics.splitlines()[:6]),
         *(f"Predicted when it was proposed: {one}" for one in re.findall(r"^- (.*it came to.*)$", metrics, re.M)[:1]),
-        pictures["learning_curves"], parts.get("Diagnosis", ""), "\n".join(observations.splitlines()[:4]),
-        pictures.get("parameters", ""), "**Theory.** " + parts["Theory"],
-        f"**{next_step}.** " + parts[next_step].splitlines()[0],
+        pictures.get("learning_curves", ""), "\n".join(observations.splitlines()[:4]), "**Theory.** " + parts["Theory"],
     ]  # fmt: skip
     quoted = "\n>\n".join("\n".join(f"> {line}" for line in part.splitlines()) for part in shown if part)
     readme = README.read_text()
@@ -161,7 +164,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         screen = record(workspace)
-        for old in [path for path in EXAMPLES.iterdir() if path.name != "hour"]:
+        for old in [path for path in EXAMPLES.iterdir() if path.name not in OTHERS]:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
         (EXAMPLES / "plots").mkdir(parents=True)
         draw(screen, EXAMPLES / "terminal.svg")

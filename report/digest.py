@@ -207,7 +207,8 @@ def _named(notebook: Notebook, metric: str, compared: Compared, incumbent: str |
     rows = []
     for run_id, whats in roles.items():
         if scores := scores_of(notebook, run_id):
-            score = score_of(notebook.run(run_id).goal, summarize(scores))
+            goal = notebook.run(run_id).goal
+            score = score_of(goal, summarize(scores, bounds=(goal.low, goal.high)))
             figures = {"mean": number(score.value), "interval": interval_text(score), "n": str(score.n)}
             rows.append({"what": ", ".join(whats), "run": _titled(notebook, run_id), **figures})
     if leader is not None and leader.run not in roles:

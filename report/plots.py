@@ -27,6 +27,8 @@ COLORS = ("#2583C4", "#E69F00", "#009E73")
 MISSED = "#D55E00"
 MORE = (MISSED, "#CC79A7", "#56B4E9")
 """Colours beside the first three, where more are to be told apart."""
+SHORT = 2.0
+"""Hours of a session below which its time is drawn in minutes."""
 INK = "#808080"
 ROLES = {"this run": COLORS[0], "parent": COLORS[1], "incumbent": COLORS[2], "leader": MORE[1]}
 
@@ -108,7 +110,9 @@ def best_so_far(
         believed: when, on the same axis as the runs, and the score that the leader was believed to have.
     """
     figure, (axes,) = _figure(7.2, 3.2, above=0.4)
-    index = np.arange(first, first + len(scores)) if hours is None else np.asarray(hours)
+    unit, scale = ("minutes", 60.0) if hours and hours[-1] < SHORT else ("hours", 1.0)
+    crowned, believed = [scale * at for at in crowned], [(scale * at, mean) for at, mean in believed]
+    index = np.arange(first, first + len(scores)) if hours is None else scale * np.asarray(hours)
     means = [mean for _, mean, _, _ in scores]
     known = means if before is None else [before, *means]
     running = list(itertools.accumulate(known, lambda *two: goal.best(two)))[-len(means) :]
@@ -125,7 +129,7 @@ def best_so_far(
         axes.axvline(hour, color=COLORS[2], linestyle="--", linewidth=1.2, label=None if number else "new incumbent")
     if hours is None:
         axes.set_xticks(index if len(index) <= 20 else index[:: len(index) // 10])
-    axes.set_xlabel("run" if hours is None else "hours since the session began")
+    axes.set_xlabel("run" if hours is None else f"{unit} since the session began")
     axes.set_ylabel(goal.name)
     figure.legend(frameon=False, labelcolor=INK, loc="upper left", ncols=3)
     _save(figure, path)

@@ -241,7 +241,7 @@ def _kind_of(page: Page, name: str) -> str:
 
 
 def _role(label: str) -> str:
-    return "parent" if label.startswith("parent") else label
+    return label.partition(" (")[0]
 
 
 def _json(chart: Record) -> JSONResponse:

@@ -1,6 +1,6 @@
 """What is known of the run under analysis: its diagnosis, its metrics and curves beside its parent and the leader."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -36,31 +36,35 @@ def subject_of(context: ToolContext) -> dict[str, Any]:
     """
     run, notebook = context.subject, context.notebook
     view, others = view_of(notebook, run, context.as_of(run.run_id)), _others(context)
+    metrics = _metrics(context, others)
     return {
         "changed": plain(changed_text(notebook, run), 300),
         "scored": f"{run.goal.name} {view.scored}" if view.score else None,
         "verdict": view.verdict,
         "reason": plain(run.reason or "", 300),
         "log": [plain(line, 160) for line in run.log_tail[-3:]] if run.reason else [],
-        "findings": findings_of(context),
+        "findings": findings_of(context, {row[0] for row in metrics}),
         "others": list(others),
-        "metrics": _metrics(context, others),
+        "metrics": metrics,
         "curves": _curves(context, others),
     }
 
 
-def findings_of(context: ToolContext) -> list[dict[str, str]]:
+def findings_of(context: ToolContext, shown: Set[str]) -> list[dict[str, str]]:
     """The diagnosis of the run, the most telling first: what, what it usually means, what would test it.
 
-    What moved beside its parent is left out: the table of metrics has both figures, and marks them.
+    Args:
+        context: of the analysis.
+        shown: metrics that the page's table has beside the parent's, and marks; that they moved is not told again.
     """
+    found = [one for one in context.findings if one.name != "metric_moved" or not set(one.metrics) <= shown]
     return [
         {
             "says": plain(one.sentence, SAID),
             "meaning": _sentence(plain(one.meaning, SAID)) if one.weight is Weight.ILL else "",
             "moves": ", ".join(move.text for move in one.moves[:MOVES]),
         }
-        for one in [one for one in context.findings if one.name != "metric_moved"][:FINDINGS]
+        for one in found[:FINDINGS]
     ]
 
 
@@ -117,7 +121,8 @@ def _beside(mine: MetricSummary, other: MetricSummary | None, *, marked: bool) -
     """Another run's mean, with a star where the difference is more than noise; of the score the verdict says that."""
     if other is None:
         return ""
-    return f"{other.mean:.3g}{'*' if marked and beyond_noise(mine.values, other.values) else ''}"
+    known = mine.n + other.n > 2  # of one replicate a side the noise is not known
+    return f"{other.mean:.3g}{'*' if marked and known and beyond_noise(mine.values, other.values) else ''}"
 
 
 def _curves(context: ToolContext, others: dict[str, RunRecord]) -> list[dict[str, str]]:

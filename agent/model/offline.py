@@ -207,7 +207,7 @@ def _facts(known: _Known) -> dict[str, Any]:
         "against_parent": known.answer("compare_runs", against="parent"),
         "against_incumbent": known.answer("compare_runs", against="incumbent"),
         "ill": ill(run["diagnosis"])[:2],
-        "moved_metrics": [one for one in run["diagnosis"] if one["name"] == "metric_moved"][:2],
+        "moved_metrics": [one for one in run["diagnosis"] if one["name"] == "metric_moved"][:1],
         "answer": answer(_open(known), changes, old),
         "open": _open(known)[:1],
         "log": (known.get("read_log") or {}).get("lines", []),

@@ -79,19 +79,20 @@ def apart(lab: Lab, run: RunRecord) -> Iterator[Finding]:
     mine, theirs = Evidence.of(lab, run), Evidence.of(lab, notebook.run(name))
     found = []
     for curve, begin, end, when in UPDATES:
-        new, old = mine.levels(curve, begin, end), theirs.levels(curve, begin, end)
-        if new and old and (share := beyond_noise(new, old)):
-            found.append(Apart(curve.partition("/")[2], when, _mean(new), _mean(old), share))
+        here, there = mine.levels(curve, begin, end), theirs.levels(curve, begin, end)
+        if here and there and (share := beyond_noise(here, there)):
+            found.append(Apart(curve.partition("/")[2], when, _mean(here), _mean(there), share))
     if name != run.parent:
         found += [one for one, _, _ in _metrics(notebook, run, name)]
     found = sorted(found, key=lambda one: -one.share)[:TOLD]
     if found:
         told = [f"{one.name} {number(one.mine)} against {number(one.theirs)}{f' {one.when}' if one.when else ''}"
                 for one in found]  # fmt: skip
+        new, old = len(mine.curves), len(theirs.curves)
+        luck = ", so it may be luck" if new + old < 3 else ""
         yield Finding(
             name="apart_from_leader", weight=Weight.NOTE, statement=f"unlike the leader it has {', '.join(told)}",
-            evidence=f"the leader was {name}, {len(mine.curves)} replicate{'s' if len(mine.curves) != 1 else ''}"
-            f" against {len(theirs.curves)}",
+            evidence=f"the leader was {name}, {new} replicate{'s' if new != 1 else ''} against {old}{luck}",
             metrics=tuple(one.name for one in found if not one.when), strength=0.3 * found[0].share,
         )  # fmt: skip
 

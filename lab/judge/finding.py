@@ -58,8 +58,10 @@ class Finding(BaseModel):
 
     @property
     def sentence(self) -> str:
-        """Statement and evidence in one sentence."""
-        return f"{self.statement[:1].upper()}{self.statement[1:]} ({self.evidence})."
+        """Statement and evidence in one sentence; a metric's name at its head stays as it is."""
+        first = self.statement.partition(" ")[0]
+        said = self.statement if first in self.metrics else f"{self.statement[:1].upper()}{self.statement[1:]}"
+        return f"{said} ({self.evidence})."
 
 
 def ranked(findings: list[Finding]) -> tuple[Finding, ...]:

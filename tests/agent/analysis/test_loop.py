@@ -409,6 +409,15 @@ class TestOffline:
             pytest.fail("the title says nothing of the outcome")
         assert "1e-05" not in report
 
+    def test_one_replicate_is_no_proof_and_the_head_is_not_said_twice(
+        self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
+    ) -> None:
+        baseline = make_run()
+        make_run({"train.learning_rate": 1e-5, "autopilot.seeds": 1}, parent=baseline.run_id)
+        report = self.analyse(notebook, proposals, inventory)
+        assert report.splitlines()[0].endswith("to the incumbent) on one replicate, which is no proof")
+        assert "Against its parent" not in report  # it is the incumbent, whom the head compares with
+
     def test_a_failed_run_is_evidence(
         self, make_run: RunMaker, notebook: Notebook, proposals: Proposals, inventory: Inventory
     ) -> None:

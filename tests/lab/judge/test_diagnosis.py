@@ -195,6 +195,13 @@ def test_whatever_the_curves_are_findings_are_ranked_and_their_strength_is_a_sha
     assert len({one.name for one in told}) == len(told)
 
 
+def test_a_sentence_begins_large_but_for_a_metric_s_name() -> None:
+    made = {"weight": Weight.NOTE, "evidence": "two of three", "strength": 0.5}
+    fell = Finding(name="metric_moved", statement="mean_reward fell", metrics=("mean_reward",), **made)
+    assert fell.sentence == "mean_reward fell (two of three)."
+    assert Finding(name="slow", statement="it is slow", **made).sentence == "It is slow (two of three)."
+
+
 # --- runs of a notebook ----------------------------------------------------------------------------------------------
 
 
