@@ -242,15 +242,26 @@ def _headed(s: Sentence) -> bool:
     return named == 1 and "Q" not in s.codes and s.codes.count("N") == 1
 
 
-def _subject(s: Sentence, place: int, last: int) -> str | None:
-    """Why it is not clear whose the figure is: more than one run is spoken of, and none beside it."""
-    runs = [i for i, code in enumerate(s.codes) if code == "R"]
-    told = "which run is meant is not clear"
+def named_beside(s: Sentence, place: int, last: int) -> bool:
+    """Whether a run is named right beside a claim.
+
+    Args:
+        s: the sentence.
+        place: the claim's first number, or its first token.
+        last: its last token.
+    """
     relative = s.codes[place] == "N" and (s.number(place).signed or s.number(place).percent)
     behind = re.match(rf"(?:[wm{'a' if relative else ''}]|o(?!N)|\()*R", s.codes[last + 1 : last + 5])
     led = re.search(r"R[w:=(p]{0,2}(?:Q[w:=(pm]{0,3})?$", s.codes[:place])
-    if behind or led or "R" in s.codes[place:last]:
+    return bool(behind or led or "R" in s.codes[place:last])
+
+
+def _subject(s: Sentence, place: int, last: int) -> str | None:
+    """Why it is not clear whose the figure is: more than one run is spoken of, and none beside it."""
+    if named_beside(s, place, last):
         return None
+    runs = [i for i, code in enumerate(s.codes) if code == "R"]
+    told = "which run is meant is not clear"
     if s.crowded:
         return told
     others = {s.run_of(s.tokens[i]).run_id for i in runs if not s.refers(i)}

@@ -76,6 +76,9 @@ class Context:
             ours=self.staged and passage.meaning is Meaning.PLAN,
             before=self._before(passage, start),
             crowded=self._crowded(passage, start, lead),
+            around=tuple(
+                name for t in self._tokens((passage.start, passage.end)) if t.code == "R" for name in self._ids(t)
+            ),
             cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
         )
 

@@ -53,6 +53,8 @@ class Sentence(Phrase):
     """What its statement, and those that it stands under, say before it."""
     crowded: bool = False
     """Whether what stands before it speaks of runs beside the one that it is about."""
+    around: tuple[str, ...] = ()
+    """The runs that the statement which it stands in names, by id."""
     cells: tuple[tuple[str, str], ...] = ()
     """The headings of its row and column, each with the codes of its tokens."""
     used: set[int] = field(default_factory=set)
@@ -231,8 +233,9 @@ class Sentence(Phrase):
     def judge(self, first: int, last: int, true: bool | None, evidence: str) -> None:
         """Note a claim as true, false, or, with None, as what nothing speaks of."""
         places = [i for i in range(first, last + 1) if self.codes[i] == "N"]
-        if not true and len(places) == 1 and not self.number(places[0]).vague:
-            told = next((what for what, value in self.known.told.items() if fits(self.number(places[0]), value)), None)
+        if not true and places and not self.number(places[0]).vague:
+            among = self.known.told.items() if len(places) == 1 else ()
+            told = next((what for what, value in among if fits(self.number(places[0]), value)), None)
             told = told or self.reading(self, first, last, true is False)
             true, evidence = (True, told) if told else (true, evidence)
         self.say(first, last, "unsupported" if true is None else "verified" if true else "contradicted", evidence)
