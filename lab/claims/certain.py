@@ -10,6 +10,7 @@ import re
 
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
+from lab.claims.subjects import OF
 from lab.claims.words import FILLERS, SMALL, Quantity
 
 PLAN = re.compile(
@@ -264,7 +265,10 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
     told = "which run is meant is not clear"
     if s.crowded:
         return told
-    others = {s.run_of(s.tokens[i]).run_id for i in runs if not s.refers(i)}
+    spoken = [i for i in runs if not s.refers(i)]
+    others = {s.run_of(s.tokens[i]).run_id for i in spoken}
+    if any(s.word(i - 1) not in OF and any(_unknown(s, j) for j in range(i)) for i in spoken):
+        return told  # `basically 7asp with another clip range`: of which of the two, this run or that one
     return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
 
 

@@ -75,8 +75,6 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
         yield _of_runs(s, [s.number(i) for i in numbers], quantity, owner, place)
     if (relative or counted) and (counted or not s.compared_by_name()):
         yield _as_difference(s, number, owner, first, among=s.runs_named() if against and not counted else s.known.runs)
-    if "derived:epochs" in quantity.keys and number.value < FEW and len(numbers) == 1:
-        yield "passes over a batch are called so, too"
     if plain and (not s.adjacent(place) or number.value >= MANY or "steps:all" in quantity.keys):
         yield _of_another_size(s, number, quantity, owner, place)
     if plain and not s.adjacent(place):
@@ -134,10 +132,6 @@ def _of_runs(s: Sentence, numbers: list[Number], quantity: Quantity, owner: Know
         if any(fits(old, a) for a, _ in before) and any(fits(new, b) for b, _ in after):
             return f"are those of {one.run_id} and {other.run_id}"
     return None
-
-
-FEW = 20
-"""Below which a number of epochs may be that of the passes over a batch."""
 
 
 def _as_difference(s: Sentence, number: Number, owner: KnownRun, first: int, among: Sequence[KnownRun]) -> str | None:

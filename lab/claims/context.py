@@ -41,6 +41,8 @@ class Context:
     """Whether this is the next step of a report: `next_step` by its section, not by a heading of a note."""
     named: set[str] = field(default_factory=set)
     """Names of all that the sentences before spoke of."""
+    firm: bool = True
+    """Whether the run that leads an item is its label, not only the first that the item names."""
     _cut: dict[tuple[int, int], list[Token]] = field(default_factory=dict)
 
     def lead(self, passage: Passage) -> tuple[str, ...]:
@@ -49,6 +51,7 @@ class Context:
         Args:
             passage: of the text.
         """
+        self.firm = True
         for place in passage.labels:
             if run := next((token for token in self._tokens(place) if token.code == "R"), None):
                 return self._ids(run)
@@ -91,6 +94,8 @@ class Context:
 
     def _crowded(self, passage: Passage, start: int, lead: tuple[str, ...]) -> bool:
         """Whether what stands before a sentence in its statement names another run than the one it is about."""
+        if lead and not self.firm and lead != (self.known.run.run_id,):
+            return True
         free = not lead and not passage.item and passage.meaning not in (Meaning.CONFIG, Meaning.METRICS)
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
@@ -126,7 +131,10 @@ class Context:
         run = tokens[opened.end() - 1]
         labelled = re.match(r"(?:\([^()]*\))?[:;]|-w", codes[opened.end() :])
         role = isinstance(run.value, str) and run.value in RUN_ROLES
-        return self._ids(run) if labelled or (item and not role and not isinstance(run.value, tuple)) else ()
+        if labelled:
+            return self._ids(run)
+        self.firm = False
+        return self._ids(run) if item and not role and not isinstance(run.value, tuple) else ()
 
     def _above(self, place: tuple[int, int]) -> tuple[str, ...]:
         """The run that a heading, or the item above, is about: the only one that a heading names, or an item's lead."""

@@ -149,3 +149,17 @@ def went(s: Sentence) -> None:
                 else False
             )
             s.judge(first, last, true, f"{key}: {values[0]} to {values[1]}" if values else f"{key} was not changed")
+
+
+FORETOLD = re.compile(
+    r"\b(?:predict\w*|pred|forecast|expect\w*|bet|tool said)\b[^;\n]{0,40}?\b(?P<way>down|up|same)\b", re.IGNORECASE
+)
+
+
+def foretold(s: Sentence) -> None:
+    """Find true which way a run had been predicted to go: `the tool expected down`."""
+    ways = {prediction.direction for prediction in s.known.predicted}
+    for said in FORETOLD.finditer(s.text):
+        inside = s.within(*said.span("way"))
+        if inside and said["way"].lower() in ways and not s.used & set(inside) and s.section != "next_step":
+            s.say(inside[0], inside[-1], "verified", f"it was predicted to go {said['way'].lower()}")

@@ -75,6 +75,8 @@ def intervals(s: Sentence) -> None:
             one, other = s.number(first + ends[0]), s.number(first + ends[1])
             if pattern == "NoN" and first > 0 and s.codes[first - 1] in "fy":
                 continue
+            if pattern == r"\(N,N\)" and (other.percent != one.percent or one.signed):
+                continue  # `(-0.019, -2.2 %)`: one thing twice
             if other.percent and not one.percent:
                 one = Number(one.value, one.step, percent=True)
             if s.section == "next_step" and LATER.search(s.text) and not FUTURE.search(s.text):

@@ -39,6 +39,8 @@ def changes(s: Sentence) -> None:
             true = (new.value > old.value) == (led.group(1) == "u")
         shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
         true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
+        if true is None and ">" in s.codes[first:last] and not s.reading(s, first, last, False):
+            continue  # `lr 0.001 → 0.26`: each for itself
         s.judge(
             first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
         )

@@ -8,10 +8,10 @@ runs that the statement is about: a figure with one digit would be found anywher
 import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 
 from lab.claims.certain import named_beside, unclear
-from lab.claims.numbers import Number
+from lab.claims.numbers import NUMBER, Number, number_in
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
 from lab.claims.words import Quantity
@@ -36,12 +36,15 @@ CURVE = re.compile(
 GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
 FORETOLD = re.compile(r"\b(?:predict\w*|pred|forecast|expect\w*|band|bet|foretold)\b", re.IGNORECASE)
 APART = re.compile(
-    r"[Δδ]|\b(?:diff\w*|delta|gap|gain\w*|by|above|below|over|under|minus|apart|agree|lower|higher|better|worse|less|more"
+    r"[Δδ+]|\b(?:diff\w*|delta|gap|gain\w*|by|above|below|over|under|minus|apart|agree|lower|higher|better|worse|less|more"
     r"|down|up|ahead|behind|from|vs|on|lost|adds?|spread|reproduces?)\b|=>|⇒|→",
     re.IGNORECASE,
 )
 TOOK = re.compile(r"\b(?:took|wall|train\w*|eval\w*|secs?|seconds?|s|min|minutes?|mem\w*)\b", re.IGNORECASE)
-SPLIT = re.compile(r"\b(?:mbs?|minibatch\w*|batch\w*|updates?|steps|epochs?|eps?|gradient|grad|rollouts?)\b", re.IGNORECASE)
+SPLIT = re.compile(
+    r"\b(?:mbs?|minibatch\w*|batch\w*|updates?|steps|epochs?|eps?|gradient|grad|rollouts?)\b", re.IGNORECASE
+)
+NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
 AVERAGED = re.compile(r"\b(?:quarters?|average[sd]?|avg|means)\b", re.IGNORECASE)
 LEAST = 2
 """Digits that a figure needs to be told by its value; a difference needs one."""
@@ -61,27 +64,30 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
     places = [i for i in range(first, last + 1) if s.codes[i] == "N"]
     if len(places) not in (1, 2) or s.section == "next_step" or (false and unclear(s, first, last) is None):
         return None
-    runs = _near(s, places)
+    owner, _ = s.owned(places[0])
+    every = [owner, s.home, s.known.run, *s.runs_named(), *filter(None, map(s.known.get, s.around))]
+    near = [run for run in {run.run_id: run for run in every}.values() if run.metrics]
+    runs = [run for run in near if run is owner] if named_beside(s, places[0], places[-1]) else near
     told = "\n".join([s.before, s.text, *(text for text, _ in s.cells)])
     if len(places) == 1:
-        return _one(s, places[0], runs, told)
+        return _one(s, places[0], runs, near, told)
     pair = s.number(places[0]), s.number(places[1])
     return _two(s, places[0], pair, runs, told)
 
 
-def _near(s: Sentence, places: Sequence[int]) -> list[KnownRun]:
-    """The runs that a figure may be of: the one that is named beside it, else all that the statement is about."""
-    owner, _ = s.owned(places[0])
-    if named_beside(s, places[0], places[-1]):
-        return [owner] if owner.metrics else []
-    runs = [owner, s.home, s.known.run, *s.runs_named(), *filter(None, map(s.known.get, s.around))]
-    return [run for run in {run.run_id: run for run in runs}.values() if run.metrics]
+def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], said: str) -> str | None:
+    """What one figure is.
 
-
-def _one(s: Sentence, place: int, runs: list[KnownRun], said: str) -> str | None:
+    Args:
+        s: the sentence.
+        place: the figure's token.
+        runs: those that it may be of: the one that is named beside it, else all that the statement is about.
+        near: all that the statement is about.
+        said: the statement with what it stands under.
+    """
     number, quantity = s.number(place), s.quantity(place)
     whole = number.step >= 1 and not number.percent
-    adjacent = quantity is not None and s.adjacent(place)
+    adjacent = quantity is not None and s.adjacent(place) and not s.cells
     unit = s.text[s.tokens[place].start : s.tokens[place].end].lower()
     families: list[Callable[[KnownRun], Statistics]] = []
     if number.unit or (TOOK.search(said) and not adjacent):
@@ -96,21 +102,29 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], said: str) -> str | None
                 return hit
         if not whole and not adjacent:
             families.append(lambda run: _means(s, run, said))
-        if not adjacent:
-            families.append(lambda run: _points(s, run, s.aspects(place), said))
+        if not adjacent and (_of_objective(s, quantity) or NAMED.search(said)):
+            families.append(lambda run: _points(s, run, place, said))
     if (number.digits >= LEAST or not whole) and (SEED.search(said) or not adjacent):
         families.append(lambda run: _scatter(s, run, said))
+    if not whole:
+        families.append(lambda run: _since(s, run))
     if whole:
-        families += [lambda run: _counts(s, run, place), lambda run: _steps(s, run, said)]
+        families.append(lambda run: _steps(s, run, said))
+        if hit := _hit(number, (pair for run in near for pair in _counts(s, run, place))):
+            return hit
     for family in families:
         if hit := _hit(number, (pair for run in runs for pair in family(run))):
             return hit
     if FORETOLD.search(said) and number.digits >= LEAST:
-        ends = ((end, f"predicted of {p.metric}: {p.low:.6g} to {p.high:.6g}") for p in s.known.predicted for end in (p.low, p.high))
+        ends = (
+            (end, f"predicted of {p.metric}: {p.low:.6g} to {p.high:.6g}")
+            for p in s.known.predicted
+            for end in (p.low, p.high)
+        )
         if hit := _hit(number, ends):
             return hit
-    apart = number.signed or number.percent or number.times or APART.search(s.text)
-    return _difference(s, number, runs) if apart and not (whole and not (number.percent or number.times)) else None
+    apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
+    return _difference(s, place, near) if apart and (not whole or number.times) else None
 
 
 def _hit(number: Number, values: Statistics) -> str | None:
@@ -159,13 +173,15 @@ def _means(s: Sentence, run: KnownRun, said: str) -> Statistics:
         if name == s.known.scored or words & set(name.split("_")):
             yield metric.mean, f"{name} {metric.mean:.6g} in {run.run_id}"
     for name, value in run.greedy.items():
-        if greedy or words & set(name.split("_")):
+        if (greedy and name in (s.known.metric, "score")) or words & set(name.split("_")):
             yield value, f"greedy {name} {value:.6g} in {run.run_id}"
 
 
 def _scatter(s: Sentence, run: KnownRun, said: str) -> Statistics:
     """How the replicates of a run lie, the greedy policy's too, and those of all runs that repeat one config."""
-    rows = any(text.strip().isdigit() and int(text) in run.seeds for text, _ in s.cells)
+    same = _repeats(s, run)
+    seeds = {str(seed) for one in (run, *same) for seed in one.seeds}
+    rows = any(text.strip() in seeds for text, _ in s.cells)
     if not (SEED.search(said) or AMONG.search(said) or rows):
         return
     name, metric = s.known.metric, run.metrics.get(s.known.metric)
@@ -176,7 +192,7 @@ def _scatter(s: Sentence, run: KnownRun, said: str) -> Statistics:
                 yield value, f"{end} end of the 95 % interval of {name} in {run.run_id}"
     if (GREEDY.search(said) or rows) and len(values := run.greedy_values.get(name, ())) > 1:
         yield from _spread(values, f"greedy {name} in {run.run_id}")
-    yield from _spread(_pooled(s, run), f"{name} over the repeats of {run.run_id}")
+    yield from _spread(_pooled(s, same), f"{name} over the repeats of {run.run_id}")
 
 
 def _spread(values: Sequence[float], what: str) -> Statistics:
@@ -189,22 +205,44 @@ def _spread(values: Sequence[float], what: str) -> Statistics:
     yield statistics.fmean(values), f"the mean of {what}"
 
 
-def _pooled(s: Sentence, run: KnownRun) -> list[float]:
-    """The objective's values of a run and of all that repeat its config."""
-    origin, every = run.replicates_of or run.run_id, {one.run_id: one for one in (*s.known.runs, *s.known.repeats.values())}
-    same = [one for one in every.values() if origin in (one.run_id, one.replicates_of) and s.known.metric in one.metrics]
-    return [value for one in same for value in one.metrics[s.known.metric].values] if len(same) > 1 else []
+def _repeats(s: Sentence, run: KnownRun) -> list[KnownRun]:
+    """All runs of one config: a run, the one that it repeats, and what else repeats that."""
+    origin, every = run.replicates_of or run.run_id, (*s.known.runs, *s.known.repeats.values())
+    return [one for one in every if origin in (one.run_id, one.replicates_of) and s.known.metric in one.metrics]
 
 
-def _points(s: Sentence, run: KnownRun, aspects: set[str], said: str) -> Statistics:
-    """Points of the objective's curve, where the statement speaks of one, at the steps that it names too."""
+def _pooled(s: Sentence, runs: Sequence[KnownRun]) -> list[float]:
+    """The objective's values of several runs; none of a single one."""
+    return [value for run in runs for value in run.metrics[s.known.metric].values] if len(runs) > 1 else []
+
+
+def _of_objective(s: Sentence, quantity: Quantity | None) -> bool:
+    """Whether a figure is of the objective, or of nothing that is named."""
+    return quantity is None or f"metric:{s.known.scored}" in quantity.keys or quantity.section == "count"
+
+
+def _points(s: Sentence, run: KnownRun, place: int, said: str) -> Statistics:
+    """Points of the objective's curve, where the statement speaks of one: that at the step beside a figure, or any."""
     name = f"environment/{s.known.metric}"
     if name not in run.curves or not CURVE.search(said):
         return
-    yield from _of_curve(run, name, aspects, said)
-    steps = [s.number(i).value for i, code in enumerate(s.codes) if code == "N" and s.number(i).value >= MANY]
+    beside = [text for text, _ in s.cells if re.match(r"\d", text)] or re.findall(
+        r"[\d.]+[KM]\b", f"{s.text[: s.tokens[place].start][-7:]} {s.text[s.tokens[place].end :][:7]}"
+    )
+    steps = [found for text in beside if (found := number_in(NUMBER.match(text))) and found.value >= MANY]
+    if not steps:
+        yield from _of_curve(run, name, s.aspects(place), said)
+    for step, value in run.points.get(name, ()) if steps else ():
+        if any(one.fits(step) for one in steps):
+            yield value, f"{name} at step {step:,.0f}: {value:.6g}"
+
+
+def _since(s: Sentence, run: KnownRun) -> Statistics:
+    """How far the objective's curve went since a step that the sentence names, or over so many steps at its end."""
+    name = f"environment/{s.known.metric}"
     logged = dict(run.points.get(name, ()))
-    for step in steps:
+    steps = [s.number(i).value for i, code in enumerate(s.codes) if code == "N" and s.number(i).value >= MANY]
+    for step in steps if logged else ():
         if step in logged:
             yield run.curves[name].last - logged[step], f"{name} since step {step:,.0f}"
         if (back := max(logged, default=0) - step) in logged:
@@ -236,7 +274,7 @@ def _counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
     if re.search(r"\bseeds?\b[^.;\d]{0,12}$|\b(?:best|worst)\s$", before, re.IGNORECASE):
         yield from ((seed, f"a seed of {run.run_id}") for seed in run.seeds)
     if re.match(r"\W{0,3}seeds?\b", after) or re.search(r"\bn\s?=\s?$", before):
-        yield len(_pooled(s, run)), f"replicates over the repeats of {run.run_id}"
+        yield len(_pooled(s, _repeats(s, run))), f"replicates over the repeats of {run.run_id}"
     if SPLIT.search(s.text):
         batch, mini = run.derived.get("batch_size"), run.config.get("train.minibatch_size")
         for name in ("minibatches", "epochs", "agents", "batch_size"):
@@ -249,28 +287,38 @@ def _counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
             yield batch / mini, f"a batch is {batch / mini:g} minibatches in {run.run_id}"
 
 
-def _difference(s: Sentence, number: Number, runs: list[KnownRun]) -> str | None:
-    """Between which runs a figure is the difference in the objective: of this one, or the one that is spoken of."""
-    name = s.known.scored
+def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
+    """Between which runs a figure is the difference: in the objective, or a ratio in what the sentence names."""
+    number, name = s.number(place), s.known.scored
+    owner, _ = s.owned(place)
     anchors = [s.known.get(s.home.parent), s.known.get(s.known.baseline), _origin(s)]
-    others = list({run.run_id: run for run in (*runs, *filter(None, anchors)) if name in run.metrics}.values())
-    for run in others[: len(runs)]:
-        for other in others:
-            if run is other or not s.known.alike(name, run, other):
+    others = list({run.run_id: run for run in (*runs, *filter(None, anchors))}.values())
+    if named_beside(s, place, place):
+        others = [s.reference_at(place) if owner in (s.home, s.subject) else owner]
+    mine = (s.home, s.subject, s.known.run, owner)
+    way = re.search(r"([ud])w?$", s.codes[:place]) or re.match(r"w?([ud])", s.codes[place + 1 :])
+    sign = (1 if number.value > 0 else -1) if number.signed else {"u": 1, "d": -1}[way[1]] if way else 0
+    keys = [f"metric:{name}"]
+    if number.times or number.percent:
+        keys += [key for token in s.tokens if token.code == "Q" for key in token.value.settable]
+    for key in dict.fromkeys(keys):
+        for run, other in product([run for run in runs if run in mine], others):
+            new, old = (s.one(Quantity((key,)), one, set()) for one in (run, other))
+            if run is other or new is None or old is None or not s.known.alike(key.partition(":")[2], run, other):
                 continue
-            new, old = run.metrics[name].mean, other.metrics[name].mean
-            if any(number.fits(worth) for worth in _worths(number, new, old)):
-                return f"the difference of {run.run_id} to {other.run_id} in {name}: {new - old:+.4g}"
+            if any(number.fits(worth) for worth in _worths(number, new, old, sign)):
+                return f"{key.partition(':')[2]} of {run.run_id} against {other.run_id}: {old:.6g} to {new:.6g}"
     return None
 
 
-def _worths(number: Number, new: float, old: float) -> Iterator[float]:
+def _worths(number: Number, new: float, old: float, sign: int) -> Iterator[float]:
+    """A difference in the number's unit, without its sign where only a word says which way it is."""
     if number.times:
-        yield new / old if old else 0.0
-    elif number.percent:
-        yield from ((sign * 100 * (new - old) / abs(old) if old else 0.0) for sign in ((1,) if number.signed else (1, -1)))
-    else:
-        yield from ((sign * (new - old)) for sign in ((1,) if number.signed else (1, -1)))
+        yield from (a / b for a, b in ((new, old), (old, new)) if b)
+        return
+    worth = (100 * (new - old) / abs(old) if old else 0.0) if number.percent else new - old
+    if not sign or worth * sign > 0:
+        yield worth if number.signed else abs(worth)
 
 
 def _origin(s: Sentence) -> KnownRun | None:
@@ -300,7 +348,7 @@ def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator
             (metric.values, f"replicates of {name} in {run.run_id}") for name, metric in run.metrics.items()
         ]
         groups += [(values, f"greedy {name} in {run.run_id}") for name, values in run.greedy_values.items()]
-        groups.append((_pooled(s, run), f"repeats of {run.run_id}"))
+        groups.append((_pooled(s, _repeats(s, run)), f"repeats of {run.run_id}"))
         for values, what in groups:
             if len(set(values)) > 1 and (SEED.search(said) or AMONG.search(said)):
                 yield min(values), max(values), what

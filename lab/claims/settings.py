@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import cache
 
 from lab.claims.numbers import real
@@ -12,17 +13,20 @@ from lab.judge import KnownRun
 from lab.space import PARAMETERS
 
 ON = {"true", "on", "yes", "enabled", "active"}
-OFF = {"false", "off", "no", "disabled", "inactive", "none"}
+OFF = {"false", "off", "no", "not", "without", "disabled", "inactive", "none"}
 CHOICES = {parameter.key: {str(choice) for choice in parameter.choices or ()} for parameter in PARAMETERS}
 SPOKEN = {
     "rnn.enabled": r"lstm|rnn|recurren\w+",
-    "train.anneal_lr": r"(?:lr|learning[ -]rate)[ -](?:annealing|schedule|decay)|annealing",
+    "train.anneal_lr": r"(?:lr|learning[ -]rate)[ -](?:anneal(?:ing|ed)?|schedule|decay)|anneal(?:ing|ed)?",
+    "train.optimizer": r"opt",
     "train.torch_deterministic": r"determinis\w+",
 }
 """What switches are called beside their keys."""
 SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
 """What stands between a start and the run whose weights it took."""
-SWITCHED = r"(?:is |was |are |stays |stayed |switched |turned |set to |has been )*"
+SWITCHED = r"(?:is |was |are |stays |stayed |kept |switched |turned |set to |has been |still )*"
+WAS = r"(?:\w+\s*(?:->|=>|→)\s*)?"
+"""The value that was so before: `rnn off → on`."""
 FRESH = re.compile(
     r"\b(?:fresh start|starts? fresh|started fresh|from scratch|(?:random|fresh|new) (?:weights|init\w*)"
     r"|cold start(?:ed)?|trained from zero|no (?:warm[ -]?start|checkpoint|resume)|not (?:warm[ -]started|resumed)"
@@ -69,12 +73,37 @@ def _patterns(key: str, choices: tuple[str, ...]) -> tuple[re.Pattern[str], ...]
     told: tuple[str, ...]
     if not choices:
         words = "|".join(sorted(ON | OFF))
-        told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s+{SWITCHED})[`*]*(?P<value>{words})\b",)
+        told = (
+            rf"{name}[`*]*(?:\s*[:=]\s*|\s+{SWITCHED}|\s?\()[`*]*{WAS}(?P<value>{words})\b",
+            rf"\b(?P<value>no|not|without) {name}",
+        )
     else:
         every = sorted({*CHOICES.get(key, ()), *choices} - {"None", ""}, key=len, reverse=True)
         value = rf"(?P<value>{'|'.join(map(re.escape, every))})\b"
-        told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s)[`*]*{value}", rf"\b{value}[`*]* {name}") if every else ()
+        told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s)[`*]*{WAS}{value}", rf"\b{value}[`*]* {name}") if every else ()
     return tuple(re.compile(one, re.IGNORECASE) for one in told)
+
+
+def makings(s: Sentence) -> None:
+    """Find true what is said of how a run was made: with which optimizer, when (`17:36:04`), by which arm."""
+    runs = {run.run_id: run for run in (s.home, s.known.run, *s.runs_named()) if run.metrics}.values()
+    for run in runs if s.section != "next_step" else ():
+        told = {str(run.config.get("train.optimizer") or "?"): "optimizer"}
+        told |= {f"{at:%H:%M:%S}": "time" for at in _moments(run)}
+        patterns = [(rf"(?<!\w){re.escape(said)}(?!\w)", what) for said, what in told.items()]
+        patterns.append((rf"\b{re.escape(run.arm or '?')} arm\b|\barm[ =:]+{re.escape(run.arm or '?')}\b", "arm"))
+        for pattern, what in patterns:
+            for said in re.finditer(pattern, s.text, re.IGNORECASE):
+                inside = s.within(*said.span())
+                if inside and not s.used & set(inside):
+                    s.say(inside[0], inside[-1], "verified", f"the {what} of {run.run_id}: {said.group()}")
+
+
+def _moments(run: KnownRun) -> Iterator[datetime]:
+    """When a run was made, began and ended."""
+    yield from (at for at in (run.created, run.started) if at)
+    if run.started and "run seconds" in run.amounts:
+        yield run.started + timedelta(seconds=run.amounts["run seconds"])
 
 
 def starts(s: Sentence) -> None:

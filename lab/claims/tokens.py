@@ -45,7 +45,7 @@ FACTOR = r"(?:\d[\d,._]*(?:\s[a-z]{2,12}){0,2}|[A-Za-z]\w*[._]\w[\w.]*)"
 TERM = rf"\(*\s?{FACTOR}\s?\)*"
 EQUATION = re.compile(
     rf"(?<![\w.=]){TERM}(?:\s?[x×·*/÷%+-]\s?{TERM})+\s?(?:==?\s?-?\d(?:[\d,._]*\d)?|(?:is|gives|makes)\s?-?\d[\d,._]*\d)"
-    r"(?!\d|\s?[x×·*/÷%]\s?\d)",
+    r"(?![\d,.]*\d|\s?[x×·*/÷%]\s?\d)",
     re.IGNORECASE,
 )
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:]+Z?)?|v\d+(?:\.\d+)+|\d+(?:\.\d+){2,}")

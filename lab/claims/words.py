@@ -51,7 +51,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"sps|throughput|(agent )?steps per second|training speed|speed of training", _("metric:sps", "curve:SPS")),
     (r"(agent|env|environment|training|total)? ?(time)?steps( of training)?|(step )?budget", _(
         "metric:agent_steps", "config:train.total_timesteps", "steps:all")),
-    (r"epochs?", _("metric:epoch", "derived:epochs")),
+    (r"ep(och)?s?", _("metric:epoch", "derived:epochs", "config:train.update_epochs")),
     (r"upd(ate)?[ _-]?ep(ochs?)?|passes( over)?", _("config:train.update_epochs")),
     (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size", "config:train.batch_size")),
     (r"max[ _-]?mini-?batch([ _]size)?", _("config:train.max_minibatch_size")),
@@ -64,7 +64,8 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"env(ironment)?s|copies", _("config:vec.num_envs", "config:env.num_envs", "derived:agents")),
     (r"bptt([ _]horizon)?|horizon", _("config:train.bptt_horizon")),
     (r"lr|learning[ _-]?rates?|step size", _("config:train.learning_rate")),
-    (r"ent(ropy)?[ _]?coef(ficient)?s?|ent|entropy (bonus(es)?|regulari[sz](ation|er)|weight|term)", _(
+    (r"ent", _("config:train.ent_coef", "curve:losses/entropy")),
+    (r"ent(ropy)?[ _]?coef(ficient)?s?|entropy (bonus(es)?|regulari[sz](ation|er)|weight|term)", _(
         "config:train.ent_coef")),
     (r"(policy |final )?entropy|H(?=[ :=])", _("curve:losses/entropy")),
     (r"gamma|discount(ing)?( factor)?|\u03b3", _("config:train.gamma")),
