@@ -7,6 +7,7 @@ of now. Of all else the text leaves open what is meant, and it is not called fal
 """
 
 import re
+from dataclasses import dataclass
 
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
@@ -32,7 +33,7 @@ UNLIKE = re.compile(
 """Words of a clause by which a figure is of something else than the run's mean."""
 COLUMN = re.compile(r"\W*(?:value|mean|result|metric|key|setting|now|this run|run|)\W*", re.IGNORECASE)
 """A heading of a column, or of a row, that adds nothing to what the other says."""
-STUCK = re.compile(r"[×*/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
+STUCK = re.compile(r"[×/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
 """What may not stand between a name and its number."""
 PASSED = "=:(puderfoyxbgmR~[-ath"
 """Codes that may stand between a quantity and its number."""
@@ -63,8 +64,17 @@ PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
 TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
 
 
-def unclear(s: Sentence, first: int, last: int) -> str | None:
-    """Words for why a claim is not certain enough to be called false; None where it is.
+@dataclass(frozen=True)
+class Doubt:
+    """Why a claim is not certain enough to be called false."""
+
+    why: str
+    open: bool = True
+    """Whether it stays where no value of the record is what is said: what is meant is open, not only oddly put."""
+
+
+def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
+    """Why a claim is not certain enough to be called false; None where it is.
 
     Args:
         s: the sentence.
@@ -72,13 +82,16 @@ def unclear(s: Sentence, first: int, last: int) -> str | None:
         last: its last one.
     """
     if plan := _plan(s, first):
-        return plan
+        return Doubt(plan)
     if s.codes[first] == "E":
-        return _equation(s, first)
+        why = _equation(s, first)
+        return Doubt(why) if why else None
     counts = COUNTS.search(s.codes[first : last + 1])
     numbers = [i for i in range(first, last + 1) if s.codes[i] == "N" and not counts]
-    doubt = _figure(s, numbers[0], numbers[-1]) if numbers else _word(s, first, last)
-    return doubt or _subject(s, numbers[0] if numbers else first, last)
+    why = _subject(s, numbers[0] if numbers else first, last) or (None if numbers else _word(s, first, last))
+    if why or not numbers:
+        return Doubt(why) if why else None
+    return _figure(s, numbers[0], numbers[-1])
 
 
 def _plan(s: Sentence, first: int) -> str | None:
@@ -100,10 +113,10 @@ def _equation(s: Sentence, place: int) -> str | None:
     return "what is worked out is not clear" if words or longer else None
 
 
-def _figure(s: Sentence, first: int, last: int) -> str | None:
+def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     """Why it is not clear which quantity a number, or a pair of them, is of."""
     if s.cells:
-        return None if _headed(s) else "the column's heading is not known"
+        return None if _headed(s) else Doubt("the column's heading is not known")
     if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
         return None
     place = _named_before(s, first)
@@ -111,14 +124,29 @@ def _figure(s: Sentence, first: int, last: int) -> str | None:
     behind = re.match("Q(?![:=(]?~?N)", s.codes[last + 1 :]) and _touch(s, last, last + 1)
     if behind and not beside:
         place, behind = last + 1, None
+    near = place is not None
+    place = _sole(s, first) if place is None else place
     if place is None or behind or _other(s, place, first, last):
-        return "which quantity is meant is not clear"
+        return Doubt("which quantity is meant is not clear")
     if s.word(place) == "ent" and (first != last or not _touch(s, place, first)):
-        return "whether the entropy or its coefficient is meant is not clear"
-    if (word := _odd(s, min(place, first), max(place, last))) is not None:
-        return f"what '{s.word(word)}' makes of it is not clear"
+        return Doubt("whether the entropy or its coefficient is meant is not clear")
     quantity = s.named_quantity(place)
-    return _counted(s, place, first, last, quantity) or _of_mean(s, place, quantity)
+    if why := _counted(s, place, first, last, quantity) or _of_mean(s, place, quantity):
+        return Doubt(why)
+    if (odd := _odd(s, min(place, first), max(place, last))) is not None:
+        stuck = odd in (min(place, first) - 1, max(place, last) + 1)
+        return Doubt(f"what '{s.word(odd)}' makes of it is not clear", open=stuck)
+    return None if near else Doubt("which quantity is meant is not clear", open=False)
+
+
+def _sole(s: Sentence, first: int) -> int | None:
+    """The place of the one quantity that a sentence names, where a number is of nothing else."""
+    places = [i for i, code in enumerate(s.codes) if code == "Q"]
+    named = {s.named_quantity(i) for i in places}
+    if len(named) != 1 or s.quantity(first) not in named or next(iter(named)).section not in ("metric", "curve"):
+        return None
+    place = max((i for i in places if i < first), default=places[0])
+    return place if place > first or not re.search("[;.]", s.codes[place:first]) else None
 
 
 def _odd(s: Sentence, left: int, right: int) -> int | None:
@@ -181,7 +209,8 @@ def _of_mean(s: Sentence, place: int, quantity: Quantity) -> str | None:
     if GREEDY.search(s.before) or GREEDY.search(s.text):
         return "of which policy it is is not clear"
     start = max([0, *(s.tokens[i].end for i in range(place) if s.codes[i] in ";.")])
-    return "it may be of another figure than the mean" if UNLIKE.search(s.text[start : s.tokens[place].start]) else None
+    unlike = UNLIKE.search(s.text[start : s.tokens[place].start])
+    return "it may be of another figure than the mean" if unlike and not s.ours else None
 
 
 def _named_before(s: Sentence, first: int) -> int | None:
@@ -200,8 +229,8 @@ def _named_before(s: Sentence, first: int) -> int | None:
             crossed = True  # `- success_rate: 0.000 (down from 9.38 @0.12 and 1.26e3 @0.01)`
         elif code in ",N&)" and near:
             crossed = True  # `perf 0.98, against 0.96 for the parent`
-        elif code == "," and s.codes[place + 1] == "f":
-            pass  # `the learning rate, from 0.005 to 0.0025`
+        elif code == "," and s.codes[place + 1] in "f[":
+            pass  # `the learning rate, from 0.005 to 0.0025`; `the effect, [-0.031, 0.072]`
         elif code not in PASSED + ("w>" if s.ours else "w"):
             return None
         place -= 1

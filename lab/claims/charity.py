@@ -15,6 +15,7 @@ from lab.claims.differences import GAP
 from lab.claims.numbers import Number, real
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
+from lab.claims.readings import said_somewhere
 from lab.claims.recorded import fits, settles
 from lab.claims.values import MANY, STEPS
 from lab.claims.words import Quantity
@@ -46,8 +47,9 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
         last: its last one.
     """
     numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"]
-    if doubt := unclear(s, first, last):
-        return doubt
+    doubt = unclear(s, first, last)
+    if doubt and (doubt.open or all(said_somewhere(s, i) for i in numbers)):
+        return doubt.why
     if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
         return "a plan: nothing that is now so"
     readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)

@@ -129,7 +129,7 @@ class Context:
         if opened is None:
             return ()
         run = tokens[opened.end() - 1]
-        labelled = re.match(r"(?:\([^()]*\))?[:;]|-w", codes[opened.end() :])
+        labelled = re.match(r"(?:\([^()]*\))?(?:[:;]|$)|-w", codes[opened.end() :])
         role = isinstance(run.value, str) and run.value in RUN_ROLES
         if labelled:
             return self._ids(run)

@@ -8,7 +8,7 @@ runs that the statement is about: a figure with one digit would be found anywher
 import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations, pairwise, product
+from itertools import combinations, pairwise, permutations, product
 
 from lab.claims.certain import named_beside, unclear
 from lab.claims.numbers import NUMBER, Number, number_in
@@ -73,6 +73,34 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
         return _one(s, places[0], runs, near, told)
     pair = s.number(places[0]), s.number(places[1])
     return _two(s, places[0], pair, runs, told)
+
+
+def said_somewhere(s: Sentence, place: int) -> bool:
+    """Whether any run of the record has what a number says, of all quantities that the sentence may speak of.
+
+    Args:
+        s: the sentence.
+        place: the number's token.
+    """
+    number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
+    owner, _ = s.owned(place)
+    beside = named_beside(s, place, place)
+    spoken = [key for token in s.tokens if token.code == "Q" for key in token.value.settable]
+    keys = dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken])
+    ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
+    if any(fits(number, value) for value in (*known.told.values(), *ends)):
+        return True
+    for run in (owner,) if beside else every:
+        values = (*_named(s, run, Quantity(tuple(keys)), s.aspects(place), s.text), *_scatter(s, run, s.text))
+        if any(fits(number, value) for value, _ in values):
+            return True
+    if beside or not (number.signed or number.percent or number.points or number.times or APART.search(s.text)):
+        return False  # whom it is compared with is said: that has been tried
+    for key in keys:
+        values = [value for run in every if (value := s.one(Quantity((key,)), run, set())) is not None]
+        if any(number.fits(worth) for a, b in permutations(values, 2) for worth in _worths(number, a, b, 0)):
+            return True
+    return False
 
 
 def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], said: str) -> str | None:
