@@ -51,7 +51,7 @@ IMPLIED = re.compile(
 """What says by itself which quantity follows: the objective's difference, half of what was changed."""
 AFTER = re.compile(
     r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step)|after\b|by \d|half|around\b|early\b|mid|in the first|when\b|until\b"
-    r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|worst|best|peak|max"
+    r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|(?:worst|best|peak|max)\b"
     r"|with (?:\d|half)|in [a-z]\b|twice\b|over (?:the|all)\b"
     r"|greedy|train|per\b|or\b|and (?:up|above|below|more|less|so)\b"
     r"|(?:is|was) (?:the|a|too|what|just|not)\b|would\b"
@@ -134,19 +134,22 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     if why := _counted(s, place, first, last, quantity) or _of_mean(s, place, quantity):
         return Doubt(why)
     if (odd := _odd(s, min(place, first), max(place, last))) is not None:
-        stuck = odd in (min(place, first) - 1, max(place, last) + 1)
+        # `random policy: reward 3`: before the name an unknown word may say whose it is, where no run is named
+        stuck = odd == max(place, last) + 1 or (odd < first and not named_beside(s, first, last))
         return Doubt(f"what '{s.word(odd)}' makes of it is not clear", open=stuck)
-    return None if near else Doubt("which quantity is meant is not clear", open=False)
+    return None if near and s.codes[last + 1 : last + 3] != "&N" else Doubt("which quantity is meant is not clear", open=False)
 
 
 def _sole(s: Sentence, first: int) -> int | None:
     """The place of the one quantity that a sentence names, where a number is of nothing else."""
     places = [i for i, code in enumerate(s.codes) if code == "Q"]
     named = {s.named_quantity(i) for i in places}
-    if len(named) != 1 or s.quantity(first) not in named or next(iter(named)).section not in ("metric", "curve"):
+    sections = ("metric", "curve", "config") if named_beside(s, first, first) else ("metric", "curve")
+    if len(named) != 1 or s.quantity(first) not in named or next(iter(named)).section not in sections:
         return None
     place = max((i for i in places if i < first), default=places[0])
-    return place if place > first or not re.search("[;.]", s.codes[place:first]) else None
+    between = s.text[s.tokens[place].end : s.tokens[first].start] if place < first else ""
+    return None if re.search(r";|(?<!\.e)(?<!\.g)\.\s", between) or UNLIKE.search(between) else place
 
 
 def _odd(s: Sentence, left: int, right: int) -> int | None:
@@ -174,13 +177,12 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
         quantity.foreign
         or quantity.keys[0].startswith("curve:performance/")
         or (meant is not None and meant != quantity and meant.section != "count")
-        or (re.match(r"\s*[×x*/·±]\s*\S", s.text[tail:]) and len(quantity.keys) < 2)
+        or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and len(quantity.keys) < 2)
         or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in "=R")
-        or (AFTER.match(s.text, tail) and not s.ours and s.codes[last + 1 : last + 2] != "R")
+        or (AFTER.match(s.text, tail) and not s.ours and not named_beside(s, first, last))
         or number.than
         or (number.times and not re.search("[at]", s.codes[last:]))
         or (number.signed and first != last)
-        or s.codes[last + 1 : last + 3] == "&N"
         or (s.codes[place - 1 : place] == ">" and "N" in s.codes[:place])
         or (relative and "R" not in s.codes)
     )
@@ -280,8 +282,9 @@ def named_beside(s: Sentence, place: int, last: int) -> bool:
         place: the claim's first number, or its first token.
         last: its last token.
     """
-    relative = s.codes[place] == "N" and (s.number(place).signed or s.number(place).percent)
-    behind = re.match(rf"(?:[wm{'a' if relative else ''}]|o(?!N)|\()*R", s.codes[last + 1 : last + 5])
+    number = s.number(place) if s.codes[place] == "N" else None
+    relative = number and (number.signed or number.percent or number.points)
+    behind = re.match(rf"(?:[wm{'audt' if relative else ''}]|o(?!N)|\()*R", s.codes[last + 1 : last + 5])
     led = re.search(r"R[w:=(p]{0,2}(?:Q[w:=(pm]{0,3})?$", s.codes[:place])
     return bool(behind or led or "R" in s.codes[place:last])
 

@@ -48,7 +48,7 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
     """
     numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"]
     doubt = unclear(s, first, last)
-    if doubt and (doubt.open or all(said_somewhere(s, i) for i in numbers)):
+    if doubt and (doubt.open or _elsewhere(s) or all(said_somewhere(s, i) for i in numbers)):
         return doubt.why
     if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
         return "a plan: nothing that is now so"
