@@ -44,6 +44,7 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     directions.courses,
     directions.moved,
     directions.went,
+    directions.turned,
 )
 """The kinds of claims, in the order in which they take their words: the more particular before the general."""
 MEANINGS = {"title": Meaning.TITLE, "theory": Meaning.THEORY, "next_step": Meaning.PLAN}

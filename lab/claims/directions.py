@@ -151,6 +151,21 @@ def went(s: Sentence) -> None:
             s.judge(first, last, true, f"{key}: {values[0]} to {values[1]}" if values else f"{key} was not changed")
 
 
+def turned(s: Sentence) -> None:
+    """Find true an adjective of what differs from the parent: `the smaller learning rate`, `update_epochs ↑`."""
+    for first, last in s.matches(r"[ud]p?Q|Q[ud](?=[;,.]|>|$)"):
+        if s.section == "next_step" or set(range(first, last + 1)) & s.used or re.match("[:=]?N", s.codes[last + 1 :]):
+            continue
+        quantity = s.named_quantity(first if s.codes[first] == "Q" else last)
+        way = 1 if "u" in s.codes[first : last + 1] else -1
+        for run in s.runs_named():
+            parent, aspects = s.known.get(run.parent), s.aspects(last) - {"quarter"}
+            new, old = s.one(quantity, run, aspects), s.one(quantity, parent, aspects) if parent else None
+            if new is not None and old is not None and (new - old) * way > 0:
+                s.say(first, last, "verified", f"{quantity.keys[0].partition(':')[2]}: {old:.6g} to {new:.6g}")
+                break
+
+
 FORETOLD = re.compile(
     r"\b(?:predict\w*|pred|forecast|expect\w*|bet|tool said)\b[^;\n]{0,40}?\b(?P<way>down|up|same)\b", re.IGNORECASE
 )

@@ -143,7 +143,7 @@ CAUSES = re.compile(
 
 CODES: dict[str, str] = {
     "u": r"r[oi]se[sn]?|rising|increase[sd]?|increasing|climb(s|ed|ing)?|grew|grow(n|s|th)?|gain(s|ed)?|up|higher|more"
-         r"|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|exceed(s|ed)?|jump(s|ed)?|ahead of"
+         r"|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|additional|exceed(s|ed)?|jump(s|ed)?|ahead of"
          r"|went up|deeper|wider|add(s|ed)|rebound(s|ed)?|extra",
     "d": r"f[ae]ll(s|en)?|drop(s|ped)?|decrease[sd]?|decreasing|decline[sd]?|down|lower(ed|s|ing)?|below|less|fewer"
          r"|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker|short of|under"
