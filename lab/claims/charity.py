@@ -57,36 +57,21 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
 
 
 def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Iterator[str | None]:
-    """Readings of a number, or of two of them."""
-    place = numbers[0]
-    quantity, (owner, named) = s.quantity(place) or s.objective, s.owned(place)
-    number = s.number(numbers[-1])
+    """Readings of a number, or of two of them, whose run is only presumed or that may be a difference."""
+    place, number = numbers[0], s.number(numbers[-1])
+    quantity, (_, named) = s.quantity(place) or s.objective, s.owned(place)
     free = not named and not s.labelled_line(place)
     yield from _to_come(s, numbers, quantity)
     compared = re.search("[udbgtxy]", s.codes[first : last + 1]) is not None
     relative = number.signed or compared or number.points or number.times
-    counted = s.codes[place + 1 : place + 2] == "Q" and s.codes[place - 1 : place] not in ("Q", ":", "=")
-    counted = counted and quantity.section == "metric" and not number.word
-    plain = not (compared or number.percent or number.times or number.points or number.word) and len(numbers) == 1
-    plain = plain and not GAP.search(s.text.lower())
-    against, to = s.names_another(), re.search("[of]", s.codes[first : numbers[-1]]) is not None
-    if s.section != "next_step" and not s.compared_by_name() and (free or relative) and _elsewhere(s):
+    way = re.search("([ud])w?f?w?$", s.codes[: numbers[0]])
+    turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == "u")
+    if s.section == "next_step" or not (free or relative) or number.word or turned:
+        return
+    if _elsewhere(s) and not s.compared_by_name():
         yield "which run is meant is not said"
-    foretold = bool(s.known.expected) and AHEAD.search(s.text) is not None
-    if free and not foretold and not number.word and not (against and len(numbers) > 1) and (not compared or to):
-        yield _of_runs(s, [s.number(i) for i in numbers], quantity, owner, place)
-    if (relative or counted) and (counted or not s.compared_by_name()):
-        yield _as_difference(s, number, owner, first, among=s.runs_named() if against and not counted else s.known.runs)
-    if plain and (not s.adjacent(place) or number.value >= MANY or "steps:all" in quantity.keys):
-        yield _of_another_size(s, number, quantity, owner, place)
-    if plain and not s.adjacent(place):
-        yield _as_another(s, number, owner)
-    if any(s.codes[i] == "p" and s.tokens[i].value == "greedy" for i in range(place)):
-        yield (
-            None
-            if s.values(Quantity(quantity.keys[:1]), owner, {"greedy"})
-            else "it may be the greedy policy's, of which nothing is known"
-        )
+    readings = [said_somewhere(s, i) for i in numbers] if free or not s.compared_by_name() else [None]
+    yield readings[0] if all(readings) else None
 
 
 def _elsewhere(s: Sentence) -> bool:
@@ -116,70 +101,6 @@ def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[st
 
 ORIGIN = re.compile(r"\s*\((?:(?:up |down )?from|was|now|currently|instead of)\s")
 """What follows a new value where the old one stands in brackets: `0.35 (from 0.2)`."""
-
-
-def _of_runs(s: Sentence, numbers: list[Number], quantity: Quantity, owner: KnownRun, place: int) -> str | None:
-    """Whose values the numbers are, where other runs have them."""
-    aspects = s.aspects(place)
-    told = {
-        run.run_id: (run, values)
-        for run in s.known.runs
-        if (values := s.values(quantity, run, aspects) or s.values(quantity, run, {"last"}))
-    }
-    if len(numbers) == 1:
-        theirs = (pair for run, values in told.values() if run is not owner for pair in ((run, *v) for v in values))
-        return next((f"is {s.role_of(r)}'s: {what}" for r, v, what in theirs if settles(numbers[0], v, quantity)), None)
-    old, new = numbers[0], numbers[-1]
-    for (one, before), (other, after) in permutations(told.values(), 2):
-        if any(fits(old, a) for a, _ in before) and any(fits(new, b) for b, _ in after):
-            return f"are those of {one.run_id} and {other.run_id}"
-    return None
-
-
-def _as_difference(s: Sentence, number: Number, owner: KnownRun, first: int, among: Sequence[KnownRun]) -> str | None:
-    """Between which two runs a number is the difference, in any quantity that the sentence names."""
-    named = [token.value for token in s.tokens if token.code == "Q"]
-    way = 1 if number.value > 0 and number.signed else -1 if number.signed else 0
-    words = [code for code in s.codes[max(0, first - 2) :] if code in "udbg"]
-    way = way or ({"u": 1, "d": -1}.get(words[0], 0) if words else 0)
-    for key in dict.fromkeys(key for quantity in (*named, s.objective) for key in quantity.keys):
-        for mine, run in product({one.run_id: one for one in (owner, *s.runs_named())}.values(), among):
-            new, old = (s.one(Quantity((key,)), one, {"last"}) for one in (mine, run))
-            if old is None or new is None or run is mine or way * (new - old) < 0:
-                continue
-            gap = abs(new - old) if way or not number.signed else new - old
-            worth = 100 * gap / abs(old) if number.percent and old else new / old if number.times and old else gap
-            size = replace(number, value=abs(number.value), percent=False, points=False, signed=False)
-            if size.fits(worth) or (number.points and size.fits(100 * gap)):
-                return f"is the difference of {s.role_of(mine)} to {s.role_of(run)} in {key.partition(':')[2]}"
-    return None
-
-
-def _of_another_size(s: Sentence, number: Number, quantity: Quantity, owner: KnownRun, place: int) -> str | None:
-    """That a number is far from all that the quantity is anywhere: of another one, such as a count of steps."""
-    values = [value for run in (owner, *s.known.runs) for value, _ in s.values(quantity, run, s.aspects(place))]
-    size = abs(number.bound)
-    if not values or not size or any(0.1 * abs(value) <= size <= 10 * abs(value) for value in values if value):
-        return None
-    steps = [*s.values(STEPS, owner, set()), *(pair for run in s.known.runs for pair in s.values(STEPS, run, set()))]
-    counted = next((f"is a number of steps: {what}" for value, what in steps if fits(number, value)), None)
-    if "steps:all" in quantity.keys and not counted:  # `189 steps` of an episode
-        lengths = [pair for run in s.known.runs for pair in s.values(LENGTH, run, set())]
-        return next((f"may be of an episode: {what}" for value, what in lengths if fits(number, value)), None)
-    return counted or (None if s.adjacent(place) else "is of another size than all that is recorded of it")
-
-
-LENGTH = Quantity(("metric:episode_length",))
-
-
-def _as_another(s: Sentence, number: Number, owner: KnownRun) -> str | None:
-    """Which other quantity of the run a number is, where nothing but its place says what it is of."""
-    if number.digits < 2:
-        return None
-    values = [(metric.mean, f"{name} {metric.mean:.6g}") for name, metric in owner.metrics.items()]
-    values += [(float(value), f"{name} {value}") for name, value in owner.config.items() if real(value)]
-    values += [(float(value), f"{name} {value:,}") for name, value in owner.derived.items()]
-    return next((f"may be of something else: {what}" for value, what in values if fits(number, value)), None)
 
 
 def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:

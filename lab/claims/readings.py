@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, pairwise, permutations, product
 
 from lab.claims.certain import named_beside, unclear
+from lab.claims.differences import PEAK
 from lab.claims.numbers import NUMBER, Number, number_in
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
@@ -48,6 +49,7 @@ NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGN
 AVERAGED = re.compile(r"\b(?:quarters?|average[sd]?|avg|means)\b", re.IGNORECASE)
 LEAST = 2
 """Digits that a figure needs to be told by its value; a difference needs one."""
+STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 MANY = 1e4
 """From which on a number may be a place on a curve, in steps."""
 
@@ -75,8 +77,8 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
     return _two(s, places[0], pair, runs, told)
 
 
-def said_somewhere(s: Sentence, place: int) -> bool:
-    """Whether any run of the record has what a number says, of all quantities that the sentence may speak of.
+def said_somewhere(s: Sentence, place: int) -> str | None:
+    """Words for which value of the record a number is, of all runs and all quantities that the sentence may speak of.
 
     Args:
         s: the sentence.
@@ -84,23 +86,24 @@ def said_somewhere(s: Sentence, place: int) -> bool:
     """
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
     owner, _ = s.owned(place)
-    beside = named_beside(s, place, place)
+    beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
     spoken = [key for token in s.tokens if token.code == "Q" for key in token.value.settable]
-    keys = dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken])
+    steps = STEPS.keys if number.value >= MANY else ()
+    keys = dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps])
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
     if any(fits(number, value) for value in (*known.told.values(), *ends)):
-        return True
+        return "is told of the run otherwise"
     for run in (owner,) if beside else every:
         values = (*_named(s, run, Quantity(tuple(keys)), s.aspects(place), s.text), *_scatter(s, run, s.text))
-        if any(fits(number, value) for value, _ in values):
-            return True
+        if hit := _hit(number, iter(values)):
+            return f"is {s.role_of(run)}'s: {hit}"
     if beside or not (number.signed or number.percent or number.points or number.times or APART.search(s.text)):
-        return False  # whom it is compared with is said: that has been tried
+        return None  # whom it is compared with is said: that has been tried
     for key in keys:
         values = [value for run in every if (value := s.one(Quantity((key,)), run, set())) is not None]
         if any(number.fits(worth) for a, b in permutations(values, 2) for worth in _worths(number, a, b, 0)):
-            return True
-    return False
+            return f"is a difference of two runs in {key.partition(':')[2]}"
+    return None
 
 
 def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], said: str) -> str | None:
