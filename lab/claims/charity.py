@@ -6,20 +6,14 @@ may be that. Such a reading makes the claim unsupported, and is its evidence.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import permutations, product
+from collections.abc import Iterator
 
 from lab.claims.certain import unclear
-from lab.claims.differences import GAP
-from lab.claims.numbers import Number, real
+from lab.claims.numbers import real
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
 from lab.claims.readings import said_somewhere
-from lab.claims.recorded import fits, settles
-from lab.claims.values import MANY, STEPS
 from lab.claims.words import Quantity
-from lab.judge import KnownRun
 
 ELSEWHERE = re.compile(
     r"\b(?:earlier|previous(?:ly)?|prior|before|older|formerly|used to|tried|others?|another|history|ranged|varied)\b"

@@ -7,7 +7,6 @@ from lab.claims.numbers import Number
 from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.values import elsewhere
 from lab.claims.words import Quantity
 from lab.judge import KnownRun
 
@@ -133,11 +132,4 @@ def _to(s: Sentence, first: int, last: int, quantity: Quantity, number: Number, 
         return
     within = [c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))]
     rising = (before is not None and (now[0][0] > before) == up) or any((c.last > c.first) == up for c in within)
-    if (
-        not any(fits(number, value) for value, _ in now)
-        and not s.adjacent(last)
-        and (hit := elsewhere(s, last, number))
-    ):
-        s.judge(first, last, True, hit)
-        return
     s.judge(first, last, any(fits(number, value) for value, _ in now) and (rising or before is None), now[0][1])

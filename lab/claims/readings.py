@@ -281,7 +281,8 @@ def _since(s: Sentence, run: KnownRun) -> Statistics:
 
 
 def _steps(s: Sentence, run: KnownRun, said: str) -> Statistics:
-    """Steps at which a curve has its extremes, or first crosses a figure of the sentence."""
+    """How many steps a run was trained for; those at which a curve has its extremes, or was logged."""
+    yield from s.values(STEPS, run, set())
     name = f"environment/{s.known.metric}"
     if name not in run.curves or not CURVE.search(said):
         return

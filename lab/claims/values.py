@@ -2,7 +2,6 @@
 
 import re
 
-from lab.claims.differences import compared
 from lab.claims.numbers import Number, real
 from lab.claims.plans import planned
 from lab.claims.reading import Sentence
@@ -31,8 +30,7 @@ def numbers(s: Sentence) -> None:
             s.judge(index, index, None, "nothing in the record has that name")
             continue
         if quantity is None:
-            hit = elsewhere(s, index, number)
-            s.judge(index, index, True if hit else None, hit or "it is not said what it is of")
+            s.judge(index, index, None, "it is not said what it is of")
             continue
         position = re.search(r"\bsteps?\s*$", s.text[: token.start].lower().rstrip("~ ")) and "p" in s.codes[:index]
         if position:
@@ -54,38 +52,20 @@ def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> No
     if number.percent and all(abs(value) > 1 for value, _ in values):
         values = []
     if not values:
-        hit = elsewhere(s, index, number) if number.percent else None
-        s.judge(index, index, True if hit else None, hit or "nothing in the record says it")
+        s.judge(index, index, None, "nothing in the record says it")
         return
     if number.than and not s.adjacent(index):
         s.judge(index, index, None, "it is not said what it bounds")
         return
-    values += _counted_right_behind(s, index)
     true = any(settles(number, value, quantity) for value, _ in values)
-    if not true and number.value >= MANY and not s.adjacent(index):
-        values += s.values(STEPS, s.owner(index), set())  # `(lr 0.004, 12M)`
-        true = any(fits(number, value) for value, _ in values)
-    if number.signed and not true:  # `perf 0.98 (-0.02)`
-        true = any(fits(number, new - old) for new, old, _ in compared(s, quantity, index))
     if not true and s.known.proposals and AHEAD.search(s.text):
         keys = [key.partition(":")[2] for key in quantity.settable]
         staged = [proposal.overrides.get(key) for proposal in s.known.proposals for key in keys]
         true = any(real(value) and fits(number, float(value)) for value in staged if value is not None)
-    hit = None if true or s.adjacent(index) else elsewhere(s, index, number)
     false = False if s.attached(index) else None
-    s.judge(index, index, true or hit is not None or false, hit or "; ".join(what for _, what in values[:2]))
+    s.judge(index, index, true or false, "; ".join(what for _, what in values[:2]))
 
 
-def _counted_right_behind(s: Sentence, index: int) -> list[tuple[float, str]]:
-    """The values of what a number counts, where its label is another word: `Steps: 653 epochs`."""
-    if s.codes[index + 1 : index + 2] != "Q" or s.codes[index + 2 : index + 3] in (":", "=", "N"):
-        return []
-    return s.values(s.named_quantity(index + 1), s.owner(index), set())
-
-
-MANY = 1e5
-"""From which on a number may be a count of steps, whatever it stands beside."""
-STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 AHEAD = re.compile(r"\b(next|propos\w+|try|trying|staged?)\b", re.IGNORECASE)
 """A sentence about what is to come."""
 COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
@@ -110,18 +90,6 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
     if number.word and (not counting or far):
         return True
     return GENERAL.search(s.text[: token.start]) is not None and s.section in ("theory", "next_step")
-
-
-def elsewhere(s: Sentence, index: int, number: Number) -> str | None:
-    """Words for the value of another quantity of the sentence, or of the objective, that the number fits."""
-    others = [token.value for token in s.tokens if token.code == "Q"]
-    runs = s.alike(s.owner(index)) + ([s.subject] if s.codes[index - 1 : index] == "(" else [])
-    for quantity in [*others, s.objective]:
-        for run in runs:
-            for value, what in s.values(quantity, run, s.aspects(index)):
-                if fits(number, value):
-                    return what
-    return None
 
 
 def _position(s: Sentence, index: int, number: Number) -> None:
