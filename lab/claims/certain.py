@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
 from lab.claims.subjects import OF
-from lab.claims.words import FILLERS, SMALL, Quantity
+from lab.claims.words import FILLERS, SMALL, Code, Quantity, coded
 
 PLAN = re.compile(
     r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
@@ -35,13 +35,13 @@ COLUMN = re.compile(r"\W*(?:value|mean|result|metric|key|setting|now|this run|ru
 """A heading of a column, or of a row, that adds nothing to what the other says."""
 STUCK = re.compile(r"[×/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
 """What may not stand between a name and its number."""
-PASSED = "=:(puderfoyxbgmR~[-ath"
+PASSED = coded("=:(~[- aspect up down same from to by not better worse between run against than ratio")
 """Codes that may stand between a quantity and its number."""
 VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
 NOUNS = frozenset(("difference", "gap", "interval", "reading", "measured", "average"))
 GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
 EVERY = re.compile(r"\b(?:pooled|means|every|each|all|repeats?|reseeds?)\b", re.IGNORECASE)
-COUNTS = re.compile("k|^[N&wx]*Q.*[ud]")
+COUNTS = re.compile(coded("key|^[number and word not]* quantity.*[up down]"))
 """Codes of a count of changed keys, or of replicates above or below something."""
 IMPLIED = re.compile(
     r"\bdifference (?:to|from|against) [^,.;\d]{0,40},? $|\bhalving to $"
@@ -83,11 +83,11 @@ def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
     """
     if plan := _plan(s, first):
         return Doubt(plan)
-    if s.codes[first] == "E":
+    if s.codes[first] == Code.EQUATION:
         why = _equation(s, first)
         return Doubt(why) if why else None
     counts = COUNTS.search(s.codes[first : last + 1])
-    numbers = [i for i in range(first, last + 1) if s.codes[i] == "N" and not counts]
+    numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER and not counts]
     why = _subject(s, numbers[0] if numbers else first, last) or (None if numbers else _word(s, first, last))
     if why or not numbers:
         return Doubt(why) if why else None
@@ -120,8 +120,8 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
         return None
     place = _named_before(s, first)
-    beside = place is not None and (re.search("[:=]", s.codes[place:first]) or _touch(s, place, first))
-    behind = re.match("Q(?![:=(]?~?N)", s.codes[last + 1 :]) and _touch(s, last, last + 1)
+    beside = place is not None and (re.search(coded("[:=]"), s.codes[place:first]) or _touch(s, place, first))
+    behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :]) and _touch(s, last, last + 1)
     if behind and not beside:
         place, behind = last + 1, None
     near = place is not None
@@ -137,12 +137,16 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
         # `random policy: reward 3`: before the name an unknown word may say whose it is, where no run is named
         stuck = odd == max(place, last) + 1 or (odd < first and not named_beside(s, first, last))
         return Doubt(f"what '{s.word(odd)}' makes of it is not clear", open=stuck)
-    return None if near and s.codes[last + 1 : last + 3] != "&N" else Doubt("which quantity is meant is not clear", open=False)
+    return (
+        None
+        if near and s.codes[last + 1 : last + 3] != coded("and number")
+        else Doubt("which quantity is meant is not clear", open=False)
+    )
 
 
 def _sole(s: Sentence, first: int) -> int | None:
     """The place of the one quantity that a sentence names, where a number is of nothing else."""
-    places = [i for i, code in enumerate(s.codes) if code == "Q"]
+    places = [i for i, code in enumerate(s.codes) if code == Code.QUANTITY]
     named = {s.named_quantity(i) for i in places}
     sections = ("metric", "curve", "config") if named_beside(s, first, first) else ("metric", "curve")
     if len(named) != 1 or s.quantity(first) not in named or next(iter(named)).section not in sections:
@@ -161,7 +165,11 @@ def _odd(s: Sentence, left: int, right: int) -> int | None:
         right: the place of the last of them.
     """
     start, end, ends = left, right, ",;.)&|N"
-    label = ":" if any(s.codes[i] == "Q" and s.named_quantity(i).section == "config" for i in (left, right)) else ""
+    label = (
+        ":"
+        if any(s.codes[i] == Code.QUANTITY and s.named_quantity(i).section == "config" for i in (left, right))
+        else ""
+    )
     while start > 0 and s.codes[start - 1] not in f"{ends}({label}":
         start -= 1
     while end + 1 < len(s.codes) and s.codes[end + 1] not in f"{ends}(":
@@ -178,20 +186,20 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
         or quantity.keys[0].startswith("curve:performance/")
         or (meant is not None and meant != quantity and meant.section != "count")
         or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and len(quantity.keys) < 2)
-        or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in "=R")
+        or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in coded("= run"))
         or (AFTER.match(s.text, tail) and not s.ours and not named_beside(s, first, last))
         or number.than
-        or (number.times and not re.search("[at]", s.codes[last:]))
+        or (number.times and not re.search(coded("[against than]"), s.codes[last:]))
         or (number.signed and first != last)
-        or (s.codes[place - 1 : place] == ">" and "N" in s.codes[:place])
-        or (relative and "R" not in s.codes)
+        or (s.codes[place - 1 : place] == Code.ARROW and Code.NUMBER in s.codes[:place])
+        or (relative and Code.RUN not in s.codes)
     )
 
 
 def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity) -> str | None:
     """Why a count is not certain: it has no noun of its own, or one of several meanings."""
     sections, word = {key.partition(":")[0] for key in quantity.keys}, s.word(place)
-    if "verdict" in sections and "R" not in s.codes[max(0, place) : last + 5]:
+    if "verdict" in sections and Code.RUN not in s.codes[max(0, place) : last + 5]:
         return "against which run is not clear"
     if not sections & {"count", "derived", "steps", "noise"}:
         return None
@@ -217,43 +225,45 @@ def _of_mean(s: Sentence, place: int, quantity: Quantity) -> str | None:
 
 def _named_before(s: Sentence, first: int) -> int | None:
     """The place of the quantity that is named directly before a number."""
-    near = re.match("(?:[wma]|o(?!N)){0,3}R", s.codes[first + 1 :]) or re.search("R[:w(]?$", s.codes[:first])
+    near = re.match(coded("(?:[word between against]|to (?!number)){0,3} run"), s.codes[first + 1 :]) or re.search(
+        coded("run [:word (]?$"), s.codes[:first]
+    )
     fraction, crossed, place = s.number(first).step < 1, False, first - 1
-    while place >= 0 and (s.codes[place] != "Q" or (fraction and s.word(place) == "replicates")):
-        code = s.codes[place] if s.codes[place] != "Q" else "w"
-        if code == "w" and s.codes[place] == "Q":
+    while place >= 0 and (s.codes[place] != Code.QUANTITY or (fraction and s.word(place) == "replicates")):
+        code = s.codes[place] if s.codes[place] != Code.QUANTITY else "w"
+        if code == Code.WORD and s.codes[place] == Code.QUANTITY:
             pass  # `perf: its replicates lie 0.01 apart`
-        elif (code == "w" and s.word(place) not in FILLERS | VERBS) or s.word(place) == "flat":
+        elif (code == Code.WORD and s.word(place) not in FILLERS | VERBS) or s.word(place) == "flat":
             return None
-        if code == "N" and s.codes[place + 1] == "(" and not crossed:
+        if code == Code.NUMBER and s.codes[place + 1] == "(" and not crossed:
             crossed = True  # `mean_reward 30.44 (+2.64 vs parent)`
-        elif code in ",N&)" and _label(s):
+        elif code in coded(", number and )") and _label(s):
             crossed = True  # `- success_rate: 0.000 (down from 9.38 @0.12 and 1.26e3 @0.01)`
-        elif code in ",N&)" and near:
+        elif code in coded(", number and )") and near:
             crossed = True  # `perf 0.98, against 0.96 for the parent`
-        elif code == "," and s.codes[place + 1] in "f[":
+        elif code == "," and s.codes[place + 1] in coded("from ["):
             pass  # `the learning rate, from 0.005 to 0.0025`; `the effect, [-0.031, 0.072]`
-        elif code not in PASSED + ("w>" if s.ours else "w"):
+        elif code not in PASSED + (coded("word arrow") if s.ours else Code.WORD):
             return None
         place -= 1
     if place < 0:
         return None
     between = s.text[s.tokens[place].end : s.tokens[first].start]
-    if not crossed and "R" not in s.codes[place:first] and STUCK.search(between.translate({0x3E: None})):
+    if not crossed and Code.RUN not in s.codes[place:first] and STUCK.search(between.translate({0x3E: None})):
         return None
     return place
 
 
 def _label(s: Sentence) -> bool:
     """Whether a sentence begins with the one quantity that it names, as a label."""
-    return re.match("-?Q[:=]", s.codes) is not None and s.codes.count("Q") == 1
+    return re.match(coded("-? quantity [:=]"), s.codes) is not None and s.codes.count(coded("quantity")) == 1
 
 
 def _unknown(s: Sentence, index: int) -> bool:
     """Whether a token is a word that says nothing to the checker."""
-    opening = next((s.word(i) for i, code in enumerate(s.codes) if code == "w"), "")
+    opening = next((s.word(i) for i, code in enumerate(s.codes) if code == Code.WORD), "")
     known = FILLERS | SMALL | VERBS | NOUNS | ({"keep", "set", "try", opening} if s.section == "next_step" else set())
-    return s.codes[index] == "w" and s.word(index) not in known
+    return s.codes[index] == Code.WORD and s.word(index) not in known
 
 
 def _touch(s: Sentence, left: int, right: int) -> bool:
@@ -267,11 +277,15 @@ def _headed(s: Sentence) -> bool:
     if any(re.match(r"\W*(?:seed|replicate|n\b)", text, re.IGNORECASE) for text, _ in s.cells):
         return False
     for text, codes in s.cells:
-        if codes in ("Q", "R", "wR"):
-            named += codes == "Q"
+        if codes in (Code.QUANTITY, Code.RUN, coded("word run")):
+            named += codes == Code.QUANTITY
         elif not COLUMN.fullmatch(text):
             return False
-    return named == 1 and "Q" not in s.codes and s.codes.count("N") == 1
+    return named == 1 and Code.QUANTITY not in s.codes and s.codes.count(coded("number")) == 1
+
+
+BEHIND = r"(?:[word between]|to (?!number)|\()* run"
+"""A run that is named right behind a figure."""
 
 
 def named_beside(s: Sentence, place: int, last: int) -> bool:
@@ -282,18 +296,21 @@ def named_beside(s: Sentence, place: int, last: int) -> bool:
         place: the claim's first number, or its first token.
         last: its last token.
     """
-    number = s.number(place) if s.codes[place] == "N" else None
+    number = s.number(place) if s.codes[place] == Code.NUMBER else None
     relative = number and (number.signed or number.percent or number.points)
-    behind = re.match(rf"(?:[wm{'audt' if relative else ''}]|o(?!N)|\()*R", s.codes[last + 1 : last + 5])
-    led = re.search(r"R[w:=(p]{0,2}(?:Q[w:=(pm]{0,3})?$", s.codes[:place])
-    return bool(behind or led or "R" in s.codes[place:last])
+    behind = re.match(
+        coded(r"(?:[word between against up down than]|to (?!number)|\()* run" if relative else BEHIND),
+        s.codes[last + 1 : last + 5],
+    )
+    led = re.search(coded("run [word:=(aspect]{0,2}(?:quantity [word:=(aspect between]{0,3})?$"), s.codes[:place])
+    return bool(behind or led or Code.RUN in s.codes[place:last])
 
 
 def _subject(s: Sentence, place: int, last: int) -> str | None:
     """Why it is not clear whose the figure is: more than one run is spoken of, and none beside it."""
     if named_beside(s, place, last):
         return None
-    runs = [i for i, code in enumerate(s.codes) if code == "R"]
+    runs = [i for i, code in enumerate(s.codes) if code == Code.RUN]
     told = "which run is meant is not clear"
     if s.crowded:
         return told
@@ -307,18 +324,22 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
-    if "h" in s.codes[first : last + 1] and (led or s.word(first) == "half"):
+    if Code.RATIO in s.codes[first : last + 1] and (led or s.word(first) == "half"):
         return "what it is a share of is not clear"
-    if re.search("[bg]", s.codes[first : last + 1]) and EVERY.search(s.text):
+    if re.search(coded("[better worse]"), s.codes[first : last + 1]) and EVERY.search(s.text):
         return "which figures are compared is not clear"
-    if (way := re.search("[bg]", s.codes[first : last + 1])) and not BETTER.search(s.text):
+    if (way := re.search(coded("[better worse]"), s.codes[first : last + 1])) and not BETTER.search(s.text):
         new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
-        if new is not None and old is not None and (new - old) * s.known.goal.sign * (1 if way[0] == "b" else -1) > 0:
+        if (
+            new is not None
+            and old is not None
+            and (new - old) * s.known.goal.sign * (1 if way[0] == Code.BETTER else -1) > 0
+        ):
             return "so it is by the means"
     if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
         return "which of the two is now so is not clear"
-    if "s" in s.codes[first : last + 1]:
-        clause = re.match(r"[^,;.)]{0,5}", s.codes[last + 1 :])
+    if Code.SUPERLATIVE in s.codes[first : last + 1]:
+        clause = re.match(coded("[^,;.)]{0,5}"), s.codes[last + 1 :])
         after = range(last + 1, last + 1 + (clause.end() if clause else 0))
         if TIMED.search(s.text) or any(_unknown(s, i) for i in (*range(first, last + 1), *after)):
             return "among which runs is not clear"

@@ -13,7 +13,7 @@ from lab.claims.numbers import real
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
 from lab.claims.readings import said_somewhere
-from lab.claims.words import Quantity
+from lab.claims.words import Code, Quantity, coded
 
 ELSEWHERE = re.compile(
     r"\b(?:earlier|previous(?:ly)?|prior|before|older|formerly|used to|tried|others?|another|history|ranged|varied)\b"
@@ -40,7 +40,7 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
         first: the claim's first token.
         last: its last one.
     """
-    numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"]
+    numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     doubt = unclear(s, first, last)
     if doubt and (doubt.open or _elsewhere(s) or all(said_somewhere(s, i) for i in numbers)):
         return doubt.why
@@ -56,10 +56,10 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     quantity, (_, named) = s.quantity(place) or s.objective, s.owned(place)
     free = not named and not s.labelled_line(place)
     yield from _to_come(s, numbers, quantity)
-    compared = re.search("[udbgtxy]", s.codes[first : last + 1]) is not None
+    compared = re.search(coded("[up down better worse than not by]"), s.codes[first : last + 1]) is not None
     relative = number.signed or compared or number.points or number.times
-    way = re.search("([ud])w?f?w?$", s.codes[: numbers[0]])
-    turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == "u")
+    way = re.search(coded("([up down]) word? from? word?$"), s.codes[: numbers[0]])
+    turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == Code.UP)
     if s.section == "next_step" or not (free or relative) or number.word or turned:
         return
     if _elsewhere(s) and not s.compared_by_name():
@@ -70,7 +70,7 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
 
 def _elsewhere(s: Sentence) -> bool:
     """Whether the text speaks of runs that it does not name, outside the words that name one."""
-    names = [(token.start, token.end) for token in s.tokens if token.code == "R"]
+    names = [(token.start, token.end) for token in s.tokens if token.code == Code.RUN]
     return any(not any(a <= it.start() < b for a, b in names) for it in ELSEWHERE.finditer(s.text))
 
 
@@ -82,11 +82,13 @@ def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[st
     first, last = s.tokens[numbers[0]].start, s.tokens[numbers[-1]].end
     if s.section != "next_step" and not staged and not foretold and AHEAD.search(s.text[:first]):
         yield "the line looks forward: nothing that is now so"
-    if staged or quantity.section != "config" or s.own or s.lead or "R" in s.codes:
+    if staged or quantity.section != "config" or s.own or s.lead or Code.RUN in s.codes:
         return
     behind = ORIGIN.match(s.text, last)
     origin = (
-        numbers[0] if len(numbers) > 1 else next((i for i in s.within(last, len(s.text)) if s.codes[i] == "N"), None)
+        numbers[0]
+        if len(numbers) > 1
+        else next((i for i in s.within(last, len(s.text)) if s.codes[i] == Code.NUMBER), None)
     )
     now = [float(value) for key in keys if real(value := s.subject.config.get(key))]
     if (len(numbers) > 1 or behind) and origin is not None and any(s.number(origin).sets(value) for value in now):
@@ -100,23 +102,27 @@ ORIGIN = re.compile(r"\s*\((?:(?:up |down )?from|was|now|currently|instead of)\s
 def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     """Readings of a direction in words: against another run, within the training, of what nobody names."""
     codes = s.codes[first : last + 1]
-    directed = re.search("[ude]", codes)
-    if re.search("[Rpti]", codes) or s.section == "next_step":
+    directed = re.search(coded("[up down same]"), codes)
+    if re.search(coded("[run aspect than undecided]"), codes) or s.section == "next_step":
         return
-    quantity = s.named_quantity(first) if s.codes[first] == "Q" else s.quantity(first) or s.objective
+    quantity = s.named_quantity(first) if s.codes[first] == Code.QUANTITY else s.quantity(first) or s.objective
     if AHEAD.search(s.text[: s.tokens[first].start]):
         yield "the line looks forward: nothing that is now so"
     if s.compared_by_name() or quantity.section not in ("metric", "curve"):
         return
-    if "h" in codes:
-        yield "it may be said of a peak or of an end" if re.match("w?Rp", s.codes[last + 1 :]) else None
+    if Code.RATIO in codes:
+        yield (
+            "it may be said of a peak or of an end"
+            if re.match(coded("word? run aspect"), s.codes[last + 1 :])
+            else None
+        )
         return
     if directed is None or s.section == "title":
         return
     curves = [curve for key in quantity.keys if (curve := s.subject.curves.get(key.partition(":")[2]))]
     if not curves and not s.named(first):
         yield "it may be said of how the training went, of which the record has no curve"
-    up = directed.group() == "u"
+    up = directed.group() == Code.UP
     for curve in curves:
         if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
             course = f"from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"

@@ -11,7 +11,7 @@ from lab.claims.context import Context, stages
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.structure import Meaning, passages
 from lab.claims.tokens import Reader
-from lab.claims.words import CAUSES
+from lab.claims.words import CAUSES, Code
 from lab.judge import Known
 
 RULES: tuple[Callable[[Sentence], None], ...] = (
@@ -138,7 +138,9 @@ def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
     sentence.look(len(sentence.tokens))
     run = sentence.subject
     parent, marked = known.get(run.parent), list[Mark]()
-    named = {key.partition(":")[2] for token in sentence.tokens if token.code == "Q" for key in token.value.keys}
+    named = {
+        key.partition(":")[2] for token in sentence.tokens if token.code == Code.QUANTITY for key in token.value.keys
+    }
     all_of_them = re.search(r"\b(both|all)( the| these| two| of the)* (changes|keys|of them)", sentence.text.lower())
     if len(run.changed) > 1 and not set(run.changed) <= named and not all_of_them:
         marked.append("several_changes")
@@ -154,8 +156,8 @@ def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
 
 def _of_an_outcome(sentence: Sentence) -> bool:
     """Whether a sentence speaks of a run or of something measured, not of the method in general."""
-    measured = any(t.code == "Q" and t.value.section in ("metric", "curve") for t in sentence.tokens)
-    return measured or "R" in sentence.codes or "N" in sentence.codes
+    measured = any(t.code == Code.QUANTITY and t.value.section in ("metric", "curve") for t in sentence.tokens)
+    return measured or Code.RUN in sentence.codes or Code.NUMBER in sentence.codes
 
 
 SENTENCE = re.compile(

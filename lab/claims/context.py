@@ -9,7 +9,7 @@ from lab.claims.reading import Sentence
 from lab.claims.readings import fitting
 from lab.claims.structure import Meaning, Passage, heading
 from lab.claims.tokens import Reader, Token
-from lab.claims.words import Quantity
+from lab.claims.words import Code, Quantity, coded
 from lab.judge import Known
 
 BEGUN = re.compile(r"\W*(?:plans?|next|to-?do|tmrw|tomorrow|queued?|wants?|ideas?|targets?)\b", re.IGNORECASE)
@@ -53,7 +53,7 @@ class Context:
         """
         self.firm = True
         for place in passage.labels:
-            if run := next((token for token in self._tokens(place) if token.code == "R"), None):
+            if run := next((token for token in self._tokens(place) if token.code == Code.RUN), None):
                 return self._ids(run)
         own = self._leading((passage.start, passage.end), item=passage.item)
         return own or next((runs for place in reversed(passage.above) if (runs := self._above(place))), ())
@@ -62,7 +62,8 @@ class Context:
         """A sentence of a passage, ready for the rules."""
         piece = self.text[start:end].replace("\n", " ")
         label = next(
-            (t.value for place in reversed(passage.labels) for t in self._tokens(place) if t.code == "Q"), None
+            (t.value for place in reversed(passage.labels) for t in self._tokens(place) if t.code == Code.QUANTITY),
+            None,
         )
         return Sentence(
             self.known,
@@ -80,7 +81,7 @@ class Context:
             before=self._before(passage, start),
             crowded=self._crowded(passage, start, lead),
             around=tuple(
-                name for t in self._tokens((passage.start, passage.end)) if t.code == "R" for name in self._ids(t)
+                name for t in self._tokens((passage.start, passage.end)) if t.code == Code.RUN for name in self._ids(t)
             ),
             cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
         )
@@ -100,7 +101,7 @@ class Context:
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
         place = (begun, start)
-        tokens = [token for token in self._tokens(place) if token.code == "R"]
+        tokens = [token for token in self._tokens(place) if token.code == Code.RUN]
         named = [self._ids(token) for token in tokens if passage.start == begun or token.value not in RUN_ROLES]
         return any(ids != lead for ids in named)
 
@@ -109,7 +110,7 @@ class Context:
 
     def carry(self, sentence: Sentence) -> None:
         """Keep what a sentence spoke of for those behind it."""
-        quantities = [token.value for token in sentence.tokens if token.code == "Q"]
+        quantities = [token.value for token in sentence.tokens if token.code == Code.QUANTITY]
         self.carried = quantities[0] if quantities else self.carried
         self.named |= {key.partition(":")[2] for quantity in quantities for key in quantity.keys}
 
@@ -125,11 +126,11 @@ class Context:
             return ()
         tokens = self._tokens(place)
         codes = "".join(token.code for token in tokens)
-        opened = re.match(r"[-w]{0,3}R", codes)
+        opened = re.match(coded("[-word]{0,3} run"), codes)
         if opened is None:
             return ()
         run = tokens[opened.end() - 1]
-        labelled = re.match(r"(?:\([^()]*\))?(?:[:;]|$)|-w", codes[opened.end() :])
+        labelled = re.match(coded(r"(?:\([^()]*\))?(?:[:;]|$)|-word"), codes[opened.end() :])
         role = isinstance(run.value, str) and run.value in RUN_ROLES
         if labelled:
             return self._ids(run)
@@ -140,7 +141,7 @@ class Context:
         """The run that a heading, or the item above, is about: the only one that a heading names, or an item's lead."""
         if lead := self._leading(place, item=True):
             return lead
-        named = {self._ids(token) for token in self._tokens(place) if token.code == "R"}
+        named = {self._ids(token) for token in self._tokens(place) if token.code == Code.RUN}
         return next(iter(named)) if len(named) == 1 and self.text[place[0]] in "#*" else ()
 
     def _ids(self, token: Token) -> tuple[str, ...]:

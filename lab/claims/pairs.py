@@ -7,18 +7,24 @@ from lab.claims.numbers import Number
 from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import Quantity
+from lab.claims.words import Code, Quantity, coded
 from lab.judge import KnownRun
 
 
 def changes(s: Sentence) -> None:
     """Judge old and new value, of parent and run or of a curve's ends: `0.12 -> 0.06`, `from 0.12 to 0.06`."""
-    for first, last in s.matches(r"f[Rw]{0,2}N[wQ,p]{0,4}oN|N>N|N[wQ]?>[wQ]?N"):
-        ends = [i for i in range(first, last + 1) if s.codes[i] == "N"]
+    for first, last in s.matches(
+        "from [run word]{0,2} number [word quantity,aspect]{0,4} to number|number arrow number|number [word quantity]? arrow [word quantity]? number"
+    ):
+        ends = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
         old, new = s.number(ends[0]), s.number(ends[-1])
         quantity = s.quantity(first)
-        behind = [s.named_quantity(i) for i in range(s.codes.find(">", first, last), last) if s.codes[i] == "Q"]
-        if ">" in s.codes[first:last] and behind and behind[0] != quantity:
+        behind = [
+            s.named_quantity(i)
+            for i in range(s.codes.find(coded("arrow"), first, last), last)
+            if s.codes[i] == Code.QUANTITY
+        ]
+        if Code.ARROW in s.codes[first:last] and behind and behind[0] != quantity:
             continue  # `64 => batch 24,576`
         if quantity and exchanged(s, first, last, quantity, old, new):
             continue
@@ -26,7 +32,7 @@ def changes(s: Sentence) -> None:
         names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
         pairs += [pair for low, high, what in over_runs(s, names) for pair in ((low, high, what), (high, low, what))]
         known = bool(pairs)
-        for other in [t.value for t in s.tokens[:first] if t.code == "Q" and t.value.section == "config"]:
+        for other in [t.value for t in s.tokens[:first] if t.code == Code.QUANTITY and t.value.section == "config"]:
             pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
         true: bool | None = None
         if pairs:
@@ -34,11 +40,11 @@ def changes(s: Sentence) -> None:
                 settles(old, a, quantity or s.objective) and settles(new, b, quantity or s.objective)
                 for a, b, _ in pairs
             )
-        if true and (led := re.search(r"([ud])w?$", s.codes[:first])) and s.codes[first] == "f":
-            true = (new.value > old.value) == (led.group(1) == "u")
+        if true and (led := re.search(coded("([up down]) word?$"), s.codes[:first])) and s.codes[first] == Code.FROM:
+            true = (new.value > old.value) == (led.group(1) == Code.UP)
         shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
         true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
-        if true is None and ">" in s.codes[first:last] and not s.reading(s, first, last, False):
+        if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last, False):
             continue  # `lr 0.001 → 0.26`: each for itself
         s.judge(
             first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
@@ -49,7 +55,7 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
     if quantity is None:
         return []
     pairs = []
-    said = {token.value for token in s.tokens if token.code == "p"}
+    said = {token.value for token in s.tokens if token.code == Code.ASPECT}
     reference, parent = s.reference, s.known.get(s.subject.parent)
     for key in quantity.settable:
         section, _, name = key.partition(":")
@@ -71,7 +77,9 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
 
 def origins(s: Sentence) -> None:
     """Judge a value with a direction: `down from 1.096`, `above the parent's 0.61`, `down to 0.4`."""
-    for first, last in s.matches(r"[ud]w?(?:f|a|t)[Rwf]{0,2}N|[ud][w]?RN|[ud]w?t[wR]{0,3}N|[ud]oN"):
+    for first, last in s.matches(
+        "[up down] word?(?:from|against|than) [run word from]{0,2} number|[up down] [word]? run number|[up down] word? than [word run]{0,3} number|[up down] to number"
+    ):
         number = s.number(last)
         if number.percent and re.search("%", s.text) and s.quantity(first) is None:
             continue
@@ -80,17 +88,19 @@ def origins(s: Sentence) -> None:
             s.judge(first, last, None, "nothing in the record has that name")
             continue
         aspects = s.aspects(last)
-        up = s.codes[first] == "u"
-        if "t" in s.codes[first:last] and "R" not in s.codes[first:last]:  # `more than two replicates`: a bound
+        up = s.codes[first] == Code.UP
+        if (
+            Code.THAN in s.codes[first:last] and Code.RUN not in s.codes[first:last]
+        ):  # `more than two replicates`: a bound
             values = [] if quantity.section == "count" else s.values(quantity, s.subject, aspects)
             bound = number.bound
             if values:
                 s.judge(first, last, any((value > bound) == up for value, _ in values), values[0][1])
             s.used.add(last)
             continue
-        named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == "R"), None)
+        named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
         now = s.one(quantity, s.subject, aspects)
-        if s.codes[last - 1] == "o":
+        if s.codes[last - 1] == Code.TO:
             _to(s, first, last, quantity, number, up)
             continue
         others = _older(s, quantity, named, aspects)
@@ -116,7 +126,7 @@ def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set
             if section == "curve" and (curve := s.subject.curves.get(name)):
                 values += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
         for run in s.known.finished:
-            if run.run_id != s.subject.run_id and any(s.codes[i] == "R" for i in range(len(s.codes))):
+            if run.run_id != s.subject.run_id and any(s.codes[i] == Code.RUN for i in range(len(s.codes))):
                 values += s.values(quantity, run, aspects) if run == s.reference else []
     return values
 

@@ -3,7 +3,7 @@
 import re
 
 from lab.claims.reading import Sentence
-from lab.claims.words import LOWER_IS_BETTER, ORDINALS, SMALLER, Quantity, whole
+from lab.claims.words import LOWER_IS_BETTER, ORDINALS, SMALLER, Code, Quantity, coded, whole
 
 
 def ranks(s: Sentence) -> None:
@@ -30,10 +30,10 @@ def ranks(s: Sentence) -> None:
 
 def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:
     inside = [i for i, token in enumerate(s.tokens) if token.start >= start and token.end <= end]
-    if not inside or any(i in s.used for i in inside if s.codes[i] not in "NRw"):
+    if not inside or any(i in s.used for i in inside if s.codes[i] not in coded("number run word")):
         return
     s.look(inside[0])
-    quantity = next((s.tokens[i].value for i in inside if s.codes[i] == "Q"), None)
+    quantity = next((s.tokens[i].value for i in inside if s.codes[i] == Code.QUANTITY), None)
     name = s.known.scored
     if quantity is None and word in ("longest", "shortest"):
         quantity = Quantity(("metric:episode_length",))

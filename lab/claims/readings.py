@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, pairwise, permutations, product
 
 from lab.claims.certain import named_beside, unclear
-from lab.claims.differences import PEAK
+from lab.claims.differences import PEAK, SIGN
 from lab.claims.numbers import NUMBER, Number, number_in
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import Quantity
+from lab.claims.words import Code, Quantity, coded
 from lab.judge import KnownRun
 
 Statistics = Iterator[tuple[float, str]]
@@ -63,7 +63,7 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
         last: its last one.
         false: whether the plainest reading makes it false.
     """
-    places = [i for i in range(first, last + 1) if s.codes[i] == "N"]
+    places = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     if len(places) not in (1, 2) or s.section == "next_step" or (false and unclear(s, first, last) is None):
         return None
     owner, _ = s.owned(places[0])
@@ -87,7 +87,7 @@ def said_somewhere(s: Sentence, place: int) -> str | None:
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
     owner, _ = s.owned(place)
     beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
-    spoken = [key for token in s.tokens if token.code == "Q" for key in token.value.settable]
+    spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
     steps = STEPS.keys if number.value >= MANY else ()
     keys = dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps])
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
@@ -272,7 +272,7 @@ def _since(s: Sentence, run: KnownRun) -> Statistics:
     """How far the objective's curve went since a step that the sentence names, or over so many steps at its end."""
     name = f"environment/{s.known.metric}"
     logged = dict(run.points.get(name, ()))
-    steps = [s.number(i).value for i, code in enumerate(s.codes) if code == "N" and s.number(i).value >= MANY]
+    steps = [s.number(i).value for i, code in enumerate(s.codes) if code == Code.NUMBER and s.number(i).value >= MANY]
     for step in steps if logged else ():
         if step in logged:
             yield run.curves[name].last - logged[step], f"{name} since step {step:,.0f}"
@@ -328,11 +328,13 @@ def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
     if named_beside(s, place, place):
         others = [s.reference_at(place) if owner in (s.home, s.subject) else owner]
     mine = (s.home, s.subject, s.known.run, owner)
-    way = re.search(r"([ud])w?$", s.codes[:place]) or re.match(r"w?([ud])", s.codes[place + 1 :])
-    sign = (1 if number.value > 0 else -1) if number.signed else {"u": 1, "d": -1}[way[1]] if way else 0
+    way = re.search(coded("([up down]) word?$"), s.codes[:place]) or re.match(
+        coded("word? ([up down])"), s.codes[place + 1 :]
+    )
+    sign = (1 if number.value > 0 else -1) if number.signed else SIGN[way[1]] if way else 0
     keys = [f"metric:{name}"]
     if number.times or number.percent:
-        keys += [key for token in s.tokens if token.code == "Q" for key in token.value.settable]
+        keys += [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
     for key in dict.fromkeys(keys):
         for run, other in product([run for run in runs if run in mine], others):
             new, old = (s.one(Quantity((key,)), one, set()) for one in (run, other))

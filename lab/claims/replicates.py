@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
-from lab.claims.words import whole
+from lab.claims.words import Code, whole
 
 SPOKEN = re.compile(r"\b(seeds?|replicates?)\b", re.IGNORECASE)
 EXTREME = re.compile(
@@ -69,7 +69,9 @@ def single(s: Sentence) -> None:
 
 def _extreme(s: Sentence, index: int, which: str) -> None:
     """Judge `the worst seed scored 0.46`: of the objective's metric, or the metric that the sentence names."""
-    named = next((token.value for token in s.tokens if token.code == "Q" and token.value.section == "metric"), None)
+    named = next(
+        (token.value for token in s.tokens if token.code == Code.QUANTITY and token.value.section == "metric"), None
+    )
     names = {key.partition(":")[2] for key in (named or s.objective).keys}
     goal, ends = s.known.goal, list[tuple[float, str]]()
     for name, metric in s.subject.metrics.items():
@@ -94,7 +96,7 @@ def counted(s: Sentence) -> None:
         if metric is None:
             continue
         number = next((i for i in _numbers(s) if i > verb), None)
-        named = next((i for i in range(verb, len(s.tokens)) if s.codes[i] == "R"), None)
+        named = next((i for i in range(verb, len(s.tokens)) if s.codes[i] == Code.RUN), None)
         if number is not None:
             bound, last = s.number(number).bound, number
         elif named is not None and (other := s.run_of(s.tokens[named]).metrics.get(name)):
@@ -123,12 +125,12 @@ def splits(s: Sentence) -> None:
         count, before = s.subject.derived.get(PARTS[kind]), index - 3
         if each is not None:
             s.judge(index, index, fits(s.number(index), float(each)), f"{size or 'batch_size'} {each:,}")
-        if count is not None and before >= 0 and s.codes[before] == "N" and before not in s.used:
+        if count is not None and before >= 0 and s.codes[before] == Code.NUMBER and before not in s.used:
             s.judge(before, before, fits(s.number(before), float(count)), f"{PARTS[kind]} {count:,}")
 
 
 def _numbers(s: Sentence) -> Iterator[int]:
-    return (i for i, code in enumerate(s.codes) if code == "N" and i not in s.used)
+    return (i for i, code in enumerate(s.codes) if code == Code.NUMBER and i not in s.used)
 
 
 def _hit(s: Sentence, index: int, values: list[tuple[float, str]]) -> str | None:

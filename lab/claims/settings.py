@@ -8,7 +8,7 @@ from functools import cache
 from lab.claims.numbers import real
 from lab.claims.reading import Sentence
 from lab.claims.recorded import settles
-from lab.claims.words import FUTURE, GENERAL, Quantity
+from lab.claims.words import FUTURE, GENERAL, Code, Quantity, coded
 from lab.judge import KnownRun
 from lab.space import PARAMETERS
 
@@ -139,8 +139,8 @@ def _resumed(run: KnownRun) -> bool | None:
 
 def names_of_one_value(s: Sentence) -> None:
     """Judge one value under several names: `minibatch = max_minibatch = 18,432` is said of each of them."""
-    for first, last in s.matches(r"Q(?:=Q)+=N"):
-        quantities = [s.named_quantity(i) for i in range(first, last + 1) if s.codes[i] == "Q"]
+    for first, last in s.matches("quantity (?:=quantity)+=number"):
+        quantities = [s.named_quantity(i) for i in range(first, last + 1) if s.codes[i] == Code.QUANTITY]
         values = [[value for value, _ in s.values(_sizes(one), s.subject, set())] for one in quantities]
         told = "; ".join(
             f"{one.keys[0].partition(':')[2]} {them[0]:.10g}"
@@ -179,7 +179,7 @@ def seeds(s: Sentence) -> None:
 def _listed(s: Sentence, start: int) -> Iterator[int]:
     """The whole numbers that stand in a row from a place in the text on."""
     for index in s.within(start, len(s.text)):
-        if s.codes[index] == "N" and s.number(index).step >= 1 and index not in s.used:
+        if s.codes[index] == Code.NUMBER and s.number(index).step >= 1 and index not in s.used:
             yield index
-        elif s.codes[index] not in ",&/":
+        elif s.codes[index] not in coded(", and /"):
             return

@@ -6,14 +6,14 @@ from lab.claims.numbers import Number, real
 from lab.claims.plans import planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import GENERAL, Quantity
+from lab.claims.words import GENERAL, Code, Quantity, coded
 
 
 def numbers(s: Sentence) -> None:
     """Judge every number that no other rule has taken, as a value of a quantity."""
     lists = _lists(s)
     for index, token in enumerate(s.tokens):
-        if token.code != "N" or index in s.used:
+        if token.code != Code.NUMBER or index in s.used:
             continue
         s.look(index)
         number = s.number(index)
@@ -32,7 +32,9 @@ def numbers(s: Sentence) -> None:
         if quantity is None:
             s.judge(index, index, None, "it is not said what it is of")
             continue
-        position = re.search(r"\bsteps?\s*$", s.text[: token.start].lower().rstrip("~ ")) and "p" in s.codes[:index]
+        position = (
+            re.search(r"\bsteps?\s*$", s.text[: token.start].lower().rstrip("~ ")) and Code.ASPECT in s.codes[:index]
+        )
         if position:
             _position(s, index, number)
             continue
@@ -83,10 +85,10 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
         return True
     if COUNTED.match(s.text, token.end) and not number.percent:
         return True
-    if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in ("Q", "k"):
+    if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in (Code.QUANTITY, Code.KEY):
         return True
     counting = quantity is not None and quantity.section in ("count", "config", "derived", "noise")
-    far = index + 2 < len(s.codes) and "Q" not in s.codes[index + 1 : index + 3]
+    far = index + 2 < len(s.codes) and Code.QUANTITY not in s.codes[index + 1 : index + 3]
     if number.word and (not counting or far):
         return True
     return GENERAL.search(s.text[: token.start]) is not None and s.section in ("theory", "next_step")
@@ -94,7 +96,7 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
 
 def _position(s: Sentence, index: int, number: Number) -> None:
     """Judge a number as the step of a curve's extreme."""
-    named = (s.named_quantity(i) for i in range(index, -1, -1) if s.codes[i] == "Q")
+    named = (s.named_quantity(i) for i in range(index, -1, -1) if s.codes[i] == Code.QUANTITY)
     quantity = next((one for one in named if "steps:all" not in one.keys), None)
     curves = [c for k in (quantity.keys if quantity else ()) if (c := s.subject.curves.get(k.partition(":")[2]))]
     steps = [extreme.step for curve in curves for extreme in (curve.max, curve.min)]
@@ -105,8 +107,10 @@ def _position(s: Sentence, index: int, number: Number) -> None:
 def _lists(s: Sentence) -> dict[int, int]:
     """Places in lists of four numbers that quarters are given as, or of as many as there are replicates."""
     positions: dict[int, int] = {}
-    for match in re.finditer(r"N(?:[,/]N)+(?:,?&N)?|N&N|N(?:/N)+", s.codes):
-        places = [i for i in range(match.start(), match.end()) if s.codes[i] == "N"]
+    for match in re.finditer(
+        coded("number (?:[,/] number)+(?:,? and number)?|number and number|number (?:/number)+"), s.codes
+    ):
+        places = [i for i in range(match.start(), match.end()) if s.codes[i] == Code.NUMBER]
         if len(places) >= 3:
             positions |= {place: position for position, place in enumerate(places)}
     return positions
@@ -115,17 +119,21 @@ def _lists(s: Sentence) -> dict[int, int]:
 def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: Number) -> None:
     owner, values, sure = s.owner(index), list[float](), False
     if quantity.section == "count":
-        quantity = next((t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.objective)
+        quantity = next(
+            (t.value for t in s.tokens if t.code == Code.QUANTITY and t.value.section == "metric"), s.objective
+        )
         sure = True
     for key in quantity.keys:
         name = key.partition(":")[2]
-        if any(token.code == "p" and token.value == "quarter" for token in s.tokens):
+        if any(token.code == Code.ASPECT and token.value == "quarter" for token in s.tokens):
             sure = True
             values += [
                 c.quarter_means[position] for c in [owner.curves.get(name)] if c and position < len(c.quarter_means)
             ]
         elif metric := owner.metrics.get(name):
-            replicates = any(token.code == "Q" and "count:replicates" in token.value.keys for token in s.tokens)
+            replicates = any(
+                token.code == Code.QUANTITY and "count:replicates" in token.value.keys for token in s.tokens
+            )
             values += metric.values if replicates else [metric.mean]
             sure = sure or replicates
     if not values:
