@@ -120,28 +120,19 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
         return None
     place = _named_before(s, first)
-    beside = place is not None and (re.search(coded("[:=]"), s.codes[place:first]) or _touch(s, place, first))
+    beside = place is not None and (re.search("[:=]", s.codes[place:first]) or _touch(s, place, first))
     behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :]) and _touch(s, last, last + 1)
-    if behind and not beside:
-        place, behind = last + 1, None
-    near = place is not None
-    place = _sole(s, first) if place is None else place
-    if place is None or behind or _other(s, place, first, last):
+    near = place is not None and s.codes[last + 1 : last + 3] != coded("and number")
+    place = last + 1 if behind and not beside else _sole(s, first) if place is None else place
+    if place is None or _other(s, place, first, last):
         return Doubt("which quantity is meant is not clear")
-    if s.word(place) == "ent" and (first != last or not _touch(s, place, first)):
-        return Doubt("whether the entropy or its coefficient is meant is not clear")
-    quantity = s.named_quantity(place)
-    if why := _counted(s, place, first, last, quantity) or _of_mean(s, place, quantity):
+    if why := _counted(s, place, first, last, s.named_quantity(place)) or _of_mean(s, place, s.named_quantity(place)):
         return Doubt(why)
     if (odd := _odd(s, min(place, first), max(place, last))) is not None:
         # `random policy: reward 3`: before the name an unknown word may say whose it is, where no run is named
         stuck = odd == max(place, last) + 1 or (odd < first and not named_beside(s, first, last))
         return Doubt(f"what '{s.word(odd)}' makes of it is not clear", open=stuck)
-    return (
-        None
-        if near and s.codes[last + 1 : last + 3] != coded("and number")
-        else Doubt("which quantity is meant is not clear", open=False)
-    )
+    return None if near or place > last else Doubt("which quantity is meant is not clear", open=False)
 
 
 def _sole(s: Sentence, first: int) -> int | None:

@@ -14,7 +14,8 @@ from lab.judge import KnownRun
 def changes(s: Sentence) -> None:
     """Judge old and new value, of parent and run or of a curve's ends: `0.12 -> 0.06`, `from 0.12 to 0.06`."""
     for first, last in s.matches(
-        "from [run word]{0,2} number [word quantity,aspect]{0,4} to number|number arrow number|number [word quantity]? arrow [word quantity]? number"
+        "from [run word]{0,2} number [word quantity,aspect]{0,4} to number"
+        "|number [word quantity]? arrow [word quantity]? number"
     ):
         ends = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
         old, new = s.number(ends[0]), s.number(ends[-1])
@@ -78,7 +79,8 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
 def origins(s: Sentence) -> None:
     """Judge a value with a direction: `down from 1.096`, `above the parent's 0.61`, `down to 0.4`."""
     for first, last in s.matches(
-        "[up down] word?(?:from|against|than) [run word from]{0,2} number|[up down] [word]? run number|[up down] word? than [word run]{0,3} number|[up down] to number"
+        "[up down] word?(?:from|against|than) [run word from]{0,2} number|[up down] word? run number"
+        "|[up down] word? than [word run]{0,3} number|[up down] to number"
     ):
         number = s.number(last)
         if number.percent and re.search("%", s.text) and s.quantity(first) is None:

@@ -18,8 +18,8 @@ SIGNS = re.compile(r" (?:✗|\(\?\))")
 def sections_of(text: str) -> dict[str, str]:
     """Sections of a report that somebody wrote, by what kind of statements they hold.
 
-    Code, but for lists of settings, and, in reports of ours, the program's own sections and tables are left out: they are made from the record. In
-    other texts headings stay where they are, since what they announce is part of what is said.
+    Code, but for lists of settings, and, in reports of ours, the program's own sections and tables are left out: they
+    are made from the record. In other texts headings stay where they are: what they announce is part of what is said.
 
     Args:
         text: the report, Markdown or plain.

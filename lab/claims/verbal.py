@@ -22,7 +22,9 @@ def comparisons(s: Sentence) -> None:
     if s.section == "next_step" and FUTURE.search(s.text):
         return
     for first, last in s.matches(
-        "[up down] quantity [word]? run? [word]? [against than] word? run|[up down] [word down]? than [word]{0,2} [run quantity aspect]|[up down]{1,2} word{0,2} run|[up down] than? word? run|[up down]$|[up down](?=[,.;and])|[up down] against run"
+        "[up down] quantity word? run? word? [against than] word? run|[up down]{1,2} word{0,2} run"
+        "|[up down] than? word? run|[up down] [word down]? than word{0,2} [run quantity aspect]"
+        "|[up down](?=[,.; and]|$)|[up down] against run"
     ):
         if any(i in s.used for i in range(first, last + 1)) or re.match(coded("[:=]? number"), s.codes[last + 1 :]):
             continue
@@ -191,7 +193,8 @@ def alterations(s: Sentence) -> None:
     told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
     only: bool | None = None
     for first, last in s.matches(
-        "only [word]{0,2} quantity (?:[word]{0,2} changed)?|changed only word? quantity|only (?:[word]{0,1}) changed [word]{0,2} quantity|only key [word]{0,2} quantity"
+        "only word{0,2} quantity (?:word{0,2} changed)?|changed only word? quantity"
+        "|only word? changed word{0,2} quantity|only key word{0,2} quantity"
     ):
         quantity = next(s.tokens[i].value for i in range(first, last + 1) if s.codes[i] == Code.QUANTITY)
         if Code.CHANGED not in s.codes[max(0, first - 2) : last + 1] or quantity.section != "config":
@@ -210,7 +213,7 @@ def alterations(s: Sentence) -> None:
             continue  # of what stands before it: `friction was not changed`
         s.judge(first, last, not changed, told)
     for first, last in s.matches(
-        "[number ordinal]? only? number [word]? key (?:[word]{0,3} changed)?|changed only number key|changed number key|number key"
+        "[number ordinal]? only? number word? key (?:word{0,3} changed)?|changed only? number key"
     ):
         place = next(i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER)
         number = s.number(place)

@@ -189,16 +189,26 @@ def coded(pattern: str) -> str:
 
 
 CODES: dict[Code, str] = {
-    Code.UP: r"r[oi]se[sn]?|rising|increase[sd]?|increasing|climb(s|ed|ing)?|grew|grow(n|s|th)?|gain(s|ed)?|up|higher|more"
-         r"|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|additional|exceed(s|ed)?|jump(s|ed)?|ahead of"
-         r"|went up|deeper|wider|add(s|ed)|rebound(s|ed)?|extra",
-    Code.DOWN: r"f[ae]ll(s|en)?|drop(s|ped)?|decrease[sd]?|decreasing|decline[sd]?|down|lower(ed|s|ing)?|below|less|fewer"
-         r"|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker|short of|under"
-         r"|behind|went down|shallower|narrower|gave up|sank|slipped|dip(s|ped)?",
-    Code.BETTER: r"better|improve(s|d|ment|ments)?|improving|beat(s|en|ing)?|outperform(s|ed|ing)?|surpass(es|ed)?|won|wins",
+    Code.UP: (
+        r"r[oi]se[sn]?|rising|increase[sd]?|increasing|climb(s|ed|ing)?|grew|grow(n|s|th)?|gain(s|ed)?|up"
+        r"|higher|more|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|additional"
+        r"|exceed(s|ed)?|jump(s|ed)?|ahead of|went up|deeper|wider|add(s|ed)|rebound(s|ed)?|extra"
+    ),
+    Code.DOWN: (
+        r"f[ae]ll(s|en)?|drop(s|ped)?|decrease[sd]?|decreasing|decline[sd]?|down|lower(ed|s|ing)?|below|less"
+        r"|fewer|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker"
+        r"|short of|under|behind|went down|shallower|narrower|gave up|sank|slipped|dip(s|ped)?"
+    ),
+    Code.BETTER: (
+        r"better|improve(s|d|ment|ments)?|improving|beat(s|en|ing)?|outperform(s|ed|ing)?|surpass(es|ed)?|won"
+        r"|wins"
+    ),
     Code.WORSE: r"worse|worsened|regress(ed|es|ion)|degrad(ed|es|ation)|underperform(s|ed)?|loses to|lost to",
-    Code.UNDECIDED: r"inconclusive|(statistically )?indistinguishable|not distinguishable|within (the )?noise|no significant \w+"
-         r"|undecided|a draw|a tie|a coin toss|a toss[- ]up|a wash|can ?not be decided?|could not be decided",
+    Code.UNDECIDED: (
+        r"inconclusive|(statistically )?indistinguishable|not distinguishable|within (the )?noise"
+        r"|no significant \w+|undecided|a draw|a tie|a coin toss|a toss[- ]up|a wash|can ?not be decided?"
+        r"|could not be decided"
+    ),
     Code.SAME: r"same|unchanged|identical|equal(s|ly)?|constant|stayed|flat|unch\.?",
     Code.THAN: r"than",
     Code.AGAINST: r"against|versus|vs\.?|compared? (to|with)|relative to|over|from the",
@@ -207,13 +217,16 @@ CODES: dict[Code, str] = {
     Code.BY: r"by",
     Code.AND: r"and",
     Code.BETWEEN: r"between|in|within|inside",
-    Code.SUPERLATIVE: r"best|highest|lowest|most|fewest|longest|shortest|worst|largest|smallest|fastest|slowest|record|least|top",
+    Code.SUPERLATIVE: (
+        r"best|highest|lowest|most|fewest|longest|shortest|worst|largest|smallest|fastest|slowest|record|least"
+        r"|top"
+    ),
     Code.NOT: r"no|not|never|none|without|nothing|neither|isn't|wasn't|didn't|n't",
     Code.ONLY: r"only|solely|just|alone|nothing but|single",
     Code.KEY: r"keys?|overrides?|changes?|(hyper)?parameters?|settings?|knobs?|things?|values",
     Code.CHANGED: r"changed|modified|altered|differs?|changing|touched|moved",
     Code.WORD: r"[^\W\d_]+(['\u2019][a-z]+)?",
-}  # fmt: skip
+}
 """The words of each code that a rule's pattern asks for."""
 
 ASPECTS: dict[str, str] = {
