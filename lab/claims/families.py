@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 
-from lab.claims.numbers import NUMBER, number_in
+from lab.claims.numbers import NUMBER, number_in, real
 from lab.claims.reading import Sentence
 from lab.claims.words import Code, Quantity
 from lab.judge import KnownRun
@@ -23,6 +23,7 @@ AMONG = re.compile(
     re.IGNORECASE,
 )
 """Words of what may be seeds', where no quantity stands beside the figure."""
+NOISE = re.compile(r"±|\+/?-|\b(?:sds?|std|noise)\b", re.IGNORECASE)
 CURVE = re.compile(
     r"\b(?:curves?|peak\w*|ends?|ended|last|train|training|points?|pts?|start\w*|first|rising|falls?|fell|drop\w*|dips?"
     r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout)\b|@",
@@ -78,6 +79,8 @@ def means(s: Sentence, run: KnownRun, said: str) -> Statistics:
 
 def scatter(s: Sentence, run: KnownRun, said: str) -> Statistics:
     """How the replicates of a run lie, the greedy policy's too, and those of all runs that repeat one config."""
+    if s.known.noise and NOISE.search(said):
+        yield s.known.noise.replicate_sd, "the noise floor"
     same = repeats(s, run)
     seeds = {str(seed) for one in (run, *same) for seed in one.seeds}
     rows = any(text.strip() in seeds for text, _ in s.cells)
@@ -88,6 +91,7 @@ def scatter(s: Sentence, run: KnownRun, said: str) -> Statistics:
         yield from _spread(metric.values, f"{name} in {run.run_id}")
         for end, value in (("low", metric.low), ("high", metric.high)):
             if value is not None:
+                yield abs(value - metric.mean), f"half of the 95 % interval of {name} in {run.run_id}"
                 yield value, f"{end} end of the 95 % interval of {name} in {run.run_id}"
     if (GREEDY.search(said) or rows) and len(values := run.greedy_values.get(name, ())) > 1:
         yield from _spread(values, f"greedy {name} in {run.run_id}")
@@ -167,8 +171,9 @@ def amounts(run: KnownRun, unit: str) -> Statistics:
 def counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
     """Whole numbers: a seed, replicates over all repeats, how a batch is split."""
     before, after = s.text[: s.tokens[place].start], s.text[s.tokens[place].end :]
-    if re.search(r"\bseeds?\b[^.;\d]{0,12}$|\b(?:best|worst)\s$", before, re.IGNORECASE):
-        yield from ((seed, f"a seed of {run.run_id}") for seed in run.seeds)
+    if re.search(r"\bseeds?\b[^.;\d]{0,12}$|\bseeds\b[\d\s,]+(?:and )?$|\b(?:best|worst)\s$", before, re.IGNORECASE):
+        seeds = (*run.seeds, run.config.get("train.seed"))
+        yield from ((float(seed), f"a seed of {run.run_id}") for seed in seeds if real(seed))
     if re.match(r"\W{0,3}seeds?\b", after) or re.search(r"\bn\s?=\s?$", before):
         yield len(pooled(s, repeats(s, run))), f"replicates over the repeats of {run.run_id}"
     if SPLIT.search(s.text):

@@ -80,6 +80,8 @@ def said_somewhere(s: Sentence, place: int) -> str | None:
     """
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
     owner, _ = s.owned(place)
+    if number.vague:
+        return None
     beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
     spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
     steps = STEPS.keys if number.value >= MANY else ()

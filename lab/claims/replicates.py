@@ -1,7 +1,6 @@
 """Claims about single replicates, about how far replicates scatter, and about how a batch is split."""
 
 import re
-import statistics
 from collections.abc import Iterator
 
 from lab.claims.reading import Sentence
@@ -28,23 +27,6 @@ SOME = re.compile(
 """How many replicates are said to lie above or below something: `two of three replicates exceeded`."""
 
 
-def scatter(s: Sentence) -> None:
-    """Judge what follows `±`: a standard deviation or error, or half of an interval. None is called false."""
-    for index in _numbers(s):
-        if not SCATTER.search(s.text[: s.tokens[index].start]):
-            continue
-        s.look(index)
-        recorded = [(noise.replicate_sd, "noise floor") for noise in [s.known.noise] if noise]
-        for name, metric in s.subject.metrics.items():
-            if metric.n > 1:
-                recorded.append((statistics.stdev(metric.values), f"standard deviation of {name}"))
-                recorded.append((statistics.stdev(metric.values) / metric.n**0.5, f"standard error of {name}"))
-            if metric.low is not None and metric.high is not None:
-                recorded.append(((metric.high - metric.low) / 2, f"half of the interval of {name}"))
-        hit = _hit(s, index, recorded)
-        s.judge(index, index, True if hit else None, hit or "nothing in the record scatters so")
-
-
 def single(s: Sentence) -> None:
     """Judge one replicate's value, or the median: `seed 11 reached 0.2613`, `the lowest replicate (0.2545)`."""
     if not SPOKEN.search(s.text):
@@ -56,15 +38,6 @@ def single(s: Sentence) -> None:
         s.look(index)
         if said := EXTREME.search(s.text[: s.tokens[index].start]):
             _extreme(s, index, said["which"].lower())
-            continue
-        recorded = [
-            (value, f"a replicate of {name}: {value:.6g}")
-            for name, metric in s.subject.metrics.items()
-            for value in (*metric.values, statistics.median(metric.values))
-            if metric.n > 1
-        ]
-        if hit := _hit(s, index, recorded):
-            s.judge(index, index, True, hit)
 
 
 def _extreme(s: Sentence, index: int, which: str) -> None:

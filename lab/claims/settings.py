@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
 
-from lab.claims.numbers import real
 from lab.claims.reading import Sentence
-from lab.claims.recorded import settles
-from lab.claims.words import FUTURE, GENERAL, Code, Quantity, coded
+from lab.claims.words import FUTURE, GENERAL
 from lab.judge import KnownRun
 from lab.space import PARAMETERS
 
@@ -137,49 +135,3 @@ def _resumed(run: KnownRun) -> bool | None:
     return run.config.get("autopilot.resume_mode") == "continue" if told else None
 
 
-def names_of_one_value(s: Sentence) -> None:
-    """Judge one value under several names: `minibatch = max_minibatch = 18,432` is said of each of them."""
-    for first, last in s.matches("quantity (?:=quantity)+=number"):
-        quantities = [s.named_quantity(i) for i in range(first, last + 1) if s.codes[i] == Code.QUANTITY]
-        values = [[value for value, _ in s.values(_sizes(one), s.subject, set())] for one in quantities]
-        told = "; ".join(
-            f"{one.keys[0].partition(':')[2]} {them[0]:.10g}"
-            for one, them in zip(quantities, values, strict=True)
-            if them
-        )
-        number = s.number(last)
-        true = all(any(settles(number, value, CONFIG) for value in them) for them in values) if all(values) else None
-        s.judge(last, last, true, told or "nothing in the record has these names")
-        s.used.update(range(first, last + 1))
-
-
-CONFIG = Quantity(("config:",))
-
-
-def _sizes(quantity: Quantity) -> Quantity:
-    """A quantity with what its name means between equals signs: there a minibatch is its size, not their number."""
-    sized = {"derived:minibatches": "config:train.minibatch_size"}
-    return Quantity(tuple(sized.get(key, key) for key in quantity.keys))
-
-
-def seeds(s: Sentence) -> None:
-    """Judge seeds by their value: `Seed: 7`, `seeds 1, 2 and 3`; as a number of replicates only where it is that."""
-    for said in re.finditer(r"\b(?:training |train )?seeds?\b ?[:=#]? ?(?=~?\d)", s.text, re.IGNORECASE):
-        places = list(_listed(s, said.end()))
-        plural = said.group().strip(" :=#").lower().endswith("s")
-        for place in places if len(places) > 1 or not plural else ():
-            s.look(place)
-            known = {float(seed) for seed in s.subject.seeds}
-            known |= {float(v) for v in (s.subject.config.get("train.seed"),) if real(v)}
-            true = s.number(place).value in known if known else None
-            sure = re.search("[:=]", said.group()) is not None
-            s.judge(place, place, true or (None if true is None or not sure else False), f"seeds {sorted(known)}")
-
-
-def _listed(s: Sentence, start: int) -> Iterator[int]:
-    """The whole numbers that stand in a row from a place in the text on."""
-    for index in s.within(start, len(s.text)):
-        if s.codes[index] == Code.NUMBER and s.number(index).step >= 1 and index not in s.used:
-            yield index
-        elif s.codes[index] not in coded(", and /"):
-            return

@@ -20,12 +20,16 @@ def numbers(s: Sentence) -> None:
         quantity = s.quantity(index)
         if _no_claim(s, index, number, quantity):
             continue
+        if told := re.search(r"\bseed\s?([:=])?#?\s?$", s.text[: token.start], re.IGNORECASE):
+            seeds = [float(seed) for seed in (*s.subject.seeds, s.subject.config.get("train.seed")) if real(seed)]
+            true = number.value in seeds or (False if told[1] and seeds else None)
+            s.judge(index, index, true, f"seeds {seeds}")
+            continue
         whole = quantity is None or quantity.section != "config" or any(map(s.whole, quantity.keys))
         if (
             number.unit
             or (number.word and not whole)
             or (quantity is not None and quantity.foreign)
-            or s.word(index - 1) == "seed"
         ):
             s.judge(index, index, None, "nothing in the record has that name")
             continue
