@@ -5,7 +5,6 @@ import re
 
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits
 from lab.claims.words import LOWER_IS_BETTER, Code, Quantity, coded
 
 SIGN: dict[str, int] = {Code.UP: 1, Code.DOWN: -1, Code.BETTER: 1, Code.WORSE: -1}
@@ -37,8 +36,6 @@ def relatives(s: Sentence) -> None:
             re.search(coded("by$"), before) or beside or (trailed and not number.word)
         ):
             continue
-        if not (led or trailed or shared or number.times) and _is_value(s, index, number):
-            continue  # `explains -3 % of the variance`
         _relative(s, index, number, led, trailed, shared is not None)
 
 
@@ -75,12 +72,6 @@ def _relative(
             results.append(said.fits(old / new) if new else False)
         told.append(f"{what}: {old:.6g} to {new:.6g}, {worth:+.4g}{' %' if number.percent else ''}")
     s.judge(first, last, any(results), "; ".join(told[:2]))
-
-
-def _is_value(s: Sentence, index: int, number: Number) -> bool:
-    quantity = s.quantity(index)
-    values = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
-    return any(fits(number, value) for value, _ in values)
 
 
 def _worth(number: Number, new: float, old: float) -> float:
@@ -185,19 +176,6 @@ def _spread(s: Sentence, keys: tuple[str, ...]) -> list[tuple[float, str]]:
     ]
 
 
-def _spelt_out(s: Sentence, index: int, ratio: float, kind: str) -> bool:
-    """Judge a ratio by the two numbers behind it, `tripled, from 0.08 to 0.256`; whether there are such numbers."""
-    behind = re.match(
-        coded("[^from;.number]* from [word]? number [word quantity,aspect]{0,3} to number"), s.codes[index + 1 :]
-    )
-    if behind is None or kind != "times":
-        return False
-    old, new = [s.number(index + 1 + i).value for i, code in enumerate(behind.group()) if code == Code.NUMBER][-2:]
-    said = 1 / ratio if old and ratio and (new < old) != (ratio < 1) else ratio
-    s.judge(index, index, bool(old) and abs(new / old - said) <= 4 * CLOSE * said, f"{old:.6g} to {new:.6g}")
-    return True
-
-
 def ratios(s: Sentence) -> None:
     """Judge ratios in words: `halved`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
     for index, token in enumerate(s.tokens):
@@ -207,8 +185,6 @@ def ratios(s: Sentence) -> None:
         ratio, kind = token.value
         if s.word(index) in {"twice", "thrice"} and not re.match(r"\s+(?:the|that|its|as|what)\b", s.text[token.end :]):
             continue  # `traversed twice`
-        if _spelt_out(s, index, ratio, kind):
-            continue
         quantity = s.quantity(index)
         after = re.match(coded("word? ([up down])"), s.codes[index + 1 :])
         before = re.search(coded("([up down]) [word by]? word?$"), s.codes[:index])

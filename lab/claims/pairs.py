@@ -3,8 +3,7 @@
 import re
 
 from lab.claims.figures import over_runs
-from lab.claims.numbers import Number
-from lab.claims.plans import exchanged, planned
+from lab.claims.plans import exchanged
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
 from lab.claims.words import Code, Quantity, coded
@@ -80,7 +79,7 @@ def origins(s: Sentence) -> None:
     """Judge a value with a direction: `down from 1.096`, `above the parent's 0.61`, `down to 0.4`."""
     for first, last in s.matches(
         "[up down] word?(?:from|against|than) [run word from]{0,2} number|[up down] word? run number"
-        "|[up down] word? than [word run]{0,3} number|[up down] to number"
+        "|[up down] word? than [word run]{0,3} number"
     ):
         number = s.number(last)
         if number.percent and re.search("%", s.text) and s.quantity(first) is None:
@@ -102,9 +101,6 @@ def origins(s: Sentence) -> None:
             continue
         named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
         now = s.one(quantity, s.subject, aspects)
-        if s.codes[last - 1] == Code.TO:
-            _to(s, first, last, quantity, number, up)
-            continue
         others = _older(s, quantity, named, aspects)
         if not others or now is None:
             s.judge(first, last, None, "nothing in the record to compare it with")
@@ -131,17 +127,3 @@ def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set
             if run.run_id != s.subject.run_id and any(s.codes[i] == Code.RUN for i in range(len(s.codes))):
                 values += s.values(quantity, run, aspects) if run == s.reference else []
     return values
-
-
-def _to(s: Sentence, first: int, last: int, quantity: Quantity, number: Number, up: bool) -> None:
-    if s.section == "next_step":
-        planned(s, last, quantity, number)
-        return
-    now = s.values(quantity, s.owner(last), s.aspects(last) | {"last"})
-    before = s.one(quantity, s.reference, {"last"})
-    if not now:
-        s.judge(first, last, None, "no such value in the record")
-        return
-    within = [c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))]
-    rising = (before is not None and (now[0][0] > before) == up) or any((c.last > c.first) == up for c in within)
-    s.judge(first, last, any(fits(number, value) for value, _ in now) and (rising or before is None), now[0][1])

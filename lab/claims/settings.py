@@ -133,5 +133,3 @@ def _resumed(run: KnownRun) -> bool | None:
         return True
     told = run.arm != "imported" or "autopilot.resume_mode" in run.config
     return run.config.get("autopilot.resume_mode") == "continue" if told else None
-
-

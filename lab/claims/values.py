@@ -6,12 +6,11 @@ from lab.claims.numbers import Number, real
 from lab.claims.plans import planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import GENERAL, Code, Quantity, coded
+from lab.claims.words import GENERAL, Code, Quantity
 
 
 def numbers(s: Sentence) -> None:
     """Judge every number that no other rule has taken, as a value of a quantity."""
-    lists = _lists(s)
     for index, token in enumerate(s.tokens):
         if token.code != Code.NUMBER or index in s.used:
             continue
@@ -26,11 +25,7 @@ def numbers(s: Sentence) -> None:
             s.judge(index, index, true, f"seeds {seeds}")
             continue
         whole = quantity is None or quantity.section != "config" or any(map(s.whole, quantity.keys))
-        if (
-            number.unit
-            or (number.word and not whole)
-            or (quantity is not None and quantity.foreign)
-        ):
+        if number.unit or (number.word and not whole) or (quantity is not None and quantity.foreign):
             s.judge(index, index, None, "nothing in the record has that name")
             continue
         if quantity is None:
@@ -44,9 +39,6 @@ def numbers(s: Sentence) -> None:
             continue
         if s.section == "next_step":
             planned(s, index, quantity, number)
-            continue
-        if index in lists:
-            _listed(s, index, lists[index], quantity, number)
             continue
         _of_a_run(s, index, number, quantity)
 
@@ -106,44 +98,3 @@ def _position(s: Sentence, index: int, number: Number) -> None:
     steps = [extreme.step for curve in curves for extreme in (curve.max, curve.min)]
     true = any(number.fits(step) for step in steps) if steps else None
     s.judge(index, index, true, f"extremes at steps {', '.join(f'{step:,.0f}' for step in steps)}")
-
-
-def _lists(s: Sentence) -> dict[int, int]:
-    """Places in lists of four numbers that quarters are given as, or of as many as there are replicates."""
-    positions: dict[int, int] = {}
-    for match in re.finditer(
-        coded("number (?:[,/] number)+(?:,? and number)?|number and number|number (?:/number)+"), s.codes
-    ):
-        places = [i for i in range(match.start(), match.end()) if s.codes[i] == Code.NUMBER]
-        if len(places) >= 3:
-            positions |= {place: position for position, place in enumerate(places)}
-    return positions
-
-
-def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: Number) -> None:
-    owner, values, sure = s.owner(index), list[float](), False
-    if quantity.section == "count":
-        quantity = next(
-            (t.value for t in s.tokens if t.code == Code.QUANTITY and t.value.section == "metric"), s.objective
-        )
-        sure = True
-    for key in quantity.keys:
-        name = key.partition(":")[2]
-        if any(token.code == Code.ASPECT and token.value == "quarter" for token in s.tokens):
-            sure = True
-            values += [
-                c.quarter_means[position] for c in [owner.curves.get(name)] if c and position < len(c.quarter_means)
-            ]
-        elif metric := owner.metrics.get(name):
-            replicates = any(
-                token.code == Code.QUANTITY and "count:replicates" in token.value.keys for token in s.tokens
-            )
-            values += metric.values if replicates else [metric.mean]
-            sure = sure or replicates
-    if not values:
-        values = [value for value, _ in s.values(quantity, owner, s.aspects(index))]
-        sure = s.attached(index)
-    true: bool | None = any(fits(number, value) for value in values) if values else None
-    s.judge(
-        index, index, None if true is False and not sure else true, ", ".join(f"{value:.6g}" for value in values[:4])
-    )
