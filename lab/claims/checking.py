@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.claims import differences, directions, figures, pairs, ranks, replicates, settings, values, verbal
+from lab.claims import differences, directions, figures, replicates, settings, values, verbal
 from lab.claims.context import Context, stages
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.structure import Meaning, passages
@@ -25,8 +25,8 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     replicates.splits,
     replicates.counted,
     replicates.single,
-    pairs.changes,
-    pairs.origins,
+    values.changes,
+    values.origins,
     figures.thresholds,
     differences.relatives,
     differences.gaps,
@@ -36,7 +36,7 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     verbal.sames,
     verbal.outcomes,
     verbal.verdicts,
-    ranks.ranks,
+    verbal.ranks,
     directions.foretold,
     directions.courses,
     directions.moved,

@@ -1,12 +1,14 @@
-"""Claims about single values: of a run, of the next config, of a prediction."""
+"""Claims about single values, and about an old one and a new one: `0.98`, `0.12 -> 0.06`, `down from 9.38`."""
 
 import re
 
+from lab.claims.figures import over_runs
 from lab.claims.numbers import Number, real
-from lab.claims.plans import planned
+from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import GENERAL, Code, Quantity
+from lab.claims.words import GENERAL, Code, Quantity, coded
+from lab.judge import KnownRun
 
 
 def numbers(s: Sentence) -> None:
@@ -98,3 +100,122 @@ def _position(s: Sentence, index: int, number: Number) -> None:
     steps = [extreme.step for curve in curves for extreme in (curve.max, curve.min)]
     true = any(number.fits(step) for step in steps) if steps else None
     s.judge(index, index, true, f"extremes at steps {', '.join(f'{step:,.0f}' for step in steps)}")
+
+
+def changes(s: Sentence) -> None:
+    """Judge old and new value, of parent and run or of a curve's ends: `0.12 -> 0.06`, `from 0.12 to 0.06`."""
+    for first, last in s.matches(
+        "from [run word]{0,2} number [word quantity,aspect]{0,4} to number"
+        "|number [word quantity]? arrow [word quantity]? number"
+    ):
+        ends = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
+        old, new = s.number(ends[0]), s.number(ends[-1])
+        quantity = s.quantity(first)
+        behind = [
+            s.named_quantity(i)
+            for i in range(s.codes.find(coded("arrow"), first, last), last)
+            if s.codes[i] == Code.QUANTITY
+        ]
+        if Code.ARROW in s.codes[first:last] and behind and behind[0] != quantity:
+            continue  # `64 => batch 24,576`
+        if quantity and exchanged(s, first, last, quantity, old, new):
+            continue
+        pairs = _pairs(s, quantity)
+        names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
+        pairs += [pair for low, high, what in over_runs(s, names) for pair in ((low, high, what), (high, low, what))]
+        known = bool(pairs)
+        for other in [t.value for t in s.tokens[:first] if t.code == Code.QUANTITY and t.value.section == "config"]:
+            pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
+        true: bool | None = None
+        if pairs:
+            true = any(
+                settles(old, a, quantity or s.objective) and settles(new, b, quantity or s.objective)
+                for a, b, _ in pairs
+            )
+        if true and (led := re.search(coded("([up down]) word?$"), s.codes[:first])) and s.codes[first] == Code.FROM:
+            true = (new.value > old.value) == (led.group(1) == Code.UP)
+        shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
+        true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
+        if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last, False):
+            continue  # `lr 0.001 → 0.26`: each for itself
+        s.judge(
+            first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
+        )
+
+
+def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, str]]:
+    if quantity is None:
+        return []
+    pairs = []
+    said = {token.value for token in s.tokens if token.code == Code.ASPECT}
+    reference, parent = s.reference, s.known.get(s.subject.parent)
+    for key in quantity.settable:
+        section, _, name = key.partition(":")
+        for other in [run for run in (reference, parent) if run]:
+            single = Quantity((key,))
+            for aspects in ({"last"}, *({aspect} for aspect in ("max", "greedy") if aspect in said)):
+                old, new = s.values(single, other, aspects), s.values(single, s.subject, aspects)
+                if old and new:
+                    pairs.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
+        if section == "curve" and (curve := s.subject.curves.get(name)):
+            pairs.append((curve.first, curve.last, f"{name}, first and last"))
+            if "max" in said:
+                pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
+                pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
+            if "quarter" in said:
+                pairs.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
+    return pairs
+
+
+def origins(s: Sentence) -> None:
+    """Judge a value with a direction: `down from 1.096`, `above the parent's 0.61`, `down to 0.4`."""
+    for first, last in s.matches(
+        "[up down] word?(?:from|against|than) [run word from]{0,2} number|[up down] word? run number"
+        "|[up down] word? than [word run]{0,3} number"
+    ):
+        number = s.number(last)
+        if number.percent and re.search("%", s.text) and s.quantity(first) is None:
+            continue
+        quantity = s.quantity(first)
+        if quantity is None or quantity.foreign:
+            s.judge(first, last, None, "nothing in the record has that name")
+            continue
+        aspects = s.aspects(last)
+        up = s.codes[first] == Code.UP
+        if (
+            Code.THAN in s.codes[first:last] and Code.RUN not in s.codes[first:last]
+        ):  # `more than two replicates`: a bound
+            values = [] if quantity.section == "count" else s.values(quantity, s.subject, aspects)
+            bound = number.bound
+            if values:
+                s.judge(first, last, any((value > bound) == up for value, _ in values), values[0][1])
+            s.used.add(last)
+            continue
+        named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
+        now = s.one(quantity, s.subject, aspects)
+        others = _older(s, quantity, named, aspects)
+        if not others or now is None:
+            s.judge(first, last, None, "nothing in the record to compare it with")
+            continue
+        told = "; ".join([f"now {now:.6g}", *(what for _, what in others[:2])])
+        hit = [value for value, _ in others if fits(number, value)]
+        rising = any((now > value) == up for value in hit or [others[0][0]])
+        if rising and hit:
+            s.judge(first, last, True, told)
+            continue
+        s.judge(first, last - 1, rising, told)
+        s.judge(last, last, bool(hit), told)
+
+
+def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set[str]) -> list[tuple[float, str]]:
+    """The values that one may have come from, each with words for it."""
+    values = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
+    if named is None:
+        for key in quantity.keys:
+            section, _, name = key.partition(":")
+            if section == "curve" and (curve := s.subject.curves.get(name)):
+                values += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
+        for run in s.known.finished:
+            if run.run_id != s.subject.run_id and any(s.codes[i] == Code.RUN for i in range(len(s.codes))):
+                values += s.values(quantity, run, aspects) if run == s.reference else []
+    return values
