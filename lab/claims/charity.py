@@ -64,8 +64,9 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
         return
     if _elsewhere(s) and not s.compared_by_name():
         yield "which run is meant is not said"
-    readings = [said_somewhere(s, i) for i in numbers] if free or not s.compared_by_name() else [None]
-    yield readings[0] if all(readings) else None
+    if not (relative and s.compared_by_name()):  # whom it is compared with is said: that has been tried
+        readings = [said_somewhere(s, i) for i in numbers]
+        yield readings[0] if all(readings) else None
 
 
 def _elsewhere(s: Sentence) -> bool:
