@@ -42,7 +42,9 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
     """
     numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     doubt = unclear(s, first, last)
-    if doubt and (doubt.open or _elsewhere(s) or all(said_somewhere(s, i) for i in numbers)):
+    if doubt and (
+        doubt.open or _elsewhere(s) or all(said_somewhere(s, i, numbers[0], sure=s.adjacent(i)) for i in numbers)
+    ):
         return doubt.why
     if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
         return "a plan: nothing that is now so"
@@ -60,12 +62,12 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     relative = number.signed or compared or number.points or number.times
     way = re.search(coded("([up down]) word? from? word?$"), s.codes[: numbers[0]])
     turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == Code.UP)
-    if s.section == "next_step" or not (free or relative) or number.word or turned:
+    if s.section == "next_step" or number.word or turned or (s.adjacent(place) and not (free or relative)):
         return
-    if _elsewhere(s) and not s.compared_by_name():
+    if _elsewhere(s) and not s.compared_by_name() and (free or relative):
         yield "which run is meant is not said"
     if not (relative and s.compared_by_name()):  # whom it is compared with is said: that has been tried
-        readings = [said_somewhere(s, i) for i in numbers]
+        readings = [said_somewhere(s, i, place, sure=len(numbers) > 1 or s.adjacent(i)) for i in numbers]
         yield readings[0] if all(readings) else None
 
 

@@ -20,6 +20,7 @@ from lab.claims.families import (
     Statistics,
     amounts,
     counts,
+    everything,
     means,
     of_quantity,
     points,
@@ -71,35 +72,43 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
     return _two(s, places[0], pair, runs, told)
 
 
-def said_somewhere(s: Sentence, place: int) -> str | None:
+def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | None:
     """Words for which value of the record a number is, of all runs and all quantities that the sentence may speak of.
 
     Args:
         s: the sentence.
         place: the number's token.
+        first: that of the first number of its claim.
+        sure: whether it can be of the claim's own quantity alone.
     """
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
-    owner, _ = s.owned(place)
     if number.vague:
         return None
+    quantity, (owner, _) = s.quantity(first), s.owned(place)
     beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
     spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
     steps = STEPS.keys if number.value >= MANY else ()
-    keys = dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps])
+    keys = tuple(dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps]))
+    meant = Quantity((*quantity.settable, *steps) if quantity and sure else keys)
+    near = {run.run_id: run for run in ((owner,) if beside else (owner, s.home, known.run, *s.runs_named()))}.values()
+    hits = [
+        f"is {s.role_of(run)}'s: {hit}"
+        for run in ((owner,) if beside else every)
+        if (
+            hit := _hit(number, iter((*of_quantity(s, run, meant, s.aspects(place), s.text), *scatter(s, run, s.text))))
+        )
+    ]
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
     if any(fits(number, value) for value in (*known.told.values(), *ends)):
-        return "is told of the run otherwise"
-    for run in (owner,) if beside else every:
-        stated = (*of_quantity(s, run, Quantity(tuple(keys)), s.aspects(place), s.text), *scatter(s, run, s.text))
-        if hit := _hit(number, iter(stated)):
-            return f"is {s.role_of(run)}'s: {hit}"
-    if beside or not (number.signed or number.percent or number.points or number.times or APART.search(s.text)):
-        return None  # whom it is compared with is said: that has been tried
-    for key in keys:
+        hits.append("is told of the run otherwise")
+    if not hits and not sure and (hit := _hit(number, (pair for run in near for pair in everything(run)))):
+        hits.append(f"may be of something else: {hit}")
+    relative = number.signed or number.percent or number.points or number.times or APART.search(s.text)
+    for key in keys if relative and not beside and not hits else ():
         values = [value for run in every if (value := s.one(Quantity((key,)), run, set())) is not None]
         if any(number.fits(worth) for a, b in permutations(values, 2) for worth in _worths(number, a, b, 0)):
-            return f"is a difference of two runs in {key.partition(':')[2]}"
-    return None
+            hits.append(f"is a difference of two runs in {key.partition(':')[2]}")
+    return next(iter(hits), None)
 
 
 def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], said: str) -> str | None:
