@@ -307,7 +307,8 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
         return told
     spoken = [i for i in runs if not s.refers(i)]
     others = {s.run_of(s.tokens[i]).run_id for i in spoken}
-    if any(s.word(i - 1) not in OF and any(_unknown(s, j) for j in range(i)) for i in spoken):
+    midway = [i for i in spoken if s.word(i - 1) not in OF and any(_unknown(s, j) for j in range(i))]
+    if midway and s.codes[place] == Code.NUMBER:
         return told  # `basically 7asp with another clip range`: of which of the two, this run or that one
     return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
 

@@ -8,7 +8,7 @@ may be that. Such a reading makes the claim unsupported, and is its evidence.
 import re
 from collections.abc import Iterator
 
-from lab.claims.certain import unclear
+from lab.claims.certain import named_beside, unclear
 from lab.claims.numbers import real
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
@@ -42,9 +42,10 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
     """
     numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     doubt = unclear(s, first, last)
-    if doubt and (
-        doubt.open or _elsewhere(s) or all(said_somewhere(s, i, numbers[0], sure=s.adjacent(i)) for i in numbers)
-    ):
+    told = s.own or any(named_beside(s, i, last) for i in numbers)  # what is oddly put, of a run that is named
+    if doubt and (doubt.open or not told or _elsewhere(s)):
+        return doubt.why
+    if doubt and all(said_somewhere(s, i, numbers[0], sure=s.adjacent(i)) for i in numbers):
         return doubt.why
     if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
         return "a plan: nothing that is now so"
@@ -66,7 +67,10 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
         return
     if _elsewhere(s) and not s.compared_by_name() and (free or relative):
         yield "which run is meant is not said"
-    if not (relative and s.compared_by_name()):  # whom it is compared with is said: that has been tried
+    bound = compared and not (number.signed or number.percent or number.points or number.times)
+    bound = bound and not re.search(coded("from|to"), s.codes[first : numbers[-1]])
+    against = s.names_another() if len(numbers) > 1 else relative and s.compared_by_name()
+    if not against and not bound:  # where whom it is compared with is said, that has been tried
         readings = [said_somewhere(s, i, place, sure=len(numbers) > 1 or s.adjacent(i)) for i in numbers]
         yield readings[0] if all(readings) else None
 

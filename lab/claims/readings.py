@@ -64,7 +64,8 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
     owner, _ = s.owned(places[0])
     every = [owner, s.home, s.known.run, *s.runs_named(), *filter(None, map(s.known.get, s.around))]
     near = [run for run in {run.run_id: run for run in every}.values() if run.metrics]
-    runs = [run for run in near if run is owner] if named_beside(s, places[0], places[-1]) else near
+    beside = named_beside(s, places[0], places[-1]) and s.codes[places[0] - 1 : places[0]] != "("
+    runs = [run for run in near if run is owner] if beside else near
     told = "\n".join([s.before, s.text, *(text for text, _ in s.cells)])
     if len(places) == 1:
         return _one(s, places[0], runs, near, told)
@@ -95,7 +96,15 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
         f"is {s.role_of(run)}'s: {hit}"
         for run in ((owner,) if beside else every)
         if (
-            hit := _hit(number, iter((*of_quantity(s, run, meant, s.aspects(place), s.text), *scatter(s, run, s.text))))
+            hit := _hit(
+                number,
+                iter(
+                    (
+                        *of_quantity(s, run, meant, s.aspects(place), s.text),
+                        *(scatter(s, run, s.text) if SEED.search(s.text) else ()),
+                    )
+                ),
+            )
         )
     ]
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
@@ -147,7 +156,7 @@ def _statistics(
     if number.unit:
         return
     yield from (pair for run in near if whole for pair in counts(s, run, place))
-    curve = free and clear and (_of_objective(s, s.quantity(place)) or NAMED.search(said))
+    curve = clear and ((free and _of_objective(s, s.quantity(place))) or NAMED.search(said))
     for run in runs:
         if free and clear and not whole:
             yield from means(s, run, said)
