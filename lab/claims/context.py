@@ -100,10 +100,21 @@ class Context:
         free = not lead and not passage.item and passage.meaning not in (Meaning.CONFIG, Meaning.METRICS)
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
-        place = (begun, start)
-        tokens = [token for token in self._tokens(place) if token.code == Code.RUN]
+        begun = min(begun, self._running_on(passage, -1))
+        place, behind = (begun, start), (passage.end, self._running_on(passage, 1))
+        tokens = [token for one in (place, behind) for token in self._tokens(one) if token.code == Code.RUN]
         named = [self._ids(token) for token in tokens if passage.start == begun or token.value not in RUN_ROLES]
         return any(ids != lead for ids in named)
+
+    def _running_on(self, passage: Passage, way: int) -> int:
+        """Where the line before a passage begins (-1), or the one behind it ends, if the two may be one sentence."""
+        if way < 0:
+            before = self.text[: passage.start].rstrip(" ")
+            line = re.search(r"([^\n]*[^\n.:!?;])\n$", before)
+            return line.start() if line and self.text[passage.start : passage.start + 1].islower() else passage.start
+        unfinished = not re.search(r"[.:!?;]\s*$", self.text[passage.start : passage.end])
+        line = re.match(r"\n[ ]*[a-z][^\n]*", self.text[passage.end :])
+        return passage.end + line.end() if line and unfinished else passage.end
 
     def _codes(self, place: tuple[int, int]) -> str:
         return "".join(token.code for token in self._tokens(place))
