@@ -7,10 +7,12 @@ of now. Of all else the text leaves open what is meant, and it is not called fal
 """
 
 import re
+from dataclasses import dataclass
 
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
-from lab.claims.words import FILLERS, SMALL, Quantity
+from lab.claims.subjects import OF
+from lab.claims.words import FILLERS, SMALL, Code, Quantity, coded
 
 PLAN = re.compile(
     r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
@@ -31,15 +33,15 @@ UNLIKE = re.compile(
 """Words of a clause by which a figure is of something else than the run's mean."""
 COLUMN = re.compile(r"\W*(?:value|mean|result|metric|key|setting|now|this run|run|)\W*", re.IGNORECASE)
 """A heading of a column, or of a row, that adds nothing to what the other says."""
-STUCK = re.compile(r"[×*/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
+STUCK = re.compile(r"[×/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
 """What may not stand between a name and its number."""
-PASSED = "=:(puderfoyxbgmR~[-ath"
+PASSED = coded("=:(~[- aspect up down same from to by not better worse between run against than ratio")
 """Codes that may stand between a quantity and its number."""
 VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
 NOUNS = frozenset(("difference", "gap", "interval", "reading", "measured", "average"))
 GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
 EVERY = re.compile(r"\b(?:pooled|means|every|each|all|repeats?|reseeds?)\b", re.IGNORECASE)
-COUNTS = re.compile("k|^[N&wx]*Q.*[ud]")
+COUNTS = re.compile(coded("key|^[number and word not]* quantity.*[up down]"))
 """Codes of a count of changed keys, or of replicates above or below something."""
 IMPLIED = re.compile(
     r"\bdifference (?:to|from|against) [^,.;\d]{0,40},? $|\bhalving to $"
@@ -49,7 +51,7 @@ IMPLIED = re.compile(
 """What says by itself which quantity follows: the objective's difference, half of what was changed."""
 AFTER = re.compile(
     r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step)|after\b|by \d|half|around\b|early\b|mid|in the first|when\b|until\b"
-    r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|worst|best|peak|max"
+    r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|(?:worst|best|peak|max)\b"
     r"|with (?:\d|half)|in [a-z]\b|twice\b|over (?:the|all)\b"
     r"|greedy|train|per\b|or\b|and (?:up|above|below|more|less|so)\b"
     r"|(?:is|was) (?:the|a|too|what|just|not)\b|would\b"
@@ -62,8 +64,17 @@ PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
 TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
 
 
-def unclear(s: Sentence, first: int, last: int) -> str | None:
-    """Words for why a claim is not certain enough to be called false; None where it is.
+@dataclass(frozen=True)
+class Doubt:
+    """Why a claim is not certain enough to be called false."""
+
+    why: str
+    open: bool = True
+    """Whether it stays where no value of the record is what is said: what is meant is open, not only oddly put."""
+
+
+def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
+    """Why a claim is not certain enough to be called false; None where it is.
 
     Args:
         s: the sentence.
@@ -71,13 +82,16 @@ def unclear(s: Sentence, first: int, last: int) -> str | None:
         last: its last one.
     """
     if plan := _plan(s, first):
-        return plan
-    if s.codes[first] == "E":
-        return _equation(s, first)
+        return Doubt(plan)
+    if s.codes[first] == Code.EQUATION:
+        why = _equation(s, first)
+        return Doubt(why) if why else None
     counts = COUNTS.search(s.codes[first : last + 1])
-    numbers = [i for i in range(first, last + 1) if s.codes[i] == "N" and not counts]
-    doubt = _figure(s, numbers[0], numbers[-1]) if numbers else _word(s, first, last)
-    return doubt or _subject(s, numbers[0] if numbers else first, last)
+    numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER and not counts]
+    why = _subject(s, numbers[0] if numbers else first, last) or (None if numbers else _word(s, first, last))
+    if why or not numbers:
+        return Doubt(why) if why else None
+    return _figure(s, numbers[0], numbers[-1])
 
 
 def _plan(s: Sentence, first: int) -> str | None:
@@ -99,25 +113,38 @@ def _equation(s: Sentence, place: int) -> str | None:
     return "what is worked out is not clear" if words or longer else None
 
 
-def _figure(s: Sentence, first: int, last: int) -> str | None:
+def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     """Why it is not clear which quantity a number, or a pair of them, is of."""
     if s.cells:
-        return None if _headed(s) else "the column's heading is not known"
+        return None if _headed(s) else Doubt("the column's heading is not known")
     if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
         return None
     place = _named_before(s, first)
     beside = place is not None and (re.search("[:=]", s.codes[place:first]) or _touch(s, place, first))
-    behind = re.match("Q(?![:=(]?~?N)", s.codes[last + 1 :]) and _touch(s, last, last + 1)
-    if behind and not beside:
-        place, behind = last + 1, None
-    if place is None or behind or _other(s, place, first, last):
-        return "which quantity is meant is not clear"
-    if s.word(place) == "ent" and (first != last or not _touch(s, place, first)):
-        return "whether the entropy or its coefficient is meant is not clear"
-    if (word := _odd(s, min(place, first), max(place, last))) is not None:
-        return f"what '{s.word(word)}' makes of it is not clear"
-    quantity = s.named_quantity(place)
-    return _counted(s, place, first, last, quantity) or _of_mean(s, place, quantity)
+    behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :]) and _touch(s, last, last + 1)
+    near = place is not None and s.codes[last + 1 : last + 3] != coded("and number")
+    place = last + 1 if behind and not beside else _sole(s, first) if place is None else place
+    if place is None or _other(s, place, first, last):
+        return Doubt("which quantity is meant is not clear")
+    if why := _counted(s, place, first, last, s.named_quantity(place)) or _of_mean(s, place, s.named_quantity(place)):
+        return Doubt(why)
+    if (odd := _odd(s, min(place, first), max(place, last))) is not None:
+        # `random policy: reward 3`: before the name an unknown word may say whose it is, where no run is named
+        stuck = odd == max(place, last) + 1 or (odd < first and not named_beside(s, first, last))
+        return Doubt(f"what '{s.word(odd)}' makes of it is not clear", open=stuck)
+    return None if near or place > last else Doubt("which quantity is meant is not clear", open=False)
+
+
+def _sole(s: Sentence, first: int) -> int | None:
+    """The place of the one quantity that a sentence names, where a number is of nothing else."""
+    places = [i for i, code in enumerate(s.codes) if code == Code.QUANTITY]
+    named = {s.named_quantity(i) for i in places}
+    sections = ("metric", "curve", "config") if named_beside(s, first, first) else ("metric", "curve")
+    if len(named) != 1 or s.quantity(first) not in named or next(iter(named)).section not in sections:
+        return None
+    place = max((i for i in places if i < first), default=places[0])
+    between = s.text[s.tokens[place].end : s.tokens[first].start] if place < first else ""
+    return None if re.search(r";|(?<!\.e)(?<!\.g)\.\s", between) or UNLIKE.search(between) else place
 
 
 def _odd(s: Sentence, left: int, right: int) -> int | None:
@@ -129,7 +156,11 @@ def _odd(s: Sentence, left: int, right: int) -> int | None:
         right: the place of the last of them.
     """
     start, end, ends = left, right, ",;.)&|N"
-    label = ":" if any(s.codes[i] == "Q" and s.named_quantity(i).section == "config" for i in (left, right)) else ""
+    label = (
+        ":"
+        if any(s.codes[i] == Code.QUANTITY and s.named_quantity(i).section == "config" for i in (left, right))
+        else ""
+    )
     while start > 0 and s.codes[start - 1] not in f"{ends}({label}":
         start -= 1
     while end + 1 < len(s.codes) and s.codes[end + 1] not in f"{ends}(":
@@ -145,22 +176,21 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
         quantity.foreign
         or quantity.keys[0].startswith("curve:performance/")
         or (meant is not None and meant != quantity and meant.section != "count")
-        or (re.match(r"\s*[×x*/·±]\s*\S", s.text[tail:]) and len(quantity.keys) < 2)
-        or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in "=R")
-        or (AFTER.match(s.text, tail) and not s.ours and s.codes[last + 1 : last + 2] != "R")
+        or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and len(quantity.keys) < 2)
+        or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in coded("= run"))
+        or (AFTER.match(s.text, tail) and not s.ours and not named_beside(s, first, last))
         or number.than
-        or (number.times and not re.search("[at]", s.codes[last:]))
+        or (number.times and not re.search(coded("[against than]"), s.codes[last:]))
         or (number.signed and first != last)
-        or s.codes[last + 1 : last + 3] == "&N"
-        or (s.codes[place - 1 : place] == ">" and "N" in s.codes[:place])
-        or (relative and "R" not in s.codes)
+        or (s.codes[place - 1 : place] == Code.ARROW and Code.NUMBER in s.codes[:place])
+        or (relative and Code.RUN not in s.codes)
     )
 
 
 def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity) -> str | None:
     """Why a count is not certain: it has no noun of its own, or one of several meanings."""
     sections, word = {key.partition(":")[0] for key in quantity.keys}, s.word(place)
-    if "verdict" in sections and "R" not in s.codes[max(0, place) : last + 5]:
+    if "verdict" in sections and Code.RUN not in s.codes[max(0, place) : last + 5]:
         return "against which run is not clear"
     if not sections & {"count", "derived", "steps", "noise"}:
         return None
@@ -180,48 +210,51 @@ def _of_mean(s: Sentence, place: int, quantity: Quantity) -> str | None:
     if GREEDY.search(s.before) or GREEDY.search(s.text):
         return "of which policy it is is not clear"
     start = max([0, *(s.tokens[i].end for i in range(place) if s.codes[i] in ";.")])
-    return "it may be of another figure than the mean" if UNLIKE.search(s.text[start : s.tokens[place].start]) else None
+    unlike = UNLIKE.search(s.text[start : s.tokens[place].start])
+    return "it may be of another figure than the mean" if unlike and not s.ours else None
 
 
 def _named_before(s: Sentence, first: int) -> int | None:
     """The place of the quantity that is named directly before a number."""
-    near = re.match("(?:[wma]|o(?!N)){0,3}R", s.codes[first + 1 :]) or re.search("R[:w(]?$", s.codes[:first])
+    near = re.match(coded("(?:[word between against]|to (?!number)){0,3} run"), s.codes[first + 1 :]) or re.search(
+        coded("run [:word (]?$"), s.codes[:first]
+    )
     fraction, crossed, place = s.number(first).step < 1, False, first - 1
-    while place >= 0 and (s.codes[place] != "Q" or (fraction and s.word(place) == "replicates")):
-        code = s.codes[place] if s.codes[place] != "Q" else "w"
-        if code == "w" and s.codes[place] == "Q":
+    while place >= 0 and (s.codes[place] != Code.QUANTITY or (fraction and s.word(place) == "replicates")):
+        code = s.codes[place] if s.codes[place] != Code.QUANTITY else "w"
+        if code == Code.WORD and s.codes[place] == Code.QUANTITY:
             pass  # `perf: its replicates lie 0.01 apart`
-        elif (code == "w" and s.word(place) not in FILLERS | VERBS) or s.word(place) == "flat":
+        elif (code == Code.WORD and s.word(place) not in FILLERS | VERBS) or s.word(place) == "flat":
             return None
-        if code == "N" and s.codes[place + 1] == "(" and not crossed:
+        if code == Code.NUMBER and s.codes[place + 1] == "(" and not crossed:
             crossed = True  # `mean_reward 30.44 (+2.64 vs parent)`
-        elif code in ",N&)" and _label(s):
+        elif code in coded(", number and )") and _label(s):
             crossed = True  # `- success_rate: 0.000 (down from 9.38 @0.12 and 1.26e3 @0.01)`
-        elif code in ",N&)" and near:
+        elif code in coded(", number and )") and near:
             crossed = True  # `perf 0.98, against 0.96 for the parent`
-        elif code == "," and s.codes[place + 1] == "f":
-            pass  # `the learning rate, from 0.005 to 0.0025`
-        elif code not in PASSED + ("w>" if s.ours else "w"):
+        elif code == "," and s.codes[place + 1] in coded("from ["):
+            pass  # `the learning rate, from 0.005 to 0.0025`; `the effect, [-0.031, 0.072]`
+        elif code not in PASSED + (coded("word arrow") if s.ours else Code.WORD):
             return None
         place -= 1
     if place < 0:
         return None
     between = s.text[s.tokens[place].end : s.tokens[first].start]
-    if not crossed and "R" not in s.codes[place:first] and STUCK.search(between.translate({0x3E: None})):
+    if not crossed and Code.RUN not in s.codes[place:first] and STUCK.search(between.translate({0x3E: None})):
         return None
     return place
 
 
 def _label(s: Sentence) -> bool:
     """Whether a sentence begins with the one quantity that it names, as a label."""
-    return re.match("-?Q[:=]", s.codes) is not None and s.codes.count("Q") == 1
+    return re.match(coded("-? quantity [:=]"), s.codes) is not None and s.codes.count(coded("quantity")) == 1
 
 
 def _unknown(s: Sentence, index: int) -> bool:
     """Whether a token is a word that says nothing to the checker."""
-    opening = next((s.word(i) for i, code in enumerate(s.codes) if code == "w"), "")
+    opening = next((s.word(i) for i, code in enumerate(s.codes) if code == Code.WORD), "")
     known = FILLERS | SMALL | VERBS | NOUNS | ({"keep", "set", "try", opening} if s.section == "next_step" else set())
-    return s.codes[index] == "w" and s.word(index) not in known
+    return s.codes[index] == Code.WORD and s.word(index) not in known
 
 
 def _touch(s: Sentence, left: int, right: int) -> bool:
@@ -235,43 +268,70 @@ def _headed(s: Sentence) -> bool:
     if any(re.match(r"\W*(?:seed|replicate|n\b)", text, re.IGNORECASE) for text, _ in s.cells):
         return False
     for text, codes in s.cells:
-        if codes in ("Q", "R", "wR"):
-            named += codes == "Q"
+        if codes in (Code.QUANTITY, Code.RUN, coded("word run")):
+            named += codes == Code.QUANTITY
         elif not COLUMN.fullmatch(text):
             return False
-    return named == 1 and "Q" not in s.codes and s.codes.count("N") == 1
+    return named == 1 and Code.QUANTITY not in s.codes and s.codes.count(coded("number")) == 1
+
+
+BEHIND = r"(?:[word between]|to (?!number)|\()* run"
+"""A run that is named right behind a figure."""
+
+
+def named_beside(s: Sentence, place: int, last: int) -> bool:
+    """Whether a run is named right beside a claim.
+
+    Args:
+        s: the sentence.
+        place: the claim's first number, or its first token.
+        last: its last token.
+    """
+    number = s.number(place) if s.codes[place] == Code.NUMBER else None
+    relative = number and (number.signed or number.percent or number.points)
+    behind = re.match(
+        coded(r"(?:[word between against up down than]|to (?!number)|\()* run" if relative else BEHIND),
+        s.codes[last + 1 : last + 5],
+    )
+    led = re.search(coded("run [word:=(aspect]{0,2}(?:quantity [word:=(aspect between]{0,3})?$"), s.codes[:place])
+    return bool(behind or led or Code.RUN in s.codes[place:last])
 
 
 def _subject(s: Sentence, place: int, last: int) -> str | None:
     """Why it is not clear whose the figure is: more than one run is spoken of, and none beside it."""
-    runs = [i for i, code in enumerate(s.codes) if code == "R"]
-    told = "which run is meant is not clear"
-    relative = s.codes[place] == "N" and (s.number(place).signed or s.number(place).percent)
-    behind = re.match(rf"(?:[wm{'a' if relative else ''}]|o(?!N)|\()*R", s.codes[last + 1 : last + 5])
-    led = re.search(r"R[w:=(p]{0,2}(?:Q[w:=(pm]{0,3})?$", s.codes[:place])
-    if behind or led or "R" in s.codes[place:last]:
+    if named_beside(s, place, last):
         return None
+    runs = [i for i, code in enumerate(s.codes) if code == Code.RUN]
+    told = "which run is meant is not clear"
     if s.crowded:
         return told
-    others = {s.run_of(s.tokens[i]).run_id for i in runs if not s.refers(i)}
+    spoken = [i for i in runs if not s.refers(i)]
+    others = {s.run_of(s.tokens[i]).run_id for i in spoken}
+    midway = [i for i in spoken if s.word(i - 1) not in OF and any(_unknown(s, j) for j in range(i))]
+    if midway and s.codes[place] == Code.NUMBER:
+        return told  # `basically 7asp with another clip range`: of which of the two, this run or that one
     return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
 
 
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
-    if "h" in s.codes[first : last + 1] and (led or s.word(first) == "half"):
+    if Code.RATIO in s.codes[first : last + 1] and (led or s.word(first) == "half"):
         return "what it is a share of is not clear"
-    if re.search("[bg]", s.codes[first : last + 1]) and EVERY.search(s.text):
+    if re.search(coded("[better worse]"), s.codes[first : last + 1]) and EVERY.search(s.text):
         return "which figures are compared is not clear"
-    if (way := re.search("[bg]", s.codes[first : last + 1])) and not BETTER.search(s.text):
+    if (way := re.search(coded("[better worse]"), s.codes[first : last + 1])) and not BETTER.search(s.text):
         new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
-        if new is not None and old is not None and (new - old) * s.known.goal.sign * (1 if way[0] == "b" else -1) > 0:
+        if (
+            new is not None
+            and old is not None
+            and (new - old) * s.known.goal.sign * (1 if way[0] == Code.BETTER else -1) > 0
+        ):
             return "so it is by the means"
     if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
         return "which of the two is now so is not clear"
-    if "s" in s.codes[first : last + 1]:
-        clause = re.match(r"[^,;.)]{0,5}", s.codes[last + 1 :])
+    if Code.SUPERLATIVE in s.codes[first : last + 1]:
+        clause = re.match(coded("[^,;.)]{0,5}"), s.codes[last + 1 :])
         after = range(last + 1, last + 1 + (clause.end() if clause else 0))
         if TIMED.search(s.text) or any(_unknown(s, i) for i in (*range(first, last + 1), *after)):
             return "among which runs is not clear"

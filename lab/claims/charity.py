@@ -6,19 +6,14 @@ may be that. Such a reading makes the claim unsupported, and is its evidence.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import permutations, product
+from collections.abc import Iterator
 
-from lab.claims.certain import unclear
-from lab.claims.differences import GAP
-from lab.claims.numbers import Number, real
+from lab.claims.certain import named_beside, unclear
+from lab.claims.numbers import real
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits, settles
-from lab.claims.values import MANY, STEPS
-from lab.claims.words import Quantity
-from lab.judge import KnownRun
+from lab.claims.readings import said_somewhere
+from lab.claims.words import Code, Quantity, coded
 
 ELSEWHERE = re.compile(
     r"\b(?:earlier|previous(?:ly)?|prior|before|older|formerly|used to|tried|others?|another|history|ranged|varied)\b"
@@ -45,9 +40,13 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
         first: the claim's first token.
         last: its last one.
     """
-    numbers = [i for i in range(first, last + 1) if s.codes[i] == "N"]
-    if doubt := unclear(s, first, last):
-        return doubt
+    numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
+    doubt = unclear(s, first, last)
+    told = s.own or any(named_beside(s, i, last) for i in numbers)  # what is oddly put, of a run that is named
+    if doubt and (doubt.open or not told or _elsewhere(s)):
+        return doubt.why
+    if doubt and all(said_somewhere(s, i, numbers[0], sure=s.adjacent(i)) for i in numbers):
+        return doubt.why
     if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
         return "a plan: nothing that is now so"
     readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)
@@ -55,43 +54,30 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
 
 
 def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Iterator[str | None]:
-    """Readings of a number, or of two of them."""
-    place = numbers[0]
-    quantity, (owner, named) = s.quantity(place) or s.objective, s.owned(place)
-    number = s.number(numbers[-1])
+    """Readings of a number, or of two of them, whose run is only presumed or that may be a difference."""
+    place, number = numbers[0], s.number(numbers[-1])
+    quantity, (_, named) = s.quantity(place) or s.objective, s.owned(place)
     free = not named and not s.labelled_line(place)
     yield from _to_come(s, numbers, quantity)
-    compared = re.search("[udbgtxy]", s.codes[first : last + 1]) is not None
+    compared = re.search(coded("[up down better worse than not by]"), s.codes[first : last + 1]) is not None
     relative = number.signed or compared or number.points or number.times
-    counted = s.codes[place + 1 : place + 2] == "Q" and s.codes[place - 1 : place] not in ("Q", ":", "=")
-    counted = counted and quantity.section == "metric" and not number.word
-    plain = not (compared or number.percent or number.times or number.points or number.word) and len(numbers) == 1
-    plain = plain and not GAP.search(s.text.lower())
-    against, to = s.names_another(), re.search("[of]", s.codes[first : numbers[-1]]) is not None
-    if s.section != "next_step" and not s.compared_by_name() and (free or relative) and _elsewhere(s):
+    way = re.search(coded("([up down]) word? from? word?$"), s.codes[: numbers[0]])
+    turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == Code.UP)
+    if s.section == "next_step" or number.word or turned or (s.adjacent(place) and not (free or relative)):
+        return
+    if _elsewhere(s) and not s.compared_by_name() and (free or relative):
         yield "which run is meant is not said"
-    foretold = bool(s.known.expected) and AHEAD.search(s.text) is not None
-    if free and not foretold and not number.word and not (against and len(numbers) > 1) and (not compared or to):
-        yield _of_runs(s, [s.number(i) for i in numbers], quantity, owner, place)
-    if (relative or counted) and (counted or not s.compared_by_name()):
-        yield _as_difference(s, number, owner, first, among=s.runs_named() if against and not counted else s.known.runs)
-    if "derived:epochs" in quantity.keys and number.value < FEW and len(numbers) == 1:
-        yield "passes over a batch are called so, too"
-    if plain and (not s.adjacent(place) or number.value >= MANY or "steps:all" in quantity.keys):
-        yield _of_another_size(s, number, quantity, owner, place)
-    if plain and not s.adjacent(place):
-        yield _as_another(s, number, owner)
-    if any(s.codes[i] == "p" and s.tokens[i].value == "greedy" for i in range(place)):
-        yield (
-            None
-            if s.values(Quantity(quantity.keys[:1]), owner, {"greedy"})
-            else "it may be the greedy policy's, of which nothing is known"
-        )
+    bound = compared and not (number.signed or number.percent or number.points or number.times)
+    bound = bound and not re.search(coded("from|to"), s.codes[first : numbers[-1]])
+    against = s.names_another() if len(numbers) > 1 else relative and s.compared_by_name()
+    if not against and not bound:  # where whom it is compared with is said, that has been tried
+        readings = [said_somewhere(s, i, place, sure=len(numbers) > 1 or s.adjacent(i)) for i in numbers]
+        yield readings[0] if all(readings) else None
 
 
 def _elsewhere(s: Sentence) -> bool:
     """Whether the text speaks of runs that it does not name, outside the words that name one."""
-    names = [(token.start, token.end) for token in s.tokens if token.code == "R"]
+    names = [(token.start, token.end) for token in s.tokens if token.code == Code.RUN]
     return any(not any(a <= it.start() < b for a, b in names) for it in ELSEWHERE.finditer(s.text))
 
 
@@ -103,11 +89,13 @@ def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[st
     first, last = s.tokens[numbers[0]].start, s.tokens[numbers[-1]].end
     if s.section != "next_step" and not staged and not foretold and AHEAD.search(s.text[:first]):
         yield "the line looks forward: nothing that is now so"
-    if staged or quantity.section != "config" or s.own or s.lead or "R" in s.codes:
+    if staged or quantity.section != "config" or s.own or s.lead or Code.RUN in s.codes:
         return
     behind = ORIGIN.match(s.text, last)
     origin = (
-        numbers[0] if len(numbers) > 1 else next((i for i in s.within(last, len(s.text)) if s.codes[i] == "N"), None)
+        numbers[0]
+        if len(numbers) > 1
+        else next((i for i in s.within(last, len(s.text)) if s.codes[i] == Code.NUMBER), None)
     )
     now = [float(value) for key in keys if real(value := s.subject.config.get(key))]
     if (len(numbers) > 1 or behind) and origin is not None and any(s.number(origin).sets(value) for value in now):
@@ -118,94 +106,30 @@ ORIGIN = re.compile(r"\s*\((?:(?:up |down )?from|was|now|currently|instead of)\s
 """What follows a new value where the old one stands in brackets: `0.35 (from 0.2)`."""
 
 
-def _of_runs(s: Sentence, numbers: list[Number], quantity: Quantity, owner: KnownRun, place: int) -> str | None:
-    """Whose values the numbers are, where other runs have them."""
-    aspects = s.aspects(place)
-    told = {
-        run.run_id: (run, values)
-        for run in s.known.runs
-        if (values := s.values(quantity, run, aspects) or s.values(quantity, run, {"last"}))
-    }
-    if len(numbers) == 1:
-        theirs = (pair for run, values in told.values() if run is not owner for pair in ((run, *v) for v in values))
-        return next((f"is {s.role_of(r)}'s: {what}" for r, v, what in theirs if settles(numbers[0], v, quantity)), None)
-    old, new = numbers[0], numbers[-1]
-    for (one, before), (other, after) in permutations(told.values(), 2):
-        if any(fits(old, a) for a, _ in before) and any(fits(new, b) for b, _ in after):
-            return f"are those of {one.run_id} and {other.run_id}"
-    return None
-
-
-FEW = 20
-"""Below which a number of epochs may be that of the passes over a batch."""
-
-
-def _as_difference(s: Sentence, number: Number, owner: KnownRun, first: int, among: Sequence[KnownRun]) -> str | None:
-    """Between which two runs a number is the difference, in any quantity that the sentence names."""
-    named = [token.value for token in s.tokens if token.code == "Q"]
-    way = 1 if number.value > 0 and number.signed else -1 if number.signed else 0
-    words = [code for code in s.codes[max(0, first - 2) :] if code in "udbg"]
-    way = way or ({"u": 1, "d": -1}.get(words[0], 0) if words else 0)
-    for key in dict.fromkeys(key for quantity in (*named, s.objective) for key in quantity.keys):
-        for mine, run in product({one.run_id: one for one in (owner, *s.runs_named())}.values(), among):
-            new, old = (s.one(Quantity((key,)), one, {"last"}) for one in (mine, run))
-            if old is None or new is None or run is mine or way * (new - old) < 0:
-                continue
-            gap = abs(new - old) if way or not number.signed else new - old
-            worth = 100 * gap / abs(old) if number.percent and old else new / old if number.times and old else gap
-            size = replace(number, value=abs(number.value), percent=False, points=False, signed=False)
-            if size.fits(worth) or (number.points and size.fits(100 * gap)):
-                return f"is the difference of {s.role_of(mine)} to {s.role_of(run)} in {key.partition(':')[2]}"
-    return None
-
-
-def _of_another_size(s: Sentence, number: Number, quantity: Quantity, owner: KnownRun, place: int) -> str | None:
-    """That a number is far from all that the quantity is anywhere: of another one, such as a count of steps."""
-    values = [value for run in (owner, *s.known.runs) for value, _ in s.values(quantity, run, s.aspects(place))]
-    size = abs(number.bound)
-    if not values or not size or any(0.1 * abs(value) <= size <= 10 * abs(value) for value in values if value):
-        return None
-    steps = [*s.values(STEPS, owner, set()), *(pair for run in s.known.runs for pair in s.values(STEPS, run, set()))]
-    counted = next((f"is a number of steps: {what}" for value, what in steps if fits(number, value)), None)
-    if "steps:all" in quantity.keys and not counted:  # `189 steps` of an episode
-        lengths = [pair for run in s.known.runs for pair in s.values(LENGTH, run, set())]
-        return next((f"may be of an episode: {what}" for value, what in lengths if fits(number, value)), None)
-    return counted or (None if s.adjacent(place) else "is of another size than all that is recorded of it")
-
-
-LENGTH = Quantity(("metric:episode_length",))
-
-
-def _as_another(s: Sentence, number: Number, owner: KnownRun) -> str | None:
-    """Which other quantity of the run a number is, where nothing but its place says what it is of."""
-    if number.digits < 2:
-        return None
-    values = [(metric.mean, f"{name} {metric.mean:.6g}") for name, metric in owner.metrics.items()]
-    values += [(float(value), f"{name} {value}") for name, value in owner.config.items() if real(value)]
-    values += [(float(value), f"{name} {value:,}") for name, value in owner.derived.items()]
-    return next((f"may be of something else: {what}" for value, what in values if fits(number, value)), None)
-
-
 def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     """Readings of a direction in words: against another run, within the training, of what nobody names."""
     codes = s.codes[first : last + 1]
-    directed = re.search("[ude]", codes)
-    if re.search("[Rpti]", codes) or s.section == "next_step":
+    directed = re.search(coded("[up down same]"), codes)
+    if re.search(coded("[run aspect than undecided]"), codes) or s.section == "next_step":
         return
-    quantity = s.named_quantity(first) if s.codes[first] == "Q" else s.quantity(first) or s.objective
+    quantity = s.named_quantity(first) if s.codes[first] == Code.QUANTITY else s.quantity(first) or s.objective
     if AHEAD.search(s.text[: s.tokens[first].start]):
         yield "the line looks forward: nothing that is now so"
     if s.compared_by_name() or quantity.section not in ("metric", "curve"):
         return
-    if "h" in codes:
-        yield "it may be said of a peak or of an end" if re.match("w?Rp", s.codes[last + 1 :]) else None
+    if Code.RATIO in codes:
+        yield (
+            "it may be said of a peak or of an end"
+            if re.match(coded("word? run aspect"), s.codes[last + 1 :])
+            else None
+        )
         return
     if directed is None or s.section == "title":
         return
     curves = [curve for key in quantity.keys if (curve := s.subject.curves.get(key.partition(":")[2]))]
     if not curves and not s.named(first):
         yield "it may be said of how the training went, of which the record has no curve"
-    up = directed.group() == "u"
+    up = directed.group() == Code.UP
     for curve in curves:
         if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
             course = f"from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"

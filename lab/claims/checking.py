@@ -6,29 +6,27 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.claims import differences, directions, figures, pairs, ranks, replicates, settings, values, verbal
+from lab.claims import differences, directions, figures, replicates, settings, values, verbal
 from lab.claims.context import Context, stages
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.structure import Meaning, passages
 from lab.claims.tokens import Reader
-from lab.claims.words import CAUSES
+from lab.claims.words import CAUSES, Code
 from lab.judge import Known
 
 RULES: tuple[Callable[[Sentence], None], ...] = (
     figures.zeros,
     figures.equations,
-    settings.names_of_one_value,
     settings.options,
+    settings.makings,
     settings.starts,
-    settings.seeds,
     verbal.alterations,
     figures.intervals,
-    replicates.scatter,
     replicates.splits,
     replicates.counted,
     replicates.single,
-    pairs.changes,
-    pairs.origins,
+    values.changes,
+    values.origins,
     figures.thresholds,
     differences.relatives,
     differences.gaps,
@@ -38,10 +36,12 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     verbal.sames,
     verbal.outcomes,
     verbal.verdicts,
-    ranks.ranks,
+    verbal.ranks,
+    directions.foretold,
     directions.courses,
     directions.moved,
     directions.went,
+    directions.turned,
 )
 """The kinds of claims, in the order in which they take their words: the more particular before the general."""
 MEANINGS = {"title": Meaning.TITLE, "theory": Meaning.THEORY, "next_step": Meaning.PLAN}
@@ -135,7 +135,9 @@ def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
     sentence.look(len(sentence.tokens))
     run = sentence.subject
     parent, marked = known.get(run.parent), list[Mark]()
-    named = {key.partition(":")[2] for token in sentence.tokens if token.code == "Q" for key in token.value.keys}
+    named = {
+        key.partition(":")[2] for token in sentence.tokens if token.code == Code.QUANTITY for key in token.value.keys
+    }
     all_of_them = re.search(r"\b(both|all)( the| these| two| of the)* (changes|keys|of them)", sentence.text.lower())
     if len(run.changed) > 1 and not set(run.changed) <= named and not all_of_them:
         marked.append("several_changes")
@@ -151,8 +153,8 @@ def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:
 
 def _of_an_outcome(sentence: Sentence) -> bool:
     """Whether a sentence speaks of a run or of something measured, not of the method in general."""
-    measured = any(t.code == "Q" and t.value.section in ("metric", "curve") for t in sentence.tokens)
-    return measured or "R" in sentence.codes or "N" in sentence.codes
+    measured = any(t.code == Code.QUANTITY and t.value.section in ("metric", "curve") for t in sentence.tokens)
+    return measured or Code.RUN in sentence.codes or Code.NUMBER in sentence.codes
 
 
 SENTENCE = re.compile(

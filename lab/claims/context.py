@@ -9,7 +9,7 @@ from lab.claims.reading import Sentence
 from lab.claims.readings import fitting
 from lab.claims.structure import Meaning, Passage, heading
 from lab.claims.tokens import Reader, Token
-from lab.claims.words import Quantity
+from lab.claims.words import Code, Quantity, coded
 from lab.judge import Known
 
 BEGUN = re.compile(r"\W*(?:plans?|next|to-?do|tmrw|tomorrow|queued?|wants?|ideas?|targets?)\b", re.IGNORECASE)
@@ -41,6 +41,8 @@ class Context:
     """Whether this is the next step of a report: `next_step` by its section, not by a heading of a note."""
     named: set[str] = field(default_factory=set)
     """Names of all that the sentences before spoke of."""
+    firm: bool = True
+    """Whether the run that leads an item is its label, not only the first that the item names."""
     _cut: dict[tuple[int, int], list[Token]] = field(default_factory=dict)
 
     def lead(self, passage: Passage) -> tuple[str, ...]:
@@ -49,8 +51,9 @@ class Context:
         Args:
             passage: of the text.
         """
+        self.firm = True
         for place in passage.labels:
-            if run := next((token for token in self._tokens(place) if token.code == "R"), None):
+            if run := next((token for token in self._tokens(place) if token.code == Code.RUN), None):
                 return self._ids(run)
         own = self._leading((passage.start, passage.end), item=passage.item)
         return own or next((runs for place in reversed(passage.above) if (runs := self._above(place))), ())
@@ -59,7 +62,8 @@ class Context:
         """A sentence of a passage, ready for the rules."""
         piece = self.text[start:end].replace("\n", " ")
         label = next(
-            (t.value for place in reversed(passage.labels) for t in self._tokens(place) if t.code == "Q"), None
+            (t.value for place in reversed(passage.labels) for t in self._tokens(place) if t.code == Code.QUANTITY),
+            None,
         )
         return Sentence(
             self.known,
@@ -76,6 +80,9 @@ class Context:
             ours=self.staged and passage.meaning is Meaning.PLAN,
             before=self._before(passage, start),
             crowded=self._crowded(passage, start, lead),
+            around=tuple(
+                name for t in self._tokens((passage.start, passage.end)) if t.code == Code.RUN for name in self._ids(t)
+            ),
             cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
         )
 
@@ -88,20 +95,33 @@ class Context:
 
     def _crowded(self, passage: Passage, start: int, lead: tuple[str, ...]) -> bool:
         """Whether what stands before a sentence in its statement names another run than the one it is about."""
+        if lead and not self.firm and lead != (self.known.run.run_id,):
+            return True
         free = not lead and not passage.item and passage.meaning not in (Meaning.CONFIG, Meaning.METRICS)
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
-        place = (begun, start)
-        tokens = [token for token in self._tokens(place) if token.code == "R"]
+        begun = min(begun, self._running_on(passage, -1))
+        place, behind = (begun, start), (passage.end, self._running_on(passage, 1))
+        tokens = [token for one in (place, behind) for token in self._tokens(one) if token.code == Code.RUN]
         named = [self._ids(token) for token in tokens if passage.start == begun or token.value not in RUN_ROLES]
         return any(ids != lead for ids in named)
+
+    def _running_on(self, passage: Passage, way: int) -> int:
+        """Where the line before a passage begins (-1), or the one behind it ends, if the two may be one sentence."""
+        if way < 0:
+            before = self.text[: passage.start].rstrip(" ")
+            line = re.search(r"([^\n]*[^\n.:!?;])\n$", before)
+            return line.start() if line and self.text[passage.start : passage.start + 1].islower() else passage.start
+        unfinished = not re.search(r"[.:!?;]\s*$", self.text[passage.start : passage.end])
+        line = re.match(r"\n[ ]*[a-z][^\n]*", self.text[passage.end :])
+        return passage.end + line.end() if line and unfinished else passage.end
 
     def _codes(self, place: tuple[int, int]) -> str:
         return "".join(token.code for token in self._tokens(place))
 
     def carry(self, sentence: Sentence) -> None:
         """Keep what a sentence spoke of for those behind it."""
-        quantities = [token.value for token in sentence.tokens if token.code == "Q"]
+        quantities = [token.value for token in sentence.tokens if token.code == Code.QUANTITY]
         self.carried = quantities[0] if quantities else self.carried
         self.named |= {key.partition(":")[2] for quantity in quantities for key in quantity.keys}
 
@@ -117,19 +137,22 @@ class Context:
             return ()
         tokens = self._tokens(place)
         codes = "".join(token.code for token in tokens)
-        opened = re.match(r"[-w]{0,3}R", codes)
+        opened = re.match(coded("[-word]{0,3} run"), codes)
         if opened is None:
             return ()
         run = tokens[opened.end() - 1]
-        labelled = re.match(r"(?:\([^()]*\))?[:;]|-w", codes[opened.end() :])
+        labelled = re.match(coded(r"(?:\([^()]*\))?(?:[:;]|$)|-word"), codes[opened.end() :])
         role = isinstance(run.value, str) and run.value in RUN_ROLES
-        return self._ids(run) if labelled or (item and not role and not isinstance(run.value, tuple)) else ()
+        if labelled:
+            return self._ids(run)
+        self.firm = False
+        return self._ids(run) if item and not role and not isinstance(run.value, tuple) else ()
 
     def _above(self, place: tuple[int, int]) -> tuple[str, ...]:
         """The run that a heading, or the item above, is about: the only one that a heading names, or an item's lead."""
         if lead := self._leading(place, item=True):
             return lead
-        named = {self._ids(token) for token in self._tokens(place) if token.code == "R"}
+        named = {self._ids(token) for token in self._tokens(place) if token.code == Code.RUN}
         return next(iter(named)) if len(named) == 1 and self.text[place[0]] in "#*" else ()
 
     def _ids(self, token: Token) -> tuple[str, ...]:

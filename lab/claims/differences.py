@@ -5,9 +5,9 @@ import re
 
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits
-from lab.claims.words import LOWER_IS_BETTER, Quantity
+from lab.claims.words import LOWER_IS_BETTER, Code, Quantity, coded
 
+SIGN: dict[str, int] = {Code.UP: 1, Code.DOWN: -1, Code.BETTER: 1, Code.WORSE: -1}
 SHOWN = 1e-6
 """Tools show six digits: a difference taken from what they show is off by this share of its operands."""
 CLOSE = 0.05
@@ -17,25 +17,25 @@ CLOSE = 0.05
 def relatives(s: Sentence) -> None:
     """Judge differences: `up 22 %`, `6.7 % higher than the parent's`, `by 0.087`, `3x faster`."""
     for index, token in enumerate(s.tokens):
-        if token.code != "N" or index in s.used:
+        if token.code != Code.NUMBER or index in s.used:
             continue
         s.look(index)
         number = s.number(index)
         before = s.codes[max(0, index - 3) : index]
         after = s.codes[index + 1 : index + 3]
-        led = re.search(r"([udbg])[wmQy]{0,2}$", before) or re.search(r"(y)$", before)
-        trailed = re.match(r"Q?([ud])", after)
+        led = re.search(coded("([up down better worse]) [word between quantity by]{0,2}$"), before) or re.search(
+            coded("(by)$"), before
+        )
+        trailed = re.match(coded("quantity? ([up down])"), after)
         shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
-        beside = re.match(r"[wQ]?[at]", after)
+        beside = re.match(coded("[word quantity]? [against than]"), after)
         plus = number.signed and number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
         if not (led or trailed or shared or plus or (number.signed and (number.percent or beside)) or number.times):
             continue
         if not (number.percent or number.points or number.times or plus) and not (
-            re.search("y$", before) or beside or (trailed and not number.word)
+            re.search(coded("by$"), before) or beside or (trailed and not number.word)
         ):
             continue
-        if not (led or trailed or shared or number.times) and _is_value(s, index, number):
-            continue  # `explains -3 % of the variance`
         _relative(s, index, number, led, trailed, shared is not None)
 
 
@@ -43,16 +43,16 @@ def _relative(
     s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None, shared: bool
 ) -> None:
     quantity = s.quantity(index)
-    code = next((match.group(1) for match in (trailed, led) if match and match.group(1) != "y"), None)
+    code = next((match.group(1) for match in (trailed, led) if match and match.group(1) != Code.BY), None)
     if code is None:
-        around = [c for c in s.codes[:index] if c in "udbg"]
+        around = [c for c in s.codes[:index] if c in coded("up down better worse")]
         code = around[-1] if around else None
     first = index - len(led.group(0)) if led else index
     last = index + 1 if trailed else index
-    sign = {"u": 1, "d": -1, "b": 1, "g": -1}.get(code or "", 0)
+    sign = SIGN.get(code or "", 0)
     if number.signed:
         sign = 1 if number.value > 0 else -1
-    beaten = re.search(r"[bg][w]?Ry$", s.codes[:index]) is not None
+    beaten = re.search(coded("[better worse] [word]? run by$"), s.codes[:index]) is not None
     if beaten or quantity is None or (quantity.section == "count" and number.signed):
         quantity = s.objective
     bases = compared(s, quantity, index)
@@ -63,21 +63,15 @@ def _relative(
     results, told = [], list[str]()
     for new, old, what in bases:
         worth = _worth(number, new, old)
-        if quantity.keys and code in ("b", "g") and LOWER_IS_BETTER.search(quantity.keys[0]):
+        if quantity.keys and code in (Code.BETTER, Code.WORSE) and LOWER_IS_BETTER.search(quantity.keys[0]):
             worth = -worth
         direction = not sign or shared or number.times or (worth > 0) == (sign > 0)
         off = 0.0 if number.percent or number.points or number.times else SHOWN * max(abs(new), abs(old))
         results.append(said.fits(abs(worth), off) and direction)
-        if number.times and old and code == "d":
+        if number.times and old and code == Code.DOWN:
             results.append(said.fits(old / new) if new else False)
         told.append(f"{what}: {old:.6g} to {new:.6g}, {worth:+.4g}{' %' if number.percent else ''}")
     s.judge(first, last, any(results), "; ".join(told[:2]))
-
-
-def _is_value(s: Sentence, index: int, number: Number) -> bool:
-    quantity = s.quantity(index)
-    values = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
-    return any(fits(number, value) for value, _ in values)
 
 
 def _worth(number: Number, new: float, old: float) -> float:
@@ -96,7 +90,7 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     if quantity is None:
         return []
     aspects = s.aspects(index) - {"first"}
-    if {"greedy", "sampled"} & {token.value for token in s.tokens if token.code == "p"}:
+    if {"greedy", "sampled"} & {token.value for token in s.tokens if token.code == Code.ASPECT}:
         sampled = s.subject.metrics
         return [
             (value, sampled[name].mean, f"greedy {name}") for name, value in s.subject.greedy.items() if name in sampled
@@ -113,7 +107,7 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
             continue
         if new is not None and old is not None and not (pairs and single.section == "curve"):
             pairs.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
-    if any(token.code == "p" and token.value == "first" for token in s.tokens):
+    if any(token.code == Code.ASPECT and token.value == "first" for token in s.tokens):
         curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
         pairs += [(curve.last, curve.first, f"{key} from first to last") for key, curve in curves if curve]
     return pairs
@@ -145,7 +139,7 @@ GAP = re.compile(
 
 def gaps(s: Sentence) -> None:
     """Judge gaps: `far below the 0.055 gap to the incumbent`, `a gain of 0.079`, `effect -0.055`."""
-    for place in [i for i, code in enumerate(s.codes) if code == "N" and i not in s.used]:
+    for place in [i for i, code in enumerate(s.codes) if code == Code.NUMBER and i not in s.used]:
         end = s.tokens[min(len(s.tokens) - 1, place + 1)].end
         near, far = (s.text[s.tokens[max(0, place - back)].start : end].lower() for back in (2, 4))
         near = far if re.search(r"\b(difference|effect)\b", far) else near
@@ -154,7 +148,7 @@ def gaps(s: Sentence) -> None:
         s.look(place)
         number = s.number(place)
         effects = [(v.effect, a) for a, v in s.subject.verdicts.items() if v.effect is not None]
-        spoken = (token.value for token in s.tokens if token.code == "Q" and token.value.section == "metric")
+        spoken = (token.value for token in s.tokens if token.code == Code.QUANTITY and token.value.section == "metric")
         quantity = s.quantity(place) or next(spoken, None)
         base = compared(s, quantity, place) if quantity and quantity.section == "metric" else []
         values = [(value, f"effect against {against}: {value:.6g}") for value, against in effects]
@@ -182,37 +176,24 @@ def _spread(s: Sentence, keys: tuple[str, ...]) -> list[tuple[float, str]]:
     ]
 
 
-def _spelt_out(s: Sentence, index: int, ratio: float, kind: str) -> bool:
-    """Judge a ratio by the two numbers behind it, `tripled, from 0.08 to 0.256`; whether there are such numbers."""
-    behind = re.match(r"[^f;.N]*f[w]?N[wQ,p]{0,3}oN", s.codes[index + 1 :])
-    if behind is None or kind != "times":
-        return False
-    old, new = [s.number(index + 1 + i).value for i, code in enumerate(behind.group()) if code == "N"][-2:]
-    said = 1 / ratio if old and ratio and (new < old) != (ratio < 1) else ratio
-    s.judge(index, index, bool(old) and abs(new / old - said) <= 4 * CLOSE * said, f"{old:.6g} to {new:.6g}")
-    return True
-
-
 def ratios(s: Sentence) -> None:
     """Judge ratios in words: `halved`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
     for index, token in enumerate(s.tokens):
-        if token.code != "h" or index in s.used:
+        if token.code != Code.RATIO or index in s.used:
             continue
         s.look(index)
         ratio, kind = token.value
         if s.word(index) in {"twice", "thrice"} and not re.match(r"\s+(?:the|that|its|as|what)\b", s.text[token.end :]):
             continue  # `traversed twice`
-        if _spelt_out(s, index, ratio, kind):
-            continue
         quantity = s.quantity(index)
-        after = re.match(r"w?([ud])", s.codes[index + 1 :])
-        before = re.search(r"([ud])[wy]?w?$", s.codes[:index])
+        after = re.match(coded("word? ([up down])"), s.codes[index + 1 :])
+        before = re.search(coded("([up down]) [word by]? word?$"), s.codes[:index])
         bases = compared(s, quantity, index)
         if quantity is None or not bases:
             continue
-        bound = re.search(r"([ud])tw?$", s.codes[:index])
+        bound = re.search(coded("([up down]) than word?$"), s.codes[:index])
         if bound and bases:
-            true = any(old and ((new / old > ratio) == (bound.group(1) == "u")) for new, old, _ in bases)
+            true = any(old and ((new / old > ratio) == (bound.group(1) == Code.UP)) for new, old, _ in bases)
             s.judge(index - len(bound.group()), index, true, "; ".join(what for _, _, what in bases[:2]))
             continue
         last = index + (after.end() if after else 0)
@@ -220,7 +201,7 @@ def ratios(s: Sentence) -> None:
         code = after.group(1) if after else before.group(1) if before else None
         wanted = ratio
         if kind == "share":
-            wanted = 1 + ratio if code == "u" else 1 - ratio if code == "d" else ratio
+            wanted = 1 + ratio if code == Code.UP else 1 - ratio if code == Code.DOWN else ratio
         true = any(old and abs(new / old - wanted) <= CLOSE * wanted for new, old, _ in bases)
         told = "; ".join(f"{what}: {old:.6g} to {new:.6g}" for new, old, what in bases[:2])
         s.judge(first, last, true, told)

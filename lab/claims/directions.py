@@ -5,7 +5,7 @@ import re
 from lab.base import number
 from lab.claims.numbers import real
 from lab.claims.reading import Sentence
-from lab.claims.words import LOWER_IS_BETTER, Quantity
+from lab.claims.words import LOWER_IS_BETTER, Code, Quantity, coded
 from lab.space import logged_as
 
 VERBS = {"lowered", "raised", "increased", "reduced", "decreased", "cut", "rose", "fell", "dropped"}
@@ -58,7 +58,9 @@ def courses(s: Sentence) -> None:
                 continue
             s.look(inside[0])
             named = [
-                t.value for t in s.tokens if t.code == "Q" and t.start < said.end() and t.value.section in MEASURED
+                t.value
+                for t in s.tokens
+                if t.code == Code.QUANTITY and t.start < said.end() and t.value.section in MEASURED
             ]
             own = not named or bool(set(named[-1].keys) & set(s.objective.keys))
             found = _course(s) if own else _gone(s) if _is_entropy(named[-1]) else {}
@@ -110,12 +112,14 @@ def moved(s: Sentence) -> None:
     """Judge directions said of an object or by an adjective: `decreased reward`, `had fewer collisions`."""
     if s.section == "next_step":
         return
-    for first, last in s.matches(r"[udbg]w{0,2}Q"):
+    for first, last in s.matches("[up down better worse] word{0,2} quantity"):
         quantity, before = s.named_quantity(last), s.text[: s.tokens[first].start]
         if (
             set(range(first, last)) & s.used
-            or re.match(r"[:=]?N|w?[ft]", s.codes[last + 1 :])
-            or not (MOVED.fullmatch(s.word(first)) or (s.codes[first] in "ud" and HAD.search(before.lower())))
+            or re.match(coded("[:=]? number|word? [from than]"), s.codes[last + 1 :])
+            or not (
+                MOVED.fullmatch(s.word(first)) or (s.codes[first] in coded("up down") and HAD.search(before.lower()))
+            )
         ):
             continue
         if quantity.section not in ("metric", "curve") or not (s.named(first) or s.compared_by_name()):
@@ -123,20 +127,22 @@ def moved(s: Sentence) -> None:
         new, old = s.one(quantity, s.subject, set()), s.one(quantity, s.reference, set())
         if new is None or old is None or new == old:
             continue
-        up = s.codes[first] == "u"
-        if s.codes[first] in "bg":
-            up = (s.codes[first] == "b") != bool(LOWER_IS_BETTER.search(quantity.keys[0]))
+        up = s.codes[first] == Code.UP
+        if s.codes[first] in coded("better worse"):
+            up = (s.codes[first] == Code.BETTER) != bool(LOWER_IS_BETTER.search(quantity.keys[0]))
         s.judge(first, last, (new > old) == up, f"{old:.6g} in {s.reference.run_id}, {new:.6g} in {s.subject.run_id}")
 
 
 def went(s: Sentence) -> None:
     """Judge which way something went: `Policy entropy went up instead of down`, `learning rate was lowered`."""
-    for first, last in s.matches(r"Qw{0,2}[ud]w{0,2}[ud]?"):
-        if any(i in s.used for i in range(first + 1, last + 1)) or re.match(r"[w]?[NRQto]", s.codes[last + 1 :]):
+    for first, last in s.matches("quantity word{0,2} [up down] word{0,2} [up down]?"):
+        if any(i in s.used for i in range(first + 1, last + 1)) or re.match(
+            coded("[word]? [number run quantity than to]"), s.codes[last + 1 :]
+        ):
             continue
         quantity = s.named_quantity(first)
-        place = next(i for i in range(first + 1, last + 1) if s.codes[i] in "ud")
-        up = s.codes[place] == "u"
+        place = next(i for i in range(first + 1, last + 1) if s.codes[i] in coded("up down"))
+        up = s.codes[place] == Code.UP
         curve = next((c for k in quantity.keys if (c := s.subject.curves.get(k.partition(":")[2]))), None)
         if quantity.section == "curve" and curve and re.search(r"while training|during training", s.text):
             s.judge(place, last, (curve.last > curve.first) == up, f"first {curve.first:.6g}, last {curve.last:.6g}")
@@ -149,3 +155,36 @@ def went(s: Sentence) -> None:
                 else False
             )
             s.judge(first, last, true, f"{key}: {values[0]} to {values[1]}" if values else f"{key} was not changed")
+
+
+def turned(s: Sentence) -> None:
+    """Find true an adjective of what differs from the parent: `the smaller learning rate`, `update_epochs ↑`."""
+    for first, last in s.matches("[up down] aspect? quantity|quantity [up down](?=[;,.]|arrow|$)"):
+        if (
+            s.section == "next_step"
+            or set(range(first, last + 1)) & s.used
+            or re.match(coded("[:=]? number"), s.codes[last + 1 :])
+        ):
+            continue
+        quantity = s.named_quantity(first if s.codes[first] == Code.QUANTITY else last)
+        way = 1 if Code.UP in s.codes[first : last + 1] else -1
+        for run in s.runs_named():
+            parent, aspects = s.known.get(run.parent), s.aspects(last) - {"quarter"}
+            new, old = s.one(quantity, run, aspects), s.one(quantity, parent, aspects) if parent else None
+            if new is not None and old is not None and (new - old) * way > 0:
+                s.say(first, last, "verified", f"{quantity.keys[0].partition(':')[2]}: {old:.6g} to {new:.6g}")
+                break
+
+
+FORETOLD = re.compile(
+    r"\b(?:predict\w*|pred|forecast|expect\w*|bet|tool said)\b[^;\n]{0,40}?\b(?P<way>down|up|same)\b", re.IGNORECASE
+)
+
+
+def foretold(s: Sentence) -> None:
+    """Find true which way a run had been predicted to go: `the tool expected down`."""
+    ways = {prediction.direction for prediction in s.known.predicted}
+    for said in FORETOLD.finditer(s.text):
+        inside = s.within(*said.span("way"))
+        if inside and said["way"].lower() in ways and not s.used & set(inside) and s.section != "next_step":
+            s.say(inside[0], inside[-1], "verified", f"it was predicted to go {said['way'].lower()}")

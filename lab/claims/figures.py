@@ -10,7 +10,7 @@ from typing import Any
 from lab.claims.numbers import Number, as_number, real
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
-from lab.claims.words import FUTURE, LATER, whole
+from lab.claims.words import FUTURE, LATER, Code, coded, whole
 from lab.judge import KnownRun
 
 OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z]\w*[._][\w.]*\w")
 
 def equations(s: Sentence) -> None:
     """Judge equations: whether `4 x 8 x 56 x 16 = 28,672` comes out so, numbers with labels and names of keys too."""
-    for first, _ in s.matches("E"):
+    for first, _ in s.matches("equation"):
         text = s.text[s.tokens[first].start : s.tokens[first].end]
         left, right = re.split(r"==?|\b(?:is|gives|makes)\b", text, flags=re.IGNORECASE)
         told = NAME.sub(partial(_named, s.subject.config), left)
@@ -73,8 +73,10 @@ def intervals(s: Sentence) -> None:
     ):
         for first, last in s.matches(pattern):
             one, other = s.number(first + ends[0]), s.number(first + ends[1])
-            if pattern == "NoN" and first > 0 and s.codes[first - 1] in "fy":
+            if pattern == "NoN" and first > 0 and s.codes[first - 1] in coded("from by"):
                 continue
+            if pattern == r"\(N,N\)" and (other.percent != one.percent or one.signed):
+                continue  # `(-0.019, -2.2 %)`: one thing twice
             if other.percent and not one.percent:
                 one = Number(one.value, one.step, percent=True)
             if s.section == "next_step" and LATER.search(s.text) and not FUTURE.search(s.text):
@@ -86,10 +88,12 @@ def intervals(s: Sentence) -> None:
 
 def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other: Number) -> None:
     quantity, run = s.quantity(place), s.owner(place)
-    if end + 1 < len(s.codes) and s.codes[end + 1] == "R":
+    if end + 1 < len(s.codes) and s.codes[end + 1] == Code.RUN:
         run = s.run_of(s.tokens[end + 1])
     if quantity and quantity.section == "count":  # `its replicates lie between`: of what is spoken of
-        quantity = next((t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.objective)
+        quantity = next(
+            (t.value for t in s.tokens if t.code == Code.QUANTITY and t.value.section == "metric"), s.objective
+        )
     ahead = s.section == "next_step" or (bool(s.known.proposals) and FUTURE.search(s.text) is not None)
     pairs: list[tuple[float | None, float | None, str]] = []
     directions: list[tuple[int, bool]] = []
@@ -101,7 +105,9 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
     if expected:
         pairs[:0] = [(p.low, p.high, f"predicted of {p.metric}") for p in reversed(expected)]
         ways = {p.direction[0] for p in expected}
-        directions += [(i, s.codes[i] in ways) for i in range(max(0, start - 4), start) if s.codes[i] in "ud"]
+        directions += [
+            (i, s.codes[i] in ways) for i in range(max(0, start - 4), start) if s.codes[i] in coded("up down")
+        ]
     pairs += [(p.low, p.high, f"had been predicted of {p.metric}") for p in s.known.predicted if ahead]
     known = [(low, high, what) for low, high, what in pairs if low is not None and high is not None]
     hit = next((p for p in known if fits(one, p[0]) and fits(other, p[1])), None)
@@ -158,7 +164,7 @@ def _recorded(s: Sentence, run: KnownRun, names: list[str]) -> list[tuple[float 
 
 def thresholds(s: Sentence) -> None:
     """Judge bounds: `finished above 0.73`, `never exceeded 0.02`."""
-    for first, last in s.matches(r"x?[up d]{0,2}[ud]N|x[wu]{1,2}N"):
+    for first, last in s.matches("not? [up aspect down]{0,2} [up down] number|not [word up]{1,2} number"):
         word, number = s.word(last - 1), s.number(last)
         if word not in {"above", "below", "exceeded", "exceeds", "exceed", "under", "over"}:
             continue
@@ -167,7 +173,8 @@ def thresholds(s: Sentence) -> None:
         quantity, up = s.quantity(last), word not in {"below", "under"}
         if quantity is None or quantity.section == "count":
             quantity = next(
-                (t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.carried or s.objective
+                (t.value for t in s.tokens if t.code == Code.QUANTITY and t.value.section == "metric"),
+                s.carried or s.objective,
             )
         every = re.search(r"\b(all|each|every)\b", s.text) is not None
         bound = number.bound
@@ -182,9 +189,9 @@ def thresholds(s: Sentence) -> None:
             s.judge(first, last, None, "no such value in the record")
             continue
         true = all((value > bound) == up for value in values)
-        if "x" in s.codes[first:last]:
+        if Code.NOT in s.codes[first:last]:
             true = not any((value > bound) == up for value in values)
-        lead = first if "x" in s.codes[first:last] else last - 1
+        lead = first if Code.NOT in s.codes[first:last] else last - 1
         s.judge(lead, last, true, ", ".join(f"{value:.6g}" for value in values[:5]))
 
 

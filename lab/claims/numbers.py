@@ -81,7 +81,7 @@ class Number:
 NUMBER = re.compile(
     r"(?P<about>(?:~|about |around |roughly |approximately |approx\.? |circa |nearly |almost |some )\s*)?"
     r"(?P<than>(?:[<>]=?|[≤≥])\s*)?"
-    r"(?P<sign>(?<![\w.)\]])[+-])?"
+    r"(?P<sign>(?<![\w.)\]])[+-])?(?P<factor>(?<![\w.)\]])(?<![\d)%] )[x×]\s?(?=[\d.]))?"
     r"(?P<digits>\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?P<exponent>e[+-]?\d+)?"
     r"(?:(?P<magnitude>[KMkB](?![\w])|[ ](?:[KM]|million|thousand)(?![\w]))"
     r"|\s?(?P<percent>%|percent\b|per cent\b)|(?P<points>\s?%?[ -]?(?:percentage[ -])?points?\b|\s?pp\b))?"
@@ -106,7 +106,7 @@ def number_in(match: re.Match[str] | None) -> Number | None:
         approximate=bool(match["about"]),
         percent=bool(match["percent"]) and not match["points"],
         points=bool(match["points"]),
-        times=bool(match["times"]),
+        times=bool(match["times"] or match["factor"]),
         signed=bool(match["sign"]),
         unit=bool(match["unit"]),
         than={"<": -1, "≤": -1, ">": 1, "≥": 1}.get((match["than"] or " ")[0], 0),

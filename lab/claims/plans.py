@@ -5,7 +5,7 @@ import re
 from lab.claims.numbers import Number, real
 from lab.claims.reading import Sentence
 from lab.claims.recorded import settles
-from lab.claims.words import FUTURE, LATER, Quantity
+from lab.claims.words import FUTURE, LATER, Code, Quantity
 
 KEEPS = re.compile(
     r"\b(?:keep\w*|kept|stay\w*|leav\w+|left|hold\w*|held|unchanged|as (?:it|they) (?:is|are|was|were)|still|remain\w*"
@@ -40,7 +40,9 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
         coming = [it for run in bases for it in s.values(quantity, run, set())]  # what was staged leaves it as it is
     hit = next((what for value, what in coming if settles(number, value, quantity)), None)
     so = next((what for value, what in now if settles(number, value, quantity)), None)
-    of_now = bool(KEEPS.search(before) or KEEPS.search(_clause(s, index)) or ORIGIN.search(before)) or "R" in s.codes
+    of_now = (
+        bool(KEEPS.search(before) or KEEPS.search(_clause(s, index)) or ORIGIN.search(before)) or Code.RUN in s.codes
+    )
     setting = quantity.section in ("config", "derived", "count")
     if hit or (so and (of_now or not setting)):
         s.judge(index, index, True, hit or so or "")
@@ -57,7 +59,9 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
 def _stages(s: Sentence) -> bool:
     """Whether the sentence says what was staged: it names a key of that."""
     staged = {key for proposal in s.known.proposals for key in proposal.overrides}
-    return any(f"config:{key}" in token.value.keys for token in s.tokens if token.code == "Q" for key in staged)
+    return any(
+        f"config:{key}" in token.value.keys for token in s.tokens if token.code == Code.QUANTITY for key in staged
+    )
 
 
 def _clause(s: Sentence, index: int) -> str:
@@ -86,7 +90,7 @@ def _now(s: Sentence, index: int, quantity: Quantity) -> list[tuple[float, str]]
     """What is so of a quantity in the run that is spoken of, else in the parents of what was staged and in this run."""
     owner, named = s.owned(index)
     bases = [run for proposal in s.known.proposals if (run := s.known.get(proposal.parent))]
-    runs = [owner] if named or "R" in s.codes else [*bases, s.known.run]
+    runs = [owner] if named or Code.RUN in s.codes else [*bases, s.known.run]
     return [value for run in runs for value in s.values(quantity, run, s.aspects(index))]
 
 

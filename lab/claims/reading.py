@@ -12,14 +12,18 @@ from typing import Literal
 from lab.claims.numbers import Number
 from lab.claims.recorded import fits, recorded
 from lab.claims.subjects import NOBODY, Phrase
-from lab.claims.words import FILLERS, SMALL, STRANGE, Quantity
+from lab.claims.words import FILLERS, SMALL, STRANGE, Code, Quantity, coded
 from lab.judge import KnownRun
 
 Status = Literal["verified", "contradicted", "unsupported"]
 
 
-ITEM = r"(?:[Qp/]{1,4}(?:\([^()]*\))?[:=]?o?N(?:[>-]N)?|NQw{0,2}N?Q?)(?:\([^()]*\))?[,;&/]{1,2}"
-LABELLED = re.compile(rf"-?w?w?(?:{ITEM})*(?:p?Q(?:\([^()]*\))?(?:[pmw]{{0,3}}[:=]|p)?o?|pQw)|-?w?w?(?:{ITEM})+")
+ITEM = (
+    r"(?:[quantity aspect /]{1,4} (?:\([^()]*\))? [:=]? to? number (?:[arrow -] number)?"
+    r"|number quantity word{0,2} number? quantity?) (?:\([^()]*\))? [,; and /]{1,2}"
+)
+LABEL = r"aspect? quantity (?:\([^()]*\))? (?:[aspect between word]{0,3} [:=]|aspect)? to?|aspect quantity word"
+LABELLED = re.compile(coded(rf"-? word? word? (?:{ITEM})* (?:{LABEL})|-? word? word? (?:{ITEM})+"))
 """What stands before a number in a line that begins with its label, or in a list of such: `perf 0.98, score: `."""
 
 
@@ -53,6 +57,8 @@ class Sentence(Phrase):
     """What its statement, and those that it stands under, say before it."""
     crowded: bool = False
     """Whether what stands before it speaks of runs beside the one that it is about."""
+    around: tuple[str, ...] = ()
+    """The runs that the statement which it stands in names, by id."""
     cells: tuple[tuple[str, str], ...] = ()
     """The headings of its row and column, each with the codes of its tokens."""
     used: set[int] = field(default_factory=set)
@@ -63,15 +69,21 @@ class Sentence(Phrase):
     def aspects(self, index: int) -> set[str]:
         """The aspects of the number at `index`, from the words around it: peak, end, first and others."""
         aspects: set[str] = set()
-        compared = re.search(r"[at]w?$", self.codes[:index]) is not None
+        compared = re.search(coded("[against than] word?$"), self.codes[:index]) is not None
         for i in range(index - 1, -1, -1):
-            if self.codes[i] == "p":
+            if self.codes[i] == Code.ASPECT:
                 aspects.add(str(self.tokens[i].value))
-            if self.codes[i] == ";" or (self.codes[i] in ",&" and aspects) or (self.codes[i] == "N" and not compared):
+            if (
+                self.codes[i] == ";"
+                or (self.codes[i] in coded(", and") and aspects)
+                or (self.codes[i] == Code.NUMBER and not compared)
+            ):
                 break
         after = index + 1
-        while after < len(self.codes) and self.codes[after] in "wpmR" and after <= index + 3:
-            if self.codes[after] == "p" and not re.match(r"[wp]*N", self.codes[after + 1 :]):
+        while after < len(self.codes) and self.codes[after] in coded("word aspect between run") and after <= index + 3:
+            if self.codes[after] == Code.ASPECT and not re.match(
+                coded("[word aspect]* number"), self.codes[after + 1 :]
+            ):
                 aspects.add(str(self.tokens[after].value))
             after += 1
         return aspects
@@ -87,13 +99,13 @@ class Sentence(Phrase):
     def _at_aspect(self, index: int) -> bool:
         """Whether the number stands right behind an aspect, as in `ended at 0.65`."""
         before = self._before(index, "")
-        return before >= 0 and self.codes[before] == "p"
+        return before >= 0 and self.codes[before] == Code.ASPECT
 
     def _before(self, index: int, passed: str = "=:(op~m") -> int:
         """The token before one, small words and what else is passed over left out; -1 where there is none."""
         before = index - 1
         while before >= 0 and (
-            self.codes[before] in passed or (self.codes[before] == "w" and self.word(before) in FILLERS)
+            self.codes[before] in passed or (self.codes[before] == Code.WORD and self.word(before) in FILLERS)
         ):
             before -= 1
         return before
@@ -103,13 +115,13 @@ class Sentence(Phrase):
         if place is None:
             remarks = self._remarks(index)
             for i in range(index - 1, -1, -1):
-                if self.codes[i] == "|" and "w" in self.codes[i:index]:
+                if self.codes[i] == "|" and Code.WORD in self.codes[i:index]:
                     return None  # another cell, of something else
                 if i in remarks:
                     continue
-                if self.codes[i] == "Q" and self._possible(i, index):
+                if self.codes[i] == Code.QUANTITY and self._possible(i, index):
                     return self.named_quantity(i)
-            clause = re.match(r"[^;.Q]*Q", self.codes[index + 1 :])
+            clause = re.match(coded("[^;.quantity]* quantity"), self.codes[index + 1 :])
             place = index + clause.end() if clause else None
         return self.carried if place is None else self.named_quantity(place)
 
@@ -118,26 +130,30 @@ class Sentence(Phrase):
         end, places = self.tokens[index].start, set[int]()
         for remark in re.finditer(r"\((?:[^()]|\([^()]*\))*\)", self.text[:end]):
             inside = self.within(remark.start() + 1, remark.end())
-            if inside and "Q" in self.codes[: inside[0]] and not re.search(r"\d", remark.group()):
+            if inside and Code.QUANTITY in self.codes[: inside[0]] and not re.search(r"\d", remark.group()):
                 places.update(inside)
         return places
 
     def _beside(self, index: int) -> int | None:
         """The place of the quantity that a number is of beyond doubt."""
         left = self._before(index)
-        if left >= 0 and self.codes[left] == "Q" and self._possible(left, index):
+        if left >= 0 and self.codes[left] == Code.QUANTITY and self._possible(left, index):
             return left
-        if re.match(r"[mw]Q", self.codes[index + 1 :]) and self.word(index + 1) in {"in", "of"}:
+        if re.match(coded("[between word] quantity"), self.codes[index + 1 :]) and self.word(index + 1) in {"in", "of"}:
             return index + 2
         right = index + 1
-        if right < len(self.codes) and self.codes[right] in "wz" and self.word(right) not in {"and", "in", "for", "at"}:
+        if (
+            right < len(self.codes)
+            and self.codes[right] in coded("word only")
+            and self.word(right) not in {"and", "in", "for", "at"}
+        ):
             right += 1
-        return right if self.codes[right : right + 1] == "Q" and not self._taken(right) else None
+        return right if self.codes[right : right + 1] == Code.QUANTITY and not self._taken(right) else None
 
     def _possible(self, place: int, index: int) -> bool:
         """Whether a number can be of a quantity: one with a fraction is not of what is counted in whole numbers."""
         token, quantity = self.tokens[index], self.named_quantity(place)
-        if token.code != "N" or token.value.step >= 1 or token.value.percent or not quantity.keys:
+        if token.code != Code.NUMBER or token.value.step >= 1 or token.value.percent or not quantity.keys:
             return True
         return any(not self.whole(key) for key in quantity.keys)
 
@@ -150,7 +166,7 @@ class Sentence(Phrase):
 
     def _taken(self, index: int) -> bool:
         """Whether the quantity at a token belongs to a number that follows it."""
-        after = re.match(r"[:=]?N|wN", self.codes[index + 1 :])
+        after = re.match(coded("[:=]? number|word number"), self.codes[index + 1 :])
         return after is not None and (after.group() != "wN" or self.word(index + 1) in {"of", "at", "is", "was"})
 
     def labelled_line(self, index: int) -> bool:
@@ -158,29 +174,33 @@ class Sentence(Phrase):
         if self.section == "history" or re.search("[∈{]", self.text):
             return False
         before, after = self.codes[:index], self.codes[index + 1 : index + 2]
-        if before == "p" and self.carried is not None:
+        if before == Code.ASPECT and self.carried is not None:
             return True  # `perf: peak 0.98; last 0.97`
         led = LABELLED.fullmatch(before) is not None
-        return led and ("Q" in before[-4:] or (after == "Q" and "Q" in before))
+        named = Code.QUANTITY in before[-4:] or (after == Code.QUANTITY and Code.QUANTITY in before)
+        return led and named
 
     def adjacent(self, index: int) -> bool:
         """Whether the quantity stands right beside the number: there is no doubt what the number is of."""
-        if self.labelled and "Q" not in self.codes:
+        if self.labelled and Code.QUANTITY not in self.codes:
             return True
         left = self._before(index)
-        return (left >= 0 and self.codes[left] == "Q") or self.codes[index + 1 : index + 2] == "Q"
+        return (left >= 0 and self.codes[left] == Code.QUANTITY) or self.codes[index + 1 : index + 2] == Code.QUANTITY
 
     def attached(self, index: int) -> bool:
         """Whether only small words part the number from its quantity: then the claim may be called false."""
-        led, follows = re.search(r"[hud]w?o$", self.codes[:index]), re.match(r"[wm]w?R", self.codes[index + 1 :])
+        led, follows = (
+            re.search(coded("[ratio up down] word? to$"), self.codes[:index]),
+            re.match(coded("[word between] word? run"), self.codes[index + 1 :]),
+        )
         if self.adjacent(index) or self._at_aspect(index) or led or follows:
             return True  # `ended at 0.65`; `halving to 0.06`; `12.7 % in the baseline`
-        if self.codes[index + 1 : index + 2] == "w" and self.word(index + 1) not in SMALL:
+        if self.codes[index + 1 : index + 2] == Code.WORD and self.word(index + 1) not in SMALL:
             return False
         before = index - 1
-        while before >= 0 and self.codes[before] != "Q":
+        while before >= 0 and self.codes[before] != Code.QUANTITY:
             word = self.word(before)
-            if self.codes[before] == "w" and word not in FILLERS | SMALL and not re.search("(ing|ed|ly)$", word):
+            if self.codes[before] == Code.WORD and word not in FILLERS | SMALL and not re.search("(ing|ed|ly)$", word):
                 return False
             before -= 1
         return before >= 0 or self.carried is not None
@@ -230,18 +250,19 @@ class Sentence(Phrase):
 
     def judge(self, first: int, last: int, true: bool | None, evidence: str) -> None:
         """Note a claim as true, false, or, with None, as what nothing speaks of."""
-        places = [i for i in range(first, last + 1) if self.codes[i] == "N"]
-        if not true and len(places) == 1 and not self.number(places[0]).vague:
-            told = next((what for what, value in self.known.told.items() if fits(self.number(places[0]), value)), None)
+        places = [i for i in range(first, last + 1) if self.codes[i] == Code.NUMBER]
+        if not true and places and not self.number(places[0]).vague:
+            among = self.known.told.items() if len(places) == 1 else ()
+            told = next((what for what, value in among if fits(self.number(places[0]), value)), None)
             told = told or self.reading(self, first, last, true is False)
             true, evidence = (True, told) if told else (true, evidence)
         self.say(first, last, "unsupported" if true is None else "verified" if true else "contradicted", evidence)
 
     def matches(self, pattern: str) -> Iterator[tuple[int, int]]:
         """Places of a pattern none of whose numbers were used before: first and last token."""
-        for match in re.finditer(pattern, self.codes):
+        for match in re.finditer(coded(pattern), self.codes):
             span = range(match.start(), match.end())
-            if not any(i in self.used and self.codes[i] in "NE" for i in span):
+            if not any(i in self.used and self.codes[i] in coded("number equation") for i in span):
                 self.look(match.start())
                 yield match.start(), match.end() - 1
 

@@ -1,28 +1,56 @@
-"""Readings under which an unclear figure is true: of a seed, of the greedy policy, of the curve, a difference.
+"""Readings under which an unclear figure is true: which statistic of the record it is, by what the statement speaks of.
 
-They are tried only where the gate (`certain`) finds that what is meant is not clear, and only where a word of the
-statement speaks of such a figure.
+They are tried where no rule could put a figure to a quantity, or where the gate (`certain`) finds that what is meant is
+not clear. A family of statistics is looked through only where a word of the statement speaks of it, and only for the
+runs that the statement is about: a figure with one digit would be found anywhere.
 """
 
 import re
-import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import permutations, product
 
-from lab.claims.certain import unclear
+from lab.claims.certain import named_beside, unclear
+from lab.claims.differences import PEAK, SIGN
+from lab.claims.families import (
+    AMONG,
+    CURVE,
+    MANY,
+    SEED,
+    STEPS,
+    Statistics,
+    amounts,
+    counts,
+    everything,
+    means,
+    of_quantity,
+    points,
+    pooled,
+    repeats,
+    scatter,
+    since,
+    steps_of,
+    stretches,
+)
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits
+from lab.claims.recorded import fits, settles
+from lab.claims.words import Code, Quantity, coded
 from lab.judge import KnownRun
 
-SEED = re.compile(r"\b(?:seeds?|replicates?|vals|values|median|std|sd|spread|range)\b", re.IGNORECASE)
-CURVE = re.compile(r"\b(?:curve|peak\w*|end|ends|ended|last|train|training|points?|pts?|start|first)\b", re.IGNORECASE)
-GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
+FORETOLD = re.compile(r"\b(?:predict\w*|pred|forecast|expect\w*|band|bet|foretold)\b", re.IGNORECASE)
+APART = re.compile(
+    r"[Δδ+]|\b(?:diff\w*|delta|gap|gain\w*|by|above|below|over|under|minus|apart|agree|lower|higher|better|worse|less|more"
+    r"|down|up|ahead|behind|from|vs|on|lost|adds?|spread|reproduces?)\b|=>|⇒|→",
+    re.IGNORECASE,
+)
+TOOK = re.compile(r"\b(?:took|wall|train\w*|eval\w*|secs?|seconds?|s|min|minutes?|mem\w*)\b", re.IGNORECASE)
+NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
 LEAST = 2
-"""Digits that a figure needs to be told by its value."""
+"""Digits that a figure needs to be told by its value; a difference needs one."""
 
 
 def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
-    """Words for what makes a figure true that is not clear; None where nothing does, or where it is certain.
+    """Words for what makes a figure, or two of them, true where it is not clear what they are; None if nothing does.
 
     Args:
         s: the sentence.
@@ -30,46 +58,221 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
         last: its last one.
         false: whether the plainest reading makes it false.
     """
-    places = [i for i in range(first, last + 1) if s.codes[i] == "N"]
-    if len(places) != 1 or s.section == "next_step":
+    places = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
+    if len(places) not in (1, 2) or s.section == "next_step" or (false and unclear(s, first, last) is None):
         return None
-    number = s.number(places[0])
-    if number.digits < LEAST or number.than or (false and unclear(s, first, last) is None):
+    owner, _ = s.owned(places[0])
+    every = [owner, s.home, s.known.run, *s.runs_named(), *filter(None, map(s.known.get, s.around))]
+    near = [run for run in {run.run_id: run for run in every}.values() if run.metrics]
+    beside = named_beside(s, places[0], places[-1]) and s.codes[places[0] - 1 : places[0]] != "("
+    runs = [run for run in near if run is owner] if beside else near
+    told = "\n".join([s.before, s.text, *(text for text, _ in s.cells)])
+    if len(places) == 1:
+        return _one(s, places[0], runs, near, told)
+    pair = s.number(places[0]), s.number(places[1])
+    return _two(s, places[0], pair, runs, told)
+
+
+def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | None:
+    """Words for which value of the record a number is, of all runs and all quantities that the sentence may speak of.
+
+    Args:
+        s: the sentence.
+        place: the number's token.
+        first: that of the first number of its claim.
+        sure: whether it can be of the claim's own quantity alone.
+    """
+    number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
+    if number.vague:
         return None
-    said = "\n".join([s.before, s.text, *(text for text, _ in s.cells)])
-    near = [s.owner(places[0]), s.home, *s.runs_named()]
-    runs = list({run.run_id: run for run in near if run.metrics}.values())
-    return next((what for run in runs for value, what in _values(s, run, said) if fits(number, value)), None) or (
-        _difference(s, number, runs) if number.signed else None
+    quantity, (owner, _) = s.quantity(first), s.owned(place)
+    beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
+    spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
+    steps = STEPS.keys if number.value >= MANY else ()
+    keys = tuple(dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps]))
+    meant = Quantity((*quantity.settable, *steps) if quantity and sure else keys)
+    near = {run.run_id: run for run in ((owner,) if beside else (owner, s.home, known.run, *s.runs_named()))}.values()
+    hits = [
+        f"is {s.role_of(run)}'s: {hit}"
+        for run in ((owner,) if beside else every)
+        if (
+            hit := _hit(
+                number,
+                iter(
+                    (
+                        *of_quantity(s, run, meant, s.aspects(place), s.text),
+                        *(scatter(s, run, s.text) if SEED.search(s.text) else ()),
+                    )
+                ),
+            )
+        )
+    ]
+    ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
+    if any(fits(number, value) for value in (*known.told.values(), *ends)):
+        hits.append("is told of the run otherwise")
+    if not hits and not sure and (hit := _hit(number, (pair for run in near for pair in everything(run)))):
+        hits.append(f"may be of something else: {hit}")
+    relative = number.signed or number.percent or number.points or number.times or APART.search(s.text)
+    for key in keys if relative and not beside and not hits else ():
+        values = [value for run in every if (value := s.one(Quantity((key,)), run, set())) is not None]
+        if any(number.fits(worth) for a, b in permutations(values, 2) for worth in _worths(number, a, b, 0)):
+            hits.append(f"is a difference of two runs in {key.partition(':')[2]}")
+    return next(iter(hits), None)
+
+
+def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], said: str) -> str | None:
+    """What one figure is.
+
+    Args:
+        s: the sentence.
+        place: the figure's token.
+        runs: those that it may be of: the one that is named beside it, else all that the statement is about.
+        near: all that the statement is about.
+        said: the statement with what it stands under.
+    """
+    number, quantity, aspects = s.number(place), s.quantity(place), s.aspects(place)
+    whole = number.step >= 1 and not number.percent
+    adjacent = quantity is not None and s.adjacent(place) and not s.cells
+    if quantity and not quantity.foreign and not number.unit and (number.digits >= LEAST or (whole and adjacent)):
+        ours = [run for run in runs if run in (runs[0], s.home, s.known.run)] if adjacent else runs
+        values = (pair for run in ours for pair in of_quantity(s, run, quantity, aspects, said))
+        if hit := next((what for value, what in values if _says(number, value, quantity)), None):
+            return hit
+    if hit := _hit(number, _statistics(s, place, (runs, near), said, free=not adjacent)):
+        return hit
+    apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
+    return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
+
+
+def _statistics(
+    s: Sentence, place: int, among: tuple[list[KnownRun], list[KnownRun]], said: str, *, free: bool
+) -> Statistics:
+    """All that a figure may be by the words of its statement, `free` where no quantity's name stands beside it."""
+    number, (runs, near) = s.number(place), among
+    whole, clear = number.step >= 1 and not number.percent, number.digits >= LEAST
+    if number.unit or (free and TOOK.search(said)):
+        unit = s.text[s.tokens[place].start : s.tokens[place].end].lower()
+        yield from (pair for run in runs for pair in amounts(run, unit))
+    if number.unit:
+        return
+    yield from (pair for run in near if whole for pair in counts(s, run, place))
+    curve = clear and ((free and _of_objective(s, s.quantity(place))) or NAMED.search(said))
+    for run in runs:
+        if free and clear and not whole:
+            yield from means(s, run, said)
+        if curve:
+            yield from points(s, run, place, said)
+        if (clear or not whole) and (free or SEED.search(said)):
+            yield from scatter(s, run, said)
+        yield from steps_of(s, run, said) if whole else since(s, run)
+    for p in s.known.predicted if clear and FORETOLD.search(said) else ():
+        yield from ((end, f"predicted of {p.metric}: {p.low:.6g} to {p.high:.6g}") for end in (p.low, p.high))
+
+
+def _hit(number: Number, values: Statistics) -> str | None:
+    return next((what for value, what in values if _says(number, value)), None)
+
+
+def _says(number: Number, value: float, quantity: Quantity | None = None) -> bool:
+    """Whether a number says a value; a bound only where it is near."""
+    if number.than:
+        near = abs(value) <= 2 * abs(number.bound) and abs(number.bound) <= 2 * abs(value)
+        return near and fits(number, value)
+    return settles(number, value, quantity) if quantity else fits(number, value)
+
+
+def _of_objective(s: Sentence, quantity: Quantity | None) -> bool:
+    """Whether a figure is of the objective, or of nothing that is named."""
+    return quantity is None or f"metric:{s.known.scored}" in quantity.keys or quantity.section == "count"
+
+
+def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
+    """Between which runs a figure is the difference: in the objective, or a ratio in what the sentence names."""
+    number, name = s.number(place), s.known.scored
+    owner, _ = s.owned(place)
+    anchors = [s.known.get(s.home.parent), s.known.get(s.known.baseline), _origin(s)]
+    others = list({run.run_id: run for run in (*runs, *filter(None, anchors))}.values())
+    if named_beside(s, place, place):
+        others = [s.reference_at(place) if owner in (s.home, s.subject) else owner]
+    mine = (s.home, s.subject, s.known.run, owner)
+    way = re.search(coded("([up down]) word?$"), s.codes[:place]) or re.match(
+        coded("word? ([up down])"), s.codes[place + 1 :]
     )
-
-
-def _values(s: Sentence, run: KnownRun, said: str) -> Iterator[tuple[float, str]]:
-    """What the words of a statement may mean of a run beside the means of its metrics."""
-    if SEED.search(said):
-        for name, metric in run.metrics.items():
-            if metric.n > 1 and name in (s.known.metric, "score"):
-                yield from ((value, f"a replicate of {name}: {value:.6g}") for value in metric.values)
-                yield statistics.median(metric.values), f"the median replicate of {name}"
-                yield statistics.stdev(metric.values), f"the standard deviation of {name}"
-                yield max(metric.values) - min(metric.values), f"the spread of {name}"
-    if GREEDY.search(said):
-        yield from ((value, f"greedy {name} {value:.6g} in {run.run_id}") for name, value in run.greedy.items())
-    curve = run.curves.get(f"environment/{s.known.metric}")
-    if curve and CURVE.search(said):
-        places = {"first": curve.first, "last": curve.last, "peak": curve.max.value, "lowest": curve.min.value}
-        yield from ((value, f"{s.known.metric}, {place} of the curve: {value:.6g}") for place, value in places.items())
-
-
-def _difference(s: Sentence, number: Number, runs: list[KnownRun]) -> str | None:
-    """Between which runs a signed figure is the difference in the objective: named ones, or run and parent."""
-    name = s.known.scored
-    others = [*runs, *(run for run in (s.known.get(s.home.parent), s.known.get(s.known.baseline)) if run)]
-    for run in (s.subject,):
-        for other in others:
-            if run is other or name not in run.metrics or name not in other.metrics:
+    sign = (1 if number.value > 0 else -1) if number.signed else SIGN[way[1]] if way else 0
+    keys = [f"metric:{name}"]
+    if number.times or number.percent:
+        keys += [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
+    for key in dict.fromkeys(keys):
+        for run, other in product([run for run in runs if run in mine], others):
+            new, old = (s.one(Quantity((key,)), one, set()) for one in (run, other))
+            if run is other or new is None or old is None or not s.known.alike(key.partition(":")[2], run, other):
                 continue
-            new, old = run.metrics[name].mean, other.metrics[name].mean
-            if number.fits(100 * (new - old) / abs(old) if number.percent and old else new - old):
-                return f"the difference of {run.run_id} to {other.run_id} in {name}"
+            if any(number.fits(worth) for worth in _worths(number, new, old, sign)):
+                return f"{key.partition(':')[2]} of {run.run_id} against {other.run_id}: {old:.6g} to {new:.6g}"
     return None
+
+
+def _worths(number: Number, new: float, old: float, sign: int) -> Iterator[float]:
+    """A difference in the number's unit, without its sign where only a word says which way it is."""
+    if number.times:
+        yield from (a / b for a, b in ((new, old), (old, new)) if b)
+        return
+    worth = (100 * (new - old) / abs(old) if old else 0.0) if number.percent else new - old
+    if not sign or worth * sign > 0:
+        yield worth if number.signed else abs(worth)
+
+
+def _origin(s: Sentence) -> KnownRun | None:
+    """The run whose config the one that is spoken of repeats."""
+    name = s.home.replicates_of
+    return s.known.get(name) or s.known.repeats.get(name or "")
+
+
+def _two(s: Sentence, place: int, pair: tuple[Number, Number], runs: list[KnownRun], said: str) -> str | None:
+    """What two figures are together: ends of a range, of an interval or of a stretch of a curve, or two settings."""
+    one, other = pair
+    if other.percent and not one.percent:
+        one = Number(one.value, one.step, percent=True)
+    for low, high, what in _pairs(s, place, runs, said):
+        if fits(one, low) and fits(other, high):
+            return f"{what}: {low:.6g} to {high:.6g}"
+    return None
+
+
+def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator[tuple[float, float, str]]:
+    quantity = s.quantity(place)
+    for run in runs:
+        seeds = run.seeds
+        if len(seeds) > 1 and "seed" in said.lower():
+            yield min(seeds), max(seeds), f"seeds of {run.run_id}"
+        groups: list[tuple[Sequence[float], str]] = [
+            (metric.values, f"replicates of {name} in {run.run_id}") for name, metric in run.metrics.items()
+        ]
+        groups += [(values, f"greedy {name} in {run.run_id}") for name, values in run.greedy_values.items()]
+        groups.append((pooled(s, repeats(s, run)), f"repeats of {run.run_id}"))
+        for values, what in groups:
+            if len(set(values)) > 1 and (SEED.search(said) or AMONG.search(said)):
+                yield min(values), max(values), what
+        if (metric := run.metrics.get(s.known.scored)) and metric.low is not None and metric.high is not None:
+            yield metric.low, metric.high, f"95 % interval in {run.run_id}"
+        names = [key.partition(":")[2] for key in (quantity.settable if quantity else ()) if key.startswith("curve:")]
+        if CURVE.search(said):
+            names.append(f"environment/{s.known.metric}")
+        for name in dict.fromkeys(names):
+            yield from stretches(run, name)
+    yield from ((p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if FORETOLD.search(said))
+    if quantity and not quantity.foreign:
+        anchors = [run for run in (s.known.get(s.known.run.parent), s.known.get(s.known.baseline)) if run]
+        for new in runs:
+            for old in (*runs, *anchors):
+                for key in quantity.settable if _before(s, old, new) else ():
+                    a, b = s.one(Quantity((key,)), old, set()), s.one(Quantity((key,)), new, set())
+                    if a is not None and b is not None:
+                        yield a, b, f"{key} in {old.run_id} and {new.run_id}"
+
+
+def _before(s: Sentence, old: KnownRun, new: KnownRun) -> bool:
+    """Whether one run may be what another one came from: it is older, and no other one is named to compare with."""
+    if old is new or old.created is None or new.created is None:
+        return old is not new and old.run_id == new.parent
+    return old.created < new.created and (not s.compared_by_name() or s.reference in (old, new))

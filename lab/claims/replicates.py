@@ -1,12 +1,11 @@
 """Claims about single replicates, about how far replicates scatter, and about how a batch is split."""
 
 import re
-import statistics
 from collections.abc import Iterator
 
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
-from lab.claims.words import whole
+from lab.claims.words import Code, whole
 
 SPOKEN = re.compile(r"\b(seeds?|replicates?)\b", re.IGNORECASE)
 EXTREME = re.compile(
@@ -28,23 +27,6 @@ SOME = re.compile(
 """How many replicates are said to lie above or below something: `two of three replicates exceeded`."""
 
 
-def scatter(s: Sentence) -> None:
-    """Judge what follows `±`: a standard deviation or error, or half of an interval. None is called false."""
-    for index in _numbers(s):
-        if not SCATTER.search(s.text[: s.tokens[index].start]):
-            continue
-        s.look(index)
-        recorded = [(noise.replicate_sd, "noise floor") for noise in [s.known.noise] if noise]
-        for name, metric in s.subject.metrics.items():
-            if metric.n > 1:
-                recorded.append((statistics.stdev(metric.values), f"standard deviation of {name}"))
-                recorded.append((statistics.stdev(metric.values) / metric.n**0.5, f"standard error of {name}"))
-            if metric.low is not None and metric.high is not None:
-                recorded.append(((metric.high - metric.low) / 2, f"half of the interval of {name}"))
-        hit = _hit(s, index, recorded)
-        s.judge(index, index, True if hit else None, hit or "nothing in the record scatters so")
-
-
 def single(s: Sentence) -> None:
     """Judge one replicate's value, or the median: `seed 11 reached 0.2613`, `the lowest replicate (0.2545)`."""
     if not SPOKEN.search(s.text):
@@ -56,20 +38,13 @@ def single(s: Sentence) -> None:
         s.look(index)
         if said := EXTREME.search(s.text[: s.tokens[index].start]):
             _extreme(s, index, said["which"].lower())
-            continue
-        recorded = [
-            (value, f"a replicate of {name}: {value:.6g}")
-            for name, metric in s.subject.metrics.items()
-            for value in (*metric.values, statistics.median(metric.values))
-            if metric.n > 1
-        ]
-        if hit := _hit(s, index, recorded):
-            s.judge(index, index, True, hit)
 
 
 def _extreme(s: Sentence, index: int, which: str) -> None:
     """Judge `the worst seed scored 0.46`: of the objective's metric, or the metric that the sentence names."""
-    named = next((token.value for token in s.tokens if token.code == "Q" and token.value.section == "metric"), None)
+    named = next(
+        (token.value for token in s.tokens if token.code == Code.QUANTITY and token.value.section == "metric"), None
+    )
     names = {key.partition(":")[2] for key in (named or s.objective).keys}
     goal, ends = s.known.goal, list[tuple[float, str]]()
     for name, metric in s.subject.metrics.items():
@@ -94,7 +69,7 @@ def counted(s: Sentence) -> None:
         if metric is None:
             continue
         number = next((i for i in _numbers(s) if i > verb), None)
-        named = next((i for i in range(verb, len(s.tokens)) if s.codes[i] == "R"), None)
+        named = next((i for i in range(verb, len(s.tokens)) if s.codes[i] == Code.RUN), None)
         if number is not None:
             bound, last = s.number(number).bound, number
         elif named is not None and (other := s.run_of(s.tokens[named]).metrics.get(name)):
@@ -123,12 +98,12 @@ def splits(s: Sentence) -> None:
         count, before = s.subject.derived.get(PARTS[kind]), index - 3
         if each is not None:
             s.judge(index, index, fits(s.number(index), float(each)), f"{size or 'batch_size'} {each:,}")
-        if count is not None and before >= 0 and s.codes[before] == "N" and before not in s.used:
+        if count is not None and before >= 0 and s.codes[before] == Code.NUMBER and before not in s.used:
             s.judge(before, before, fits(s.number(before), float(count)), f"{PARTS[kind]} {count:,}")
 
 
 def _numbers(s: Sentence) -> Iterator[int]:
-    return (i for i, code in enumerate(s.codes) if code == "N" and i not in s.used)
+    return (i for i, code in enumerate(s.codes) if code == Code.NUMBER and i not in s.used)
 
 
 def _hit(s: Sentence, index: int, values: list[tuple[float, str]]) -> str | None:

@@ -10,14 +10,16 @@ PROSE = {"Observations": "observations", "Theory": "theory", "Next step": "next_
 KINDS = {Meaning.TITLE: "title", Meaning.THEORY: "theory", Meaning.PLAN: "next_step"}
 """Meanings that say more than that something was observed."""
 OURS = re.compile(r"^## Key metrics$.*?^## Observations$", re.MULTILINE | re.DOTALL)
+SETTINGS = re.compile(r"\s*(?:[\w.]+\s?[=:]\s?[^\s:=]+[\s,;]*)+")
+"""A line of code that is a list of settings or figures: `lr=0.0089  gamma=0.99`."""
 SIGNS = re.compile(r" (?:✗|\(\?\))")
 
 
 def sections_of(text: str) -> dict[str, str]:
     """Sections of a report that somebody wrote, by what kind of statements they hold.
 
-    Code and, in reports of ours, the program's own sections and tables are left out: they are made from the record. In
-    other texts headings stay where they are, since what they announce is part of what is said.
+    Code, but for lists of settings, and, in reports of ours, the program's own sections and tables are left out: they
+    are made from the record. In other texts headings stay where they are: what they announce is part of what is said.
 
     Args:
         text: the report, Markdown or plain.
@@ -53,7 +55,7 @@ def _others(lines: list[str]) -> list[tuple[str, str]]:
     kind, told, fenced = "title", list[tuple[str, str]](), False
     for line in lines:
         fenced = fenced != bool(FENCE.match(line))
-        if fenced or FENCE.match(line):
+        if FENCE.match(line) or (fenced and not SETTINGS.fullmatch(line)):
             continue
         if meaning := heading(line):
             kind = KINDS.get(meaning, "observations")

@@ -2,27 +2,30 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import cache
 
-from lab.claims.numbers import real
 from lab.claims.reading import Sentence
-from lab.claims.recorded import settles
-from lab.claims.words import FUTURE, GENERAL, Quantity
+from lab.claims.words import FUTURE, GENERAL
 from lab.judge import KnownRun
 from lab.space import PARAMETERS
 
 ON = {"true", "on", "yes", "enabled", "active"}
-OFF = {"false", "off", "no", "disabled", "inactive", "none"}
+OFF = {"false", "off", "no", "not", "without", "disabled", "inactive", "none"}
 CHOICES = {parameter.key: {str(choice) for choice in parameter.choices or ()} for parameter in PARAMETERS}
 SPOKEN = {
     "rnn.enabled": r"lstm|rnn|recurren\w+",
-    "train.anneal_lr": r"(?:lr|learning[ -]rate)[ -](?:annealing|schedule|decay)|annealing",
+    "train.anneal_lr": r"(?:lr|learning[ -]rate)[ -](?:anneal(?:ing|ed)?|schedule|decay)|anneal(?:ing|ed)?",
+    "train.optimizer": r"opt",
     "train.torch_deterministic": r"determinis\w+",
 }
 """What switches are called beside their keys."""
+SHORT = re.compile(r"\b(?:anneal(?:ed)?|opt)\b", re.IGNORECASE)
 SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
 """What stands between a start and the run whose weights it took."""
-SWITCHED = r"(?:is |was |are |stays |stayed |switched |turned |set to |has been )*"
+SWITCHED = r"(?:is |was |are |stays |stayed |kept |switched |turned |set to |has been |still )*"
+WAS = r"(?:\w+\s*(?:->|=>|→)\s*)?"
+"""The value that was so before: `rnn off → on`."""
 FRESH = re.compile(
     r"\b(?:fresh start|starts? fresh|started fresh|from scratch|(?:random|fresh|new) (?:weights|init\w*)"
     r"|cold start(?:ed)?|trained from zero|no (?:warm[ -]?start|checkpoint|resume)|not (?:warm[ -]started|resumed)"
@@ -57,6 +60,8 @@ def _option(s: Sentence, key: str, value: bool | str, said: re.Match[str]) -> No
         s.look(inside[0])
         word = said["value"].lower()
         true = (word in ON) == value if isinstance(value, bool) else word == value.lower()
+        if not true and SHORT.search(said.group()):
+            return  # `variant B: anneal true`: so short a word says it of anything
         s.judge(inside[0], inside[-1], true, f"{key} {str(value).lower()} in {s.subject.run_id}")
 
 
@@ -69,12 +74,37 @@ def _patterns(key: str, choices: tuple[str, ...]) -> tuple[re.Pattern[str], ...]
     told: tuple[str, ...]
     if not choices:
         words = "|".join(sorted(ON | OFF))
-        told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s+{SWITCHED})[`*]*(?P<value>{words})\b",)
+        told = (
+            rf"{name}[`*]*(?:\s*[:=]\s*|\s+{SWITCHED}|\s?\()[`*]*{WAS}(?P<value>{words})\b",
+            rf"\b(?P<value>no|not|without) {name}",
+        )
     else:
         every = sorted({*CHOICES.get(key, ()), *choices} - {"None", ""}, key=len, reverse=True)
         value = rf"(?P<value>{'|'.join(map(re.escape, every))})\b"
-        told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s)[`*]*{value}", rf"\b{value}[`*]* {name}") if every else ()
+        told = (rf"{name}[`*]*(?:\s*[:=]\s*|\s)[`*]*{WAS}{value}", rf"\b{value}[`*]* {name}") if every else ()
     return tuple(re.compile(one, re.IGNORECASE) for one in told)
+
+
+def makings(s: Sentence) -> None:
+    """Find true what is said of how a run was made: with which optimizer, when (`17:36:04`), by which arm."""
+    runs = {run.run_id: run for run in (s.home, s.known.run, *s.runs_named()) if run.metrics}.values()
+    for run in runs if s.section != "next_step" else ():
+        told = {str(run.config.get("train.optimizer") or "?"): "optimizer"}
+        told |= {f"{at:%H:%M:%S}": "time" for at in _moments(run)}
+        patterns = [(rf"(?<!\w){re.escape(said)}(?!\w)", what) for said, what in told.items()]
+        patterns.append((rf"\b{re.escape(run.arm or '?')} arm\b|\barm[ =:]+{re.escape(run.arm or '?')}\b", "arm"))
+        for pattern, what in patterns:
+            for said in re.finditer(pattern, s.text, re.IGNORECASE):
+                inside = s.within(*said.span())
+                if inside and not s.used & set(inside):
+                    s.say(inside[0], inside[-1], "verified", f"the {what} of {run.run_id}: {said.group()}")
+
+
+def _moments(run: KnownRun) -> Iterator[datetime]:
+    """When a run was made, began and ended."""
+    yield from (at for at in (run.created, run.started) if at)
+    if run.started and "run seconds" in run.amounts:
+        yield run.started + timedelta(seconds=run.amounts["run seconds"])
 
 
 def starts(s: Sentence) -> None:
@@ -106,51 +136,3 @@ def _resumed(run: KnownRun) -> bool | None:
         return True
     told = run.arm != "imported" or "autopilot.resume_mode" in run.config
     return run.config.get("autopilot.resume_mode") == "continue" if told else None
-
-
-def names_of_one_value(s: Sentence) -> None:
-    """Judge one value under several names: `minibatch = max_minibatch = 18,432` is said of each of them."""
-    for first, last in s.matches(r"Q(?:=Q)+=N"):
-        quantities = [s.named_quantity(i) for i in range(first, last + 1) if s.codes[i] == "Q"]
-        values = [[value for value, _ in s.values(_sizes(one), s.subject, set())] for one in quantities]
-        told = "; ".join(
-            f"{one.keys[0].partition(':')[2]} {them[0]:.10g}"
-            for one, them in zip(quantities, values, strict=True)
-            if them
-        )
-        number = s.number(last)
-        true = all(any(settles(number, value, CONFIG) for value in them) for them in values) if all(values) else None
-        s.judge(last, last, true, told or "nothing in the record has these names")
-        s.used.update(range(first, last + 1))
-
-
-CONFIG = Quantity(("config:",))
-
-
-def _sizes(quantity: Quantity) -> Quantity:
-    """A quantity with what its name means between equals signs: there a minibatch is its size, not their number."""
-    sized = {"derived:minibatches": "config:train.minibatch_size"}
-    return Quantity(tuple(sized.get(key, key) for key in quantity.keys))
-
-
-def seeds(s: Sentence) -> None:
-    """Judge seeds by their value: `Seed: 7`, `seeds 1, 2 and 3`; as a number of replicates only where it is that."""
-    for said in re.finditer(r"\b(?:training |train )?seeds?\b ?[:=#]? ?(?=~?\d)", s.text, re.IGNORECASE):
-        places = list(_listed(s, said.end()))
-        plural = said.group().strip(" :=#").lower().endswith("s")
-        for place in places if len(places) > 1 or not plural else ():
-            s.look(place)
-            known = {float(seed) for seed in s.subject.seeds}
-            known |= {float(v) for v in (s.subject.config.get("train.seed"),) if real(v)}
-            true = s.number(place).value in known if known else None
-            sure = re.search("[:=]", said.group()) is not None
-            s.judge(place, place, true or (None if true is None or not sure else False), f"seeds {sorted(known)}")
-
-
-def _listed(s: Sentence, start: int) -> Iterator[int]:
-    """The whole numbers that stand in a row from a place in the text on."""
-    for index in s.within(start, len(s.text)):
-        if s.codes[index] == "N" and s.number(index).step >= 1 and index not in s.used:
-            yield index
-        elif s.codes[index] not in ",&/":
-            return

@@ -157,13 +157,14 @@ def _blocks(source: str) -> Iterator[tuple[str, int, int, int]]:
 
 def _statements(lines: list[str], starts: list[int], first: int, last: int) -> Iterator[tuple[int, int, int]]:
     """Start, end and first line of what a block's lines say: a line each, or several where one runs on."""
-    begun = None
+    begun, width = None, max(len(line.rstrip()) for line in lines[first:last])
     for number in range(first, last):
         if begun is None:
             begun = number
         line, after = lines[number], lines[number + 1] if number + 1 < last else ""
         runs_on = re.match(r"\s*[a-z]", after) and not re.search(r"[.:!?;]\s*$", line) and not heading(line)
-        if not runs_on or re.match(r"\s*[\w.]+\s*[=:]", after):
+        full = len(line.rstrip()) + 1 + len(re.split(r"\s", after.strip(), maxsplit=1)[0]) > width  # no more went in
+        if not (runs_on and full) or re.match(r"\s*[\w.]+\s*[=:]", after):
             marker = re.match(r"\s*\d{1,2}[.)]\s+", lines[begun])
             yield starts[begun] + (marker.end() if marker else 0), starts[number] + len(line), begun
             begun = None

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from lab.claims.naming import RUN_ROLES
 from lab.claims.tokens import Token
-from lab.claims.words import FILLERS
+from lab.claims.words import FILLERS, Code, coded
 from lab.judge import Known, KnownRun
 
 NOBODY = KnownRun(run_id="?", state="unknown")
 """A run that is not in the record: nothing is known of it."""
 WAS = re.compile(r"\((?:was|from|down from|up from|before|formerly|earlier|instead of|old) $", re.IGNORECASE)
 """What stands before an older value in brackets."""
-ATTACHED = re.compile(r"[at,][^N]*N[wm]{1,2}$")
+ATTACHED = re.compile(coded("[against than,][^number]* number [word between]{1,2}$"))
 """What stands between a number and a run that is named for another number behind it."""
 OTHERS = ("parent", "previous", "incumbent", "leader", "baseline")
 """Roles that a sentence is about only where it opens with them."""
@@ -103,12 +103,16 @@ class Phrase:
         """The place of the run that the sentence is about at a token."""
         for place in range(len(self.tokens) - 1, -1, -1):
             token = self.tokens[place]
-            if token.code != "R" or self.refers(place) or self._scope(place) > index:
+            if token.code != Code.RUN or self.refers(place) or self._scope(place) > index:
                 continue
             if token.value in OTHERS and not self._opens(place):
                 continue
-            bare = self.codes[place - 1 : place + 2] == "(R)"
-            if index < place and not bare and self.codes.count("(", index, place) > self.codes.count(")", index, place):
+            bare = self.codes[place - 1 : place + 2] == coded("(run)")
+            if (
+                index < place
+                and not bare
+                and self.codes.count(coded("("), index, place) > self.codes.count(coded(")"), index, place)
+            ):
                 continue  # `63.84 (before: 57.33, run X)`: named in brackets, and of what stands in them
             if index < place and ATTACHED.search(self.codes[index:place]):
                 continue  # `0.301 vs 0.347 in X`: of the second number alone
@@ -118,18 +122,24 @@ class Phrase:
     def _scope(self, place: int) -> int:
         """Where the words about the run at a token begin: at the token if it opens a clause, else anywhere."""
         before = place - 1
-        while before >= 0 and self.codes[before] == "w" and self.word(before) in {"the", "run", "in", "with", "of"}:
+        while (
+            before >= 0 and self.codes[before] == Code.WORD and self.word(before) in {"the", "run", "in", "with", "of"}
+        ):
             before -= 1
         if before >= 0 and (
-            self.codes[before] in ",;&|" or self.word(before) in {"while", "whereas", "but", "although"}
+            self.codes[before] in coded(", ; and |") or self.word(before) in {"while", "whereas", "but", "although"}
         ):
             return place
         return 0
 
     def _opens(self, index: int) -> bool:
         """Whether only small words stand before a run, and no number right after: the sentence is about this run."""
-        before = all(self.codes[i] in "wm" and len(self.word(i)) <= 4 for i in range(index))
-        return before and not re.match(r"[w:=]?N", self.codes[index + 1 :]) and "(" not in self.codes[:index]
+        before = all(self.codes[i] in coded("word between") and len(self.word(i)) <= 4 for i in range(index))
+        return (
+            before
+            and not re.match(coded("[word:=]? number"), self.codes[index + 1 :])
+            and "(" not in self.codes[:index]
+        )
 
     def refers(self, index: int) -> bool:
         """Whether a run stands behind `than`, `against` or `above`: something is compared with this run."""
@@ -140,21 +150,28 @@ class Phrase:
             r"\b(?:that|those|the one|as) (?:of|in|for) (?:the |its )?$", self.text[: self.tokens[index].start].lower()
         ):
             return True
-        while before >= 0 and self.codes[before] in "wp" and self.word(before) in {"the", "its", "a", "our"}:
+        while (
+            before >= 0
+            and self.codes[before] in coded("word aspect")
+            and self.word(before) in {"the", "its", "a", "our"}
+        ):
             before -= 1
-        return before >= 0 and self.codes[before] in "taudbgef"
+        return before >= 0 and self.codes[before] in coded("than against up down better worse same from")
 
     def compared_by_name(self) -> bool:
         """Whether the sentence names the run that it compares with."""
-        return any(code == "R" and self.refers(place) for place, code in enumerate(self.codes))
+        return any(code == Code.RUN and self.refers(place) for place, code in enumerate(self.codes))
 
     def runs_named(self) -> list[KnownRun]:
         """The runs that the sentence names, and the one that it is about."""
-        return [self.subject, *(run for t in self.tokens if t.code == "R" and (run := self.run_of(t)) is not NOBODY)]
+        return [
+            self.subject,
+            *(run for t in self.tokens if t.code == Code.RUN and (run := self.run_of(t)) is not NOBODY),
+        ]
 
     def names_another(self) -> bool:
         """Whether the sentence names a run beside the one it is about."""
-        return any(token.code == "R" and self.run_of(token) is not self.subject for token in self.tokens)
+        return any(token.code == Code.RUN and self.run_of(token) is not self.subject for token in self.tokens)
 
     def role_of(self, run: KnownRun) -> str:
         """What a run is to this one: `the parent`, or its id."""
@@ -165,7 +182,7 @@ class Phrase:
     @property
     def reference(self) -> KnownRun:
         """The run that the subject is compared with: the one that is named, else its parent, else the incumbent."""
-        named = [i for i, token in enumerate(self.tokens) if token.code == "R"]
+        named = [i for i, token in enumerate(self.tokens) if token.code == Code.RUN]
         for index in [*filter(self.refers, named), *named]:
             run = self.run_of(self.tokens[index])
             if run is not self.subject and run is not NOBODY:
@@ -177,9 +194,9 @@ class Phrase:
     def reference_at(self, index: int) -> KnownRun:
         """The run that is compared with at a token: the next one named in the clause, else the sentence's."""
         for place in range(index, min(index + 8, len(self.codes))):
-            if self.codes[place] in ",;" or (self.codes[place] == "&" and place > index):
+            if self.codes[place] in ",;" or (self.codes[place] == Code.AND and place > index):
                 break
-            if self.codes[place] == "R" and self.refers(place):
+            if self.codes[place] == Code.RUN and self.refers(place):
                 run = self.run_of(self.tokens[place])
                 return run if run is not self.subject else self.reference
         return self.reference
@@ -190,28 +207,28 @@ class Phrase:
 
     def owned(self, index: int) -> tuple[KnownRun, bool]:
         """The run that a number is of, and whether the text names it: else this run is only presumed."""
-        if "R" not in self.codes[max(0, index - 3) : index] and WAS.search(self.text[: self.tokens[index].start]):
+        if Code.RUN not in self.codes[max(0, index - 3) : index] and WAS.search(self.text[: self.tokens[index].start]):
             return self.reference, False  # `0.015 (was 0.03)`
-        after = re.match(r"[wm]{0,2}\(?R", self.codes[index + 1 :])
+        after = re.match(coded(r"[word between]{0,2}\(?run"), self.codes[index + 1 :])
         if after and all(self.word(index + 1 + i) in OF for i in range(after.end() - 1)):
             place = index + after.end()
-            if not re.match(r"[:=]?N", self.codes[place + 1 :]):
+            if not re.match(coded("[:=]? number"), self.codes[place + 1 :]):
                 return self.run_of(self.tokens[place]), True
         before = index - 1
         while before >= max(0, index - 6) and (
-            self.codes[before] in "Q=:(p"
+            self.codes[before] in coded("quantity = : ( aspect")
             or (
-                self.codes[before] == "w"
+                self.codes[before] == Code.WORD
                 and (self.word(before) in FILLERS - {"with", "used"} or re.search("ing$|^along$", self.word(before)))
             )
         ):
             before -= 1
         between = self.codes[before + 1 : index]
-        if before >= 0 and self.codes[before] == "R" and not (":" in between and "Q" in between):
+        if before >= 0 and self.codes[before] == Code.RUN and not (":" in between and Code.QUANTITY in between):
             opens = self.about(index) == before  # then it is a role to this run, not to itself
             return self.run_of(self.tokens[before], self.known.run if opens else None), True
-        if before >= 0 and self.codes[before] in "at":
-            return self.reference, "R" in self.codes
+        if before >= 0 and self.codes[before] in coded("against than"):
+            return self.reference, Code.RUN in self.codes
         return self.subject_at(index), self.named(index)
 
     def named(self, index: int) -> bool:

@@ -17,6 +17,7 @@ from lab.claims.words import (
     ROLES,
     SMALL,
     WORDS,
+    Code,
     Quantity,
     vocabulary,
 )
@@ -35,7 +36,7 @@ class Token:
     """A piece of the text."""
 
     code: str
-    """One letter; see `words.CODES`, and N number, Q quantity, R run, p aspect, h ratio, n ordinal."""
+    """One of `Code`, or a sign as it stands."""
     start: int
     end: int
     value: Any = None
@@ -45,13 +46,23 @@ FACTOR = r"(?:\d[\d,._]*(?:\s[a-z]{2,12}){0,2}|[A-Za-z]\w*[._]\w[\w.]*)"
 TERM = rf"\(*\s?{FACTOR}\s?\)*"
 EQUATION = re.compile(
     rf"(?<![\w.=]){TERM}(?:\s?[x×·*/÷%+-]\s?{TERM})+\s?(?:==?\s?-?\d(?:[\d,._]*\d)?|(?:is|gives|makes)\s?-?\d[\d,._]*\d)"
-    r"(?!\d|\s?[x×·*/÷%]\s?\d)",
+    r"(?![\d,.]*\d|\s?[x×·*/÷%]\s?\d)",
     re.IGNORECASE,
 )
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:]+Z?)?|v\d+(?:\.\d+)+|\d+(?:\.\d+){2,}")
 COVERAGE = re.compile(r"95 ?%(?= (?:confidence|interval|CI|conf))|95 ?% ?(?:CI\b|interval)", re.IGNORECASE)
-NAMES = (("w", DATE), ("w", CLOCK), ("w", COVERAGE), ("E", EQUATION))
-ARROWS = {"->": ">", "=>": ">", "→": ">", "⟶": ">", "⇒": ">", "↑": "u", "↗": "u", "↓": "d", "↘": "d"}
+NAMES = ((Code.WORD, DATE), (Code.WORD, CLOCK), (Code.WORD, COVERAGE), (Code.EQUATION, EQUATION))
+ARROWS = {
+    "->": Code.ARROW,
+    "=>": Code.ARROW,
+    "→": Code.ARROW,
+    "⟶": Code.ARROW,
+    "⇒": Code.ARROW,
+    "↑": Code.UP,
+    "↗": Code.UP,
+    "↓": Code.DOWN,
+    "↘": Code.DOWN,
+}
 ARROW = re.compile("|".join(ARROWS))
 WORDS_OF_ANY = re.compile(r"\w+")
 LABEL = re.compile(r"(?P<name>[A-Za-z][A-Za-z_]*)\s?(?:[=:]\s?)?~?[+-]?(?=\.?\d)")
@@ -70,12 +81,12 @@ def _coded() -> list[tuple[str, Any, re.Pattern[str]]]:
     """Kinds of words in the order they are tried; the longest match counts."""
     kinds: list[tuple[str, Any, re.Pattern[str]]] = []
     for aspect, pattern in ASPECTS.items():
-        kinds.append(("p", aspect, _whole(pattern)))
+        kinds.append((Code.ASPECT, aspect, _whole(pattern)))
     for pattern, ratio in RATIOS.items():
-        kinds.append(("h", ratio, _whole(pattern)))
+        kinds.append((Code.RATIO, ratio, _whole(pattern)))
     for pattern, role in ROLES.items():
-        kinds.append(("R", role, _whole(pattern)))
-    kinds.append(("R", "previous", re.compile(rf"(?:{PARENT_IF_LAST})(?=\s*(?:$|[.,;:()]))", re.IGNORECASE)))
+        kinds.append((Code.RUN, role, _whole(pattern)))
+    kinds.append((Code.RUN, "previous", re.compile(rf"(?:{PARENT_IF_LAST})(?=\s*(?:$|[.,;:()]))", re.IGNORECASE)))
     kinds += [(code, None, _whole(pattern)) for code, pattern in CODES.items()]
     return kinds
 
@@ -88,12 +99,12 @@ def _merged(tokens: list[Token]) -> list[Token]:
     """Tokens with those of a run that is named twice made one: `the incumbent c5np`, `the 0.01 run (m7rv)`."""
     merged: list[Token] = []
     for token in tokens:
-        if token.code == "R" and merged and merged[-1].code == "R":
+        if token.code == Code.RUN and merged and merged[-1].code == Code.RUN:
             is_role = isinstance(token.value, str) and token.value in RUN_ROLES
             named = merged[-1].value if is_role else token.value
-            merged[-1] = Token("R", merged[-1].start, token.end, named)
-        elif token.code == ")" and len(merged) > 2 and [t.code for t in merged[-3:]] == ["R", "(", "R"]:
-            merged[-3:] = [Token("R", merged[-3].start, token.end, merged[-1].value)]
+            merged[-1] = Token(Code.RUN, merged[-1].start, token.end, named)
+        elif token.code == ")" and len(merged) > 2 and [t.code for t in merged[-3:]] == [Code.RUN, "(", Code.RUN]:
+            merged[-3:] = [Token(Code.RUN, merged[-3].start, token.end, merged[-1].value)]
         else:
             merged.append(token)
     return merged
@@ -115,7 +126,7 @@ class Reader:
         """The tokens of one sentence, in order."""
         text, tokens, place = sentence.translate(SAME_LENGTH), list[Token](), 0
         if headed := self.runs.heading(text):
-            tokens, place = [Token("R", headed[1], headed[2], headed[0])], headed[2]
+            tokens, place = [Token(Code.RUN, headed[1], headed[2], headed[0])], headed[2]
         while place < len(text):
             token = self._next(text, place)
             if token is None:
@@ -139,7 +150,7 @@ class Reader:
     def _name(self, text: str, at: int) -> Token | None:
         """A token of a run, an equation, or of what is no number though it has digits."""
         if run := self.runs.at(text, at):
-            return Token("R", at, run[1], run[0])
+            return Token(Code.RUN, at, run[1], run[0])
         return next((Token(code, at, it.end()) for code, pattern in NAMES if (it := pattern.match(text, at))), None)
 
     def _number(self, text: str, at: int) -> Token | None:
@@ -152,25 +163,25 @@ class Reader:
         number = number_in(match)
         while end > at and text[end - 1].isspace():
             end -= 1
-        return Token("N", at, end, number)
+        return Token(Code.NUMBER, at, end, number)
 
     def _word(self, text: str, at: int) -> Token | None:
         quantity = self.quantity(text, at)
-        best: Token | None = Token("Q", at, quantity[1], quantity[0]) if quantity else None
+        best: Token | None = Token(Code.QUANTITY, at, quantity[1], quantity[0]) if quantity else None
         for code, value, pattern in _coded():
             match = pattern.match(text, at)
             if match and (best is None or match.end() > best.end):
                 best = Token(code, at, match.end(), value)
-        if (best is None or best.code == "w") and (short := self._shortened(text, at)):
+        if (best is None or best.code == Code.WORD) and (short := self._shortened(text, at)):
             return short
         if best is None:
             match = WORDS_OF_ANY.match(text, at)
-            return Token("w", at, match.end()) if match else None
+            return Token(Code.WORD, at, match.end()) if match else None
         word = text[best.start : best.end].lower()
-        if word in WORDS and best.code == "w":
-            return Token("N", at, best.end, Number(float(WORDS[word]), 1.0, word=True))
-        if word in ORDINALS and best.code == "w":
-            return Token("n", at, best.end, ORDINALS[word])
+        if word in WORDS and best.code == Code.WORD:
+            return Token(Code.NUMBER, at, best.end, Number(float(WORDS[word]), 1.0, word=True))
+        if word in ORDINALS and best.code == Code.WORD:
+            return Token(Code.ORDINAL, at, best.end, ORDINALS[word])
         return best
 
     def _shortened(self, text: str, at: int) -> Token | None:
@@ -184,9 +195,9 @@ class Reader:
         for names in (whole, part):
             if len({*names}) == 1 and len("".join(parts)) >= SHORTEST:
                 keys = (f"metric:{names[0]}", f"curve:environment/{names[0]}", *self.names[names[0]])
-                return Token("Q", at, match.end("name"), Quantity(keys))
+                return Token(Code.QUANTITY, at, match.end("name"), Quantity(keys))
         unknown = "_" in match["name"] or "=" in match.group()
-        return Token("Q", at, match.end("name"), Quantity(())) if unknown else None
+        return Token(Code.QUANTITY, at, match.end("name"), Quantity(())) if unknown else None
 
     def quantity(self, text: str, at: int) -> tuple[Quantity, int] | None:
         """The quantity with the longest name at a place in a text, and where that name ends."""

@@ -1,48 +1,46 @@
-"""Claims about single values: of a run, of the next config, of a prediction."""
+"""Claims about single values, and about an old one and a new one: `0.98`, `0.12 -> 0.06`, `down from 9.38`."""
 
 import re
 
-from lab.claims.differences import compared
+from lab.claims.figures import over_runs
 from lab.claims.numbers import Number, real
-from lab.claims.plans import planned
+from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import GENERAL, Quantity
+from lab.claims.words import GENERAL, Code, Quantity, coded
+from lab.judge import KnownRun
 
 
 def numbers(s: Sentence) -> None:
     """Judge every number that no other rule has taken, as a value of a quantity."""
-    lists = _lists(s)
     for index, token in enumerate(s.tokens):
-        if token.code != "N" or index in s.used:
+        if token.code != Code.NUMBER or index in s.used:
             continue
         s.look(index)
         number = s.number(index)
         quantity = s.quantity(index)
         if _no_claim(s, index, number, quantity):
             continue
+        if told := re.search(r"\bseed\s?([:=])?#?\s?$", s.text[: token.start], re.IGNORECASE):
+            seeds = [float(seed) for seed in (*s.subject.seeds, s.subject.config.get("train.seed")) if real(seed)]
+            true = number.value in seeds or (False if told[1] and seeds else None)
+            s.judge(index, index, true, f"seeds {seeds}")
+            continue
         whole = quantity is None or quantity.section != "config" or any(map(s.whole, quantity.keys))
-        if (
-            number.unit
-            or (number.word and not whole)
-            or (quantity is not None and quantity.foreign)
-            or s.word(index - 1) == "seed"
-        ):
+        if number.unit or (number.word and not whole) or (quantity is not None and quantity.foreign):
             s.judge(index, index, None, "nothing in the record has that name")
             continue
         if quantity is None:
-            hit = elsewhere(s, index, number)
-            s.judge(index, index, True if hit else None, hit or "it is not said what it is of")
+            s.judge(index, index, None, "it is not said what it is of")
             continue
-        position = re.search(r"\bsteps?\s*$", s.text[: token.start].lower().rstrip("~ ")) and "p" in s.codes[:index]
+        position = (
+            re.search(r"\bsteps?\s*$", s.text[: token.start].lower().rstrip("~ ")) and Code.ASPECT in s.codes[:index]
+        )
         if position:
             _position(s, index, number)
             continue
         if s.section == "next_step":
             planned(s, index, quantity, number)
-            continue
-        if index in lists:
-            _listed(s, index, lists[index], quantity, number)
             continue
         _of_a_run(s, index, number, quantity)
 
@@ -54,38 +52,20 @@ def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> No
     if number.percent and all(abs(value) > 1 for value, _ in values):
         values = []
     if not values:
-        hit = elsewhere(s, index, number) if number.percent else None
-        s.judge(index, index, True if hit else None, hit or "nothing in the record says it")
+        s.judge(index, index, None, "nothing in the record says it")
         return
     if number.than and not s.adjacent(index):
         s.judge(index, index, None, "it is not said what it bounds")
         return
-    values += _counted_right_behind(s, index)
     true = any(settles(number, value, quantity) for value, _ in values)
-    if not true and number.value >= MANY and not s.adjacent(index):
-        values += s.values(STEPS, s.owner(index), set())  # `(lr 0.004, 12M)`
-        true = any(fits(number, value) for value, _ in values)
-    if number.signed and not true:  # `perf 0.98 (-0.02)`
-        true = any(fits(number, new - old) for new, old, _ in compared(s, quantity, index))
     if not true and s.known.proposals and AHEAD.search(s.text):
         keys = [key.partition(":")[2] for key in quantity.settable]
         staged = [proposal.overrides.get(key) for proposal in s.known.proposals for key in keys]
         true = any(real(value) and fits(number, float(value)) for value in staged if value is not None)
-    hit = None if true or s.adjacent(index) else elsewhere(s, index, number)
     false = False if s.attached(index) else None
-    s.judge(index, index, true or hit is not None or false, hit or "; ".join(what for _, what in values[:2]))
+    s.judge(index, index, true or false, "; ".join(what for _, what in values[:2]))
 
 
-def _counted_right_behind(s: Sentence, index: int) -> list[tuple[float, str]]:
-    """The values of what a number counts, where its label is another word: `Steps: 653 epochs`."""
-    if s.codes[index + 1 : index + 2] != "Q" or s.codes[index + 2 : index + 3] in (":", "=", "N"):
-        return []
-    return s.values(s.named_quantity(index + 1), s.owner(index), set())
-
-
-MANY = 1e5
-"""From which on a number may be a count of steps, whatever it stands beside."""
-STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 AHEAD = re.compile(r"\b(next|propos\w+|try|trying|staged?)\b", re.IGNORECASE)
 """A sentence about what is to come."""
 COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
@@ -103,30 +83,18 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
         return True
     if COUNTED.match(s.text, token.end) and not number.percent:
         return True
-    if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in ("Q", "k"):
+    if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in (Code.QUANTITY, Code.KEY):
         return True
     counting = quantity is not None and quantity.section in ("count", "config", "derived", "noise")
-    far = index + 2 < len(s.codes) and "Q" not in s.codes[index + 1 : index + 3]
+    far = index + 2 < len(s.codes) and Code.QUANTITY not in s.codes[index + 1 : index + 3]
     if number.word and (not counting or far):
         return True
     return GENERAL.search(s.text[: token.start]) is not None and s.section in ("theory", "next_step")
 
 
-def elsewhere(s: Sentence, index: int, number: Number) -> str | None:
-    """Words for the value of another quantity of the sentence, or of the objective, that the number fits."""
-    others = [token.value for token in s.tokens if token.code == "Q"]
-    runs = s.alike(s.owner(index)) + ([s.subject] if s.codes[index - 1 : index] == "(" else [])
-    for quantity in [*others, s.objective]:
-        for run in runs:
-            for value, what in s.values(quantity, run, s.aspects(index)):
-                if fits(number, value):
-                    return what
-    return None
-
-
 def _position(s: Sentence, index: int, number: Number) -> None:
     """Judge a number as the step of a curve's extreme."""
-    named = (s.named_quantity(i) for i in range(index, -1, -1) if s.codes[i] == "Q")
+    named = (s.named_quantity(i) for i in range(index, -1, -1) if s.codes[i] == Code.QUANTITY)
     quantity = next((one for one in named if "steps:all" not in one.keys), None)
     curves = [c for k in (quantity.keys if quantity else ()) if (c := s.subject.curves.get(k.partition(":")[2]))]
     steps = [extreme.step for curve in curves for extreme in (curve.max, curve.min)]
@@ -134,36 +102,120 @@ def _position(s: Sentence, index: int, number: Number) -> None:
     s.judge(index, index, true, f"extremes at steps {', '.join(f'{step:,.0f}' for step in steps)}")
 
 
-def _lists(s: Sentence) -> dict[int, int]:
-    """Places in lists of four numbers that quarters are given as, or of as many as there are replicates."""
-    positions: dict[int, int] = {}
-    for match in re.finditer(r"N(?:[,/]N)+(?:,?&N)?|N&N|N(?:/N)+", s.codes):
-        places = [i for i in range(match.start(), match.end()) if s.codes[i] == "N"]
-        if len(places) >= 3:
-            positions |= {place: position for position, place in enumerate(places)}
-    return positions
+def changes(s: Sentence) -> None:
+    """Judge old and new value, of parent and run or of a curve's ends: `0.12 -> 0.06`, `from 0.12 to 0.06`."""
+    for first, last in s.matches(
+        "from [run word]{0,2} number [word quantity,aspect]{0,4} to number"
+        "|number [word quantity]? arrow [word quantity]? number"
+    ):
+        ends = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
+        old, new = s.number(ends[0]), s.number(ends[-1])
+        quantity = s.quantity(first)
+        behind = [
+            s.named_quantity(i)
+            for i in range(s.codes.find(coded("arrow"), first, last), last)
+            if s.codes[i] == Code.QUANTITY
+        ]
+        if Code.ARROW in s.codes[first:last] and behind and behind[0] != quantity:
+            continue  # `64 => batch 24,576`
+        if quantity and exchanged(s, first, last, quantity, old, new):
+            continue
+        pairs = _pairs(s, quantity)
+        names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
+        pairs += [pair for low, high, what in over_runs(s, names) for pair in ((low, high, what), (high, low, what))]
+        known = bool(pairs)
+        for other in [t.value for t in s.tokens[:first] if t.code == Code.QUANTITY and t.value.section == "config"]:
+            pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
+        true: bool | None = None
+        if pairs:
+            true = any(
+                settles(old, a, quantity or s.objective) and settles(new, b, quantity or s.objective)
+                for a, b, _ in pairs
+            )
+        if true and (led := re.search(coded("([up down]) word?$"), s.codes[:first])) and s.codes[first] == Code.FROM:
+            true = (new.value > old.value) == (led.group(1) == Code.UP)
+        shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
+        true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
+        if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last, False):
+            continue  # `lr 0.001 → 0.26`: each for itself
+        s.judge(
+            first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
+        )
 
 
-def _listed(s: Sentence, index: int, position: int, quantity: Quantity, number: Number) -> None:
-    owner, values, sure = s.owner(index), list[float](), False
-    if quantity.section == "count":
-        quantity = next((t.value for t in s.tokens if t.code == "Q" and t.value.section == "metric"), s.objective)
-        sure = True
-    for key in quantity.keys:
-        name = key.partition(":")[2]
-        if any(token.code == "p" and token.value == "quarter" for token in s.tokens):
-            sure = True
-            values += [
-                c.quarter_means[position] for c in [owner.curves.get(name)] if c and position < len(c.quarter_means)
-            ]
-        elif metric := owner.metrics.get(name):
-            replicates = any(token.code == "Q" and "count:replicates" in token.value.keys for token in s.tokens)
-            values += metric.values if replicates else [metric.mean]
-            sure = sure or replicates
-    if not values:
-        values = [value for value, _ in s.values(quantity, owner, s.aspects(index))]
-        sure = s.attached(index)
-    true: bool | None = any(fits(number, value) for value in values) if values else None
-    s.judge(
-        index, index, None if true is False and not sure else true, ", ".join(f"{value:.6g}" for value in values[:4])
-    )
+def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, str]]:
+    if quantity is None:
+        return []
+    pairs = []
+    said = {token.value for token in s.tokens if token.code == Code.ASPECT}
+    reference, parent = s.reference, s.known.get(s.subject.parent)
+    for key in quantity.settable:
+        section, _, name = key.partition(":")
+        for other in [run for run in (reference, parent) if run]:
+            single = Quantity((key,))
+            for aspects in ({"last"}, *({aspect} for aspect in ("max", "greedy") if aspect in said)):
+                old, new = s.values(single, other, aspects), s.values(single, s.subject, aspects)
+                if old and new:
+                    pairs.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
+        if section == "curve" and (curve := s.subject.curves.get(name)):
+            pairs.append((curve.first, curve.last, f"{name}, first and last"))
+            if "max" in said:
+                pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
+                pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
+            if "quarter" in said:
+                pairs.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
+    return pairs
+
+
+def origins(s: Sentence) -> None:
+    """Judge a value with a direction: `down from 1.096`, `above the parent's 0.61`, `down to 0.4`."""
+    for first, last in s.matches(
+        "[up down] word?(?:from|against|than) [run word from]{0,2} number|[up down] word? run number"
+        "|[up down] word? than [word run]{0,3} number"
+    ):
+        number = s.number(last)
+        if number.percent and re.search("%", s.text) and s.quantity(first) is None:
+            continue
+        quantity = s.quantity(first)
+        if quantity is None or quantity.foreign:
+            s.judge(first, last, None, "nothing in the record has that name")
+            continue
+        aspects = s.aspects(last)
+        up = s.codes[first] == Code.UP
+        if (
+            Code.THAN in s.codes[first:last] and Code.RUN not in s.codes[first:last]
+        ):  # `more than two replicates`: a bound
+            values = [] if quantity.section == "count" else s.values(quantity, s.subject, aspects)
+            bound = number.bound
+            if values:
+                s.judge(first, last, any((value > bound) == up for value, _ in values), values[0][1])
+            s.used.add(last)
+            continue
+        named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
+        now = s.one(quantity, s.subject, aspects)
+        others = _older(s, quantity, named, aspects)
+        if not others or now is None:
+            s.judge(first, last, None, "nothing in the record to compare it with")
+            continue
+        told = "; ".join([f"now {now:.6g}", *(what for _, what in others[:2])])
+        hit = [value for value, _ in others if fits(number, value)]
+        rising = any((now > value) == up for value in hit or [others[0][0]])
+        if rising and hit:
+            s.judge(first, last, True, told)
+            continue
+        s.judge(first, last - 1, rising, told)
+        s.judge(last, last, bool(hit), told)
+
+
+def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set[str]) -> list[tuple[float, str]]:
+    """The values that one may have come from, each with words for it."""
+    values = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
+    if named is None:
+        for key in quantity.keys:
+            section, _, name = key.partition(":")
+            if section == "curve" and (curve := s.subject.curves.get(name)):
+                values += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
+        for run in s.known.finished:
+            if run.run_id != s.subject.run_id and any(s.codes[i] == Code.RUN for i in range(len(s.codes))):
+                values += s.values(quantity, run, aspects) if run == s.reference else []
+    return values

@@ -1,13 +1,14 @@
-"""Claims without a number: comparisons, verdicts, what was changed."""
+"""Claims without a number: comparisons, verdicts, what was changed, ranks."""
 
 import math
 import re
 
 from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
-from lab.claims.words import FUTURE, LOWER_IS_BETTER, Quantity
+from lab.claims.words import FUTURE, LOWER_IS_BETTER, ORDINALS, SMALLER, Code, Quantity, coded, whole
 from lab.judge import KnownRun
 
+VERDICTS: dict[str, str] = {Code.BETTER: "better", Code.WORSE: "worse", Code.UNDECIDED: "inconclusive"}
 ALL_ELSE = re.compile(
     r"(?:everything|all else|all(?= (?:is|are|was|were))|other things?|nothing)(?: else)?"
     r"(?: (?:is|was|were|stayed|are|thing is))* "
@@ -21,20 +22,22 @@ def comparisons(s: Sentence) -> None:
     if s.section == "next_step" and FUTURE.search(s.text):
         return
     for first, last in s.matches(
-        r"[ud]Q[w]?R?[w]?[at]w?R|[ud][wd]?t[w]{0,2}[RQp]|[ud]{1,2}w{0,2}R|[ud]t?w?R|[ud]$|[ud](?=[,.;&])|[ud]aR"
+        "[up down] quantity word? run? word? [against than] word? run|[up down]{1,2} word{0,2} run"
+        "|[up down] than? word? run|[up down] [word down]? than word{0,2} [run quantity aspect]"
+        "|[up down](?=[,.; and]|$)|[up down] against run"
     ):
-        if any(i in s.used for i in range(first, last + 1)) or re.match(r"[:=]?N", s.codes[last + 1 :]):
+        if any(i in s.used for i in range(first, last + 1)) or re.match(coded("[:=]? number"), s.codes[last + 1 :]):
             continue
         quantity = s.quantity(first)
         if s.word(first) in {"slower", "faster"}:
             quantity = Quantity(("metric:sps",))
-        named = next((s.run_of(s.tokens[i]) for i in range(last, first - 1, -1) if s.codes[i] == "R"), None)
+        named = next((s.run_of(s.tokens[i]) for i in range(last, first - 1, -1) if s.codes[i] == Code.RUN), None)
         reference = named or s.reference
         if quantity is None or quantity.foreign or reference is NOBODY:
             continue
         if quantity.section == "count" and s.word(first).startswith(("exceed", "above", "below", "under")):
             continue  # `the lowest seed exceeds the parent's mean`
-        bare = "R" not in s.codes[first : last + 1]
+        bare = Code.RUN not in s.codes[first : last + 1]
         if (
             bare
             and s.word(first) in {"up", "down", "more", "less", "cut", "extra", "higher", "lower", "longer", "deeper"}
@@ -44,19 +47,22 @@ def comparisons(s: Sentence) -> None:
         new, old = s.one(quantity, s.subject, s.aspects(first)), s.one(quantity, reference, s.aspects(first))
         if new is None or old is None:
             continue
-        up = s.codes[last if s.codes[last] in "ud" and s.codes[first] in "ud" else first] == "u"
+        up = (
+            s.codes[last if s.codes[last] in coded("up down") and s.codes[first] in coded("up down") else first]
+            == Code.UP
+        )
         start = first
-        if first > 0 and s.codes[first - 1] == "Q" and bare:
+        if first > 0 and s.codes[first - 1] == Code.QUANTITY and bare:
             start = first - 1
         s.judge(start, last, (new > old) == up and new != old, f"{old:.6g} in {reference.run_id}, {new:.6g} now")
 
 
 def sames(s: Sentence) -> None:
     """Judge claims that nothing has moved: `the same as before`, `unchanged`."""
-    for first, last in s.matches(r"e(?:w{0,2}[tw]?R)?"):
-        if any(i in s.used for i in range(first, last + 1)) or re.match(r"[w]?N", s.codes[last + 1 :]):
+    for first, last in s.matches("same (?:word{0,2} [than word]? run)?"):
+        if any(i in s.used for i in range(first, last + 1)) or re.match(coded("[word]? number"), s.codes[last + 1 :]):
             continue
-        if "R" not in s.codes[first : last + 1] and s.word(first) != "unchanged":
+        if Code.RUN not in s.codes[first : last + 1] and s.word(first) != "unchanged":
             continue
         quantity = s.quantity(first)
         new, old = s.one(quantity, s.subject, s.aspects(first)), s.one(quantity, s.reference, s.aspects(first))
@@ -82,7 +88,7 @@ def outcomes(s: Sentence) -> None:
         before = s.text[: match.start()].lower()[-60:]
         if not inside or any(i in s.used for i in inside) or DENIED.search(before) or FUTURE.search(s.text):
             continue
-        runs = [token for token in s.tokens[: inside[0]] if token.code == "R"]
+        runs = [token for token in s.tokens[: inside[0]] if token.code == Code.RUN]
         s.subject = s.run_of(runs[-1], s.known.run) if runs else s.known.run
         came = {verdict.verdict for verdict in s.subject.verdicts.values()}
         first = s.subject.parent is None and not came
@@ -98,36 +104,39 @@ def outcomes(s: Sentence) -> None:
 
 def verdicts(s: Sentence) -> None:
     """Judge verdicts: `better than the incumbent`, `a significant improvement`, `inconclusive`."""
-    for first, last in s.matches(r"[bg]wR[at]w?R"):
+    for first, last in s.matches("[better worse] word run [against than] word? run"):
         s.subject, other = s.run_of(s.tokens[first + 2]), s.tokens[last]
         came = s.subject.verdicts.get(s.run_of(other).run_id)
-        wanted = {"b": "better", "g": "worse"}[s.codes[first]]
+        wanted = VERDICTS[s.codes[first]]
         s.judge(first, last, came.verdict == wanted if came else None, f"verdict: {came.verdict if came else 'none'}")
-    for first, last in [*s.matches(r"[bg](?:[ta][w]{0,2}[Rp]|w?R)"), *s.matches(r"R[w]{0,2}b|i|b|g")]:
+    for first, last in [
+        *s.matches("[better worse](?:[than against] [word]{0,2} [run aspect]|word? run)"),
+        *s.matches("run [word]{0,2} better|undecided|better|worse"),
+    ]:
         if any(i in s.used for i in range(first, last + 1)):
             continue
         codes = s.codes[first : last + 1]
-        code = next(c for c in codes if c in "bgi")
-        if "p" in codes:
+        code = next(c for c in codes if c in coded("better worse undecided"))
+        if Code.ASPECT in codes:
             _against_sampled(s, first, last, code)
             continue
         word = next(s.word(i) for i in range(first, last + 1) if s.codes[i] == code)
         firm = re.search(
             r"\b(significant(ly)?|clear(ly)?|solid|definite(ly)?)\s*$", s.text[: s.tokens[first].start].lower()
         )
-        if "R" not in codes and code != "i" and not firm:
+        if Code.RUN not in codes and code != Code.UNDECIDED and not firm:
             continue
-        reference = next((s.run_of(s.tokens[i]) for i in range(first, last + 1) if s.codes[i] == "R"), None)
+        reference = next((s.run_of(s.tokens[i]) for i in range(first, last + 1) if s.codes[i] == Code.RUN), None)
         if reference is s.subject:
             continue
         near = s.quantity(first)
-        spoken = "Q" in s.codes[:first] or s.text.lstrip()[:1].islower()
-        if near and near.section == "metric" and s.objective.keys[0] not in near.keys and "R" in codes and spoken:
+        spoken = Code.QUANTITY in s.codes[:first] or s.text.lstrip()[:1].islower()
+        if near and near.section == "metric" and s.objective.keys[0] not in near.keys and Code.RUN in codes and spoken:
             _in_a_metric(s, first, last, code, near, reference or s.reference)
             continue
         known = s.subject.verdicts
         against = reference.run_id if reference else next(iter(known), None)
-        said = {"b": "better", "g": "worse", "i": "inconclusive"}[code]
+        said = VERDICTS[code]
         start = first
         if firm:
             start -= len(re.findall(r"\w+", firm.group(0)))
@@ -162,7 +171,7 @@ def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quanti
     if new is None or old is None:
         return
     better = (new < old) if LOWER_IS_BETTER.search(quantity.keys[0]) else (new > old)
-    s.judge(first, last, better == (code == "b") and new != old, f"{quantity.keys[0]}: {old:.6g} to {new:.6g}")
+    s.judge(first, last, better == (code == Code.BETTER) and new != old, f"{quantity.keys[0]}: {old:.6g} to {new:.6g}")
 
 
 def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
@@ -170,9 +179,9 @@ def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
     greedy, metric = s.subject.greedy.get(name), s.subject.metrics.get(name)
     if greedy is None or metric is None:
         return
-    of_greedy = not any(s.codes[i] == "p" and s.tokens[i].value == "greedy" for i in range(first, last + 1))
+    of_greedy = not any(s.codes[i] == Code.ASPECT and s.tokens[i].value == "greedy" for i in range(first, last + 1))
     better = s.known.goal.better(greedy, metric.mean) == of_greedy
-    s.judge(first, last, better == (code == "b"), f"greedy {name} {greedy:.6g}, sampled {metric.mean:.6g}")
+    s.judge(first, last, better == (code == Code.BETTER), f"greedy {name} {greedy:.6g}, sampled {metric.mean:.6g}")
 
 
 def alterations(s: Sentence) -> None:
@@ -183,19 +192,30 @@ def alterations(s: Sentence) -> None:
     changed = set(proposals[0].overrides) if proposals else set(s.subject.changed)
     told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
     only: bool | None = None
-    for first, last in s.matches(r"z[w]{0,2}Q(?:[w]{0,2}v)?|vzw?Q|z(?:[w]{0,1})v[w]{0,2}Q|zk[w]{0,2}Q"):
-        quantity = next(s.tokens[i].value for i in range(first, last + 1) if s.codes[i] == "Q")
-        if "v" not in s.codes[max(0, first - 2) : last + 1] or quantity.section != "config":
+    for first, last in s.matches(
+        "only word{0,2} quantity (?:word{0,2} changed)?|changed only word? quantity"
+        "|only word? changed word{0,2} quantity|only key word{0,2} quantity"
+    ):
+        quantity = next(s.tokens[i].value for i in range(first, last + 1) if s.codes[i] == Code.QUANTITY)
+        if Code.CHANGED not in s.codes[max(0, first - 2) : last + 1] or quantity.section != "config":
             continue
         only = {key.partition(":")[2] for key in quantity.keys} >= changed and len(changed) == 1
-        start = first - 1 if first and s.codes[first - 1] == "v" and "v" not in s.codes[first : last + 1] else first
-        s.judge(start + 1 if s.codes[start] == "v" and s.codes[start + 1] == "z" else start, last, only, told)
-    for first, last in s.matches(r"x[w]{0,1}k|x[w]{0,2}v"):
+        start = (
+            first - 1
+            if first and s.codes[first - 1] == Code.CHANGED and Code.CHANGED not in s.codes[first : last + 1]
+            else first
+        )
+        s.judge(
+            start + 1 if s.codes[start] == Code.CHANGED and s.codes[start + 1] == Code.ONLY else start, last, only, told
+        )
+    for first, last in s.matches("not [word]{0,1} key|not [word]{0,2} changed"):
         if s.word(first) == "not":
             continue  # of what stands before it: `friction was not changed`
         s.judge(first, last, not changed, told)
-    for first, last in s.matches(r"[Nn]?z?N[w]?k(?:[w]{0,3}v)?|vzNk|vNk|Nk"):
-        place = next(i for i in range(first, last + 1) if s.codes[i] == "N")
+    for first, last in s.matches(
+        "[number ordinal]? only? number word? key (?:word{0,3} changed)?|changed only? number key"
+    ):
+        place = next(i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER)
         number = s.number(place)
         if number.percent or number.step != 1 or number.value > 20:
             continue
@@ -208,6 +228,67 @@ def alterations(s: Sentence) -> None:
         ):
             continue
         named = s.spoken | {
-            key.partition(":")[2] for token in s.tokens if token.code == "Q" for key in token.value.keys
+            key.partition(":")[2] for token in s.tokens if token.code == Code.QUANTITY for key in token.value.keys
         }
         s.judge(inside[0], inside[-1], only if only is not None else changed <= named, told)
+
+
+def ranks(s: Sentence) -> None:
+    """Judge ranks: `the highest throughput of all runs`, `ranks second in perf`, `lowest of the last five`."""
+    pattern = re.compile(
+        r"(?:(?P<ord>second|third|fourth|fifth|sixth)[ -])?(?P<word>most (?:low|high)|best|highest|lowest|most|fewest"
+        r"|longest|shortest|worst|largest|smallest|fastest|slowest)\b"
+        r"(?P<rest>(?<=\(best)\)|[^,.;|()]*?\b(?:of|in|among|over|across) (?:all|the|these|our|this|set|lot)"
+        r"(?: of)?(?: the)?(?: last)?\s?(?P<n>two|three|four|five|six|seven|eight|\d+)?\s?(?:finished )?"
+        r"(?:runs?|history|session|night|record)?|[^,.;|]*?\bso far|[^,.;|]*?\bruns?\b|[^,.;|]*?\bever)?",
+        re.IGNORECASE,
+    )
+    for match in pattern.finditer(s.text):
+        if not match["ord"] and not match["rest"] and not re.search(r"\bnew $|\bis the $", s.text[: match.start()]):
+            continue
+        _rank(s, match.start(), match.end(), match["word"].lower(), match["ord"], match["n"])
+    for match in re.finditer(
+        r"rank(?:s|ed)? (?P<ord>first|second|third|fourth|fifth|last)(?: in \w+)?", s.text, re.IGNORECASE
+    ):
+        _rank(s, match.start(), match.end(), "best", match["ord"], None)
+    for match in re.finditer(r"behind only the (?:incumbent|parent|baseline)", s.text, re.IGNORECASE):
+        _rank(s, match.start(), match.end(), "best", "second", None)
+
+
+def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:
+    inside = [i for i, token in enumerate(s.tokens) if token.start >= start and token.end <= end]
+    if not inside or any(i in s.used for i in inside if s.codes[i] not in coded("number run word")):
+        return
+    s.look(inside[0])
+    quantity = next((s.tokens[i].value for i in inside if s.codes[i] == Code.QUANTITY), None)
+    name = s.known.scored
+    if quantity is None and word in ("longest", "shortest"):
+        quantity = Quantity(("metric:episode_length",))
+    near = s.quantity(inside[0])
+    if quantity is None and near is not None and near.section in ("metric", "curve"):
+        quantity = near
+    quantity = quantity or Quantity((f"metric:{name}",))
+    low = word in SMALLER or word == "most low"
+    if word in ("best", "worst"):
+        lower_better = bool(LOWER_IS_BETTER.search(quantity.keys[0])) or (
+            quantity.keys[0] == f"metric:{name}" and s.known.goal.sign < 0
+        )
+        low = lower_better == (word == "best")
+    runs = s.known.finished
+    if last:
+        count = whole(last) or 0
+        runs = runs[-count:] if "last" in s.text[start:end].lower() else runs
+    if "so far" in s.text[start:end].lower() and s.subject in runs:
+        runs = runs[: runs.index(s.subject) + 1]  # as it was then
+    aspects = s.aspects(inside[0]) or ({"last"} if quantity.section == "curve" else set[str]())
+    metric = quantity.keys[0].partition(":")[2]
+    runs = [run for run in runs if s.known.alike(metric, run, s.subject)]
+    values = {run.run_id: value for run in runs if (value := s.one(quantity, run, aspects)) is not None}
+    mine = values.get(s.subject.run_id)
+    if mine is None or len(values) < 2:
+        s.judge(inside[0], inside[-1], None, "nothing in the record to rank")
+        return
+    place = 1 + sum((value < mine) if low else (value > mine) for value in values.values())
+    said = (ordinal or "first").lower()
+    wanted = len(values) if said == "last" else ORDINALS[said]
+    s.judge(inside[0], inside[-1], place == wanted, f"place {place} of {len(values)} by {quantity.keys[0]}")

@@ -6,7 +6,8 @@ A quantity is named by keys into the record, each with where it lies: `metric:pe
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from enum import StrEnum
+from functools import cache, lru_cache
 from itertools import chain
 
 from lab.judge import Known
@@ -51,7 +52,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"sps|throughput|(agent )?steps per second|training speed|speed of training", _("metric:sps", "curve:SPS")),
     (r"(agent|env|environment|training|total)? ?(time)?steps( of training)?|(step )?budget", _(
         "metric:agent_steps", "config:train.total_timesteps", "steps:all")),
-    (r"epochs?", _("metric:epoch", "derived:epochs")),
+    (r"ep(och)?s?", _("metric:epoch", "derived:epochs", "config:train.update_epochs")),
     (r"upd(ate)?[ _-]?ep(ochs?)?|passes( over)?", _("config:train.update_epochs")),
     (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size", "config:train.batch_size")),
     (r"max[ _-]?mini-?batch([ _]size)?", _("config:train.max_minibatch_size")),
@@ -64,7 +65,8 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"env(ironment)?s|copies", _("config:vec.num_envs", "config:env.num_envs", "derived:agents")),
     (r"bptt([ _]horizon)?|horizon", _("config:train.bptt_horizon")),
     (r"lr|learning[ _-]?rates?|step size", _("config:train.learning_rate")),
-    (r"ent(ropy)?[ _]?coef(ficient)?s?|ent|entropy (bonus(es)?|regulari[sz](ation|er)|weight|term)", _(
+    (r"ent", _("config:train.ent_coef", "curve:losses/entropy")),
+    (r"ent(ropy)?[ _]?coef(ficient)?s?|entropy (bonus(es)?|regulari[sz](ation|er)|weight|term)", _(
         "config:train.ent_coef")),
     (r"(policy |final )?entropy|H(?=[ :=])", _("curve:losses/entropy")),
     (r"gamma|discount(ing)?( factor)?|\u03b3", _("config:train.gamma")),
@@ -140,33 +142,92 @@ CAUSES = re.compile(
     re.IGNORECASE,
 )
 
-CODES: dict[str, str] = {
-    "u": r"r[oi]se[sn]?|rising|increase[sd]?|increasing|climb(s|ed|ing)?|grew|grow(n|s|th)?|gain(s|ed)?|up|higher|more"
-         r"|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|exceed(s|ed)?|jump(s|ed)?|ahead of"
-         r"|went up|deeper|wider|add(s|ed)|rebound(s|ed)?|extra",
-    "d": r"f[ae]ll(s|en)?|drop(s|ped)?|decrease[sd]?|decreasing|decline[sd]?|down|lower(ed|s|ing)?|below|less|fewer"
-         r"|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker|short of|under"
-         r"|behind|went down|shallower|narrower|gave up|sank|slipped|dip(s|ped)?",
-    "b": r"better|improve(s|d|ment|ments)?|improving|beat(s|en|ing)?|outperform(s|ed|ing)?|surpass(es|ed)?|won|wins",
-    "g": r"worse|worsened|regress(ed|es|ion)|degrad(ed|es|ation)|underperform(s|ed)?|loses to|lost to",
-    "i": r"inconclusive|(statistically )?indistinguishable|not distinguishable|within (the )?noise|no significant \w+"
-         r"|undecided|a draw|a tie|a coin toss|a toss[- ]up|a wash|can ?not be decided?|could not be decided",
-    "e": r"same|unchanged|identical|equal(s|ly)?|constant|stayed|flat|unch\.?",
-    "t": r"than",
-    "a": r"against|versus|vs\.?|compared? (to|with)|relative to|over|from the",
-    "f": r"from",
-    "o": r"to|until",
-    "y": r"by",
-    "&": r"and",
-    "m": r"between|in|within|inside",
-    "s": r"best|highest|lowest|most|fewest|longest|shortest|worst|largest|smallest|fastest|slowest|record|least|top",
-    "x": r"no|not|never|none|without|nothing|neither|isn't|wasn't|didn't|n't",
-    "z": r"only|solely|just|alone|nothing but|single",
-    "k": r"keys?|overrides?|changes?|(hyper)?parameters?|settings?|knobs?|things?|values",
-    "v": r"changed|modified|altered|differs?|changing|touched|moved",
-    "w": r"[^\W\d_]+(['\u2019][a-z]+)?",
-}  # fmt: skip
-"""One letter for each kind of word that a rule's pattern asks for."""
+
+class Code(StrEnum):
+    """What a token is, a letter each: patterns of rules are matched against a sentence's string of them."""
+
+    NUMBER = "N"
+    QUANTITY = "Q"
+    RUN = "R"
+    ASPECT = "p"
+    RATIO = "h"
+    ORDINAL = "n"
+    EQUATION = "E"
+    ARROW = ">"
+    UP = "u"
+    DOWN = "d"
+    BETTER = "b"
+    WORSE = "g"
+    UNDECIDED = "i"
+    SAME = "e"
+    THAN = "t"
+    AGAINST = "a"
+    FROM = "f"
+    TO = "o"
+    BY = "y"
+    AND = "&"
+    BETWEEN = "m"
+    SUPERLATIVE = "s"
+    NOT = "x"
+    ONLY = "z"
+    KEY = "k"
+    CHANGED = "v"
+    WORD = "w"
+
+
+@cache
+def coded(pattern: str) -> str:
+    """A pattern over tokens as a regular expression over their letters: `[up down] word{0,2} number` is `[ud]w{0,2}N`.
+
+    Args:
+        pattern: a regular expression with the names of codes in place of letters; blanks mean nothing.
+
+    Raises:
+        KeyError: a name that no code has.
+    """
+    return re.sub(r"[a-z]{2,}", lambda name: Code[name.group().upper()].value, pattern).replace(" ", "")
+
+
+CODES: dict[Code, str] = {
+    Code.UP: (
+        r"r[oi]se[sn]?|rising|increase[sd]?|increasing|climb(s|ed|ing)?|grew|grow(n|s|th)?|gain(s|ed)?|up"
+        r"|higher|more|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|additional"
+        r"|exceed(s|ed)?|jump(s|ed)?|ahead of|went up|deeper|wider|add(s|ed)|rebound(s|ed)?|extra"
+    ),
+    Code.DOWN: (
+        r"f[ae]ll(s|en)?|drop(s|ped)?|decrease[sd]?|decreasing|decline[sd]?|down|lower(ed|s|ing)?|below|less"
+        r"|fewer|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker"
+        r"|short of|under|behind|went down|shallower|narrower|gave up|sank|slipped|dip(s|ped)?"
+    ),
+    Code.BETTER: (
+        r"better|improve(s|d|ment|ments)?|improving|beat(s|en|ing)?|outperform(s|ed|ing)?|surpass(es|ed)?|won"
+        r"|wins"
+    ),
+    Code.WORSE: r"worse|worsened|regress(ed|es|ion)|degrad(ed|es|ation)|underperform(s|ed)?|loses to|lost to",
+    Code.UNDECIDED: (
+        r"inconclusive|(statistically )?indistinguishable|not distinguishable|within (the )?noise"
+        r"|no significant \w+|undecided|a draw|a tie|a coin toss|a toss[- ]up|a wash|can ?not be decided?"
+        r"|could not be decided"
+    ),
+    Code.SAME: r"same|unchanged|identical|equal(s|ly)?|constant|stayed|flat|unch\.?",
+    Code.THAN: r"than",
+    Code.AGAINST: r"against|versus|vs\.?|compared? (to|with)|relative to|over|from the",
+    Code.FROM: r"from",
+    Code.TO: r"to|until",
+    Code.BY: r"by",
+    Code.AND: r"and",
+    Code.BETWEEN: r"between|in|within|inside",
+    Code.SUPERLATIVE: (
+        r"best|highest|lowest|most|fewest|longest|shortest|worst|largest|smallest|fastest|slowest|record|least"
+        r"|top"
+    ),
+    Code.NOT: r"no|not|never|none|without|nothing|neither|isn't|wasn't|didn't|n't",
+    Code.ONLY: r"only|solely|just|alone|nothing but|single",
+    Code.KEY: r"keys?|overrides?|changes?|(hyper)?parameters?|settings?|knobs?|things?|values",
+    Code.CHANGED: r"changed|modified|altered|differs?|changing|touched|moved",
+    Code.WORD: r"[^\W\d_]+(['\u2019][a-z]+)?",
+}
+"""The words of each code that a rule's pattern asks for."""
 
 ASPECTS: dict[str, str] = {
     "max": r"peak(s|ed|ing)?|max(imum|imal)?|high point|highest point|topped out",

@@ -28,6 +28,8 @@ from lab.store import (
 
 QUOTED = 12
 """Characters of a line that can be recognized as quoted."""
+POINTS = 40
+"""Points of a curve up to which a figure may be told to be one of them: of more, any figure would be."""
 HISTORY = 12
 """Runs before it that a report may speak of, beside parent, baseline and whom it is compared with."""
 
@@ -66,6 +68,7 @@ def known_of(
         for record in sorted(records, key=lambda record: (record.created, record.run_id))
     }
     mine = known_run(notebook, run, agents_per_env, run.finished)
+    repeats = sorted(_repeats(notebook, {run.run_id, *mentioned}) - {run.run_id, *others})
     compared = _compared(notebook, run, [name for name in (run.parent, against) if name])
     verdicts = {**compared, **mine.verdicts}
     origin = Proposals(notebook.workspace).origin(run)
@@ -75,6 +78,7 @@ def known_of(
         objective=run.objective,
         run=mine.model_copy(update={"verdicts": verdicts}),
         others=others,
+        repeats={name: known_run(notebook, notebook.run(name), agents_per_env, run.finished) for name in repeats},
         incumbent=against,
         leader=leader,
         noise=Noise(replicate_sd=noise[0], degrees_of_freedom=noise[1]) if noise else None,
@@ -113,6 +117,18 @@ def _told(notebook: Notebook, run: RunRecord, mine: KnownRun, noise: tuple[float
     return numbers
 
 
+def _repeats(notebook: Notebook, named: Collection[str]) -> set[str]:
+    """The runs that repeat the config of one of these, with the ones that they repeat."""
+    origins = {notebook.run(name).replicates_of or name for name in named if notebook.readable(name)}
+    marks = ", ".join("?" * len(origins))
+    query = f"SELECT run_id FROM runs WHERE damaged IS NULL AND replicates_of IN ({marks})"  # noqa: S608 - marks only
+    return {
+        name
+        for name in (*origins, *(row[0] for row in notebook.index.ask(query, sorted(origins))))
+        if notebook.readable(name)
+    }
+
+
 def _root(notebook: Notebook, run: RunRecord) -> str:
     """The run at the end of the line of parents; itself where it has none."""
     seen = {run.run_id}
@@ -143,18 +159,47 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         state=run.state.value,
         arm=run.arm,
         created=run.created,
+        started=run.started,
         number=notebook.index.number_of(run.run_id),
         seeds=run.seeds,
         parent=run.parent,
+        replicates_of=run.replicates_of,
         changed={key: values for key, values in differs.items() if key != "autopilot.seeds"},
         config=config.flat(),
         derived={} if run.legacy else derive(config, agents_per_env).model_dump(),
         metrics=_metrics(run, summary.metrics) if summary else {},
         greedy={name: metric.mean for name, metric in summary.greedy.items()} if summary else {},
+        greedy_values={name: metric.values for name, metric in summary.greedy.items()} if summary else {},
         curves={name: outline(*mean_curve(replicates)) for name, replicates in curves.items()},
+        points={name: points for name, replicates in curves.items() if (points := _points(replicates))},
+        amounts=_amounts(notebook, run),
         verdicts=_judged(current_verdict(notebook, run.run_id, at)),
         warm_start=_warm_start(notebook, run),
     )
+
+
+def _points(curves: Sequence[Curve]) -> tuple[tuple[float, float], ...]:
+    """Step and value of all points of a curve's replicates, where there are few of them."""
+    if any(len(curve.steps) > POINTS for curve in curves):
+        return ()
+    return tuple(pair for curve in curves for pair in zip(curve.steps.tolist(), curve.values.tolist(), strict=True))
+
+
+def _amounts(notebook: Notebook, run: RunRecord) -> dict[str, float]:
+    """The time and memory that a run took: of all replicates that one after the other had, and the most of memory."""
+    amounts: dict[str, float] = {}
+    if run.started and run.finished:
+        amounts["run seconds"] = (run.finished - run.started).total_seconds()
+    results = notebook.results(run)
+    for name, seconds in (
+        ("training seconds", [result.train_seconds for result in results]),
+        ("evaluation seconds", [result.eval_seconds for result in results]),
+    ):
+        if told := [one for one in seconds if one]:
+            amounts[name] = sum(told)
+    if memory := [result.peak_memory_mib for result in results if result.peak_memory_mib]:
+        amounts["memory MiB"] = max(memory)
+    return amounts
 
 
 def _metrics(run: RunRecord, metrics: Mapping[str, MetricSummary]) -> Mapping[str, MetricSummary]:

@@ -41,10 +41,13 @@ class KnownRun(Fact):
     state: str
     arm: str = ""
     created: datetime | None = None
+    started: datetime | None = None
     number: int | None = None
     """Its place in the workspace by when it was made, from 1: `#12`."""
     seeds: tuple[int, ...] = ()
     parent: str | None = None
+    replicates_of: str | None = None
+    """The run whose config it repeats."""
     changed: Changed = Field(default_factory=dict)
     """Dotted key to the parent's value and its own."""
     config: Mapping[str, Any] = Field(default_factory=dict)
@@ -52,7 +55,13 @@ class KnownRun(Fact):
     """agents, batch_size, minibatches, segments, epochs."""
     metrics: Mapping[str, MetricSummary] = Field(default_factory=dict)
     greedy: Mapping[str, float] = Field(default_factory=dict)
+    greedy_values: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
+    """The greedy policy's metrics of each replicate."""
     curves: Mapping[str, Outline] = Field(default_factory=dict)
+    points: Mapping[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
+    """What each curve logged, as step and value, replicate after replicate; no curve of many points is here."""
+    amounts: Mapping[str, float] = Field(default_factory=dict)
+    """What training took: `run seconds`, `training seconds`, `evaluation seconds`, `memory MiB`."""
     verdicts: Mapping[str, Judgement] = Field(default_factory=dict)
     """Run compared with to what came of it."""
     warm_start: WarmStart | None = None
@@ -91,6 +100,8 @@ class Known(Fact):
     """The run that the text is about."""
     others: Mapping[str, KnownRun] = Field(default_factory=dict)
     """Those before it, oldest first, by id."""
+    repeats: Mapping[str, KnownRun] = Field(default_factory=dict)
+    """Those that repeat the config of one that is spoken of, whenever they were made, by id."""
     incumbent: str | None = None
     """Whom it was compared with."""
     leader: str | None = None

@@ -1,0 +1,217 @@
+"""Families of statistics: what the record has of a run beside the one value that a quantity's name says.
+
+Each is looked through where a word of the statement speaks of it: of seeds, the curve, the greedy policy.
+"""
+
+import re
+import statistics
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise
+
+from lab.claims.numbers import NUMBER, number_in, real
+from lab.claims.reading import Sentence
+from lab.claims.words import Code, Quantity
+from lab.judge import KnownRun
+
+Statistics = Iterator[tuple[float, str]]
+SEED = re.compile(
+    r"\b(?:seeds?|replicates?|vals|median|std|sds?|spread|pooled|repeats?|reseeds?|redone|rerun)\b|[±]", re.IGNORECASE
+)
+AMONG = re.compile(
+    r"\b(?:values|mean|avg|average|range|ci(?:95)?|interval|blocks?|family|together|min|max|lo|hi|low\w*|high\w*|worst"
+    r"|best|n ?=|others?)\b",
+    re.IGNORECASE,
+)
+"""Words of what may be seeds', where no quantity stands beside the figure."""
+NOISE = re.compile(r"±|\+/?-|\b(?:sds?|std|noise)\b", re.IGNORECASE)
+CURVE = re.compile(
+    r"\b(?:curves?|peak\w*|ends?|ended|last|train|training|points?|pts?|start\w*|first|rising|falls?|fell|drop\w*|dips?"
+    r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout)\b|@",
+    re.IGNORECASE,
+)
+GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
+SPLIT = re.compile(
+    r"\b(?:mbs?|minibatch\w*|batch\w*|updates?|steps|epochs?|eps?|gradient|grad|rollouts?)\b", re.IGNORECASE
+)
+AVERAGED = re.compile(r"\b(?:quarters?|average[sd]?|avg|means)\b", re.IGNORECASE)
+STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
+MANY = 1e4
+"""From which on a number may be a place on a curve, in steps."""
+
+
+def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str) -> Statistics:
+    """All that a run has of the quantity that is named: its mean, the greedy policy's, the points of its curve."""
+    for key in quantity.settable:
+        section, _, name = key.partition(":")
+        if section != "curve":
+            yield from s.values(Quantity((key,)), run, aspects - {"last"})
+        if section == "metric" and name in run.greedy and name not in run.metrics:
+            yield run.greedy[name], f"greedy {name} {run.greedy[name]:.6g} in {run.run_id}"
+        measured = any(f"metric:{name.rpartition('/')[2]}" == one for one in quantity.keys)
+        if section == "curve" and name in run.curves and (CURVE.search(said) or not measured):
+            yield from _of_curve(run, name, aspects, said)
+
+
+def _of_curve(run: KnownRun, name: str, aspects: set[str], said: str) -> Statistics:
+    curve = run.curves[name]
+    places = {"first": curve.first, "last": curve.last, "max": curve.max.value, "min": curve.min.value}
+    meant = aspects & places.keys()
+    for place in sorted(meant or places):
+        yield places[place], f"{name}, {place} of the curve: {places[place]:.6g}"
+    if AVERAGED.search(said):
+        yield from ((mean, f"{name}, quarter {i}: {mean:.6g}") for i, mean in enumerate(curve.quarter_means, 1))
+    if meant:
+        return
+    yield from ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in run.points.get(name, ()))
+
+
+def means(s: Sentence, run: KnownRun, said: str) -> Statistics:
+    """The objective's mean, the greedy policy's metrics, those metrics that a word of the statement is a part of."""
+    words = set(re.findall(r"[a-z]{4,}", said.lower())) - {"mean", "rate", "steps"}
+    greedy = GREEDY.search(said) is not None
+    for name, metric in run.metrics.items():
+        if name == s.known.scored or words & set(name.split("_")):
+            yield metric.mean, f"{name} {metric.mean:.6g} in {run.run_id}"
+    for name, value in run.greedy.items():
+        if (greedy and name in (s.known.metric, "score")) or words & set(name.split("_")):
+            yield value, f"greedy {name} {value:.6g} in {run.run_id}"
+
+
+def scatter(s: Sentence, run: KnownRun, said: str) -> Statistics:
+    """How the replicates of a run lie, the greedy policy's too, and those of all runs that repeat one config."""
+    if s.known.noise and NOISE.search(said):
+        yield s.known.noise.replicate_sd, "the noise floor"
+    same = repeats(s, run)
+    seeds = {str(seed) for one in (run, *same) for seed in one.seeds}
+    rows = any(text.strip() in seeds for text, _ in s.cells)
+    if not (SEED.search(said) or AMONG.search(said) or rows):
+        return
+    name, metric = s.known.metric, run.metrics.get(s.known.metric)
+    if metric and metric.n > 1:
+        yield from _spread(metric.values, f"{name} in {run.run_id}")
+        for end, value in (("low", metric.low), ("high", metric.high)):
+            if value is not None:
+                yield abs(value - metric.mean), f"half of the 95 % interval of {name} in {run.run_id}"
+                yield value, f"{end} end of the 95 % interval of {name} in {run.run_id}"
+    if (GREEDY.search(said) or rows) and len(values := run.greedy_values.get(name, ())) > 1:
+        yield from _spread(values, f"greedy {name} in {run.run_id}")
+    yield from _spread(pooled(s, same), f"{name} over the repeats of {run.run_id}")
+
+
+def _spread(values: Sequence[float], what: str) -> Statistics:
+    if len(values) < 2:
+        return
+    yield from ((value, f"a replicate of {what}: {value:.6g}") for value in values)
+    yield statistics.median(values), f"the median replicate of {what}"
+    yield statistics.stdev(values), f"the standard deviation of {what}"
+    yield max(values) - min(values), f"the spread of {what}"
+    yield statistics.fmean(values), f"the mean of {what}"
+
+
+def repeats(s: Sentence, run: KnownRun) -> list[KnownRun]:
+    """All runs of one config: a run, the one that it repeats, and what else repeats that."""
+    origin, every = run.replicates_of or run.run_id, (*s.known.runs, *s.known.repeats.values())
+    return [one for one in every if origin in (one.run_id, one.replicates_of) and s.known.metric in one.metrics]
+
+
+def pooled(s: Sentence, runs: Sequence[KnownRun]) -> list[float]:
+    """The objective's values of several runs; none of a single one."""
+    return [value for run in runs for value in run.metrics[s.known.metric].values] if len(runs) > 1 else []
+
+
+def points(s: Sentence, run: KnownRun, place: int, said: str) -> Statistics:
+    """Points of the objective's curve, where the statement speaks of one: that at the step beside a figure, or any."""
+    name = f"environment/{s.known.metric}"
+    if name not in run.curves or not CURVE.search(said):
+        return
+    beside = [text for text, _ in s.cells if re.match(r"\d", text)] or re.findall(
+        r"[\d.]+[KM]\b", f"{s.text[: s.tokens[place].start][-7:]} {s.text[s.tokens[place].end :][:7]}"
+    )
+    steps = [found for text in beside if (found := number_in(NUMBER.match(text))) and found.value >= MANY]
+    if not steps:
+        yield from _of_curve(run, name, s.aspects(place), said)
+    for step, value in run.points.get(name, ()) if steps else ():
+        if any(one.fits(step) for one in steps):
+            yield value, f"{name} at step {step:,.0f}: {value:.6g}"
+
+
+def since(s: Sentence, run: KnownRun) -> Statistics:
+    """How far the objective's curve went since a step that the sentence names, or over so many steps at its end."""
+    name = f"environment/{s.known.metric}"
+    logged = dict(run.points.get(name, ()))
+    steps = [s.number(i).value for i, code in enumerate(s.codes) if code == Code.NUMBER and s.number(i).value >= MANY]
+    for step in steps if logged else ():
+        if step in logged:
+            yield run.curves[name].last - logged[step], f"{name} since step {step:,.0f}"
+        if (back := max(logged, default=0) - step) in logged:
+            yield run.curves[name].last - logged[back], f"{name} over the last {step:,.0f} steps"
+
+
+def steps_of(s: Sentence, run: KnownRun, said: str) -> Statistics:
+    """How many steps a run was trained for; those at which a curve has its extremes, or was logged."""
+    yield from s.values(STEPS, run, set())
+    name = f"environment/{s.known.metric}"
+    if name not in run.curves or not CURVE.search(said):
+        return
+    curve = run.curves[name]
+    yield curve.max.step, f"{name} peaks at step {curve.max.step:,.0f}"
+    yield curve.min.step, f"{name} is lowest at step {curve.min.step:,.0f}"
+    for step, _ in run.points.get(name, ()):
+        yield step, f"{name} was logged at step {step:,.0f}"
+
+
+def amounts(run: KnownRun, unit: str) -> Statistics:
+    """The time, in the unit that is written, or the memory that a run took."""
+    per = 60 if "min" in unit else 3600 if re.search(r"\dh|hour", unit) else 1
+    for name, amount in run.amounts.items():
+        if name.endswith("MiB") == ("mib" in unit or "mb" in unit):
+            yield amount / per, f"{name} of {run.run_id}: {amount:.6g}"
+
+
+def counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
+    """Whole numbers: a seed, replicates over all repeats, how a batch is split."""
+    before, after = s.text[: s.tokens[place].start], s.text[s.tokens[place].end :]
+    if re.search(r"\bseeds?\b[^.;\d]{0,12}$|\bseeds\b[\d\s,]+(?:and )?$|\b(?:best|worst)\s$", before, re.IGNORECASE):
+        seeds = (*run.seeds, run.config.get("train.seed"))
+        yield from ((float(seed), f"a seed of {run.run_id}") for seed in seeds if real(seed))
+    if re.match(r"\W{0,3}seeds?\b", after) or re.search(r"\bn\s?=\s?$", before):
+        yield len(pooled(s, repeats(s, run))), f"replicates over the repeats of {run.run_id}"
+    if SPLIT.search(s.text):
+        batch, mini = run.derived.get("batch_size"), run.config.get("train.minibatch_size")
+        for name in ("minibatches", "epochs", "agents", "batch_size"):
+            if name in run.derived:
+                yield run.derived[name], f"{name} {run.derived[name]:,.0f} in {run.run_id}"
+        if "minibatches" in run.derived and "epochs" in run.derived:
+            updates = run.derived["minibatches"] * run.derived["epochs"]
+            yield updates, f"{updates:,.0f} optimizer steps in {run.run_id}"
+        if batch and isinstance(mini, int) and mini:
+            yield batch / mini, f"a batch is {batch / mini:g} minibatches in {run.run_id}"
+
+
+def stretches(run: KnownRun, name: str) -> Iterator[tuple[float, float, str]]:
+    """A curve's ends and extremes in their order, and its points one after the other."""
+    curve = run.curves.get(name)
+    if curve is None:
+        return
+    yield curve.first, curve.last, f"{name}, first and last"
+    yield curve.min.value, curve.max.value, f"{name}, lowest and highest"
+    yield curve.first, curve.max.value, f"{name}, first and highest"
+    yield curve.max.value, curve.last, f"{name}, highest and last"
+    points = run.points.get(name, ())
+    for (a, one), (b, other) in combinations(points, 2) if len(points) <= 24 else pairwise(points):
+        if a < b:
+            yield one, other, f"{name} at steps {a:,.0f} and {b:,.0f}"
+
+
+def everything(run: KnownRun) -> Statistics:
+    """All that the record has of a run, whatever it is of."""
+    for name, metric in run.metrics.items():
+        yield from ((value, name) for value in (metric.mean, metric.low, metric.high, *metric.values) if real(value))
+    for name, values in (*run.greedy_values.items(), *((name, (value,)) for name, value in run.greedy.items())):
+        yield from ((value, f"greedy {name}") for value in values)
+    for name, curve in run.curves.items():
+        ends = (curve.first, curve.last, curve.max.value, curve.min.value, curve.max.step, curve.min.step)
+        yield from ((value, name) for value in (*ends, *curve.quarter_means))
+        yield from ((value, name) for _, value in run.points.get(name, ()))
+    named = (*run.config.items(), *run.derived.items(), *run.amounts.items())
+    yield from ((float(value), name) for name, value in named if real(value))

@@ -1,0 +1,59 @@
+"""Figures that are true by what their statement speaks of: replicates, repeats, the curve, time, a difference."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from benchmarks.claims import known_of
+from lab.claims import check
+from lab.judge import Known
+
+BREAKOUT = known_of("breakout")
+
+
+@pytest.fixture
+def known() -> Known:
+    """The record, with two seeds' greedy policies, a short curve, a repeat of its config and the time it took."""
+    perf = BREAKOUT.run.metrics["perf"]
+    run = BREAKOUT.run.model_copy(
+        update={
+            "greedy_values": {"perf": (0.6123, 0.7345)},
+            "points": {"environment/perf": ((1e6, 0.2123), (2e6, 0.4321), (8e6, 0.7413))},
+            "amounts": {"run seconds": 93.2, "training seconds": 81.4, "memory MiB": 512.3},
+            "started": datetime(2026, 11, 24, 1, 51, 7, tzinfo=UTC),
+        }
+    )
+    values = (0.7011, 0.7999)
+    metrics = {"perf": perf.model_copy(update={"values": values, "mean": sum(values) / 2, "n": 2})}
+    repeat = run.model_copy(update={"run_id": "again", "replicates_of": run.run_id, "metrics": metrics, "seeds": (77,)})
+    return BREAKOUT.model_copy(update={"run": run, "repeats": {"again": repeat}})
+
+
+@pytest.mark.parametrize(
+    ("text", "true", "false"),
+    [
+        ("greedy per seed: worst {}, best .735", ".612", ".655"),
+        ("curve .21 -> .43 -> {}", ".74", ".93"),
+        ("curve: {} @2M", ".432", ".212"),
+        ("training took {}, 93 s in all", "81 s", "61 s"),
+        ("mem peak {}", "512 MiB", "612 MiB"),
+        ("pooled with the repeats: min {}", "0.7011", "0.7311"),
+        ("started {}", "01:51:07", "01:52:07"),
+    ],
+)
+def test_a_figure_is_told_by_what_its_statement_speaks_of(known: Known, text: str, true: str, false: str) -> None:
+    for figure, verified in ((true, True), (false, False)):
+        found = check(known, {"observations": text.format(figure)}).claims
+        said = {claim.status for claim in found if figure in claim.quote or claim.quote in figure}
+        assert ("verified" in said) == verified, found
+
+
+def test_a_figure_of_one_digit_is_found_nowhere(known: Known) -> None:
+    """Rounded so far, it would be one of any record's."""
+    assert {claim.status for claim in check(known, {"observations": "once it was 0.7"}).claims} == {"unsupported"}
+
+
+def test_a_line_runs_on_only_where_no_more_went_into_it(known: Known) -> None:
+    rate = known.run.config["train.learning_rate"]
+    text = f"clip_coef 0.2, ent_coef {known.run.config['train.ent_coef']}, grad norm 0.5\nlr {rate}"
+    assert {c.quote: c.status for c in check(known, {"observations": text}).claims}[f"{rate}"] == "verified"
