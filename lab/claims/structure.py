@@ -5,11 +5,11 @@ told by what it means, not by one of four names: `Plan for tomorrow` begins a pl
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ BESIDE = re.compile(
     re.IGNORECASE,
 )
 """Words that may stand in a heading beside those: anything else makes a sentence of it."""
+BARE = "bare table"
+"""Lines of cells with bars between, without the rule below a head that Markdown asks for: notes have them so."""
 FENCE = re.compile(r"\s*(?:```|~~~)")
 BULLET = re.compile(r"\s*(?:[-*+•\u2013]|\d{1,2}[.)])\s+")
 LABEL = re.compile(r"\W*(?P<label>[A-Za-z][A-Za-z' /-]{1,40}?)\s*(?:\([^()\n]*\))?\**\s*(?::|\u2014| - )\**\s*(?=\S)")
@@ -111,11 +113,11 @@ def passages(text: str, meaning: Meaning) -> Iterator[Passage]:
     lines = [text[start:end].rstrip("\n") for start, end in pairwise([*starts, len(text)])]
     source = "\n".join(re.sub(r"^(\s*)[•\u2013](?=\s)", r"\1-", line) for line in lines)
     above: list[tuple[int, tuple[int, int]]] = []
-    for kind, first, last, level in _blocks(source):
+    for kind, first, last, level in _tabled(lines, _blocks(source)):
         while above and above[-1][0] >= level:
             above.pop()
-        if kind == "table":
-            yield from _cells(lines, starts, first, last, meaning)
+        if kind in ("table", BARE):
+            yield from _cells(lines, starts, first, last, meaning, bare=kind == BARE)
             continue
         for begin, end, number in _statements(lines, starts, first, last):
             if new := heading(lines[number]):
@@ -155,6 +157,26 @@ def _blocks(source: str) -> Iterator[tuple[str, int, int, int]]:
             yield kind, token.map[0], token.map[1], depth
 
 
+def _tabled(lines: list[str], blocks: Iterable[tuple[str, int, int, int]]) -> Iterator[tuple[str, int, int, int]]:
+    """The blocks, where lines in a row that have as many bars as each other are a table of its own."""
+    for kind, first, last, level in blocks:
+        begun = first
+        if kind == "text":
+            for bars, group in groupby(range(first, last), key=lambda number: _bars(lines[number])):
+                numbers = [*group]
+                if len(numbers) >= (3 if bars == 1 else 2) and bars:
+                    if begun < numbers[0]:
+                        yield kind, begun, numbers[0], level
+                    begun = numbers[-1] + 1
+                    yield BARE, numbers[0], begun, level
+        if begun < last:
+            yield kind, begun, last, level
+
+
+def _bars(line: str) -> int:
+    return len(_split(line, 0)) - 1
+
+
 def _statements(lines: list[str], starts: list[int], first: int, last: int) -> Iterator[tuple[int, int, int]]:
     """Start, end and first line of what a block's lines say: a line each, or several where one runs on."""
     begun, width = None, max(len(line.rstrip()) for line in lines[first:last])
@@ -170,10 +192,13 @@ def _statements(lines: list[str], starts: list[int], first: int, last: int) -> I
             begun = None
 
 
-def _cells(lines: list[str], starts: list[int], first: int, last: int, meaning: Meaning) -> Iterator[Passage]:
-    """The cells of a table, each with the names of its row and its column."""
+def _cells(
+    lines: list[str], starts: list[int], first: int, last: int, meaning: Meaning, *, bare: bool
+) -> Iterator[Passage]:
+    """The cells of a table, each with the names of its row and its column; a bare one may have no head."""
     rows = [_split(lines[number], starts[number]) for number in range(first, last)]
-    head, body = rows[0], rows[2:]
+    headless = bare and re.search(r"\d", lines[first])
+    head, body = ([], rows) if headless else (rows[0], rows[1 if bare else 2 :])
     for row in body:
         for column, (start, end) in enumerate(row):
             names = [*([row[0]] if column else []), *([head[column]] if column < len(head) else [])]

@@ -57,3 +57,11 @@ def test_a_line_runs_on_only_where_no_more_went_into_it(known: Known) -> None:
     rate = known.run.config["train.learning_rate"]
     text = f"clip_coef 0.2, ent_coef {known.run.config['train.ent_coef']}, grad norm 0.5\nlr {rate}"
     assert {c.quote: c.status for c in check(known, {"observations": text}).claims}[f"{rate}"] == "verified"
+
+
+def test_lines_of_cells_are_a_table_with_no_rule_below_its_head_too(known: Known) -> None:
+    config = known.run.config
+    rate, gamma, clip = (config[f"train.{key}"] for key in ("learning_rate", "gamma", "clip_coef"))
+    text = f"Beside the parent:\n\nkey | this run\nlr | {rate}\ngamma | {gamma}\nclip_coef | {clip}"
+    said = {claim.quote: claim.status for claim in check(known, {"observations": text}).claims}
+    assert [said[str(value)] for value in (rate, gamma, clip)] == ["verified"] * 3
