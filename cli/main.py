@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import looking, machine, notes, proposals, runs, sessions, starting
+from cli import agents, looking, machine, notes, proposals, runs, sessions, starting
 from cli.output import tolerate_no_reader
 from cli.settings import Option
 from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
@@ -88,7 +88,7 @@ RECORD = (
 )  # fmt: skip
 PROPOSALS = (proposals.proposals, proposals.review, proposals.approve, proposals.reject, proposals.edit, proposals.web)
 NOTES = (notes.note, notes.comment)
-MACHINE = (starting.init, machine.probe, machine.doctor)
+MACHINE = (starting.init, machine.probe, machine.doctor, agents.mcp)
 for command in (*SESSIONS, *TRAINING, *RECORD, *PROPOSALS, *NOTES, *MACHINE):
     app.command()(command)
 app.command("import")(runs.import_runs)

@@ -58,7 +58,7 @@ from report.show import (
 from report.status import print_status, status_of
 from report.templates import render
 from report.trade import marked
-from report.view import outcome_text, proposal_state, view_of
+from report.view import RunView, outcome_text, proposal_state, view_of
 
 __all__ = [
     "LISTED",
@@ -68,6 +68,7 @@ __all__ = [
     "MeasurementTable",
     "Report",
     "ReportDraft",
+    "RunView",
     "SilentView",
     "arms_of",
     "became_text",
