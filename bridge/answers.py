@@ -1,9 +1,9 @@
 """What the tools answer: one model each, whose schema a client is told, and the bound that all of them keep."""
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from agent.model import redacted
 from lab.base import storable
@@ -12,6 +12,9 @@ from report import Headline, RunView
 
 LONGEST = 24_000
 """Characters of an answer, at most: under 10,000 tokens, where clients begin to warn, at 2.5 characters a token."""
+
+Object = Annotated[dict[str, JsonValue], BeforeValidator(storable)]
+"""What the record and the tools say in many forms, as JSON has it."""
 
 
 class Answer(BaseModel):
@@ -41,7 +44,7 @@ class OneRun(Answer):
     """Of its session; None where no session trained it."""
     diagnosis: list[Finding]
     """What deserves attention, first things first."""
-    details: dict[str, JsonValue]
+    details: Object
     """Config, batch, metrics with intervals, verdict, notes of the replicates."""
 
 
@@ -58,7 +61,7 @@ class Curves(Answer):
     run: str
     names: list[str]
     """Curves that there are, where none was asked for."""
-    curves: dict[str, JsonValue]
+    curves: Object
 
 
 class Lines(Answer):
@@ -72,7 +75,7 @@ class Lines(Answer):
 class Facts(Answer):
     """An answer whose parts depend on what was asked."""
 
-    facts: dict[str, JsonValue]
+    facts: Object
 
 
 class NightStatus(Answer):
@@ -83,17 +86,17 @@ class NightStatus(Answer):
     diagnosed: str | None
     """The latest run of that session that has ended, which the diagnosis is of."""
     diagnosis: list[Finding]
-    running: dict[str, JsonValue] | None
+    running: Object | None
     """Who is at work; None where nobody is."""
-    session: dict[str, JsonValue] | None
+    session: Object | None
     runs: dict[str, int]
     """Its runs by their state."""
-    training: dict[str, JsonValue] | None
+    training: Object | None
     standing: dict[str, str]
     """Incumbent, leader, plan, queue and budgets, in words."""
-    waiting: list[dict[str, JsonValue]]
+    waiting: list[Object]
     """Proposals that wait for a decision or to be trained."""
-    last_event: dict[str, JsonValue] | None
+    last_event: Object | None
     trouble: list[str]
     """Records that can't be read."""
 
@@ -111,7 +114,7 @@ class NightDigest(Answer):
 class Queue(Answer):
     """Proposals, the newest first, each with the `version` that a decision has to name."""
 
-    proposals: list[dict[str, JsonValue]]
+    proposals: list[Object]
     more: int
     """Older ones that were not asked for."""
 
@@ -143,7 +146,7 @@ class Staged(Answer):
     proposal: str
     version: str
     said: str
-    facts: dict[str, JsonValue] = Field(default_factory=dict)
+    facts: Object = Field(default_factory=dict)
 
 
 class Decided(Answer):

@@ -115,10 +115,11 @@ def call(door: Door, name: str, arguments: Mapping[str, Any]) -> Outcome:
         return _refusal(f"{name} needs 'autopilot mcp {offer.needs}', which a person starts; there are {_names(door)}")
     try:
         values = offer.tool.arguments.model_validate_json(json.dumps(dict(arguments)))
-        given = {field: getattr(values, field) for field in type(values).model_fields}
-        return Outcome(*told(offer.tool.function(door, **given)))
     except ValidationError as error:
         return _refusal(_wrong(offer, error))
+    try:
+        given = {field: getattr(values, field) for field in type(values).model_fields}
+        return Outcome(*told(offer.tool.function(door, **given)))
     except AutopilotError as error:
         return _refusal(str(error))
     except Exception as error:  # noqa: BLE001 - a mistake of ours in one tool must not end the server

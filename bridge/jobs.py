@@ -4,10 +4,12 @@
 begun, and how the command ended. So the outcome outlives whoever asked, and a server that is started anew finds it.
 """
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -85,10 +87,9 @@ def begin(door: Door, kind: str, command: Sequence[str]) -> Handle:
             stderr=log,
             start_new_session=True,
         )
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.returncode = 0  # it goes on without us, and nobody has to wait for it
+    waiting = threading.Thread(target=process.wait, daemon=True)  # to its end, or the system would keep its name
+    waiting.start()
+    waiting.join(PATIENCE)
     return look(door, job.job_id)
 
 
@@ -128,8 +129,9 @@ def stop(door: Door, job_id: str) -> str:
     job = _job(door.workspace, job_id)
     if _state(job) != "running" or job.pid is None:
         raise invalid("job", job_id, "does not run", "one that does")
-    for child in psutil.Process(job.pid).children():
-        child.send_signal(signal.SIGTERM)
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has come to its end just now
+        for child in psutil.Process(job.pid).children():
+            child.send_signal(signal.SIGTERM)
     return f"asked job {job_id} to stop"
 
 
