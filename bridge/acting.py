@@ -176,8 +176,8 @@ def train(
     seeds: Replicates | None = None,
     settings: Settings = {},  # noqa: B006 - never changed
 ) -> Handle:
-    """Train one config outside of a session; the handle's result is the run."""
-    given = options_of(preset=preset, objective=objective, seeds=seeds)
+    """Train one config outside of a session, recorded as this client's; the handle's result is the run."""
+    given = options_of(preset=preset, objective=objective, seeds=seeds, by=door.arm)
     return jobs.begin(door, "train", ["train", "--json", *environment_of(door, env), *given, *settings_of(settings)])
 
 

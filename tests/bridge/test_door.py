@@ -24,6 +24,7 @@ from lab.base.errors import InvalidInput
 from lab.base.files import write_model
 from lab.base.paths import Workspace
 from lab.base.schema import now
+from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.session import Budgets, SessionRecord
@@ -252,7 +253,18 @@ def test_a_command_that_is_refused_says_so_in_its_handle(ask: Talk, workspace: W
         answer = ask("autopilot_job", job=answer["job"]).structured_content
     assert answer["state"] == "failed"
     assert "preset = 'none-such'" in answer["said"]
-    assert json.loads(workspace.job(answer["job"]).job.read_text())["who"] == "agent tester, mcp"
+    kept = json.loads(workspace.job(answer["job"]).job.read_text())
+    assert kept["who"] == "agent tester, mcp" and "--by=agent tester" in kept["command"]
+
+
+@pytest.mark.slow
+def test_a_training_is_recorded_as_the_clients(ask: Talk, notebook: Notebook) -> None:
+    flags = {"training": True}
+    handle = ask("autopilot_train", flags, env=ENV, seeds=1).structured_content
+    while handle["state"] == "running":
+        handle = ask("autopilot_job", flags, job=handle["job"]).structured_content
+    assert handle["state"] == "done", handle
+    assert notebook.run(handle["result"]["run_id"]).arm == "agent tester"
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------------------
