@@ -26,7 +26,7 @@ class Door:
     workspace: Workspace
     notebook: Notebook
     inventory_of: Callable[[str], Inventory]
-    """A function from an environment's name to the inventory that has it."""
+    """A function from an environment's name to the inventory that has it; of an empty name, what any has."""
     decisions: bool = False
     """Whether the client may approve and reject."""
     training: bool = False
@@ -43,7 +43,7 @@ class Door:
             decisions: whether clients may approve and reject.
             training: whether they may train outside a session.
         """
-        inventory_of = lru_cache(lambda env: load_inventory([env], workspace))
+        inventory_of = lru_cache(lambda env: load_inventory([env] if env else [], workspace))
         return cls(workspace, Notebook(workspace), inventory_of, decisions, training)
 
     def to(self, client: str | None) -> "Door":
@@ -98,6 +98,10 @@ class Door:
         """The lab of the workspace, with the inventory that has an environment."""
         return Lab(self.notebook, self.inventory_of(env_name))
 
+    def lab_of(self, run: RunRecord) -> Lab:
+        """The lab for a run; what an imported one names as its environment is foreign, and is not loaded."""
+        return self.lab("" if run.legacy else run.env_name)
+
     def run(self, said: str) -> RunRecord:
         """The run that a client means.
 
@@ -109,11 +113,11 @@ class Door:
     def context(self, run: RunRecord) -> ToolContext:
         """What the tools of an analysis share, as far as they only read the record."""
         incumbent = self.notebook.incumbent(run.group)
-        return ToolContext(self.lab(run.env_name), run, None, self.arm, incumbent=incumbent)
+        return ToolContext(self.lab_of(run), run, None, self.arm, incumbent=incumbent)
 
     def full_context(self, run: RunRecord) -> ToolContext:
         """What they share where a config is to come of it: what the search believes as well, which takes longer."""
-        lab = self.lab(run.env_name)
+        lab = self.lab_of(run)
         return Outset.now(lab, run, None, self.arm, None, ()).context(lab, run, None)
 
     @property
@@ -126,6 +130,6 @@ class Door:
         if not run.state.ended:
             return [], ()
         try:
-            return list(diagnosis_of(self.lab(run.env_name), run)), ()
+            return list(diagnosis_of(self.lab_of(run), run)), ()
         except AutopilotError as error:
             return [], (f"diagnosis: {plain(str(error), 300)}",)
