@@ -36,6 +36,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "reject": (("autopilot reject ID --why 'tried in run 7'", "the next analysis reads it"),),
     "web": (("autopilot web --open", "in your browser"), ("autopilot web --host 0.0.0.0", "for another device")),
     "note": (("autopilot note 'Never change gamma.'", "every analysis reads it"),),
+    "mcp": (("autopilot mcp", "started by an agent on this machine"),),
     "probe": (("autopilot probe --env puffer_cartpole", "as fast as this machine can"),),
     "doctor": (("autopilot doctor --space puffer_cartpole", "what may be searched, and how far"),),
 }

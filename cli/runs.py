@@ -40,6 +40,9 @@ def train(
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
+    by: Annotated[str, typer.Option(hidden=True, help="The arm that the record names, for an agent that asks.")] = (
+        "person"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Train one config, without an agent."""
@@ -68,7 +71,7 @@ def train(
         say_where(workspace)
         for line in notes(workspace, inventory, env, preset, settings):
             typer.echo(line)
-    run = train_once(workspace, inventory, config, assignments(settings), options, **fields)
+    run = train_once(workspace, inventory, config, assignments(settings), options, by, **fields)
     tell(Notebook(workspace), run, as_json=as_json)
 
 

@@ -76,6 +76,19 @@ class Guard:
         """Whether a form came from a page that we gave this browser."""
         return hmac.compare_digest(self.signature(request.state.browser), signature)
 
+    def bars(self, request: Request) -> Response | None:
+        """The refusal of a program's request, which has no cookie and no form; None where it may pass.
+
+        A program that is no browser sends no Origin. Where there is a token it comes as `Authorization: Bearer`.
+        """
+        if not self._is_here(request.headers.get("host", "")):
+            return _no(421, "this address is not one of this server's")
+        if {"origin", "sec-fetch-site"} & set(request.headers) and not self._from_here(request):
+            return _no(403, "pages of other sites may not ask here")
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        known = kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self.token.encode())
+        return None if known or not self.token else _no(401, "bring the token, as in 'Authorization: Bearer TOKEN'")
+
     def _refused(self, request: Request) -> Response | None:
         if not self._is_here(request.headers.get("host", "")):
             return _no(421, "this address is not one of this page's")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("lab.base",), ("lab.space",), ("lab.store",), ("lab.judge",), ("lab.search", "lab.claims"), ("training",),
     ("report",), ("tools",), ("agent.model",), ("agent.analysis", "agent.approval", "agent.notify"),
-    ("agent.session",), ("review",), ("cli",),
+    ("agent.session",), ("review",), ("bridge",), ("cli",),
 )  # fmt: skip
 """Each may import those before it. The last one is the command line, which nothing imports."""
 RANK = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}

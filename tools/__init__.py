@@ -2,8 +2,8 @@
 
 from tools.catalog import TOOLS, outline
 from tools.context import Asked, ToolContext
-from tools.proposing import DENIED, suggestions
-from tools.registry import Answer, Toolbox
+from tools.proposing import DENIED, Changes, Expectation, Forecast, suggestions
+from tools.registry import Answer, Tool, Toolbox, make_tool
 from tools.reporting import checked_draft
 
 __all__ = [
@@ -11,9 +11,14 @@ __all__ = [
     "TOOLS",
     "Answer",
     "Asked",
+    "Changes",
+    "Expectation",
+    "Forecast",
+    "Tool",
     "ToolContext",
     "Toolbox",
     "checked_draft",
+    "make_tool",
     "outline",
     "suggestions",
 ]

@@ -2,11 +2,13 @@
 
 from agent.analysis.analyst import Analyst
 from agent.analysis.job import AnalysisJob, wait_for
+from agent.analysis.outset import Outset
 from agent.analysis.replay import replay_run
 
 __all__ = [
     "AnalysisJob",
     "Analyst",
+    "Outset",
     "replay_run",
     "wait_for",
 ]

@@ -64,9 +64,10 @@ def train_once(
     config: Config,
     overrides: dict[str, Any],
     options: Options,
+    arm: str = "person",
     **fields: Any,
 ) -> RunRecord:
-    """Train one config for a person.
+    """Train one config for a person, or for the agent of theirs that asked.
 
     Args:
         workspace: where the run goes.
@@ -74,6 +75,7 @@ def train_once(
         config: complete and valid.
         overrides: what the person set on top of the preset.
         options: how it is trained and shown.
+        arm: who asked, as the record has it.
         fields: preset, objective and, if given, run_id, as `create_run` takes them.
 
     Raises:
@@ -83,7 +85,7 @@ def train_once(
     workspace.create()
     with _ready(workspace, inventory, config, options) as runner:
         variants = chosen(config, inventory.environment(config.env_name).variants)
-        run = create_run(Notebook(workspace), config, overrides, arm="person", variants=variants, **fields)
+        run = create_run(Notebook(workspace), config, overrides, arm=arm, variants=variants, **fields)
         return _trained(workspace, inventory, run, options, runner)
 
 

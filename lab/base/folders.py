@@ -133,6 +133,28 @@ class RunPaths:
 
 
 @dataclass(frozen=True)
+class JobPaths:
+    """The files of one command that an agent has started: `runs/jobs/<id>/`."""
+
+    dir: Path
+
+    @property
+    def job(self) -> Path:
+        """What it is, who asked for it, how it ended."""
+        return self.dir / "job.json"
+
+    @property
+    def out(self) -> Path:
+        """What it printed: JSON where the command can."""
+        return self.dir / "out"
+
+    @property
+    def log(self) -> Path:
+        """What it said beside that, the line of an error included."""
+        return self.dir / "log"
+
+
+@dataclass(frozen=True)
 class SessionPaths:
     """The files of one session: `runs/sessions/<id>/`."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.base.errors import InvalidInput, NotFound, Problem, invalid
-from lab.base.folders import RunPaths, SessionPaths
+from lab.base.folders import JobPaths, RunPaths, SessionPaths
 from lab.base.names import checked, is_reserved, slug
 
 
@@ -157,6 +157,11 @@ class Workspace:
         return self.runs / "session.lock"
 
     @property
+    def jobs(self) -> Path:
+        """The commands that agents have started, a folder each."""
+        return self.runs / "jobs"
+
+    @property
     def presets(self) -> Path:
         """The folder of the presets that were measured here."""
         return self.root / "presets"
@@ -211,6 +216,14 @@ class Workspace:
             NotFound: `session_id` can't be a session's name.
         """
         return SessionPaths(self.sessions / checked("session", session_id))
+
+    def job(self, job_id: str) -> JobPaths:
+        """The files of one command that an agent has started.
+
+        Raises:
+            NotFound: `job_id` can't be a job's name.
+        """
+        return JobPaths(self.jobs / checked("job", job_id))
 
     def proposal(self, proposal_id: str) -> Path:
         """The file of one proposal.

@@ -14,7 +14,7 @@ from lab.space.environments import (
     preset_config,
     task_of,
 )
-from lab.space.hints import closest_environments
+from lab.space.hints import closest_environments, closest_keys
 from lab.space.inert import changed, idle_changes, inert, remarks, telling
 from lab.space.inventory import Code, Environment, Inventory
 from lab.space.limits import check_open, declared_limits
@@ -99,6 +99,7 @@ __all__ = [
     "check_reachable",
     "chosen",
     "closest_environments",
+    "closest_keys",
     "declared_limits",
     "declared_variants",
     "declared_wrappers",
