@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from lab.base import AutopilotError, Record, lasting, plain, short
-from lab.judge import GROUP, SPENDING, Incumbency, expected_seconds, scores_of
+from lab.judge import GROUP, SPENDING, Incumbency, expected_seconds, noise_floor, scores_of
+from lab.search import findable
 from lab.space import in_order
 from lab.store import (
     Confirmation,
@@ -155,16 +156,8 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
         what = _called(notebook, incumbent)
     beat = "beat" if session.ended else "has beaten"
     head = f"Nothing {beat} {what} in {count} run{'s' if count != 1 else ''}"
-    told = [one for one in lost if one.effect is not None]
-    if told:
-        one = told[-1]
-        new, old = _fresh(notebook, one), scores_of(notebook, one.incumbent)
-        figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
-        seen = _would_show(session, one.seeds)
-        came = (
-            f"the contender {_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}"
-        )
-        return f"{head}: {came} on {one.seeds} fresh seeds{seen}."
+    if told := [one for one in lost if one.effect is not None]:
+        return _faced(notebook, session, told[-1], head, f"Nothing is proven better than {what} in {count} runs")
     if lost:
         return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why})."
     leader = leader_of(notebook, session)
@@ -177,19 +170,45 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
         return f"{head}; at this noise nothing that is left to gain could have been shown."
     if plan is not None and plan.room is not None and plan.room <= 0:
         return f"{head}: there is nothing left to gain."
-    return f"{head}{_would_show(session, None)}."
+    return f"{head}{_would_show(session)}."
 
 
-def _would_show(session: SessionRecord, seeds: int | None) -> str:
-    """What gain would have been shown, after a semicolon; empty where nobody knows."""
+def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothing: str, unproven: str) -> str:
+    """A contender that faced the incumbent on fresh seeds and was dropped, behind how it came out in all."""
+    new, old = _fresh(notebook, one), scores_of(notebook, one.incumbent)
+    figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
+    came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}"
+    if not _promises(notebook, one):
+        return f"{nothing}: the contender {came} on {one.seeds} fresh seeds{_would_have_shown(session, one, new, old)}."
+    decides = f": {_confirming(notebook, one.candidate, one)}" if session.ended else ""
+    return f"{unproven}; {came} on {one.seeds} fresh seeds a side, which spread too widely to prove it{decides}."
+
+
+def _promises(notebook: Notebook, one: Confirmation) -> bool:
+    """Whether a contender that was dropped is better by its fresh seeds' 95 % interval, though not by the test."""
+    sign = notebook.run(one.candidate).goal.sign
+    end = one.low if sign > 0 else one.high
+    return one.outcome == "dropped" and end is not None and sign * end > 0
+
+
+def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[float], old: Sequence[float]) -> str:
+    """What gain a proof would have shown, after a semicolon, by how much its own seeds spread; empty where none.
+
+    Not by the noise that was planned with: a contender may spread wider than the baseline did.
+    """
+    noise = noise_floor([new, old])
+    gain = findable(noise[0], one.seeds, one.level, session.goal.statistic) if noise and one.seeds > 1 else math.inf
+    return _shown_text(gain)
+
+
+def _would_show(session: SessionRecord) -> str:
+    """What gain a night without a contender would have shown, after a semicolon; empty where nobody knows."""
     plan = session.plan
-    if plan is None or not plan.findable:
-        return ""
-    looks = len(plan.findable) if seeds is None else max(1, round(seeds / GROUP))
-    gain = plan.findable[min(looks, len(plan.findable)) - 1]
-    if not math.isfinite(gain):
-        return ""
-    return f"; a gain of {_digits(gain, gain)} would have been shown"
+    return _shown_text(plan.findable[-1]) if plan is not None and plan.findable else ""
+
+
+def _shown_text(gain: float) -> str:
+    return f"; a gain of {_digits(gain, gain)} would have been shown" if math.isfinite(gain) and gain > 0 else ""
 
 
 # --- its parts -------------------------------------------------------------------------------------------------------
@@ -294,6 +313,9 @@ def _commands(notebook: Notebook, session: SessionRecord, *, waits: bool) -> Ite
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
         yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"
+    mine = [one for one in confirmations(notebook, group) if one.session == session.session_id]
+    if mine and _promises(notebook, mine[-1]):
+        yield f"autopilot confirm {notebook.index.number_of(mine[-1].candidate)}"
     if waits:
         yield "autopilot review"
     leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)

@@ -22,7 +22,7 @@ from lab.judge.predictions import (
 )
 from lab.judge.pruning import Watch, pruning_report, watch
 from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
-from lab.judge.stats import compare, detectable
+from lab.judge.stats import compare, detectable, noise_floor
 from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached, room_above, scores_of
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
 
@@ -73,6 +73,7 @@ __all__ = [
     "like_the_parent",
     "look",
     "lowest",
+    "noise_floor",
     "noise_of",
     "paces",
     "places_of",

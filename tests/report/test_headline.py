@@ -7,14 +7,19 @@ from statistics import fmean
 import pytest
 
 from agent.session.session import Session
+from lab.base.files import append_line
+from lab.base.schema import now
 from lab.judge.incumbency import Incumbency
+from lab.judge.stats import noise_floor
+from lab.search.plan import findable
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
+from lab.store.records import Confirmation
 from lab.store.session import Budgets
 from report.digest import write_digest
 from report.headline import headline_of, outcome, to_tell
 from tests.agent.conftest import Make, Told, make_session
-from tests.conftest import Cli
+from tests.conftest import Cli, RunMaker
 from training.fake import FakeRunner
 
 __all__ = ["make_session"]
@@ -86,6 +91,38 @@ def test_a_contender_that_is_not_decided(
     text = headline(session)
     assert re.match(rf"One contender is undecided: #{number} .*; `autopilot confirm {number}` takes up to \d", text)
     assert headline_of(notebook, proposals, session.record).command == f"autopilot confirm {number}"
+
+
+@pytest.mark.parametrize(("low", "said"), [
+    (0.06, r"Nothing is proven better than the baseline in 2 runs; #2 .* came to perf [\d.]+ against [\d.]+ on 5 fresh"
+           r" seeds a side, which spread too widely to prove it: `autopilot confirm 2` takes up to \d.*"),
+    (-0.06, r"Nothing beat the baseline in 2 runs: the contender #2 .* on 5 fresh seeds; a gain of ([\d.]+) would have"
+            r" been shown\."),
+])  # fmt: skip
+def test_a_contender_that_was_dropped(
+    make_session: Make, make_run: RunMaker, notebook: Notebook, proposals: Proposals, low: float, said: str
+) -> None:
+    """What a proof would have shown is told by its own seeds, which may spread wider than the baseline's did."""
+    session = make_session().record
+    mine = {"session": session.session_id}
+    base = make_run({"autopilot.seeds": 5}, **mine)
+    contender = make_run({"train.learning_rate": 0.01, "autopilot.seeds": 5}, parent=base.run_id, **mine)
+    lost = Confirmation(
+        time=now(), candidate=contender.run_id, incumbent=base.run_id, outcome="dropped", why="not shown", level=0.01,
+        min_effect=0.0, group=5, looks=1, metric="perf", seeds=5, effect=0.2, low=low, high=0.4,
+        runs=(contender.run_id,), **mine,
+    )  # fmt: skip
+    append_line(notebook.workspace.confirmations, lost.model_dump(mode="json"))
+    session = session.model_copy(update={"ended": now(), "ended_because": "a test"})
+    headline = headline_of(notebook, proposals, session)
+    found = re.fullmatch(said, headline.text)
+    assert found, headline.text
+    if found.groups():
+        noise = noise_floor([notebook.values(run.run_id, "perf") for run in (base, contender)])
+        assert noise is not None
+        assert float(found[1]) == pytest.approx(findable(noise[0], 5, 0.01), rel=0.05)
+    else:
+        assert headline.command == "autopilot confirm 2"
 
 
 def test_a_night_in_which_everything_failed(make_session: Make, headline: Callable[[Session], str]) -> None:
