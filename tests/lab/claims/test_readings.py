@@ -65,3 +65,8 @@ def test_lines_of_cells_are_a_table_with_no_rule_below_its_head_too(known: Known
     text = f"Beside the parent:\n\nkey | this run\nlr | {rate}\ngamma | {gamma}\nclip_coef | {clip}"
     said = {claim.quote: claim.status for claim in check(known, {"observations": text}).claims}
     assert [said[str(value)] for value in (rate, gamma, clip)] == ["verified"] * 3
+
+
+def test_a_distance_in_standard_deviations_is_no_comparison_of_them(known: Known) -> None:
+    found = check(known, {"observations": "3.4 sd under the baseline"}).claims
+    assert "contradicted" not in {claim.status for claim in found}, found
