@@ -65,7 +65,7 @@ class Command(TyperCommand):
         """Arguments and options, many of them in sections."""
         for parameter in self.params:
             parameter.show_envvar = False  # type: ignore[attr-defined]  # options and arguments have it
-        if len(self.params) < MANY:
+        if sum(not getattr(one, "hidden", False) for one in self.params) < MANY:
             super().format_options(ctx, formatter)
             return
         left = dict.fromkeys(self.get_params(ctx))

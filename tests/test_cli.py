@@ -337,7 +337,7 @@ def test_the_progress_bar_shows_steps_sps_score_and_eta(workspace: Workspace) ->
         "--set",
         "autopilot.eval_steps=200",
     )
-    screen = terminal.wait_for(r"M/1\.60M  \d+K SPS in all  perf 0\.\d+  ETA \d:\d\d")
+    screen = terminal.wait_for(r"M/1\.60M steps  \d+K SPS in all  perf 0\.\d+  ETA \d:\d\d")
     assert "%" in screen
     assert terminal.process.wait(240) == 0
 

@@ -45,7 +45,7 @@ def _told(env: Any, which: str) -> str:
     own = None if hasattr(user, f"single_{which}") else getattr(user, which, None)
     if callable(own) and not isinstance(own, gymnasium.Space):  # PettingZoo's are those of an agent
         own = own(user.possible_agents[0])
-    same = own is None or own == given
+    same = own is None or (own.shape == given.shape and own == given)  # two arrays of other shapes are not compared
     return space_text(given) if same else f"{space_text(given)}, made of {space_text(own)}"[:TOLD]
 
 

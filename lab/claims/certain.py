@@ -16,7 +16,8 @@ from lab.claims.words import FILLERS, SMALL, Code, Quantity, coded
 
 PLAN = re.compile(
     r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
-    r"|instead|tempted|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate|extend|queued?|guess|should"
+    r"|instead(?! of)|tempted|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate|extend"
+    r"|queued?|guess|should"
     r"|would|could|will|let'?s|aim\w*|idea|if|maybe|perhaps|worth|consider|suggest\w*|propos\w+|need|fix"
     r"|go (?:to|back)|later|expect\w*|predict\w*|forecast|recommend\w*|else|whether|before judging"
     r"|same (?:\w+ )?(?:but|with|w/)|now for|again (?:but|with|w/)|back (?:to|up|down))\b|\[ \]|\bbar ?=|\?"
@@ -50,7 +51,8 @@ IMPLIED = re.compile(
 )
 """What says by itself which quantity follows: the objective's difference, half of what was changed."""
 AFTER = re.compile(
-    r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step|ep(?:och)?s?\b|update)|after\b|by \d|half|around\b|early\b|mid|in the first|when\b|until\b"
+    r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step|ep(?:och)?s?\b|update)|after\b|by \d|half|around\b|early\b"
+    r"|mid|in the first|when\b|until\b"
     r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|(?:worst|best|peak|max)\b"
     r"|with (?:\d|half)|in [a-z]\b|twice\b|over (?:the|all)\b"
     r"|greedy|train|per\b|or\b|and (?:up|above|below|more|less|so)\b"
@@ -88,7 +90,10 @@ def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
         return Doubt(why) if why else None
     counts = COUNTS.search(s.codes[first : last + 1])
     numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER and not counts]
-    why = _subject(s, numbers[0] if numbers else first, last) or (None if numbers else _word(s, first, last))
+    why = _subject(s, numbers[0] if numbers else first, last)
+    if why is None and not numbers:  # `3.4 sd under the baseline` compares nothing of the two
+        measure = re.search(coded("number quantity$"), s.codes[:first])
+        why = "what it is a measure of is not clear" if measure else _word(s, first, last)
     if why or not numbers:
         return Doubt(why) if why else None
     return _figure(s, numbers[0], numbers[-1])
@@ -316,8 +321,6 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
-    if re.search(coded("number quantity$"), s.codes[:first]):
-        return "what it is a measure of is not clear"  # `3.4 sd under the baseline`
     if Code.RATIO in s.codes[first : last + 1] and (led or s.word(first) == "half"):
         return "what it is a share of is not clear"
     if re.search(coded("[better worse]"), s.codes[first : last + 1]) and EVERY.search(s.text):

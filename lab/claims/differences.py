@@ -5,6 +5,7 @@ import re
 
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.words import LOWER_IS_BETTER, Code, Quantity, coded
 
 SIGN: dict[str, int] = {Code.UP: 1, Code.DOWN: -1, Code.BETTER: 1, Code.WORSE: -1}
@@ -30,13 +31,32 @@ def relatives(s: Sentence) -> None:
         shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
         beside = re.match(coded("[word quantity]? [against than]"), after)
         plus = number.signed and number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
+        plus = plus or _behind_value(s, index)
         if not (led or trailed or shared or plus or (number.signed and (number.percent or beside)) or number.times):
             continue
         if not (number.percent or number.points or number.times or plus) and not (
             re.search(coded("by$"), before) or beside or (trailed and not number.word)
         ):
             continue
+        if not (led or trailed or shared or number.times) and _is_value(s, index, number):
+            continue  # `explains -3 % of the variance`
         _relative(s, index, number, led, trailed, shared is not None)
+
+
+def _is_value(s: Sentence, index: int, number: Number) -> bool:
+    quantity = s.quantity(index)
+    values = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
+    return any(fits(number, value) for value, _ in values)
+
+
+def _behind_value(s: Sentence, index: int) -> bool:
+    """Whether a signed number stands behind a value as its difference to something that is spoken of.
+
+    `worse than the parent (-0.129)`, `with the likeliest action they score 0.079, -0.0274`.
+    """
+    before, signed = s.codes[:index], s.number(index).signed
+    in_brackets = before.endswith(coded("(")) and Code.RUN in s.codes
+    return signed and (in_brackets or (before.endswith(coded("number ,")) and Code.ASPECT in before))
 
 
 def _relative(
