@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help install dev demo test test-slow llm test-llm coverage aa-night check format lock clean
+.PHONY: help install dev demo test test-slow test-nights llm test-llm coverage aa-night check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,10 +22,13 @@ demo: install  ## an agent trains four configs for real, reports on each and sta
 ROOM = $(shell [ "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 8000000 ] 2>/dev/null && echo /dev/shm)
 
 test: dev check  ## lint, types, and the fast tests
-	@$(if $(ROOM),PYTEST_DEBUG_TEMPROOT=$(ROOM)) $(BIN)/python -m pytest -n 2 -m "not slow and not llm" --durations 25
+	@$(if $(ROOM),PYTEST_DEBUG_TEMPROOT=$(ROOM)) $(BIN)/python -m pytest -n 2 -m "not slow and not nights and not llm" --durations 25
 
 test-slow: dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -n 3 -m slow --durations 10
+
+test-nights: dev  ## whole nights whose truth is known, and searches where noise rules: chances, as a benchmark asks
+	@$(BIN)/python -m pytest -n 2 -m nights --durations 10
 
 aa-night: install  ## two nights whose truth is known: nothing is better in one, something is in the other (10 minutes)
 	@$(BIN)/python -m benchmarks.aa_night --plot docs/aa-night.png
@@ -37,7 +40,7 @@ test-llm: llm  ## a session with a real language model on this machine
 	@$(BIN)/python -m pytest -m llm --durations 3
 
 coverage: dev  ## which lines the fast tests reach
-	@$(BIN)/python -m pytest -n 2 -m "not slow and not llm" --cov --cov-report=term
+	@$(BIN)/python -m pytest -n 2 -m "not slow and not nights and not llm" --cov --cov-report=term
 
 check: dev  ## lint and types
 	@$(BIN)/python -m ruff check .

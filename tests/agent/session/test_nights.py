@@ -13,7 +13,7 @@ from lab.space.inventory import Inventory
 from training.runner import Plan, ProcessRunner
 
 
-@pytest.mark.slow
+@pytest.mark.nights
 @pytest.mark.parametrize("number", range(4))  # `benchmarks.replayed` plays two hundred
 def test_a_night_of_equal_configs_finds_nothing(tmp_path: Path, inventory: Inventory, number: int) -> None:
     runner = Recorded(night=number)
@@ -23,7 +23,7 @@ def test_a_night_of_equal_configs_finds_nothing(tmp_path: Path, inventory: Inven
     assert found.told
 
 
-@pytest.mark.slow
+@pytest.mark.nights
 def test_planted_improvements_are_found_and_confirmed(tmp_path: Path, inventory: Inventory) -> None:
     nights, digests = list[Outcome](), list[str]()
     for number in range(6):

@@ -139,7 +139,7 @@ def test_each_finds_a_hill(name: str) -> None:
         arm.close()
 
 
-@pytest.mark.slow
+@pytest.mark.nights
 def test_the_race_ends_higher_than_keeping_the_best_of_as_many_random_ones_where_noise_rules() -> None:
     mine = [search(RaceArm(), 40, 0.5, seed) for seed in range(48)]
     random = [search(ARMS["random"](1), 40, 0.5, seed) for seed in range(48)]

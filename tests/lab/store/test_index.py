@@ -282,5 +282,5 @@ def test_writers_and_readers_at_once_lose_nothing(workspace: Workspace, tmp_path
 
 
 @pytest.mark.slow
-def test_two_writers_and_twenty_readers_for_a_minute(workspace: Workspace, tmp_path: Path, written: str) -> None:
-    together(workspace, tmp_path, written, writers=2, readers=20, seconds=60)
+def test_two_writers_and_twenty_readers_at_once(workspace: Workspace, tmp_path: Path, written: str) -> None:
+    together(workspace, tmp_path, written, writers=2, readers=20, seconds=20)
