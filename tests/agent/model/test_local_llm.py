@@ -110,8 +110,10 @@ def test_a_session(endpoint: str, workspace: Workspace, cli: Cli, inventory: Inv
         assert first[0]["model"] == MODEL
         assert executed(first), [line.get("content", "")[:200] for line in first]
         assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
-    trained = {run.proposal for run in runs if run.arm == MODEL}
-    its_own = [p for p in proposals.all() if p.arm == MODEL and p.state is ProposalState.DONE]
-    assert trained & {proposal.proposal_id for proposal in its_own}, [
-        (p.arm, p.state, p.overrides) for p in proposals.all()
-    ]
+    # A model of this size may write no sentences. Then the offline researcher's proposal trains, and the report says why.
+    (trained,) = [proposals.get(run.proposal) for run in runs if run.proposal is not None]
+    assert trained.state is ProposalState.DONE
+    if trained.arm != MODEL:
+        analysed = notebook.paths(str(trained.analysed)).report.read_text()
+        assert f"Analysis: offline, after {MODEL} gave up (" in analysed
+        assert trained.arm == "offline"
