@@ -110,7 +110,7 @@ def test_a_session(endpoint: str, workspace: Workspace, cli: Cli, inventory: Inv
         assert first[0]["model"] == MODEL
         assert executed(first), [line.get("content", "")[:200] for line in first]
         assert replay_run(Lab(notebook, inventory), run.run_id).differences == ()
-    # A model of this size may write no sentences. Then the offline researcher's proposal trains, and the report says why.
+    # A model of this size may write no sentences: then a proposal of the offline researcher trains, and it is said why.
     (trained,) = [proposals.get(run.proposal) for run in runs if run.proposal is not None]
     assert trained.state is ProposalState.DONE
     if trained.arm != MODEL:
