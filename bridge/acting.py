@@ -21,17 +21,16 @@ from bridge.asking import (
     settings_of,
 )
 from bridge.door import Door
-from bridge.reading import Name, RunName
+from bridge.reading import MODELS, Name, RunName
 from lab.base import invalid, now, plain
 from lab.base import settings as tables
 from lab.space import names
 from lab.store import Approval, Decision, Proposal, ProposalState, require_seen
 from review import decisions
-from tools import TOOLS, Changes, Expectation, Forecast
+from tools import Changes, Expectation, Forecast
 
 Above0 = Annotated[float, Field(gt=0, lt=1e12, allow_inf_nan=False)]
 Replicates = Annotated[int, Field(ge=1, le=64)]
-_MODELS = {tool.name: tool.function for tool in TOOLS}
 HELD = "proposed from outside of a session: who may decide has to"
 
 
@@ -119,7 +118,7 @@ def check_config(door: Door, changes: Changes, parent: RunName = "latest") -> Fa
     """Whether changes of a run's config would be valid: problems with the nearest valid values, or its batch."""
     require_weights_of_ours(changes)
     context = door.context(door.run(parent))
-    return Facts(facts=_MODELS["check_config"](context, changes=changes, parent="current"))
+    return Facts(facts=MODELS["check_config"](context, changes=changes, parent="current"))
 
 
 def stage_proposal(
@@ -136,7 +135,7 @@ def stage_proposal(
     """
     require_weights_of_ours(changes)
     context = door.full_context(door.run(parent))
-    facts = _MODELS["stage_proposal"](
+    facts = MODELS["stage_proposal"](
         context, changes=changes, theory=theory, expected=expected, also_expected=also_expected, parent="current"
     )
     facts = {key: value for key, value in facts.items() if key not in ("still_owed", "proposal")}

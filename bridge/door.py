@@ -1,7 +1,7 @@
 """The door: what all tools share, which is one workspace, what the client may do in it, and who the client is."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -127,9 +127,15 @@ class Door:
 
     def diagnosis(self, run: RunRecord) -> tuple[list[Finding], tuple[str, ...]]:
         """The findings about a run, and why there are none where the machine lacks what they need."""
-        if not run.state.ended:
-            return [], ()
+        return self.found(lambda: diagnosis_of(self.lab_of(run), run)) if run.state.ended else ([], ())
+
+    def found(self, diagnose: Callable[[], Iterable[Finding]]) -> tuple[list[Finding], tuple[str, ...]]:
+        """Findings, and why there are none where the machine lacks what they need.
+
+        Args:
+            diagnose: makes them.
+        """
         try:
-            return list(diagnosis_of(self.lab_of(run), run)), ()
+            return list(diagnose()), ()
         except AutopilotError as error:
             return [], (f"diagnosis: {plain(str(error), 300)}",)

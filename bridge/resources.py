@@ -75,7 +75,8 @@ def read(door: Door, uri: str) -> tuple[str, str]:
         case "runs", "metrics":
             return _fitted(json.dumps(_metrics(door, name))), "application/json"
         case "sessions", "digest":
-            return _fitted(reading.digest(door, name).digest), "text/markdown"
+            sessions = Sessions(door.workspace)
+            return _fitted(sessions.digest(sessions.named(name).session_id)), "text/markdown"
         case "jobs", None:
             return _fitted(jobs.look(door, name).model_dump_json()), "application/json"
     valid = ", ".join(place.uri for place in (*TEMPLATES, NOTES))

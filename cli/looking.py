@@ -56,14 +56,8 @@ def digest(
 
     workspace: Workspace = context.obj
     sessions = Sessions(workspace)
-    names = sessions.names()
-    if session is None and not names:
-        raise NotFound("no session yet: 'autopilot start' begins one")
-    record = sessions.get(session or names[0])
-    path = workspace.session(record.session_id).digest
-    if not path.exists():
-        raise NotFound(f"session {record.session_id} has no digest yet: it is written when a session ends or stops")
-    text = path.read_text(encoding="utf-8")
+    record = sessions.named(session)
+    text = sessions.digest(record.session_id)
     if as_json:
         headline = headline_of(Notebook(workspace), Proposals(workspace), record)
         emit_json({"session": record.session_id, "headline": headline.model_dump(mode="json"), "digest": text})

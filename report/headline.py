@@ -94,7 +94,7 @@ def _found(notebook: Notebook, session: SessionRecord) -> str:
     runs = notebook.runs(session=session.session_id)
     if not any(run.state is RunState.FINISHED for run in runs):
         return _nothing_scored(runs)
-    mine = [one for one in confirmations(notebook, session.group) if one.session == session.session_id]
+    mine = _of_session(confirmations(notebook, session.group), session)
     by_outcome = {what: [one for one in mine if one.outcome == what] for what in ("confirmed", "passed", "opened")}
     if by_outcome["confirmed"]:
         return _better(notebook, by_outcome["confirmed"][-1])
@@ -104,6 +104,10 @@ def _found(notebook: Notebook, session: SessionRecord) -> str:
     if by_outcome["opened"]:
         return _open(notebook, session, by_outcome["opened"][-1])
     return _nothing(notebook, session, mine)
+
+
+def _of_session(named: Sequence[Confirmation], session: SessionRecord) -> list[Confirmation]:
+    return [one for one in named if one.session == session.session_id]
 
 
 def _nothing_scored(runs: Sequence[RunRecord]) -> str:
@@ -313,13 +317,14 @@ def _commands(notebook: Notebook, session: SessionRecord, *, waits: bool) -> Ite
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
         yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"
-    mine = [one for one in confirmations(notebook, group) if one.session == session.session_id]
+    named = confirmations(notebook, group)
+    mine = _of_session(named, session)
     if mine and _promises(notebook, mine[-1]):
         yield f"autopilot confirm {notebook.index.number_of(mine[-1].candidate)}"
     if waits:
         yield "autopilot review"
     leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
-    had = {one.candidate: one.outcome for one in confirmations(notebook, group)}
+    had = {one.candidate: one.outcome for one in named}
     if leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had}:
         yield f"autopilot confirm {notebook.index.number_of(leader.run)}"
     if incumbent is not None and had.get(incumbent) == "confirmed":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lab.claims.plans import KEEPS, PAST
 from lab.claims.reading import Sentence
 from lab.claims.subjects import OF
-from lab.claims.words import FILLERS, SMALL, Code, Quantity, coded
+from lab.claims.words import FILLERS, GREEDY, SMALL, Code, Quantity, coded
 
 PLAN = re.compile(
     r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
@@ -40,7 +40,6 @@ PASSED = coded("=:(~[- aspect up down same from to by not better worse between r
 """Codes that may stand between a quantity and its number."""
 VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
 NOUNS = frozenset(("difference", "gap", "interval", "reading", "measured", "average"))
-GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
 EVERY = re.compile(r"\b(?:pooled|means|every|each|all|repeats?|reseeds?)\b", re.IGNORECASE)
 COUNTS = re.compile(coded("key|^[number and word not]* quantity.*[up down]"))
 """Codes of a count of changed keys, or of replicates above or below something."""

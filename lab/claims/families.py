@@ -10,7 +10,7 @@ from itertools import combinations, pairwise
 
 from lab.claims.numbers import NUMBER, number_in, real
 from lab.claims.reading import Sentence
-from lab.claims.words import Code, Quantity
+from lab.claims.words import GREEDY, Code, Quantity
 from lab.judge import KnownRun
 
 Statistics = Iterator[tuple[float, str]]
@@ -29,7 +29,6 @@ CURVE = re.compile(
     r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout)\b|@",
     re.IGNORECASE,
 )
-GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
 SPLIT = re.compile(
     r"\b(?:mbs?|minibatch\w*|batch\w*|updates?|steps|epochs?|eps?|gradient|grad|rollouts?)\b", re.IGNORECASE
 )

@@ -133,6 +133,7 @@ LATER = re.compile(
 )
 """Words of an idea beyond what was staged."""
 FUTURE = re.compile(r"\b(expect|predict|anticipat|forecast|should|will|would|aim|target|hope)\w*", re.IGNORECASE)
+GREEDY = re.compile(r"\bgreed", re.IGNORECASE)
 GENERAL = re.compile(r"\b(usual|typical|general|common|often|by default|in practice|rule of thumb)\w*", re.IGNORECASE)
 """Words about the method, not about a run."""
 CAUSES = re.compile(

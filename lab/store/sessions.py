@@ -90,6 +90,32 @@ class Sessions:
         """What the search believed to be best as a session went on, in order; what can't be read is left out."""
         return list(read_records(self.workspace.session(name).leader, Leading))
 
+    def named(self, name: str | None, begins: str = "autopilot start") -> SessionRecord:
+        """A session's record, the latest one's where none is named.
+
+        Args:
+            name: its id; None for the latest.
+            begins: what begins a session, for whoever has none yet.
+
+        Raises:
+            NotFound: there is none.
+        """
+        names = self.names()
+        if name is None and not names:
+            raise NotFound(f"no session yet: '{begins}' begins one")
+        return self.get(name or names[0])
+
+    def digest(self, name: str) -> str:
+        """A session's digest, in Markdown.
+
+        Raises:
+            NotFound: it has none yet.
+        """
+        path = self.workspace.session(name).digest
+        if not path.exists():
+            raise NotFound(f"session {name} has no digest yet: it is written when a session ends or stops")
+        return path.read_text(encoding="utf-8", errors="replace")
+
     def leader_beside(self, run: RunRecord) -> Leading | None:
         """What the search of a run's session believed to be best when the run ended, the run itself not yet known.
 
