@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from bridge import resources
 from bridge.catalog import OFFERS, Offer, call
 from bridge.door import Door
-from lab.base import AutopilotError, invalid, plain
+from lab.base import AutopilotError, before_threads, invalid, plain
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
+
+    before_threads()
 
     from review.guard import Guard
 

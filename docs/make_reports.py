@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -52,21 +53,27 @@ queue.add(queue.all()[-1].model_copy(update={
 """What a person proposes, in the words of 0.7.0."""
 
 
-def record(workspace: Path) -> None:
-    """Fill a workspace by the code of 0.7.0."""
+@contextmanager
+def earlier() -> Iterator[Path]:
+    """The code of 0.7.0, in a folder."""
     with tempfile.TemporaryDirectory() as folder:
-        code = Path(folder) / "code"
-        git = shutil.which("git") or "git"
+        code, git = Path(folder) / "code", shutil.which("git") or "git"
         subprocess.run([git, "-C", ROOT, "worktree", "add", "--detach", code, EARLIER], check=True)
         try:
-            cli = [sys.executable, "-c", "from agent.cli import main; main()", "--workspace", str(workspace)]
-            place: dict[str, Any] = {"cwd": code, "env": {**os.environ, "PYTHONPATH": str(code)}}
-            subprocess.run([*cli, *NIGHT.split(), "--max-runs", "8", "--seeds", "3", "--new"], check=True, **place)
-            subprocess.run([sys.executable, "-c", RUINED, str(workspace)], check=True, **place)
-            more = ["--max-runs", "4", "--seeds", "3", "--confirm", "none", "--prune", "--new"]
-            subprocess.run([*cli, *NIGHT.split(), *more], check=True, **place)
+            yield code
         finally:
             subprocess.run([git, "-C", ROOT, "worktree", "remove", "--force", code], check=True)
+
+
+def record(workspace: Path) -> None:
+    """Fill a workspace by the code of 0.7.0."""
+    with earlier() as code:
+        cli = [sys.executable, "-c", "from agent.cli import main; main()", "--workspace", str(workspace)]
+        place: dict[str, Any] = {"cwd": code, "env": {**os.environ, "PYTHONPATH": str(code)}}
+        subprocess.run([*cli, *NIGHT.split(), "--max-runs", "8", "--seeds", "3", "--new"], check=True, **place)
+        subprocess.run([sys.executable, "-c", RUINED, str(workspace)], check=True, **place)
+        more = ["--max-runs", "4", "--seeds", "3", "--confirm", "none", "--prune", "--new"]
+        subprocess.run([*cli, *NIGHT.split(), *more], check=True, **place)
 
 
 def chosen(notebook: Notebook) -> Iterator[tuple[str, RunRecord]]:

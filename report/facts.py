@@ -125,7 +125,7 @@ def difference_text(effect: float, low: float | None, high: float | None) -> str
     return f"{effect:+.4g}{span}"
 
 
-def verdict_text(run: RunRecord, verdict: Verdict | None) -> str:
+def verdict_text(notebook: Notebook, run: RunRecord, verdict: Verdict | None) -> str:
     """A run's verdict in a line of Markdown: against whom, by how much, how that was found, and what follows."""
     if verdict is None and run.state is RunState.FINISHED:
         return "**Verdict: none on record.** runs/verdicts.jsonl has none of this run."
@@ -139,7 +139,10 @@ def verdict_text(run: RunRecord, verdict: Verdict | None) -> str:
     screen = ""
     if verdict.screen is not None and verdict.verdict != "better":  # of earlier versions
         screen = f" Its own replicates against the incumbent's: p = {verdict.screen:.3g} (permutation, one-sided)."
-    return f"**Verdict: {verdict.verdict}** against {verdict.against}: {what} ({verdict.method}).{confounds}{screen}"
+    against = str(verdict.against)
+    if verdict.against and notebook.readable(verdict.against):
+        against = f"{name_text(notebook, notebook.run(verdict.against))} ({against})"
+    return f"**Verdict: {verdict.verdict}** against {against}: {what} ({verdict.method}).{confounds}{screen}"
 
 
 def interval_text(metric: MetricSummary) -> str:

@@ -112,13 +112,19 @@ def _of_session(named: Sequence[Confirmation], session: SessionRecord) -> list[C
 
 def _nothing_scored(runs: Sequence[RunRecord]) -> str:
     """A night without a score."""
-    failed = [run for run in runs if run.state.ended]
-    if not failed:
+    ended = [run for run in runs if run.state.ended]
+    if not ended:
         return "No run has ended yet." if runs else "Nothing has been trained yet."
-    why, count = Counter(plain(run.reason or run.state.value, 200) for run in failed).most_common(1)[0]
-    all_of = f"All {len(failed)} runs" if len(failed) > 1 else "The only run"
-    which = "" if count == len(failed) else f" ({count} of them)"
-    return f"{all_of} failed{which}: {why.rstrip('.')}."
+    failed = [run for run in ended if run.state not in (RunState.PRUNED, RunState.KILLED)]
+    those = failed or ended
+    why, count = Counter(plain(run.reason or run.state.value, 200) for run in those).most_common(1)[0]
+    which = "" if count == len(those) else f" ({count} of them)"
+    if failed and len(failed) < len(ended):
+        stopped = len(ended) - len(failed)
+        return f"No run has a score: {stopped} stopped early, {len(failed)} failed{which}: {why.rstrip('.')}."
+    all_of = f"All {len(those)} runs" if len(those) > 1 else "The only run"
+    what = "failed" if failed else "were stopped early" if len(those) > 1 else "was stopped early"
+    return f"{all_of} {what}{which}: {why.rstrip('.')}."
 
 
 def _better(notebook: Notebook, won: Confirmation) -> str:

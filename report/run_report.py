@@ -108,7 +108,7 @@ def report_of(
         run=run,
         title=_inline(prose["title"]),
         **told_of(checked),
-        verdict_line=verdict_text(run, verdict),
+        verdict_line=verdict_text(notebook, run, verdict),
         **_setup(notebook, inventory, run, results),
         metric=run.goal.name,
         metrics=[

@@ -220,7 +220,7 @@ def _details(notebook: Notebook, run: RunRecord, *, whole: bool) -> list[tuple[s
         details.append(("children", ", ".join(row.run_id for row in children[:LINE]) + more))
     details += [("flag", flag) for flag in run.flags]
     if verdict := current_verdict(notebook, run.run_id):
-        details.append(("verdict", verdict_text(run, verdict).replace("**", "")))
+        details.append(("verdict", verdict_text(notebook, run, verdict).replace("**", "")))
     results, damaged = notebook.read_results(run)
     details += [("damaged", why) for why in damaged]
     return [*details, *particulars(notebook, run, results)] if whole else details

@@ -6,7 +6,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from lab.base import AutopilotError, Damaged, InvalidInput, NotFound
+from lab.base import AutopilotError, Damaged, InvalidInput, NotFound, before_threads
 from review.forms import deciding, saying, several
 from review.page import HERE, Page
 from review.pages import charts, groups, pages
@@ -18,6 +18,7 @@ def create_app(page: Page) -> FastAPI:
     Args:
         page: what its routes share.
     """
+    before_threads()
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, default_response_class=HTMLResponse)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for router in (pages(page), groups(page), charts(page), deciding(page), several(page), saying(page)):

@@ -1,5 +1,6 @@
 """The page that all routes share: the record, the templates, who decides."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from markupsafe import Markup, escape
 from lab.base import Workspace, lasting, number, plain, short
 from lab.claims import RUN_ID
 from lab.space import Inventory
-from lab.store import Lab, Notebook, Proposals, comments_in
+from lab.store import Lab, Notebook, Proposals, comments_in, number_of
 from review.guard import Guard
 from review.sparks import Sparks
 
@@ -58,8 +59,18 @@ class Page:
         templates = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        templates.filters.update(short=short, num=number, lasting=lasting, linked=_linked)
+        templates.filters.update(short=short, num=number, lasting=lasting, linked=self.linked)
         return templates
+
+    def linked(self, text: str) -> Markup:
+        """A text with its ids as links to what has them, runs by their numbers."""
+
+        def link(match: re.Match[str]) -> str:
+            there = self.notebook.readable(match[0])
+            called = f"#{number_of(self.notebook, self.notebook.run(match[0]))}" if there else match[0]
+            return f'<a class="id" href="/find/{match[0]}" title="{match[0]}">{called}</a>'
+
+        return Markup(RUN_ID.sub(link, str(escape(text))))  # noqa: S704 - escaped
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The answer that a filled template makes."""
@@ -71,8 +82,3 @@ class Page:
     def sorry(self, request: Request, status: int, why: str) -> HTMLResponse:
         """A page that says what is wrong, in a line."""
         return self.render(request, "sorry.html.j2", status, why=plain(why, 4000))
-
-
-def _linked(text: str) -> Markup:
-    """A text with its ids as links to what has them."""
-    return Markup(RUN_ID.sub(lambda match: f'<a class="id" href="/find/{match[0]}">{match[0]}</a>', str(escape(text))))  # noqa: S704 - escaped

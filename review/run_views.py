@@ -112,7 +112,7 @@ def _verdict(notebook: Notebook, record: RunRecord, verdict: Verdict | None, *, 
     """The run's verdict in words, where the report does not say so anyway."""
     if not record.state.ended or record.replicates_of or (reported and verdict == notebook.verdict(record.run_id)):
         return ""
-    return html_of(verdict_text(record, verdict))
+    return html_of(verdict_text(notebook, record, verdict))
 
 
 def _report(notebook: Notebook, run_id: str) -> tuple[str, int]:

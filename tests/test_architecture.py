@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.base.threads import SCIPY
+
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("lab.base",), ("lab.space",), ("lab.store",), ("lab.judge",), ("lab.search", "lab.claims"), ("training",),
@@ -131,6 +133,29 @@ def test_what_every_process_imports_begins_without_scipy() -> None:
     code = "import sys, training.worker, report, tools, agent.session.launch; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_all_of_scipy_is_there_before_a_second_thread_begins() -> None:
+    """Two threads that import it at once get half of it; it is imported lazily all over the place."""
+    used = set[str]()
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("scipy"):
+                whole = f"{node.module}.{node.names[0].name}"
+                used.add(whole if whole in SCIPY else node.module)
+            elif isinstance(node, ast.Import):
+                used |= {name.name for name in node.names if name.name.startswith("scipy")}
+    assert used <= set(SCIPY), used
+    code = (
+        "import sys, threading\nfrom lab.base.threads import before_threads, SCIPY\nbefore_threads()\n"
+        "wrong, together = [], threading.Barrier(len(SCIPY))\n"
+        "def begin(name):\n    together.wait()\n    try:\n        __import__(name)\n"
+        "    except BaseException as error:\n        wrong.append(error)\n"
+        "threads = [threading.Thread(target=begin, args=(name,)) for name in SCIPY]\n"
+        "[one.start() for one in threads]\n[one.join() for one in threads]\nprint(wrong)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_command_line_begins_with_little() -> None:

@@ -25,7 +25,7 @@ from agent.session.recovery import recover
 from agent.session.scheduler import Scheduler, why_over
 from agent.session.shares import steps_of_a_run
 from agent.session.wave import Wave, numbered
-from lab.base import FULL, AutopilotError, SessionPaths, full_text, now
+from lab.base import FULL, AutopilotError, SessionPaths, before_threads, full_text, now
 from lab.judge import exhausted, reached
 from lab.search import ARMS
 from lab.space import Group
@@ -76,6 +76,7 @@ class Session:
         options = Options(prune=record.prune, mirrors=record.mirrors)
         self.wave = Wave(self.lab, self.runner, self.stop, options)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
+        before_threads()
         self._analyses = ThreadPoolExecutor(1, thread_name_prefix="analysis")  # so that the trainer need not wait
         self._noted: AnalysisJob | None = None
 

@@ -34,6 +34,7 @@ from lab.base.names import ID, is_id, slug, tail
 from lab.base.paths import Workspace, cache_dir, existing
 from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
 from lab.base.text import lasting, number, plain, rounded, short
+from lab.base.threads import before_threads
 from lab.base.toml import settings
 from lab.base.values import LARGEST, Columns, fit, numbers, parted, storable, text_of
 
@@ -60,6 +61,7 @@ __all__ = [
     "Workspace",
     "append_line",
     "append_whole",
+    "before_threads",
     "cache_dir",
     "existing",
     "fit",

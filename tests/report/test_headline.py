@@ -7,14 +7,14 @@ from statistics import fmean
 import pytest
 
 from agent.session.session import Session
-from lab.base.files import append_line
+from lab.base.files import append_line, write_model
 from lab.base.schema import now
 from lab.judge.incumbency import Incumbency
 from lab.judge.stats import noise_floor
 from lab.search.plan import findable
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
-from lab.store.records import Confirmation
+from lab.store.records import Confirmation, RunState
 from lab.store.session import Budgets
 from report.digest import write_digest
 from report.headline import headline_of, outcome, to_tell
@@ -133,6 +133,21 @@ def test_a_night_in_which_everything_failed(make_session: Make, headline: Callab
         rf"(All {count} runs|The only run) failed( \(\d+ of them\))?: seed \d+: ValueError: made up\.",
         headline(session),
     )
+
+
+@pytest.mark.parametrize(("pruned", "said"), [
+    (1, r"No run has a score: 1 stopped early, 1 failed: seed \d+: ValueError: made up\."),
+    (2, r"All 2 runs were stopped early: pruned at 1,000 steps\."),
+])  # fmt: skip
+def test_what_was_stopped_early_has_not_failed(
+    make_session: Make, make_run: RunMaker, notebook: Notebook, pruned: int, said: str
+) -> None:
+    session = make_session().record
+    runs = [make_run(fault="crash", session=session.session_id) for _ in range(2)]
+    for run in runs[:pruned]:
+        early = run.model_copy(update={"state": RunState.PRUNED, "reason": "pruned at 1,000 steps"})
+        write_model(notebook.workspace.run(run.run_id).run, early)
+    assert re.fullmatch(said, outcome(notebook, session))
 
 
 def test_before_anything_has_trained(make_session: Make, notebook: Notebook, cli: Cli) -> None:

@@ -252,6 +252,24 @@ def test_by_keyboard_alone(tab: Watched, make_session: Make, notebook: Notebook,
     assert proposals.get(waiting.proposal_id).state is S.APPROVED
 
 
+def test_two_keys_from_the_front_page_to_a_decision(
+    tab: Watched, make_session: Make, proposals: Proposals, propose: Any
+) -> None:
+    session = make_session(seeds=2)
+    session.run()
+    propose({"train.ent_coef": 0.02}, session=session.record.session_id)
+    page = tab.page
+    waiting = [p.proposal_id for p in proposals.all() if p.state is S.STAGED]
+    assert waiting
+    page.goto("/")
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    page.get_by_text("by person ada, web").first.wait_for()
+    approved = [p for p in proposals.all() if p.proposal_id in waiting and p.state is S.APPROVED]
+    assert len(approved) == 1
+    assert approved[0].decisions[-1].who == "person ada, web"
+
+
 @pytest.fixture
 def paths(make_session: Make, notebook: Notebook, proposals: Proposals, propose: Any) -> list[str]:
     """The address of every kind of page, of a night with a proposal that waits."""
