@@ -30,6 +30,8 @@ from report.facts import NAMED, name_text
 
 STEADIER = 0.05
 """Level of the test by which one side is called steadier: that of Brown and Forsythe (1974), of equal spreads."""
+FAILED = (RunState.FAILED, RunState.DIVERGED, RunState.TIMED_OUT)
+"""Ends of a run that something was wrong with; the others nobody can help, or somebody wanted."""
 WAITING = 2
 """Proposals that are named."""
 
@@ -115,7 +117,7 @@ def _nothing_scored(runs: Sequence[RunRecord]) -> str:
     ended = [run for run in runs if run.state.ended]
     if not ended:
         return "No run has ended yet." if runs else "Nothing has been trained yet."
-    failed = [run for run in ended if run.state not in (RunState.PRUNED, RunState.KILLED)]
+    failed = [run for run in ended if run.state in FAILED]
     those = failed or ended
     why, count = Counter(plain(run.reason or run.state.value, 200) for run in those).most_common(1)[0]
     which = "" if count == len(those) else f" ({count} of them)"
@@ -320,6 +322,10 @@ def _commands(notebook: Notebook, session: SessionRecord, *, waits: bool) -> Ite
     group = session.group
     if session.ended is None:
         return
+    runs = notebook.runs(session=session.session_id)
+    failed = [run for run in runs if run.state in FAILED]
+    if failed and not any(run.state is RunState.FINISHED for run in runs):
+        yield f"autopilot logs {notebook.index.number_of(failed[-1].run_id)}"
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
         yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"

@@ -125,7 +125,9 @@ def test_a_contender_that_was_dropped(
         assert headline.command == "autopilot confirm 2"
 
 
-def test_a_night_in_which_everything_failed(make_session: Make, headline: Callable[[Session], str]) -> None:
+def test_a_night_in_which_everything_failed(
+    make_session: Make, notebook: Notebook, proposals: Proposals, headline: Callable[[Session], str]
+) -> None:
     session = make_session(FakeRunner(faults=dict.fromkeys(range(100), "crash")))
     session.run()
     count = len(session.mine())
@@ -133,6 +135,8 @@ def test_a_night_in_which_everything_failed(make_session: Make, headline: Callab
         rf"(All {count} runs|The only run) failed( \(\d+ of them\))?: seed \d+: ValueError: made up\.",
         headline(session),
     )
+    session.record = session.record.model_copy(update={"ended": now(), "ended_because": "a test"})
+    assert headline_of(notebook, proposals, session.record).command == f"autopilot logs {count}"
 
 
 @pytest.mark.parametrize(("pruned", "said"), [
