@@ -337,7 +337,7 @@ def _commands(notebook: Notebook, session: SessionRecord, *, waits: bool) -> Ite
         yield "autopilot review"
     leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
     had = {one.candidate: one.outcome for one in named}
-    if leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had}:
+    if not mine and leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had}:
         yield f"autopilot confirm {notebook.index.number_of(leader.run)}"
     if incumbent is not None and had.get(incumbent) == "confirmed":
         yield f"autopilot report {notebook.index.number_of(incumbent)}"
