@@ -15,6 +15,7 @@ from lab.search import findable
 from lab.space import in_order
 from lab.store import (
     Confirmation,
+    Leading,
     Notebook,
     Proposal,
     Proposals,
@@ -42,7 +43,7 @@ class Headline(Record):
     text: str
     """One sentence, two where something else went wrong besides."""
     lines: tuple[tuple[str, str], ...]
-    """Label and text, five at most: what waits, what was learnt, what it cost, what to do next."""
+    """Label and text, five at most: what waits, a new incumbent, what was learnt, what it cost, what to do next."""
     command: str | None
     """What to do next; None where there is nothing."""
 
@@ -62,11 +63,22 @@ def headline_of(
     command = next(_commands(notebook, session, waits=bool(staged)), None)
     rows = (
         ("waits", _waits(staged)),
+        ("incumbent", _won(notebook, session)),
         ("learnt", learnt or ""),
         ("cost", _cost(notebook, session)),
         ("next", command or ""),
     )
     return Headline(text=outcome(notebook, session), lines=tuple(row for row in rows if row[1]), command=command)
+
+
+def _won(notebook: Notebook, session: SessionRecord) -> str:
+    """That a session has a new incumbent, and how to take it home; empty where it has none."""
+    named = _of_session(confirmations(notebook, session.group), session)
+    won = next((one.candidate for one in reversed(named) if one.outcome == "confirmed"), None)
+    if won is None or won != notebook.incumbent(session.group):
+        return ""
+    number = notebook.index.number_of(won)
+    return f"#{number} from now on; autopilot export {number} takes its policy home"
 
 
 # --- the sentence ----------------------------------------------------------------------------------------------------
@@ -124,7 +136,9 @@ def _nothing_scored(runs: Sequence[RunRecord]) -> str:
     if failed and len(failed) < len(ended):
         stopped = len(ended) - len(failed)
         return f"No run has a score: {stopped} stopped early, {len(failed)} failed{which}: {why.rstrip('.')}."
-    all_of = f"All {len(those)} runs" if len(those) > 1 else "The only run"
+    many = len(those[0].seeds)
+    only = f"The only run, of {many} replicates," if many > 1 else "The only run"
+    all_of = f"All {len(those)} runs" if len(those) > 1 else only
     what = "failed" if failed else "were stopped early" if len(those) > 1 else "was stopped early"
     return f"{all_of} {what}{which}: {why.rstrip('.')}."
 
@@ -153,6 +167,8 @@ def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
         new, old = (session.goal.of_scores(side, count) for side in sides)
         figures = to_tell(old, new)
         told = f", {one.metric} {figures[1]} against {figures[0]} on {count} fresh seeds a side so far"
+    elif (leader := leader_of(notebook, session)) is not None and leader.run == one.candidate:
+        told = f" ({_believed(session, leader)})"
     who = _called(notebook, one.candidate)
     if session.ended is None:
         return f"A contender is being proven: {who}{told}."
@@ -174,8 +190,7 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
         return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why})."
     leader = leader_of(notebook, session)
     if leader is not None and leader.run != incumbent and leader.gain > 0:
-        figures = to_tell(leader.mean - session.goal.sign * leader.gain, leader.mean)
-        believed = f"{_called(notebook, leader.run)} may be better (believed {figures[1]} against {figures[0]})"
+        believed = f"{_called(notebook, leader.run)} may be better ({_believed(session, leader)})"
         decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
         return f"Nothing is proven better than {what} in {count} runs; {believed}{decides}."
     if plan is not None and plan.hopeless:
@@ -183,6 +198,12 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
     if plan is not None and plan.room is not None and plan.room <= 0:
         return f"{head}: there is nothing left to gain."
     return f"{head}{_would_show(session)}."
+
+
+def _believed(session: SessionRecord, leader: Leading) -> str:
+    """What the search believes of its leader, and of the incumbent."""
+    figures = to_tell(leader.mean - session.goal.sign * leader.gain, leader.mean)
+    return f"believed {figures[1]} against {figures[0]}"
 
 
 def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothing: str, unproven: str) -> str:
@@ -234,7 +255,7 @@ def _change(notebook: Notebook, one: Confirmation) -> str:
         return _called(notebook, one.candidate)
     changed.pop("train.seed", None)
     keys = in_order(changed)[:NAMED]
-    more = f" +{len(changed) - len(keys)}" if len(changed) > len(keys) else ""
+    more = f" and {len(changed) - len(keys)} more" if len(changed) > len(keys) else ""
     told = ", ".join(f"{k.split('.', 1)[-1]} {short(changed[k][0])} → {short(changed[k][1])}" for k in keys)
     return f"#{notebook.index.number_of(one.candidate)} (`{told}`{more})" if told else _called(notebook, one.candidate)
 
@@ -333,12 +354,12 @@ def _commands(notebook: Notebook, session: SessionRecord, *, waits: bool) -> Ite
     mine = _of_session(named, session)
     if mine and _promises(notebook, mine[-1]):
         yield f"autopilot confirm {notebook.index.number_of(mine[-1].candidate)}"
-    if waits:
-        yield "autopilot review"
     leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
     had = {one.candidate: one.outcome for one in named}
     if not mine and leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had}:
         yield f"autopilot confirm {notebook.index.number_of(leader.run)}"
+    if waits:
+        yield "autopilot review"
     if incumbent is not None and had.get(incumbent) == "confirmed":
         yield f"autopilot report {notebook.index.number_of(incumbent)}"
     yield "autopilot report"

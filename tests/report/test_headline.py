@@ -58,6 +58,8 @@ def test_a_night_that_finds_something(
     assert f"(worst seed {worst[0]} → {worst[1]})" in text
     assert text.startswith(f"#{notebook.run(won[-1].candidate).number} (`")
     assert cli("status").out.splitlines()[0] == text
+    lines = dict(headline_of(notebook, session.proposals, session.record).lines)
+    assert lines["incumbent"].startswith(f"#{notebook.run(won[-1].candidate).number} from now on; autopilot export ")
     (finished,) = [said for event, said in told.said if event == "finished"]
     assert finished.startswith(text)
 
@@ -132,7 +134,7 @@ def test_a_night_in_which_everything_failed(
     session.run()
     count = len(session.mine())
     assert re.match(
-        rf"(All {count} runs|The only run) failed( \(\d+ of them\))?: seed \d+: ValueError: made up\.",
+        rf"(All {count} runs|The only run, of 5 replicates,) failed( \(\d+ of them\))?: seed \d+: ValueError: made up\.",
         headline(session),
     )
     session.record = session.record.model_copy(update={"ended": now(), "ended_because": "a test"})
