@@ -80,7 +80,7 @@ def effect_text(effect: Effect, goal: Objective) -> str:
         (best,), (worst,) = effect.best, effect.worst
         against = (" or " if worst.ends is None else " to ").join(dict.fromkeys(map(short, worst.values)))
         share = f"{share_text(effect)} of the differences"
-        return f"{best.key}: best {span_text(best)}, {share}; {size} against {against}"
+        return f"{best.key}: best {span_text(best)}, {share}; {size} against the worst, {against}"
     best_at = " with ".join(f"{span.key} {span_text(span)}" for span in effect.best)
     keys = " and ".join(effect.keys)
     return f"{keys} together, {share_text(effect)} more: best {best_at}; {size} against the worst of both"

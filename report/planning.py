@@ -104,14 +104,15 @@ def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
     mine = notebook.index.confirmations(group=record.group, session=record.session_id)
     opened = [one for one in mine if one.outcome == "opened"]
     _, search, proof = phases(notebook, record)
-    least = "" if plan.search is None else f" of {plan.search} or more"
+    short = plan.search is not None and search < plan.search and record.ended is None
+    least = f" of {plan.search} or more" if short else ""
     said = f"search {search}{least}"
     if not plan.looks:
         return f"{said}; no proof: too few replicates for fresh seeds"
     if not opened:
         ended = "no proof: nothing was named for it"
         return f"{said}; {ended if record.ended else f'then a proof of up to {plan.reserve}'}"
-    under_way = sum(one.outcome != "opened" for one in mine) < len(opened)
+    under_way = sum(one.outcome != "opened" for one in mine) < len(opened) and record.ended is None
     return f"{said}; proof {'under way' if under_way else 'done'}: {proof} fresh seeds of up to {plan.reserve}"
 
 

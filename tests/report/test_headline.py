@@ -134,7 +134,8 @@ def test_a_night_in_which_everything_failed(
     session.run()
     count = len(session.mine())
     assert re.match(
-        rf"(All {count} runs|The only run, of 5 replicates,) failed( \(\d+ of them\))?: seed \d+: ValueError: made up\.",
+        rf"(All {count} runs|The only run, of 5 replicates,) failed( \(\d+ of them\))?:"
+        r" seed \d+: ValueError: made up\.",
         headline(session),
     )
     session.record = session.record.model_copy(update={"ended": now(), "ended_because": "a test"})

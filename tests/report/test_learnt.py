@@ -30,8 +30,9 @@ PERF = Objective.of("perf:max", ENV)
 def test_each_line_says_where_it_is_best_how_much_it_does_and_how_sure_that_is() -> None:
     assert effect_lines(FOUND, PERF) == [
         "train.learning_rate: best between 0.002 and 0.006, 60 % of the differences; +0.31 [+0.2, +0.42] in perf"
-        " against 0.0001 to 0.0004",
-        "train.optimizer: best at muon, 20 % of the differences; +0.1 [+0.05, +0.15] in perf against adam or sgd",
+        " against the worst, 0.0001 to 0.0004",
+        "train.optimizer: best at muon, 20 % of the differences; +0.1 [+0.05, +0.15] in perf"
+        " against the worst, adam or sgd",
         "train.learning_rate and train.optimizer together, 10 % more: best train.learning_rate between 0.002 and 0.006"
         " with train.optimizer at muon; +0.5 [+0.3, +0.7] in perf against the worst of both",
     ]
