@@ -251,7 +251,7 @@ class Command:
 
     def deliver(self, message: Message) -> str:
         """Run the program without a shell, and end whatever it has started."""
-        inherited = {key: value for key, value in os.environ.items() if key not in PRIVATE}
+        inherited = {key: value for key, value in os.environ.items() if key.upper() not in PRIVATE}
         environment = {**inherited, "AUTOPILOT_EVENT": message.event, "AUTOPILOT_TEXT": message.text}
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own

@@ -6,12 +6,12 @@ be a secret: its scheme and host are all that is ever shown.
 """
 
 import contextlib
-import os
+import json
 import re
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Annotated, Any, Final, Literal
 
@@ -32,7 +32,7 @@ from agent.notify.hooks import (
     hidden,
     message_of,
 )
-from lab.base import InvalidInput, Record, Workspace, invalid, invalid_from, settings
+from lab.base import InvalidInput, Record, Table, Tables, Workspace, invalid, refusal
 
 Event = Literal["finished", "failed", "incumbent", "approval", "model"]
 EVENTS: Final[tuple[Event, ...]] = ("finished", "failed", "incumbent", "approval", "model")
@@ -73,15 +73,51 @@ def _words(given: Any) -> tuple[str, ...]:
     return words
 
 
+def _listed(given: Any) -> Any:
+    """A list as the environment can have it, which is JSON."""
+    try:
+        return json.loads(given) if isinstance(given, str) and given.startswith("[") else given
+    except ValueError as error:
+        raise PydanticCustomError("list", "is no list ({why})", {"why": str(error)}) from None
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""A URL that can be posted to."""
+
+
 class NotifySettings(Record):
     """`[notify]` in autopilot.toml: who is notified, and of what."""
 
-    webhook: Annotated[str, AfterValidator(_address)] | None = Field(default=None, repr=False)
+    webhook: Address | None = Field(default=None, repr=False)
     """URL that messages are posted to; its path may be a secret."""
     command: Annotated[tuple[str, ...], BeforeValidator(_words)] | None = None
     """Command that is run for each message, in words."""
-    on: tuple[Event, ...] = EVENTS
+    on: Annotated[tuple[Event, ...], BeforeValidator(_listed)] = EVENTS
     """Events that are notified of."""
+
+
+class NotifyTables(Tables):
+    """`[notify]` in autopilot.toml, or the environment."""
+
+    notify: Annotated[NotifySettings, Table(example="[notify]", environment=True)] = NotifySettings()
+    webhook: Address | None = Field(default=None, alias=WEBHOOK)
+    """The webhook that goes before the file's."""
+
+    @classmethod
+    def refused(cls, error: ValidationError) -> InvalidInput:
+        """The line for a person: a mistyped address is as secret as a right one."""
+        first = error.errors()[0]
+        if first["loc"][0] not in ("notify", WEBHOOK):
+            return super().refused(error)
+        names = ", ".join(NotifySettings.model_fields)
+        if first["loc"] == ("notify",):
+            return invalid("notify", "…", "must be a table", f"[notify] with {names}")
+        field = "webhook" if first["loc"][0] == WEBHOOK else str(first["loc"][1])
+        (problem,) = refusal(first, VALID.get(field, ""), names).problems
+        shown = hidden(repr(first["input"]))[:60]
+        if field not in ("command", "on") and not (isinstance(first["input"], str) and URL.fullmatch(first["input"])):
+            shown = "…"
+        return InvalidInput([problem.model_copy(update={"value": shown})])
 
 
 def notify_settings(workspace: Workspace) -> NotifySettings:
@@ -90,28 +126,8 @@ def notify_settings(workspace: Workspace) -> NotifySettings:
     Raises:
         InvalidInput: the table is not written as it has to be.
     """
-    table = settings(workspace).get("notify", {})
-    if not isinstance(table, Mapping):
-        raise invalid("notify", "…", "must be a table", f"[notify] with {', '.join(NotifySettings.model_fields)}")
-    by_environment = os.environ.get(WEBHOOK)
-    if by_environment:
-        table = {**table, "webhook": by_environment}
-    try:
-        return NotifySettings.model_validate(table)
-    except ValidationError as error:
-        raise _without_secrets(error, "webhook" if by_environment else None) from None
-
-
-def _without_secrets(error: ValidationError, by_environment: str | None) -> InvalidInput:
-    """The line for a person: a mistyped webhook is as secret as a right one."""
-    first = error.errors()[0]
-    field, given = str(first["loc"][0]), first["input"]
-    problem = invalid_from("notify", error, VALID.get(field, ", ".join(NotifySettings.model_fields))).problems[0]
-    shown = hidden(repr(given))[:60]
-    if field not in ("command", "on") and not (isinstance(given, str) and URL.fullmatch(given)):
-        shown = "…"
-    key = WEBHOOK if field == by_environment else problem.key
-    return InvalidInput([problem.model_copy(update={"key": key, "value": shown})])
+    tables = NotifyTables.of(workspace)
+    return tables.notify.model_copy(update={"webhook": tables.webhook}) if tables.webhook else tables.notify
 
 
 def _hooks(
