@@ -1,12 +1,11 @@
-"""The notifier of a night, who tells someone what happens: a webhook and a command, `[notify]` in autopilot.toml.
+"""The notifier of a night, who tells someone what happens: a webhook, a command, services of apprise, `[notify]`.
 
 Nobody waits for it. Each hook has a daemon thread and a bounded queue of its own, so one that hangs, is slow or fails
-delays neither the night nor the other one; what could not be delivered is said to a callback. The path of a webhook may
+delays neither the night nor the others; what could not be delivered is said to a callback. The path of a webhook may
 be a secret: its scheme and host are all that is ever shown.
 """
 
 import contextlib
-import json
 import re
 import shlex
 import threading
@@ -32,6 +31,7 @@ from agent.notify.hooks import (
     hidden,
     message_of,
 )
+from agent.notify.services import Service, check_service, listed, scheme_of
 from lab.base import InvalidInput, Record, Table, Tables, Workspace, invalid, refusal
 
 Event = Literal["finished", "failed", "incumbent", "approval", "model"]
@@ -39,6 +39,7 @@ EVENTS: Final[tuple[Event, ...]] = ("finished", "failed", "incumbent", "approval
 VALID = {
     "webhook": "https://hooks.example.org/…",
     "command": "notify-send autopilot",
+    "urls": 'urls = ["json://example.org/…"]',
     "on": ", ".join(EVENTS),
 }
 GRACE = 0.5
@@ -73,12 +74,9 @@ def _words(given: Any) -> tuple[str, ...]:
     return words
 
 
-def _listed(given: Any) -> Any:
-    """A list as the environment can have it, which is JSON."""
-    try:
-        return json.loads(given) if isinstance(given, str) and given.startswith("[") else given
-    except ValueError as error:
-        raise PydanticCustomError("list", "is no list ({why})", {"why": str(error)}) from None
+def _events(given: Any) -> Any:
+    """A list as the environment can have it."""
+    return listed(given) if isinstance(given, str) and given.startswith("[") else given
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -92,7 +90,11 @@ class NotifySettings(Record):
     """URL that messages are posted to; its path may be a secret."""
     command: Annotated[tuple[str, ...], BeforeValidator(_words)] | None = None
     """Command that is run for each message, in words."""
-    on: Annotated[tuple[Event, ...], BeforeValidator(_listed)] = EVENTS
+    urls: Annotated[tuple[Annotated[str, AfterValidator(check_service)], ...], BeforeValidator(listed)] = Field(
+        default=(), repr=False
+    )
+    """URLs of services that apprise sends messages to, each a secret."""
+    on: Annotated[tuple[Event, ...], BeforeValidator(_events)] = EVENTS
     """Events that are notified of."""
 
 
@@ -115,7 +117,9 @@ class NotifyTables(Tables):
         field = "webhook" if first["loc"][0] == WEBHOOK else str(first["loc"][1])
         (problem,) = refusal(first, VALID.get(field, ""), names).problems
         shown = hidden(repr(first["input"]))[:60]
-        if field not in ("command", "on") and not (isinstance(first["input"], str) and URL.fullmatch(first["input"])):
+        if field == "urls" and isinstance(first["input"], str):
+            shown = f"'{scheme_of(first['input'])}'"
+        elif field not in ("command", "on") and not (isinstance(first["input"], str) and URL.fullmatch(first["input"])):
             shown = "…"
         return InvalidInput([problem.model_copy(update={"value": shown})])
 
@@ -130,15 +134,16 @@ def notify_settings(workspace: Workspace) -> NotifySettings:
     return tables.notify.model_copy(update={"webhook": tables.webhook}) if tables.webhook else tables.notify
 
 
-def _hooks(
-    asked: NotifySettings, workspace: Workspace, patience: Patience, giving_up: threading.Event
-) -> list[Webhook | Command]:
+def _hooks(asked: NotifySettings, workspace: Workspace, patience: Patience, giving_up: threading.Event) -> list[Hook]:
     """The hooks that are configured."""
-    hooks: list[Webhook | Command] = []
+    hooks: list[Hook] = []
     if asked.webhook is not None:
         hooks.append(Webhook(asked.webhook, patience, giving_up))
     if asked.command is not None:
         hooks.append(Command(asked.command, workspace, patience, giving_up))
+    for at, url in enumerate(asked.urls, start=1):
+        place = f" ({at} of {len(asked.urls)})" if len(asked.urls) > 1 else ""
+        hooks.append(Service(url, place, patience, giving_up))
     return hooks
 
 
@@ -274,7 +279,8 @@ def try_out(workspace: Workspace, patience: Patience | None = None) -> list[str]
     hooks = _hooks(notify_settings(workspace), workspace, patience or Patience(), threading.Event())
     if not hooks:
         return [
-            f"BAD  notify: nothing is configured: set webhook or command in [notify] of autopilot.toml, or {WEBHOOK}"
+            "BAD  notify: nothing is configured: set webhook, command or urls in [notify] of autopilot.toml, or "
+            f"{WEBHOOK}"
         ]
     message = message_of("test", "autopilot: a message to try this out", workspace, None, {})
     outcomes = [(hook.name, *handed(hook, message)) for hook in hooks]

@@ -58,7 +58,7 @@ class Table:
     names: str = ""
     """The keys that the table may have, for one that is none; as `values`, if empty."""
     environment: bool = False
-    """Whether the environment may set its keys. Rules, ranges and code that is run stand in the file alone."""
+    """Whether the environment may set its keys. Rules, ranges and the user's modules stand in the file alone."""
 
 
 class Tables(BaseModel):
