@@ -180,8 +180,11 @@ def train(
 
 
 def confirm(door: Door, run: RunName, min_effect: Above0 | None = None) -> Handle:
-    """Train a run and the incumbent on fresh seeds until it is clear whether the run takes that place."""
-    given = options_of(min_effect=min_effect)
+    """Train a run and the incumbent on fresh seeds until it is clear whether the run takes that place.
+
+    Recorded as this client's, where a person's confirmation is.
+    """
+    given = options_of(min_effect=min_effect, by=door.who)
     return jobs.begin(door, "confirm", ["confirm", door.run(run).run_id, "--json", *given])
 
 
