@@ -9,12 +9,13 @@ the environment, such as `AUTOPILOT_START_MODEL`, and reads all three alike:
 """
 
 import contextlib
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lab.base import InvalidInput, Problem, Tables, Workspace, invalid, nearest_first, settings
+from lab.base import PREFIX, InvalidInput, Problem, Tables, Workspace, invalid, nearest_first, settings
 
 ELSEWHERE = ("variants", "wrappers", "space", "model", "prices", "notify", "policy")
 """The fields of `every_table()`, known without importing what it is made of."""
@@ -113,6 +114,21 @@ def defaults(workspace: Workspace, commands: Mapping[str, Mapping[str, Option]])
             _require_kind(f"{name}.{key}", value, option)
             values[name][option.name] = value
     return values
+
+
+def check_environment(command: str, options: Mapping[str, Option]) -> None:
+    """Refuse a variable that looks as if it set an option of a command and sets none, which would go unseen.
+
+    Raises:
+        InvalidInput: there is one; its value may be a secret and is not shown.
+    """
+    head = f"{PREFIX}{command.replace('-', '_').upper()}_"
+    known = {f"{head}{option.name.upper()}" for option in options.values()}
+    for variable in sorted(os.environ):
+        if variable.startswith(head) and variable not in known:
+            valid = nearest_first(variable, sorted(known))
+            rule = f"sets no option of 'autopilot {command}'"
+            raise InvalidInput([Problem(key=variable, value="…", rule=rule, valid=valid)])
 
 
 def _require_kind(key: str, value: Any, option: Option) -> None:

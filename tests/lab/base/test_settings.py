@@ -103,6 +103,15 @@ def test_the_nearest_name_comes_first(workspace: Workspace, called: Cli, text: s
     assert said in done.err
 
 
+def test_a_variable_that_sets_no_option_of_the_command_is_refused(called: Cli) -> None:
+    done = called("runs", AUTOPILOT_RUNS_LIMITS="3")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(
+        "autopilot: AUTOPILOT_RUNS_LIMITS = …: sets no option of 'autopilot runs'; valid: AUTOPILOT_RUNS_LIMIT, "
+    )
+    assert called("runs", AUTOPILOT_RUNS_LIMIT="3", AUTOPILOT_RUN="3", AUTOPILOT_START_LIMITS="3").code == 0
+
+
 def test_the_doctor_reads_every_table(workspace: Workspace, called: Cli) -> None:
     workspace.settings.write_text("[policy]\nmax_keys = 0\n")
     done = called("doctor")
