@@ -22,8 +22,8 @@ from bridge.asking import (
 )
 from bridge.door import Door
 from bridge.reading import MODELS, Name, RunName
-from lab.base import invalid, now, plain
-from lab.base import settings as tables
+from lab.base import invalid, now, options_in, plain
+from lab.base import settings as written
 from lab.space import names
 from lab.store import Approval, Decision, Proposal, ProposalState, require_seen
 from review import decisions
@@ -105,8 +105,7 @@ def probe(
     Where trainings are allowed, start and result are trained too, to see that the score does not suffer.
     """
     where = environment_of(door, env)
-    table = tables(door.workspace).get("probe", {})
-    name = env or (table.get("env") if isinstance(table, dict) else None) or "puffer_cartpole"
+    name = env or options_in(door.workspace, "probe").get("env") or "puffer_cartpole"
     if save_as in names(door.workspace, name):
         raise invalid("save_as", save_as, f"is a preset of {name} already", "a new name")
     check = "--check-score" if door.training else "--no-check-score"
@@ -152,7 +151,7 @@ def approve(door: Door, proposal: Name, version: Name) -> Decided:
     """Approve a staged proposal, as it was when its version was read: it runs next. Recorded as this client's."""
     seen = _seen(door, proposal, version)
     lab = door.lab(seen.env_name)
-    if "policy" in tables(door.workspace):
+    if "policy" in written(door.workspace):
         outcome, why = rule_on(seen, lab, policy_settings(door.workspace, lab.inventory.environment(seen.env_name)))
         if outcome != "approved":
             rule = f"is {outcome} by the rules of [policy]: {plain(why, 300)}"
@@ -181,8 +180,11 @@ def train(
 
 
 def confirm(door: Door, run: RunName, min_effect: Above0 | None = None) -> Handle:
-    """Train a run and the incumbent on fresh seeds until it is clear whether the run takes that place."""
-    given = options_of(min_effect=min_effect)
+    """Train a run and the incumbent on fresh seeds until it is clear whether the run takes that place.
+
+    Recorded as this client's, where a person's confirmation is.
+    """
+    given = options_of(min_effect=min_effect, by=door.who)
     return jobs.begin(door, "confirm", ["confirm", door.run(run).run_id, "--json", *given])
 
 

@@ -12,8 +12,7 @@ from pydantic import Field
 
 from bridge.door import Door
 from lab.base import invalid as refused
-from lab.base import is_id, plain
-from lab.base import settings as tables
+from lab.base import is_id, options_in, plain, settings
 from lab.space import PARAMETERS, VARIANT_KEYS, closest_keys
 
 Settings = Annotated[dict[str, bool | int | float | str], Field(max_length=60)]
@@ -64,7 +63,7 @@ def environment_of(door: Door, env: str | None) -> list[str]:
 
 def _known(door: Door) -> set[str]:
     """Environments that a person has named: in the settings, or by training them."""
-    named = {table.get("env") for table in tables(door.workspace).values() if isinstance(table, dict)}
+    named = {options_in(door.workspace, command).get("env") for command in settings(door.workspace)}
     return {env for env in named if isinstance(env, str)} | {
         row.env_name for row in door.notebook.index.rows() if not row.legacy
     }
@@ -100,7 +99,7 @@ def require_an_end(door: Door, **budgets: Any) -> None:
     Raises:
         InvalidInput: neither the call nor the settings have one.
     """
-    table = tables(door.workspace).get("start", {})
-    said = {str(name).replace("-", "_") for name in table} if isinstance(table, dict) else set()
-    if not said & set(budgets) and all(value is None for value in budgets.values()):
+    if not options_in(door.workspace, "start").keys() & set(budgets) and all(
+        value is None for value in budgets.values()
+    ):
         raise refused("hours", "none", "would let the night go on without an end", "hours = 8, or max_runs = 20")

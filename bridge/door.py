@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from agent.analysis import Outset
-from lab.base import AutopilotError, Workspace, invalid, plain
-from lab.base import settings as tables
+from lab.base import AutopilotError, Workspace, invalid, options_in, plain
 from lab.judge import Finding, diagnosis_of
 from lab.space import Inventory
 from lab.store import Approval, Lab, Notebook, Proposals, RunRecord, run_called
@@ -72,8 +71,7 @@ class Door:
         Raises:
             InvalidInput: it says something else.
         """
-        table = tables(self.workspace).get("start", {})
-        said = table.get("approve", "manual") if isinstance(table, dict) else "manual"
+        said = options_in(self.workspace, "start").get("approve", "manual")
         for mode in MODES:
             if mode == said:
                 return mode

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from lab.base import AutopilotError, InvalidInput, Workspace, existing
+from cli.settings import every_table
+from lab.base import AutopilotError, InvalidInput, Workspace, existing, settings
 from lab.space import Inventory, declared_variants
 from training import cpu_quota, load_inventory, missing, require_loadable, usable_cores
 
@@ -57,7 +58,7 @@ def examine(workspace: Workspace) -> tuple[list[Check], Inventory | None]:
         usable = [env.name for env in inventory.environments.values() if env.refused is None]
         checks.append(Check("environments", bool(usable), f"{len(usable)} can be trained", "make clean install"))
         checks += _variants(workspace)
-    checks += [_model(), _workspace(workspace)]
+    checks += [_model(), _settings(workspace), _workspace(workspace)]
     return checks, inventory
 
 
@@ -68,6 +69,16 @@ def _model() -> Check:
         text = "none configured (OPENAI_API_KEY is not set); --model offline works without"
         return Check("model", True, text)
     return Check("model", True, f"OPENAI_API_KEY is set, endpoint {base or 'the default of the openai package'}")
+
+
+def _settings(workspace: Workspace) -> Check:
+    """Whether every table of `autopilot.toml` is written as it has to be, those that nothing has read yet too."""
+    try:
+        every_table().of(workspace)
+        tables = ", ".join(f"[{name}]" for name in settings(workspace))
+    except AutopilotError as error:
+        return Check("settings", False, str(error), "set right what it names")
+    return Check("settings", True, f"{tables or 'none, defaults hold'} ({workspace.settings})")
 
 
 def _variants(workspace: Workspace) -> list[Check]:

@@ -60,12 +60,15 @@ def common(
     ] = False,
 ) -> None:
     """Find the workspace and its settings: flags over environment over autopilot.toml."""
-    from cli.settings import defaults, find_workspace
+    from cli.settings import check_environment, defaults, find_workspace
 
     context.obj = find_workspace(workspace)
     if context.invoked_subcommand not in ("doctor", "init"):  # which says it beside whatever else is wrong; makes one
         context.obj.require_folder()
-    context.default_map = defaults(context.obj, options_of(context))
+    options = options_of(context)
+    context.default_map = defaults(context.obj, options)
+    if (command := context.invoked_subcommand) in options:
+        check_environment(command, options[command])
 
 
 def options_of(context: typer.Context) -> dict[str, dict[str, Option]]:

@@ -18,6 +18,7 @@ from cli.options import (
     TensorboardOption,
     WandbOption,
     mirrors_of,
+    who,
     whole,
 )
 from lab.base import AutopilotError, ExportPaths, InvalidInput, Problem, Workspace, plain
@@ -90,6 +91,7 @@ def confirm(
     run: str,
     min_effect: MinEffectOption = None,
     parallel: ParallelOption = None,
+    by: Annotated[str | None, typer.Option(hidden=True, help="Who the record names, for an agent that asks.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a run and the incumbent on fresh seeds until it is clear whether it takes that place."""
@@ -102,7 +104,8 @@ def confirm(
     from lab.store import Notebook
 
     run = called(Notebook(context.obj), run)
-    confirmation = confirm_run(context.obj, run, min_effect, Options(silent=as_json, parallel=parallel))
+    options = Options(silent=as_json, parallel=parallel)
+    confirmation = confirm_run(context.obj, run, min_effect, options, by or who())
     emit_json(confirmation.model_dump(mode="json")) if as_json else print_confirmation(confirmation)
 
 

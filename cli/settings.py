@@ -1,6 +1,7 @@
-"""Settings of a workspace: `autopilot.toml`, under flags and environment.
+"""Settings of a workspace: every table of `autopilot.toml`, under the environment, under flags.
 
-A table per command holds defaults for its options, by their long names:
+A table per command holds defaults for its options, by their long names. Typer takes them below a flag and a variable of
+the environment, such as `AUTOPILOT_START_MODEL`, and reads all three alike:
 
     [start]
     model = "gpt-5"
@@ -8,14 +9,16 @@ A table per command holds defaults for its options, by their long names:
 """
 
 import contextlib
+import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lab.base import InvalidInput, Problem, Workspace, invalid, settings
+from lab.base import PREFIX, InvalidInput, Problem, Tables, Workspace, invalid, nearest_first, settings
 
 ELSEWHERE = ("variants", "wrappers", "space", "model", "prices", "notify", "policy")
-"""Tables that are read elsewhere: by `lab.space`, `agent.model`, `agent.notify` and `agent.approval`."""
+"""The fields of `every_table()`, known without importing what it is made of."""
 
 
 class Option(NamedTuple):
@@ -63,6 +66,20 @@ def _nearest(here: Path) -> Workspace:
     return Workspace(checkout if (checkout / "pyproject.toml").exists() else here)
 
 
+@cache
+def every_table() -> type[Tables]:
+    """All tables of `autopilot.toml` but those of commands, as one model: each package that reads some extends it."""
+    from agent.approval import PolicyTables
+    from agent.model import ModelTables, PriceTables
+    from agent.notify import NotifyTables
+    from lab.space import LimitTables, VariantTables, WrapperTables
+
+    class Settings(VariantTables, WrapperTables, LimitTables, ModelTables, PriceTables, NotifyTables, PolicyTables):
+        """Every table that is not a command's."""
+
+    return Settings
+
+
 def defaults(workspace: Workspace, commands: Mapping[str, Mapping[str, Option]]) -> dict[str, dict[str, Any]]:
     """Defaults of the commands' options from `autopilot.toml`.
 
@@ -82,7 +99,7 @@ def defaults(workspace: Workspace, commands: Mapping[str, Mapping[str, Option]])
         if name in ELSEWHERE:
             continue
         if name not in commands or not isinstance(table, Mapping):
-            valid = f"a table named after a command, {', '.join(sorted(commands))}, or {', '.join(ELSEWHERE)}"
+            valid = f"one of the tables {nearest_first(name, [*ELSEWHERE, *sorted(commands)])}"
             raise InvalidInput(
                 [Problem(key=str(workspace.settings), value=f"[{name}]", rule="is unknown", valid=valid)]
             )
@@ -90,13 +107,28 @@ def defaults(workspace: Workspace, commands: Mapping[str, Mapping[str, Option]])
         for key, value in table.items():
             option = commands[name].get(key.replace("-", "_"))
             if option is None:
-                valid = ", ".join(sorted({known.flag for known in commands[name].values()}))
+                valid = nearest_first(key.replace("-", "_"), sorted({known.flag for known in commands[name].values()}))
                 raise invalid(f"{name}.{key}", value, f"is no option of 'autopilot {name}'", valid)
             if option.name in values[name]:
                 raise invalid(f"{name}.{key}", value, f"is {option.flag}, which is there already", "one of the two")
             _require_kind(f"{name}.{key}", value, option)
             values[name][option.name] = value
     return values
+
+
+def check_environment(command: str, options: Mapping[str, Option]) -> None:
+    """Refuse a variable that looks as if it set an option of a command and sets none, which would go unseen.
+
+    Raises:
+        InvalidInput: there is one; its value may be a secret and is not shown.
+    """
+    head = f"{PREFIX}{command.replace('-', '_').upper()}_"
+    known = {f"{head}{option.name.upper()}" for option in options.values()}
+    for variable in sorted(os.environ):
+        if variable.startswith(head) and variable not in known:
+            valid = nearest_first(variable, sorted(known))
+            rule = f"sets no option of 'autopilot {command}'"
+            raise InvalidInput([Problem(key=variable, value="…", rule=rule, valid=valid)])
 
 
 def _require_kind(key: str, value: Any, option: Option) -> None:

@@ -196,7 +196,8 @@ def print_confirmation(confirmation: Confirmation) -> None:
     """Print what a confirmation came to."""
     say(f"{confirmation.candidate} {became_text(confirmation)}: {confirmation.why}")
     matters = f"smallest effect that matters {confirmation.min_effect:.4g}"
-    say(f"laid down beforehand: level {confirmation.level:.3g}, {matters}")
+    asked = f", asked for by {confirmation.who}" if confirmation.who else ""
+    say(f"laid down beforehand: level {confirmation.level:.3g}, {matters}{asked}")
     if confirmation.effect is not None:
         difference = difference_text(confirmation.effect, confirmation.low, confirmation.high)
         say(f"{confirmation.metric} on fresh seeds: {difference}")

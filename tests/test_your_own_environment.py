@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.base.paths import Workspace
-from lab.base.toml import settings
+from lab.base.settings import settings
 from lab.store.curves import run_curves
 from lab.store.notebook import Notebook
 from lab.store.records import RunState

@@ -27,7 +27,7 @@ from training.protocol import EVENT, AnyJob, Ended, Progress, Ready, StopRequest
 # Replicates side by side fight over the cores when each takes all of them for its own.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-PRIVATE = ("OPENAI_API_KEY", "AUTOPILOT_WEBHOOK")
+PRIVATE = ("OPENAI_API_KEY", "AUTOPILOT_WEBHOOK", "AUTOPILOT_NOTIFY_WEBHOOK", "AUTOPILOT_NOTIFY_URLS")
 """Environment variables that are no business of a process that runs the user's own modules."""
 
 Event = Ready | Progress | Ended
@@ -42,7 +42,7 @@ class Launched:
         Raises:
             TrainingFailed: the system starts no further process.
         """
-        inherited = {key: value for key, value in os.environ.items() if key not in PRIVATE}
+        inherited = {key: value for key, value in os.environ.items() if key.upper() not in PRIVATE}
         environment = {**inherited, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
         # -P: a folder of the user's that is called training or lab must not be taken for ours.
         command = [sys.executable, "-P", "-m", "training.worker", str(os.getpid()), str(theirs.fileno()), role]

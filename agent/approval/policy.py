@@ -12,14 +12,12 @@ The program decides, never a model, and denies what nothing allows. Each ruling 
 entries of `allow` are counted from 1.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypeGuard
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from lab.base import Record, Workspace, invalid, invalid_from, short
-from lab.base import settings as tables
+from lab.base import InvalidInput, Record, Table, Tables, Workspace, invalid, refusal, short
 from lab.judge import is_topology
 from lab.search import Choice, Range
 from lab.space import PARAMETERS, SECTIONS, VARIANT_KEYS, Environment, Parameter, Scale, Space, space_of
@@ -27,6 +25,7 @@ from lab.space import PARAMETERS, SECTIONS, VARIANT_KEYS, Environment, Parameter
 SLACK = 1e-6
 """Share by which a limit may be passed: what is exact in decimals (0.1 × 3) is not in binary."""
 RESUME_MODE, RESUME_FROM = "autopilot.resume_mode", "autopilot.resume_from"
+ENTRY = 'keys = ["train.gamma"], and factor = 3, step = 2 or values = [0.9]'
 OTHERWISE = "[[policy.allow]] in autopilot.toml, as in docs/approval.md, or --approve manual"
 
 
@@ -132,6 +131,31 @@ class PolicySettings(Record):
         return max(choices, key=lambda one: len(one.values), default=None)
 
 
+class PolicyTables(Tables):
+    """`[policy]` in autopilot.toml; None where there is none."""
+
+    policy: Annotated[
+        PolicySettings | None,
+        Table(example="[policy] with max_keys = 2", values="as in prediction = true, max_minutes = 20, max_keys = 2"),
+    ] = None
+
+    @classmethod
+    def refused(cls, error: ValidationError) -> InvalidInput:
+        """The line for a person; entries of `allow` are counted from 1."""
+        first = error.errors()[0]
+        match first["loc"]:
+            case ("policy", "allow"):
+                rule, valid = "is not a list of tables", "[[policy.allow]], in double brackets"
+                return invalid("policy.allow", first["input"], rule, valid)
+            case ("policy", "allow", int(at), "values", _, *_):  # else it would name one type of four
+                rule = "is neither true, false, a finite number nor a text"
+                return invalid(f"policy.allow[{at + 1}].values", first["input"], rule, 'as in values = ["muon", true]')
+            case ("policy", "allow", int(at), *inner):
+                first["loc"] = ("policy", f"allow[{at + 1}]", *inner)
+                return refusal(first, ENTRY)
+        return super().refused(error)
+
+
 def policy_settings(workspace: Workspace, environment: Environment | None = None) -> PolicySettings:
     """The rules of a workspace, for a session that approves by them.
 
@@ -142,23 +166,13 @@ def policy_settings(workspace: Workspace, environment: Environment | None = None
     Raises:
         InvalidInput: there are none, they are not written as they have to be, or they could allow nothing.
     """
-    table = tables(workspace).get("policy")
-    if table is None:
+    settings = PolicyTables.of(workspace).policy
+    if settings is None:
         raise invalid("approve", "policy", "would deny everything: autopilot.toml has no [policy]", OTHERWISE)
-    if not isinstance(table, Mapping):
-        raise invalid("policy", table, "is not a table", "[policy] with max_keys = 2")
-    entries = table.get("allow", [])
-    if not isinstance(entries, list):
-        raise invalid("policy.allow", entries, "is not a list of tables", "[[policy.allow]], in double brackets")
-    allow = tuple(_entry(f"policy.allow[{count}]", entry) for count, entry in enumerate(entries, start=1))
-    try:
-        settings = PolicySettings.model_validate({**table, "allow": allow})
-    except ValidationError as error:
-        raise invalid_from("policy", error, "as in prediction = true, max_minutes = 20, max_keys = 2") from None
-    if not allow:
+    if not settings.allow:
         raise invalid("policy.allow", [], "would deny everything: it allows nothing", OTHERWISE)
     space = Space(PARAMETERS) if environment is None else space_of(environment)
-    for count, entry in enumerate(allow, start=1):
+    for count, entry in enumerate(settings.allow, start=1):
         _check(f"policy.allow[{count}]", entry, space, whole=environment is not None)
     return settings
 
@@ -187,17 +201,6 @@ def _within_factor(old: object, new: object, factor: float, *, of_rest: bool) ->
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
-
-
-def _entry(name: str, entry: object) -> Allow:
-    try:
-        return Allow.model_validate(entry)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["loc"][:1] == ("values",) and len(first["loc"]) > 1:  # else it would name one type of four
-            rule = "is neither true, false, a finite number nor a text"
-            raise invalid(f"{name}.values", first["input"], rule, 'as in values = ["muon", true]') from None
-        raise invalid_from(name, error, 'keys = ["train.gamma"], and factor = 3, step = 2 or values = [0.9]') from None
 
 
 def _check(name: str, entry: Allow, space: Space, *, whole: bool) -> None:

@@ -1,10 +1,10 @@
 """The chat interface and the models behind it, what asking them may cost."""
 
-from agent.model.budget import TURNS, Budget, Price, Work, price_of
+from agent.model.budget import TURNS, Budget, Price, PriceTables, Work, price_of
 from agent.model.chat import ChatModel, Message, ModelError, Reply, Sees, TooLong, Usage
 from agent.model.offline import OfflineResearcher
 from agent.model.redaction import redacted
-from agent.model.settings import ModelSettings, model_settings
+from agent.model.settings import ModelSettings, ModelTables, model_settings
 
 __all__ = [
     "TURNS",
@@ -13,8 +13,10 @@ __all__ = [
     "Message",
     "ModelError",
     "ModelSettings",
+    "ModelTables",
     "OfflineResearcher",
     "Price",
+    "PriceTables",
     "Reply",
     "Sees",
     "TooLong",

@@ -10,12 +10,12 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from agent.model.chat import Usage
-from lab.base import Record, Workspace, invalid, invalid_from, settings
+from lab.base import Record, Table, Tables, Workspace
 from lab.store import Budgets, Spent
 
 TURNS = 24
@@ -37,6 +37,19 @@ class Price(Record):
         return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1e6
 
 
+class PriceTables(Tables):
+    """`[prices]` in autopilot.toml: models, as the endpoint calls them."""
+
+    prices: Annotated[
+        dict[str, Price],
+        Table(
+            example='[prices."my-model"] with input = 1 and output = 4',
+            values="dollars, as in input = 1.25",
+            names="input, output, cached",
+        ),
+    ] = Field(default_factory=dict)
+
+
 def price_of(workspace: Workspace, model: str) -> Price | None:
     """The price of a model by `[prices]` in autopilot.toml, else by the table that comes with the program.
 
@@ -51,16 +64,10 @@ def price_of(workspace: Workspace, model: str) -> Price | None:
         InvalidInput: the table is not written as it has to be.
     """
     shipped = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
-    own = settings(workspace).get("prices", {})
-    if not isinstance(own, dict):
-        raise invalid("prices", own, "is not a table", '[prices."my-model"] with input = 1 and output = 4')
-    for table in (own, shipped):
+    for table in (PriceTables.of(workspace).prices, shipped):
         for name in (model, re.sub(r"-20\d\d-?\d\d-?\d\d$", "", model)):
             if name in table:
-                try:
-                    return Price.model_validate(table[name])
-                except ValidationError as error:
-                    raise invalid_from(f"prices.{name}", error, "dollars, as in input = 1.25") from None
+                return Price.model_validate(table[name])
     return None
 
 

@@ -1,11 +1,11 @@
 """`[model]` in autopilot.toml: how an endpoint is asked."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from agent.model.budget import TURNS
-from lab.base import Record, Workspace, invalid_from, settings
+from lab.base import Record, Table, Tables, Workspace
 
 
 class ModelSettings(Record):
@@ -36,14 +36,19 @@ class ModelSettings(Record):
         return self.model_dump(exclude=ours, exclude_none=True)
 
 
+class ModelTables(Tables):
+    """`[model]` in autopilot.toml, or the environment."""
+
+    model: Annotated[
+        ModelSettings,
+        Table(example="[model] with timeout = 180", names=", ".join(ModelSettings.model_fields), environment=True),
+    ] = ModelSettings()
+
+
 def model_settings(workspace: Workspace) -> ModelSettings:
     """The model settings of a workspace.
 
     Raises:
         InvalidInput: the table is not written as it has to be.
     """
-    table = settings(workspace).get("model", {})
-    try:
-        return ModelSettings.model_validate(table)
-    except ValidationError as error:
-        raise invalid_from("model", error, names=", ".join(ModelSettings.model_fields)) from None
+    return ModelTables.of(workspace).model

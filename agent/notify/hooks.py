@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -145,6 +145,49 @@ class Hook(Protocol):
         """`text` without this hook's secrets."""
 
 
+def retrying(patience: Patience, giving_up: threading.Event, passing: Callable[[BaseException], bool]) -> Retrying:
+    """What tries again after faults that may pass, until it is given up."""
+    return Retrying(
+        retry=retry_if_exception(passing),
+        wait=wait_exponential(multiplier=patience.pause) + wait_random(0, patience.pause),
+        stop=stop_after_attempt(patience.attempts) | stop_when_event_set(giving_up),
+        sleep=sleep_using_event(giving_up),
+        reraise=True,
+    )
+
+
+def within(seconds: float, giving_up: threading.Event, attempt: Callable[[], Any]) -> Any:
+    """One try, given up when its time is over: a time-out of the socket counts from each byte that drips in.
+
+    Raises:
+        TimeoutError: the time is over.
+        Undelivered: it was given up before.
+    """
+    if giving_up.is_set():
+        raise Undelivered(OVER)
+    done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            done.put((attempt(), None))
+        except BaseException as error:  # noqa: BLE001 - handed to the one who waits
+            done.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(Empty):
+            outcome, error = done.get(timeout=TICK)
+            break
+        if giving_up.is_set():
+            raise Undelivered(OVER)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    if error is not None:
+        raise error
+    return outcome
+
+
 class _Answered(Exception):
     """The webhook's server did not accept it."""
 
@@ -163,18 +206,12 @@ class Webhook:
         parts = (self._url.raw_path.decode("ascii"), self._url.path, self._url.username, self._url.password)
         self._secrets = [part for part in parts if len(part) > 1]
         self._patience, self._giving_up = patience, giving_up
-        self._retrying = Retrying(
-            retry=retry_if_exception(_passing),
-            wait=wait_exponential(multiplier=patience.pause) + wait_random(0, patience.pause),
-            stop=stop_after_attempt(patience.attempts) | stop_when_event_set(giving_up),
-            sleep=sleep_using_event(giving_up),
-            reraise=True,
-        )
+        self._retrying = retrying(patience, giving_up, _passing)
 
     def deliver(self, message: Message) -> str:
         """Post a message, again after faults that may pass."""
         try:
-            return f"answered {self._retrying(self._within, message)}"
+            status = self._retrying(within, self._patience.request, self._giving_up, lambda: self._post(message))
         except _Answered as error:
             why = str(error)
         except (TimeoutError, httpx2.TimeoutException):
@@ -183,6 +220,8 @@ class Webhook:
             why = type(error).__name__  # its text quotes what the server said, which may be what it was sent
         except httpx2.TransportError as error:
             why = f"{type(error).__name__}: {error}"
+        else:
+            return f"answered {status}"
         tries = self._retrying.statistics["attempt_number"]
         raise Undelivered(self.shown(f"{why}, {tries} tries" if tries > 1 else why))
 
@@ -192,32 +231,6 @@ class Webhook:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return text
-
-    def _within(self, message: Message) -> int:
-        """One try, given up when its time is over: a time-out of the socket counts from each byte that drips in."""
-        if self._giving_up.is_set():
-            raise Undelivered(OVER)
-        done: SimpleQueue[int | BaseException] = SimpleQueue()
-
-        def attempt() -> None:
-            try:
-                done.put(self._post(message))
-            except BaseException as error:  # noqa: BLE001 - handed to the one who waits
-                done.put(error)
-
-        threading.Thread(target=attempt, daemon=True).start()
-        deadline = time.monotonic() + self._patience.request
-        while True:
-            with contextlib.suppress(Empty):
-                outcome = done.get(timeout=TICK)
-                break
-            if self._giving_up.is_set():
-                raise Undelivered(OVER)
-            if time.monotonic() > deadline:
-                raise TimeoutError
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
 
     def _post(self, message: Message) -> int:
         headers = {"Content-Type": "application/json"}
@@ -251,7 +264,7 @@ class Command:
 
     def deliver(self, message: Message) -> str:
         """Run the program without a shell, and end whatever it has started."""
-        inherited = {key: value for key, value in os.environ.items() if key not in PRIVATE}
+        inherited = {key: value for key, value in os.environ.items() if key.upper() not in PRIVATE}
         environment = {**inherited, "AUTOPILOT_EVENT": message.event, "AUTOPILOT_TEXT": message.text}
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own

@@ -1,17 +1,16 @@
-"""The notifier of a night, who tells someone what happens: a webhook and a command, `[notify]` in autopilot.toml.
+"""The notifier of a night, who tells someone what happens: a webhook, a command, services of apprise, `[notify]`.
 
 Nobody waits for it. Each hook has a daemon thread and a bounded queue of its own, so one that hangs, is slow or fails
-delays neither the night nor the other one; what could not be delivered is said to a callback. The path of a webhook may
+delays neither the night nor the others; what could not be delivered is said to a callback. The path of a webhook may
 be a secret: its scheme and host are all that is ever shown.
 """
 
 import contextlib
-import os
 import re
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Annotated, Any, Final, Literal
 
@@ -32,13 +31,15 @@ from agent.notify.hooks import (
     hidden,
     message_of,
 )
-from lab.base import InvalidInput, Record, Workspace, invalid, invalid_from, settings
+from agent.notify.services import Service, check_service, listed, scheme_of
+from lab.base import InvalidInput, Record, Table, Tables, Workspace, invalid, refusal
 
 Event = Literal["finished", "failed", "incumbent", "approval", "model"]
 EVENTS: Final[tuple[Event, ...]] = ("finished", "failed", "incumbent", "approval", "model")
 VALID = {
     "webhook": "https://hooks.example.org/…",
     "command": "notify-send autopilot",
+    "urls": 'urls = ["json://example.org/…"]',
     "on": ", ".join(EVENTS),
 }
 GRACE = 0.5
@@ -73,15 +74,54 @@ def _words(given: Any) -> tuple[str, ...]:
     return words
 
 
+def _events(given: Any) -> Any:
+    """A list as the environment can have it."""
+    return listed(given) if isinstance(given, str) and given.startswith("[") else given
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""A URL that can be posted to."""
+
+
 class NotifySettings(Record):
     """`[notify]` in autopilot.toml: who is notified, and of what."""
 
-    webhook: Annotated[str, AfterValidator(_address)] | None = Field(default=None, repr=False)
+    webhook: Address | None = Field(default=None, repr=False)
     """URL that messages are posted to; its path may be a secret."""
     command: Annotated[tuple[str, ...], BeforeValidator(_words)] | None = None
     """Command that is run for each message, in words."""
-    on: tuple[Event, ...] = EVENTS
+    urls: Annotated[tuple[Annotated[str, AfterValidator(check_service)], ...], BeforeValidator(listed)] = Field(
+        default=(), repr=False
+    )
+    """URLs of services that apprise sends messages to, each a secret."""
+    on: Annotated[tuple[Event, ...], BeforeValidator(_events)] = EVENTS
     """Events that are notified of."""
+
+
+class NotifyTables(Tables):
+    """`[notify]` in autopilot.toml, or the environment."""
+
+    notify: Annotated[NotifySettings, Table(example="[notify]", environment=True)] = NotifySettings()
+    webhook: Address | None = Field(default=None, alias=WEBHOOK)
+    """The webhook that goes before the file's."""
+
+    @classmethod
+    def refused(cls, error: ValidationError) -> InvalidInput:
+        """The line for a person: a mistyped address is as secret as a right one."""
+        first = error.errors()[0]
+        if first["loc"][0] not in ("notify", WEBHOOK):
+            return super().refused(error)
+        names = ", ".join(NotifySettings.model_fields)
+        if first["loc"] == ("notify",):
+            return invalid("notify", "…", "must be a table", f"[notify] with {names}")
+        field = "webhook" if first["loc"][0] == WEBHOOK else str(first["loc"][1])
+        (problem,) = refusal(first, VALID.get(field, ""), names).problems
+        shown = hidden(repr(first["input"]))[:60]
+        if field == "urls" and isinstance(first["input"], str):
+            shown = f"'{scheme_of(first['input'])}'"
+        elif field not in ("command", "on") and not (isinstance(first["input"], str) and URL.fullmatch(first["input"])):
+            shown = "…"
+        return InvalidInput([problem.model_copy(update={"value": shown})])
 
 
 def notify_settings(workspace: Workspace) -> NotifySettings:
@@ -90,39 +130,20 @@ def notify_settings(workspace: Workspace) -> NotifySettings:
     Raises:
         InvalidInput: the table is not written as it has to be.
     """
-    table = settings(workspace).get("notify", {})
-    if not isinstance(table, Mapping):
-        raise invalid("notify", "…", "must be a table", f"[notify] with {', '.join(NotifySettings.model_fields)}")
-    by_environment = os.environ.get(WEBHOOK)
-    if by_environment:
-        table = {**table, "webhook": by_environment}
-    try:
-        return NotifySettings.model_validate(table)
-    except ValidationError as error:
-        raise _without_secrets(error, "webhook" if by_environment else None) from None
+    tables = NotifyTables.of(workspace)
+    return tables.notify.model_copy(update={"webhook": tables.webhook}) if tables.webhook else tables.notify
 
 
-def _without_secrets(error: ValidationError, by_environment: str | None) -> InvalidInput:
-    """The line for a person: a mistyped webhook is as secret as a right one."""
-    first = error.errors()[0]
-    field, given = str(first["loc"][0]), first["input"]
-    problem = invalid_from("notify", error, VALID.get(field, ", ".join(NotifySettings.model_fields))).problems[0]
-    shown = hidden(repr(given))[:60]
-    if field not in ("command", "on") and not (isinstance(given, str) and URL.fullmatch(given)):
-        shown = "…"
-    key = WEBHOOK if field == by_environment else problem.key
-    return InvalidInput([problem.model_copy(update={"key": key, "value": shown})])
-
-
-def _hooks(
-    asked: NotifySettings, workspace: Workspace, patience: Patience, giving_up: threading.Event
-) -> list[Webhook | Command]:
+def _hooks(asked: NotifySettings, workspace: Workspace, patience: Patience, giving_up: threading.Event) -> list[Hook]:
     """The hooks that are configured."""
-    hooks: list[Webhook | Command] = []
+    hooks: list[Hook] = []
     if asked.webhook is not None:
         hooks.append(Webhook(asked.webhook, patience, giving_up))
     if asked.command is not None:
         hooks.append(Command(asked.command, workspace, patience, giving_up))
+    for at, url in enumerate(asked.urls, start=1):
+        place = f" ({at} of {len(asked.urls)})" if len(asked.urls) > 1 else ""
+        hooks.append(Service(url, place, patience, giving_up))
     return hooks
 
 
@@ -258,7 +279,8 @@ def try_out(workspace: Workspace, patience: Patience | None = None) -> list[str]
     hooks = _hooks(notify_settings(workspace), workspace, patience or Patience(), threading.Event())
     if not hooks:
         return [
-            f"BAD  notify: nothing is configured: set webhook or command in [notify] of autopilot.toml, or {WEBHOOK}"
+            "BAD  notify: nothing is configured: set webhook, command or urls in [notify] of autopilot.toml, or "
+            f"{WEBHOOK}"
         ]
     message = message_of("test", "autopilot: a message to try this out", workspace, None, {})
     outcomes = [(hook.name, *handed(hook, message)) for hook in hooks]

@@ -170,7 +170,7 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, options: 
         return _trained(workspace, inventory, made, options, runner)
 
 
-def confirm_run(workspace: Workspace, name: str, min_effect: float | None, options: Options) -> Confirmation:
+def confirm_run(workspace: Workspace, name: str, min_effect: float | None, options: Options, who: str) -> Confirmation:
     """Train fresh seeds of a run and of the incumbent until it is clear whether the run takes its place.
 
     Args:
@@ -178,6 +178,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
         name: the candidate.
         min_effect: the smallest difference that matters; None derives it.
         options: how they are trained and shown.
+        who: asks for it.
 
     Raises:
         InvalidInput: it can't become incumbent.
@@ -188,7 +189,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
     notebook = Notebook(workspace)
     run = notebook.run(name)
     inventory = load_inventory({run.env_name: run.task.env}, workspace)
-    place = Incumbency(notebook, run.group, min_effect=min_effect)
+    place = Incumbency(notebook, run.group, who=who, min_effect=min_effect)
     with Sessions(workspace).sole(f"confirm {name}"):
         opened = place.open(run)
         if min_effect is not None and opened.min_effect != min_effect:

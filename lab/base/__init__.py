@@ -11,7 +11,6 @@ from lab.base.errors import (
     TrainingFailed,
     full_text,
     invalid,
-    invalid_from,
     no_more_text,
 )
 from lab.base.files import (
@@ -33,15 +32,16 @@ from lab.base.folders import ExportPaths, JobPaths, RunPaths, SeedPaths, Session
 from lab.base.names import ID, is_id, slug, tail
 from lab.base.paths import Workspace, cache_dir, existing
 from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
+from lab.base.settings import PREFIX, Table, Tables, nearest_first, options_in, refusal, settings, wrong
 from lab.base.text import lasting, number, plain, rounded, short
 from lab.base.threads import before_threads
-from lab.base.toml import settings
 from lab.base.values import LARGEST, Columns, fit, numbers, parted, storable, text_of
 
 __all__ = [
     "FULL",
     "ID",
     "LARGEST",
+    "PREFIX",
     "SCHEMA",
     "AutopilotError",
     "Busy",
@@ -56,6 +56,8 @@ __all__ = [
     "RunPaths",
     "SeedPaths",
     "SessionPaths",
+    "Table",
+    "Tables",
     "TrainingFailed",
     "Upgrades",
     "Workspace",
@@ -67,17 +69,18 @@ __all__ = [
     "fit",
     "full_text",
     "invalid",
-    "invalid_from",
     "is_id",
     "json_of",
     "last_line",
     "lasting",
     "locked",
+    "nearest_first",
     "new_id",
     "no_more_text",
     "now",
     "number",
     "numbers",
+    "options_in",
     "owned",
     "owner_of",
     "parted",
@@ -85,6 +88,7 @@ __all__ = [
     "read_lines",
     "read_model",
     "read_records",
+    "refusal",
     "rounded",
     "settings",
     "short",
@@ -95,4 +99,5 @@ __all__ = [
     "write_atomic",
     "write_json",
     "write_model",
+    "wrong",
 ]

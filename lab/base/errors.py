@@ -5,10 +5,10 @@ nothing was changed on disk; any other `AutopilotError` means that something fai
 """
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The system's errors where no more can be written: a full disk, a quota, a limit on files (`ulimit -f`)."""
@@ -58,31 +58,6 @@ def invalid(key: str, value: object, rule: str, valid: str) -> InvalidInput:
         valid: what would be valid.
     """
     return InvalidInput([Problem(key=key, value=repr(value)[:60], rule=rule, valid=valid)])
-
-
-def invalid_from(key: str, error: ValidationError, valid: str = "", *, names: str = "") -> InvalidInput:
-    """An `InvalidInput` of the first thing that pydantic found wrong with a table, to be raised.
-
-    Args:
-        key: dotted name of the table.
-        error: what pydantic raised.
-        valid: what would be valid; of a value what pydantic says that it expects, if not given.
-        names: the keys that the table may have, for one that is none of them.
-    """
-    first = error.errors()[0]
-    if not valid:
-        valid = names if first["type"] == "extra_forbidden" else _expected(first.get("ctx", {}), first["msg"])
-    name = ".".join([key, *map(str, first["loc"])])
-    telling = any(word in name.lower() for word in ("key", "token", "secret", "password"))
-    secret = telling and first["type"] == "extra_forbidden"
-    return invalid(name, "…" if secret else first.get("input"), first["msg"].lower(), valid)
-
-
-def _expected(context: Mapping[str, object], message: str) -> str:
-    """What pydantic expects instead of a value, from the details and the text of its error."""
-    bounds = {"ge": "{:g} or more", "gt": "more than {:g}", "le": "{:g} or less", "lt": "less than {:g}"}
-    said = next((text.format(context[bound]) for bound, text in bounds.items() if bound in context), "")
-    return said or message.removeprefix("Input should be ").partition(", unable")[0]
 
 
 class NotFound(InvalidInput):

@@ -57,6 +57,8 @@ class Incumbency:
     """The preset that candidates have to be confirmed on afterwards; None for none."""
     short: bool = False
     """Leave second confirmations alone that others have asked for."""
+    who: str | None = None
+    """Who asks for a confirmation outside of a session; the record names them."""
 
     def step(self) -> SeedRequest | Confirmation | None:
         """What to do: train fresh seeds, or take note that a confirmation ended; None where none is under way."""
@@ -113,6 +115,7 @@ class Incumbency:
                 candidate=run.run_id,
                 incumbent=incumbent,
                 session=self.session,
+                who=self.who,
                 outcome="opened",
                 why=f"{GROUP * looks} fresh seeds a side at most",
                 level=self._level(),

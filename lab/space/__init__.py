@@ -17,7 +17,7 @@ from lab.space.environments import (
 from lab.space.hints import closest_environments, closest_keys
 from lab.space.inert import changed, idle_changes, inert, remarks, telling
 from lab.space.inventory import Code, Environment, Inventory
-from lab.space.limits import check_open, declared_limits
+from lab.space.limits import LimitTables, check_open, declared_limits
 from lab.space.modules import GYMNASIUM, check_importable, hint
 from lab.space.objective import SIGN, Direction, Group, Objective, check_objective, check_reachable, refuse_statistic
 from lab.space.overrides import assignments
@@ -48,8 +48,8 @@ from lab.space.seeds import (
 from lab.space.statistic import NAMED, TRIM, Statistic, expected_weights, summed_up, weights
 from lab.space.task import Task, Variant
 from lab.space.validate import check_config, check_overrides, memory_of, space_of
-from lab.space.variants import Variants, chosen, declared_variants
-from lab.space.wrappers import WRAPPERS, declared_wrappers, environment_wrappers
+from lab.space.variants import Variants, VariantTables, chosen, declared_variants
+from lab.space.wrappers import WRAPPERS, WrapperTables, declared_wrappers, environment_wrappers
 
 __all__ = [
     "AGGREGATES",
@@ -73,6 +73,7 @@ __all__ = [
     "Environment",
     "Group",
     "Inventory",
+    "LimitTables",
     "Measurement",
     "Metric",
     "Objective",
@@ -84,7 +85,9 @@ __all__ = [
     "Task",
     "Told",
     "Variant",
+    "VariantTables",
     "Variants",
+    "WrapperTables",
     "agents_in_unit",
     "aggregated",
     "assignments",

@@ -14,16 +14,46 @@ whoever may change the rewards may make them up.
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, Field
 
-from lab.base import Workspace, invalid, invalid_from, settings
+from lab.base import Table, Tables, Workspace, invalid, wrong
 from lab.space.parameters import Parameter, Space
 from lab.space.task import Limit
 
 REWARDS = ("mean_reward", "episode_return", "reward", "return")
 """Metrics that count rewards."""
+
+
+def _flat(table: Any, prefix: str = "") -> Any:
+    """The table by dotted keys: `[space.train]` with `gamma = {...}` means what `"train.gamma" = {...}` does."""
+    if not isinstance(table, Mapping):
+        return table
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value and all(isinstance(inner, Mapping) for inner in value.values()):
+            flat |= _flat(value, f"{key}.")
+        else:
+            flat[key] = value
+    return flat
+
+
+def _leaving(limit: Any) -> Any:
+    if isinstance(limit, Mapping) and limit.get("choices") == []:
+        raise wrong("leaves no value", "at least one of choices")
+    return limit
+
+
+class LimitTables(Tables):
+    """`[space]` in autopilot.toml: limits by dotted key."""
+
+    space: Annotated[
+        dict[str, Annotated[Limit, BeforeValidator(_leaving)]],
+        BeforeValidator(_flat),
+        Table(example='[space] with "train.gamma" = {frozen = true}', names="low, high, choices, frozen, open"),
+    ] = Field(default_factory=dict)
 
 
 def declared_limits(workspace: Workspace) -> dict[str, Limit]:
@@ -32,19 +62,7 @@ def declared_limits(workspace: Workspace) -> dict[str, Limit]:
     Raises:
         InvalidInput: the table is not written as it has to be.
     """
-    table = settings(workspace).get("space", {})
-    if not isinstance(table, Mapping):
-        raise invalid("space", table, "is not a table", '[space] with "train.gamma" = {frozen = true}')
-    limits = {}
-    for key, value in _flat(table).items():
-        if isinstance(value, Mapping) and value.get("choices") == []:
-            raise invalid(f"space.{key}.choices", [], "leaves no value", "at least one")
-        try:
-            limits[key] = Limit.model_validate(value)
-        except ValidationError as error:
-            names = "low, high, choices, frozen = true, open = true"
-            raise invalid_from(f"space.{key}", error, names=names) from error
-    return limits
+    return LimitTables.of(workspace).space
 
 
 def narrowed(space: Space, limits: Mapping[str, Limit]) -> Space:
@@ -104,15 +122,3 @@ def _choices(parameter: Parameter, limit: Limit, key: str) -> tuple[Any, ...]:
     if bad := next((choice for choice in limit.choices if parameter.problem(choice) is not None), None):
         raise invalid(f"{key}.choices", bad, f"is no value of {parameter.key}", parameter.range)
     return tuple(limit.choices)
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The table by dotted keys: `[space.train]` with `gamma = {...}` means what `"train.gamma" = {...}` does."""
-    flat: dict[str, Any] = {}
-    for name, value in table.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and value and all(isinstance(inner, Mapping) for inner in value.values()):
-            flat |= _flat(value, f"{key}.")
-        else:
-            flat[key] = value
-    return flat

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from typing import Any
+import re
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
-from lab.base import Record
+from lab.base import Record, wrong
 from lab.space.aggregate import Rule
 
 
@@ -33,10 +34,16 @@ class Task(Record):
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def _callable(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text):
+        raise wrong("is not module:callable", 'call = "module:callable"')
+    return text
+
+
 class Variant(Record):
     """A named stand-in that the user declares in `autopilot.toml` for an environment, a reward or a policy."""
 
-    call: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    call: Annotated[str, AfterValidator(_callable)]
     """The stand-in as `module:callable`, importable from the workspace or installed."""
     arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
     env: str | None = None

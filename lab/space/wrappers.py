@@ -10,14 +10,23 @@ to the task: what is trained and what is scored wear it alike, and it stands amo
 
 import json
 from collections.abc import Mapping
+from typing import Annotated
 
-from lab.base import Workspace, invalid, settings
+from pydantic import Field
+
+from lab.base import Table, Tables, Workspace
 from lab.space.modules import check_importable
 from lab.space.task import Variant
-from lab.space.variants import declared
+from lab.space.variants import VALID, Named
 
 WRAPPERS = "wrappers"
 """The environment's argument that is ours: the wrappers around it, innermost first."""
+
+
+class WrapperTables(Tables):
+    """`[wrappers]` in autopilot.toml: what is put around environments, by name, in the order of the file."""
+
+    wrappers: Annotated[Named, Table(example="[wrappers.NAME]", values=VALID)] = Field(default_factory=dict)
 
 
 def declared_wrappers(workspace: Workspace) -> dict[str, Variant]:
@@ -26,10 +35,7 @@ def declared_wrappers(workspace: Workspace) -> dict[str, Variant]:
     Raises:
         InvalidInput: one is not written as it has to be, or another module has the name of its module.
     """
-    table = settings(workspace).get(WRAPPERS, {})
-    if not isinstance(table, Mapping):
-        raise invalid(WRAPPERS, table, "is not a table", "[wrappers.NAME]")
-    found = {name: declared(f"{WRAPPERS}.{name}", name, one) for name, one in table.items()}
+    found = WrapperTables.of(workspace).wrappers
     for name, wrapper in found.items():
         check_importable(f"{WRAPPERS}.{name}.call", wrapper.call, workspace.root)
     return found

@@ -249,6 +249,8 @@ class Confirmation(Record):
     candidate: str
     incumbent: str
     session: str | None = None
+    who: str | None = None
+    """Who asked for it outside of a session; None where a session did, and in records of earlier versions."""
     outcome: Literal["opened", "passed", "confirmed", "dropped"]
     """`passed`: confirmed on its own preset, and to be confirmed on `then` before it is incumbent."""
     why: str

@@ -21,12 +21,14 @@ from bridge.catalog import OFFERS
 from bridge.door import Door
 from bridge.server import app_of, place_of
 from lab.base.errors import InvalidInput
-from lab.base.files import write_model
+from lab.base.files import read_records, write_model
 from lab.base.paths import Workspace
 from lab.base.schema import now
+from lab.store.legacy import look, store
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
+from lab.store.records import Confirmation
 from lab.store.session import Budgets, SessionRecord
 from review.serve import listening
 from tests.bridge.conftest import Talk, refusal
@@ -255,6 +257,52 @@ def test_a_command_that_is_refused_says_so_in_its_handle(ask: Talk, workspace: W
     assert "preset = 'none-such'" in answer["said"]
     kept = json.loads(workspace.job(answer["job"]).job.read_text())
     assert kept["who"] == "agent tester, mcp" and "--by=agent tester" in kept["command"]
+
+
+def test_an_environment_that_came_with_an_imported_folder_is_not_trained(
+    ask: Talk, workspace: Workspace, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[list[str]] = []
+
+    def begin(_door: Door, kind: str, command: list[str]) -> Any:
+        begun.append(command)
+        raise InvalidInput(kind)
+
+    monkeypatch.setattr("bridge.jobs.begin", begin)
+    loaded = workspace.root / "loaded"
+    (workspace.root / "foreign.py").write_text(f"open({str(loaded)!r}, 'w').close()\nEnv = None\n")
+    folder = workspace.root / "theirs" / "2025-01-01T000000Z-aaaa"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"env_name": "foreign:Env", "train": {"gamma": 0.9}}))
+    (folder / "summary.json").write_text(json.dumps({"metrics": {"score": 1.0}}))
+    store(workspace, look(folder.parent))
+    assert [(run.env_name, run.legacy) for run in notebook.runs()] == [("foreign:Env", True)]
+    calls = {"start": {"max_runs": 1}, "train": {}, "probe": {}}
+    before = tree(workspace.root)
+    for tool, arguments in calls.items():
+        said = refusal(ask(f"autopilot_{tool}", {"training": True}, env="foreign:Env", **arguments))
+        assert said.startswith("env = 'foreign:Env': is code that this workspace has not trained before: a person has")
+    assert (begun, loaded.exists()) == ([], False)
+    assert tree(workspace.root) == before
+    workspace.settings.write_text('[train]\nenv = "foreign:Env"\n')  # a person has named it
+    for tool, arguments in calls.items():
+        ask(f"autopilot_{tool}", {"training": True}, env="foreign:Env", **arguments)
+        assert "--env=foreign:Env" in begun[-1]
+
+
+@pytest.mark.slow
+def test_a_confirmation_is_recorded_as_the_clients(ask: Talk, workspace: Workspace, make_run: RunMaker) -> None:
+    base = make_run()
+    other = make_run({"train.ent_coef": 0.02}, parent=base.run_id)
+    flags = {"training": True}
+    handle = ask("autopilot_confirm", flags, run=other.run_id).structured_content
+    while not (written := list(read_records(workspace.confirmations, Confirmation))):
+        handle = ask("autopilot_job", flags, job=handle["job"]).structured_content
+        assert handle["state"] == "running", handle
+    ask("autopilot_stop", flags, job=handle["job"])
+    while handle["state"] == "running":
+        handle = ask("autopilot_job", flags, job=handle["job"]).structured_content
+    assert [(one.candidate, one.outcome, one.who) for one in written] == [(other.run_id, "opened", "agent tester, mcp")]
 
 
 @pytest.mark.slow
