@@ -82,17 +82,19 @@ def begin_night(notebook: Notebook, inventory: Inventory) -> Iterator[Callable[.
     """Begins a session of the fake runner, in a thread, that asks agents for its analyses: `begin_night(ahead=2)`."""
     begun: list[tuple[Session, threading.Thread]] = []
 
-    def begin(record: SessionRecord | None = None, *, wait: float = 60, silence: float = 60, **fields: Any) -> Session:
+    def begin(
+        record: SessionRecord | None = None, *, wait: float = 60, silence: float = 60, turns: int = 24, **fields: Any
+    ) -> Session:
         fresh = {
             "session_id": "night", "env_name": ENV, "preset": "quick", "objective": "perf:max", "model": "agent",
             "approve": "auto", "seeds": 1, "budgets": Budgets(max_runs=8), "created": now(), "model_share": 1,
         }  # fmt: skip
         record = record or SessionRecord.model_validate({**fresh, **fields})
         lab, stop = Lab(notebook, inventory), threading.Event()
-        asked = ModelSettings(agent_wait=wait, agent_silence=silence)
+        asked = ModelSettings(agent_wait=wait, agent_silence=silence, turns=turns)
         model = OutsideAgent(notebook.workspace.session(record.session_id), asked)
         analyst = Analyst(lab, model, record.session_id, stop.is_set, ahead=record.ahead)
-        session = Session(record, lab, FakeRunner(), analyst, SilentView(), stop, patience=None)
+        session = Session(record, lab, FakeRunner(), analyst, SilentView(), stop, turns=turns, patience=None)
         session.sessions.save(record)
         thread = threading.Thread(target=session.run, daemon=True)
         thread.start()
