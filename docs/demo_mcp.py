@@ -4,6 +4,7 @@ A client process of the official SDK starts `autopilot mcp`, begins a night over
 reports. The agent is a script of thirty lines in place of a language model, so that it costs nothing.
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -19,12 +20,16 @@ confirm = "none"
 """
 NIGHT = {
     "env": "puffer_cartpole", "model": "agent", "seeds": 1, "max_runs": 7,
-    "settings": {"train.total_timesteps": 600_000, "autopilot.eval_steps": 400},
+    "settings": {"train.total_timesteps": 600_000},
 }  # fmt: skip
 IDEAS: list[tuple[dict[str, Any], str]] = [
     ({"train.ent_coef": 0.01}, "Exploration ends early: a larger bonus keeps entropy up, else this is refuted."),
     ({"train.minibatch_size": 4096}, "Too few optimizer steps: twice as many raise the score, or this is refuted."),
 ]
+
+
+class Refused(Exception):
+    """A call was refused."""
 
 
 def say(text: str) -> None:
@@ -45,7 +50,8 @@ async def call(client: Client, name: str, **arguments: Any) -> dict[str, Any]:
     say(f"→ {name} {short(shown or '')}")
     answer = await client.call_tool(f"autopilot_{name}", arguments)
     if answer.is_error or answer.structured_content is None:
-        raise SystemExit(f"  refused: {answer.content[0].text}")  # type: ignore[union-attr]
+        say(f"  refused: {answer.content[0].text}")  # type: ignore[union-attr]
+        raise Refused
     found: dict[str, Any] = answer.structured_content
     return found
 
@@ -54,8 +60,9 @@ async def analyse(client: Client, briefing: dict[str, Any], ideas: list[tuple[di
     """One analysis: a look at the run, a proposal, a report."""
     mine = {"analysis": briefing["analysis"]}
     run = await call(client, "run", run="current")
-    seen = run["run"]["scored"]
+    score = run["run"]["score"]
     worst = run["diagnosis"][0]["says"] if run["diagnosis"] else "nothing stands out"
+    seen = f"{score['mean']:.3g} (n={score['n']})" if score else run["run"]["state"]
     say(f"  {run['run']['name']}: {seen}; {short(worst)}")
     theory = "The optimizer's model knows more of this than one more guess would; the next score tells."
     if "no proposal is wanted" not in briefing["page"]:
@@ -81,7 +88,7 @@ async def analyse(client: Client, briefing: dict[str, Any], ideas: list[tuple[di
 async def night(workspace: Path) -> None:
     """A night through a server in a process of its own."""
     autopilot = str(Path(sys.executable).with_name("autopilot"))
-    server = StdioServerParameters(command=autopilot, args=["--workspace", str(workspace), "mcp"])
+    server = StdioServerParameters(command=autopilot, args=["--workspace", str(workspace), "mcp"], env=dict(os.environ))
     about = types.Implementation(name="demo", version="1")
     async with Client(stdio_client(server), client_info=about) as client:
         handle = await call(client, "start", **NIGHT)
@@ -103,7 +110,10 @@ def main() -> None:
     """The demo in a workspace of its own, which is kept."""
     workspace = Path(tempfile.mkdtemp(prefix="autopilot-demo-"))
     (workspace / "autopilot.toml").write_text(SETTINGS, encoding="utf-8")
-    anyio.run(night, workspace)
+    try:
+        anyio.run(night, workspace)
+    except* Refused:  # which was printed
+        sys.exit(1)
     say(f"\nIts reports: {workspace}/runs/*/report.md")
 
 
