@@ -33,7 +33,7 @@ SOURCES = re.compile(r"\n## Sources \(data\)\n(.*?)(?=\n## What is wanted)", re.
 WITHIN = "Of the analysis that you have, by its handle from autopilot_next_analysis."
 Handle = Annotated[str, Field(min_length=1, max_length=40, description=WITHIN)]
 HOW = """Here the tools have the prefix autopilot_, and take the handle as `analysis`. autopilot_write_report and
-autopilot_stage_proposal end the analysis; autopilot_pass_round or autopilot_stage_sweep may stand in place of the latter.
+autopilot_stage_proposal end the analysis; autopilot_pass_round or autopilot_stage_sweep may stand in place of the last.
 What you read meanwhile with autopilot_metrics, autopilot_logs, autopilot_compare, autopilot_query, autopilot_lessons,
 autopilot_suggest, autopilot_check_config and autopilot_space is part of it: it counts as a call, and can be cited under
 the names read_metrics, read_log, compare_runs, query_metrics, lessons_learnt and suggest_configs."""

@@ -20,7 +20,7 @@ confirm = "none"
 """
 NIGHT = {
     "env": "puffer_cartpole", "model": "agent", "seeds": 1, "max_runs": 7,
-    "settings": {"train.total_timesteps": 600_000},
+    "settings": {"train.total_timesteps": 300_000},
 }  # fmt: skip
 IDEAS: list[tuple[dict[str, Any], str]] = [
     ({"train.ent_coef": 0.01}, "Exploration ends early: a larger bonus keeps entropy up, else this is refuted."),
@@ -61,7 +61,7 @@ async def analyse(client: Client, briefing: dict[str, Any], ideas: list[tuple[di
     mine = {"analysis": briefing["analysis"]}
     run = await call(client, "run", run="current")
     score = run["run"]["score"]
-    worst = run["diagnosis"][0]["says"] if run["diagnosis"] else "nothing stands out"
+    worst = run["diagnosis"][0]["statement"] if run["diagnosis"] else "nothing stands out"
     seen = f"{score['mean']:.3g} (n={score['n']})" if score else run["run"]["state"]
     say(f"  {run['run']['name']}: {seen}; {short(worst)}")
     theory = "The optimizer's model knows more of this than one more guess would; the next score tells."
@@ -92,8 +92,8 @@ async def night(workspace: Path) -> None:
     about = types.Implementation(name="demo", version="1")
     async with Client(stdio_client(server), client_info=about) as client:
         handle = await call(client, "start", **NIGHT)
-        while handle["state"] == "running":
-            await anyio.sleep(1)
+        while handle["state"] == "running":  # it measures how fast this machine trains, for the plan
+            await anyio.sleep(5)
             handle = await call(client, "job", job=handle["job"])
         say(f"  {handle['state']}: {short(handle['said'] or handle['result'])}")
         ideas = list(IDEAS)

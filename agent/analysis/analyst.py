@@ -142,7 +142,9 @@ class Analyst:
             try:
                 self._run(asked, context, budget)
             except GaveUp as error:
-                again = isinstance(model, Awaited) and model.another()
+                if isinstance(model, Awaited):
+                    model.leave(str(error))  # at once: who had it need not wait for the offline researcher
+                    again = model.another()
                 if again:
                     continue
                 self.rest.gave_up(why := str(error))
