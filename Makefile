@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help install dev demo test test-slow test-nights llm test-llm coverage aa-night check format lock clean
+.PHONY: help install dev demo demo-mcp test test-slow test-nights llm test-llm coverage aa-night check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ dev:
 demo: install  ## an agent trains four configs for real, reports on each and stages the next (a few minutes)
 	@$(BIN)/autopilot start --env puffer_cartpole --preset quick --max-runs 8 --seeds 1 --model offline --approve auto \
 		--set train.total_timesteps=1_000_000
+
+demo-mcp: dev  ## an agent from outside drives a night of three runs over MCP (about two minutes)
+	@$(BIN)/python docs/demo_mcp.py
 
 # Where there is room the fast tests' workspaces are in memory: a session flushes every line of its record to the disk.
 ROOM = $(shell [ "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 8000000 ] 2>/dev/null && echo /dev/shm)

@@ -3,7 +3,7 @@
 What takes longer than a few seconds is a command of the command line in a process of its own (`bridge/jobs.py`).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from agent.approval import policy_settings, rule_on
 from agent.session.night import session_to_resume
 from agent.session.signals import ask_to_stop
 from bridge import jobs
+from bridge.analysing import MODELS, carried_out, facts_of
+from bridge.analysing import Handle as Analysis
 from bridge.answers import Decided, Facts, Handle, Said, Staged
 from bridge.asking import (
     Settings,
@@ -21,7 +23,7 @@ from bridge.asking import (
     settings_of,
 )
 from bridge.door import Door
-from bridge.reading import MODELS, Name, RunName
+from bridge.reading import Name, RunName
 from lab.base import invalid, now, options_in, plain
 from lab.base import settings as written
 from lab.space import names
@@ -45,7 +47,10 @@ def start(
     target: Annotated[float | None, Field(allow_inf_nan=False, description="End at this score.")] = None,
     min_effect: Annotated[Above0 | None, Field(description="The smallest difference that matters.")] = None,
     approve: Annotated[Approval | None, Field(description="At most what the workspace's settings give.")] = None,
-    model: Annotated[Literal["offline"] | None, Field(description="Else the one that the settings name.")] = None,
+    model: Annotated[
+        Literal["offline", "agent"] | None,
+        Field(description="agent: whoever calls autopilot_next_analysis. Else the one that the settings name."),
+    ] = None,
     settings: Settings = {},  # noqa: B006 - never changed
 ) -> Handle:
     """Begin a night: baseline, search over all keys, proof on fresh seeds. An interrupted one like it is resumed.
@@ -116,8 +121,7 @@ def probe(
 def check_config(door: Door, changes: Changes, parent: RunName = "latest") -> Facts:
     """Whether changes of a run's config would be valid: problems with the nearest valid values, or its batch."""
     require_weights_of_ours(changes)
-    context = door.context(door.run(parent))
-    return Facts(facts=MODELS["check_config"](context, changes=changes, parent="current"))
+    return Facts(facts=facts_of(door, "check_config", door.run(parent), named="parent", changes=changes))
 
 
 def stage_proposal(
@@ -126,13 +130,18 @@ def stage_proposal(
     theory: Annotated[str, Field(min_length=20, max_length=4000, description="A mechanism; what would refute it.")],
     expected: Forecast,
     also_expected: Annotated[list[Expectation], Field(max_length=4)] = [],  # noqa: B006 - never changed
-    parent: RunName = "latest",
+    parent: Annotated[RunName | None, Field(description="Else latest; in an analysis incumbent.")] = None,
+    analysis: Analysis | None = None,
 ) -> Staged:
     """Propose a run: changes to a parent's config, why, and what will happen. It waits until somebody approves it.
 
-    No session decides on it by itself, whatever it was told to approve, and nothing gives way to it.
+    No session decides on it by itself, whatever it was told to approve, and nothing gives way to it; but for what is
+    staged within an analysis that you have, which the session decides on as it decides on any model's.
     """
     require_weights_of_ours(changes)
+    if analysis is not None or (door.alone and door.analysis() is not None):
+        return _staged_within(door, analysis, parent, changes, theory, expected, also_expected)
+    parent = parent or "latest"
     context = door.full_context(door.run(parent))
     facts = MODELS["stage_proposal"](
         context, changes=changes, theory=theory, expected=expected, also_expected=also_expected, parent="current"
@@ -145,6 +154,25 @@ def stage_proposal(
     how = f"'autopilot approve {proposal.proposal_id}' or 'autopilot reject {proposal.proposal_id} --why …'"
     said = f"{proposal.proposal_id} waits for a decision: {how}"
     return Staged(proposal=proposal.proposal_id, version=proposal.version, said=said, facts=facts)
+
+
+def _staged_within(
+    door: Door,
+    analysis: str | None,
+    parent: str | None,
+    changes: dict[str, Any],
+    theory: str,
+    expected: Forecast,
+    also_expected: list[Expectation],
+) -> Staged:
+    """A proposal of an analysis: kept by the session, which stages it when the analysis ends."""
+    named = {} if parent is None else {"parent": door.run(parent).run_id}
+    told = {"changes": changes, "theory": theory, "expected": expected, "also_expected": also_expected, **named}
+    step = carried_out(door, analysis, "stage_proposal", told)
+    name = str(step.facts["proposal"])
+    version = door.proposals.get(name).version if step.analysis == "complete" else None
+    kept = "is staged" if version else "is kept until the analysis ends"
+    return Staged(proposal=name, version=version, said=f"{name} {kept}. {step.said}", facts=step.facts)
 
 
 def approve(door: Door, proposal: Name, version: Name) -> Decided:

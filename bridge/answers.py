@@ -94,6 +94,8 @@ class NightStatus(Answer):
     training: Object | None
     standing: dict[str, str]
     """Incumbent, leader, plan, queue and budgets, in words."""
+    analysis: str | None
+    """How it stands with the analysis that agents are asked for; None where none are."""
     waiting: list[Object]
     """Proposals that wait for a decision or to be trained."""
     last_event: Object | None
@@ -140,11 +142,50 @@ class Said(Answer):
     said: str
 
 
+class Briefing(Answer):
+    """An analysis that is handed out, or why none is."""
+
+    state: Literal["yours", "taken", "none", "over"]
+    """`yours`: the parts below are what to work with; `taken`: another agent has it; `none`: nothing is to be analysed
+    just now; `over`: no session asks any more."""
+    said: str
+    """What to do now."""
+    analysis: str | None = None
+    """The handle, for the calls that are part of the analysis."""
+    run: str | None = None
+    """The run to be analysed."""
+    instructions: str = ""
+    """How a researcher works here."""
+    page: str = ""
+    """The run, what is known, what may be changed, what is wanted."""
+    sources: str = ""
+    """Source texts of the environment: data, no instructions."""
+    calls_left: int | None = None
+    """Calls that the analysis may take."""
+    silence: float | None = None
+    """Seconds between two calls after which another agent may have it."""
+    retry_after: float | None = None
+    """Seconds after which to ask again."""
+
+
+class Step(Answer):
+    """A call that was part of an analysis."""
+
+    facts: Object
+    """What the tool answered."""
+    analysis: Literal["goes on", "complete", "given up"]
+    """`given up`: the offline researcher finishes it."""
+    said: str
+    """What to do now."""
+    calls_left: int = 0
+
+
 class Staged(Answer):
     """A proposal that waits for a decision."""
 
     proposal: str
-    version: str
+    version: str | None
+    """None while an analysis keeps it, which is staged when that ends."""
     said: str
     facts: Object = Field(default_factory=dict)
 

@@ -10,13 +10,13 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from agent.model import redacted
-from bridge import acting, reading
+from bridge import acting, analysing, reading
+from bridge.analysing import PREFIX
 from bridge.answers import Answer, told
 from bridge.door import Door
 from lab.base import AutopilotError, plain
 from tools import Tool, make_tool
 
-PREFIX = "autopilot_"
 Flag = Literal["", "--allow-decisions", "--allow-train"]
 SHOWN = 2_000
 """Characters of an error that a client is told."""
@@ -83,6 +83,11 @@ OFFERS = (
     Offer(make_tool(acting.export), "Export a policy", reads_only=False),
     Offer(make_tool(acting.probe), "Measure the fastest topology", reads_only=False),
     Offer(make_tool(acting.stage_proposal), "Propose a run", reads_only=False),
+    Offer(make_tool(analysing.next_analysis), "Take the next analysis", reads_only=False),
+    Offer(analysing.WRITE_REPORT, "Write the report of an analysis", reads_only=False),
+    Offer(analysing.PASS_ROUND, "Pass a turn to the optimizer", reads_only=False),
+    Offer(analysing.STAGE_SWEEP, "Propose a sweep", reads_only=False),
+    Offer(analysing.END_SEARCH, "End the session's search", reads_only=False, destroys=True),
     Offer(make_tool(acting.approve), "Approve a proposal", reads_only=False, needs="--allow-decisions"),
     Offer(make_tool(acting.reject), "Reject a proposal", reads_only=False, destroys=True, needs="--allow-decisions"),
     Offer(make_tool(acting.train), "Train one config", reads_only=False, needs="--allow-train"),
@@ -118,6 +123,7 @@ def call(door: Door, name: str, arguments: Mapping[str, Any]) -> Outcome:
     except ValidationError as error:
         return _refusal(_wrong(offer, error))
     try:
+        door.analysis()  # which takes note that who has one was heard of
         given = {field: getattr(values, field) for field in type(values).model_fields}
         return Outcome(*told(offer.tool.function(door, **given)))
     except AutopilotError as error:

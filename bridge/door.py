@@ -1,21 +1,33 @@
 """The door: what all tools share, which is one workspace, what the client may do in it, and who the client is."""
 
 import re
+import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from agent.analysis import Outset
+from agent.model import AGENT, Handover, Turn
 from lab.base import AutopilotError, Workspace, invalid, options_in, plain
 from lab.judge import Finding, diagnosis_of
 from lab.space import Inventory
-from lab.store import Approval, Lab, Notebook, Proposals, RunRecord, run_called
+from lab.store import Approval, Lab, Notebook, Proposals, RunRecord, SessionRecord, Sessions, run_called
 from tools import ToolContext
 from training import load_inventory
 
 UNKNOWN = "unknown"
 MODES: tuple[Approval, ...] = ("manual", "policy", "auto")
 """Who approves, from the strictest on."""
+
+
+class Night(NamedTuple):
+    """The session that is at work, as far as agents are asked for its analyses."""
+
+    record: SessionRecord
+    handover: Handover
+    turn: Turn | None
+    """The analysis that is offered or under way, or was last; None before the first."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,10 @@ class Door:
     """Whether it may train outside a session."""
     client: str = UNKNOWN
     """The name that it gives itself."""
+    server: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Which door it is, of several that are open to one workspace."""
+    alone: bool = False
+    """Whether one client at most comes through it, as over standard input; elsewhere several may have one name."""
 
     @classmethod
     def of(cls, workspace: Workspace, *, decisions: bool = False, training: bool = False) -> "Door":
@@ -104,9 +120,33 @@ class Door:
         """The run that a client means.
 
         Args:
-            said: as `lab.store.run_called` takes it.
+            said: as `lab.store.run_called` takes it; `current` for the one whose analysis it has.
         """
+        if said == "current" and (mine := self.analysis()) is not None and mine.turn is not None:
+            return self.notebook.run(mine.turn.run)
         return self.notebook.run(run_called(self.notebook, said))
+
+    def night(self) -> Night | None:
+        """The session that is at work and asks agents for its analyses; None where none is."""
+        running = Sessions(self.workspace).running()
+        if running is None or running.session is None or running.pid is None:
+            return None
+        try:
+            record = Sessions(self.workspace).get(running.session)
+        except AutopilotError:  # a confirmation, or a session that is only just starting
+            return None
+        if record.model != AGENT:
+            return None
+        handover = Handover(self.workspace.session(record.session_id).handover)
+        turn = handover.turn()
+        return Night(record, handover, turn if turn is not None and turn.pid == running.pid else None)
+
+    def analysis(self) -> Night | None:
+        """The night whose analysis this client has, which takes note that the client was heard of; else None."""
+        night = self.night()
+        if night is None or night.turn is None or night.turn.state == "ended":
+            return None
+        return night if night.handover.renew(night.turn, self.client, self.server) else None
 
     def context(self, run: RunRecord) -> ToolContext:
         """What the tools of an analysis share, as far as they only read the record."""

@@ -120,6 +120,7 @@ PROMPTS = {
         Prompt("morning_review", "Go through what a night came to.", (
             ("session", "Which night; the latest if none."),
         )),
+        Prompt("be_researcher", "Be the researcher of a night: take its analyses, one after the other.", ()),
         Prompt("analyse_run", "Read a run, say what is wrong, propose the next.", (
             ("run", "Its number, part of its id, or latest; the latest if none."),
         )),

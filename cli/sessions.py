@@ -36,7 +36,11 @@ def start(
     preset: PresetOption = "quick",
     objective: ObjectiveOption = None,
     model: Annotated[
-        str, typer.Option(help="'offline', or a model's name at an OpenAI-compatible endpoint.")
+        str,
+        typer.Option(
+            help="'offline'; 'agent': whoever asks for analyses over 'autopilot mcp'; or a model's name at an"
+            " OpenAI-compatible endpoint."
+        ),
     ] = "offline",
     base_url: Annotated[str | None, typer.Option(help="The endpoint, over OPENAI_BASE_URL.")] = None,
     approve: Annotated[

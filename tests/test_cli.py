@@ -79,6 +79,7 @@ class TestBadInput:
             (["start", "--max-runs", "0"], ["max-runs"]),
             (["start", "--max-dollars", "3"], ["max-dollars = 3.0: bounds nothing", "--max-runs"]),
             (["start", "--max-tokens", "9"], ["max-tokens = 9: bounds nothing", "--hours"]),
+            (["start", "--model", "agent", "--max-tokens", "9"], ["max-tokens = 9: bounds nothing: tokens of an"]),
             (["show", "nope"], ["nope"]),
             (["report", "../x"], ["../x"]),
             (["approve", "nope"], ["nope"]),

@@ -15,7 +15,7 @@ from agent.analysis.outset import Outset
 from agent.analysis.picture import picture_of
 from agent.analysis.resting import Rest
 from agent.analysis.transcript import Transcript
-from agent.model import Budget, ChatModel, OfflineResearcher, Sees
+from agent.model import Awaited, Budget, ChatModel, OfflineResearcher, Sees
 from lab.base import now, plain, read_model, write_model
 from lab.claims import Checked
 from lab.judge import score_predictions
@@ -27,6 +27,7 @@ from training import Stopped
 
 WAITING = "what was staged before is to be trained first."
 CONTROL = "this config was the search's own, whose next one follows from its model alone"
+STOPPED: str | None = "the session was stopped"
 SHORTER = "the session went on to longer trainings"
 
 
@@ -105,30 +106,64 @@ class Analyst:
             Stopped: on request; nothing was staged or written.
         """
         score_predictions(self.lab.notebook, run, self.lab.proposals.origin(run))
-        context = self._context(run, self.model.name, steps_left, propose=propose)
         budget = budget or Budget()
-        before, budget.turns = budget.spent, 0
-        fell_back = None
+        before, why = budget.spent, STOPPED
         try:
-            self._run(self.rest.model(self.model), context, budget)
-            self.rest.went_well()
-        except GaveUp as error:
-            fell_back = str(error)
-            self.rest.gave_up(fell_back)
-            context = self._context(run, "offline", steps_left, propose=propose)
-            self._run(OfflineResearcher(), context, Budget())
-        dollars = budget.spent.dollars - before.dollars if budget.price else None
-        cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
-        if context.report is not None:
-            author, checked = author_text(self.model.name, fell_back) + cost, checked_draft(context, context.report)
-            report = finished_report(context, context.report, checked, author)
-            self._remember(context, context.report)
-            self._keep(run, context.drafts)  # with the report the analysis is done, so this has to be there before
-            write_report(self.lab.notebook, run, report, checked)
-        if context.drafts:
-            self.lab.proposals.stage(*context.drafts)
-        self._keep(run, ())
+            context, name, fell_back = self._asked(run, budget, steps_left, propose=propose)
+            dollars = budget.spent.dollars - before.dollars if budget.price else None
+            cost = cost_text(budget.turns, budget.spent.tokens - before.tokens, dollars)
+            if context.report is not None:
+                author, checked = author_text(name, fell_back) + cost, checked_draft(context, context.report)
+                report = finished_report(context, context.report, checked, author)
+                self._remember(context, context.report)
+                self._keep(run, context.drafts)  # with the report the analysis is done, so this has to be there before
+                write_report(self.lab.notebook, run, report, checked)
+            if context.drafts:
+                self.lab.proposals.stage(*context.drafts)
+            self._keep(run, ())
+            why = fell_back
+        finally:
+            if isinstance(self.model, Awaited):
+                self.model.leave(why)
         return Outcome(run.run_id, context.drafts, context.ended, fell_back)
+
+    def _asked(
+        self, run: RunRecord, budget: Budget, steps_left: int | None, *, propose: bool
+    ) -> tuple[ToolContext, str, str | None]:
+        """What the model made of a run, or the offline researcher; the model's name, and why it did not get there.
+
+        Who falls silent over an analysis may be followed by another.
+        """
+        model = self.rest.model(self.model)
+        again = False
+        while True:
+            asked = self._arrived(model, run, budget, again=again)
+            context, budget.turns = self._context(run, asked.name, steps_left, propose=propose), 0
+            try:
+                self._run(asked, context, budget)
+            except GaveUp as error:
+                if isinstance(model, Awaited):
+                    model.leave(str(error))  # at once: who had it need not wait for the offline researcher
+                    again = model.another()
+                if again:
+                    continue
+                self.rest.gave_up(why := str(error))
+                context = self._context(run, "offline", steps_left, propose=propose)
+                self._run(OfflineResearcher(), context, Budget())
+                return context, asked.name, why
+            self.rest.went_well()
+            return context, asked.name, None
+
+    def _arrived(self, model: ChatModel, run: RunRecord, budget: Budget, *, again: bool) -> ChatModel:
+        """The model itself, or whoever takes the analysis where it has to come first."""
+        if not isinstance(model, Awaited):
+            return model
+        arrived = model.arrival(
+            run.run_id, lambda: "stopped on request" if self.should_stop() else budget.why_over(), again=again
+        )
+        if self.should_stop():
+            raise Stopped("stopped on request")
+        return arrived
 
     def report_control(self, run: RunRecord) -> None:
         """Report on a run that an arm asked for: by the offline researcher, and without a proposal.

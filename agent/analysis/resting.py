@@ -5,12 +5,11 @@ with each run. While it rests the offline researcher works on, and the transcrip
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
-from agent.model import ChatModel, Message, ModelError, Reply
+from agent.model import Absent, Awaited, ChatModel
 from lab.base import now, plain
 
 TIRED = 3
@@ -33,13 +32,18 @@ class Rest:
     _why: str = field(default="", init=False)
 
     def model(self, model: ChatModel) -> ChatModel:
-        """The model that is asked now: the one given, or one that says that it rests."""
+        """The model that is asked now: the one given, or one that says that it rests.
+
+        An agent from outside that was away is asked again as soon as it is seen to be there.
+        """
         self._begun = self.clock()
+        if self._begun < self._until and isinstance(model, Awaited) and model.is_there():
+            self._until = self._begun
         left = self._until - self._begun
         if left <= 0:
             return model
         at = now() + timedelta(seconds=left)
-        return Resting(
+        return Absent(
             model.name, f"rests until {at:%H:%M} UTC, having given up {self.in_a_row} times in a row, last: {self._why}"
         )
 
@@ -54,15 +58,3 @@ class Rest:
     def went_well(self) -> None:
         """Take note that it did not."""
         self.in_a_row = 0
-
-
-@dataclass(frozen=True)
-class Resting:
-    """A `ChatModel` that is not asked."""
-
-    name: str
-    why: str
-
-    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
-        """Say why not; see `ChatModel.complete`."""
-        raise ModelError(self.why)

@@ -1,10 +1,10 @@
 """The interface to a model: messages and tool schemas in, one reply out. Shapes follow the chat completions API.
 
-Three things sit behind it: an OpenAI-compatible endpoint, the offline researcher, and a script for tests.
+Behind it are an OpenAI-compatible endpoint, the offline researcher, an agent from outside, and a script for tests.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -140,3 +140,29 @@ class Sees(Protocol):
 
     def takes_images(self) -> bool:
         """Whether it does; asked once, of whoever knows."""
+
+
+@runtime_checkable
+class Awaited(Protocol):
+    """A model that has to come first: whoever takes an analysis that is offered."""
+
+    def arrival(self, run_id: str, why_not: Callable[[], str | None], *, again: bool = False) -> ChatModel:
+        """Whoever takes the analysis of a run, once somebody has.
+
+        Args:
+            run_id: to be analysed.
+            why_not: why nobody is to be asked any more; None while somebody may be.
+            again: the one who took it before has left.
+
+        Returns:
+            A model by its own name; one that can't be asked and says why, where nobody came.
+        """
+
+    def another(self) -> bool:
+        """Whether the one who came has left, and another one may have the analysis."""
+
+    def leave(self, why: str | None) -> None:
+        """The analysis is over: complete, or given up for this reason."""
+
+    def is_there(self) -> bool:
+        """Whether somebody asked for an analysis a moment ago and got none."""

@@ -21,6 +21,16 @@ class ModelSettings(Record):
     """Seconds for one try, from the first byte sent to the last one received."""
     attempts: int = Field(default=6, ge=1, le=50)
     """How often a request is tried in all."""
+    agent_wait: float = Field(default=600.0, ge=1, le=86_400)
+    """Seconds that an analysis waits for an agent from outside (`--model agent`) before it is the offline researcher's.
+
+    Long enough for a person to see that an agent has stopped; the trainer goes on meanwhile.
+    """
+    agent_silence: float = Field(default=180.0, ge=1, le=86_400)
+    """Seconds between two calls of such an agent after which another one may take its analysis.
+
+    Thinking takes a model a minute or two, and so does a person who is asked to allow a call.
+    """
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = None
@@ -32,7 +42,7 @@ class ModelSettings(Record):
 
     def sent(self) -> dict[str, Any]:
         """The settings that go into each request."""
-        ours = {"calling", "images", "turns", "timeout", "attempts"}
+        ours = {"calling", "images", "turns", "timeout", "attempts", "agent_wait", "agent_silence"}
         return self.model_dump(exclude=ours, exclude_none=True)
 
 

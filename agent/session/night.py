@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.analysis import Analyst
 from agent.approval import Approver, policy_settings
-from agent.model import ChatModel, ModelSettings, OfflineResearcher, model_settings, price_of
+from agent.model import AGENT, ChatModel, ModelSettings, OfflineResearcher, OutsideAgent, model_settings, price_of
 from agent.notify import notifier_of, notify_settings
 from agent.session.preflight import Endpoint, Preflight
 from agent.session.session import PATIENCE, Session
@@ -78,10 +78,15 @@ class Night:
         """
         record, workspace = self.record, self.workspace
         self.asked, self.price = model_settings(workspace), price_of(workspace, record.model)
-        if record.budgets.max_dollars is not None and record.model != "offline" and self.price is None:
+        unpaid = record.model in ("offline", AGENT)
+        if record.budgets.max_dollars is not None and not unpaid and self.price is None:
             rule, valid = f"needs the price of {record.model}", f'[prices."{record.model}"] in autopilot.toml'
             raise invalid("max-dollars", record.budgets.max_dollars, rule, valid)
-        self.model = model_named(record.model, record.base_url, self.asked, self.stopping, self._left)
+        self.model: ChatModel = (
+            OutsideAgent(workspace.session(record.session_id), self.asked)
+            if record.model == AGENT
+            else model_named(record.model, record.base_url, self.asked, self.stopping, self._left)
+        )
         self.lab = Lab(Notebook(workspace), self.inventory)
         environment = self.inventory.environment(record.env_name)
         rules = policy_settings(workspace, environment) if record.approve == "policy" else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from agent.approval import Approver
-from agent.model import Price
+from agent.model import AGENT, Price
 from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
 from lab.search import BASELINE, contenders, plan_of, search_space
@@ -25,6 +25,7 @@ KEPT_MIB = 2.0
 """What a run leaves on the disk, where none was made here yet: metrics, last weights, report, pictures."""
 AROUND = 2.0
 """Seconds of a night of the offline researcher in which nothing trains: reports on its first and last run, digest."""
+UNCOUNTED = ("the offline researcher uses no tokens", "tokens of an agent are not counted")
 RARELY = 1000
 """Runs that a session without limits is taken to have, where something is multiplied by them."""
 
@@ -46,7 +47,7 @@ class Preflight:
     lab: Lab
     runner: ProcessRunner
     endpoint: Endpoint | None
-    """None for the offline researcher."""
+    """None for the offline researcher, and for an agent from outside."""
     approver: Approver
     price: Price | None
     contenders: int = 1
@@ -72,7 +73,7 @@ class Preflight:
         idle = {"max-tokens": limits.max_tokens, "max-dollars": limits.max_dollars}
         given = next(((name, limit) for name, limit in idle.items() if limit is not None), None)
         if self.endpoint is None and given is not None and others == (None, None) and self.record.target is None:
-            rule = "bounds nothing: the offline researcher uses no tokens, and no other budget is given"
+            rule = f"bounds nothing: {UNCOUNTED[self.record.model == AGENT]}, and no other budget is given"
             raise invalid(*given, rule, "--hours or --max-runs beside it, or a --model")
 
     def _begins_alike(self) -> None:
@@ -214,7 +215,7 @@ class Preflight:
         limits, seeds = self.record.budgets, self.record.seeds
         parts = [
             f"{limits.hours:g} h" if limits.hours else "",
-            f"{_runs(limits.max_runs)} × {_seeds(seeds)}" if limits.max_runs else "",
+            f"{_many(limits.max_runs, 'run')} × {_many(seeds, 'seed')}" if limits.max_runs else "",
             f"{limits.max_tokens:,} tokens" if limits.max_tokens else "",
             f"${limits.max_dollars:g}" if limits.max_dollars else "",
         ]
@@ -223,7 +224,10 @@ class Preflight:
     def _endpoint(self) -> str:
         if self.endpoint is None:
             idle = self.record.budgets.max_tokens or self.record.budgets.max_dollars
-            return f"the offline researcher: no model, no tokens{' (so their budget bounds nothing)' if idle else ''}"
+            who = "whoever asks for analyses over 'autopilot mcp', else " if self.record.model == AGENT else ""
+            return (
+                f"{who}the offline researcher: no model, no tokens{' (so their budget bounds nothing)' if idle else ''}"
+            )
         begun = time.monotonic()
         self.endpoint.check(outline())
         return f"{self.record.model} answered within {time.monotonic() - begun:.1f} s"
@@ -280,7 +284,7 @@ class Preflight:
         traded = "; sought is the best score for each training time, and the best of all is proven"
         parts = [traded] if record.trade else []
         parts += [f"; {record.control_share:.0%} of it is {record.control}'s, the control"] if record.control else []
-        if self.endpoint is not None and record.approve != "manual":
+        if record.model != "offline" and record.approve != "manual":
             ahead = f", up to {record.ahead} at a time" if record.ahead > 1 else ""
             rest = "all new configs" if record.model_share == 1 else f"{record.model_share:.0%} of the new configs"
             parts.append(f"; {rest} are {record.model}'s{ahead}")
@@ -315,7 +319,7 @@ class Preflight:
             rule = f"has {free / 2**20:.0f} MiB free, and a training needs {NEEDED / 2**20:.0f} MiB"
             raise invalid("workspace", str(self.lab.notebook.workspace.root), rule, "make room, or another --workspace")
         runs = self.record.budgets.max_runs or 1
-        short = f"; {_runs(runs)} need more" if free < NEEDED + runs * each else ""
+        short = f"; {_many(runs, 'run')} need more" if free < NEEDED + runs * each else ""
         room = f"{free / 2**30:,.1f} GiB" if free >= 2**30 else f"{free / 2**20:.0f} MiB"
         return f"{room} free; a run leaves about {each / 2**20:.1f} MiB{short}"
 
@@ -334,16 +338,12 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _runs(count: int) -> str:
-    return f"{count} run{'s' if count != 1 else ''}"
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' if count != 1 else ''}"
-
-
 def _replicates(count: int) -> str:
-    return f"{count} replicate{'s' if count != 1 else ''}"
+    return _many(count, "replicate")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def _about(seconds: float) -> str:

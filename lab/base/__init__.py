@@ -28,7 +28,7 @@ from lab.base.files import (
     write_json,
     write_model,
 )
-from lab.base.folders import ExportPaths, JobPaths, RunPaths, SeedPaths, SessionPaths
+from lab.base.folders import ExportPaths, HandoverPaths, JobPaths, RunPaths, SeedPaths, SessionPaths
 from lab.base.names import ID, is_id, slug, tail
 from lab.base.paths import Workspace, cache_dir, existing
 from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
@@ -48,6 +48,7 @@ __all__ = [
     "Columns",
     "Damaged",
     "ExportPaths",
+    "HandoverPaths",
     "InvalidInput",
     "JobPaths",
     "NotFound",

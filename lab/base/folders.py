@@ -155,6 +155,38 @@ class JobPaths:
 
 
 @dataclass(frozen=True)
+class HandoverPaths:
+    """The files by which a session's analyses pass to agents from outside: `runs/sessions/<id>/handover/`."""
+
+    dir: Path
+
+    @property
+    def turn(self) -> Path:
+        """The analysis that is offered or under way, and whose turn it is; the session alone writes it."""
+        return self.dir / "turn.json"
+
+    @property
+    def lease(self) -> Path:
+        """Who has it."""
+        return self.dir / "lease.json"
+
+    @property
+    def call(self) -> Path:
+        """What that one calls next."""
+        return self.dir / "call.json"
+
+    @property
+    def asked(self) -> Path:
+        """When an agent last asked for an analysis and got none: somebody is there."""
+        return self.dir / "asked.json"
+
+    @property
+    def lock(self) -> Path:
+        """The lock that is held while turn, lease or call change hands."""
+        return self.dir / ".lock"
+
+
+@dataclass(frozen=True)
 class SessionPaths:
     """The files of one session: `runs/sessions/<id>/`."""
 
@@ -179,6 +211,11 @@ class SessionPaths:
     def log(self) -> Path:
         """The log of a session that runs detached from any terminal."""
         return self.dir / "session.log"
+
+    @property
+    def handover(self) -> HandoverPaths:
+        """How its analyses pass to agents from outside."""
+        return HandoverPaths(self.dir / "handover")
 
     @property
     def digest(self) -> Path:

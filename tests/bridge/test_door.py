@@ -65,7 +65,7 @@ def test_a_client_on_standard_input_finds_every_tool_resource_and_prompt(workspa
                 assert tool.input_schema["additionalProperties"] is False
                 assert tool.output_schema and tool.description
                 assert tool.annotations and tool.annotations.read_only_hint is not None
-                assert tool.annotations.destructive_hint is (tool.name == "autopilot_stop")
+                assert tool.annotations.destructive_hint is (tool.name in ("autopilot_stop", "autopilot_end_search"))
             status = await client.call_tool("autopilot_status", {})
             assert status.structured_content and status.structured_content["session"] is None
             assert "limt: is no argument" in refusal(await client.call_tool("autopilot_runs", {"limt": 3}))
@@ -73,7 +73,7 @@ def test_a_client_on_standard_input_finds_every_tool_resource_and_prompt(workspa
             assert {one.uri_template.rpartition("/")[2] for one in templates} == {"report", "metrics", "digest", "{id}"}
             assert [one.uri for one in (await client.list_resources()).resources] == ["autopilot://notes"]
             prompts = [one.name for one in (await client.list_prompts()).prompts]
-            assert prompts == ["start_night", "morning_review", "analyse_run"]
+            assert prompts == ["start_night", "morning_review", "be_researcher", "analyse_run"]
 
     anyio.run(work)
 

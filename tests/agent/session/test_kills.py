@@ -83,7 +83,7 @@ def night(root: str, which: Which, death: "Death | None" = None) -> None:
         death: when it dies.
     """
     if death is not None:
-        _die(death)
+        die(death)
     notebook, inventory, stop = Notebook(Workspace(Path(root))), load_inventory([ENV]), threading.Event()
     path = notebook.workspace.session(NAME).session
     fresh = {
@@ -125,7 +125,8 @@ STEPS = {
 }
 
 
-def _die(death: Death) -> None:
+def die(death: Death) -> None:
+    """Have this process kill itself at one of its writes."""
     flush, left, due = os.fsync, death.count, False
 
     def dying(handle: int) -> None:
