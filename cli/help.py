@@ -31,6 +31,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "report": (("autopilot report", "the latest there is"), ("autopilot report 12", "run #12's")),
     "check": (("autopilot check notes.md --run 12", "what your notes say of run #12"),),
     "export": (("autopilot export incumbent", "the policy, to be played by PufferLib alone"),),
+    "mirror": (
+        ("autopilot mirror --to mlflow --mlflow http://127.0.0.1:5000", "all runs, to a server"),
+        ("autopilot mirror 12 --to tensorboard", "one run's curves"),
+    ),
     "review": (("autopilot review", "what waits, one proposal at a time"),),
     "edit": (("autopilot edit ID --set train.ent_coef=0.01 --why 'entropy was gone too soon'", "your version"),),
     "reject": (("autopilot reject ID --why 'tried in run 7'", "the next analysis reads it"),),

@@ -8,6 +8,7 @@ from cli.options import (
     EnvOption,
     JsonOption,
     MinEffectOption,
+    MlflowOption,
     ObjectiveOption,
     ParallelOption,
     PresetOption,
@@ -18,6 +19,7 @@ from cli.options import (
     dollars_of,
     hours_of,
     mirrors_of,
+    mlflow_of,
     positive,
     shares_of,
     trade_of,
@@ -120,6 +122,7 @@ def start(
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
+    mlflow: MlflowOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Run without this terminal.")] = False,
     new: Annotated[
         bool, typer.Option("--new", help="Begin another one although one with these options was interrupted.")
@@ -161,6 +164,7 @@ def start(
         task=task_of(config),
         prune=prune,
         mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
+        mlflow=mlflow_of(mlflow),
         parallel=parallel,
         min_effect=min_effect,
         confirm=None if then == preset else then,

@@ -37,6 +37,16 @@ class SeedPaths:
         """The folder of the saved weights."""
         return self.dir / "checkpoints"
 
+    @property
+    def events(self) -> Path:
+        """TensorBoard's file, where the metrics are mirrored there."""
+        return self.dir / "tensorboard" / "events.out.tfevents.training"
+
+    @property
+    def sent(self) -> Path:
+        """How many points Weights & Biases was sent, and as which run there."""
+        return self.dir / "wandb" / "sent"
+
     def weights(self, name: str) -> Path:
         """The weights of a checkpoint: `latest`, `best` or `step_000001000000`; the optimizer's state lies beside."""
         return self.checkpoints / f"{name}.pt"
@@ -113,6 +123,11 @@ class RunPaths:
         return self.dir / ".owner"
 
     @property
+    def mirror_log(self) -> Path:
+        """What the mirror of a training said, where it went wrong."""
+        return self.dir / "mirror.log"
+
+    @property
     def code_diff(self) -> Path:
         """The changes in the user's repository that were not committed."""
         return self.dir / "code.diff"
@@ -179,6 +194,11 @@ class SessionPaths:
     def log(self) -> Path:
         """The log of a session that runs detached from any terminal."""
         return self.dir / "session.log"
+
+    @property
+    def mirror_log(self) -> Path:
+        """What the mirror of the session said, where it went wrong."""
+        return self.dir / "mirror.log"
 
     @property
     def digest(self) -> Path:
