@@ -142,6 +142,7 @@ def start(
     modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
     if approve not in modes:
         raise invalid("approve", approve, "is unknown", " | ".join(modes))
+    store = mlflow_of(mlflow)
     workspace: Workspace = context.obj
     Sessions(workspace).require_nobody()
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
@@ -164,7 +165,7 @@ def start(
         task=task_of(config),
         prune=prune,
         mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
-        mlflow=mlflow_of(mlflow),
+        mlflow=store,
         parallel=parallel,
         min_effect=min_effect,
         confirm=None if then == preset else then,
