@@ -41,6 +41,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "web": (("autopilot web --open", "in your browser"), ("autopilot web --host 0.0.0.0", "for another device")),
     "note": (("autopilot note 'Never change gamma.'", "every analysis reads it"),),
     "mcp": (("autopilot mcp", "started by an agent on this machine"),),
+    "skill": (
+        ("autopilot skill install", "for agents that are started in the workspace"),
+        ("autopilot skill install --to ~/.claude/skills", "for Claude Code everywhere"),
+    ),
     "probe": (("autopilot probe --env puffer_cartpole", "as fast as this machine can"),),
     "doctor": (("autopilot doctor --space puffer_cartpole", "what may be searched, and how far"),),
 }

@@ -8,6 +8,7 @@ so that a night that goes on and one that is over are copied by the same code.
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from lab.base import Busy, Damaged, Workspace, owned, plain
@@ -161,14 +162,16 @@ def _replicate(
     attempt = next((repr(one.value) for one in points if one.metric == "uptime"), "")
     began = run.started or run.created
     told = {"run": run.run_id, "seed": seed, "state": result.state if result else run.state, "session": run.session}
+    ended = run.finished
     if result is not None:
+        ended = (result.first_step or began) + timedelta(seconds=result.train_seconds + result.eval_seconds)
         told |= {"reason": result.reason, "stopped_early": result.stopped_early, "device": result.device}
     return Entry(
         key=f"{key}{attempt}",
         name=f"seed {seed}",
         status=_status(result.state) if result else _status(run.state),
         began=began,
-        ended=run.finished or began if result else run.finished,
+        ended=ended,
         above=above,
         params={"seed": seed},
         tags={f"autopilot.{name}": str(value) for name, value in told.items() if value is not None},
