@@ -6,6 +6,7 @@ has changed.
 
 import hashlib
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def skill(
         where = " and in ".join(plain(str(folder), 300) for folder in changed)
         rule = f"is not what was installed in {where}"
         valid = f"--overwrite, which keeps yours as NAME{YOURS}, or another --to"
-        raise invalid("skill", ", ".join(dict.fromkeys(sum(changed.values(), []))), rule, valid)
+        raise invalid("skill", ", ".join(dict.fromkeys(chain(*changed.values()))), rule, valid)
     for folder in folders:
         try:
             written = _install(folder, files)

@@ -82,6 +82,7 @@ def photograph(address: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_context(viewport=SIZE).new_page()
+        page.set_default_timeout(120_000)
         page.goto(f"{address}/#/experiments/{number}/runs?workflowType=machine_learning")
         page.get_by_text("matching runs").wait_for()
         page.get_by_role("button", name="Close").click()  # its assistant
