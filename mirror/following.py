@@ -13,13 +13,20 @@ from pathlib import Path
 
 from lab.base import Workspace, plain
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that its end is waited for; then it finishes by itself."""
 
 
 @contextlib.contextmanager
 def followed(
-    workspace: Workspace, uri: str | None, log: Path, note: Callable[[str], None], *, session: str = "", run: str = ""
+    workspace: Workspace,
+    uri: str | None,
+    log: Path,
+    note: Callable[[str], None],
+    *,
+    session: str = "",
+    run: str = "",
+    patience: float = PATIENCE,
 ) -> Iterator[None]:
     """Mirror to MLflow what is trained in the block; whatever becomes of that, the block does not notice.
 
@@ -30,6 +37,7 @@ def followed(
         note: gets a line at the end where the mirror is not complete.
         session: whose runs; else
         run: the one.
+        patience: seconds that its end is waited for.
     """
     if uri is None:
         yield
@@ -40,7 +48,7 @@ def followed(
     try:
         yield
     finally:
-        if why := "no process could be started" if process is None else _end(process, log):
+        if why := "no process could be started" if process is None else _end(process, log, patience):
             again = f"autopilot mirror {f'--session {session}' if session else run} --to mlflow"
             note(f"mirror mlflow: {why}; '{again}' completes it")
 
@@ -57,15 +65,15 @@ def _begin(workspace: Workspace, uri: str, log: Path, session: str, run: str) ->
         )
 
 
-def _end(process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _end(process: "subprocess.Popen[bytes]", log: Path, patience: float) -> str:
     """Why the mirror is not complete; empty where it is."""
     if process.stdin is not None:
         with contextlib.suppress(OSError):
             process.stdin.close()
     try:
-        code = process.wait(PATIENCE)
+        code = process.wait(patience)
     except subprocess.TimeoutExpired:
-        return f"it was not through within {PATIENCE:g} s, and goes on by itself"
+        return f"it was not through within {patience:g} s, and goes on by itself"
     if code == 0:
         return ""
     with contextlib.suppress(OSError):

@@ -32,6 +32,7 @@ LONGEST = {"params": 6000, "tags": 8000}
 SQLITE = "sqlite:///"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # seven of its own, with pauses that double: minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
@@ -74,6 +75,7 @@ class Entry:
         said = [
             self.name,
             self.status,
+            self.ended,
             self.above,
             dict(self.params),
             dict(self.tags),

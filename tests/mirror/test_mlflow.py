@@ -198,12 +198,12 @@ def test_a_process_beside_a_night_mirrors_it_and_the_night_does_not_notice_one_t
 ) -> None:
     notes: list[str] = []
     log = workspace.session(night.session_id).mirror_log
-    with followed(workspace, f"sqlite:///{file}", log, notes.append, session=night.session_id):
+    with followed(workspace, f"sqlite:///{file}", log, notes.append, session=night.session_id, patience=600):
         latest = make_run(session=night.session_id)
     assert notes == [], log.read_text()
     held = {one.data.tags.get("autopilot.run") for one in _all(file)}
     assert held == {None, *(run.run_id for run in notebook.runs(session=night.session_id))} and latest.run_id in held
-    with followed(workspace, "http://127.0.0.1:9", log, notes.append, session=night.session_id):
+    with followed(workspace, "http://127.0.0.1:9", log, notes.append, session=night.session_id, patience=600):
         make_run(session=night.session_id)
     (note,) = notes
     assert note.startswith("mirror mlflow: mlflow at http://127.0.0.1:9: MlflowException: ")
