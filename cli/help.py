@@ -31,12 +31,20 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "report": (("autopilot report", "the latest there is"), ("autopilot report 12", "run #12's")),
     "check": (("autopilot check notes.md --run 12", "what your notes say of run #12"),),
     "export": (("autopilot export incumbent", "the policy, to be played by PufferLib alone"),),
+    "mirror": (
+        ("autopilot mirror --to mlflow --mlflow http://127.0.0.1:5000", "all runs, to a server"),
+        ("autopilot mirror 12 --to tensorboard", "one run's curves"),
+    ),
     "review": (("autopilot review", "what waits, one proposal at a time"),),
     "edit": (("autopilot edit ID --set train.ent_coef=0.01 --why 'entropy was gone too soon'", "your version"),),
     "reject": (("autopilot reject ID --why 'tried in run 7'", "the next analysis reads it"),),
     "web": (("autopilot web --open", "in your browser"), ("autopilot web --host 0.0.0.0", "for another device")),
     "note": (("autopilot note 'Never change gamma.'", "every analysis reads it"),),
     "mcp": (("autopilot mcp", "started by an agent on this machine"),),
+    "skill": (
+        ("autopilot skill install", "for agents that are started in the workspace"),
+        ("autopilot skill install --to ~/.claude/skills", "for Claude Code everywhere"),
+    ),
     "probe": (("autopilot probe --env puffer_cartpole", "as fast as this machine can"),),
     "doctor": (("autopilot doctor --space puffer_cartpole", "what may be searched, and how far"),),
 }

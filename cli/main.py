@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import agents, looking, machine, notes, proposals, runs, sessions, starting
+from cli import agents, looking, machine, mirrors, notes, proposals, runs, sessions, skills, starting
 from cli.help import Command, Group
 from cli.output import tolerate_no_reader
 from cli.settings import Option
@@ -89,11 +89,11 @@ SESSIONS = (sessions.start, sessions.resume, sessions.stop, sessions.status, loo
 TRAINING = (runs.train, runs.confirm)
 RECORD = (
     runs.runs, runs.arms, runs.show, runs.compare, runs.report, looking.logs, looking.name, runs.check, runs.replay,
-    runs.export,
+    runs.export, mirrors.mirror,
 )  # fmt: skip
 PROPOSALS = (proposals.proposals, proposals.review, proposals.approve, proposals.reject, proposals.edit, proposals.web)
 NOTES = (notes.note, notes.comment)
-MACHINE = (starting.init, machine.probe, machine.doctor, agents.mcp)
+MACHINE = (starting.init, machine.probe, machine.doctor, agents.mcp, skills.skill)
 ABOUT = {"A session": SESSIONS, "Trainings of your own": TRAINING, "Proposals": PROPOSALS, "The record": RECORD,
          "What you tell it": NOTES, "This machine": MACHINE}  # fmt: skip
 for title, named in ABOUT.items():

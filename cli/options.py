@@ -100,6 +100,10 @@ TensorboardOption = Annotated[
     bool, typer.Option("--tensorboard", help="Write each replicate's metrics for TensorBoard too.")
 ]
 WandbOption = Annotated[bool, typer.Option("--wandb", help="Send each replicate's metrics to Weights & Biases too.")]
+MlflowOption = Annotated[
+    str | None,
+    typer.Option(metavar="URI", help="Mirror it to MLflow while it goes on: sqlite:///FILE, or a server's address."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
@@ -117,6 +121,37 @@ def mirrors_of(*, tensorboard: bool, wandb: bool) -> tuple[Literal["tensorboard"
             valid = f"leave it out, or install it: pip install {name}"
             raise InvalidInput([Problem(key=name, value="true", rule=f"needs the package {name}", valid=valid)])
     return tuple(name for name, asked in wanted.items() if asked)
+
+
+def mlflow_of(uri: str | None) -> str | None:
+    """The store of MLflow that runs are mirrored to, the path of a file made a full one.
+
+    Raises:
+        InvalidInput: it is none, has a password in it, or the package is not installed.
+    """
+    import re
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    if uri is None:
+        return None
+    if "@" in uri.partition("//")[2].partition("/")[0]:
+        shown = re.sub(r"//[^/]*@", "//…@", uri)
+        valid = "the address alone, and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        raise invalid("mlflow", shown, "has a user or a password in it, which would stand in files", valid)
+    file = re.fullmatch(r"sqlite:///([^?\s][^?]*)", uri)
+    if file is None and not re.fullmatch(r"https?://[^/?\s]+(/[^?\s]*)?", uri):
+        raise invalid("mlflow", uri, "is no store", "sqlite:///mlflow.db, or such as http://127.0.0.1:5000")
+    if find_spec("mlflow") is None:
+        valid = "leave it out, or install it: pip install mlflow-skinny"
+        raise invalid("mlflow", uri, "needs the package mlflow-skinny", valid)
+    if file is None:
+        return uri.rstrip("/")
+    path = Path(file[1]).expanduser().absolute()
+    if path.is_dir() or not path.parent.is_dir():
+        rule = "is a folder" if path.is_dir() else f"lies in no folder that is there ({path.parent})"
+        raise invalid("mlflow", uri, rule, "sqlite:///FILE")
+    return f"sqlite:///{path}"
 
 
 def shares_of(

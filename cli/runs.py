@@ -10,6 +10,7 @@ from cli.options import (
     EnvOption,
     JsonOption,
     MinEffectOption,
+    MlflowOption,
     ObjectiveOption,
     ParallelOption,
     PresetOption,
@@ -18,6 +19,7 @@ from cli.options import (
     TensorboardOption,
     WandbOption,
     mirrors_of,
+    mlflow_of,
     who,
     whole,
 )
@@ -41,6 +43,7 @@ def train(
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
+    mlflow: MlflowOption = None,
     by: Annotated[str, typer.Option(hidden=True, help="The arm that the record names, for an agent that asks.")] = (
         "person"
     ),
@@ -55,7 +58,7 @@ def train(
 
     workspace: Workspace = context.obj
     mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
-    options = Options(silent=as_json, parallel=parallel, mirrors=mirrors)
+    options = Options(silent=as_json, parallel=parallel, mirrors=mirrors, mlflow=mlflow_of(mlflow))
     if control_of is not None:
         if settings or seeds is not None:
             rule, valid = "changes nothing of the run that it is a control of", "no --set and no --seeds"

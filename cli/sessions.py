@@ -8,6 +8,7 @@ from cli.options import (
     EnvOption,
     JsonOption,
     MinEffectOption,
+    MlflowOption,
     ObjectiveOption,
     ParallelOption,
     PresetOption,
@@ -18,6 +19,7 @@ from cli.options import (
     dollars_of,
     hours_of,
     mirrors_of,
+    mlflow_of,
     positive,
     shares_of,
     trade_of,
@@ -124,6 +126,7 @@ def start(
     parallel: ParallelOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
+    mlflow: MlflowOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Run without this terminal.")] = False,
     new: Annotated[
         bool, typer.Option("--new", help="Begin another one although one with these options was interrupted.")
@@ -143,6 +146,7 @@ def start(
     modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
     if approve not in modes:
         raise invalid("approve", approve, "is unknown", " | ".join(modes))
+    store = mlflow_of(mlflow)
     workspace: Workspace = context.obj
     Sessions(workspace).require_nobody()
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
@@ -165,6 +169,7 @@ def start(
         task=task_of(config),
         prune=prune,
         mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
+        mlflow=store,
         parallel=parallel,
         min_effect=min_effect,
         confirm=None if then == preset else then,

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 EXAMPLES = Path(__file__).resolve().parent / "examples"
-OTHERS = {"hour", "drone", "drones", "films", "reports", "pages"}
+OTHERS = {"hour", "drone", "drones", "films", "reports", "pages", "mlflow.png"}
 """What other scripts have made."""
 COLUMNS, LINES = 118, 400
 KEPT = 4

@@ -314,6 +314,7 @@ def _again(session: SessionRecord) -> str:
         "ahead": session.ahead if session.ahead > 1 else None,
         "trade": session.trade,
         "parallel": session.parallel,
+        "mlflow": session.mlflow,
     }
     parts = ["autopilot", "start"]
     for option, value in given.items():

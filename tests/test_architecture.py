@@ -15,7 +15,7 @@ from lab.base.threads import SCIPY
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("lab.base",), ("lab.space",), ("lab.store",), ("lab.judge",), ("lab.search", "lab.claims"), ("training",),
-    ("report",), ("tools",), ("agent.model",), ("agent.analysis", "agent.approval", "agent.notify"),
+    ("report",), ("mirror",), ("tools",), ("agent.model",), ("agent.analysis", "agent.approval", "agent.notify"),
     ("agent.session",), ("review",), ("bridge",), ("cli",),
 )  # fmt: skip
 """Each may import those before it. The last one is the command line, which nothing imports."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, Protocol
 
-from lab.base import plain
+from lab.base import SeedPaths, plain, write_atomic
 
 MirrorName = Literal["tensorboard", "wandb"]
 CAPACITY = 1000
@@ -163,41 +163,49 @@ def openers(
         config: shown beside the metrics by Weights & Biases; what JSON has no word for goes as text.
     """
     known: dict[MirrorName, Callable[[], Mirror]] = {
-        "tensorboard": partial(_TensorBoard, folder / "tensorboard"),
-        "wandb": partial(_WeightsAndBiases, folder, project, run, seed, config),
+        "tensorboard": partial(TensorBoard, SeedPaths(folder).events),
+        "wandb": partial(WeightsAndBiases, folder, project, run, seed, config),
     }
     return [(name, known[name]) for name in names]
 
 
-class _TensorBoard:
+class TensorBoard:
     """An event file, by TensorBoard's own writer of records: the one package writes, shows and reads back.
 
     A replicate that was interrupted trains again from its start, so its file replaces the one before.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
+        """Begin it anew.
+
+        Args:
+            file: to write.
+            clock: the time of each record, in seconds since 1970; of one for the file itself first.
+        """
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self._event, self._summary = Event, Summary
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = RecordWriter((folder / "events.out.tfevents.training").open("wb"))
+        self._event, self._summary, self._clock = Event, Summary, clock
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = RecordWriter(file.open("wb"))
         self._write(file_version="brain.Event:2")
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
+        """Write one point."""
         values = [self._summary.Value(tag=name, simple_value=number) for name, number in numbers.items()]
         self._write(step=step, summary=self._summary(value=values))
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def _write(self, **content: object) -> None:
-        self._file.write(self._event(wall_time=time.time(), **content).SerializeToString())
+        self._file.write(self._event(wall_time=self._clock(), **content).SerializeToString())
         self._file.flush()
 
 
-class _WeightsAndBiases:
+class WeightsAndBiases:
     """A run of Weights & Biases, or its file where `WANDB_MODE=offline` is set.
 
     Each attempt gets an id of its own. Under a fixed one a replicate that trains again would be refused
@@ -208,7 +216,20 @@ class _WeightsAndBiases:
     ends it; where that was not reached, it ends itself within a second or two of us, without writing out its buffer.
     """
 
-    def __init__(self, folder: Path, project: str, run: str, seed: int, config: Mapping[str, object]) -> None:
+    def __init__(
+        self, folder: Path, project: str, run: str, seed: int, config: Mapping[str, object], again: str | None = None
+    ) -> None:
+        """Begin the run.
+
+        Args:
+            folder: the replicate's.
+            project: it goes to.
+            run: the id of the run; its replicates form a group of that name.
+            seed: the replicate's.
+            config: shown beside the metrics; what JSON has no word for goes as text.
+            again: what its id ends in, where a copy that was cut short is to be completed; else it is a new one.
+        """
+        self._sent, self._points = SeedPaths(folder).sent, 0
         os.environ["WANDB_ERROR_REPORTING"] = "false"  # reports about its own faults; there is no setting for it
         os.environ.setdefault("WANDB_SILENT", "true")  # as a setting it comes too late for the first lines
         import wandb
@@ -233,8 +254,8 @@ class _WeightsAndBiases:
             project=project,
             group=run,
             name=name,
-            id=f"{name}-{secrets.token_hex(3)}",
-            resume="never",
+            id=f"{name}-{again or secrets.token_hex(3)}",
+            resume="allow" if again else "never",
             reinit="create_new",
             dir=folder,
             config=json.loads(json.dumps(dict(config), default=str)),
@@ -242,8 +263,12 @@ class _WeightsAndBiases:
         )
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
+        """Send one point."""
         self._run.log(dict(numbers), step=step, commit=True)  # else it waits for the next one, in case more is to come
+        self._points += 1
 
     def close(self) -> None:
+        """Send what is held back, and leave a mark of how much was sent."""
         self._run.finish()
         self._wandb.teardown()
+        write_atomic(self._sent, f"{self._points} points as {self._run.id}\n")

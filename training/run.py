@@ -46,6 +46,8 @@ class Options:
     """End runs that look hopeless beside their peers."""
     mirrors: tuple[str, ...] = ()
     """`tensorboard`, `wandb`."""
+    mlflow: str | None = None
+    """The store of MLflow that a process beside the training mirrors it to; None for none."""
     requeue: bool = True
     """A run that was stopped by the user returns to the queue; else it ends as killed."""
     parallel: int | None = None

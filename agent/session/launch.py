@@ -1,5 +1,6 @@
 """What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from lab.space import (
 )
 from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
+from mirror import followed
 from report import SilentView, make_view
 from training import Options, ProcessRunner, load_inventory, require_space, train_run
 
@@ -114,20 +116,26 @@ def _ready(workspace: Workspace, inventory: Inventory, config: Config, options: 
         runner.close()
 
 
+def _warn(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
 def _trained(
     workspace: Workspace, inventory: Inventory, run: RunRecord, options: Options, runner: ProcessRunner
 ) -> RunRecord:
-    notebook, view = Notebook(workspace), SilentView() if options.silent else make_view()
-    try:
-        with Stopping() as stopping:
-            view.training(run, f"{run.env_name}, {run.preset}")
-            options = replace(options, requeue=False)
-            return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set, options)
-    except KeyboardInterrupt:  # asked twice: at once, and nobody is to go on with it
-        notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
-        raise
-    finally:
-        view.close()
+    notebook, log = Notebook(workspace), workspace.run(run.run_id).mirror_log
+    with followed(workspace, options.mlflow, log, _warn, run=run.run_id):
+        view = SilentView() if options.silent else make_view()
+        try:
+            with Stopping() as stopping:
+                view.training(run, f"{run.env_name}, {run.preset}")
+                options = replace(options, requeue=False)
+                return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set, options)
+        except KeyboardInterrupt:  # asked twice: at once, and nobody is to go on with it
+            notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
+            raise
+        finally:
+            view.close()
 
 
 def train_control(workspace: Workspace, name: str, run_id: str | None, options: Options) -> RunRecord:

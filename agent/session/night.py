@@ -21,6 +21,7 @@ from agent.session.signals import Stopping
 from lab.base import AutopilotError, InvalidInput, NotFound, Workspace, append_line, invalid, now, plain
 from lab.space import Config, Inventory
 from lab.store import Lab, Notebook, SessionRecord, Sessions
+from mirror import followed
 from report import make_view, print_markdown, say_where
 from training import ProcessRunner
 
@@ -187,8 +188,10 @@ class Night:
                 patience,
             )
             view.note(f"session {record.session_id} begins" if not self.session.mine() else _going_on(self.session))
+            mirror_log = self.workspace.session(record.session_id).mirror_log
             try:
-                record = self.session.run()
+                with followed(self.workspace, record.mlflow, mirror_log, view.note, session=record.session_id):
+                    record = self.session.run()
             finally:
                 view.close()
                 notifier.close()

@@ -37,6 +37,16 @@ class SeedPaths:
         """The folder of the saved weights."""
         return self.dir / "checkpoints"
 
+    @property
+    def events(self) -> Path:
+        """TensorBoard's file, where the metrics are mirrored there."""
+        return self.dir / "tensorboard" / "events.out.tfevents.training"
+
+    @property
+    def sent(self) -> Path:
+        """How many points Weights & Biases was sent, and as which run there."""
+        return self.dir / "wandb" / "sent"
+
     def weights(self, name: str) -> Path:
         """The weights of a checkpoint: `latest`, `best` or `step_000001000000`; the optimizer's state lies beside."""
         return self.checkpoints / f"{name}.pt"
@@ -111,6 +121,11 @@ class RunPaths:
     def owner(self) -> Path:
         """The lock of the process that trains the run, with its pid."""
         return self.dir / ".owner"
+
+    @property
+    def mirror_log(self) -> Path:
+        """What the mirror of a training said, where it went wrong."""
+        return self.dir / "mirror.log"
 
     @property
     def code_diff(self) -> Path:
@@ -216,6 +231,11 @@ class SessionPaths:
     def handover(self) -> HandoverPaths:
         """How its analyses pass to agents from outside."""
         return HandoverPaths(self.dir / "handover")
+
+    @property
+    def mirror_log(self) -> Path:
+        """What the mirror of the session said, where it went wrong."""
+        return self.dir / "mirror.log"
 
     @property
     def digest(self) -> Path:

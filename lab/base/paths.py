@@ -157,6 +157,11 @@ class Workspace:
         return self.runs / "session.lock"
 
     @property
+    def mirror_lock(self) -> Path:
+        """The lock of the one process that mirrors runs."""
+        return self.runs / "mirror.lock"
+
+    @property
     def jobs(self) -> Path:
         """The commands that agents have started, a folder each."""
         return self.runs / "jobs"

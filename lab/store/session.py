@@ -135,6 +135,8 @@ class SessionRecord(Record):
     prune: bool = False
     """End runs that look hopeless beside their peers."""
     mirrors: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    mlflow: str | None = None
+    """The store of MLflow that it is mirrored to; None for none."""
     parallel: int | None = None
     """Replicates at once; None derives it."""
     min_effect: float | None = None
