@@ -105,7 +105,7 @@ def _position(s: Sentence, index: int, number: Number) -> None:
 def changes(s: Sentence) -> None:
     """Judge old and new value, of parent and run or of a curve's ends: `0.12 -> 0.06`, `from 0.12 to 0.06`."""
     for first, last in s.matches(
-        "from [run word]{0,2} number [word quantity,aspect]{0,4} to number"
+        "from [run word]{0,2} number [word quantity,aspect]{0,4} [up down]? to number"
         "|number [word quantity]? arrow [word quantity]? number"
     ):
         ends = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
