@@ -7,7 +7,7 @@ runs that the statement is about: a figure with one digit would be found anywher
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import permutations, product
+from itertools import chain, permutations, product
 
 from lab.claims.certain import named_beside, unclear
 from lab.claims.differences import PEAK, SIGN
@@ -22,8 +22,8 @@ from lab.claims.families import (
     counts,
     everything,
     means,
+    of_curve,
     of_quantity,
-    points,
     pooled,
     repeats,
     scatter,
@@ -45,8 +45,9 @@ APART = re.compile(
 )
 TOOK = re.compile(r"\b(?:took|wall|train\w*|eval\w*|secs?|seconds?|s|min|minutes?|mem\w*)\b", re.IGNORECASE)
 NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
-LEAST = 2
-"""Digits that a figure needs to be told by its value; a difference needs one."""
+ABOUT, CHANCE = 0.4, 0.1
+"""How far from a figure others are looked at, and the share of them that a reading may find true as well: of what finds
+more, a false figure would be found too."""
 
 
 def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
@@ -96,13 +97,11 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
         f"is {s.role_of(run)}'s: {hit}"
         for run in ((owner,) if beside else every)
         if (
-            hit := _hit(
+            hit := _first(
                 number,
-                iter(
-                    (
-                        *of_quantity(s, run, meant, s.aspects(place), s.text),
-                        *(scatter(s, run, s.text) if SEED.search(s.text) else ()),
-                    )
+                (
+                    *chain.from_iterable(of_quantity(s, run, meant, s.aspects(place), s.text)),
+                    *(scatter(s, run, [known.metric], s.text) if SEED.search(s.text) else ()),
                 ),
             )
         )
@@ -110,7 +109,7 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
     if any(fits(number, value) for value in (*known.told.values(), *ends)):
         hits.append("is told of the run otherwise")
-    if not hits and not sure and (hit := _hit(number, (pair for run in near for pair in everything(run)))):
+    if not hits and not sure and (hit := _first(number, [pair for run in near for pair in everything(run)])):
         hits.append(f"may be of something else: {hit}")
     relative = number.signed or number.percent or number.points or number.times or APART.search(s.text)
     for key in keys if relative and not beside and not hits else ():
@@ -121,7 +120,7 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
 
 
 def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], said: str) -> str | None:
-    """What one figure is.
+    """What one figure is: the first family that has it, and would not have nearly any other figure as well.
 
     Args:
         s: the sentence.
@@ -130,47 +129,103 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
         near: all that the statement is about.
         said: the statement with what it stands under.
     """
-    number, quantity, aspects = s.number(place), s.quantity(place), s.aspects(place)
+    number, quantity = s.number(place), s.quantity(place)
     whole = number.step >= 1 and not number.percent
     adjacent = quantity is not None and s.adjacent(place) and not s.cells
-    if quantity and not quantity.foreign and not number.unit and (number.digits >= LEAST or (whole and adjacent)):
+    if quantity and not quantity.foreign and not number.unit:
         ours = [run for run in runs if run in (runs[0], s.home, s.known.run)] if adjacent else runs
-        values = (pair for run in ours for pair in of_quantity(s, run, quantity, aspects, said))
-        if hit := next((what for value, what in values if _says(number, value, quantity)), None):
-            return hit
-    if hit := _hit(number, _statistics(s, place, (runs, near), said, free=not adjacent)):
+        for run in ours:
+            for family in of_quantity(s, run, quantity, s.aspects(place), said):
+                if hit := _hit(number, [*family], quantity, sure=whole and adjacent):
+                    return hit
+    if whole and (hit := _first(number, [pair for run in near for pair in counts(s, run, place)])):
         return hit
+    for family in _families(s, place, runs, said, free=not adjacent):
+        if hit := _hit(number, [*family]):
+            return hit
     apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
     return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
 
 
-def _statistics(
-    s: Sentence, place: int, among: tuple[list[KnownRun], list[KnownRun]], said: str, *, free: bool
-) -> Statistics:
+def _families(s: Sentence, place: int, runs: list[KnownRun], said: str, *, free: bool) -> Iterator[Statistics]:
     """All that a figure may be by the words of its statement, `free` where no quantity's name stands beside it."""
-    number, (runs, near) = s.number(place), among
-    whole, clear = number.step >= 1 and not number.percent, number.digits >= LEAST
+    number = s.number(place)
+    whole = number.step >= 1 and not number.percent
     if number.unit or (free and TOOK.search(said)):
         unit = s.text[s.tokens[place].start : s.tokens[place].end].lower()
-        yield from (pair for run in runs for pair in amounts(run, unit))
+        yield (pair for run in runs for pair in amounts(run, unit))
     if number.unit:
         return
-    yield from (pair for run in near if whole for pair in counts(s, run, place))
-    curve = clear and ((free and _of_objective(s, s.quantity(place))) or NAMED.search(said))
+    names = _names(s, place, said)
+    curves = [f"environment/{name}" for name in names] + [
+        key.partition(":")[2] for q in _spoken(s, place) for key in q.keys if key.startswith("curve:")
+    ]
+    curves = [*dict.fromkeys(curves)]
     for run in runs:
-        if free and clear and not whole:
-            yield from means(s, run, said)
-        if curve:
-            yield from points(s, run, place, said)
-        if (clear or not whole) and (free or SEED.search(said)):
-            yield from scatter(s, run, said)
-        yield from steps_of(s, run, said) if whole else since(s, run)
-    for p in s.known.predicted if clear and FORETOLD.search(said) else ():
-        yield from ((end, f"predicted of {p.metric}: {p.low:.6g} to {p.high:.6g}") for end in (p.low, p.high))
+        if free and not whole:
+            yield means(s, run, said)
+        if free or SEED.search(said):
+            yield scatter(s, run, names, said)
+        if (free or NAMED.search(said)) and CURVE.search(said):
+            for name in filter(run.curves.get, curves):
+                yield from of_curve(s, run, name, s.aspects(place), said)
+        yield from steps_of(s, run, curves, said) if whole else (since(s, run),)
+    if FORETOLD.search(said):
+        ends = [(end, p) for p in s.known.predicted for end in (p.low, p.high)]
+        yield ((end, f"predicted of {p.metric}: {p.low:.6g} to {p.high:.6g}") for end, p in ends)
 
 
-def _hit(number: Number, values: Statistics) -> str | None:
-    return next((what for value, what in values if _says(number, value)), None)
+def _spoken(s: Sentence, place: int) -> list[Quantity]:
+    """The quantities that a figure may be of where none stands beside it: the nearest, then the objective."""
+    nearest = s.quantity(place)
+    return [*([nearest] if nearest and nearest.section in ("metric", "curve") else []), s.objective]
+
+
+def _names(s: Sentence, place: int, said: str) -> list[str]:
+    """The metrics that a figure may be of, by their names."""
+    keys = [key for quantity in _spoken(s, place) for key in quantity.keys]
+    return [*dict.fromkeys(key.rpartition(":")[2].rpartition("/")[2] for key in keys), s.known.metric]
+
+
+def _hit(
+    number: Number, values: Sequence[tuple[float, str]], quantity: Quantity | None = None, *, sure: bool = False
+) -> str | None:
+    """Words for the first value that a number says; none where nearly any number would have said one of them.
+
+    Args:
+        number: as it is written.
+        values: those that it may say, each with words for it.
+        quantity: what they are of, where it is named.
+        sure: whether the quantity's name stands beside a whole number: then it need not be told by its value.
+    """
+    hit = next((what for value, what in values if _says(number, value, quantity)), None)
+    return hit if hit and (sure or _chance(number, [value for value, _ in values]) <= CHANCE) else None
+
+
+def _first(number: Number, values: Sequence[tuple[float, str]]) -> str | None:
+    """Words for the first value that a number says, by chance or not."""
+    return _hit(number, values, sure=True)
+
+
+def _chance(number: Number, values: Sequence[float]) -> float:
+    """The share of the numbers about this one, written as it is, that would say one of the values as well.
+
+    Args:
+        number: as it is written.
+        values: those that it may say.
+    """
+    unit = 0.01 if number.percent or number.points else 1.0
+    x, slack = abs(number.value) * unit, number.step * unit / 2
+    low, high = x * (1 - ABOUT), x * (1 + ABOUT)
+    if high <= low:
+        return 0.0 if number.step < 1 else 1.0
+    covered, reached = 0.0, low
+    for value in sorted(abs(value) for value in values):
+        wide = max(2 * slack, 0.05 * value) if number.approximate else slack
+        begin, end = max(reached, value - wide), min(high, value + wide)
+        if end > begin:
+            covered, reached = covered + end - begin, end
+    return covered / (high - low)
 
 
 def _says(number: Number, value: float, quantity: Quantity | None = None) -> bool:
@@ -179,11 +234,6 @@ def _says(number: Number, value: float, quantity: Quantity | None = None) -> boo
         near = abs(value) <= 2 * abs(number.bound) and abs(number.bound) <= 2 * abs(value)
         return near and fits(number, value)
     return settles(number, value, quantity) if quantity else fits(number, value)
-
-
-def _of_objective(s: Sentence, quantity: Quantity | None) -> bool:
-    """Whether a figure is of the objective, or of nothing that is named."""
-    return quantity is None or f"metric:{s.known.scored}" in quantity.keys or quantity.section == "count"
 
 
 def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:

@@ -145,6 +145,8 @@ class Reader:
         named = None if inside else self._name(text, at) or self._number(text, at)
         if named is not None or (text[at].isalnum() and not inside):
             return named or self._word(text, at)
+        if text.startswith("..", at):
+            return Token("-", at, at + len(text[at:]) - len(text[at:].lstrip(".")))
         return Token(text[at], at, at + 1) if text[at] in ",;.:()[]-=/|" else None
 
     def _name(self, text: str, at: int) -> Token | None:

@@ -111,7 +111,7 @@ ROLES: dict[str, str] = {
     r"parents?('s)?( run| config(uration)?)?|ancestor": "parent",
     r"(the )?(incumbent|champion|current best|inc)('s)?( run)?": "incumbent",
     r"(the )?(search's )?leader('s)?( run)?": "leader",
-    r"(?<!full )(?<!quick )(?<!new )(?<!\ba )(?<!\bas )(the )?baseline('s)?( run)?": "baseline",
+    r"(?<!full )(?<!quick )(?<!new )(?<!\ba )(?<!\bas )(the )?base(line)?('s)?( run)?": "baseline",
     r"(this|the current|our|current|present) (run|one)('s)?"
     r"|the run(?= (?:used|uses|has|have|had|was|is|scored|reached|ended|finished|got|kept|raised|did|went)\b)": "run",
     r"(the )?best (prior|previous|earlier|past|known) (run|config(uration)?|one)('s)?": "best",
