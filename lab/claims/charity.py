@@ -63,7 +63,11 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     relative = number.signed or compared or number.points or number.times
     way = re.search(coded("([up down]) word? from? word?$"), s.codes[: numbers[0]])
     turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == Code.UP)
-    if s.section == "next_step" or number.word or turned or (s.adjacent(place) and not (free or relative)):
+    if s.section == "next_step" or number.word or turned:
+        return
+    if s.adjacent(place) and not (free or relative):
+        curve = quantity.section == "curve" and not s.aspects(place) and len(numbers) == 1
+        yield said_somewhere(s, place, place, sure=True, own=True) if curve else None
         return
     if _elsewhere(s) and not s.compared_by_name() and (free or relative):
         yield "which run is meant is not said"

@@ -13,6 +13,9 @@ SHOWN = 1e-6
 """Tools show six digits: a difference taken from what they show is off by this share of its operands."""
 CLOSE = 0.05
 """How far off a ratio said in a word (half, twice, a third) may be."""
+NEARLY = re.compile(r"(?:\b(?:nearly|almost|about|roughly|around|some|close to|not quite|over|more than|short of)|~) ?(?:a |an )?$")
+FAR = 1.35
+"""By which factor it has to be off to be false behind these words: `nearly double` is said of 1.6 times."""
 
 
 def relatives(s: Sentence) -> None:
@@ -224,4 +227,7 @@ def ratios(s: Sentence) -> None:
             wanted = 1 + ratio if code == Code.UP else 1 - ratio if code == Code.DOWN else ratio
         true = any(old and abs(new / old - wanted) <= CLOSE * wanted for new, old, _ in bases)
         told = "; ".join(f"{what}: {old:.6g} to {new:.6g}" for new, old, what in bases[:2])
-        s.judge(first, last, true, told)
+        about = NEARLY.search(s.text[: token.start])
+        near = about and any(old and wanted / FAR <= new / old <= wanted * FAR for new, old, _ in bases)
+        open_ = near or not (s.labelled or Code.QUANTITY in s.codes)
+        s.judge(first, last, true or (None if open_ else False), told)

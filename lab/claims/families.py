@@ -28,13 +28,17 @@ NOISE = re.compile(r"±|\+/?-|\b(?:sds?|std|noise)\b", re.IGNORECASE)
 CURVE = re.compile(
     r"\b(?:curves?|peak\w*|ends?|ended|last|train|training|points?|pts?|start\w*|first|rising|falls?|fell|drop\w*|dips?"
     r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout|ep(?:och)?s?"
-    r"|cross\w*|pass\w*|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest)\b|@|->|=>|\u2192",
+    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest)\b|@|->|=>|\u2192",
     re.IGNORECASE,
 )
 SPLIT = re.compile(
     r"\b(?:mbs?|minibatch\w*|batch\w*|updates?|steps|epochs?|eps?|gradient|grad|rollouts?)\b", re.IGNORECASE
 )
 AVERAGED = re.compile(r"\b(?:quarters?|q[1-4]|average[sd]?|avg|means)\b", re.IGNORECASE)
+SEEDED = re.compile(r"\bseed #?(\d+)", re.IGNORECASE)
+LEVEL = re.compile(r"\b(?:past|pass\w*|cross\w*|over|above|below|reach\w*|beyond|hits?|exceed\w*) (-?\d*\.?\d+ ?%?)")
+HALF = re.compile(r"\b(?:one half|a half|halfway)\b", re.IGNORECASE)
+BEGUN = re.compile(r"\b(?:first|nothing|starts?|shows?|begins?|takes? off)\b", re.IGNORECASE)
 EPOCH = re.compile(r"\b(?:ep(?:och)?s?|updates?|iter(?:ation)?s?)\.?\s*#?\s*$", re.IGNORECASE)
 STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 MANY = 1e4
@@ -57,6 +61,10 @@ def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str
 def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str) -> Iterator[Statistics]:
     """Families of a curve: its ends and extremes, its quarters, its values at a moment that is named, its points."""
     curve, points = run.curves[name], run.points.get(name, ())
+    if (seed := _seed(s, run, points)) is not None:
+        points = seed
+        values = [value for _, value in seed]
+        yield ((value, f"{name} of that seed: {value:.6g}") for value in (max(values), values[-1], min(values)))
     places = {"first": curve.first, "last": curve.last, "max": curve.max.value, "min": curve.min.value}
     meant = aspects & places.keys()
     yield ((places[place], f"{name}, {place} of the curve: {places[place]:.6g}") for place in sorted(meant or places))
@@ -71,6 +79,29 @@ def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str
         yield ((value, f"{name} of a replicate: {value:.6g}") for four in ends for value in four)
     if not meant and not moments:
         yield ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in points)
+
+
+def _seed(s: Sentence, run: KnownRun, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]] | None:
+    """The points of the one replicate whose seed the sentence, or the row of its cell, names."""
+    named = SEEDED.findall(s.text) or [text.strip("# *").removeprefix("seed ") for text, _ in s.cells[:1]]
+    curves = [*_replicates(points)]
+    if len(curves) != len(run.seeds) or len(curves) < 2 or len(named) != 1 or not named[0].isdigit():
+        return None
+    return next((curve for seed, curve in zip(run.seeds, curves, strict=True) if seed == int(named[0])), None)
+
+
+def _crossings(s: Sentence, points: Sequence[tuple[float, float]]) -> Statistics:
+    """The steps at which a curve gets to a level that the sentence, or the heading of its column, names."""
+    texts = [s.text, *(text for text, _ in s.cells)]
+    levels = [number_in(NUMBER.match(said[1])) for text in texts for said in LEVEL.finditer(text)]
+    wanted = [level.bound for level in levels if level and abs(level.bound) < MANY]
+    wanted += [0.5] if HALF.search(s.text) else []
+    wanted += [1e-9] if BEGUN.search(s.text) else []
+    wanted += [0.0] if "zero" in s.text else []
+    for level in wanted:
+        for (_, before), (step, after) in pairwise(points):
+            if (before < level) != (after < level):
+                yield step, f"it gets to {level:.6g} at step {step:,.0f}"
 
 
 def _moments(s: Sentence, run: KnownRun) -> Iterator[Number]:
@@ -192,6 +223,9 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
         ends = {"peaks": curve.max.step, "is lowest": curve.min.step}
         yield ((step, f"{name} {end} at step {step:,.0f}") for end, step in ends.items())
         points = run.points.get(name, ())
+        if (seed := _seed(s, run, points)) is not None:
+            points = seed
+        yield from (_crossings(s, one) for one in _replicates(points))
         peaks = [max(curve, key=lambda point: point[1])[0] for curve in _replicates(points)]
         yield ((step, f"{name} of a replicate peaks at step {step:,.0f}") for step in peaks)
         yield ((step, f"{name} was logged at step {step:,.0f}") for step, _ in points)
@@ -199,7 +233,7 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
 
 def amounts(run: KnownRun, unit: str) -> Statistics:
     """The time, in the unit that is written, or the memory that a run took."""
-    per = 60 if "min" in unit else 3600 if re.search(r"\dh|hour", unit) else 1
+    per = 60 if "min" in unit and not unit.endswith(("s", "sec", "seconds")) else 3600 if re.search(r"\dh|hour", unit) else 1
     for name, amount in run.amounts.items():
         if name.endswith("MiB") == ("mib" in unit or "mb" in unit):
             yield amount / per, f"{name} of {run.run_id}: {amount:.6g}"

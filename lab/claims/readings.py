@@ -6,6 +6,7 @@ runs that the statement is about: a figure with one digit would be found anywher
 """
 
 import re
+from dataclasses import replace
 from collections.abc import Iterator, Sequence
 from itertools import chain, permutations, product
 
@@ -34,7 +35,7 @@ from lab.claims.families import (
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import Code, Quantity, coded
+from lab.claims.words import GREEDY, Code, Quantity, coded
 from lab.judge import KnownRun
 
 FORETOLD = re.compile(r"\b(?:predict\w*|pred|forecast|expect\w*|band|bet|foretold)\b", re.IGNORECASE)
@@ -44,10 +45,12 @@ APART = re.compile(
     re.IGNORECASE,
 )
 TOOK = re.compile(r"\b(?:took|wall|train\w*|eval\w*|secs?|seconds?|s|min|minutes?|mem\w*)\b", re.IGNORECASE)
+MILLIONS = re.compile(r"\(M\b|\bM(?:illion)? steps|\bsteps? \(M\)", re.IGNORECASE)
+"""What stands in the heading of a column of steps in millions."""
 NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
-ABOUT, CHANCE = 0.4, 0.1
+ABOUT, CHANCE, DIFFERS = 0.4, 0.1, 0.3
 """How far from a figure others are looked at, and the share of them that a reading may find true as well: of what finds
-more, a false figure would be found too."""
+more, a false figure would be found too. Differences have fewer digits than what they are of, and few are tried."""
 
 
 def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
@@ -74,7 +77,7 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
     return _two(s, places[0], pair, runs, told)
 
 
-def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | None:
+def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool = False) -> str | None:
     """Words for which value of the record a number is, of all runs and all quantities that the sentence may speak of.
 
     Args:
@@ -82,12 +85,13 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
         place: the number's token.
         first: that of the first number of its claim.
         sure: whether it can be of the claim's own quantity alone.
+        own: whether it can be of its own run alone.
     """
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
     if number.vague:
         return None
     quantity, (owner, _) = s.quantity(first), s.owned(place)
-    beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
+    beside = own or named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
     spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
     steps = STEPS.keys if number.value >= MANY else ()
     keys = tuple(dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps]))
@@ -100,7 +104,7 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
             hit := _first(
                 number,
                 (
-                    *chain.from_iterable(of_quantity(s, run, meant, s.aspects(place), s.text)),
+                    *chain.from_iterable(of_quantity(s, run, meant, s.aspects(place), f"{s.text} @" if own else s.text)),
                     *(scatter(s, run, [known.metric], s.text) if SEED.search(s.text) else ()),
                 ),
             )
@@ -130,30 +134,33 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
         said: the statement with what it stands under.
     """
     number, quantity = s.number(place), s.quantity(place)
+    if number.value < MANY and any(MILLIONS.search(text) for text, _ in s.cells):
+        number = number.scaled(1e6)
     whole = number.step >= 1 and not number.percent
     adjacent = quantity is not None and s.adjacent(place) and not s.cells
     if quantity and not quantity.foreign and not number.unit:
-        ours = [run for run in runs if run in (runs[0], s.home, s.known.run)] if adjacent else runs
-        for run in ours:
+        about = [run for run in runs if run in (runs[0], s.home, s.known.run) or run not in s.runs_named()]
+        for run in about if adjacent else runs:
             for family in of_quantity(s, run, quantity, s.aspects(place), said):
                 if hit := _hit(number, [*family], quantity, sure=whole and adjacent):
                     return hit
     if whole and (hit := _first(number, [pair for run in near for pair in counts(s, run, place)])):
         return hit
-    for family in _families(s, place, runs, said, free=not adjacent):
+    for family in _families(s, place, number, runs, said, free=not adjacent):
         if hit := _hit(number, [*family]):
             return hit
     apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
     return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
 
 
-def _families(s: Sentence, place: int, runs: list[KnownRun], said: str, *, free: bool) -> Iterator[Statistics]:
+def _families(
+    s: Sentence, place: int, number: Number, runs: list[KnownRun], said: str, *, free: bool
+) -> Iterator[Statistics]:
     """All that a figure may be by the words of its statement, `free` where no quantity's name stands beside it."""
-    number = s.number(place)
     whole = number.step >= 1 and not number.percent
     if number.unit or (free and TOOK.search(said)):
         unit = s.text[s.tokens[place].start : s.tokens[place].end].lower()
-        yield (pair for run in runs for pair in amounts(run, unit))
+        yield from (amounts(run, unit) for run in runs)
     if number.unit:
         return
     names = _names(s, place, said)
@@ -237,28 +244,35 @@ def _says(number: Number, value: float, quantity: Quantity | None = None) -> boo
 
 
 def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
-    """Between which runs a figure is the difference: in the objective, or a ratio in what the sentence names."""
-    number, name = s.number(place), s.known.scored
-    owner, _ = s.owned(place)
+    """Of which two values a figure is the difference, or the ratio: of two runs, or of greedy and sampled actions."""
+    number, (owner, _) = s.number(place), s.owned(place)
     anchors = [s.known.get(s.home.parent), s.known.get(s.known.baseline), _origin(s)]
     others = list({run.run_id: run for run in (*runs, *filter(None, anchors))}.values())
-    if named_beside(s, place, place):
-        others = [s.reference_at(place) if owner in (s.home, s.subject) else owner]
-    mine = (s.home, s.subject, s.known.run, owner)
+    mine = [*{run.run_id: run for run in (owner, s.subject, s.home, s.known.run)}.values()]
+    if named_beside(s, place, place) or s.compared_by_name():
+        others = [s.reference_at(place), owner]
     way = re.search(coded("([up down]) word?$"), s.codes[:place]) or re.match(
         coded("word? ([up down])"), s.codes[place + 1 :]
     )
     sign = (1 if number.value > 0 else -1) if number.signed else SIGN[way[1]] if way else 0
-    keys = [f"metric:{name}"]
-    if number.times or number.percent:
-        keys += [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
-    for key in dict.fromkeys(keys):
-        for run, other in product([run for run in runs if run in mine], others):
+    keys = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
+    of = re.match(r"\s*(?:of|as)\b", s.text[s.tokens[place].end :]) is not None
+    for key in dict.fromkeys([*keys, f"metric:{s.known.scored}"]):
+        name, worths = key.partition(":")[2], list[tuple[float, str]]()
+        for run, other in product(mine, others):
             new, old = (s.one(Quantity((key,)), one, set()) for one in (run, other))
-            if run is other or new is None or old is None or not s.known.alike(key.partition(":")[2], run, other):
+            if run is other or new is None or old is None or not s.known.alike(name, run, other):
                 continue
-            if any(number.fits(worth) for worth in _worths(number, new, old, sign)):
-                return f"{key.partition(':')[2]} of {run.run_id} against {other.run_id}: {old:.6g} to {new:.6g}"
+            told = f"{name} of {run.run_id} against {other.run_id}: {old:.6g} to {new:.6g}"
+            worths += [(worth, told) for worth in _worths(number, new, old, sign)]
+            worths += [(100 * new / old, told)] if of and number.percent and old else []
+        for run in mine if GREEDY.search(s.text) else ():
+            if name in run.greedy and name in run.metrics:
+                told = f"greedy {name} of {run.run_id} against sampled"
+                worths += [(worth, told) for worth in _worths(number, run.greedy[name], run.metrics[name].mean, sign)]
+        hit = next((told for worth, told in worths if number.fits(worth)), None)
+        if hit and _chance(replace(number, percent=False, points=False), [worth for worth, _ in worths]) <= DIFFERS:
+            return hit
     return None
 
 
@@ -267,7 +281,8 @@ def _worths(number: Number, new: float, old: float, sign: int) -> Iterator[float
     if number.times:
         yield from (a / b for a, b in ((new, old), (old, new)) if b)
         return
-    worth = (100 * (new - old) / abs(old) if old else 0.0) if number.percent else new - old
+    scale = 100.0 if number.points else 1.0
+    worth = (100 * (new - old) / abs(old) if old else 0.0) if number.percent else scale * (new - old)
     if not sign or worth * sign > 0:
         yield worth if number.signed else abs(worth)
 

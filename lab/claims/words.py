@@ -49,14 +49,16 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"succe(ss(es)?|eds?|eded)( ?rates?)?|sr", _("metric:success_rate")),
     (r"collisions?( ?rate)?|crash(es|ed|ing)?( rate)?|collid(es?|ed|ing)|coll\.?", _("metric:collision_rate")),
     (r"off[ -]?road([ -]?rate)?", _("metric:offroad_rate")),
-    (r"sps|throughput|(agent )?steps per second|training speed|speed of training", _("metric:sps", "curve:SPS")),
+    (r"sps|throughput|(agent )?steps( per | a | ?/ ?)s(ec(ond)?)?|training speed|speed of training", _("metric:sps", "curve:SPS")),
     (r"(agent|env|environment|training|total)? ?(time)?steps( of training)?|(step )?budget", _(
         "metric:agent_steps", "config:train.total_timesteps", "steps:all")),
     (r"ep(och)?s?", _("metric:epoch", "derived:epochs", "config:train.update_epochs")),
     (r"upd(ate)?[ _-]?ep(ochs?)?|passes( over)?", _("config:train.update_epochs")),
-    (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size", "config:train.batch_size")),
+    (r"batch(es)?( ?size)?|samples", _("derived:batch_size", "config:train.batch_size")),
+    (r"bs", _("derived:batch_size", "config:train.batch_size", "config:train.minibatch_size")),
     (r"max[ _-]?mini-?batch([ _]size)?", _("config:train.max_minibatch_size")),
-    (r"mini-?batches|minibatch(?! ?size)|minibatches per (update|epoch|batch)", _("derived:minibatches")),
+    (r"mini-?batches|minibatches per (update|epoch|batch)", _("derived:minibatches")),
+    (r"mini-?batch(?![ _]?size)", _("derived:minibatches", "config:train.minibatch_size")),
     (r"mini-?batch[ _]size", _("config:train.minibatch_size")),
     (r"segments?", _("derived:segments")),
     (r"agents?", _("derived:agents")),
@@ -76,7 +78,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"vf([ _]coef)?|value([ _-]function)? (loss )?(coef(ficient)?|weight)", _("config:train.vf_coef")),
     (r"value([ _-]function)?[ _]loss", _("curve:losses/value_loss")),
     (r"policy[ _]loss", _("curve:losses/policy_loss")),
-    (r"explained[ _]variance|value fit|explains|variance of the returns", _("curve:losses/explained_variance")),
+    (r"explained[ _]variance|ev|value fit|explains|variance of the returns", _("curve:losses/explained_variance")),
     (r"(approx(imate)?[ _])?kl([ _-]divergence)?", _("curve:losses/approx_kl")),
     (r"(max )?grad(ient)?[ _]?(norms?|clip(ping)?)( clip)?|max grad", _(
         "config:train.max_grad_norm", "curve:losses/grad_norm")),
@@ -252,12 +254,15 @@ RATIOS: dict[str, tuple[float, str]] = {
     r"(one|a) tenth": (0.1, "share"),
     r"an order of magnitude|tenfold|ten times": (10.0, "times"),
 }
-COUNTING = "zero one two three four five six seven eight nine ten eleven twelve"
+COUNTING = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen twenty"
+)
 WORDS = {word: value for value, word in enumerate(COUNTING.split())}
 
 
 def whole(word: str) -> int | None:
-    """A whole number in digits or, up to twelve, in a word."""
+    """A whole number in digits or, up to twenty, in a word."""
     return int(word) if word.isdigit() else WORDS.get(word.lower())
 
 
@@ -324,7 +329,11 @@ def _vocabulary(
         patterns.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
         if name.endswith("_rate"):
             patterns.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
-    patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in curves]
+    plain = [name for name in curves if not name.startswith(("performance/", "system/"))]  # `eval` is a word
+    patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in plain]
+    for name in (*metrics, *(name.rpartition("/")[2] for name in plain if name.startswith("losses/"))):
+        meant = (f"metric:{name}", f"curve:environment/{name}") if name in metrics else (f"curve:losses/{name}",)
+        patterns += [(short, _(*meant)) for short in _short(name)]
     patterns += [(re.escape(name), _(f"curve:{name}")) for name in curves]
     for key in keys:
         patterns.append((re.escape(key), _(f"config:{key}")))
@@ -335,6 +344,16 @@ def _vocabulary(
     for pattern, quantity in patterns:
         unique.setdefault(pattern, quantity)
     return tuple((re.compile(rf"(?:{it})(?![\w])", re.IGNORECASE), quantity) for it, quantity in unique.items())
+
+
+def _short(name: str) -> list[str]:
+    """What people make of a name of several words: `oob`, `oob_rate`, `vloss`, `explained var`."""
+    parts = name.removesuffix("_rate").split("_")
+    if len(parts) < 2:
+        return []
+    if len(parts) > 2:
+        return [rf"{''.join(part[0] for part in parts)}([ _]rate)?"]
+    return [f"{parts[0][0]}[_ ]?{parts[1]}", r"[ _.]+".join(rf"{part[:4]}\w*" for part in parts)]
 
 
 def _loose(name: str) -> str:
