@@ -69,12 +69,25 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
     every = [owner, s.home, s.known.run, *s.runs_named(), *filter(None, map(s.known.get, s.around))]
     near = [run for run in {run.run_id: run for run in every}.values() if run.metrics]
     beside = named_beside(s, places[0], places[-1]) and s.codes[places[0] - 1 : places[0]] != "("
+    if not beside and re.search(coded("[against than] word{0,2}$"), s.codes[: places[0]]):
+        near += [run for run in (s.reference, s.known.get(s.known.baseline)) if run and run not in near]
     runs = [run for run in near if run is owner] if beside else near
     told = "\n".join([s.before, s.text, *(text for text, _ in s.cells)])
+    if s.number(places[0]).value == 0 and s.number(places[0]).vague:
+        return _nothing(s, places[0], owner) if len(places) == 1 and owner.metrics else None
     if len(places) == 1:
         return _one(s, places[0], runs, near, told)
     pair = s.number(places[0]), s.number(places[1])
     return _two(s, places[0], pair, runs, told)
+
+
+def _nothing(s: Sentence, place: int, run: KnownRun) -> str | None:
+    """Whether a run has nothing of what a zero is of, or of the objective where no quantity stands beside it."""
+    quantity = s.quantity(place)
+    if quantity is None or quantity.section not in ("metric", "curve") or not s.adjacent(place):
+        quantity = s.objective
+    value = s.one(quantity, run, s.aspects(place) - {"last"})
+    return f"{quantity.keys[0].partition(':')[2]} {value:.6g} in {run.run_id}" if value == 0 else None
 
 
 def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool = False) -> str | None:

@@ -116,8 +116,8 @@ def changes(s: Sentence) -> None:
             for i in range(s.codes.find(coded("arrow"), first, last), last)
             if s.codes[i] == Code.QUANTITY
         ]
-        if Code.ARROW in s.codes[first:last] and behind and behind[0] != quantity:
-            continue  # `64 => batch 24,576`
+        if Code.ARROW in s.codes[first:last] and (new.percent > old.percent or (behind and behind[0] != quantity)):
+            continue  # `64 => batch 24,576`; `97K vs 172K → 44 % slower`
         if quantity and exchanged(s, first, last, quantity, old, new):
             continue
         pairs = _pairs(s, quantity)
