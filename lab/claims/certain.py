@@ -60,7 +60,9 @@ AFTER = re.compile(
     re.IGNORECASE,
 )
 """What follows a figure that is of a part, of many, of a moment, or of no run at all."""
-PLACED = re.compile(r"\b(?:an?|one|per|each|every|at|by|from|after|until|around|before|since|in) (?:the )?$", re.IGNORECASE)
+PLACED = re.compile(
+    r"\b(?:an?|one|per|each|every|at|by|from|after|until|around|before|since|in) (?:the )?$", re.IGNORECASE
+)
 """What stands before a noun of a moment, or of one of many: `at epoch 45`, `an epoch = 65,536`."""
 BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
 PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")

@@ -13,7 +13,9 @@ SHOWN = 1e-6
 """Tools show six digits: a difference taken from what they show is off by this share of its operands."""
 CLOSE = 0.05
 """How far off a ratio said in a word (half, twice, a third) may be."""
-NEARLY = re.compile(r"(?:\b(?:nearly|almost|about|roughly|around|some|close to|not quite|over|more than|short of)|~) ?(?:a |an )?$")
+NEARLY = re.compile(
+    r"(?:\b(?:nearly|almost|about|roughly|around|some|close to|not quite|over|more than|short of)|~) ?(?:a |an )?$"
+)
 FAR = 1.35
 """By which factor it has to be off to be false behind these words: `nearly double` is said of 1.6 times."""
 
@@ -115,7 +117,9 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     aspects = s.aspects(index) - {"first"}
     if {"greedy", "sampled"} & {token.value for token in s.tokens if token.code == Code.ASPECT}:
         sampled = s.subject.metrics
-        meant = {key.partition(":")[2] for key in quantity.keys} | ({s.known.metric} if quantity == s.objective else set())
+        meant = {key.partition(":")[2] for key in quantity.keys} | (
+            {s.known.metric} if quantity == s.objective else set()
+        )
         greedy = [(name, value) for name, value in s.subject.greedy.items() if name in sampled and name in meant]
         return [(value, sampled[name].mean, f"greedy {name}") for name, value in greedy]
     if quantity.keys and quantity.keys[0] == "verdict:effect":

@@ -28,7 +28,8 @@ NOISE = re.compile(r"±|\+/?-|\b(?:sds?|std|noise)\b", re.IGNORECASE)
 CURVE = re.compile(
     r"\b(?:curves?|peak\w*|ends?|ended|last|train|training|points?|pts?|start\w*|first|rising|falls?|fell|drop\w*|dips?"
     r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout|ep(?:och)?s?"
-    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest)\b|@|->|=>|\u2192",
+    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest)\b"
+    r"|@|->|=>|\u2192",
     re.IGNORECASE,
 )
 SPLIT = re.compile(
@@ -233,7 +234,13 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
 
 def amounts(run: KnownRun, unit: str) -> Statistics:
     """The time, in the unit that is written, or the memory that a run took."""
-    per = 60 if "min" in unit and not unit.endswith(("s", "sec", "seconds")) else 3600 if re.search(r"\dh|hour", unit) else 1
+    per = (
+        60
+        if "min" in unit and not unit.endswith(("s", "sec", "seconds"))
+        else 3600
+        if re.search(r"\dh|hour", unit)
+        else 1
+    )
     for name, amount in run.amounts.items():
         if name.endswith("MiB") == ("mib" in unit or "mb" in unit):
             yield amount / per, f"{name} of {run.run_id}: {amount:.6g}"

@@ -27,6 +27,7 @@ LABELLED = re.compile(coded(rf"-? word? word? (?:{ITEM})* (?:{LABEL})|-? word? w
 """What stands before a number in a line that begins with its label, or in a list of such: `perf 0.98, score: `."""
 
 
+ASKS = re.compile(r"\b(?:whether|see if|check if|to see|in case|would|could|should|will)\b", re.IGNORECASE)
 LISTED = re.compile(coded("quantity (?:/ quantity)+ [:=]? number (?:/ number)+"))
 
 
@@ -247,10 +248,17 @@ class Sentence(Phrase):
             status, evidence = "unsupported", "that run is not in the record"
         if status != "unsupported" and self._strange(first, last):
             status, evidence = "unsupported", "it speaks of something that is not in the record"
+        if status == "verified" and Code.NUMBER not in self.codes[first : last + 1] and self._asks(first):
+            status, evidence = "unsupported", f"a question or a plan; {evidence}"
         if status == "contradicted" and (reading := self.charity(self, first, last)):
             status, evidence = "unsupported", f"{reading}; {evidence}"
         self.used.update(range(first, last + 1))
         self.claims.append(Found(self.tokens[first].start, self.tokens[last].end, status, evidence))
+
+    def _asks(self, first: int) -> bool:
+        """Whether a sentence asks or plans: `see whether the score rises` says nothing of now."""
+        asked = ASKS.search(self.text[: self.tokens[first].start]) or self.text.rstrip().endswith("?")
+        return bool(asked) or (self.section == "next_step" and not self.ours)
 
     def _strange(self, first: int, last: int) -> bool:
         """Whether the sentence is about something that no record has, and does not come back to the run."""

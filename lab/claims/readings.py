@@ -6,11 +6,13 @@ runs that the statement is about: a figure with one digit would be found anywher
 """
 
 import re
-from dataclasses import replace
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, permutations, product
 
 from lab.claims.certain import named_beside, unclear
+from lab.claims.chance import DIFFERS, chance, somehow
+from lab.claims.chance import told as told_by
 from lab.claims.differences import PEAK, SIGN
 from lab.claims.families import (
     AMONG,
@@ -34,7 +36,7 @@ from lab.claims.families import (
 )
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits, settles
+from lab.claims.recorded import fits
 from lab.claims.words import GREEDY, Code, Quantity, coded
 from lab.judge import KnownRun
 
@@ -48,9 +50,6 @@ TOOK = re.compile(r"\b(?:took|wall|train\w*|eval\w*|secs?|seconds?|s|min|minutes
 MILLIONS = re.compile(r"\(M\b|\bM(?:illion)? steps|\bsteps? \(M\)", re.IGNORECASE)
 """What stands in the heading of a column of steps in millions."""
 NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
-ABOUT, CHANCE, DIFFERS = 0.4, 0.1, 0.3
-"""How far from a figure others are looked at, and the share of them that a reading may find true as well: of what finds
-more, a false figure would be found too. Differences have fewer digits than what they are of, and few are tried."""
 
 
 def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
@@ -111,13 +110,15 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool
     meant = Quantity((*quantity.settable, *steps) if quantity and sure else keys)
     near = {run.run_id: run for run in ((owner,) if beside else (owner, s.home, known.run, *s.runs_named()))}.values()
     hits = [
-        f"is {s.role_of(run)}'s: {hit}"
+        f"is {s.role_of(run)}'s: {found}"
         for run in ((owner,) if beside else every)
         if (
-            hit := _first(
+            found := somehow(
                 number,
                 (
-                    *chain.from_iterable(of_quantity(s, run, meant, s.aspects(place), f"{s.text} @" if own else s.text)),
+                    *chain.from_iterable(
+                        of_quantity(s, run, meant, s.aspects(place), f"{s.text} @" if own else s.text)
+                    ),
                     *(scatter(s, run, [known.metric], s.text) if SEED.search(s.text) else ()),
                 ),
             )
@@ -126,8 +127,8 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
     if any(fits(number, value) for value in (*known.told.values(), *ends)):
         hits.append("is told of the run otherwise")
-    if not hits and not sure and (hit := _first(number, [pair for run in near for pair in everything(run)])):
-        hits.append(f"may be of something else: {hit}")
+    if not hits and not sure and (found := somehow(number, [pair for run in near for pair in everything(run)])):
+        hits.append(f"may be of something else: {found}")
     relative = number.signed or number.percent or number.points or number.times or APART.search(s.text)
     for key in keys if relative and not beside and not hits else ():
         values = [value for run in every if (value := s.one(Quantity((key,)), run, set())) is not None]
@@ -155,13 +156,13 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
         about = [run for run in runs if run in (runs[0], s.home, s.known.run) or run not in s.runs_named()]
         for run in about if adjacent else runs:
             for family in of_quantity(s, run, quantity, s.aspects(place), said):
-                if hit := _hit(number, [*family], quantity, sure=whole and adjacent):
-                    return hit
-    if whole and (hit := _first(number, [pair for run in near for pair in counts(s, run, place)])):
-        return hit
+                if found := told_by(number, [*family], quantity, sure=whole and adjacent):
+                    return found
+    if whole and (found := somehow(number, [pair for run in near for pair in counts(s, run, place)])):
+        return found
     for family in _families(s, place, number, runs, said, free=not adjacent):
-        if hit := _hit(number, [*family]):
-            return hit
+        if found := told_by(number, [*family]):
+            return found
     apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
     return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
 
@@ -207,55 +208,6 @@ def _names(s: Sentence, place: int, said: str) -> list[str]:
     return [*dict.fromkeys(key.rpartition(":")[2].rpartition("/")[2] for key in keys), s.known.metric]
 
 
-def _hit(
-    number: Number, values: Sequence[tuple[float, str]], quantity: Quantity | None = None, *, sure: bool = False
-) -> str | None:
-    """Words for the first value that a number says; none where nearly any number would have said one of them.
-
-    Args:
-        number: as it is written.
-        values: those that it may say, each with words for it.
-        quantity: what they are of, where it is named.
-        sure: whether the quantity's name stands beside a whole number: then it need not be told by its value.
-    """
-    hit = next((what for value, what in values if _says(number, value, quantity)), None)
-    return hit if hit and (sure or _chance(number, [value for value, _ in values]) <= CHANCE) else None
-
-
-def _first(number: Number, values: Sequence[tuple[float, str]]) -> str | None:
-    """Words for the first value that a number says, by chance or not."""
-    return _hit(number, values, sure=True)
-
-
-def _chance(number: Number, values: Sequence[float]) -> float:
-    """The share of the numbers about this one, written as it is, that would say one of the values as well.
-
-    Args:
-        number: as it is written.
-        values: those that it may say.
-    """
-    unit = 0.01 if number.percent or number.points else 1.0
-    x, slack = abs(number.value) * unit, number.step * unit / 2
-    low, high = x * (1 - ABOUT), x * (1 + ABOUT)
-    if high <= low:
-        return 0.0 if number.step < 1 else 1.0
-    covered, reached = 0.0, low
-    for value in sorted(abs(value) for value in values):
-        wide = max(2 * slack, 0.05 * value) if number.approximate else slack
-        begin, end = max(reached, value - wide), min(high, value + wide)
-        if end > begin:
-            covered, reached = covered + end - begin, end
-    return covered / (high - low)
-
-
-def _says(number: Number, value: float, quantity: Quantity | None = None) -> bool:
-    """Whether a number says a value; a bound only where it is near."""
-    if number.than:
-        near = abs(value) <= 2 * abs(number.bound) and abs(number.bound) <= 2 * abs(value)
-        return near and fits(number, value)
-    return settles(number, value, quantity) if quantity else fits(number, value)
-
-
 def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
     """Of which two values a figure is the difference, or the ratio: of two runs, or of greedy and sampled actions."""
     number, (owner, _) = s.number(place), s.owned(place)
@@ -284,7 +236,7 @@ def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
                 told = f"greedy {name} of {run.run_id} against sampled"
                 worths += [(worth, told) for worth in _worths(number, run.greedy[name], run.metrics[name].mean, sign)]
         hit = next((told for worth, told in worths if number.fits(worth)), None)
-        if hit and _chance(replace(number, percent=False, points=False), [worth for worth, _ in worths]) <= DIFFERS:
+        if hit and chance(replace(number, percent=False, points=False), [worth for worth, _ in worths]) <= DIFFERS:
             return hit
     return None
 

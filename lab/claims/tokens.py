@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.claims.naming import CLOCK, RUN_ROLES, RunNames
 from lab.claims.numbers import DURATION, NUMBER, Number, number_in
+from lab.claims.vocabulary import vocabulary
 from lab.claims.words import (
     ASPECTS,
     CODES,
@@ -19,7 +20,6 @@ from lab.claims.words import (
     WORDS,
     Code,
     Quantity,
-    vocabulary,
 )
 from lab.judge import Known
 
