@@ -23,15 +23,6 @@ ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 """Words that speak of runs which they do not name."""
-AHEAD = re.compile(
-    r"\b(?:next|tomorrow|tonight|let'?s|going to|plan(?:s|ned|ning)? to|want to|worth (?:a )?try\w*|to try|to-?do"
-    r"|(?:should|could|would|might|will|'ll|'d) (?:\w+ )?(?:try|set|use|raise|lower|run|test|be|go|bring|give|push)"
-    r"|predict\w*|propos\w+|suggest\w*|recommend\w*|consider\w*|aim\w*|target\w*|goal|hope|expect\w*)\b",
-    re.IGNORECASE,
-)
-"""Words of a line that looks forward."""
-
-
 def other_reading(s: Sentence, first: int, last: int) -> str | None:
     """Words for a reading which the text leaves open and under which a claim is true; None where there is none.
 
@@ -89,10 +80,7 @@ def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[st
     """Readings as something that is still to come, and that nothing staged speaks against."""
     keys = {key.partition(":")[2] for key in quantity.settable}
     staged = any(keys & proposal.overrides.keys() for proposal in s.known.proposals)
-    foretold = any(prediction.metric in keys for prediction in (*s.known.expected, *s.known.predicted))
-    first, last = s.tokens[numbers[0]].start, s.tokens[numbers[-1]].end
-    if s.section != "next_step" and not staged and not foretold and AHEAD.search(s.text[:first]):
-        yield "the line looks forward: nothing that is now so"
+    last = s.tokens[numbers[-1]].end
     if staged or quantity.section != "config" or s.own or s.lead or Code.RUN in s.codes:
         return
     behind = ORIGIN.match(s.text, last)
@@ -117,8 +105,6 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     if re.search(coded("[run aspect than undecided]"), codes) or s.section == "next_step":
         return
     quantity = s.named_quantity(first) if s.codes[first] == Code.QUANTITY else s.quantity(first) or s.objective
-    if AHEAD.search(s.text[: s.tokens[first].start]):
-        yield "the line looks forward: nothing that is now so"
     if s.compared_by_name() or quantity.section not in ("metric", "curve"):
         return
     if Code.RATIO in codes:

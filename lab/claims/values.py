@@ -33,12 +33,6 @@ def numbers(s: Sentence) -> None:
         if quantity is None:
             s.judge(index, index, None, "it is not said what it is of")
             continue
-        position = (
-            re.search(r"\bsteps?\s*$", s.text[: token.start].lower().rstrip("~ ")) and Code.ASPECT in s.codes[:index]
-        )
-        if position:
-            _position(s, index, number)
-            continue
         if s.section == "next_step":
             planned(s, index, quantity, number)
             continue
@@ -90,16 +84,6 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
     if number.word and (not counting or far):
         return True
     return GENERAL.search(s.text[: token.start]) is not None and s.section in ("theory", "next_step")
-
-
-def _position(s: Sentence, index: int, number: Number) -> None:
-    """Judge a number as the step of a curve's extreme."""
-    named = (s.named_quantity(i) for i in range(index, -1, -1) if s.codes[i] == Code.QUANTITY)
-    quantity = next((one for one in named if "steps:all" not in one.keys), None)
-    curves = [c for k in (quantity.keys if quantity else ()) if (c := s.subject.curves.get(k.partition(":")[2]))]
-    steps = [extreme.step for curve in curves for extreme in (curve.max, curve.min)]
-    true = any(number.fits(step) for step in steps) if steps else None
-    s.judge(index, index, true, f"extremes at steps {', '.join(f'{step:,.0f}' for step in steps)}")
 
 
 def changes(s: Sentence) -> None:
