@@ -9,9 +9,10 @@ from lab.claims.numbers import Number
 from lab.claims.recorded import fits, settles
 from lab.claims.words import Quantity
 
-ABOUT, CHANCE, DIFFERS = 0.4, 0.1, 0.3
+ABOUT, CHANCE, DIFFERS = 0.4, 0.13, 0.3
 """How far from a figure others are looked at, and the share of them that a reading may find true as well: of what finds
-more, a false figure would be found too. Differences have fewer digits than what they are of, and few are tried."""
+more, a false figure would be found too. A single value with two digits is one of eight figures at most. Differences
+have fewer digits than what they are of, and few are tried."""
 
 
 def told(

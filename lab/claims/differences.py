@@ -16,6 +16,9 @@ CLOSE = 0.05
 NEARLY = re.compile(
     r"(?:\b(?:nearly|almost|about|roughly|around|some|close to|not quite|over|more than|short of)|~) ?(?:a |an )?$"
 )
+THAT = re.compile(
+    r"\s+(?:that|its|as|what|the (?=\w+ (?:of|as))|more|less|faster|slower|higher|lower|longer|shorter|\w+er)\b"
+)
 FAR = 1.35
 """By which factor it has to be off to be false behind these words: `nearly double` is said of 1.6 times."""
 
@@ -210,8 +213,8 @@ def ratios(s: Sentence) -> None:
             continue
         s.look(index)
         ratio, kind = token.value
-        if s.word(index) in {"twice", "thrice"} and not re.match(r"\s+(?:the|that|its|as|what)\b", s.text[token.end :]):
-            continue  # `traversed twice`
+        if re.search("(?:twice|thrice|times)$", s.word(index)) and not THAT.match(s.text, token.end):
+            continue  # `traversed twice`; `four times the score came close`
         quantity = s.quantity(index)
         after = re.match(coded("word? ([up down])"), s.codes[index + 1 :])
         before = re.search(coded("([up down]) [word by]? word?$"), s.codes[:index])

@@ -218,7 +218,7 @@ def since(s: Sentence, run: KnownRun) -> Statistics:
 def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Iterator[Statistics]:
     """How many steps a run was trained for; those at which curves have their extremes, or were logged."""
     yield iter(s.values(STEPS, run, set()))
-    for name in names if CURVE.search(said) else ():
+    for name in names if s.cells or CURVE.search(said) else ():
         if (curve := run.curves.get(name)) is None:
             continue
         ends = {"peaks": curve.max.step, "is lowest": curve.min.step}

@@ -160,6 +160,10 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
                     return found
     if whole and (found := somehow(number, [pair for run in near for pair in counts(s, run, place)])):
         return found
+    if number.value >= MANY and (
+        found := somehow(number, [pair for run in runs for pair in s.values(STEPS, run, set())])
+    ):
+        return found
     for family in _families(s, place, number, runs, said, free=not adjacent):
         if found := told_by(number, [*family]):
             return found
