@@ -37,7 +37,7 @@ from lab.claims.families import (
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
-from lab.claims.words import GREEDY, Code, Quantity, coded
+from lab.claims.words import GREEDY, STRANGE, Code, Quantity, coded
 from lab.judge import KnownRun
 
 FORETOLD = re.compile(r"\b(?:predict\w*|pred|forecast|expect\w*|band|bet|foretold)\b", re.IGNORECASE)
@@ -83,8 +83,10 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
 def _nothing(s: Sentence, place: int, run: KnownRun) -> str | None:
     """Whether a run has nothing of what a zero is of, or of the objective where no quantity stands beside it."""
     quantity = s.quantity(place)
-    if quantity is None or quantity.section not in ("metric", "curve") or not s.adjacent(place):
-        quantity = s.objective
+    if quantity is None or not s.adjacent(place):
+        quantity = s.objective if s.owned(place)[1] and not STRANGE.search(s.text) else None
+    if quantity is None or quantity.section not in ("metric", "curve"):
+        return None
     value = s.one(quantity, run, s.aspects(place) - {"last"})
     return f"{quantity.keys[0].partition(':')[2]} {value:.6g} in {run.run_id}" if value == 0 else None
 
