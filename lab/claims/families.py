@@ -61,7 +61,8 @@ def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str
 
 def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str) -> Iterator[Statistics]:
     """Families of a curve: its ends and extremes, its quarters, its values at a moment that is named, its points."""
-    curve, points = run.curves[name], run.points.get(name, ())
+    curve = run.curves[name]
+    points: Sequence[tuple[float, float]] = run.points.get(name, ())
     if (seed := _seed(s, run, points)) is not None:
         points = seed
         values = [value for _, value in seed]
@@ -223,7 +224,7 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
             continue
         ends = {"peaks": curve.max.step, "is lowest": curve.min.step}
         yield ((step, f"{name} {end} at step {step:,.0f}") for end, step in ends.items())
-        points = run.points.get(name, ())
+        points: Sequence[tuple[float, float]] = run.points.get(name, ())
         if (seed := _seed(s, run, points)) is not None:
             points = seed
         yield from (_crossings(s, one) for one in _replicates(points))
