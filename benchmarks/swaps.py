@@ -27,6 +27,9 @@ from training import FakeRunner, load_inventory, train_run
 SWAPS = 200
 REPORTED = 24
 """Runs whose statements are taken, the last ones."""
+NAMED = 40
+"""Runs, of all before those, that a text is taken to name: as many as one is looked up for, so that the record which a
+statement is held against is as wide as it gets."""
 KEYS = {"train.learning_rate": (1e-4, 1e-1), "train.ent_coef": (1e-3, 1e-1), "train.gamma": (0.9, 0.999)}
 FIGURE = re.compile(r"(?<![\w.])[+-]?\d+\.\d+")
 
@@ -113,10 +116,12 @@ def score(count: int, seed: int) -> dict[str, object]:
     truths = Counter[str]()
     with workspace() as place:
         notebook = Notebook(place)
-        runs = trained(notebook, count, draw)[-REPORTED:]
+        runs = trained(notebook, count, draw)
+        every, runs = [run.run_id for run in runs[:-REPORTED]], runs[-REPORTED:]
         pairs = []
         for run in runs:
-            known = known_of(notebook, run, 1, notebook.incumbent(run.group), None)
+            named = draw.sample(every, min(NAMED, len(every)))
+            known = known_of(notebook, run, 1, notebook.incumbent(run.group), None, mentioned=named)
             staged = {key: float(f"{draw.uniform(*KEYS[key]):.3g}") for key in draw.sample(sorted(KEYS), 1)}
             known = known.model_copy(update={"proposals": (Proposed(parent=run.run_id, overrides=staged),)})
             pairs += [(known, section, text) for section, text in statements(known)]

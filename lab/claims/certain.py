@@ -60,6 +60,10 @@ AFTER = re.compile(
     re.IGNORECASE,
 )
 """What follows a figure that is of a part, of many, of a moment, or of no run at all."""
+PLACED = re.compile(
+    r"\b(?:an?|one|per|each|every|at|by|from|after|until|around|before|since|in) (?:the )?$", re.IGNORECASE
+)
+"""What stands before a noun of a moment, or of one of many: `at epoch 45`, `an epoch = 65,536`."""
 BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
 PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
 TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
@@ -202,7 +206,8 @@ def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity)
     own = told and s.own and len(word) > 1 and word != "seeds"
     exact = word.replace(" ", "_") in {key.partition(":")[2] for key in quantity.keys} - {"epochs", "steps", "all"}
     alone = word.startswith("replicate") and place > first and not UNLIKE.search(s.text[: s.tokens[first].start])
-    if own or alone or (exact and not sections & {"noise", "count"}) or (told and "_" in word):
+    placed = PLACED.search(s.text[: s.tokens[place].start])
+    if not placed and (own or alone or (exact and not sections & {"noise", "count"}) or (told and "_" in word)):
         return None
     return "what is counted is not clear"
 
@@ -297,6 +302,8 @@ def named_beside(s: Sentence, place: int, last: int) -> bool:
         coded(r"(?:[word between against up down than]|to (?!number)|\()* run" if relative else BEHIND),
         s.codes[last + 1 : last + 5],
     )
+    if behind and s.has_its_own(last, last + behind.end()):
+        behind = None
     led = re.search(coded("run [word:=(aspect]{0,2}(?:quantity [word:=(aspect between]{0,3})?$"), s.codes[:place])
     return bool(behind or led or Code.RUN in s.codes[place:last])
 

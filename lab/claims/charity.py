@@ -23,13 +23,6 @@ ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 """Words that speak of runs which they do not name."""
-AHEAD = re.compile(
-    r"\b(?:next|tomorrow|tonight|let'?s|going to|plan(?:s|ned|ning)? to|want to|worth (?:a )?try\w*|to try|to-?do"
-    r"|(?:should|could|would|might|will|'ll|'d) (?:\w+ )?(?:try|set|use|raise|lower|run|test|be|go|bring|give|push)"
-    r"|predict\w*|propos\w+|suggest\w*|recommend\w*|consider\w*|aim\w*|target\w*|goal|hope|expect\w*)\b",
-    re.IGNORECASE,
-)
-"""Words of a line that looks forward."""
 
 
 def other_reading(s: Sentence, first: int, last: int) -> str | None:
@@ -63,7 +56,11 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     relative = number.signed or compared or number.points or number.times
     way = re.search(coded("([up down]) word? from? word?$"), s.codes[: numbers[0]])
     turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == Code.UP)
-    if s.section == "next_step" or number.word or turned or (s.adjacent(place) and not (free or relative)):
+    if s.section == "next_step" or number.word or turned:
+        return
+    if s.adjacent(place) and not (free or relative):
+        curve = quantity.section == "curve" and not s.aspects(place) and len(numbers) == 1
+        yield said_somewhere(s, place, place, sure=True, own=True) if curve else None
         return
     if _elsewhere(s) and not s.compared_by_name() and (free or relative):
         yield "which run is meant is not said"
@@ -85,10 +82,7 @@ def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[st
     """Readings as something that is still to come, and that nothing staged speaks against."""
     keys = {key.partition(":")[2] for key in quantity.settable}
     staged = any(keys & proposal.overrides.keys() for proposal in s.known.proposals)
-    foretold = any(prediction.metric in keys for prediction in (*s.known.expected, *s.known.predicted))
-    first, last = s.tokens[numbers[0]].start, s.tokens[numbers[-1]].end
-    if s.section != "next_step" and not staged and not foretold and AHEAD.search(s.text[:first]):
-        yield "the line looks forward: nothing that is now so"
+    last = s.tokens[numbers[-1]].end
     if staged or quantity.section != "config" or s.own or s.lead or Code.RUN in s.codes:
         return
     behind = ORIGIN.match(s.text, last)
@@ -107,14 +101,12 @@ ORIGIN = re.compile(r"\s*\((?:(?:up |down )?from|was|now|currently|instead of)\s
 
 
 def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
-    """Readings of a direction in words: against another run, within the training, of what nobody names."""
+    """Readings of a direction in words that is held against nobody: another run's, or the course of the training."""
     codes = s.codes[first : last + 1]
     directed = re.search(coded("[up down same]"), codes)
     if re.search(coded("[run aspect than undecided]"), codes) or s.section == "next_step":
         return
     quantity = s.named_quantity(first) if s.codes[first] == Code.QUANTITY else s.quantity(first) or s.objective
-    if AHEAD.search(s.text[: s.tokens[first].start]):
-        yield "the line looks forward: nothing that is now so"
     if s.compared_by_name() or quantity.section not in ("metric", "curve"):
         return
     if Code.RATIO in codes:
@@ -126,16 +118,4 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
         return
     if directed is None or s.section == "title":
         return
-    curves = [curve for key in quantity.keys if (curve := s.subject.curves.get(key.partition(":")[2]))]
-    if not curves and not s.named(first):
-        yield "it may be said of how the training went, of which the record has no curve"
-    up = directed.group() == Code.UP
-    for curve in curves:
-        if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
-            course = f"from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
-            yield f"it may be said of the training: {course}"
-    mine = s.one(quantity, s.subject, set())
-    for run in s.known.runs:
-        old = s.one(quantity, run, set())
-        if mine is not None and old is not None and old != mine and (mine > old) == up:
-            yield f"so it is against {s.role_of(run)}: {old:.6g} there, {mine:.6g} here"
+    yield "against what it went so is not said"

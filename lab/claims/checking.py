@@ -20,6 +20,7 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     settings.options,
     settings.makings,
     settings.starts,
+    settings.kinship,
     verbal.alterations,
     figures.intervals,
     replicates.splits,

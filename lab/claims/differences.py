@@ -13,6 +13,14 @@ SHOWN = 1e-6
 """Tools show six digits: a difference taken from what they show is off by this share of its operands."""
 CLOSE = 0.05
 """How far off a ratio said in a word (half, twice, a third) may be."""
+NEARLY = re.compile(
+    r"(?:\b(?:nearly|almost|about|roughly|around|some|close to|not quite|over|more than|short of)|~) ?(?:a |an )?$"
+)
+THAT = re.compile(
+    r"\s+(?:that|its|as|what|the (?=\w+ (?:of|as))|more|less|faster|slower|higher|lower|longer|shorter|\w+er)\b"
+)
+FAR = 1.35
+"""By which factor it has to be off to be false behind these words: `nearly double` is said of 1.6 times."""
 
 
 def relatives(s: Sentence) -> None:
@@ -112,9 +120,11 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     aspects = s.aspects(index) - {"first"}
     if {"greedy", "sampled"} & {token.value for token in s.tokens if token.code == Code.ASPECT}:
         sampled = s.subject.metrics
-        return [
-            (value, sampled[name].mean, f"greedy {name}") for name, value in s.subject.greedy.items() if name in sampled
-        ]
+        meant = {key.partition(":")[2] for key in quantity.keys} | (
+            {s.known.metric} if quantity == s.objective else set()
+        )
+        greedy = [(name, value) for name, value in s.subject.greedy.items() if name in sampled and name in meant]
+        return [(value, sampled[name].mean, f"greedy {name}") for name, value in greedy]
     if quantity.keys and quantity.keys[0] == "verdict:effect":
         return [(v.effect, 0.0, f"effect against {a}") for a, v in s.subject.verdicts.items() if v.effect is not None]
     if extreme := PEAK.match(s.text[s.tokens[index].end :]):
@@ -203,8 +213,8 @@ def ratios(s: Sentence) -> None:
             continue
         s.look(index)
         ratio, kind = token.value
-        if s.word(index) in {"twice", "thrice"} and not re.match(r"\s+(?:the|that|its|as|what)\b", s.text[token.end :]):
-            continue  # `traversed twice`
+        if re.search("(?:twice|thrice|times)$", s.word(index)) and not THAT.match(s.text, token.end):
+            continue  # `traversed twice`; `four times the score came close`
         quantity = s.quantity(index)
         after = re.match(coded("word? ([up down])"), s.codes[index + 1 :])
         before = re.search(coded("([up down]) [word by]? word?$"), s.codes[:index])
@@ -224,4 +234,7 @@ def ratios(s: Sentence) -> None:
             wanted = 1 + ratio if code == Code.UP else 1 - ratio if code == Code.DOWN else ratio
         true = any(old and abs(new / old - wanted) <= CLOSE * wanted for new, old, _ in bases)
         told = "; ".join(f"{what}: {old:.6g} to {new:.6g}" for new, old, what in bases[:2])
-        s.judge(first, last, true, told)
+        about = NEARLY.search(s.text[: token.start])
+        near = about and any(old and wanted / FAR <= new / old <= wanted * FAR for new, old, _ in bases)
+        open_ = near or not (s.labelled or Code.QUANTITY in s.codes)
+        s.judge(first, last, true or (None if open_ else False), told)

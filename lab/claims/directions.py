@@ -35,16 +35,10 @@ COURSE: dict[str, re.Pattern[str]] = {
     ),
 }
 """How a training went, as the diagnosis names it."""
-AGAINST = {
-    "fell_back": {"still_improving"},
-    "plateau": {"still_improving"},
-    "still_improving": {"plateau", "fell_back"},
-}
-"""Which findings speak against which."""
 
 
 def courses(s: Sentence) -> None:
-    """Judge how a training went, by the diagnosis: `perf peaked and then fell`, `still improving when it ended`."""
+    """Find true how a training went: `perf peaked and then fell`, `still improving when it ended`."""
     if s.section == "next_step":
         return
     for finding, pattern in COURSE.items():
@@ -64,10 +58,8 @@ def courses(s: Sentence) -> None:
             ]
             own = not named or bool(set(named[-1].keys) & set(s.objective.keys))
             found = _course(s) if own else _gone(s) if _is_entropy(named[-1]) else {}
-            against = next((found[one] for one in AGAINST[finding] if one in found), None)
-            true = True if finding in found else False if against and s.named(inside[0]) else None
-            if true is not None:
-                s.judge(inside[0], inside[-1], true, found.get(finding) or against or "")
+            if finding in found:
+                s.say(inside[0], inside[-1], "verified", found[finding])
 
 
 MEASURED = ("metric", "curve", "foreign")

@@ -1,67 +1,152 @@
 """Families of statistics: what the record has of a run beside the one value that a quantity's name says.
 
-Each is looked through where a word of the statement speaks of it: of seeds, the curve, the greedy policy.
+Each is looked through where a word of the statement speaks of it: of seeds, the curve, the greedy policy, the time.
 """
 
 import re
 import statistics
 from collections.abc import Iterator, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations, groupby, pairwise
 
-from lab.claims.numbers import NUMBER, number_in, real
+from lab.claims.numbers import NUMBER, Number, number_in, real
 from lab.claims.reading import Sentence
 from lab.claims.words import GREEDY, Code, Quantity
 from lab.judge import KnownRun
 
 Statistics = Iterator[tuple[float, str]]
 SEED = re.compile(
-    r"\b(?:seeds?|replicates?|vals|median|std|sds?|spread|pooled|repeats?|reseeds?|redone|rerun)\b|[±]", re.IGNORECASE
+    r"\b(?:seeds?|replicates?|reps?|vals|median|std|sds?|spread|pooled|repeats?|reseeds?|redone|rerun)\b|[±]",
+    re.IGNORECASE,
 )
 AMONG = re.compile(
     r"\b(?:values|mean|avg|average|range|ci(?:95)?|interval|blocks?|family|together|min|max|lo|hi|low\w*|high\w*|worst"
-    r"|best|n ?=|others?)\b",
+    r"|best|slowest|fastest|upper|n ?=|others?)\b",
     re.IGNORECASE,
 )
 """Words of what may be seeds', where no quantity stands beside the figure."""
 NOISE = re.compile(r"±|\+/?-|\b(?:sds?|std|noise)\b", re.IGNORECASE)
 CURVE = re.compile(
     r"\b(?:curves?|peak\w*|ends?|ended|last|train|training|points?|pts?|start\w*|first|rising|falls?|fell|drop\w*|dips?"
-    r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout)\b|@",
+    r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout|ep(?:och)?s?"
+    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest)\b"
+    r"|@|->|=>|\u2192",
     re.IGNORECASE,
 )
 SPLIT = re.compile(
     r"\b(?:mbs?|minibatch\w*|batch\w*|updates?|steps|epochs?|eps?|gradient|grad|rollouts?)\b", re.IGNORECASE
 )
-AVERAGED = re.compile(r"\b(?:quarters?|average[sd]?|avg|means)\b", re.IGNORECASE)
+AVERAGED = re.compile(r"\b(?:quarters?|q[1-4]|average[sd]?|avg|means)\b", re.IGNORECASE)
+SEEDED = re.compile(r"\bseed #?(\d+)", re.IGNORECASE)
+LEVEL = re.compile(r"\b(?:past|pass\w*|cross\w*|over|above|below|reach\w*|beyond|hits?|exceed\w*) (-?\d*\.?\d+ ?%?)")
+HALF = re.compile(r"\b(?:one half|a half|halfway)\b", re.IGNORECASE)
+BEGUN = re.compile(r"\b(?:first|nothing|starts?|shows?|begins?|takes? off)\b", re.IGNORECASE)
+EPOCH = re.compile(r"\b(?:ep(?:och)?s?|updates?|iter(?:ation)?s?)\.?\s*#?\s*$", re.IGNORECASE)
 STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 MANY = 1e4
 """From which on a number may be a place on a curve, in steps."""
 
 
-def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str) -> Statistics:
-    """All that a run has of the quantity that is named: its mean, the greedy policy's, the points of its curve."""
+def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str) -> Iterator[Statistics]:
+    """Families of all that a run has of the quantity that is named: its mean, the greedy policy's, its curve."""
     for key in quantity.settable:
         section, _, name = key.partition(":")
         if section != "curve":
-            yield from s.values(Quantity((key,)), run, aspects - {"last"})
-        if section == "metric" and name in run.greedy and name not in run.metrics:
-            yield run.greedy[name], f"greedy {name} {run.greedy[name]:.6g} in {run.run_id}"
+            yield iter(s.values(Quantity((key,)), run, aspects - {"last"}))
+        if section == "metric" and name in run.greedy and (name not in run.metrics or GREEDY.search(said)):
+            yield iter([(run.greedy[name], f"greedy {name} {run.greedy[name]:.6g} in {run.run_id}")])
         measured = any(f"metric:{name.rpartition('/')[2]}" == one for one in quantity.keys)
         if section == "curve" and name in run.curves and (CURVE.search(said) or not measured):
-            yield from _of_curve(run, name, aspects, said)
+            yield from of_curve(s, run, name, aspects, said)
 
 
-def _of_curve(run: KnownRun, name: str, aspects: set[str], said: str) -> Statistics:
+def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str) -> Iterator[Statistics]:
+    """Families of a curve: its ends and extremes, its quarters, its values at a moment that is named, its points."""
     curve = run.curves[name]
+    points: Sequence[tuple[float, float]] = run.points.get(name, ())
+    if (seed := _seed(s, run, points)) is not None:
+        points = seed
+        values = [value for _, value in seed]
+        yield ((value, f"{name} of that seed: {value:.6g}") for value in (max(values), values[-1], min(values)))
     places = {"first": curve.first, "last": curve.last, "max": curve.max.value, "min": curve.min.value}
     meant = aspects & places.keys()
-    for place in sorted(meant or places):
-        yield places[place], f"{name}, {place} of the curve: {places[place]:.6g}"
+    yield ((places[place], f"{name}, {place} of the curve: {places[place]:.6g}") for place in sorted(meant or places))
     if AVERAGED.search(said):
-        yield from ((mean, f"{name}, quarter {i}: {mean:.6g}") for i, mean in enumerate(curve.quarter_means, 1))
-    if meant:
-        return
-    yield from ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in run.points.get(name, ()))
+        yield ((mean, f"{name}, quarter {i}: {mean:.6g}") for i, mean in enumerate(curve.quarter_means, 1))
+    moments = [*_moments(s, run)] if points else []
+    for moment in moments:
+        at = f"{name} near step {moment.value:,.0f}"
+        yield from (((value, f"{at}: {value:.6g}") for value in values) for values in _near(points, moment))
+    if meant and len(replicates := [*_replicates(points)]) > 1:
+        ends = [(one[0][1], one[-1][1], max(v for _, v in one), min(v for _, v in one)) for one in replicates]
+        yield ((value, f"{name} of a replicate: {value:.6g}") for four in ends for value in four)
+    if not meant and not moments:
+        yield ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in points)
+
+
+def _seed(s: Sentence, run: KnownRun, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]] | None:
+    """The points of the one replicate whose seed the sentence, or the row of its cell, names."""
+    named = SEEDED.findall(s.text) or [text.strip("# *").removeprefix("seed ") for text, _ in s.cells[:1]]
+    curves = [*_replicates(points)]
+    if len(curves) != len(run.seeds) or len(curves) < 2 or len(named) != 1 or not named[0].isdigit():
+        return None
+    return next((curve for seed, curve in zip(run.seeds, curves, strict=True) if seed == int(named[0])), None)
+
+
+def _crossings(s: Sentence, points: Sequence[tuple[float, float]]) -> Statistics:
+    """The steps at which a curve gets to a level that the sentence, or the heading of its column, names."""
+    texts = [s.text, *(text for text, _ in s.cells)]
+    levels = [number_in(NUMBER.match(said[1])) for text in texts for said in LEVEL.finditer(text)]
+    wanted = [level.bound for level in levels if level and abs(level.bound) < MANY]
+    wanted += [0.5] if HALF.search(s.text) else []
+    wanted += [1e-9] if BEGUN.search(s.text) else []
+    wanted += [0.0] if "zero" in s.text else []
+    for level in wanted:
+        for (_, before), (step, after) in pairwise(points):
+            if (before < level) != (after < level):
+                yield step, f"it gets to {level:.6g} at step {step:,.0f}"
+
+
+def _moments(s: Sentence, run: KnownRun) -> Iterator[Number]:
+    """The moments of a training that a sentence, or the row of its cell, names: in steps, or as an epoch's."""
+    batch = run.derived.get("batch_size")
+    for i, code in enumerate(s.codes):
+        number = s.number(i) if code == Code.NUMBER else None
+        if number and not number.unit and (number.value >= MANY or number.step >= 1):
+            if number.value >= MANY:
+                yield number
+            elif batch and EPOCH.search(s.text[: s.tokens[i].start]):
+                yield number.scaled(batch)
+    heads = [text for text, _ in s.cells]
+    for text in heads:
+        if (found := number_in(NUMBER.match(text))) and (found.value >= MANY or batch):
+            if found.value >= MANY:
+                yield found
+            elif batch and any(EPOCH.search(head) for head in heads):
+                yield found.scaled(batch)
+
+
+def _near(points: Sequence[tuple[float, float]], moment: Number) -> Iterator[list[float]]:
+    """The values of a curve about a moment: the mean over replicates there, then the points beside it of each."""
+    between, beside = list[float](), list[float]()
+    for curve in _replicates(points):
+        beside += [value for step, value in curve if moment.fits(step)]
+        before = max((i for i, (step, _) in enumerate(curve) if step <= moment.value), default=None)
+        if before is not None and (before + 1 < len(curve) or moment.fits(curve[before][0])):
+            (a, one), (b, other) = curve[before], curve[min(before + 1, len(curve) - 1)]
+            beside += [one, other]
+            between.append(one + (other - one) * (moment.value - a) / (b - a) if b > a else one)
+    yield [statistics.fmean(between)] if between else []
+    yield beside
+
+
+def _replicates(points: Sequence[tuple[float, float]]) -> Iterator[list[tuple[float, float]]]:
+    """The points of each replicate, which follow each other."""
+    which, last, marked = 0, float("-inf"), list[tuple[int, tuple[float, float]]]()
+    for point in points:
+        which, last = which + (point[0] <= last), point[0]
+        marked.append((which, point))
+    for _, group in groupby(marked, key=lambda pair: pair[0]):
+        yield [point for _, point in group]
 
 
 def means(s: Sentence, run: KnownRun, said: str) -> Statistics:
@@ -76,25 +161,26 @@ def means(s: Sentence, run: KnownRun, said: str) -> Statistics:
             yield value, f"greedy {name} {value:.6g} in {run.run_id}"
 
 
-def scatter(s: Sentence, run: KnownRun, said: str) -> Statistics:
-    """How the replicates of a run lie, the greedy policy's too, and those of all runs that repeat one config."""
+def scatter(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Statistics:
+    """How the replicates of a run lie in some metrics, the greedy policy's too, and those of all that repeat it."""
     if s.known.noise and NOISE.search(said):
         yield s.known.noise.replicate_sd, "the noise floor"
     same = repeats(s, run)
     seeds = {str(seed) for one in (run, *same) for seed in one.seeds}
-    rows = any(text.strip() in seeds for text, _ in s.cells)
+    rows = any(text.strip("# ").removeprefix("seed").strip() in seeds for text, _ in s.cells)
     if not (SEED.search(said) or AMONG.search(said) or rows):
         return
-    name, metric = s.known.metric, run.metrics.get(s.known.metric)
-    if metric and metric.n > 1:
-        yield from _spread(metric.values, f"{name} in {run.run_id}")
-        for end, value in (("low", metric.low), ("high", metric.high)):
-            if value is not None:
-                yield abs(value - metric.mean), f"half of the 95 % interval of {name} in {run.run_id}"
-                yield value, f"{end} end of the 95 % interval of {name} in {run.run_id}"
-    if (GREEDY.search(said) or rows) and len(values := run.greedy_values.get(name, ())) > 1:
-        yield from _spread(values, f"greedy {name} in {run.run_id}")
-    yield from _spread(pooled(s, same), f"{name} over the repeats of {run.run_id}")
+    for name in names:
+        metric = run.metrics.get(name)
+        if metric and metric.n > 1:
+            yield from _spread(metric.values, f"{name} in {run.run_id}")
+            for end, value in (("low", metric.low), ("high", metric.high)):
+                if value is not None:
+                    yield abs(value - metric.mean), f"half of the 95 % interval of {name} in {run.run_id}"
+                    yield value, f"{end} end of the 95 % interval of {name} in {run.run_id}"
+        if (GREEDY.search(said) or rows) and len(values := run.greedy_values.get(name, ())) > 1:
+            yield from _spread(values, f"greedy {name} in {run.run_id}")
+    yield from _spread(pooled(s, same), f"{s.known.metric} over the repeats of {run.run_id}")
 
 
 def _spread(values: Sequence[float], what: str) -> Statistics:
@@ -118,22 +204,6 @@ def pooled(s: Sentence, runs: Sequence[KnownRun]) -> list[float]:
     return [value for run in runs for value in run.metrics[s.known.metric].values] if len(runs) > 1 else []
 
 
-def points(s: Sentence, run: KnownRun, place: int, said: str) -> Statistics:
-    """Points of the objective's curve, where the statement speaks of one: that at the step beside a figure, or any."""
-    name = f"environment/{s.known.metric}"
-    if name not in run.curves or not CURVE.search(said):
-        return
-    beside = [text for text, _ in s.cells if re.match(r"\d", text)] or re.findall(
-        r"[\d.]+[KM]\b", f"{s.text[: s.tokens[place].start][-7:]} {s.text[s.tokens[place].end :][:7]}"
-    )
-    steps = [found for text in beside if (found := number_in(NUMBER.match(text))) and found.value >= MANY]
-    if not steps:
-        yield from _of_curve(run, name, s.aspects(place), said)
-    for step, value in run.points.get(name, ()) if steps else ():
-        if any(one.fits(step) for one in steps):
-            yield value, f"{name} at step {step:,.0f}: {value:.6g}"
-
-
 def since(s: Sentence, run: KnownRun) -> Statistics:
     """How far the objective's curve went since a step that the sentence names, or over so many steps at its end."""
     name = f"environment/{s.known.metric}"
@@ -146,22 +216,32 @@ def since(s: Sentence, run: KnownRun) -> Statistics:
             yield run.curves[name].last - logged[back], f"{name} over the last {step:,.0f} steps"
 
 
-def steps_of(s: Sentence, run: KnownRun, said: str) -> Statistics:
-    """How many steps a run was trained for; those at which a curve has its extremes, or was logged."""
-    yield from s.values(STEPS, run, set())
-    name = f"environment/{s.known.metric}"
-    if name not in run.curves or not CURVE.search(said):
-        return
-    curve = run.curves[name]
-    yield curve.max.step, f"{name} peaks at step {curve.max.step:,.0f}"
-    yield curve.min.step, f"{name} is lowest at step {curve.min.step:,.0f}"
-    for step, _ in run.points.get(name, ()):
-        yield step, f"{name} was logged at step {step:,.0f}"
+def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Iterator[Statistics]:
+    """How many steps a run was trained for; those at which curves have their extremes, or were logged."""
+    yield iter(s.values(STEPS, run, set()))
+    for name in names if s.cells or CURVE.search(said) else ():
+        if (curve := run.curves.get(name)) is None:
+            continue
+        ends = {"peaks": curve.max.step, "is lowest": curve.min.step}
+        yield ((step, f"{name} {end} at step {step:,.0f}") for end, step in ends.items())
+        points: Sequence[tuple[float, float]] = run.points.get(name, ())
+        if (seed := _seed(s, run, points)) is not None:
+            points = seed
+        yield from (_crossings(s, one) for one in _replicates(points))
+        peaks = [max(curve, key=lambda point: point[1])[0] for curve in _replicates(points)]
+        yield ((step, f"{name} of a replicate peaks at step {step:,.0f}") for step in peaks)
+        yield ((step, f"{name} was logged at step {step:,.0f}") for step, _ in points)
 
 
 def amounts(run: KnownRun, unit: str) -> Statistics:
     """The time, in the unit that is written, or the memory that a run took."""
-    per = 60 if "min" in unit else 3600 if re.search(r"\dh|hour", unit) else 1
+    per = (
+        60
+        if "min" in unit and not unit.endswith(("s", "sec", "seconds"))
+        else 3600
+        if re.search(r"\dh|hour", unit)
+        else 1
+    )
     for name, amount in run.amounts.items():
         if name.endswith("MiB") == ("mib" in unit or "mb" in unit):
             yield amount / per, f"{name} of {run.run_id}: {amount:.6g}"
@@ -173,6 +253,8 @@ def counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
     if re.search(r"\bseeds?\b[^.;\d]{0,12}$|\bseeds\b[\d\s,]+(?:and )?$|\b(?:best|worst)\s$", before, re.IGNORECASE):
         seeds = (*run.seeds, run.config.get("train.seed"))
         yield from ((float(seed), f"a seed of {run.run_id}") for seed in seeds if real(seed))
+    if re.match(r"\W{0,3}(?:fresh )?(?:seeds?|replicates?)\b", after):
+        yield from ((metric.n, f"replicates of {run.run_id}") for metric in list(run.metrics.values())[:1])
     if re.match(r"\W{0,3}seeds?\b", after) or re.search(r"\bn\s?=\s?$", before):
         yield len(pooled(s, repeats(s, run))), f"replicates over the repeats of {run.run_id}"
     if SPLIT.search(s.text):

@@ -27,6 +27,10 @@ LABELLED = re.compile(coded(rf"-? word? word? (?:{ITEM})* (?:{LABEL})|-? word? w
 """What stands before a number in a line that begins with its label, or in a list of such: `perf 0.98, score: `."""
 
 
+ASKS = re.compile(r"\b(?:whether|see if|check if|to see|in case|would|could|should|will)\b", re.IGNORECASE)
+LISTED = re.compile(coded("quantity (?:/ quantity)+ [:=]? number (?:/ number)+"))
+
+
 @dataclass(frozen=True)
 class Found:
     """A claim, by its place in the text."""
@@ -110,8 +114,18 @@ class Sentence(Phrase):
             before -= 1
         return before
 
+    def _listed(self, index: int) -> int | None:
+        """The place of a number's quantity where names and numbers stand in lists: `gamma / lambda: 0.99 / 0.95`."""
+        for listed in LISTED.finditer(self.codes):
+            span = range(*listed.span())
+            names, figures = ([i for i in span if self.codes[i] == code] for code in (Code.QUANTITY, Code.NUMBER))
+            if index in figures and len(names) == len(figures):
+                return names[figures.index(index)]
+        return None
+
     def _nearest(self, index: int) -> Quantity | None:
-        place = self._beside(index)
+        place = self._listed(index)
+        place = self._beside(index) if place is None else place
         if place is None:
             remarks = self._remarks(index)
             for i in range(index - 1, -1, -1):
@@ -234,10 +248,17 @@ class Sentence(Phrase):
             status, evidence = "unsupported", "that run is not in the record"
         if status != "unsupported" and self._strange(first, last):
             status, evidence = "unsupported", "it speaks of something that is not in the record"
+        if status == "verified" and Code.NUMBER not in self.codes[first : last + 1] and self._asks(first):
+            status, evidence = "unsupported", f"a question or a plan; {evidence}"
         if status == "contradicted" and (reading := self.charity(self, first, last)):
             status, evidence = "unsupported", f"{reading}; {evidence}"
         self.used.update(range(first, last + 1))
         self.claims.append(Found(self.tokens[first].start, self.tokens[last].end, status, evidence))
+
+    def _asks(self, first: int) -> bool:
+        """Whether a sentence asks or plans: `see whether the score rises` says nothing of now."""
+        asked = ASKS.search(self.text[: self.tokens[first].start]) or self.text.rstrip().endswith("?")
+        return bool(asked) or (self.section == "next_step" and not self.ours)
 
     def _strange(self, first: int, last: int) -> bool:
         """Whether the sentence is about something that no record has, and does not come back to the run."""
@@ -251,8 +272,8 @@ class Sentence(Phrase):
     def judge(self, first: int, last: int, true: bool | None, evidence: str) -> None:
         """Note a claim as true, false, or, with None, as what nothing speaks of."""
         places = [i for i in range(first, last + 1) if self.codes[i] == Code.NUMBER]
-        if not true and places and not self.number(places[0]).vague:
-            among = self.known.told.items() if len(places) == 1 else ()
+        if not true and places and (not self.number(places[0]).vague or self.number(places[0]).value == 0):
+            among = self.known.told.items() if len(places) == 1 and not self.number(places[0]).vague else ()
             told = next((what for what, value in among if fits(self.number(places[0]), value)), None)
             told = told or self.reading(self, first, last, true is False)
             true, evidence = (True, told) if told else (true, evidence)

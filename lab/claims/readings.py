@@ -7,9 +7,12 @@ runs that the statement is about: a figure with one digit would be found anywher
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import permutations, product
+from dataclasses import replace
+from itertools import chain, permutations, product
 
 from lab.claims.certain import named_beside, unclear
+from lab.claims.chance import DIFFERS, chance, somehow
+from lab.claims.chance import told as told_by
 from lab.claims.differences import PEAK, SIGN
 from lab.claims.families import (
     AMONG,
@@ -22,8 +25,8 @@ from lab.claims.families import (
     counts,
     everything,
     means,
+    of_curve,
     of_quantity,
-    points,
     pooled,
     repeats,
     scatter,
@@ -33,8 +36,8 @@ from lab.claims.families import (
 )
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits, settles
-from lab.claims.words import Code, Quantity, coded
+from lab.claims.recorded import fits
+from lab.claims.words import GREEDY, STRANGE, Code, Quantity, coded
 from lab.judge import KnownRun
 
 FORETOLD = re.compile(r"\b(?:predict\w*|pred|forecast|expect\w*|band|bet|foretold)\b", re.IGNORECASE)
@@ -44,9 +47,9 @@ APART = re.compile(
     re.IGNORECASE,
 )
 TOOK = re.compile(r"\b(?:took|wall|train\w*|eval\w*|secs?|seconds?|s|min|minutes?|mem\w*)\b", re.IGNORECASE)
+MILLIONS = re.compile(r"\(M\b|\bM(?:illion)? steps|\bsteps? \(M\)", re.IGNORECASE)
+"""What stands in the heading of a column of steps in millions."""
 NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
-LEAST = 2
-"""Digits that a figure needs to be told by its value; a difference needs one."""
 
 
 def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
@@ -65,15 +68,30 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
     every = [owner, s.home, s.known.run, *s.runs_named(), *filter(None, map(s.known.get, s.around))]
     near = [run for run in {run.run_id: run for run in every}.values() if run.metrics]
     beside = named_beside(s, places[0], places[-1]) and s.codes[places[0] - 1 : places[0]] != "("
+    if not beside and re.search(coded("[against than] word{0,2}$"), s.codes[: places[0]]):
+        near += [run for run in (s.reference, s.known.get(s.known.baseline)) if run and run not in near]
     runs = [run for run in near if run is owner] if beside else near
     told = "\n".join([s.before, s.text, *(text for text, _ in s.cells)])
+    if s.number(places[0]).value == 0 and s.number(places[0]).vague:
+        return _nothing(s, places[0], owner) if len(places) == 1 and owner.metrics else None
     if len(places) == 1:
         return _one(s, places[0], runs, near, told)
     pair = s.number(places[0]), s.number(places[1])
     return _two(s, places[0], pair, runs, told)
 
 
-def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | None:
+def _nothing(s: Sentence, place: int, run: KnownRun) -> str | None:
+    """Whether a run has nothing of what a zero is of, or of the objective where no quantity stands beside it."""
+    quantity = s.quantity(place)
+    if quantity is None or not s.adjacent(place):
+        quantity = s.objective if s.owned(place)[1] and not STRANGE.search(s.text) else None
+    if quantity is None or quantity.section not in ("metric", "curve"):
+        return None
+    value = s.one(quantity, run, s.aspects(place) - {"last"})
+    return f"{quantity.keys[0].partition(':')[2]} {value:.6g} in {run.run_id}" if value == 0 else None
+
+
+def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool = False) -> str | None:
     """Words for which value of the record a number is, of all runs and all quantities that the sentence may speak of.
 
     Args:
@@ -81,28 +99,29 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
         place: the number's token.
         first: that of the first number of its claim.
         sure: whether it can be of the claim's own quantity alone.
+        own: whether it can be of its own run alone.
     """
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
     if number.vague:
         return None
     quantity, (owner, _) = s.quantity(first), s.owned(place)
-    beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
+    beside = own or named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
     spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
     steps = STEPS.keys if number.value >= MANY else ()
     keys = tuple(dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps]))
     meant = Quantity((*quantity.settable, *steps) if quantity and sure else keys)
     near = {run.run_id: run for run in ((owner,) if beside else (owner, s.home, known.run, *s.runs_named()))}.values()
     hits = [
-        f"is {s.role_of(run)}'s: {hit}"
+        f"is {s.role_of(run)}'s: {found}"
         for run in ((owner,) if beside else every)
         if (
-            hit := _hit(
+            found := somehow(
                 number,
-                iter(
-                    (
-                        *of_quantity(s, run, meant, s.aspects(place), s.text),
-                        *(scatter(s, run, s.text) if SEED.search(s.text) else ()),
-                    )
+                (
+                    *chain.from_iterable(
+                        of_quantity(s, run, meant, s.aspects(place), f"{s.text} @" if own else s.text)
+                    ),
+                    *(scatter(s, run, [known.metric], s.text) if SEED.search(s.text) else ()),
                 ),
             )
         )
@@ -110,8 +129,8 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
     if any(fits(number, value) for value in (*known.told.values(), *ends)):
         hits.append("is told of the run otherwise")
-    if not hits and not sure and (hit := _hit(number, (pair for run in near for pair in everything(run)))):
-        hits.append(f"may be of something else: {hit}")
+    if not hits and not sure and (found := somehow(number, [pair for run in near for pair in everything(run)])):
+        hits.append(f"may be of something else: {found}")
     relative = number.signed or number.percent or number.points or number.times or APART.search(s.text)
     for key in keys if relative and not beside and not hits else ():
         values = [value for run in every if (value := s.one(Quantity((key,)), run, set())) is not None]
@@ -121,7 +140,7 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
 
 
 def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], said: str) -> str | None:
-    """What one figure is.
+    """What one figure is: the first family that has it, and would not have nearly any other figure as well.
 
     Args:
         s: the sentence.
@@ -130,85 +149,101 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
         near: all that the statement is about.
         said: the statement with what it stands under.
     """
-    number, quantity, aspects = s.number(place), s.quantity(place), s.aspects(place)
+    number, quantity = s.number(place), s.quantity(place)
+    if number.value < MANY and any(MILLIONS.search(text) for text, _ in s.cells):
+        number = number.scaled(1e6)
     whole = number.step >= 1 and not number.percent
     adjacent = quantity is not None and s.adjacent(place) and not s.cells
-    if quantity and not quantity.foreign and not number.unit and (number.digits >= LEAST or (whole and adjacent)):
-        ours = [run for run in runs if run in (runs[0], s.home, s.known.run)] if adjacent else runs
-        values = (pair for run in ours for pair in of_quantity(s, run, quantity, aspects, said))
-        if hit := next((what for value, what in values if _says(number, value, quantity)), None):
-            return hit
-    if hit := _hit(number, _statistics(s, place, (runs, near), said, free=not adjacent)):
-        return hit
+    if quantity and not quantity.foreign and not number.unit:
+        about = [run for run in runs if run in (runs[0], s.home, s.known.run) or run not in s.runs_named()]
+        for run in about if adjacent else runs:
+            for family in of_quantity(s, run, quantity, s.aspects(place), said):
+                if found := told_by(number, [*family], quantity, sure=whole and adjacent):
+                    return found
+    if whole and (found := somehow(number, [pair for run in near for pair in counts(s, run, place)])):
+        return found
+    if number.value >= MANY and (
+        found := somehow(number, [pair for run in runs for pair in s.values(STEPS, run, set())])
+    ):
+        return found
+    for family in _families(s, place, number, runs, said, free=not adjacent):
+        if found := told_by(number, [*family]):
+            return found
     apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
     return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
 
 
-def _statistics(
-    s: Sentence, place: int, among: tuple[list[KnownRun], list[KnownRun]], said: str, *, free: bool
-) -> Statistics:
+def _families(
+    s: Sentence, place: int, number: Number, runs: list[KnownRun], said: str, *, free: bool
+) -> Iterator[Statistics]:
     """All that a figure may be by the words of its statement, `free` where no quantity's name stands beside it."""
-    number, (runs, near) = s.number(place), among
-    whole, clear = number.step >= 1 and not number.percent, number.digits >= LEAST
+    whole = number.step >= 1 and not number.percent
     if number.unit or (free and TOOK.search(said)):
         unit = s.text[s.tokens[place].start : s.tokens[place].end].lower()
-        yield from (pair for run in runs for pair in amounts(run, unit))
+        yield from (amounts(run, unit) for run in runs)
     if number.unit:
         return
-    yield from (pair for run in near if whole for pair in counts(s, run, place))
-    curve = clear and ((free and _of_objective(s, s.quantity(place))) or NAMED.search(said))
+    names = _names(s, place, said)
+    curves = [f"environment/{name}" for name in names] + [
+        key.partition(":")[2] for q in _spoken(s, place) for key in q.keys if key.startswith("curve:")
+    ]
+    curves = [*dict.fromkeys(curves)]
     for run in runs:
-        if free and clear and not whole:
-            yield from means(s, run, said)
-        if curve:
-            yield from points(s, run, place, said)
-        if (clear or not whole) and (free or SEED.search(said)):
-            yield from scatter(s, run, said)
-        yield from steps_of(s, run, said) if whole else since(s, run)
-    for p in s.known.predicted if clear and FORETOLD.search(said) else ():
-        yield from ((end, f"predicted of {p.metric}: {p.low:.6g} to {p.high:.6g}") for end in (p.low, p.high))
+        if free and not whole:
+            yield means(s, run, said)
+        if free or SEED.search(said):
+            yield scatter(s, run, names, said)
+        if (free or NAMED.search(said)) and CURVE.search(said):
+            for name in filter(run.curves.get, curves):
+                yield from of_curve(s, run, name, s.aspects(place), said)
+        yield from steps_of(s, run, curves, said) if whole else (since(s, run),)
+    if FORETOLD.search(said):
+        ends = [(end, p) for p in s.known.predicted for end in (p.low, p.high)]
+        yield ((end, f"predicted of {p.metric}: {p.low:.6g} to {p.high:.6g}") for end, p in ends)
 
 
-def _hit(number: Number, values: Statistics) -> str | None:
-    return next((what for value, what in values if _says(number, value)), None)
+def _spoken(s: Sentence, place: int) -> list[Quantity]:
+    """The quantities that a figure may be of where none stands beside it: the nearest, then the objective."""
+    nearest = s.quantity(place)
+    return [*([nearest] if nearest and nearest.section in ("metric", "curve") else []), s.objective]
 
 
-def _says(number: Number, value: float, quantity: Quantity | None = None) -> bool:
-    """Whether a number says a value; a bound only where it is near."""
-    if number.than:
-        near = abs(value) <= 2 * abs(number.bound) and abs(number.bound) <= 2 * abs(value)
-        return near and fits(number, value)
-    return settles(number, value, quantity) if quantity else fits(number, value)
-
-
-def _of_objective(s: Sentence, quantity: Quantity | None) -> bool:
-    """Whether a figure is of the objective, or of nothing that is named."""
-    return quantity is None or f"metric:{s.known.scored}" in quantity.keys or quantity.section == "count"
+def _names(s: Sentence, place: int, said: str) -> list[str]:
+    """The metrics that a figure may be of, by their names."""
+    keys = [key for quantity in _spoken(s, place) for key in quantity.keys]
+    return [*dict.fromkeys(key.rpartition(":")[2].rpartition("/")[2] for key in keys), s.known.metric]
 
 
 def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
-    """Between which runs a figure is the difference: in the objective, or a ratio in what the sentence names."""
-    number, name = s.number(place), s.known.scored
-    owner, _ = s.owned(place)
+    """Of which two values a figure is the difference, or the ratio: of two runs, or of greedy and sampled actions."""
+    number, (owner, _) = s.number(place), s.owned(place)
     anchors = [s.known.get(s.home.parent), s.known.get(s.known.baseline), _origin(s)]
     others = list({run.run_id: run for run in (*runs, *filter(None, anchors))}.values())
-    if named_beside(s, place, place):
-        others = [s.reference_at(place) if owner in (s.home, s.subject) else owner]
-    mine = (s.home, s.subject, s.known.run, owner)
+    mine = [*{run.run_id: run for run in (owner, s.subject, s.home, s.known.run)}.values()]
+    if named_beside(s, place, place) or s.compared_by_name():
+        others = [s.reference_at(place), owner]
     way = re.search(coded("([up down]) word?$"), s.codes[:place]) or re.match(
         coded("word? ([up down])"), s.codes[place + 1 :]
     )
     sign = (1 if number.value > 0 else -1) if number.signed else SIGN[way[1]] if way else 0
-    keys = [f"metric:{name}"]
-    if number.times or number.percent:
-        keys += [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
-    for key in dict.fromkeys(keys):
-        for run, other in product([run for run in runs if run in mine], others):
+    keys = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
+    of = re.match(r"\s*(?:of|as)\b", s.text[s.tokens[place].end :]) is not None
+    for key in dict.fromkeys([*keys, f"metric:{s.known.scored}"]):
+        name, worths = key.partition(":")[2], list[tuple[float, str]]()
+        for run, other in product(mine, others):
             new, old = (s.one(Quantity((key,)), one, set()) for one in (run, other))
-            if run is other or new is None or old is None or not s.known.alike(key.partition(":")[2], run, other):
+            if run is other or new is None or old is None or not s.known.alike(name, run, other):
                 continue
-            if any(number.fits(worth) for worth in _worths(number, new, old, sign)):
-                return f"{key.partition(':')[2]} of {run.run_id} against {other.run_id}: {old:.6g} to {new:.6g}"
+            told = f"{name} of {run.run_id} against {other.run_id}: {old:.6g} to {new:.6g}"
+            worths += [(worth, told) for worth in _worths(number, new, old, sign)]
+            worths += [(100 * new / old, told)] if of and number.percent and old else []
+        for run in mine if GREEDY.search(s.text) else ():
+            if name in run.greedy and name in run.metrics:
+                told = f"greedy {name} of {run.run_id} against sampled"
+                worths += [(worth, told) for worth in _worths(number, run.greedy[name], run.metrics[name].mean, sign)]
+        hit = next((told for worth, told in worths if number.fits(worth)), None)
+        if hit and chance(replace(number, percent=False, points=False), [worth for worth, _ in worths]) <= DIFFERS:
+            return hit
     return None
 
 
@@ -217,7 +252,8 @@ def _worths(number: Number, new: float, old: float, sign: int) -> Iterator[float
     if number.times:
         yield from (a / b for a, b in ((new, old), (old, new)) if b)
         return
-    worth = (100 * (new - old) / abs(old) if old else 0.0) if number.percent else new - old
+    scale = 100.0 if number.points else 1.0
+    worth = (100 * (new - old) / abs(old) if old else 0.0) if number.percent else scale * (new - old)
     if not sign or worth * sign > 0:
         yield worth if number.signed else abs(worth)
 

@@ -1,5 +1,7 @@
 """The values that the record has of a quantity, and whether a number says one of them."""
 
+import statistics
+
 from lab.claims.numbers import Number, real
 from lab.claims.words import Quantity
 from lab.judge import Known, KnownRun
@@ -54,8 +56,14 @@ def _counted(known: Known, run: KnownRun, section: str, name: str) -> list[tuple
         value = max(metric.n for metric in run.metrics.values())
     elif section == "count" and name == "finished":
         value = len(known.finished)
+    elif section == "noise" and name == "sd":
+        metric = run.metrics.get(known.metric)
+        told = [(noise.replicate_sd, f"the noise floor {noise.replicate_sd:.6g}")] if noise else []
+        if metric and metric.n > 1:
+            told.append((sd := statistics.stdev(metric.values), f"sd of {known.metric} {sd:.6g} in {run.run_id}"))
+        return told
     elif section == "noise" and noise:
-        value = noise.replicate_sd if name == "sd" else noise.degrees_of_freedom
+        value = noise.degrees_of_freedom
     elif section == "steps":
         value = run.steps
     elif section == "verdict" and verdict:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from lab.claims.reading import Sentence
-from lab.claims.words import FUTURE, GENERAL
+from lab.claims.subjects import NOBODY
+from lab.claims.words import FUTURE, GENERAL, Code
 from lab.judge import KnownRun
 from lab.space import PARAMETERS
 
@@ -98,6 +99,41 @@ def makings(s: Sentence) -> None:
                 inside = s.within(*said.span())
                 if inside and not s.used & set(inside):
                     s.say(inside[0], inside[-1], "verified", f"the {what} of {run.run_id}: {said.group()}")
+
+
+LONE = re.compile(
+    r"\b(?:(?:a|one|only|the|just) )*(?:(?:single|lone) (?:seed|replicate)|one (?:seed|replicate))\b", re.IGNORECASE
+)
+STATE = re.compile(r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted)\b", re.IGNORECASE)
+AGAIN = re.compile(
+    r"\b(?:more|fresh|new|further) seeds (?:of|for) $|\b(?:repeats?|repeated|reseeds?|rerun of) $", re.IGNORECASE
+)
+
+
+def kinship(s: Sentence) -> None:
+    """Find true whose child or repetition a run is, how it ended and that it has one replicate: `its parent is #21`."""
+    if s.section == "next_step":
+        return
+    for first, last in s.matches("run [:=word]{1,2} run"):
+        s.subject = s.home
+        if s.tokens[first].value == "parent" and s.run_of(s.tokens[first]) is s.run_of(s.tokens[last]) is not NOBODY:
+            s.say(first, last, "verified", f"the parent is {s.run_of(s.tokens[last]).run_id}")
+    for place in [i for i, code in enumerate(s.codes) if code == Code.RUN and i not in s.used]:
+        origin = s.run_of(s.tokens[place])
+        if AGAIN.search(s.text[: s.tokens[place].start]) and any(
+            run.replicates_of == origin.run_id for run in (s.home, *s.runs_named())
+        ):
+            s.say(place, place, "verified", f"it repeats {origin.run_id}")
+    for said in (*LONE.finditer(s.text), *STATE.finditer(s.text)):
+        inside = s.within(*said.span())
+        if not inside or s.used & set(inside):
+            continue
+        s.look(inside[0])
+        n = max((metric.n for metric in s.subject.metrics.values()), default=0)
+        groups = said.groupdict()
+        state = (groups.get("state") or groups.get("ill") or "").lower()
+        if state == s.subject.state if groups else n == 1:
+            s.say(inside[0], inside[-1], "verified", f"{s.subject.run_id} {state or 'has one replicate'}")
 
 
 def _moments(run: KnownRun) -> Iterator[datetime]:

@@ -127,6 +127,8 @@ def passages(text: str, meaning: Meaning) -> Iterator[Passage]:
                 meaning, above = Meaning.OBSERVATIONS if meaning is not Meaning.TITLE else meaning, [(-1, (begin, end))]
             under = tuple(place for _, place in above)
             yield Passage(begin, end, labelled(text[begin:end]) or meaning, under, item=level > 0)
+            if meaning is Meaning.TITLE and text[end:].strip():
+                meaning = Meaning.OBSERVATIONS  # what follows a note's first line is no part of its title
             if level > 0 or text[begin:end].rstrip().endswith(":"):
                 above.append((level, (begin, end)))
 

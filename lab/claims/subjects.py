@@ -212,7 +212,7 @@ class Phrase:
         after = re.match(coded(r"[word between]{0,2}\(?run"), self.codes[index + 1 :])
         if after and all(self.word(index + 1 + i) in OF for i in range(after.end() - 1)):
             place = index + after.end()
-            if not re.match(coded("[:=]? number"), self.codes[place + 1 :]):
+            if not self.has_its_own(index, place) and not re.match(coded("[:=]? number"), self.codes[place + 1 :]):
                 return self.run_of(self.tokens[place]), True
         before = index - 1
         while before >= max(0, index - 6) and (
@@ -230,6 +230,12 @@ class Phrase:
         if before >= 0 and self.codes[before] in coded("against than"):
             return self.reference, Code.RUN in self.codes
         return self.subject_at(index), self.named(index)
+
+    def has_its_own(self, index: int, place: int) -> bool:
+        """Whether a run behind a number stands in brackets with a number of its own: `1.2 (the parent has 1.0)`."""
+        if "(" not in self.codes[index + 1 : place]:
+            return False
+        return Code.NUMBER in self.codes[place:].partition(")")[0]
 
     def named(self, index: int) -> bool:
         """Whether the text says which run is spoken of at a token."""

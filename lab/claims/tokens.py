@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 from lab.claims.naming import CLOCK, RUN_ROLES, RunNames
-from lab.claims.numbers import NUMBER, Number, number_in
+from lab.claims.numbers import DURATION, NUMBER, Number, number_in
+from lab.claims.vocabulary import vocabulary
 from lab.claims.words import (
     ASPECTS,
     CODES,
@@ -19,7 +20,6 @@ from lab.claims.words import (
     WORDS,
     Code,
     Quantity,
-    vocabulary,
 )
 from lab.judge import Known
 
@@ -145,6 +145,8 @@ class Reader:
         named = None if inside else self._name(text, at) or self._number(text, at)
         if named is not None or (text[at].isalnum() and not inside):
             return named or self._word(text, at)
+        if text.startswith("..", at):
+            return Token("-", at, at + len(text[at:]) - len(text[at:].lstrip(".")))
         return Token(text[at], at, at + 1) if text[at] in ",;.:()[]-=/|" else None
 
     def _name(self, text: str, at: int) -> Token | None:
@@ -154,6 +156,8 @@ class Reader:
         return next((Token(code, at, it.end()) for code, pattern in NAMES if (it := pattern.match(text, at))), None)
 
     def _number(self, text: str, at: int) -> Token | None:
+        if took := DURATION.match(text, at):
+            return Token(Code.NUMBER, at, took.end(), Number(60.0 * int(took["min"]) + int(took["s"]), 1.0, unit=True))
         match = NUMBER.match(text, at)
         if match is None:
             return None

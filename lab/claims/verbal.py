@@ -33,10 +33,8 @@ def comparisons(s: Sentence) -> None:
             quantity = Quantity(("metric:sps",))
         named = next((s.run_of(s.tokens[i]) for i in range(last, first - 1, -1) if s.codes[i] == Code.RUN), None)
         reference = named or s.reference
-        if quantity is None or quantity.foreign or reference is NOBODY:
+        if quantity is None or quantity.section not in ("metric", "curve", "config") or reference is NOBODY:
             continue
-        if quantity.section == "count" and s.word(first).startswith(("exceed", "above", "below", "under")):
-            continue  # `the lowest seed exceeds the parent's mean`
         bare = Code.RUN not in s.codes[first : last + 1]
         if (
             bare

@@ -7,10 +7,7 @@ A quantity is named by keys into the record, each with where it lies: `metric:pe
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, lru_cache
-from itertools import chain
-
-from lab.judge import Known
+from functools import cache
 
 FOREIGN = "foreign"
 
@@ -37,8 +34,12 @@ class Quantity:
         return self.keys[0].partition(":")[0] if self.keys else FOREIGN
 
 
-def _(*keys: str) -> Quantity:
+def named(*keys: str) -> Quantity:
+    """The quantity that has these keys."""
     return Quantity(keys)
+
+
+_ = named
 
 
 SPOKEN: list[tuple[str, Quantity]] = [
@@ -49,14 +50,17 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"succe(ss(es)?|eds?|eded)( ?rates?)?|sr", _("metric:success_rate")),
     (r"collisions?( ?rate)?|crash(es|ed|ing)?( rate)?|collid(es?|ed|ing)|coll\.?", _("metric:collision_rate")),
     (r"off[ -]?road([ -]?rate)?", _("metric:offroad_rate")),
-    (r"sps|throughput|(agent )?steps per second|training speed|speed of training", _("metric:sps", "curve:SPS")),
+    (r"sps|throughput|(agent )?steps( per | a | ?/ ?)s(ec(ond)?)?|training speed|speed of training", _(
+        "metric:sps", "curve:SPS")),
     (r"(agent|env|environment|training|total)? ?(time)?steps( of training)?|(step )?budget", _(
         "metric:agent_steps", "config:train.total_timesteps", "steps:all")),
     (r"ep(och)?s?", _("metric:epoch", "derived:epochs", "config:train.update_epochs")),
     (r"upd(ate)?[ _-]?ep(ochs?)?|passes( over)?", _("config:train.update_epochs")),
-    (r"batch(es)?( ?size)?|bs|samples", _("derived:batch_size", "config:train.batch_size")),
+    (r"batch(es)?( ?size)?|samples", _("derived:batch_size", "config:train.batch_size")),
+    (r"bs", _("derived:batch_size", "config:train.batch_size", "config:train.minibatch_size")),
     (r"max[ _-]?mini-?batch([ _]size)?", _("config:train.max_minibatch_size")),
-    (r"mini-?batches|minibatch(?! ?size)|minibatches per (update|epoch|batch)", _("derived:minibatches")),
+    (r"mini-?batches|minibatches per (update|epoch|batch)", _("derived:minibatches")),
+    (r"mini-?batch(?![ _]?size)", _("derived:minibatches", "config:train.minibatch_size")),
     (r"mini-?batch[ _]size", _("config:train.minibatch_size")),
     (r"segments?", _("derived:segments")),
     (r"agents?", _("derived:agents")),
@@ -76,7 +80,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"vf([ _]coef)?|value([ _-]function)? (loss )?(coef(ficient)?|weight)", _("config:train.vf_coef")),
     (r"value([ _-]function)?[ _]loss", _("curve:losses/value_loss")),
     (r"policy[ _]loss", _("curve:losses/policy_loss")),
-    (r"explained[ _]variance|value fit|explains|variance of the returns", _("curve:losses/explained_variance")),
+    (r"explained[ _]variance|ev|value fit|explains|variance of the returns", _("curve:losses/explained_variance")),
     (r"(approx(imate)?[ _])?kl([ _-]divergence)?", _("curve:losses/approx_kl")),
     (r"(max )?grad(ient)?[ _]?(norms?|clip(ping)?)( clip)?|max grad", _(
         "config:train.max_grad_norm", "curve:losses/grad_norm")),
@@ -111,7 +115,7 @@ ROLES: dict[str, str] = {
     r"parents?('s)?( run| config(uration)?)?|ancestor": "parent",
     r"(the )?(incumbent|champion|current best|inc)('s)?( run)?": "incumbent",
     r"(the )?(search's )?leader('s)?( run)?": "leader",
-    r"(?<!full )(?<!quick )(?<!new )(?<!\ba )(?<!\bas )(the )?baseline('s)?( run)?": "baseline",
+    r"(?<!full )(?<!quick )(?<!new )(?<!\ba )(?<!\bas )(the )?base(line)?('s)?( run)?": "baseline",
     r"(this|the current|our|current|present) (run|one)('s)?"
     r"|the run(?= (?:used|uses|has|have|had|was|is|scored|reached|ended|finished|got|kept|raised|did|went)\b)": "run",
     r"(the )?best (prior|previous|earlier|past|known) (run|config(uration)?|one)('s)?": "best",
@@ -252,12 +256,15 @@ RATIOS: dict[str, tuple[float, str]] = {
     r"(one|a) tenth": (0.1, "share"),
     r"an order of magnitude|tenfold|ten times": (10.0, "times"),
 }
-COUNTING = "zero one two three four five six seven eight nine ten eleven twelve"
+COUNTING = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen twenty"
+)
 WORDS = {word: value for value, word in enumerate(COUNTING.split())}
 
 
 def whole(word: str) -> int | None:
-    """A whole number in digits or, up to twelve, in a word."""
+    """A whole number in digits or, up to twenty, in a word."""
     return int(word) if word.isdigit() else WORDS.get(word.lower())
 
 
@@ -292,51 +299,3 @@ UNITS = (
     r"|cents|lines|commits)"
 )
 """Units of numbers that are of nothing in the record."""
-
-
-def vocabulary(known: Known) -> tuple[tuple[re.Pattern[str], Quantity], ...]:
-    """Patterns for all that this record names, the spoken names first."""
-    whole = {k for k, v in known.run.config.items() if isinstance(v, int) and not isinstance(v, bool)}
-    named = [(run.metrics, run.curves, run.config, run.derived) for run in known.runs]
-    metrics, curves, keys, derived = (tuple(dict.fromkeys(chain(*them))) for them in zip(*named, strict=True))
-    return _vocabulary(known.scored, known.metric, frozenset(whole), metrics, curves, keys, derived)
-
-
-@lru_cache(maxsize=64)
-def _vocabulary(
-    scored: str,
-    metric: str,
-    whole: frozenset[str],
-    metrics: tuple[str, ...],
-    curves: tuple[str, ...],
-    keys: tuple[str, ...],
-    derived: tuple[str, ...],
-) -> tuple[tuple[re.Pattern[str], Quantity], ...]:
-    score = _("metric:score", f"metric:{scored}", "curve:environment/score", f"curve:environment/{metric}")
-    patterns = [("scor(es?|ed|ing)", score), *SPOKEN]
-    parts = {
-        part: [f"config:{key}" for key in keys if key in whole and key.startswith(f"{part}.")]
-        for part in ("vec", "env")
-    }
-    patterns += [(part, _(*them)) for part, them in parts.items() if them]
-    patterns.append(("concurrency|topology", _(*parts["vec"], *parts["env"])))
-    for name in metrics:
-        patterns.append((_loose(name), _(f"metric:{name}", f"curve:environment/{name}")))
-        if name.endswith("_rate"):
-            patterns.append((f"{_loose(name.removesuffix('_rate'))}s?", _(f"metric:{name}")))
-    patterns += [(_loose(name.rpartition("/")[2]), _(f"curve:{name}")) for name in curves]
-    patterns += [(re.escape(name), _(f"curve:{name}")) for name in curves]
-    for key in keys:
-        patterns.append((re.escape(key), _(f"config:{key}")))
-        patterns.append((_loose(key.rpartition(".")[2]), _(f"config:{key}")))
-    patterns += [(_loose(name), _(f"derived:{name}")) for name in derived]
-    patterns.append((UNKNOWN, Quantity(())))
-    unique: dict[str, Quantity] = {}
-    for pattern, quantity in patterns:
-        unique.setdefault(pattern, quantity)
-    return tuple((re.compile(rf"(?:{it})(?![\w])", re.IGNORECASE), quantity) for it, quantity in unique.items())
-
-
-def _loose(name: str) -> str:
-    """A name with blanks, hyphens or underscores between its words."""
-    return "[ _-]?".join(re.escape(part) for part in re.split(r"[_\s]", name))

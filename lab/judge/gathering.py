@@ -28,8 +28,8 @@ from lab.store import (
 
 QUOTED = 12
 """Characters of a line that can be recognized as quoted."""
-POINTS = 40
-"""Points of a curve up to which a figure may be told to be one of them: of more, any figure would be."""
+POINTS = 200
+"""Points of a replicate's curve up to which they are kept: a run logs a few dozen, another system's thousands."""
 HISTORY = 12
 """Runs before it that a report may speak of, beside parent, baseline and whom it is compared with."""
 

@@ -70,3 +70,32 @@ def test_lines_of_cells_are_a_table_with_no_rule_below_its_head_too(known: Known
 def test_a_distance_in_standard_deviations_is_no_comparison_of_them(known: Known) -> None:
     found = check(known, {"observations": "3.4 sd under the baseline"}).claims
     assert "contradicted" not in {claim.status for claim in found}, found
+
+
+def test_a_figure_is_told_by_its_value_only_where_nearly_no_other_would_be(known: Known) -> None:
+    """Among two hundred points of a curve any figure is one: with its step it is one of a few."""
+    points = tuple((1e4 * i, 0.2 + 0.003 * i) for i in range(1, 200))
+    run = known.run.model_copy(update={"points": {"environment/perf": points}})
+    wide = known.model_copy(update={"run": run})
+    for text, figure, status in (
+        ("the curve was at 0.35 then", "0.35", "unsupported"),
+        ("curve: 0.35 @500K", "0.35", "verified"),
+        ("curve: 0.47 @500K", "0.47", "unsupported"),
+        ("the curve is past 0.5 at 1.0M", "1.0M", "verified"),
+        ("the curve is past 0.5 at 1.5M", "1.5M", "unsupported"),
+    ):
+        said = {claim.status for claim in check(wide, {"observations": text}).claims if claim.quote == figure}
+        assert said == {status}, text
+
+
+def test_a_row_or_a_word_that_names_a_seed_is_about_its_curve(known: Known) -> None:
+    first = tuple((1e6 * i, value) for i, value in enumerate((0.11, 0.63, 0.58), 1))
+    second = tuple((1e6 * i, value) for i, value in enumerate((0.14, 0.32, 0.77), 1))
+    update = {"points": {"environment/perf": (*first, *second)}, "seeds": (31, 32)}
+    two = known.model_copy(update={"run": known.run.model_copy(update=update)})
+    text = "| seed | peak | at | last |\n|---|---|---|---|\n| 31 | {} | 2.0M | 0.58 |\n| 32 | 0.77 | 3.0M | 0.77 |"
+    for figure, verified in (("0.63", True), ("0.73", False)):
+        found = check(two, {"observations": text.format(figure)}).claims
+        assert "contradicted" not in {claim.status for claim in found}, found
+        assert [c.status for c in found if c.quote == figure] == ["verified" if verified else "unsupported"], found
+        assert {c.status for c in found if c.quote in ("2.0M", "3.0M", "0.58")} == {"verified"}, found
