@@ -1,6 +1,6 @@
 """How often a false statement is seen: true statements of our own reports with one thing exchanged.
 
-    python -m benchmarks.swaps [--runs N]
+    python -m benchmarks.swaps [--runs N ...]
 
 True statements in the words of our reports, about runs of the fake runner, each run a change or two of an earlier one.
 In each one thing is exchanged: a figure for another run's of the same quantity (run), for another
@@ -135,9 +135,9 @@ def score(count: int, seed: int) -> dict[str, object]:
             known, section, text = draw.choice(pairs)
             swap = exchanged(known, section, text, draw)
             if swap is not None:
-                begun = time.perf_counter()
+                begun = time.process_time()
                 kinds[swap[0]][status_of(check(known, {section: swap[1]}), swap[2])] += 1
-                times.append(time.perf_counter() - begun)
+                times.append(time.process_time() - begun)
     total = sum(kinds.values(), Counter[str]())
     return {
         "runs": count,

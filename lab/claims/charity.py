@@ -101,7 +101,7 @@ ORIGIN = re.compile(r"\s*\((?:(?:up |down )?from|was|now|currently|instead of)\s
 
 
 def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
-    """Readings of a direction in words that is held against nobody: another run's, or the course of the training."""
+    """Readings of a direction in words: against another run, within the training, of what nobody names."""
     codes = s.codes[first : last + 1]
     directed = re.search(coded("[up down same]"), codes)
     if re.search(coded("[run aspect than undecided]"), codes) or s.section == "next_step":
@@ -118,4 +118,16 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
         return
     if directed is None or s.section == "title":
         return
-    yield "against what it went so is not said"
+    curves = [curve for key in quantity.keys if (curve := s.subject.curves.get(key.partition(":")[2]))]
+    if not curves and not s.named(first):
+        yield "it may be said of how the training went, of which the record has no curve"
+    up = directed.group() == Code.UP
+    for curve in curves:
+        if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
+            course = f"from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
+            yield f"it may be said of the training: {course}"
+    mine = s.one(quantity, s.subject, set())
+    for run in s.known.runs:
+        old = s.one(quantity, run, set())
+        if mine is not None and old is not None and old != mine and (mine > old) == up:
+            yield f"so it is against {s.role_of(run)}: {old:.6g} there, {mine:.6g} here"
