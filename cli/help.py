@@ -57,7 +57,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("How it searches and proves", ("prune", "trade", "min_effect", "confirm", "parallel")),
 )
 """Options of a command that has many, by the names of their parameters; others come last."""
-MANY = 12
+MANY = 13
 """Options from which on they are told in sections."""
 
 
