@@ -19,7 +19,7 @@ from report.facts import (
     verdict_text,
     warm_start,
 )
-from report.headline import Headline, headline_of, outcome
+from report.headline import Headline, headline_of
 from report.learnt import (
     effect_data,
     effect_lines,
@@ -31,6 +31,7 @@ from report.learnt import (
     why_nothing,
 )
 from report.live import LineView, MeasurementTable, SilentView, make_view, print_preset
+from report.outcome import outcome
 from report.pictures import compared_with, objective_bands
 from report.planning import outlook_lines, plan_text, proof_text
 from report.plots import learning_curves

@@ -500,7 +500,7 @@ def test_a_key_that_is_no_option_is_refused(cli: Cli, workspace: Workspace) -> N
     done = cli("start")
     assert done.code == 2
     assert done.err.startswith(
-        "autopilot: start.hour = 3: is no option of 'autopilot start'; valid: ahead, approve, base_url"
+        "autopilot: start.hour = 3: is no option of 'autopilot start'; valid: hours, ahead, approve, base_url"
     )
 
 

@@ -17,7 +17,8 @@ from lab.store.proposals import Proposals
 from lab.store.records import Confirmation, RunState
 from lab.store.session import Budgets
 from report.digest import write_digest
-from report.headline import headline_of, outcome, to_tell
+from report.headline import headline_of
+from report.outcome import outcome, to_tell
 from tests.agent.conftest import Make, Told, make_session
 from tests.conftest import Cli, RunMaker
 from training.fake import FakeRunner
