@@ -1,0 +1,253 @@
+"""What a night came to, in a sentence from the record.
+
+It says first whether something is better, in figures of fresh seeds alone; where nothing is, what would have been
+shown; where it is open, the command that decides it.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+from lab.base import AutopilotError, lasting, plain, short
+from lab.judge import GROUP, SPENDING, Incumbency, expected_seconds, noise_floor, scores_of
+from lab.search import findable
+from lab.space import in_order
+from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, RunState, SessionRecord
+from report.best import leader_of
+from report.confirmations import confirmations
+from report.facts import NAMED, name_text
+
+STEADIER = 0.05
+"""Level of the test by which one side is called steadier: that of Brown and Forsythe (1974), of equal spreads."""
+FAILED = (RunState.FAILED, RunState.DIVERGED, RunState.TIMED_OUT)
+"""Ends of a run that something was wrong with; the others nobody can help, or somebody wanted."""
+
+
+def outcome(notebook: Notebook, session: SessionRecord) -> str:
+    """Whether a night has found something better, in a sentence; in a second one, that its model gave up.
+
+    Args:
+        notebook: where its runs are.
+        session: the night, over or not.
+    """
+    return " ".join(filter(None, (_found(notebook, session), gave_up_text(session))))
+
+
+def gave_up_text(session: SessionRecord) -> str:
+    """That a session's model gave up, and why; empty where it works."""
+    trouble = session.trouble
+    if trouble is None or trouble.in_a_row == 0:
+        return ""
+    why = plain(trouble.why, 160).rstrip(".")
+    return f"The model gave up at {trouble.last:%H:%M} UTC ({why}); the offline researcher went on."
+
+
+def _found(notebook: Notebook, session: SessionRecord) -> str:
+    """Whether a night has found something better."""
+    runs = notebook.runs(session=session.session_id)
+    if not any(run.state is RunState.FINISHED for run in runs):
+        return _nothing_scored(runs)
+    mine = of_session(confirmations(notebook, session.group), session)
+    by_outcome = {what: [one for one in mine if one.outcome == what] for what in ("confirmed", "passed", "opened")}
+    if by_outcome["confirmed"]:
+        return _better(notebook, by_outcome["confirmed"][-1])
+    if by_outcome["passed"]:
+        one = by_outcome["passed"][-1]
+        return f"{_better(notebook, one)[:-1]}; whether it is on the preset {one.then} is open."
+    if by_outcome["opened"]:
+        return _open(notebook, session, by_outcome["opened"][-1])
+    return _nothing(notebook, session, mine)
+
+
+def of_session(named: Sequence[Confirmation], session: SessionRecord) -> list[Confirmation]:
+    """The confirmations of one session."""
+    return [one for one in named if one.session == session.session_id]
+
+
+def _nothing_scored(runs: Sequence[RunRecord]) -> str:
+    """A night without a score."""
+    ended = [run for run in runs if run.state.ended]
+    if not ended:
+        return "No run has ended yet." if runs else "Nothing has been trained yet."
+    failed = [run for run in ended if run.state in FAILED]
+    those = failed or ended
+    why, count = Counter(plain(run.reason or run.state.value, 200) for run in those).most_common(1)[0]
+    which = "" if count == len(those) else f" ({count} of them)"
+    if failed and len(failed) < len(ended):
+        stopped = len(ended) - len(failed)
+        return f"No run has a score: {stopped} stopped early, {len(failed)} failed{which}: {why.rstrip('.')}."
+    many = len(those[0].seeds)
+    only = f"The only run, of {many} replicates," if many > 1 else "The only run"
+    all_of = f"All {len(those)} runs" if len(those) > 1 else only
+    what = "failed" if failed else "were stopped early" if len(those) > 1 else "was stopped early"
+    return f"{all_of} {what}{which}: {why.rstrip('.')}."
+
+
+def _better(notebook: Notebook, won: Confirmation) -> str:
+    """A contender that fresh seeds have confirmed."""
+    new, old = _fresh(notebook, won), scores_of(notebook, won.incumbent)
+    mean, before = _score(notebook, won, new), _score(notebook, won, old)
+    figures = to_tell(before, mean)
+    steadier = ", and steadier" if _steadier(new, old) else ""
+    worst = notebook.run(won.candidate).goal.sign
+    lows = to_tell(*(worst * min(worst * x for x in side) for side in (old, new)))
+    return (
+        f"{_change(notebook, won)} is better{_where(won)}: {won.metric} {figures[0]} → {figures[1]} on {won.seeds}"
+        f" fresh seeds a side{steadier} (worst seed {lows[0]} → {lows[1]})."
+    )
+
+
+def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
+    """A contender of which it is not decided yet."""
+    place = Incumbency(notebook, session.group)
+    sides = [place.values(place.fresh(run, one)) for run in (one.candidate, one.incumbent)]
+    count = min(map(len, sides))
+    told = ""
+    if count:
+        new, old = (session.goal.of_scores(side, count) for side in sides)
+        figures = to_tell(old, new)
+        told = f", {one.metric} {figures[1]} against {figures[0]} on {count} fresh seeds a side so far"
+    elif (leader := leader_of(notebook, session)) is not None and leader.run == one.candidate:
+        told = f" ({_believed(session, leader)})"
+    who = _called(notebook, one.candidate)
+    if session.ended is None:
+        return f"A contender is being proven: {who}{told}."
+    return f"One contender is undecided: {who}{told}; {_confirming(notebook, one.candidate, one)}."
+
+
+def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmation]) -> str:
+    """A night in which nothing was shown to be better."""
+    count = len(notebook.runs(session=session.session_id))
+    incumbent, plan = notebook.incumbent(session.group), session.plan
+    what = "the baseline"
+    if incumbent is not None and notebook.readable(incumbent) and notebook.run(incumbent).arm != "baseline":
+        what = _called(notebook, incumbent)
+    beat = "beat" if session.ended else "has beaten"
+    head = f"Nothing {beat} {what} in {count} run{'s' if count != 1 else ''}"
+    if told := [one for one in lost if one.effect is not None]:
+        return _faced(notebook, session, told[-1], head, f"Nothing is proven better than {what} in {count} runs")
+    if lost:
+        return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why})."
+    leader = leader_of(notebook, session)
+    if leader is not None and leader.run != incumbent and leader.gain > 0:
+        believed = f"{_called(notebook, leader.run)} may be better ({_believed(session, leader)})"
+        decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
+        return f"Nothing is proven better than {what} in {count} runs; {believed}{decides}."
+    if plan is not None and plan.hopeless:
+        return f"{head}; at this noise nothing that is left to gain could have been shown."
+    if plan is not None and plan.room is not None and plan.room <= 0:
+        return f"{head}: there is nothing left to gain."
+    return f"{head}{_would_show(session)}."
+
+
+def _believed(session: SessionRecord, leader: Leading) -> str:
+    """What the search believes of its leader, and of the incumbent."""
+    figures = to_tell(leader.mean - session.goal.sign * leader.gain, leader.mean)
+    return f"believed {figures[1]} against {figures[0]}"
+
+
+def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothing: str, unproven: str) -> str:
+    """A contender that faced the incumbent on fresh seeds and was dropped, behind how it came out in all."""
+    new, old = _fresh(notebook, one), scores_of(notebook, one.incumbent)
+    figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
+    came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}"
+    if not promises(notebook, one):
+        return f"{nothing}: the contender {came} on {one.seeds} fresh seeds{_would_have_shown(session, one, new, old)}."
+    decides = f": {_confirming(notebook, one.candidate, one)}" if session.ended else ""
+    return f"{unproven}; {came} on {one.seeds} fresh seeds a side, which spread too widely to prove it{decides}."
+
+
+def promises(notebook: Notebook, one: Confirmation) -> bool:
+    """Whether a contender that was dropped is better by its fresh seeds' 95 % interval, though not by the test."""
+    sign = notebook.run(one.candidate).goal.sign
+    end = one.low if sign > 0 else one.high
+    return one.outcome == "dropped" and end is not None and sign * end > 0
+
+
+def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[float], old: Sequence[float]) -> str:
+    """What gain a proof would have shown, after a semicolon, by how much its own seeds spread; empty where none.
+
+    Not by the noise that was planned with: a contender may spread wider than the baseline did.
+    """
+    noise = noise_floor([new, old])
+    gain = findable(noise[0], one.seeds, one.level, session.goal.statistic) if noise and one.seeds > 1 else math.inf
+    return _shown_text(gain)
+
+
+def _would_show(session: SessionRecord) -> str:
+    """What gain a night without a contender would have shown, after a semicolon; empty where nobody knows."""
+    plan = session.plan
+    return _shown_text(plan.findable[-1]) if plan is not None and plan.findable else ""
+
+
+def _shown_text(gain: float) -> str:
+    return f"; a gain of {_digits(gain, gain)} would have been shown" if math.isfinite(gain) and gain > 0 else ""
+
+
+# --- its parts -------------------------------------------------------------------------------------------------------
+
+
+def _change(notebook: Notebook, one: Confirmation) -> str:
+    """What a contender changes against the incumbent: two keys, of more the first and their count."""
+    try:
+        changed = Questions(notebook.index).changed(one.incumbent, one.candidate)
+    except AutopilotError:
+        return _called(notebook, one.candidate)
+    changed.pop("train.seed", None)
+    keys = in_order(changed)[:NAMED]
+    more = f" and {len(changed) - len(keys)} more" if len(changed) > len(keys) else ""
+    told = ", ".join(f"{k.split('.', 1)[-1]} {short(changed[k][0])} → {short(changed[k][1])}" for k in keys)
+    return f"#{notebook.index.number_of(one.candidate)} (`{told}`{more})" if told else _called(notebook, one.candidate)
+
+
+def _called(notebook: Notebook, run_id: str) -> str:
+    """A run by its name."""
+    return name_text(notebook, notebook.run(run_id)) if notebook.readable(run_id) else run_id
+
+
+def _where(one: Confirmation) -> str:
+    return f" on the preset {one.preset}" if one.preset else ""
+
+
+def _fresh(notebook: Notebook, one: Confirmation) -> list[float]:
+    """A contender's fresh seeds: its own figures are flattered."""
+    place = Incumbency(notebook, notebook.run(one.candidate).group)
+    there = [notebook.run(name) for name in one.runs if notebook.readable(name)]
+    return place.values(there if one.runs else place.fresh(one.candidate, one))
+
+
+def _score(notebook: Notebook, one: Confirmation, values: Sequence[float]) -> float:
+    """A side's score by the objective's statistic; of unequal counts its worst is that of as many as fresh seeds."""
+    goal = notebook.run(one.candidate).goal
+    return goal.of_scores(values) if goal.statistic != "worst" else goal.of_scores(list(values)[-max(1, one.seeds) :])
+
+
+def _steadier(new: Sequence[float], old: Sequence[float]) -> bool:
+    """Whether one side spreads less than the other by a test."""
+    if min(len(new), len(old)) < 3 or statistics.pstdev(new) >= statistics.pstdev(old):
+        return False
+    from scipy.stats import levene
+
+    return bool(levene(new, old, center="median").pvalue < STEADIER)
+
+
+def _confirming(notebook: Notebook, run_id: str, one: Confirmation | None = None) -> str:
+    """The command that decides it, and what it takes."""
+    number = notebook.index.number_of(run_id)
+    run = notebook.run(run_id)
+    left = 2 * (GROUP * len(SPENDING) if one is None else one.group * one.looks)
+    expected = expected_seconds(notebook, notebook.config(run_id), run.group, left)
+    takes = f" takes up to {lasting(expected.seconds)}" if expected else " decides it"
+    return f"`autopilot confirm {number}`{takes}"
+
+
+def to_tell(*values: float) -> list[str]:
+    """Numbers with as many decimals as tell them apart by two digits."""
+    gap = max(values) - min(values)
+    return [_digits(value, gap or abs(value)) for value in values]
+
+
+def _digits(value: float, gap: float) -> str:
+    decimals = 2 if gap <= 0 else min(6, max(0, 1 - math.floor(math.log10(gap))))
+    return f"{value:,.{decimals}f}"
