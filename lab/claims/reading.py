@@ -151,6 +151,11 @@ class Sentence(Phrase):
     def _beside(self, index: int) -> int | None:
         """The place of the quantity that a number is of beyond doubt."""
         left = self._before(index)
+        labelled = left >= 0 and re.fullmatch(
+            coded("quantity :[^number]* number quantity"), self.codes[left : index + 2]
+        )
+        if labelled and not self._taken(index + 1) and self.number(index).step >= 1:
+            return index + 1  # `Steps: ~653 epochs`
         if left >= 0 and self.codes[left] == Code.QUANTITY and self._possible(left, index):
             return left
         if re.match(coded("[between word] quantity"), self.codes[index + 1 :]) and self.word(index + 1) in {"in", "of"}:
