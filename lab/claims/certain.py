@@ -9,23 +9,11 @@ of now. Of all else the text leaves open what is meant, and it is not called fal
 import re
 from dataclasses import dataclass
 
-from lab.claims.plans import KEEPS, PAST
+from lab.claims.plans import FORWARD, KEEPS, PAST
 from lab.claims.reading import Sentence
 from lab.claims.subjects import OF
 from lab.claims.words import FILLERS, GREEDY, SMALL, Code, Quantity, coded
 
-PLAN = re.compile(
-    r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
-    r"|instead(?! of)|tempted|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate|extend"
-    r"|queued?|guess|should"
-    r"|would|could|will|let'?s|aim\w*|idea|if|maybe|perhaps|worth|consider|suggest\w*|propos\w+|need|fix"
-    r"|go (?:to|back)|later|expect\w*|predict\w*|forecast|recommend\w*|else|whether|before judging"
-    r"|same (?:\w+ )?(?:but|with|w/)|now for|again (?:but|with|w/)|back (?:to|up|down))\b|\[ \]|\bbar ?=|\?"
-    r"|^\W*(?:use|set|drop|raise|lower|keep|turn|add|cut|go|run (?:\d\d?|it|more|with|w/)|put|bump|skip|test|switch"
-    r"|revert|more|bigger|smaller|longer|shorter|less|also)\b",
-    re.IGNORECASE,
-)
-"""Words and manners of a line that looks forward."""
 UNLIKE = re.compile(
     r"\b(?:predicted|forecast|target|lifetime|worst|best|pooled|together|in all|total of|all|average of|both"
     r"|median|per seed|each seed|seeds? #?\d+|repeats?|reseeds?|curve|pts?|points?|@ ?\d)\b",
@@ -64,6 +52,8 @@ PLACED = re.compile(
     r"\b(?:an?|one|per|each|every|at|by|from|after|until|around|before|since|in) (?:the )?$", re.IGNORECASE
 )
 """What stands before a noun of a moment, or of one of many: `at epoch 45`, `an epoch = 65,536`."""
+CLOCK = re.compile(r"\b\d\d?:\d\d\b")
+WHOLE = re.compile(r"epochs?|steps?|updates?|iterations?", re.IGNORECASE)
 BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
 PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
 TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
@@ -86,15 +76,14 @@ def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
         first: the claim's first token.
         last: its last one.
     """
-    if plan := _plan(s, first):
-        return Doubt(plan)
-    if s.codes[first] == Code.EQUATION:
-        why = _equation(s, first)
-        return Doubt(why) if why else None
+    clock = CLOCK.search(s.text, s.tokens[first].start, s.tokens[last].end + 6)
+    if why := _plan(s, first) or ("a time of day" if clock else None):
+        return Doubt(why)
+    equation = s.codes[first] == Code.EQUATION
     counts = COUNTS.search(s.codes[first : last + 1])
     numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER and not counts]
-    why = _subject(s, numbers[0] if numbers else first, last)
-    if why is None and not numbers:  # `3.4 sd under the baseline` compares nothing of the two
+    why = _equation(s, first) if equation else _subject(s, numbers[0] if numbers else first, last)
+    if why is None and not numbers and not equation:  # `3.4 sd under the baseline` compares nothing of the two
         measure = re.search(coded("number quantity$"), s.codes[:first])
         why = "what it is a measure of is not clear" if measure else _word(s, first, last)
     if why or not numbers:
@@ -107,7 +96,7 @@ def _plan(s: Sentence, first: int) -> str | None:
     before = s.text[: s.tokens[first].start]
     if s.ours:
         return None
-    if s.section == "next_step" or PLAN.search(s.text) or PLAN.search(s.before):
+    if s.section == "next_step" or FORWARD.search(s.text) or FORWARD.search(s.before):
         kept = s.section == "next_step" and (KEEPS.search(before) or PAST.search(before))
         return None if kept else "a plan"
     return None
@@ -132,7 +121,7 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :]) and _touch(s, last, last + 1)
     near = place is not None and s.codes[last + 1 : last + 3] != coded("and number")
     place = last + 1 if behind and not beside else _sole(s, first) if place is None else place
-    if place is None or _other(s, place, first, last):
+    if place is None or _moment(s, place, first) or _other(s, place, first, last):
         return Doubt("which quantity is meant is not clear")
     if why := _counted(s, place, first, last, s.named_quantity(place)) or _of_mean(s, place, s.named_quantity(place)):
         return Doubt(why)
@@ -141,6 +130,13 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
         stuck = odd == max(place, last) + 1 or (odd < first and not named_beside(s, first, last))
         return Doubt(f"what '{s.word(odd)}' makes of it is not clear", open=stuck)
     return None if near or place > last else Doubt("which quantity is meant is not clear", open=False)
+
+
+def _moment(s: Sentence, place: int, first: int) -> bool:
+    """Whether a number behind a name is of a moment, or at one: `peak 0.94, epoch 46`."""
+    if place > first or not WHOLE.fullmatch(s.word(place)):
+        return False
+    return s.number(first).step < 1 or not (s.word(place).endswith("s") or re.search("[:=]", s.codes[place:first]))
 
 
 def _sole(s: Sentence, first: int) -> int | None:

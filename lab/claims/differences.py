@@ -206,6 +206,25 @@ def _spread(s: Sentence, keys: tuple[str, ...]) -> list[tuple[float, str]]:
     ]
 
 
+SHARED = frozenset(("noise", "count"))
+"""Sections whose figures are of many runs at once, or of how many there are."""
+
+
+def _says_of_what(s: Sentence, index: int, quantity: Quantity) -> bool:
+    """Whether a ratio's own clause names what it is of, and no pair of figures that says it better.
+
+    Args:
+        s: the sentence.
+        index: the ratio's place.
+        quantity: what it is taken to be of.
+    """
+    if quantity.section in SHARED or re.match(coded("[^;.]{0,4} number [arrow to] number"), s.codes[index + 1 :]):
+        return False
+    begin = max(s.codes.rfind(mark, 0, index) for mark in ",;.") + 1
+    ends = [at for mark in ",;." if (at := s.codes.find(mark, index)) >= 0]
+    return Code.QUANTITY in s.codes[begin : min(ends, default=len(s.codes))] or (s.labelled and begin == 0)
+
+
 def ratios(s: Sentence) -> None:
     """Judge ratios in words: `halved`, `twice that of the parent`, `one third higher`, `half as many steps as`."""
     for index, token in enumerate(s.tokens):
@@ -236,5 +255,5 @@ def ratios(s: Sentence) -> None:
         told = "; ".join(f"{what}: {old:.6g} to {new:.6g}" for new, old, what in bases[:2])
         about = NEARLY.search(s.text[: token.start])
         near = about and any(old and wanted / FAR <= new / old <= wanted * FAR for new, old, _ in bases)
-        open_ = near or not (s.labelled or Code.QUANTITY in s.codes)
+        open_ = near or not _says_of_what(s, index, quantity)
         s.judge(first, last, true or (None if open_ else False), told)

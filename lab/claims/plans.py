@@ -7,6 +7,18 @@ from lab.claims.reading import Sentence
 from lab.claims.recorded import settles
 from lab.claims.words import FUTURE, LATER, Code, Quantity
 
+FORWARD = re.compile(
+    r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
+    r"|instead(?! of)|tempted|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate|extend"
+    r"|queued?|guess|should"
+    r"|would|could|will|let'?s|aim\w*|idea|if|maybe|perhaps|worth|consider|suggest\w*|propos\w+|need|fix"
+    r"|go (?:to|back)|later|expect\w*|predict\w*|forecast|recommend\w*|else|whether|before judging"
+    r"|same (?:\w+ )?(?:but|with|w/)|now for|again (?:but|with|w/)|back (?:to|up|down))\b|\[ \]|\bbar ?=|\?"
+    r"|^\W*(?:use|set|drop|raise|lower|keep|turn|add|cut|go|run (?:\d\d?|it|more|with|w/)|put|bump|skip|test|switch"
+    r"|revert|more|bigger|smaller|longer|shorter|less|also)\b",
+    re.IGNORECASE,
+)
+"""Words and manners of a line that looks forward."""
 KEEPS = re.compile(
     r"\b(?:keep\w*|kept|stay\w*|leav\w+|left|hold\w*|held|unchanged|as (?:it|they) (?:is|are|was|were)|still|remain\w*"
     r"|retain\w*|preserv\w*|fixed|as before|same|unmodified|maintain\w*)\b",

@@ -34,7 +34,7 @@ FRESH = re.compile(
     re.IGNORECASE,
 )
 RESUMED = re.compile(
-    r"\b(?:warm[ -]?start(?:ed|s)?|resum(?:ed|es|ing) from|continu(?:ed|es|ing) from|picked up from|went on from"
+    r"\b(?:warm[ -]?start(?:ed|s)?|(?:resum(?:ed|es|ing)|continu(?:ed|es|ing)|picked up|went on) from(?! ~?\.?\d)"
     r"|(?:loaded|loading|from) (?:the |its |a )?(?:\w+ )?checkpoint"
     r"|resume(?:d|_mode)? ?[:=] ?(?:yes|true|continue|on))\b",
     re.IGNORECASE,

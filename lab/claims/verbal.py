@@ -231,6 +231,12 @@ def alterations(s: Sentence) -> None:
         s.judge(inside[0], inside[-1], only if only is not None else changed <= named, told)
 
 
+MOMENT = re.compile(
+    r"\s*(?:first|second|last|final)?\s*(?:ep(?:och)?s?|steps?|updates?|half|quarter|min)\b", re.IGNORECASE
+)
+"""What follows a superlative that is of one run's moments, not of runs."""
+
+
 def ranks(s: Sentence) -> None:
     """Judge ranks: `the highest throughput of all runs`, `ranks second in perf`, `lowest of the last five`."""
     pattern = re.compile(
@@ -244,6 +250,8 @@ def ranks(s: Sentence) -> None:
     for match in pattern.finditer(s.text):
         if not match["ord"] and not match["rest"] and not re.search(r"\bnew $|\bis the $", s.text[: match.start()]):
             continue
+        if MOMENT.match(s.text, match.end()):
+            continue  # `highest in the first epoch`: among its own
         _rank(s, match.start(), match.end(), match["word"].lower(), match["ord"], match["n"])
     for match in re.finditer(
         r"rank(?:s|ed)? (?P<ord>first|second|third|fourth|fifth|last)(?: in \w+)?", s.text, re.IGNORECASE
@@ -289,4 +297,9 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
     place = 1 + sum((value < mine) if low else (value > mine) for value in values.values())
     said = (ordinal or "first").lower()
     wanted = len(values) if said == "last" else ORDINALS[said]
-    s.judge(inside[0], inside[-1], place == wanted, f"place {place} of {len(values)} by {quantity.keys[0]}")
+    # `gamma 0.99 (lowest of the set)` is of the gamma, which is no metric; the objective is only what is left
+    other = quantity.keys == (f"metric:{name}",) and any(
+        code == Code.QUANTITY and s.named_quantity(at) != quantity for at, code in enumerate(s.codes)
+    )
+    false = None if other or (s.labelled and quantity.keys == (f"metric:{name}",)) else False
+    s.judge(inside[0], inside[-1], place == wanted or false, f"place {place} of {len(values)} by {quantity.keys[0]}")

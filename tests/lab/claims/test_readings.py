@@ -99,3 +99,28 @@ def test_a_row_or_a_word_that_names_a_seed_is_about_its_curve(known: Known) -> N
         assert "contradicted" not in {claim.status for claim in found}, found
         assert [c.status for c in found if c.quote == figure] == ["verified" if verified else "unsupported"], found
         assert {c.status for c in found if c.quote in ("2.0M", "3.0M", "0.58")} == {"verified"}, found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- up 01:51:07, down 01:58:02",
+        "speed picked up from 4.6k to 7.9k by epoch 12",
+        "lr {rate} -> 0.5, twice what the parent had",
+        "it wobbled, epoch 46",
+        "Last epoch 0.894",
+        "gae_lambda 0.9 (lowest of the set)",
+        "KL highest in the first epoch, 7.8e-5",
+        "104 optimizer steps, double the baseline",
+        "sd 0.011; under a fifth of the base sd",
+        "Do\n* gamma 0.5 again\n* clip_coef at 0.9",
+    ],
+)
+def test_what_names_no_quantity_beyond_doubt_is_not_called_false(known: Known, text: str) -> None:
+    found = check(known, {"observations": text.replace("{rate}", str(known.run.config["train.learning_rate"]))}).claims
+    assert "contradicted" not in {claim.status for claim in found}, found
+
+
+def test_a_ratio_of_what_its_clause_names_is_judged(known: Known) -> None:
+    found = check(known, {"observations": "perf is twice that of the parent"}).claims
+    assert {claim.status for claim in found} == {"contradicted"}, found
