@@ -30,7 +30,7 @@ test: dev check  ## lint, types, and the fast tests
 test-slow: dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -n 3 -m slow --durations 10
 
-test-nights: dev  ## whole nights whose truth is known, and searches where noise rules: chances, as a benchmark asks
+test-nights: dev  ## whole nights whose truth is known, searches where noise rules, a thousand hostile calls: chances, as a benchmark asks
 	@$(BIN)/python -m pytest -n 2 -m nights --durations 10
 
 aa-night: install  ## two nights whose truth is known: nothing is better in one, something is in the other (10 minutes)

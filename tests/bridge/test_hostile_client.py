@@ -92,7 +92,7 @@ def harmless(begun: list[Sequence[str]]) -> None:
     assert not [command for command in begun if command[0] == "start" and "--approve=manual" not in command]
 
 
-@pytest.mark.parametrize("count", [pytest.param(200), pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [pytest.param(200), pytest.param(1000, marks=pytest.mark.nights)])
 def test_a_hostile_client_changes_nothing(
     talk: Talk, propose: Any, proposals: Proposals, workspace: Workspace, begun: list[Sequence[str]], count: int
 ) -> None:
