@@ -76,7 +76,7 @@ def main() -> None:
         notebook = Notebook(place)
         trained = notebook.runs(session=session.session_id)  # over a long record, mostly more seeds of what is there
         runs = [run.run_id for run in trained if not run.replicates_of] or [run.run_id for run in trained]
-        turn, waiting = itertools.cycle(runs), Proposals(place).staged(session.group)
+        turn, waiting = itertools.cycle(runs), Proposals(place).staged(session.group) or Proposals(place).all()[-1]
         with httpx.Client(base_url=f"http://127.0.0.1:{guard.port}", timeout=120) as client:
 
             def ask(path: str) -> Any:
@@ -97,7 +97,7 @@ def main() -> None:
                 "tonight, what changes": milliseconds(lambda: ask("/live")),
                 "compare two": milliseconds(lambda: ask(f"/compare?run={runs[0]}&run={runs[1]}")),
                 "proposals": milliseconds(lambda: ask("/proposals")),
-                "a proposal": milliseconds(lambda: ask(f"/proposals/{waiting.proposal_id if waiting else ''}")),
+                "a proposal": milliseconds(lambda: ask(f"/proposals/{waiting.proposal_id}")),
                 "search": milliseconds(lambda: ask("/search")),
                 "runs through their keys": milliseconds(lambda: ask("/charts/ways?group=0")),
                 "what each key does": milliseconds(lambda: ask("/search/effects?group=0")),
