@@ -86,12 +86,9 @@ def photograph(address: str) -> None:
         page.goto(f"{address}/#/experiments/{number}/runs?workflowType=machine_learning")
         page.get_by_text("matching runs").wait_for()
         page.get_by_role("button", name="Close").click()  # its assistant
-        _row(page, "session").wait_for()
-        _row(page, "session").locator("[col-id*=attributes] [role=img]").first.click()
-        _row(page, "#1 ").wait_for()
+        _open(page, "session", "#1 ")
         _choose(page)
-        _row(page, "#1 ").locator("[col-id*=attributes] [role=img]").first.click()
-        _row(page, "seed").wait_for()
+        _open(page, "#1 ", "seed")
         page.mouse.move(0, 0)
         page.screenshot(path=PICTURE)
         browser.close()
@@ -99,6 +96,21 @@ def photograph(address: str) -> None:
 
 def _row(page: Any, text: str) -> Any:
     return page.locator(".ag-row", has_text=text).first
+
+
+def _open(page: Any, text: str, inside: str) -> None:
+    """Unfold a row; a click may only close what was open above it."""
+    from playwright.sync_api import TimeoutError as TooLate
+
+    _row(page, text).wait_for()
+    for _ in range(5):
+        _row(page, text).locator("[col-id*=attributes] [role=img]").first.click()
+        try:
+            _row(page, inside).wait_for(timeout=10_000)
+        except TooLate:
+            continue
+        return
+    sys.exit(f"the row {text!r} does not unfold")
 
 
 def _choose(page: Any) -> None:

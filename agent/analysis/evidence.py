@@ -133,7 +133,7 @@ def _curves(context: ToolContext, others: dict[str, RunRecord]) -> list[dict[str
     told = [_row(objective, [seed[objective] for seed in mine.values() if objective in seed])]
     for role, other in others.items():
         theirs = run_curves(workspace.run(other.run_id), other.seeds)
-        told.append(_row(f"  of {role}", [seed[objective] for seed in theirs.values() if objective in seed]))
+        told.append(_row(f"of {role}", [seed[objective] for seed in theirs.values() if objective in seed]))
     told += [_row(name, [seed[name] for seed in mine.values() if name in seed]) for name in CURVES]
     return [row for row in told if row]
 

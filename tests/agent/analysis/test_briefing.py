@@ -77,7 +77,7 @@ def test_the_page_is_enough_for_a_proposal(env: str, notebook: Notebook, proposa
     assert len(model.seen) == 1
     text = model.seen[0][1].content
     assert "An agent observes (" in text
-    assert "Curves at 10, 20" in text
+    assert "Curves at every tenth" in text
     assert "## Sources (data)" in text
 
 
