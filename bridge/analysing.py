@@ -14,6 +14,7 @@ from pydantic_core import to_jsonable_python
 
 from agent.analysis import Answered, answer_in, opening_in
 from agent.model import AGENT, Call, Turn
+from bridge import jobs
 from bridge.answers import LONGEST, Briefing, Step
 from bridge.door import Door, Night
 from lab.base import AutopilotError, NotFound, invalid, lasting, plain
@@ -125,6 +126,8 @@ def _over(door: Door) -> Briefing:
         if record.model != AGENT:
             said = f"Session {record.session_id} asks {record.model} for its analyses, and no agent from outside."
             return Briefing(state="over", said=said)
+    if running is None and jobs.begins_a_night(door):
+        return Briefing(state="none", said="A session is only just starting: ask again.", retry_after=5.0)
     mine = next((one for one in sessions.all() if one.model == AGENT), None)
     begins = "autopilot_start with model = 'agent' begins one."
     if mine is None:

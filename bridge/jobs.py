@@ -93,6 +93,11 @@ def begin(door: Door, kind: str, command: Sequence[str]) -> Handle:
     return look(door, job.job_id)
 
 
+def begins_a_night(door: Door) -> bool:
+    """Whether a night is being started or resumed, which takes a minute where an environment is new to a machine."""
+    return any(one.kind in ("start", "resume") and _state(one) == "running" for one in _all(door.workspace))
+
+
 def look(door: Door, job_id: str) -> Handle:
     """How a job stands.
 

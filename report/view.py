@@ -7,7 +7,7 @@ import contextlib
 from datetime import datetime
 
 from lab.base import AutopilotError, Record, is_id
-from lab.judge import current_verdict, degree_of
+from lab.judge import Yardsticks, current_verdict, degree_of
 from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, Sessions, number_of, score_of
 from report.facts import changed_text, name_text
 
@@ -52,18 +52,19 @@ class RunView(Record):
         return self.state if self.score is None else f"{self.score.value:.4g} (n={self.score.n})"
 
 
-def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None) -> RunView:
+def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None, known: Yardsticks | None = None) -> RunView:
     """What is shown of a run.
 
     Args:
         notebook: where it lies.
         run: its record.
         at: the verdict is the one that it had then; the one it has now if not given.
+        known: what a list of runs keeps from one to the next.
     """
     summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id, at)
     metric = summary.metrics.get(run.goal.metric) if summary else None
     open_ = verdict is not None and verdict.verdict == "inconclusive" and not verdict.confounds
-    degree = degree_of(notebook, run) if open_ else None
+    degree = degree_of(notebook, run, known=known) if open_ else None
     same = {name: getattr(run, name) for name in RunView.model_fields.keys() & RunRecord.model_fields.keys()}
     return RunView.model_validate(
         {

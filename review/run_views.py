@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from lab.base import AutopilotError, Damaged, lasting, number, plain, read_model, short
 from lab.claims import Checked
-from lab.judge import current_verdict, places_of
+from lab.judge import Yardsticks, current_verdict, places_of
 from lab.store import (
     MetricSummary,
     Notebook,
@@ -39,11 +39,11 @@ def listing(sparks: Sparks, wanted: Wanted, page: int) -> dict[str, Any]:
     pages = max(1, -(-listed.total // PAGE))
     if page > pages:
         return listing(sparks, wanted, pages)
-    rows = list[tuple[RunRecord, RunView]]()
+    rows, known = list[tuple[RunRecord, RunView]](), Yardsticks()
     for row in listed.rows:
         try:
             record = notebook.run(row.run_id)
-            rows.append((record, view_of(notebook, record)))
+            rows.append((record, view_of(notebook, record, known=known)))
         except AutopilotError as error:
             notebook.notice({row.run_id: str(error)})
     return {

@@ -2,7 +2,7 @@
 
 from lab.judge.beside import beyond_noise
 from lab.judge.costs import Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
-from lab.judge.degrees import Degree, degree_of, places_of
+from lab.judge.degrees import Degree, Yardsticks, degree_of, places_of
 from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
 from lab.judge.evidence import preset_of
 from lab.judge.finding import Finding, Move, Weight, ranked
@@ -48,6 +48,7 @@ __all__ = [
     "SeedRequest",
     "Watch",
     "Weight",
+    "Yardsticks",
     "beyond_noise",
     "compare",
     "compare_runs",

@@ -132,12 +132,15 @@ def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None 
         if run.host == platform.node() and not any(map(is_topology, keys))
     ]
     alike = [run for run, keys in here if not any(map(is_work, keys))]
-    anywhere = [run for run, _ in _finished(notebook, config, Selection(env_name=group.env_name))]
-    for runs, rough in ((alike, False), ([run for run, _ in here], True), (anywhere, True)):
-        if by_run := _paces(notebook, runs):
-            each = tuple(pace._replace(at_once=at_once or pace.at_once) for pace in by_run.values())
-            return Paces(each, tuple(by_run), rough)
-    return None
+    by_run, rough = _paces(notebook, alike), False
+    if not by_run:
+        by_run, rough = _paces(notebook, (run for run, _ in here)), True
+    if not by_run:
+        by_run = _paces(notebook, (run for run, _ in _finished(notebook, config, Selection(env_name=group.env_name))))
+    if not by_run:
+        return None
+    each = tuple(pace._replace(at_once=at_once or pace.at_once) for pace in by_run.values())
+    return Paces(each, tuple(by_run), rough)
 
 
 def replicate_seconds(run: RunRecord, results: Sequence[ReplicateResult]) -> float | None:

@@ -80,7 +80,13 @@ class Yardstick(NamedTuple):
         return self.noise * math.sqrt(1 / n + 1 / self.n)
 
 
-def degree_of(notebook: Notebook, run: RunRecord, min_effect: float | None = None) -> Degree | None:
+Yardsticks = dict[Group, Yardstick | None]
+"""By group: what its runs are measured by; None where they can't be."""
+
+
+def degree_of(
+    notebook: Notebook, run: RunRecord, min_effect: float | None = None, known: Yardsticks | None = None
+) -> Degree | None:
     """How inconclusive a run is against the incumbent of its group; None where that can't be said.
 
     Student's t of the difference of two means, with the standard deviation that is pooled over the group's configs and
@@ -91,10 +97,15 @@ def degree_of(notebook: Notebook, run: RunRecord, min_effect: float | None = Non
         notebook: where it is.
         run: with a score.
         min_effect: the smallest difference that matters, in the objective's units; None for half the noise floor.
+        known: what groups are measured by, as far as it was worked out for others of the same list; added to.
     """
     incumbent, mine = notebook.incumbent(run.group), notebook.values(run.run_id, run.goal.metric)
-    by = _yardstick(notebook, run.group, incumbent, min_effect) if mine and incumbent != run.run_id else None
-    if by is None:
+    if not mine or incumbent == run.run_id:
+        return None
+    known = {} if known is None else known
+    if run.group not in known:
+        known[run.group] = _yardstick(notebook, run.group, incumbent, min_effect)
+    if (by := known[run.group]) is None:
         return None
     from scipy.special import stdtr  # scipy.stats takes a second to import, and lists show degrees
 

@@ -17,9 +17,11 @@ from mcp import Client, StdioServerParameters, stdio_client, types
 
 from agent.analysis.replay import replay_run
 from agent.session.session import Session
+from bridge.jobs import Job
 from bridge.server import app_of
-from lab.base.files import read_lines
+from lab.base.files import read_lines, write_model
 from lab.base.paths import Workspace
+from lab.base.schema import new_id, now
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
@@ -154,6 +156,16 @@ def test_without_such_a_session_nothing_is_handed_out(ask: Talk, unchanged: None
     assert answer["state"] == "over"
     assert "autopilot_start with model = 'agent' begins one" in answer["said"]
     assert "No session asks agents" in refusal(ask("autopilot_write_report", **REPORT))
+
+
+def test_while_a_night_is_being_started_an_agent_asks_again(ask: Talk, workspace: Workspace) -> None:
+    """Its first minute may go by before there is a session."""
+    created = now()
+    job = Job(job_id=new_id(created), kind="start", command=("start",), who="agent x", created=created)
+    workspace.job(job.job_id).dir.mkdir(parents=True)
+    write_model(workspace.job(job.job_id).job, job)
+    answer = ask("autopilot_next_analysis", wait=0).structured_content
+    assert (answer["state"], answer["said"]) == ("none", "A session is only just starting: ask again.")
 
 
 # --- whole nights, in the slow tier ----------------------------------------------------------------------------------
