@@ -237,7 +237,10 @@ def _confirming(notebook: Notebook, run_id: str, one: Confirmation | None = None
     number = notebook.index.number_of(run_id)
     run = notebook.run(run_id)
     left = 2 * (GROUP * len(SPENDING) if one is None else one.group * one.looks)
-    expected = expected_seconds(notebook, notebook.config(run_id), run.group, left)
+    expected = notebook.index.kept(  # the page asks every two seconds
+        run.group, f"time of {left} of {run_id}",
+        lambda: expected_seconds(notebook, notebook.config(run_id), run.group, left),
+    )  # fmt: skip
     takes = f" takes up to {lasting(expected.seconds)}" if expected else " decides it"
     return f"`autopilot confirm {number}`{takes}"
 
