@@ -48,16 +48,38 @@ def copy_to_mlflow(
         AutopilotError: the store can't be reached, or refuses something.
         Busy: another process copies runs of this workspace.
     """
+    return each(notebook.workspace, runs, on_run, lambda run: _copy(notebook, store, run))
+
+
+def each(
+    workspace: Workspace,
+    runs: Iterable[RunRecord],
+    on_run: Callable[[str], None],
+    copy: Callable[[RunRecord], bool | str],
+) -> Copied:
+    """Copy runs one by one, as the one process that does.
+
+    Args:
+        workspace: where they lie.
+        runs: which ones.
+        on_run: called with the id of each run before it is copied.
+        copy: whether anything of a run was written; a text says why there is nothing to copy.
+
+    Raises:
+        Busy: another process copies runs of this workspace.
+    """
     written, there, unreadable = list[str](), list[str](), list[str]()
-    with sole(notebook.workspace):
+    with sole(workspace):
         for run in runs:
             on_run(run.run_id)
             try:
-                changed = _copy(notebook, store, run)
+                changed = copy(run)
             except Damaged as error:
-                unreadable.append(f"{run.run_id}: {plain(str(error), 300)}")
-                continue
-            (written if changed else there).append(run.run_id)
+                changed = plain(str(error), 300)
+            if isinstance(changed, str):
+                unreadable.append(f"{run.run_id}: {changed}")
+            else:
+                (written if changed else there).append(run.run_id)
     return Copied(tuple(written), tuple(there), tuple(unreadable))
 
 

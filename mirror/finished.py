@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
-from lab.base import AutopilotError, Damaged, SeedPaths, plain
+from lab.base import AutopilotError, SeedPaths, plain
 from lab.store import Notebook, RunRecord, run_curves
-from mirror.copying import Copied, sole
+from mirror.copying import Copied, each
 from training.mirrors import TensorBoard, WeightsAndBiases
 
 Step = tuple[int, float, dict[str, float]]
@@ -34,28 +34,15 @@ def copy_curves(
         AutopilotError: Weights & Biases can't be reached or refuses it.
         Busy: another process copies runs of this workspace.
     """
-    written, there, unreadable = list[str](), list[str](), list[str]()
-    with sole(notebook.workspace):
-        for run in runs:
-            on_run(run.run_id)
-            try:
-                changed = _copy(notebook, to, run)
-            except Damaged as error:
-                unreadable.append(f"{run.run_id}: {plain(str(error), 300)}")
-                continue
-            if changed is None:
-                unreadable.append(f"{run.run_id}: {'no curves' if run.state.ended else f'is {run.state} still'}")
-            else:
-                (written if changed else there).append(run.run_id)
-    return Copied(tuple(written), tuple(there), tuple(unreadable))
+    return each(notebook.workspace, runs, on_run, lambda run: _copy(notebook, to, run))
 
 
-def _copy(notebook: Notebook, to: Literal["tensorboard", "wandb"], run: RunRecord) -> bool | None:
-    """Whether anything was written; None where there is nothing to copy."""
+def _copy(notebook: Notebook, to: Literal["tensorboard", "wandb"], run: RunRecord) -> bool | str:
+    """Whether anything was written, or why there is nothing to copy."""
     paths = notebook.paths(run.run_id)
     curves = run_curves(paths, run.seeds) if run.state.ended else {}
     if not any(curves.values()):
-        return None
+        return "no curves" if run.state.ended else f"is {run.state} still"
     began, changed = (run.started or run.created).timestamp(), False
     for seed, metrics in curves.items():
         rows = dict[float, dict[str, float]]()

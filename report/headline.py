@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.base import Record, lasting
 from lab.judge import Incumbency
-from lab.store import Notebook, Proposal, Proposals, ProposalState, RunState, SessionRecord
+from lab.store import Confirmation, Notebook, Proposal, Proposals, ProposalState, RunState, SessionRecord
 from report.best import leader_of
 from report.confirmations import confirmations
 from report.outcome import FAILED, of_session, outcome, promises
@@ -39,10 +39,11 @@ def headline_of(
         learnt: the most telling thing that was learnt, where somebody has worked that out.
     """
     staged = [p for p in proposals.all() if p.state is ProposalState.STAGED and p.group == session.group]
-    command = next(_commands(notebook, session, waits=bool(staged)), None)
+    named = confirmations(notebook, session.group)
+    command = next(_commands(notebook, session, named, waits=bool(staged)), None)
     rows = (
         ("waits", _waits(staged)),
-        ("incumbent", _won(notebook, session)),
+        ("incumbent", _won(notebook, session, named)),
         ("learnt", learnt or ""),
         ("cost", _cost(notebook, session)),
         ("next", command or ""),
@@ -50,10 +51,10 @@ def headline_of(
     return Headline(text=outcome(notebook, session), lines=tuple(row for row in rows if row[1]), command=command)
 
 
-def _won(notebook: Notebook, session: SessionRecord) -> str:
+def _won(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
     """That a session has a new incumbent, and how to take it home; empty where it has none."""
-    named = of_session(confirmations(notebook, session.group), session)
-    won = next((one.candidate for one in reversed(named) if one.outcome == "confirmed"), None)
+    mine = of_session(named, session)
+    won = next((one.candidate for one in reversed(mine) if one.outcome == "confirmed"), None)
     if won is None or won != notebook.incumbent(session.group):
         return ""
     number = notebook.index.number_of(won)
@@ -80,12 +81,15 @@ def _cost(notebook: Notebook, session: SessionRecord) -> str:
     return f"{lasting(spent.seconds)}, {trained} replicate{'s' if trained != 1 else ''}{tokens}{dollars}"
 
 
-def _commands(notebook: Notebook, session: SessionRecord, *, waits: bool) -> Iterator[str]:
+def _commands(
+    notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation], *, waits: bool
+) -> Iterator[str]:
     """What to do next, as commands, the first thing first; none while the session is at work.
 
     Args:
         notebook: where its runs are.
         session: over or interrupted.
+        named: the contenders of its group.
         waits: a proposal waits for a person.
     """
     group = session.group
@@ -98,7 +102,6 @@ def _commands(notebook: Notebook, session: SessionRecord, *, waits: bool) -> Ite
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
         yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"
-    named = confirmations(notebook, group)
     mine = of_session(named, session)
     if mine and promises(notebook, mine[-1]):
         yield f"autopilot confirm {notebook.index.number_of(mine[-1].candidate)}"

@@ -298,8 +298,6 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
     said = (ordinal or "first").lower()
     wanted = len(values) if said == "last" else ORDINALS[said]
     # `gamma 0.99 (lowest of the set)` is of the gamma, which is no metric; the objective is only what is left
-    other = quantity.keys == (f"metric:{name}",) and any(
-        code == Code.QUANTITY and s.named_quantity(at) != quantity for at, code in enumerate(s.codes)
-    )
-    false = None if other or (s.labelled and quantity.keys == (f"metric:{name}",)) else False
+    named = any(code == Code.QUANTITY and s.named_quantity(at) != quantity for at, code in enumerate(s.codes))
+    false = None if quantity.keys == (f"metric:{name}",) and (named or s.labelled) else False
     s.judge(inside[0], inside[-1], place == wanted or false, f"place {place} of {len(values)} by {quantity.keys[0]}")

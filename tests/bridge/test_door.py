@@ -186,16 +186,22 @@ def test_a_night_runs_no_code_and_reads_no_file_of_the_clients_choosing(
     assert said in refusal(ask("autopilot_start", **arguments))
 
 
-def test_a_night_has_at_most_the_approval_that_the_settings_give(
-    ask: Talk, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun: list[list[str]] = []
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that were to begin; each is refused instead."""
+    commands: list[list[str]] = []
 
     def begin(_door: Door, kind: str, command: list[str]) -> Any:
-        begun.append(command)
+        commands.append(command)
         raise InvalidInput(kind)
 
     monkeypatch.setattr("bridge.jobs.begin", begin)
+    return commands
+
+
+def test_a_night_has_at_most_the_approval_that_the_settings_give(
+    ask: Talk, workspace: Workspace, begun: list[list[str]]
+) -> None:
     for said, most in ((None, "manual"), ("manual", "manual"), ("policy", "policy"), ("auto", "auto")):
         workspace.settings.write_text(f'[start]\napprove = "{said}"\n' if said else "")
         ask("autopilot_start", max_runs=2)
@@ -260,15 +266,8 @@ def test_a_command_that_is_refused_says_so_in_its_handle(ask: Talk, workspace: W
 
 
 def test_an_environment_that_came_with_an_imported_folder_is_not_trained(
-    ask: Talk, workspace: Workspace, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+    ask: Talk, workspace: Workspace, notebook: Notebook, begun: list[list[str]]
 ) -> None:
-    begun: list[list[str]] = []
-
-    def begin(_door: Door, kind: str, command: list[str]) -> Any:
-        begun.append(command)
-        raise InvalidInput(kind)
-
-    monkeypatch.setattr("bridge.jobs.begin", begin)
     loaded = workspace.root / "loaded"
     (workspace.root / "foreign.py").write_text(f"open({str(loaded)!r}, 'w').close()\nEnv = None\n")
     folder = workspace.root / "theirs" / "2025-01-01T000000Z-aaaa"
