@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 START = 12
 """Points spread over the space before the model has a say; as many as there are keys where those are more."""
+NEARER = 0.9
+"""How much nearer to the baseline the next of these points is drawn after one that is worse than it; after one that is
+not, as much farther as four worse ones brought it near, so that one in five keeps the distance."""
+NEAREST = 0.2
+"""The nearest that they come, as a share of the way to where they would be anywhere."""
 BREADTH = 0.15
 """Share of the new points that are drawn at random whatever the model says."""
 BLIND = 0.6
@@ -158,14 +163,34 @@ class _Step:
         return Ask(history.fitted(point), 1)
 
     def _place(self) -> "Array":
-        """Anywhere; the first ones so that no part of any key is left out (a Latin hypercube: McKay et al. 1979)."""
+        """Anywhere; the first ones so that no part of any key is left out (a Latin hypercube: McKay et al. 1979).
+
+        These come nearer to the baseline while they are worse than it: with many keys, all moved at once, a baseline
+        that is about right is left by nearly every point, and points that are all worthless teach a model nothing.
+        """
         from scipy.stats.qmc import LatinHypercube
 
         width, at = len(self.history.space.dimensions), len(self.trials)
         if at >= self.start:
             return self.draw.random(width)
         place: Array = LatinHypercube(width, seed=self.history.seed).random(self.start)[at]
-        return place
+        if not self.trials or not self.trials[0].scores:
+            return place
+        base = self.history.space.places(self.trials[0].point)
+        return base + (place - base) * self._distance()
+
+    def _distance(self) -> float:
+        """The share of the way from the baseline that the next of the first points goes.
+
+        The one-fifth rule (Rechenberg 1973) in the form of Kern et al. 2004.
+        """
+        share, level = 1.0, self.trials[0].mean
+        for trial in self.trials[1:]:
+            if trial.scores and trial.mean >= level:
+                share = min(1.0, share / NEARER**4)
+            elif trial.scores or trial.failed:
+                share = max(NEAREST, share * NEARER)
+        return share
 
     def _free(self) -> list[Point]:
         return replace(self.history, trials=tuple(self.trials)).untried
