@@ -14,15 +14,17 @@ import numpy as np
 from benchmarks.arms.product import product_night
 from benchmarks.arms.replay import Night, night, search
 from benchmarks.arms.table import Table, read_table
-from benchmarks.arms.worlds import Pool, Surrogate
+from benchmarks.arms.worlds import TUNED, Narrow, Pool, Surrogate
 from lab.base import InvalidInput
 from lab.search import ARMS, ApartArm, Arm
 from training import usable_cores
 
-WORLDS = ("trees", "gp", "pool")
+WORLDS = ("trees", "gp", "pool", "narrow")
 CHEAP = ("night", "race", "random:1", "random:3", "tpe:1", "tpe:3", "cmaes:1", "cmaes:3")
 """`night` is search and proof as `lab.search.night` plans them; `NAME:N` an arm with N replicates for each new point,
 search only."""
+DRAWN: dict[str, type[Pool | Narrow]] = {"pool": Pool, "narrow": Narrow}
+"""Worlds that are drawn anew for each repetition."""
 NIGHTS = ("night", "product")
 """The second is a whole session of the product, half a minute each."""
 LUCK = 200
@@ -64,6 +66,7 @@ def main() -> None:
     parser.add_argument("--worlds", default=",".join(WORLDS))
     parser.add_argument("--budget", type=int, default=60, help="replicates")
     parser.add_argument("--repetitions", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="number of the first repetition, from which its seeds are")
     parser.add_argument("--default", type=json.loads, default=None, help="the baseline as JSON, by column")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
@@ -78,7 +81,7 @@ def main() -> None:
         except (InvalidInput, OSError) as error:
             parser.error(str(error))
         for kind in wanted.worlds.split(","):
-            ended = compared(table, kind, arms, wanted.budget, wanted.repetitions)
+            ended = compared(table, kind, arms, wanted.budget, wanted.repetitions, wanted.first)
             results.append(ended)
             if not wanted.json:
                 sys.stdout.write(in_words(ended))
@@ -87,28 +90,31 @@ def main() -> None:
         sys.stdout.write(json.dumps(results, indent=2) + "\n")
 
 
-def compared(table: Table, kind: str, names: Sequence[str], budget: int, repetitions: int) -> dict[str, Any]:
+def compared(
+    table: Table, kind: str, names: Sequence[str], budget: int, repetitions: int, first: int = 0
+) -> dict[str, Any]:
     """Every arm on one world, the same seeds for each."""
     truths, seconds, nights = {}, {}, {}
-    world = None if kind == "pool" else Surrogate(table, kind)
-    default = None if world is None else world.truth(table.default)
-    with ProcessPoolExecutor(usable_cores(), initializer=_begin, initargs=(table, world)) as pool:
+    world = None if kind in DRAWN else Surrogate(table, kind)
+    default = TUNED if kind == "narrow" else None if world is None else world.truth(table.default)
+    numbers = range(first, first + repetitions)
+    with ProcessPoolExecutor(usable_cores(), initializer=_begin, initargs=(table, kind, world)) as pool:
         for name in names:
             if kind == "pool" and name in NIGHTS:
                 continue  # half of a table's seeds are too few to search and to prove with
-            ended = list(pool.map(_one, [name] * repetitions, [budget] * repetitions, range(repetitions)))
+            ended = list(pool.map(_one, [name] * repetitions, [budget] * repetitions, numbers))
             truths[name] = np.array([one.truth for one in ended])
             seconds[name] = float(np.mean([one.seconds for one in ended]))
             nights[name] = _proofs([one for one in ended if isinstance(one, Night)], default)
     return {
         "table": table.name, "world": kind, "budget": budget, "repetitions": repetitions,
         "r2": None if world is None else round(world.r2, 3), "default": None if default is None else round(default, 3),
-        "luck": None if world is None else round(luck(world), 3),
+        "luck": None if kind == "pool" else round(luck(world or Narrow(table, first)), 3),
         "arms": [asdict(_outcome(name, truths, seconds[name], nights[name])) for name in truths],
     }  # fmt: skip
 
 
-def luck(world: Surrogate) -> float:
+def luck(world: Surrogate | Narrow) -> float:
     """The mean truth of a config that is drawn blindly: what a search must beat, as 0 is the worst and 1 the best."""
     draw, space = np.random.default_rng(0), world.table.space
     return float(np.mean([world.truth(space.point(draw.random(len(space.dimensions)))) for _ in range(LUCK)]))
@@ -117,12 +123,12 @@ def luck(world: Surrogate) -> float:
 _WORLD: dict[str, Any] = {}
 
 
-def _begin(table: Table, world: Surrogate | None) -> None:
-    _WORLD.update(table=table, world=world, arms={})
+def _begin(table: Table, kind: str, world: Surrogate | None) -> None:
+    _WORLD.update(table=table, drawn=DRAWN.get(kind), world=world, arms={})
 
 
 def _one(name: str, budget: int, seed: int) -> Any:
-    world = _WORLD["world"] or Pool(_WORLD["table"], seed)
+    world = _WORLD["world"] or _WORLD["drawn"](_WORLD["table"], seed)
     if name == "product":
         return product_night(world, budget, seed)
     if name == "night":
@@ -174,10 +180,11 @@ def _proofs(nights: Sequence[Night], default: float | None) -> dict[str, int] | 
 
 def in_words(found: dict[str, Any]) -> str:
     """A world's outcomes as lines."""
+    fit = "" if found["r2"] is None else f"R² {found['r2']}, "
     what = (
         "half of the seeds as truth"
-        if found["r2"] is None
-        else f"R² {found['r2']}, default {found['default']}, luck {found['luck']}"
+        if found["default"] is None
+        else f"{fit}default {found['default']}, luck {found['luck']}"
     )
     lines = [f"{found['table']}, {found['world']} ({what}), {found['budget']} replicates, {found['repetitions']} times"]
     lines.append(f"  {'arm':10} {'mean':>6} {'95 %':>15} {'tenth':>6} {'to best':>8} {'from':>7} {'wins':>6} {'s':>8}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.arms.worlds import Pool, Surrogate
+from benchmarks.arms.worlds import Narrow, Pool, Surrogate
 from benchmarks.nights import proof
 from lab.judge import NIGHT, Plan
 from lab.search import BASELINE, Arm, History, Point, Trial, contenders, left_to_search, name_contender
@@ -24,7 +24,7 @@ class Ended:
     """Replicates."""
 
 
-def search(arm: Arm, world: Surrogate | Pool, budget: int, seed: int, baseline: int = 0) -> Ended:
+def search(arm: Arm, world: Surrogate | Pool | Narrow, budget: int, seed: int, baseline: int = 0) -> Ended:
     """Replicates until the budget is used up, one after the other.
 
     Args:
@@ -73,7 +73,7 @@ class Night(Ended):
     """What it recommends is what it has proven."""
 
 
-def night(arm: Arm, world: Surrogate | Pool, budget: int, seed: int) -> Night:
+def night(arm: Arm, world: Surrogate | Pool | Narrow, budget: int, seed: int) -> Night:
     """Baseline, search and proof within one budget; what is recommended is the leader at the end."""
     random = np.random.default_rng([1, seed])
     table, taken, proposals = world.table, 0.0, 0
@@ -111,7 +111,7 @@ def night(arm: Arm, world: Surrogate | Pool, budget: int, seed: int) -> Night:
 
 
 def prove(
-    world: Surrogate | Pool, point: Point, default: Point, plan: Plan, random: np.random.Generator
+    world: Surrogate | Pool | Narrow, point: Point, default: Point, plan: Plan, random: np.random.Generator
 ) -> tuple[bool, list[float], list[float]]:
     """Fresh seeds of both sides, look by look."""
     return proof(lambda seeds: world.draw(point, seeds, random), lambda seeds: world.draw(default, seeds, random), plan)

@@ -17,6 +17,14 @@ from lab.search import Point
 
 NEAR = 25
 """Configs of about the same predicted level whose residuals a replicate of a surrogate is drawn from."""
+MATTER = 8
+"""Keys that matter in a narrow world, or all where there are fewer."""
+WIDTHS = (0.3, 1.0)
+"""How far one of them may go from its best place, as a share of its range, before a 1/e of the score is left."""
+TUNED = 0.6
+"""The baseline's score in a narrow world, where 1 is the best."""
+UNSTEADY = 0.12
+"""Standard deviation of a replicate there, at the middle of the scores; a sixth of it at the ends."""
 EVERYWHERE = 14
 """The best and the worst of a surrogate are looked for among 2 to this power of points, and the table's own."""
 
@@ -119,3 +127,36 @@ class Pool:
         left = self.answers[self.table.points.index(point)]
         taken, left[:] = left[:count], left[count:]
         return taken
+
+
+@dataclass
+class Narrow:
+    """A made-up task over a table's keys whose baseline is nearly right: most configs score next to nothing.
+
+    A score is the product of a bell around the best place of each key that matters, so that all have to be about right
+    at once; which they are and how wide their bells are is drawn anew for each night.
+    """
+
+    table: Table
+    night: int
+
+    def __post_init__(self) -> None:
+        draw = np.random.default_rng([11, self.night])
+        width = len(self.table.space.dimensions)
+        self.matter = draw.permutation(width)[: min(MATTER, width)]
+        self.widths = np.exp(draw.uniform(*np.log(WIDTHS), len(self.matter)))
+        start = self.table.space.places(self.table.default)[self.matter]
+        away = draw.standard_normal(len(self.matter))
+        away *= self.widths * np.sqrt(-np.log(TUNED) / (away**2).sum())  # so that the baseline's score is `TUNED`
+        self.best = start + np.where((start + away < 0) | (start + away > 1), -away, away)
+
+    def truth(self, point: Point) -> float:
+        """The mean score of a point, from 0 to 1."""
+        places = self.table.space.places(point)[self.matter]
+        return float(np.exp(-(((places - self.best) / self.widths) ** 2).sum()))
+
+    def draw(self, point: Point, count: int, random: np.random.Generator) -> list[float]:
+        """Replicates of a point: normal, less so where a score can't leave 0 to 1."""
+        mean = self.truth(point)
+        spread = UNSTEADY * (1 / 6 + 5 / 6 * 4 * mean * (1 - mean))
+        return np.clip(mean + spread * random.standard_normal(count), 0.0, 1.0).tolist()

@@ -13,7 +13,7 @@ from benchmarks.arms.equal import night as equal_night
 from benchmarks.arms.null import is_fooled
 from benchmarks.arms.replay import night, search
 from benchmarks.arms.table import read_table
-from benchmarks.arms.worlds import Pool, Surrogate
+from benchmarks.arms.worlds import TUNED, Narrow, Pool, Surrogate
 from lab.base import InvalidInput
 from lab.search.arms import RaceArm, RandomArm
 from lab.search.history import Ask, History
@@ -115,7 +115,28 @@ def test_a_pool_gives_each_seed_once_and_keeps_the_other_half_away(table: Path) 
     assert 0 <= ended.truth <= 1
 
 
+def test_a_narrow_world_has_a_baseline_that_most_configs_are_far_below(table: Path) -> None:
+    read, draw = read_table(RECORDED), np.random.default_rng(0)
+    for number in range(5):
+        world = Narrow(read, number)
+        assert world.truth(read.default) == pytest.approx(TUNED, abs=0.05)  # a choice moves to the middle of its share
+        anywhere = [world.truth(read.space.point(draw.random(len(read.space.dimensions)))) for _ in range(50)]
+        assert np.median(anywhere) < TUNED / 4
+        best = read.space.places(read.default)
+        best[world.matter] = world.best
+        assert world.truth(read.space.point(best)) > TUNED + 0.15  # whole and power-of-two values lie beside the best
+        assert all(0 <= score <= 1 for score in world.draw(read.default, 20, draw))
+
+
 @pytest.mark.slow
+def test_a_race_finds_something_near_a_baseline_that_is_about_right() -> None:
+    """Before its first points came nearer to the baseline it ended where it had begun."""
+    read = read_table(RECORDED)
+    worlds = [Narrow(read, number) for number in range(100, 112)]
+    ended = [search(RaceArm(), world, 40, world.night, baseline=5).truth for world in worlds]
+    assert np.mean(ended) > TUNED + 0.1
+
+
 @pytest.mark.slow
 def test_a_night_proves_what_is_clearly_better_within_its_budget(table: Path) -> None:
     world = Surrogate(read_table(table, {"step": 2e-5, "norm": False}), "gp")

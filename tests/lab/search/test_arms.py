@@ -214,6 +214,25 @@ def test_the_first_points_of_a_race_leave_no_fifth_of_any_key_out() -> None:
             assert {min(int(5 * place), 4) for place in places} == set(range(5))
 
 
+def test_the_first_points_come_nearer_to_a_baseline_that_they_are_worse_than_and_go_away_from_one_that_is_bad() -> None:
+    space = SearchSpace(tuple(Range(f"x{at}", 0.0, 1.0) for at in range(12)))
+    start = dict.fromkeys((f"x{at}" for at in range(12)), 0.5)
+
+    def away(later: float) -> list[float]:
+        """How far each of the first points is from the baseline, where all but it have one score."""
+        trials = [Trial(start, (0.5,) * 5)]
+        for _ in range(11):
+            (ask,) = RaceArm().propose(History(space, tuple(trials), seed=3), 1)
+            trials.append(Trial(ask.point, (later,)))
+        return [max(abs(float(value or 0) - 0.5) for value in trial.point.values()) for trial in trials[1:]]
+
+    worse, better = away(0.1), away(0.9)
+    assert worse[0] == better[0]
+    assert all(0.2 * there <= here < there for here, there in zip(worse[1:], better[1:], strict=True))
+    assert max(worse[8:]) < 0.25
+    assert min(better) > 0.3
+
+
 def test_where_reward_is_hardly_ever_seen_the_race_looks_about_instead_of_repeating() -> None:
     flat = tuple(Trial(trial.point, (-200.0,)) for trial in tried(30))
     asks = [RaceArm().propose(History(SPACE, flat, seed, 30), 1)[0] for seed in range(10)]
