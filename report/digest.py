@@ -254,9 +254,7 @@ def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
 
 
 def _waiting(notebook: Notebook, proposals: Proposals, group: Group) -> list[str]:
-    live = [
-        p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
-    ]
+    live = proposals.live(ProposalState.STAGED, ProposalState.APPROVED, group=group)
     return [
         f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.by}): {proposal.brief}"
         + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
@@ -269,7 +267,7 @@ def _commands(
     session: SessionRecord, proposals: Proposals, runs: list[RunRecord], incumbency: Incumbency, compared: Compared
 ) -> list[str]:
     group, undecided = session.group, incumbency.undecided()
-    staged = next((p for p in reversed(proposals.all()) if p.group == group and p.state is ProposalState.STAGED), None)
+    staged = next(reversed(proposals.live(ProposalState.STAGED, group=group)), None)
     commands = ["autopilot runs"]
     if told := [run.run_id for run in _own(runs) if _reported(incumbency.notebook, run)]:
         leader, incumbent = compared.leader, incumbency.notebook.incumbent(group)

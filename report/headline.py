@@ -38,7 +38,7 @@ def headline_of(
         session: whose.
         learnt: the most telling thing that was learnt, where somebody has worked that out.
     """
-    staged = [p for p in proposals.all() if p.state is ProposalState.STAGED and p.group == session.group]
+    staged = proposals.live(ProposalState.STAGED, group=session.group)
     named = confirmations(notebook, session.group)
     command = next(_commands(notebook, session, named, waits=bool(staged)), None)
     rows = (

@@ -33,7 +33,7 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     if running is None:  # whoever trained them was killed
         states = ["interrupted" if state == RunState.RUNNING else state for state in states]
     status["runs"] = {state: states.count(state) for state in sorted(set(states))}
-    live = [p for p in proposals.all() if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
+    live = proposals.live(ProposalState.STAGED, ProposalState.APPROVED)
     status["waiting"] = [proposal_row(notebook, proposal) for proposal in live]
     status["passed_over"] = {**notebook.damaged, **proposals.damaged}
     return status

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -20,6 +20,7 @@ from review.guard import Guard
 from review.sparks import Sparks
 
 HERE = Path(__file__).resolve().parent
+Asked = ParamSpec("Asked")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ class Page:
     def sparks(self) -> Sparks:
         """The small curves of the workspace's runs."""
         return Sparks(self.notebook)
+
+    def steady(self, route: Callable[Asked, HTMLResponse]) -> Callable[Asked, HTMLResponse]:
+        """A route whose whole answer, rendering included, comes from one look at the folders."""
+
+        @wraps(route)
+        def answer(*given: Asked.args, **named: Asked.kwargs) -> HTMLResponse:
+            with self.notebook.index.steady():
+                return route(*given, **named)
+
+        return answer
 
     def lab(self, env_name: str) -> Lab:
         """The lab of the workspace, with the inventory that has an environment."""

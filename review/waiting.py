@@ -97,7 +97,7 @@ class Waiting(Record):
 
 def undecided(proposals: Proposals) -> list[Proposal]:
     """The proposals that wait for a decision, oldest first."""
-    return [proposal for proposal in proposals.all() if proposal.state is ProposalState.STAGED]
+    return proposals.live(ProposalState.STAGED)
 
 
 def seen(proposal: Proposal, lab: Lab) -> Waiting:
