@@ -19,7 +19,7 @@ from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunSta
 from report.arms import arms_of
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
-from report.facts import interval_text, name_text
+from report.facts import interval_text, name_text, proposed_text
 from report.headline import headline_of
 from report.learnt import effects_in, learnt_lines, why_nothing
 from report.planning import outlook_lines, plan_text, reached_text, stage_text
@@ -256,7 +256,8 @@ def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
 def _waiting(notebook: Notebook, proposals: Proposals, group: Group) -> list[str]:
     live = proposals.live(ProposalState.STAGED, ProposalState.APPROVED, group=group)
     return [
-        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.by}): {proposal.brief}"
+        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.by}):"
+        f" {proposed_text(notebook, proposal)}"
         + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
         + (f"; {idle}" if (idle := idle_text(notebook, proposal, over=True)) else "")
         for proposal in live

@@ -85,7 +85,7 @@ def _print_session(status: dict[str, Any]) -> None:
         say(f"last       {status['last_event']['event']} {told} at {status['last_event']['time'][:19]} UTC")
     for proposal in status["waiting"]:
         idle = f"; {proposal['waits_for']}" if proposal["waits_for"] else ""
-        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['brief']}{idle}")
+        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['trains']}{idle}")
 
 
 def _training(run: dict[str, Any]) -> str:

@@ -284,3 +284,18 @@ def test_writers_and_readers_at_once_lose_nothing(workspace: Workspace, tmp_path
 @pytest.mark.slow
 def test_two_writers_and_twenty_readers_at_once(workspace: Workspace, tmp_path: Path, written: str) -> None:
     together(workspace, tmp_path, written, writers=2, readers=20, seconds=20)
+
+
+def test_a_page_is_answered_from_one_look_at_the_folders(
+    make_run: RunMaker, workspace: Workspace, notebook: Notebook
+) -> None:
+    first = make_run()
+    reading = Notebook(workspace)
+    with reading.index.steady():
+        assert reading.index.number_of(first.run_id) == 1
+        second = make_run({"train.learning_rate": 0.01}, parent=first.run_id)  # another notebook's
+        assert reading.index.by_number(1) == first.run_id
+        assert [row.run_id for row in reading.index.rows()] == [first.run_id]
+        assert notebook.index.number_of(second.run_id) == 2
+    assert [row.run_id for row in reading.index.rows()] == [first.run_id, second.run_id]
+    assert reading.index.by_number(1) == first.run_id
