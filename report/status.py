@@ -16,6 +16,7 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     running = sessions.running()
     name = running.session if running else next(iter(sessions.names()), None)
     status: dict[str, Any] = {"running": running.model_dump() if running else None, "session": None}
+    record = None
     status |= {"last_event": None, "training": None, "standing": {}, "headline": None}
     if name and is_id(name):  # else 'autopilot confirm' is at work
         paths = workspace.session(name)
@@ -29,6 +30,8 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
             status["standing"] = dict(status_lines(notebook, proposals, record, record.spent.seconds))
         except (Damaged, NotFound) as error:
             status["damaged"] = f"session {name} can't be read: {error}"
+    failed = None if running else sessions.not_begun(record)
+    status["not_begun"] = failed.model_dump(mode="json") if failed else None
     states = [run.state.value for run in notebook.runs(session=name)] if name else []
     if running is None:  # whoever trained them was killed
         states = ["interrupted" if state == RunState.RUNNING else state for state in states]
@@ -41,6 +44,8 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
 
 def print_status(status: dict[str, Any]) -> None:
     """Print what `status` found."""
+    if failed := status["not_begun"]:
+        say(f"not begun: {failed['asked']}, at {failed['time'][:16].replace('T', ' ')} UTC: {failed['why']}")
     _print_session(status)
     for line in passed_over(status["passed_over"]):
         say(line)

@@ -158,6 +158,11 @@ class Workspace:
         return self.runs / "session.lock"
 
     @property
+    def not_begun(self) -> Path:
+        """Why the session that was started last never began; there is none where all did."""
+        return self.runs / "not_begun.json"
+
+    @property
     def mirror_lock(self) -> Path:
         """The lock of the one process that mirrors runs."""
         return self.runs / "mirror.lock"

@@ -255,10 +255,13 @@ def test_the_rules_of_policy_apply_to_a_clients_decision(
     assert proposals.get(one.proposal_id).state is ProposalState.STAGED
 
 
-def test_a_command_that_is_refused_says_so_in_its_handle(ask: Talk, workspace: Workspace) -> None:
-    answer = ask("autopilot_train", {"training": True}, preset="none-such").structured_content
-    while answer["state"] == "running":
-        answer = ask("autopilot_job", job=answer["job"]).structured_content
+def test_a_command_that_is_refused_at_once_is_an_error_of_the_tool(
+    ask: Talk, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.jobs.PATIENCE", 300.0)
+    said = refusal(ask("autopilot_train", {"training": True}, preset="none-such"))
+    assert said.startswith("preset = 'none-such'")
+    answer = ask("autopilot_job", job=said.rpartition("(job ")[2].rstrip(")")).structured_content
     assert answer["state"] == "failed"
     assert "preset = 'none-such'" in answer["said"]
     kept = json.loads(workspace.job(answer["job"]).job.read_text())
