@@ -118,6 +118,8 @@ def status(door: Door) -> NightStatus:
     ended = [one for one in door.notebook.runs(session=session["session_id"]) if one.state.ended] if session else []
     findings, missing = door.diagnosis(ended[-1]) if ended else ([], ())
     trouble = [f"{name}: {plain(str(why), 300)}" for name, why in found["passed_over"].items()]
+    if failed := found["not_begun"]:
+        trouble.insert(0, f"a session never began ({failed['asked']}, at {failed['time'][:16]} UTC): {failed['why']}")
     return NightStatus(
         headline=found["headline"],
         diagnosed=ended[-1].run_id if ended else None,
