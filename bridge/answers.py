@@ -100,7 +100,7 @@ class NightStatus(Answer):
     """Proposals that wait for a decision or to be trained."""
     last_event: Object | None
     trouble: list[str]
-    """Records that can't be read."""
+    """A session that never began; records that can't be read."""
 
 
 class NightDigest(Answer):

@@ -14,7 +14,7 @@ from bridge import acting, analysing, reading
 from bridge.analysing import PREFIX
 from bridge.answers import Answer, told
 from bridge.door import Door
-from lab.base import AutopilotError, plain
+from lab.base import AutopilotError, plain, rule_of
 from tools import Tool, make_tool
 
 Flag = Literal["", "--allow-decisions", "--allow-train"]
@@ -147,7 +147,7 @@ def _wrong(offer: Offer, error: ValidationError) -> str:
     for item in error.errors()[:5]:
         where = ".".join(plain(str(part), 60) for part in item["loc"]) or "arguments"
         unknown = item["type"] == "extra_forbidden" and len(item["loc"]) == 1
-        clauses.append(f"{where}: {'is no argument of this tool' if unknown else item['msg']}")
+        clauses.append(f"{where}: {'is no argument of this tool' if unknown else rule_of(item)}")
     required = offer.arguments.get("required", [])
     takes = ", ".join(f"{name} (required)" if name in required else name for name in known) or "no arguments"
     return f"{'; '.join(clauses)}. {offer.name} takes {takes}"

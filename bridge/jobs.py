@@ -20,6 +20,7 @@ import psutil
 from bridge.answers import Handle
 from bridge.door import Door
 from lab.base import (
+    AutopilotError,
     Busy,
     JobPaths,
     NotFound,
@@ -70,6 +71,7 @@ def begin(door: Door, kind: str, command: Sequence[str]) -> Handle:
     Raises:
         Busy: as many run as may.
         InvalidInput: the workspace can't be written.
+        AutopilotError: the command was refused or failed within that moment, with what it said.
     """
     door.workspace.create()
     if len(running := [one.job_id for one in _all(door.workspace) if _state(one) == "running"]) >= AT_ONCE:
@@ -90,7 +92,11 @@ def begin(door: Door, kind: str, command: Sequence[str]) -> Handle:
     waiting = threading.Thread(target=process.wait, daemon=True)  # to its end, or the system would keep its name
     waiting.start()
     waiting.join(PATIENCE)
-    return look(door, job.job_id)
+    handle = look(door, job.job_id)
+    if handle.state == "failed":
+        said = (handle.said.splitlines() or ["it ended without a word"])[-1].removeprefix("autopilot: ")
+        raise AutopilotError(f"{said} (job {handle.job})")
+    return handle
 
 
 def begins_a_night(door: Door) -> bool:

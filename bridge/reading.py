@@ -21,7 +21,7 @@ from bridge.answers import (
 from bridge.door import Door
 from lab.base import NotFound, plain
 from lab.judge import group_diagnosis, rival
-from lab.store import ProposalState, Sessions
+from lab.store import Sessions
 from report import compared, headline_of, proposal_row, status_of, view_of
 
 RunName = Annotated[
@@ -35,7 +35,6 @@ RunName = Annotated[
 ]
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Few = Annotated[int, Field(ge=1, le=50)]
-LIVE = (ProposalState.STAGED, ProposalState.APPROVED, ProposalState.RUNNING)
 
 
 def runs(door: Door, env: Name | None = None, limit: Few = 12) -> RunList:
@@ -119,6 +118,8 @@ def status(door: Door) -> NightStatus:
     ended = [one for one in door.notebook.runs(session=session["session_id"]) if one.state.ended] if session else []
     findings, missing = door.diagnosis(ended[-1]) if ended else ([], ())
     trouble = [f"{name}: {plain(str(why), 300)}" for name, why in found["passed_over"].items()]
+    if failed := found["not_begun"]:
+        trouble.insert(0, f"a session never began ({failed['asked']}, at {failed['time'][:16]} UTC): {failed['why']}")
     return NightStatus(
         headline=found["headline"],
         diagnosed=ended[-1].run_id if ended else None,
@@ -156,7 +157,7 @@ def digest(door: Door, session: Name | None = None) -> NightDigest:
 
 def proposals(door: Door, everything: bool = False, limit: Few = 12) -> Queue:
     """Proposals that are staged, approved or running, or all; each with what it changes, why, and its version."""
-    listed = [one for one in door.proposals.all() if everything or one.state in LIVE]
+    listed = door.proposals.all() if everything else door.proposals.live()
     rows = [{**proposal_row(door.notebook, one), "version": one.version} for one in reversed(listed[-limit:])]
     return Queue(proposals=rows, more=max(0, len(listed) - limit))
 

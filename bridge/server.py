@@ -207,6 +207,13 @@ def serve_http(door: Door, bound: socket.socket, guard: "Guard") -> None:
     uvicorn.Server(config).run(sockets=[bound])
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether what the SDK logs is more than that a client has gone in the midst of its request."""
+    from starlette.requests import ClientDisconnect
+
+    return not (record.exc_info and isinstance(record.exc_info[1], (ClientDisconnect, ConnectionError)))
+
+
 def app_of(door: Door, guard: "Guard") -> App:
     """The server as an ASGI app behind the guard of the page.
 
@@ -218,6 +225,7 @@ def app_of(door: Door, guard: "Guard") -> App:
     from mcp.server.transport_security import TransportSecuritySettings
 
     logging.getLogger("mcp").setLevel(logging.ERROR)
+    logging.getLogger("mcp.server.streamable_http").addFilter(_is_news)
     # The guard asks more than the SDK's own check: a Host with our port, an Origin that is ours, the token.
     unguarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     inner: App = server_of(door).streamable_http_app(

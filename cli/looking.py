@@ -20,7 +20,7 @@ RunArgument = Annotated[
 
 
 def called(notebook: "Notebook", said: str | None) -> str:
-    """The id of the run that a person means.
+    """The id of the run that a person means; what `latest` passes over is said on standard error.
 
     Args:
         notebook: where it is.
@@ -28,7 +28,13 @@ def called(notebook: "Notebook", said: str | None) -> str:
     """
     from lab.store import run_called
 
-    return run_called(notebook, "latest" if said is None else said)
+    found = run_called(notebook, "latest" if said is None else said)
+    newest = notebook.index.rows(order="newest", limit=1) if said in (None, "latest") else []
+    if newest and newest[0].run_id != found:
+        what = f"more seeds of #{notebook.index.number_of(newest[0].replicates_of or found)}"
+        number = notebook.index.number_of(found)
+        typer.echo(f"latest is #{number}: #{newest[0].number} is {what}, which count with that run", err=True)
+    return found
 
 
 def latest_reported(notebook: "Notebook") -> str:

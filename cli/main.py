@@ -33,6 +33,10 @@ FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 """The system's errors where something may not be read or written."""
 
 
+TRAIN = ("start", "resume", "train", "confirm")
+"""Commands that train."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -60,7 +64,7 @@ def common(
     ] = False,
 ) -> None:
     """Find the workspace and its settings: flags over environment over autopilot.toml."""
-    from cli.settings import check_environment, defaults, find_workspace
+    from cli.settings import check_environment, defaults, every_table, find_workspace
 
     context.obj = find_workspace(workspace)
     if context.invoked_subcommand not in ("doctor", "init"):  # which says it beside whatever else is wrong; makes one
@@ -68,7 +72,9 @@ def common(
     options = options_of(context)
     context.default_map = defaults(context.obj, options)
     if (command := context.invoked_subcommand) in options:
-        check_environment(command, options[command])
+        check_environment(command, options)
+    if command in TRAIN:  # a table that only a model or a notification would read must not wait for either
+        every_table().of(context.obj)
 
 
 def options_of(context: typer.Context) -> dict[str, dict[str, Option]]:

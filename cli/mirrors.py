@@ -65,8 +65,9 @@ def mirror(
         emit_json({"to": to, "store": uri or None, "written": copied.written, "there": copied.there})
     else:
         where = f" at {uri}" if uri else ""
-        said = f"{len(copied.written)} run{'' if len(copied.written) == 1 else 's'} copied to {to}{where}"
-        typer.echo(f"{said}, {len(copied.there)} there already")
+        parts = [(len(copied.written), f"copied to {to}{where}"), (len(copied.there), f"there already{where}")]
+        said = [f"{count} run{'' if count == 1 else 's'} {what}" for count, what in parts if count]
+        typer.echo(", ".join(said) or f"nothing to copy to {to}")
     if copied.unreadable and not (copied.written or copied.there):
         raise AutopilotError("nothing could be copied")
 

@@ -15,11 +15,10 @@ def proposals(
 ) -> None:
     """What is staged or approved."""
     from lab.store import Notebook, Proposals
-    from lab.store import ProposalState as S
     from report import emit_json, passed_over, proposal_row, proposals_table
 
     queue, notebook = Proposals(context.obj), Notebook(context.obj)
-    listed = [p for p in queue.all() if everything or p.state in (S.STAGED, S.APPROVED, S.RUNNING)]
+    listed = queue.all() if everything else queue.live()
     if not as_json:
         proposals_table(notebook, queue, listed)
         return

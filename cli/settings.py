@@ -9,8 +9,9 @@ the environment, such as `AUTOPILOT_START_MODEL`, and reads all three alike:
 """
 
 import contextlib
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from lab.base import PREFIX, InvalidInput, Problem, Tables, Workspace, invalid, 
 
 ELSEWHERE = ("variants", "wrappers", "space", "model", "prices", "notify", "policy")
 """The fields of `every_table()`, known without importing what it is made of."""
+OTHERS = ("WORKSPACE", "CACHE", "WEBHOOK", "EVENT", "TEXT", "MODEL_", "NOTIFY_")
+"""How the names of variables go on that set, or tell a command of `[notify]`, something else than an option."""
 
 
 class Option(NamedTuple):
@@ -116,19 +119,31 @@ def defaults(workspace: Workspace, commands: Mapping[str, Mapping[str, Option]])
     return values
 
 
-def check_environment(command: str, options: Mapping[str, Option]) -> None:
+def check_environment(command: str, options: Mapping[str, Mapping[str, Option]]) -> None:
     """Refuse a variable that looks as if it set an option of a command and sets none, which would go unseen.
 
+    Args:
+        command: the one that is called.
+        options: of every command, as `defaults` takes them.
+
     Raises:
-        InvalidInput: there is one; its value may be a secret and is not shown.
+        InvalidInput: there is one, its option or its command misspelt; its value may be a secret and is not shown.
     """
-    head = f"{PREFIX}{command.replace('-', '_').upper()}_"
-    known = {f"{head}{option.name.upper()}" for option in options.values()}
-    for variable in sorted(os.environ):
-        if variable.startswith(head) and variable not in known:
+    heads = {name: f"{PREFIX}{name.replace('-', '_').upper()}_" for name in options}
+    known = {f"{heads[command]}{option.name.upper()}" for option in options[command].values()}
+    others = (*(head for name, head in heads.items() if name != command), *(PREFIX + name for name in OTHERS))
+    for variable in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known):
+        meant = heads[command] + variable.removeprefix(PREFIX) in known or _slip(variable, known)
+        if variable.startswith(heads[command]) or (meant and not variable.startswith(others)):
             valid = nearest_first(variable, sorted(known))
             rule = f"sets no option of 'autopilot {command}'"
             raise InvalidInput([Problem(key=variable, value="…", rule=rule, valid=valid)])
+
+
+def _slip(variable: str, known: Collection[str]) -> bool:
+    """Whether a variable is one of some others but for a slip, such as `AUTOPILOT_STRAT_HOURS`."""
+    ends = [name.removeprefix(PREFIX) for name in known]
+    return bool(difflib.get_close_matches(variable.removeprefix(PREFIX), ends, 1, cutoff=0.85))
 
 
 def _require_kind(key: str, value: Any, option: Option) -> None:

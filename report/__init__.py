@@ -16,6 +16,7 @@ from report.facts import (
     interval_text,
     name_text,
     notes_of,
+    proposed_text,
     verdict_text,
     warm_start,
 )
@@ -118,6 +119,7 @@ __all__ = [
     "proposal_row",
     "proposal_state",
     "proposals_table",
+    "proposed_text",
     "render",
     "report_of",
     "runs_table",

@@ -19,7 +19,7 @@ from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunSta
 from report.arms import arms_of
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
-from report.facts import interval_text, name_text
+from report.facts import interval_text, name_text, proposed_text
 from report.headline import headline_of
 from report.learnt import effects_in, learnt_lines, why_nothing
 from report.planning import outlook_lines, plan_text, reached_text, stage_text
@@ -254,11 +254,10 @@ def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
 
 
 def _waiting(notebook: Notebook, proposals: Proposals, group: Group) -> list[str]:
-    live = [
-        p for p in proposals.all() if p.group == group and p.state in (ProposalState.STAGED, ProposalState.APPROVED)
-    ]
+    live = proposals.live(ProposalState.STAGED, ProposalState.APPROVED, group=group)
     return [
-        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.by}): {proposal.brief}"
+        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.by}):"
+        f" {proposed_text(notebook, proposal)}"
         + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
         + (f"; {idle}" if (idle := idle_text(notebook, proposal, over=True)) else "")
         for proposal in live
@@ -269,7 +268,7 @@ def _commands(
     session: SessionRecord, proposals: Proposals, runs: list[RunRecord], incumbency: Incumbency, compared: Compared
 ) -> list[str]:
     group, undecided = session.group, incumbency.undecided()
-    staged = next((p for p in reversed(proposals.all()) if p.group == group and p.state is ProposalState.STAGED), None)
+    staged = next(reversed(proposals.live(ProposalState.STAGED, group=group)), None)
     commands = ["autopilot runs"]
     if told := [run.run_id for run in _own(runs) if _reported(incumbency.notebook, run)]:
         leader, incumbent = compared.leader, incumbency.notebook.incumbent(group)

@@ -10,6 +10,7 @@ from lab.space import VARIANT_KEYS, Config, few, in_order
 from lab.store import (
     MetricSummary,
     Notebook,
+    Proposal,
     ReplicateResult,
     Resume,
     RunRecord,
@@ -117,6 +118,15 @@ def changed_text(notebook: Notebook, run: RunRecord) -> str:
     return (
         ", ".join(f"{key.split('.', 1)[-1]} {short(changed[key][0])} → {short(changed[key][1])}" for key in keys) + more
     )
+
+
+def proposed_text(notebook: Notebook, proposal: Proposal) -> str:
+    """What approving a proposal trains, such as `a new run from #3 learning_rate 0.002: train.ent_coef = 0.01`."""
+    there = notebook.readable(proposal.parent)
+    parent = name_text(notebook, notebook.run(proposal.parent)) if there else proposal.parent
+    if not proposal.brief:
+        return f"more seeds of {parent}"
+    return f"{'new runs' if proposal.sweep else 'a new run'} from {parent}: {proposal.brief}"
 
 
 def difference_text(effect: float, low: float | None, high: float | None) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from lab.base import Record, lasting
 from lab.judge import Incumbency
-from lab.store import Confirmation, Notebook, Proposal, Proposals, ProposalState, RunState, SessionRecord
+from lab.store import Confirmation, Notebook, Proposal, Proposals, ProposalState, RunState, Selection, SessionRecord
 from report.best import leader_of
 from report.confirmations import confirmations
+from report.facts import proposed_text
 from report.outcome import FAILED, of_session, outcome, promises
 
 WAITING = 2
@@ -38,17 +39,17 @@ def headline_of(
         session: whose.
         learnt: the most telling thing that was learnt, where somebody has worked that out.
     """
-    staged = [p for p in proposals.all() if p.state is ProposalState.STAGED and p.group == session.group]
+    staged = proposals.live(ProposalState.STAGED, group=session.group)
     named = confirmations(notebook, session.group)
     command = next(_commands(notebook, session, named, waits=bool(staged)), None)
     rows = (
-        ("waits", _waits(staged)),
+        ("waits", _waits(notebook, staged)),
         ("incumbent", _won(notebook, session, named)),
         ("learnt", learnt or ""),
         ("cost", _cost(notebook, session)),
         ("next", command or ""),
     )
-    return Headline(text=outcome(notebook, session), lines=tuple(row for row in rows if row[1]), command=command)
+    return Headline(text=outcome(notebook, session, named), lines=tuple(row for row in rows if row[1]), command=command)
 
 
 def _won(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
@@ -64,11 +65,11 @@ def _won(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmatio
 # --- the lines -------------------------------------------------------------------------------------------------------
 
 
-def _waits(staged: Sequence[Proposal]) -> str:
+def _waits(notebook: Notebook, staged: Sequence[Proposal]) -> str:
     """What waits for a person."""
     if not staged:
         return "nothing waits for a decision"
-    named = "; ".join(f"{p.brief} (by {p.by})" for p in staged[:WAITING])
+    named = "; ".join(f"{proposed_text(notebook, p)} (by {p.by})" for p in staged[:WAITING])
     more = f"; {len(staged) - WAITING} more" if len(staged) > WAITING else ""
     return f"{len(staged)} proposal{'s' if len(staged) != 1 else ''} for you: {named}{more}"
 
@@ -95,10 +96,10 @@ def _commands(
     group = session.group
     if session.ended is None:
         return
-    runs = notebook.runs(session=session.session_id)
+    runs = notebook.index.rows(Selection(session=session.session_id))
     failed = [run for run in runs if run.state in FAILED]
-    if failed and not any(run.state is RunState.FINISHED for run in runs):
-        yield f"autopilot logs {notebook.index.number_of(failed[-1].run_id)}"
+    if failed and not any(run.state == RunState.FINISHED for run in runs):
+        yield f"autopilot logs {failed[-1].number}"
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
         yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"

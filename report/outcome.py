@@ -13,7 +13,7 @@ from lab.base import AutopilotError, lasting, plain, short
 from lab.judge import GROUP, SPENDING, Incumbency, expected_seconds, noise_floor, scores_of
 from lab.search import findable
 from lab.space import in_order
-from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, RunState, SessionRecord
+from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, RunState, Selection, SessionRecord
 from report.best import leader_of
 from report.confirmations import confirmations
 from report.facts import NAMED, name_text
@@ -24,14 +24,16 @@ FAILED = (RunState.FAILED, RunState.DIVERGED, RunState.TIMED_OUT)
 """Ends of a run that something was wrong with; the others nobody can help, or somebody wanted."""
 
 
-def outcome(notebook: Notebook, session: SessionRecord) -> str:
+def outcome(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation] | None = None) -> str:
     """Whether a night has found something better, in a sentence; in a second one, that its model gave up.
 
     Args:
         notebook: where its runs are.
         session: the night, over or not.
+        named: how each contender of its group stands, for whoever has read them.
     """
-    return " ".join(filter(None, (_found(notebook, session), gave_up_text(session))))
+    named = confirmations(notebook, session.group) if named is None else named
+    return " ".join(filter(None, (_found(notebook, session, named), gave_up_text(session))))
 
 
 def gave_up_text(session: SessionRecord) -> str:
@@ -43,12 +45,11 @@ def gave_up_text(session: SessionRecord) -> str:
     return f"The model gave up at {trouble.last:%H:%M} UTC ({why}); the offline researcher went on."
 
 
-def _found(notebook: Notebook, session: SessionRecord) -> str:
+def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
     """Whether a night has found something better."""
-    runs = notebook.runs(session=session.session_id)
-    if not any(run.state is RunState.FINISHED for run in runs):
-        return _nothing_scored(runs)
-    mine = of_session(confirmations(notebook, session.group), session)
+    if not notebook.index.count(Selection(session=session.session_id, states=(RunState.FINISHED,))):
+        return _nothing_scored(notebook.runs(session=session.session_id))
+    mine = of_session(named, session)
     by_outcome = {what: [one for one in mine if one.outcome == what] for what in ("confirmed", "passed", "opened")}
     if by_outcome["confirmed"]:
         return _better(notebook, by_outcome["confirmed"][-1])
@@ -118,7 +119,7 @@ def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
 
 def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmation]) -> str:
     """A night in which nothing was shown to be better."""
-    count = len(notebook.runs(session=session.session_id))
+    count = len(notebook.index.rows(Selection(session=session.session_id)))
     incumbent, plan = notebook.incumbent(session.group), session.plan
     what = "the baseline"
     if incumbent is not None and notebook.readable(incumbent) and notebook.run(incumbent).arm != "baseline":

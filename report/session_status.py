@@ -34,9 +34,9 @@ def status_lines(
     lines.append(("left", _left(notebook, record, seconds)))
     if (trouble := trouble_text(record)) is not None:
         lines.append(("model", trouble))
-    theories = [p for p in proposals.all() if p.group == group and p.theory]
-    if theories:
-        lines.append(("theory", f"{theories[-1].by}: {plain(' '.join(theories[-1].theory.split()), THEORY)}"))
+    last = next((p for p in reversed(proposals.all()) if p.theory and p.group == group), None)
+    if last is not None:
+        lines.append(("theory", f"{last.by}: {plain(' '.join(last.theory.split()), THEORY)}"))
     return lines
 
 
@@ -103,8 +103,7 @@ def _leader(notebook: Notebook, record: SessionRecord) -> str:
 
 def _queue(proposals: Proposals, group: Group) -> str:
     wanted = {ProposalState.APPROVED: "approved", ProposalState.STAGED: "staged"}
-    mine = [proposal for proposal in proposals.all() if proposal.group == group]
-    queued = [f"{proposal.brief} ({wanted[proposal.state]})" for proposal in mine if proposal.state in wanted]
+    queued = [f"{proposal.brief} ({wanted[proposal.state]})" for proposal in proposals.live(*wanted, group=group)]
     return "; ".join(queued) or "empty"
 
 

@@ -22,6 +22,7 @@ from report.facts import (
     evaluation_text,
     facts,
     name_text,
+    proposed_text,
     verdict_text,
 )
 from report.view import idle_text, proposal_state, view_of
@@ -45,7 +46,8 @@ def emit_json(value: Any) -> None:
 
 def proposal_row(notebook: Notebook, proposal: Proposal) -> dict[str, Any]:
     """One line of `autopilot proposals`, and everything about it."""
-    more = {"changes": proposal.changes, "brief": proposal.brief, "waits_for": idle_text(notebook, proposal)}
+    said = {"changes": proposal.changes, "brief": proposal.brief, "trains": proposed_text(notebook, proposal)}
+    more = {**said, "waits_for": idle_text(notebook, proposal)}
     return {**proposal.model_dump(mode="json"), "state": proposal_state(notebook, proposal), **more}
 
 

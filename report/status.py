@@ -16,6 +16,7 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
     running = sessions.running()
     name = running.session if running else next(iter(sessions.names()), None)
     status: dict[str, Any] = {"running": running.model_dump() if running else None, "session": None}
+    record = None
     status |= {"last_event": None, "training": None, "standing": {}, "headline": None}
     if name and is_id(name):  # else 'autopilot confirm' is at work
         paths = workspace.session(name)
@@ -29,11 +30,13 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
             status["standing"] = dict(status_lines(notebook, proposals, record, record.spent.seconds))
         except (Damaged, NotFound) as error:
             status["damaged"] = f"session {name} can't be read: {error}"
+    failed = None if running else sessions.not_begun(record)
+    status["not_begun"] = failed.model_dump(mode="json") if failed else None
     states = [run.state.value for run in notebook.runs(session=name)] if name else []
     if running is None:  # whoever trained them was killed
         states = ["interrupted" if state == RunState.RUNNING else state for state in states]
     status["runs"] = {state: states.count(state) for state in sorted(set(states))}
-    live = [p for p in proposals.all() if p.state in (ProposalState.STAGED, ProposalState.APPROVED)]
+    live = proposals.live(ProposalState.STAGED, ProposalState.APPROVED)
     status["waiting"] = [proposal_row(notebook, proposal) for proposal in live]
     status["passed_over"] = {**notebook.damaged, **proposals.damaged}
     return status
@@ -41,6 +44,8 @@ def status_of(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
 
 def print_status(status: dict[str, Any]) -> None:
     """Print what `status` found."""
+    if failed := status["not_begun"]:
+        say(f"not begun: {failed['asked']}, at {failed['time'][:16].replace('T', ' ')} UTC: {failed['why']}")
     _print_session(status)
     for line in passed_over(status["passed_over"]):
         say(line)
@@ -85,7 +90,7 @@ def _print_session(status: dict[str, Any]) -> None:
         say(f"last       {status['last_event']['event']} {told} at {status['last_event']['time'][:19]} UTC")
     for proposal in status["waiting"]:
         idle = f"; {proposal['waits_for']}" if proposal["waits_for"] else ""
-        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['brief']}{idle}")
+        say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['trains']}{idle}")
 
 
 def _training(run: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None, know
     summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id, at)
     metric = summary.metrics.get(run.goal.metric) if summary else None
     open_ = verdict is not None and verdict.verdict == "inconclusive" and not verdict.confounds
-    degree = degree_of(notebook, run, known=known) if open_ else None
+    degree = degree_of(notebook, run, known=known, mine=metric.values if metric else ()) if open_ else None
     same = {name: getattr(run, name) for name in RunView.model_fields.keys() & RunRecord.model_fields.keys()}
     return RunView.model_validate(
         {

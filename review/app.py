@@ -6,7 +6,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from lab.base import AutopilotError, Damaged, InvalidInput, NotFound, before_threads
+from lab.base import AutopilotError, Damaged, InvalidInput, NotFound, before_threads, rule_of
 from review.forms import deciding, saying, several
 from review.page import HERE, Page
 from review.pages import charts, groups, pages
@@ -43,7 +43,7 @@ def create_app(page: Page) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> HTMLResponse:
         first = error.errors()[0]
-        return page.sorry(request, 400, f"{first['loc'][-1]} = {str(first.get('input'))[:60]}: {first['msg'].lower()}")
+        return page.sorry(request, 400, f"{first['loc'][-1]} = {str(first.get('input'))[:60]}: {rule_of(first)}")
 
     app.middleware("http")(page.guard)
     return app

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -15,11 +15,13 @@ from markupsafe import Markup, escape
 from lab.base import Workspace, lasting, number, plain, short
 from lab.claims import RUN_ID
 from lab.space import Inventory
-from lab.store import Lab, Notebook, Proposals, comments_in, number_of
+from lab.store import Lab, Notebook, Proposals, comments_in
+from report import proposed_text
 from review.guard import Guard
 from review.sparks import Sparks
 
 HERE = Path(__file__).resolve().parent
+Asked = ParamSpec("Asked")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class Page:
         """The small curves of the workspace's runs."""
         return Sparks(self.notebook)
 
+    def steady(self, route: Callable[Asked, HTMLResponse]) -> Callable[Asked, HTMLResponse]:
+        """A route whose whole answer, rendering included, comes from one look at the folders."""
+
+        @wraps(route)
+        def answer(*given: Asked.args, **named: Asked.kwargs) -> HTMLResponse:
+            with self.notebook.index.steady():
+                return route(*given, **named)
+
+        return answer
+
     def lab(self, env_name: str) -> Lab:
         """The lab of the workspace, with the inventory that has an environment."""
         return Lab(self.notebook, self.inventory_of(env_name))
@@ -60,14 +72,15 @@ class Page:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         templates.filters.update(short=short, num=number, lasting=lasting, linked=self.linked)
+        templates.filters["proposed"] = lambda proposal: plain(proposed_text(self.notebook, proposal), 400)
         return templates
 
     def linked(self, text: str) -> Markup:
         """A text with its ids as links to what has them, runs by their numbers."""
 
         def link(match: re.Match[str]) -> str:
-            there = self.notebook.readable(match[0])
-            called = f"#{number_of(self.notebook, self.notebook.run(match[0]))}" if there else match[0]
+            number = self.notebook.index.number_of(match[0])
+            called = match[0] if number is None else f"#{number}"
             return f'<a class="id" href="/find/{match[0]}" title="{match[0]}">{called}</a>'
 
         return Markup(RUN_ID.sub(link, str(escape(text))))  # noqa: S704 - escaped

@@ -44,12 +44,14 @@ def pages(page: Page) -> APIRouter:
         return RedirectResponse(f"/proposals/{page.proposals.get(proposal_id).proposal_id}", status_code=303)
 
     @routes.get("/")
+    @page.steady
     def _tonight(request: Request) -> HTMLResponse:
         shown = session_views.tonight(notebook, proposals)
         better = is_it_better(notebook, shown["record"]) if shown["record"] else ""
         return page.render(request, "tonight.html.j2", **shown, better=html_of(better))
 
     @routes.get("/live")
+    @page.steady
     def _live(request: Request) -> HTMLResponse:
         return page.render(request, "live.html.j2", **session_views.tonight(notebook, proposals))
 
@@ -59,10 +61,12 @@ def pages(page: Page) -> APIRouter:
         return page.render(request, "decide.html.j2", **session_views.deciding(proposals))
 
     @routes.get("/sessions")
+    @page.steady
     def _sessions(request: Request) -> HTMLResponse:
         return page.render(request, "sessions.html.j2", sessions=session_views.sessions(notebook, proposals))
 
     @routes.get("/sessions/{name}")
+    @page.steady
     def _session(request: Request, name: str) -> HTMLResponse:
         record = Sessions(notebook.workspace).get(name)
         paths = notebook.workspace.session(name)
@@ -81,6 +85,7 @@ def pages(page: Page) -> APIRouter:
         return _picture(notebook.workspace.session(name), picture)
 
     @routes.get("/runs")
+    @page.steady
     def _runs(
         request: Request,
         env: Text = "",
@@ -101,6 +106,7 @@ def pages(page: Page) -> APIRouter:
         return page.render(request, "runs.html.j2", **listed, wanted=wanted, chosen=chosen, sort=sort, way=way)
 
     @routes.get("/runs/{run_id}")
+    @page.steady
     def _run(request: Request, run_id: str) -> HTMLResponse:
         return page.render(request, "run.html.j2", **run_views.run(notebook, run_id))
 
@@ -118,14 +124,17 @@ def pages(page: Page) -> APIRouter:
         return _picture(notebook.paths(run_id), picture)
 
     @routes.get("/compare")
+    @page.steady
     def _compare(request: Request, run: Names = []) -> HTMLResponse:  # noqa: B006 - FastAPI copies it
         return page.render(request, "compare.html.j2", **group_views.together(notebook, run))
 
     @routes.get("/proposals")
+    @page.steady
     def _proposals(request: Request) -> HTMLResponse:
         return page.render(request, "proposals.html.j2", **session_views.queue(notebook, proposals, page.lab))
 
     @routes.get("/proposals/{proposal_id}")
+    @page.steady
     def _proposal(request: Request, proposal_id: str) -> HTMLResponse:
         proposal = proposals.get(proposal_id)
         return page.render(
@@ -152,12 +161,14 @@ def groups(page: Page) -> APIRouter:
         return one
 
     @routes.get("/search")
+    @page.steady
     def _search(request: Request, group: GroupNumber = 0) -> HTMLResponse:
         groups, one = _group(group)
         shown = group_views.searched(notebook, one) if one else None
         return page.render(request, "search.html.j2", groups=groups, chosen=group, found=shown)
 
     @routes.get("/lessons")
+    @page.steady
     def _lessons(request: Request, group: GroupNumber = 0) -> HTMLResponse:
         groups, one = _group(group)
         shown = group_views.knowledge(notebook, page.lab, one) if one else None

@@ -50,9 +50,8 @@ def queue(notebook: Notebook, proposals: Proposals, lab_of: Callable[[str], Lab]
         proposals: the queue.
         lab_of: a function from an environment's name to the lab that has it.
     """
-    everything = proposals.all()
-    live = [p for p in everything if p.state in (ProposalState.APPROVED, ProposalState.RUNNING)]
-    decided = [p for p in reversed(everything) if p.state is not ProposalState.STAGED][:DECIDED]
+    live = proposals.live(ProposalState.APPROVED, ProposalState.RUNNING)
+    decided = [p for p in reversed(proposals.all()) if p.state is not ProposalState.STAGED][:DECIDED]
     return {
         "waiting": [seen(p, lab_of(p.env_name)) for p in undecided(proposals)],
         "live": [(p, proposal_state(notebook, p), idle_text(notebook, p)) for p in live],

@@ -6,6 +6,7 @@ served, a bounded number of them.
 """
 
 import contextlib
+import statistics
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -121,7 +122,8 @@ def _line(curve: tuple[float, ...], every: list[float]) -> str:
 def _spread(values: tuple[float, ...], every: list[float]) -> Spread:
     """Least, quartiles (by linear interpolation) and most of a run's replicates."""
     low, span = min(every), (max(every) - min(every)) or 1.0
-    marks = [float(mark) for mark in np.quantile(values, (0, 0.25, 0.5, 0.75, 1))]
+    quartiles = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else 3 * [values[0]]
+    marks = [min(values), *quartiles, max(values)]
     at = [round(100 * (mark - low) / span, 1) for mark in marks]
     names = ("least", "first quartile", "median", "third quartile", "most")
     told = ", ".join(f"{name} {mark:.3g}" for name, mark in zip(names, marks, strict=True))

@@ -10,7 +10,7 @@ from lab.judge import expected_seconds, lessons_of
 from lab.search import Range
 from lab.space import Parameter, Scale, remarks, space_of
 from lab.store import Decision, Lab, Notebook, Prediction, Proposal, Proposals, ProposalState, refuse_unfit
-from report import effect_text, effects_in, idle_text, proposal_state, view_of
+from report import effect_text, effects_in, idle_text, proposal_state, proposed_text, view_of
 
 CITED = 8
 """Runs named in a theory that are shown, at most."""
@@ -73,6 +73,8 @@ class Waiting(Record):
     preset: str
     objective: str
     parent: str
+    trains: str
+    """What approving it trains: the run that it starts from, by number and name, and what it changes."""
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     """What is to be known of the changes: which do nothing under the rest, what another length costs; of an approved
@@ -97,7 +99,7 @@ class Waiting(Record):
 
 def undecided(proposals: Proposals) -> list[Proposal]:
     """The proposals that wait for a decision, oldest first."""
-    return [proposal for proposal in proposals.all() if proposal.state is ProposalState.STAGED]
+    return proposals.live(ProposalState.STAGED)
 
 
 def seen(proposal: Proposal, lab: Lab) -> Waiting:
@@ -120,6 +122,7 @@ def seen(proposal: Proposal, lab: Lab) -> Waiting:
         preset=proposal.preset,
         objective=proposal.objective,
         parent=proposal.parent,
+        trains=plain(proposed_text(notebook, proposal), 400),
         changes=_changes(proposal, lab),
         notes=() if unfit else _notes(proposal, lab),
         sweep=_sweep(proposal),

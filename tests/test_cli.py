@@ -569,3 +569,13 @@ def test_a_report_commands_no_terminal(cli: Cli, make_run: RunMaker, notebook: N
     told = cli("report", run.run_id, "--json")
     assert told.json() == {"run_id": run.run_id, "report": notebook.paths(run.run_id).report.read_text()}
     assert "\x1b" not in told.out
+
+
+def test_latest_says_what_it_passes_over(called: Cli, make_run: RunMaker) -> None:
+    first = make_run()
+    assert called("show", "--json").err == ""
+    make_run(replicates_of=first.run_id)
+    done = called("show", "latest", "--json")
+    assert json.loads(done.out)["run_id"] == first.run_id
+    assert done.err == "latest is #1: #2 is more seeds of #1, which count with that run\n"
+    assert called("show", "2", "--json").err == ""

@@ -54,13 +54,19 @@ def test_a_detached_session_is_looked_at_stopped_and_gone_on_with(cli: Cli, work
     assert "run 1, replicates 1 to 5 of 8: baseline" in log
 
 
-def test_an_endpoint_that_is_not_there_is_said_before_the_night(
-    cli: Cli, workspace: Workspace, unchanged: None
+def test_an_endpoint_that_is_not_there_is_said_before_the_night_and_in_the_morning(
+    cli: Cli, workspace: Workspace
 ) -> None:
     done = cli("start", "--model", "m", "--max-runs", "2", OPENAI_API_KEY="test-key-0123456789")
     assert (done.code, one_line(done.err)) == (1, True), done.err
     assert "the endpoint could not be reached" in done.err
     assert done.out == ""
+    first = cli("status").out.splitlines()[0]
+    assert first.startswith("not begun: puffer_cartpole, quick, perf:max, model m, at 20")
+    assert "the endpoint could not be reached" in first
+    assert [path.name for path in workspace.runs.iterdir()] == ["not_begun.json"]
+    assert cli("start", "--max-runs", "none").code == 2
+    assert cli("status").out.splitlines()[0] == first
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from lab.base import AutopilotError, storable
+from lab.base import AutopilotError, rule_of, storable
 from tools.context import ToolContext
 
 SPOKEN = ("default", "additionalProperties")
@@ -114,7 +114,9 @@ class Toolbox:
                 tool.function(self._context, **{field: getattr(values, field) for field in type(values).model_fields})
             )
         except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}" for item in error.errors()[:5]]
+            wrong = [
+                f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {rule_of(item)}" for item in error.errors()[:5]
+            ]
             return _refusal("; ".join(wrong))
         except AutopilotError as error:
             return _refusal(str(error))

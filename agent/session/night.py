@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,19 +107,35 @@ class Night:
         if sys.stdout.isatty() and endpoint is not None:
             sys.stdout.write(f"asking {self.record.model} …\n")
             sys.stdout.flush()
-        preflight.require()
+        with self._or_remembered():
+            preflight.require()
         say_where(self.workspace)
         sys.stdout.write(f"session {self.record.session_id}\n")
         sys.stdout.flush()
         self.runner.warm(config, self.inventory.device(config.train["device"]))
         try:
-            for label, text in preflight.lines():
+            with self._or_remembered():
+                lines = preflight.lines()
+            for label, text in lines:
                 sys.stdout.write(f"  {label:12} {plain(text, 1000)}\n")
             sys.stdout.flush()
         except BaseException:
             self.runner.close()
             raise
         self.record = self.record.model_copy(update={"contenders": preflight.contenders})
+
+    @contextmanager
+    def _or_remembered(self) -> Iterator[None]:
+        """A failure is remembered for `autopilot status`; a wrong call changes nothing."""
+        try:
+            yield
+        except InvalidInput:
+            raise
+        except AutopilotError as error:
+            with suppress(OSError, InvalidInput):  # no room, which is the failure
+                self.workspace.create()
+                Sessions(self.workspace).fail_to_begin(self.record, str(error))
+            raise
 
     def detach(self) -> None:
         """Leave it to a process of its own, which no terminal ends.

@@ -32,7 +32,7 @@ from lab.base.folders import ExportPaths, HandoverPaths, JobPaths, RunPaths, See
 from lab.base.names import ID, is_id, slug, tail
 from lab.base.paths import Workspace, cache_dir, existing
 from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
-from lab.base.settings import PREFIX, Table, Tables, nearest_first, options_in, refusal, settings, wrong
+from lab.base.settings import PREFIX, Table, Tables, nearest_first, options_in, refusal, rule_of, settings, wrong
 from lab.base.text import lasting, number, plain, rounded, short
 from lab.base.threads import before_threads
 from lab.base.values import LARGEST, Columns, fit, numbers, parted, storable, text_of
@@ -91,6 +91,7 @@ __all__ = [
     "read_records",
     "refusal",
     "rounded",
+    "rule_of",
     "settings",
     "short",
     "slug",

@@ -9,7 +9,7 @@ import re
 from lab.base.errors import NotFound
 
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,79}")
-RESERVED = re.compile(r"sessions|jobs|README\.md|.*\.(jsonl|lock|sqlite|sqlite-wal|sqlite-shm)")
+RESERVED = re.compile(r"sessions|jobs|README\.md|not_begun\.json|.*\.(jsonl|lock|sqlite|sqlite-wal|sqlite-shm)")
 """Names of what lies beside the runs' folders."""
 
 

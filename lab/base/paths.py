@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lab.base.errors import InvalidInput, NotFound, Problem, invalid
@@ -116,7 +117,7 @@ class Workspace:
         """What models wanted to know again in later analyses, one JSON line each, only ever added."""
         return self.runs / "research_log.jsonl"
 
-    @property
+    @cached_property
     def runs(self) -> Path:
         """The folder of the runs."""
         return self.root / "runs"
@@ -126,7 +127,7 @@ class Workspace:
         """The folder of the sessions."""
         return self.runs / "sessions"
 
-    @property
+    @cached_property
     def verdicts(self) -> Path:
         """The verdicts, one JSON line each, only ever added."""
         return self.runs / "verdicts.jsonl"
@@ -136,17 +137,17 @@ class Workspace:
         """The predictions of proposals, each with its outcome."""
         return self.runs / "predictions.jsonl"
 
-    @property
+    @cached_property
     def names(self) -> Path:
         """What people call runs, one JSON line each, only ever added."""
         return self.runs / "names.jsonl"
 
-    @property
+    @cached_property
     def confirmations(self) -> Path:
         """The outcomes of candidates for the incumbent's place, one JSON line each, only ever added."""
         return self.runs / "confirmations.jsonl"
 
-    @property
+    @cached_property
     def index(self) -> Path:
         """The index, SQLite over all runs; it can be made again from the folders at any time."""
         return self.runs / "index.sqlite"
@@ -155,6 +156,11 @@ class Workspace:
     def session_lock(self) -> Path:
         """The lock of the one running session, with its pid and start."""
         return self.runs / "session.lock"
+
+    @property
+    def not_begun(self) -> Path:
+        """Why the session that was started last never began; there is none where all did."""
+        return self.runs / "not_begun.json"
 
     @property
     def mirror_lock(self) -> Path:
@@ -184,7 +190,7 @@ class Workspace:
         """Space kept in hand, given up when the disk is full so that outcomes can still be recorded."""
         return self.runs / ".ballast"
 
-    @property
+    @cached_property
     def proposals(self) -> Path:
         """The folder of the proposals."""
         return self.root / "proposals"

@@ -7,6 +7,7 @@ its table allows that, else from the file, else it is the default. An option of 
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -147,10 +148,40 @@ def refusal(first: ErrorDetails, values: str = "", names: str = "") -> InvalidIn
     if unknown and any(word in ".".join(place).lower() for word in ("key", "token", "secret", "password")):
         value = "…"
     valid = (names and nearest_first(place[-1], names.split(", "))) if unknown else ""
-    rule = first["msg"] if first["type"] == "wrong" else first["msg"].lower()
+    rule = first["msg"] if first["type"] == "wrong" else rule_of(first)
     variable = f"{PREFIX}{'_'.join(place[:2])}".upper()
     key = variable if os.environ.get(variable) else ".".join(place)
     return invalid(key, value, rule, valid or str(context.get("valid", values)) or _expected(context, first["msg"]))
+
+
+OURS = (
+    (r"^Input should be less than or equal to (.*)", r"must be \1 or less"),
+    (r"^Input should be greater than or equal to (.*)", r"must be \1 or more"),
+    (r"^Input should be greater than ", "must be more than "),
+    (r"^(?:Input|String|List|Tuple|Dictionary|Value) should ", "must "),
+    (r"^Extra inputs are not permitted", "is unknown"),
+    (r"^Field required$", "is missing"),
+    (r"^(?:Value|Assertion) error, ", ""),
+    (r", (?:unable to|got a number with).*|after validation, | after validation", ""),
+    (r"a valid (?:tuple|list|array)", "a list"),
+    (r"a valid string", "a text"),
+    (r"a valid (integer|object)", r"an \1"),
+    (r"a valid boolean", "true or false"),
+    (r"a valid ", "a "),
+)
+"""Patterns in pydantic's sentences, and our words in their place."""
+
+
+def rule_of(error: ErrorDetails) -> str:
+    """What a value has to satisfy by pydantic, in our words: `must be 1 or more`, `is unknown`, `is missing`.
+
+    Args:
+        error: one thing that it found.
+    """
+    said = error["msg"]
+    for pattern, ours in OURS:
+        said = re.sub(pattern, ours, said)
+    return said[:1].lower() + said[1:]
 
 
 def nearest_first(name: str, known: Iterable[str]) -> str:
@@ -163,4 +194,4 @@ def _expected(context: Mapping[str, object], message: str) -> str:
     """What pydantic expects instead of a value, from the details and the text of its error."""
     bounds = {"ge": "{:g} or more", "gt": "more than {:g}", "le": "{:g} or less", "lt": "less than {:g}"}
     said = next((text.format(context[bound]) for bound, text in bounds.items() if bound in context), "")
-    return said or message.removeprefix("Input should be ").partition(", unable")[0]
+    return said or rule_of({"type": "", "loc": (), "input": None, "msg": message}).removeprefix("must be ")

@@ -6,6 +6,7 @@ where more seeds would tell something. Nothing is claimed by it: who is promisin
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from lab.judge.incumbency import MATTERS
@@ -85,7 +86,11 @@ Yardsticks = dict[Group, Yardstick | None]
 
 
 def degree_of(
-    notebook: Notebook, run: RunRecord, min_effect: float | None = None, known: Yardsticks | None = None
+    notebook: Notebook,
+    run: RunRecord,
+    min_effect: float | None = None,
+    known: Yardsticks | None = None,
+    mine: Sequence[float] | None = None,
 ) -> Degree | None:
     """How inconclusive a run is against the incumbent of its group; None where that can't be said.
 
@@ -98,8 +103,10 @@ def degree_of(
         run: with a score.
         min_effect: the smallest difference that matters, in the objective's units; None for half the noise floor.
         known: what groups are measured by, as far as it was worked out for others of the same list; added to.
+        mine: the scores of its replicates, for whoever has read them.
     """
-    incumbent, mine = notebook.incumbent(run.group), notebook.values(run.run_id, run.goal.metric)
+    incumbent = notebook.incumbent(run.group)
+    mine = notebook.values(run.run_id, run.goal.metric) if mine is None else mine
     if not mine or incumbent == run.run_id:
         return None
     known = {} if known is None else known

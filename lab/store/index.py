@@ -11,28 +11,23 @@ written (a read-only disk, a full one) it is kept in memory instead.
 """
 
 import json
-import os
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from lab.base import Damaged, Workspace, is_id
+from lab.base import Workspace
 from lab.space import Group
+from lab.store.connections import Answer, Connections, folders
 from lab.store.records import Confirmation, RunRecord, Verdict
 from lab.store.rows import COLUMNS, FROM, Row
 from lab.store.selection import OF_GROUP, ORDERS, Order, Selection
-from lab.store.tables import Read, Tail, prepared, read, signed, store, writing
+from lab.store.tables import Read, Tail, read, signed, store, writing
 
 SETTLED = 0.1
 """Seconds after which a folder's time stamp is believed: a second change within one tick of the clock leaves it."""
-BUSY = 10.0
-"""Seconds that a process waits for another one's writing."""
-
-Answer = TypeVar("Answer")
 EVERY = Selection()
 
 
@@ -41,9 +36,12 @@ class Index:
     """One workspace's; each thread has a connection of its own."""
 
     workspace: Workspace
-    _local: threading.local = field(default_factory=threading.local, init=False, repr=False)
+    _at: Connections = field(init=False, repr=False)
     _made: dict[tuple[Group, str], tuple[tuple[Any, ...], Any]] = field(default_factory=dict, init=False, repr=False)
     """What `kept` has worked out, and from what."""
+
+    def __post_init__(self) -> None:
+        self._at = Connections(self.workspace)
 
     # --- questions -----------------------------------------------------------------------------------------------
 
@@ -70,10 +68,14 @@ class Index:
             limit: how many at most; -1 for all.
             skip: how many are left out before.
         """
-        query = f"SELECT {COLUMNS} FROM {FROM} WHERE damaged IS NULL AND ({where}) ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+        which = f"damaged IS NULL AND ({where})"
+        if limit >= 0:  # sorted by ids alone: all columns of ten thousand runs cost more than a page of them
+            page = f"ORDER BY {order} LIMIT {limit} OFFSET {skip}"
+            which = f"runs.rowid IN (SELECT runs.rowid FROM {FROM} WHERE {which} {page})"  # noqa: S608
+        query = f"SELECT {COLUMNS} FROM {FROM} WHERE {which} ORDER BY {order}"  # noqa: S608
 
         def ask(base: sqlite3.Connection) -> list[Row]:
-            cursor = base.execute(query, (*values, limit, skip))
+            cursor = base.execute(query, tuple(values))
             return [Row._make((*r[:10], bool(r[10]), *r[11:17], tuple(json.loads(r[17])), r[18])) for r in cursor]
 
         return self.trust(ask, lambda rows: (row.run_id for row in rows))
@@ -107,7 +109,10 @@ class Index:
             self._sync(base)
             return base.execute(query, values).fetchall()
 
-        return self._on(work)
+        seen = {} if self._at.seen is None else self._at.seen
+        return (
+            seen[query, *values] if (query, *values) in seen else seen.setdefault((query, *values), self._at.on(work))
+        )
 
     def number_of(self, run_id: str) -> int | None:
         """A run's number in its workspace, from 1; None for one that is not there or never could be read."""
@@ -123,7 +128,7 @@ class Index:
         """Name of a folder or file to what is wrong with it."""
         folders = dict(self.ask("SELECT run_id, damaged FROM runs WHERE damaged IS NOT NULL ORDER BY run_id"))
         lines = self.ask("SELECT substr(key, 9), value FROM meta WHERE key LIKE 'damaged %'")
-        why = self._local.why
+        why = self._at.why
         remedy = ": make room" if "full" in why else ""
         own = {self.workspace.index.name: f"can't be written ({why}), so all runs are read each time{remedy}"}
         return {**folders, **dict(lines), **(own if why else {})}
@@ -184,6 +189,10 @@ class Index:
         answer: Answer = known[1]
         return answer
 
+    def steady(self) -> AbstractContextManager[None]:
+        """Answer this thread, until the end, from one look at the folders: a page asks hundreds of questions."""
+        return self._at.steady()
+
     # --- keeping it true -----------------------------------------------------------------------------------------
 
     def trust(self, ask: Callable[[sqlite3.Connection], Answer], named: Callable[[Answer], Iterable[str]]) -> Answer:
@@ -201,13 +210,13 @@ class Index:
                 answer = ask(base)
             return answer
 
-        return self._on(work)
+        return self._at.on(work)
 
     def rebuild(self) -> int:
         """Make it again from the folders; how many runs it holds then, damaged ones included."""
 
         def work(base: sqlite3.Connection) -> int:
-            runs = [read(self.workspace.run(name)) for name in self._folders()]
+            runs = [read(self.workspace.run(name)) for name in folders(self.workspace)]
             with writing(base):
                 for table in ("runs", "texts", "places", "verdicts", "confirmations", "meta"):
                     base.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
@@ -215,16 +224,20 @@ class Index:
             self._sync(base)
             return len(runs)
 
-        return self._on(work)
+        return self._at.on(work)
 
     def _sync(self, base: sqlite3.Connection) -> None:
+        if (seen := self._at.seen) is not None:
+            if base in seen:
+                return
+            seen[base] = []
         stamp, changed = self._stamp(), list[Read]()
         gone: set[str] = set()
         known = dict(base.execute("SELECT key, value FROM meta"))
         if stamp is None or known.get("stamp") != stamp:
             # In this order: a run that another process adds in between is new twice, not gone.
             there = {name for (name,) in base.execute("SELECT run_id FROM runs")}
-            here = set(self._folders())
+            here = set(folders(self.workspace))
             gone = there - here
             changed += [read(self.workspace.run(name)) for name in sorted(here - there)]
         for name, signature in base.execute("SELECT run_id, signature FROM runs WHERE settled = 0").fetchall():
@@ -263,78 +276,3 @@ class Index:
         except FileNotFoundError:
             return "none"
         return str(at) if time.time() - at / 1e9 > SETTLED else None
-
-    def _folders(self) -> Iterator[str]:
-        if not self.workspace.runs.is_dir():
-            return
-        with os.scandir(self.workspace.runs) as entries:
-            for entry in entries:
-                if is_id(entry.name) and entry.is_dir():
-                    yield entry.name
-
-    # --- connections ---------------------------------------------------------------------------------------------
-
-    def _on(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """What `work` makes of this thread's connection, with another one if need be, once.
-
-        A file that is no such database is made again; one that can't be written any more is left for memory.
-        """
-        for again in (True, False):
-            base: sqlite3.Connection | None = getattr(self._local, "base", None)
-            if base is None or not self._is_mine(base):
-                self._local.base = base = self._open()
-            try:
-                return work(base)
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                    raise
-                base.close()
-                self._local.base = None
-                if not again:
-                    raise Damaged(f"{self.workspace.index}: {error}") from error
-                # An operational one: the disk is full or read-only, which another file would not mend.
-                if isinstance(error, sqlite3.OperationalError):
-                    self._local.base = self._in_memory(str(error))
-                else:
-                    self._discard()
-        raise AssertionError("unreachable")
-
-    def _is_mine(self, base: sqlite3.Connection) -> bool:
-        """The file it was opened on is still the one there; in memory, there still is no folder for one."""
-        inode: int | None = self._local.inode
-        return self._local.in_vain or (inode == _inode(self.workspace.index) if inode else not self._possible())
-
-    def _possible(self) -> bool:
-        """Whether a file is worth making: a question about an empty workspace leaves nothing behind."""
-        writable = self.workspace.runs.is_dir() and os.access(self.workspace.runs, os.W_OK)
-        return writable and (self.workspace.index.exists() or next(self._folders(), None) is not None)
-
-    def _open(self) -> sqlite3.Connection:
-        self._local.inode, self._local.in_vain, self._local.why = None, False, ""
-        for _ in range(2 if self._possible() else 0):
-            try:
-                base = prepared(sqlite3.connect(self.workspace.index, timeout=BUSY, isolation_level=None))
-            except sqlite3.OperationalError as error:  # locked for long, or the disk is full
-                return self._in_memory(str(error))
-            except sqlite3.DatabaseError:  # no database: made again
-                self._discard()
-            else:
-                self._local.inode = _inode(self.workspace.index)
-                return base
-        return self._in_memory()
-
-    def _in_memory(self, why: str = "") -> sqlite3.Connection:
-        """One that ends with this process; `why` says what is wrong with the file, if anything is."""
-        self._local.inode, self._local.in_vain, self._local.why = None, self._possible(), why
-        return prepared(sqlite3.connect(":memory:", isolation_level=None))
-
-    def _discard(self) -> None:
-        for ending in ("", "-wal", "-shm"):
-            self.workspace.index.with_name(self.workspace.index.name + ending).unlink(missing_ok=True)
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None

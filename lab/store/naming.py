@@ -18,7 +18,7 @@ from lab.store.selection import Selection
 from lab.store.sessions import Sessions
 
 ROLES: Final = ("latest", "incumbent", "leader", "baseline")
-"""Words that mean a run by its place: of the group with the newest run."""
+"""Words that mean a run by its place: of the group with the newest run, fresh seeds of another left out."""
 NUMBER = re.compile(r"#?([0-9]{1,9})")
 LONGEST = 60
 """Characters of a name, and of a tag."""

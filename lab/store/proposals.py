@@ -37,6 +37,8 @@ ALLOWED: dict[ProposalState, tuple[ProposalState, ...]] = {
     S.DONE: (),
     S.SUPERSEDED: (),
 }
+LIVE = tuple(state for state, then in ALLOWED.items() if then)
+"""States of a proposal that is not over."""
 
 
 @dataclass
@@ -50,11 +52,28 @@ class Proposals:
     """File name to its stamp and what it said: files are replaced, never written in place."""
     _listed: tuple[int, list[Path]] = field(default=(0, []), init=False, repr=False)
     """When a file came, went or was replaced last, and those that were there then."""
+    _known: tuple[list[Proposal], list[Proposal]] | None = field(default=None, init=False, repr=False)
+    """What they said: all, and those that are not over."""
 
     def all(self) -> list[Proposal]:
         """Every readable proposal, oldest first."""
-        proposals, damaged = [], dict[str, str]()
+        return list(self._look()[0])
+
+    def live(self, *states: ProposalState, group: Group | None = None) -> list[Proposal]:
+        """Readable proposals that are not over, oldest first: of ten thousand a few.
+
+        Args:
+            states: staged, approved, running; all three if none is given.
+            group: whose; all if not given.
+        """
+        return [p for p in self._look()[1] if p.state in (states or LIVE) and group in (None, p.group)]
+
+    def _look(self) -> tuple[list[Proposal], list[Proposal]]:
+        """All readable proposals, and those that are not over, oldest first."""
         paths, settled = self._files()
+        if settled and self._known is not None and self._unchanged():
+            return self._known
+        proposals, damaged = [], dict[str, str]()
         for path in paths:
             known = self._read.get(path.name)
             if settled and known is not None and not ALLOWED[known[1].state]:
@@ -68,7 +87,18 @@ class Proposals:
                 damaged[path.name] = str(error)
         self.damaged.clear()
         self.damaged.update(damaged)
-        return sorted(proposals, key=lambda proposal: (proposal.created, proposal.proposal_id))
+        proposals.sort(key=lambda proposal: (proposal.created, proposal.proposal_id))
+        self._known = (proposals, [one for one in proposals if one.state in LIVE])
+        return self._known
+
+    def _unchanged(self) -> bool:
+        """Whether the files of proposals that are not over say what they said when they were read."""
+        if self._known is None or self.damaged:
+            return False
+        try:
+            return all(self._as_read(self.workspace.proposal(one.proposal_id)) is one for one in self._known[1])
+        except (OSError, Damaged):
+            return False
 
     def _files(self) -> tuple[list[Path], bool]:
         """The files, and whether none of them came, went or was replaced since the last listing."""
@@ -145,8 +175,7 @@ class Proposals:
 
     def sweeping(self, group: Group) -> Proposal | None:
         """The sweep of a group that is under way, the one begun first; None where none is."""
-        begun = (p for p in self.all() if p.group == group and p.sweep is not None and p.state is S.RUNNING)
-        return next(begun, None)
+        return next((p for p in self.live(S.RUNNING, group=group) if p.sweep is not None), None)
 
     def replace(self, seen: Proposal, new: Proposal, who: str) -> None:
         """Put a person's proposal in the place of the one that they have edited.
@@ -178,10 +207,9 @@ class Proposals:
             self._show_next()
 
     def _give_way(self, to: Proposal) -> None:
-        for other in self.all():
-            waits = other.state is S.STAGED and not other.held
+        for other in self._undecided(to.group):
             beside = other.proposal_id == to.proposal_id or (to.batch is not None and other.batch == to.batch)
-            if waits and other.group == to.group and not beside:
+            if not beside:
                 why = f"{to.proposal_id} was staged later"
                 self._add(other, Decision(time=now(), state=S.SUPERSEDED, who="queue", why=why))
 
@@ -230,8 +258,11 @@ class Proposals:
             group: whose.
             at_once: arms whose proposals train as soon as they are made, so that one which is there was cut short.
         """
-        approved = [proposal for proposal in self.all() if proposal.group == group and proposal.state is S.APPROVED]
-        return min(approved, key=lambda one: (one.arm not in at_once, one.decisions[-1].time), default=None)
+        return min(
+            self.live(S.APPROVED, group=group),
+            key=lambda one: (one.arm not in at_once, one.decisions[-1].time),
+            default=None,
+        )
 
     def staged(self, group: Group) -> Proposal | None:
         """The proposal of a group that has waited longest for a decision; not one that is held for a person."""
@@ -242,7 +273,7 @@ class Proposals:
         return self.head(group) or self.staged(group)
 
     def _undecided(self, group: Group) -> list[Proposal]:
-        return [p for p in self.all() if p.group == group and p.state is S.STAGED and not p.held]
+        return [p for p in self.live(S.STAGED, group=group) if not p.held]
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -277,7 +308,7 @@ class Proposals:
         return proposal
 
     def _show_next(self) -> None:
-        live = [p for p in self.all() if p.state in (S.APPROVED, S.STAGED)]
+        live = self.live(S.APPROVED, S.STAGED)
         head = min(live, key=lambda p: (p.state is not S.APPROVED, p.decisions[-1].time), default=None)
         if head is None:
             self.workspace.next_config.unlink(missing_ok=True)

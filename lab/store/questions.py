@@ -111,7 +111,7 @@ class Questions:
             shown = names[size * (page - 1) : size * page]
             known = {row.run_id: row for row in self.index.rows(Selection(names=shown))}
             return Listing([known[name] for name in shown if name in known], int(total))
-        order = f"{by} IS NULL, {by} {way}, created {way}, runs.run_id {way}"
+        order = f"{by} {way} NULLS LAST, created {way}, runs.run_id {way}"
         rows = self.index.rows_where(condition, values, order=order, limit=size, skip=size * (page - 1))
         return Listing(rows, int(total))
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from lab.base import (
     AutopilotError,
     Busy,
+    Damaged,
     NotFound,
     Record,
     Workspace,
@@ -21,6 +22,7 @@ from lab.base import (
     now,
     owned,
     owner_of,
+    plain,
     read_model,
     read_records,
     write_model,
@@ -40,6 +42,15 @@ class Holder(Record):
     since: str = "a moment ago"
     age: str | None = None
     """In words."""
+
+
+class NotBegun(Record):
+    """`runs/not_begun.json`: a session that failed before its first run, so that it has no folder."""
+
+    time: datetime
+    asked: str
+    """What was to be trained, by which model."""
+    why: str
 
 
 @dataclass
@@ -85,6 +96,28 @@ class Sessions:
     def save(self, record: SessionRecord) -> None:
         """Write a session's record over the one from before."""
         write_model(self.workspace.session(record.session_id).session, record)
+
+    def fail_to_begin(self, record: SessionRecord, why: str) -> None:
+        """Remember why a session never began, until another one does: in the morning somebody asks.
+
+        Args:
+            record: the session, which is not saved.
+            why: a line.
+        """
+        asked = f"{record.env_name}, {record.preset}, {record.objective}, model {record.model}"
+        write_model(self.workspace.not_begun, NotBegun(time=now(), asked=asked, why=plain(why, 1000)))
+
+    def not_begun(self, latest: SessionRecord | None) -> NotBegun | None:
+        """The session that was started last, if it never began.
+
+        Args:
+            latest: the newest session that did; None where none has.
+        """
+        try:
+            known = read_model(self.workspace.not_begun, NotBegun)
+        except (FileNotFoundError, NotADirectoryError, Damaged):
+            return None
+        return known if latest is None or known.time > latest.created else None
 
     def leading(self, name: str) -> list[Leading]:
         """What the search believed to be best as a session went on, in order; what can't be read is left out."""

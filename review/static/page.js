@@ -29,12 +29,17 @@ function brief(value) {
   const size = Math.abs(value);
   return size && size < 1e-3 ? value.toExponential(1).replace(".0e", "e") : short(value);
 }
-// Whole powers of ten between two numbers above 0, and 2 and 5 times these where they are few.
-function decades(low, high) {
-  const ticks = [], many = Math.log10(high / low) > 2.5;
-  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
-    for (const by of many ? [1] : [1, 2, 5]) if (by * 10 ** power >= low && by * 10 ** power <= high) ticks.push(by * 10 ** power);
-  }
+// Powers of ten between two numbers above 0, at most so many: with 2 and 5 times these where there is room, else every
+// second, third … one.
+function decades(low, high, most) {
+  const every = (step, factors) => {
+    const ticks = [];
+    for (let power = step * Math.floor(Math.log10(low) / step); power <= Math.ceil(Math.log10(high)); power += step) {
+      for (const by of factors) { const tick = +`${by}e${power}`; if (tick >= low && tick <= high) ticks.push(tick); }
+    }
+    return ticks;
+  };
+  const fine = every(1, [1, 2, 5]), ticks = fine.length <= most ? fine : every(Math.max(1, Math.ceil(Math.log10(high / low) / most)), [1]);
   return ticks.length ? ticks : [low, high];
 }
 // Exponentially weighted means, each point counting less the farther it lies back on x, without the pull towards the first.
@@ -66,6 +71,8 @@ class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
+  // How many numbers fit beside an axis.
+  room(u, side) { return Math.max(2, Math.floor(side === "y" ? u.height / 44 : u.width / 64)); }
   width() { return Math.max(this.small ? 180 : 240, this.plot.clientWidth); }
   height() { return this.small ? SMALL : HEIGHT; }
   // The charts that share this one's cursor, itself among them.
@@ -120,10 +127,11 @@ class Chart {
     const axis = (side, of) => ({
       stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 },
       ...(this.small && side === "y" ? {} : { label: of.unit ? `${of.label} (${of.unit})` : of.label, labelSize: this.small ? 20 : 26 }),
-      size: side === "y" ? (this.small ? 50 : 62) : this.small ? 34 : 40, ...(this.small ? { space: side === "y" ? 34 : 64 } : {}),
+      size: side === "y" ? (this.small ? 50 : 62) : this.small ? 34 : 40, space: side === "y" ? (this.small ? 34 : 30) : 64,
       values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : of.names.length ? of.names[tick] ?? "" : brief(tick))),
       ...(of.names.length ? { splits: () => of.names.map((_, i) => i) } : {}),
-      ...(side === "y" && this.log ? { splits: (_, __, low, high) => decades(low, high), filter: (_, ticks) => ticks } : {}),
+      ...((side === "y" ? this.log : of.scale === "log")
+        ? { splits: (u, __, low, high) => decades(low, high, this.room(u, side)), filter: (_, ticks) => ticks } : {}),
     });
     const log = x.scale === "log";
     const series = this.chart.series.map((one) => {

@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import struct
 import sys
 import threading
 from typing import Any
@@ -255,10 +257,13 @@ def test_the_rules_of_policy_apply_to_a_clients_decision(
     assert proposals.get(one.proposal_id).state is ProposalState.STAGED
 
 
-def test_a_command_that_is_refused_says_so_in_its_handle(ask: Talk, workspace: Workspace) -> None:
-    answer = ask("autopilot_train", {"training": True}, preset="none-such").structured_content
-    while answer["state"] == "running":
-        answer = ask("autopilot_job", job=answer["job"]).structured_content
+def test_a_command_that_is_refused_at_once_is_an_error_of_the_tool(
+    ask: Talk, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.jobs.PATIENCE", 300.0)
+    said = refusal(ask("autopilot_train", {"training": True}, preset="none-such"))
+    assert said.startswith("preset = 'none-such'")
+    answer = ask("autopilot_job", job=said.rpartition("(job ")[2].rstrip(")")).structured_content
     assert answer["state"] == "failed"
     assert "preset = 'none-such'" in answer["said"]
     kept = json.loads(workspace.job(answer["job"]).job.read_text())
@@ -346,6 +351,30 @@ def test_over_http_foreign_hosts_origins_and_strangers_are_refused(door: Any, ho
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+def test_a_client_that_dies_in_its_request_leaves_nothing_in_the_log(
+    door: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    bound, guard = listening("127.0.0.1", 0, None)
+    server = uvicorn.Server(uvicorn.Config(app_of(door(), guard), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    head = (
+        f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{guard.port}\r\nContent-Type: application/json\r\n"
+        "Accept: application/json, text/event-stream\r\nContent-Length: 100\r\n\r\n{"
+    )
+    try:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", guard.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+                client.sendall(head.encode())
+            asked = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+            assert httpx.post(f"http://127.0.0.1:{guard.port}/mcp", json=asked, timeout=60).status_code < 500
+    finally:
+        server.should_exit = True
+        thread.join(10)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
 def test_where_it_listens() -> None:

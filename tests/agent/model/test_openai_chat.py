@@ -558,9 +558,9 @@ def test_the_real_tools_as_one_schema(inventory: Inventory, make_run: RunMaker, 
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("[model]\ntimeout = 0", "model.timeout = 0: input should be greater than or equal to 1; valid: 1 or more"),
+    ("[model]\ntimeout = 0", "model.timeout = 0: must be 1 or more; valid: 1 or more"),
     ("[model]\ncalling = 'x'", "; valid: 'auto', 'tools' or 'response_format'"),
-    ("[model]\nagent_wait = 0", "model.agent_wait = 0: input should be greater than or equal to 1; valid: 1 or more"),
+    ("[model]\nagent_wait = 0", "model.agent_wait = 0: must be 1 or more; valid: 1 or more"),
     ("[model]\ntims = 3", "; valid: calling, images, turns, timeout"),
     ("[model]\nstream = true", "model.stream"),
     ('[model]\ncalling = "smoke signals"', "model.calling"),

@@ -158,8 +158,8 @@ def test_one_that_hangs_is_given_up(server: Server, send: Send) -> None:
     (f'["slack://{PATH}"]', "notify.urls.0 = 'slack://…': is not what apprise takes for slack://; valid: the form"),
     (f'["{PATH}"]', "notify.urls.0 = '…': has a scheme that apprise does not know; valid: json://, mailto://"),
     (f'"json://h jsn://{PATH}"', "notify.urls.1 = 'jsn://…': has a scheme"),
-    (f'[["json://{PATH}"]]', "notify.urls.0 = …: input should be a valid string"),
-    ("5", "notify.urls = …: input should be a valid tuple; valid: urls = ["),
+    (f'[["json://{PATH}"]]', "notify.urls.0 = …: must be a text"),
+    ("5", "notify.urls = …: must be a list; valid: urls = ["),
 ])  # fmt: skip
 def test_what_apprise_does_not_know_is_refused_in_one_line(
     workspace: Workspace, called: Cli, written: str, said: str

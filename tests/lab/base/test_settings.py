@@ -75,10 +75,10 @@ def test_rules_ranges_and_code_stand_in_the_file_alone(workspace: Workspace, mon
 
 
 @pytest.mark.parametrize(("variable", "value", "said"), [
-    ("AUTOPILOT_MODEL_TIMEOUT", "0", "AUTOPILOT_MODEL_TIMEOUT = '0': input should be greater than or equal to 1;"
+    ("AUTOPILOT_MODEL_TIMEOUT", "0", "AUTOPILOT_MODEL_TIMEOUT = '0': must be 1 or more;"
      " valid: 1 or more"),
-    ("AUTOPILOT_MODEL_TIMEOUTS", "9", "AUTOPILOT_MODEL_TIMEOUTS = '9': extra inputs are not permitted; valid: time"),
-    ("AUTOPILOT_NOTIFY_ON", "failed", "AUTOPILOT_NOTIFY_ON = 'failed': input should be a valid tuple; valid: finished"),
+    ("AUTOPILOT_MODEL_TIMEOUTS", "9", "AUTOPILOT_MODEL_TIMEOUTS = '9': is unknown; valid: time"),
+    ("AUTOPILOT_NOTIFY_ON", "failed", "AUTOPILOT_NOTIFY_ON = 'failed': must be a list; valid: finished"),
 ])  # fmt: skip
 def test_a_mistake_in_the_environment_ends_in_one_line(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
@@ -112,10 +112,29 @@ def test_a_variable_that_sets_no_option_of_the_command_is_refused(called: Cli) -
     assert called("runs", AUTOPILOT_RUNS_LIMIT="3", AUTOPILOT_RUN="3", AUTOPILOT_START_LIMITS="3").code == 0
 
 
+@pytest.mark.parametrize("variable", ["AUTOPILOT_STRAT_HOURS", "AUTOPILOT_HOURS", "AUTOPILOT_STAR_HOURS"])
+def test_a_variable_whose_command_is_misspelt_begins_no_endless_night(
+    called: Cli, workspace: Workspace, variable: str
+) -> None:
+    before = sorted(workspace.root.rglob("*"))
+    done = called("start", **{variable: "3"})
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert f"{variable} = …: sets no option of 'autopilot start'; valid: AUTOPILOT_START_HOURS, " in done.err
+    assert sorted(workspace.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["start", "resume", "train", "confirm"])
+def test_what_trains_reads_every_table_first(called: Cli, workspace: Workspace, command: str) -> None:
+    workspace.settings.write_text("[model]\ntimout = 5\n")
+    done = called(command)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "model.timout = 5: is unknown; valid: timeout, " in done.err
+
+
 def test_the_doctor_reads_every_table(workspace: Workspace, called: Cli) -> None:
     workspace.settings.write_text("[policy]\nmax_keys = 0\n")
     done = called("doctor")
-    assert "policy.max_keys = 0: input should be greater than or equal to 1" in done.out
+    assert "policy.max_keys = 0: must be 1 or more" in done.out
     assert done.code == 1
     workspace.settings.write_text("[policy]\nmax_keys = 1\n")
     assert f"[policy] ({workspace.settings})" in called("doctor").out

@@ -65,7 +65,7 @@ def test_an_open_task_is_refused_with_an_objective_that_counts_rewards(workspace
     ('"train.optimizer" = {low = 1}', "is no number"),
     ('"train.nonsense" = {frozen = true}', "space.train.nonsense = {'frozen': True}: is not a key of the config"),
     ('"train.gama" = {low = 1}', "space.train.gama = {'low': 1.0}: is not a key of the config; valid: train.gamma"),
-    ('"train.gamma" = {low = "x"}', "gamma.low = 'x': input should be a valid number; valid: a valid number"),
+    ('"train.gamma" = {low = "x"}', "gamma.low = 'x': must be a number; valid: a number"),
     ('"train.gamma" = {open = true}', "is not a key of the task"),
     ('"train.gamma" = {closed = true}', "space.train.gamma.closed"),
     ('"train.gamma" = 3', "space.train.gamma"),

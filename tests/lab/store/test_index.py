@@ -284,3 +284,17 @@ def test_writers_and_readers_at_once_lose_nothing(workspace: Workspace, tmp_path
 @pytest.mark.slow
 def test_two_writers_and_twenty_readers_at_once(workspace: Workspace, tmp_path: Path, written: str) -> None:
     together(workspace, tmp_path, written, writers=2, readers=20, seconds=20)
+
+
+def test_a_page_is_answered_from_one_look_at_the_folders(make_run: RunMaker, workspace: Workspace) -> None:
+    first, second = make_run(), make_run()
+    index = Index(workspace)
+    with index.steady():
+        assert index.number_of(first.run_id) == 1
+        shutil.rmtree(workspace.run(second.run_id).dir)
+        assert (index.by_number(2), index.number_of(first.run_id)) == (second.run_id, 1)
+        with index.steady():
+            assert index.by_number(2) is None
+        assert index.by_number(2) == second.run_id
+    assert index.by_number(2) is None
+    assert [row.run_id for row in index.rows()] == [first.run_id]

@@ -157,3 +157,16 @@ def test_what_is_held_gives_way_to_nothing(propose: Any, proposals: Proposals) -
     assert proposals.get(first.proposal_id).held
     assert proposals.staged(first.group) == second
     assert proposals.decide(first.proposal_id, S.APPROVED, "person").state is S.APPROVED
+
+
+def test_those_that_are_not_over_are_told_by_their_files(propose: Any, proposals: Proposals) -> None:
+    first, second = propose(), propose({"train.gamma": 0.9})  # the first gives way
+    assert proposals.live() == [second] == proposals.live(S.STAGED, group=second.group)
+    assert proposals.all() == [proposals.get(first.proposal_id), second]
+    other = Proposals(proposals.workspace)  # as another process would
+    other.decide(second.proposal_id, S.APPROVED, "person")
+    assert [one.state for one in proposals.live()] == [S.APPROVED]
+    path = proposals.workspace.proposal(second.proposal_id)
+    path.write_text(path.read_text().replace('"person"', '"somebody"'))  # in place
+    assert proposals.live()[0].decisions[-1].who == "somebody"
+    assert proposals.live(S.STAGED) == []
