@@ -26,11 +26,11 @@ pytestmark = pytest.mark.slow
 NOT_INHERITED = {"VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"}
 
 
-def test_the_demo(cli: Cli, workspace: Workspace) -> None:
+def test_the_demo(installed: Cli, workspace: Workspace) -> None:
     rules = (ROOT / "Makefile").read_text().replace("\\\n", "")
     recipe = re.search(r"^demo:.*\n\t@\$\(BIN\)/autopilot (.*)$", rules, re.MULTILINE)
     assert recipe
-    done = cli(*recipe[1].split())
+    done = installed(*recipe[1].split())
     assert done.code == 0, done.err
     notebook = Notebook(workspace)
     runs = notebook.runs()
@@ -82,7 +82,7 @@ def test_the_demo(cli: Cli, workspace: Workspace) -> None:
     } <= used
 
 
-def test_a_night_that_is_killed_goes_on(workspace: Workspace, cli: Cli) -> None:
+def test_a_night_that_is_killed_goes_on(workspace: Workspace, installed: Cli) -> None:
     short = ["--set", "train.total_timesteps=300000", "--set", "autopilot.eval_steps=200"]
     arguments = ["start", "--max-runs", "4", "--approve", "auto", "--seeds", "2", *short]
     command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root)]
@@ -104,7 +104,7 @@ def test_a_night_that_is_killed_goes_on(workspace: Workspace, cli: Cli) -> None:
         assert alive == []
         killed += [run.run_id for run in Notebook(workspace).runs() if run.state is RunState.RUNNING]
         begun = [*command, "resume"]
-    done = cli("resume")
+    done = installed("resume")
     assert done.code == 0, done.err
     runs = Notebook(workspace).runs()
     assert [(run.state, len(run.seeds)) for run in runs] == [(RunState.FINISHED, n) for n in (5, 1, 1, 1)]
