@@ -25,7 +25,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunRecord
-from tests.warm import Warm
+from tests.warm import PROGRAM, Warm
 from training.fake import FakeRunner, Fault
 from training.inventory import load_inventory
 from training.run import train_run
@@ -130,7 +130,7 @@ Cli = Callable[..., Finished]
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Warm]:
     """The process that has the program imported."""
-    found = Warm()
+    found = Warm(PROGRAM, {})
     yield found
     found.close()
 
@@ -141,7 +141,7 @@ def cli(workspace: Workspace, request: pytest.FixtureRequest) -> Cli:
 
     def run(*arguments: str, at: Path | None = None, **environment: str) -> Finished:
         given = ["--workspace", str(at or workspace.root), *arguments]
-        return Finished(*request.getfixturevalue("warm").run(given, {**os.environ, **environment}, 900))
+        return Finished(*request.getfixturevalue("warm").run(given, {**os.environ, **environment}))
 
     return run
 

@@ -1,7 +1,7 @@
-"""A process that has the program imported and forks one for each command: a shell's, without half a second of imports.
+"""A process that has imported what takes long and forks one for each command or script: without seconds of imports.
 
-What a command does at its start and its end is all there: arguments, environment, current folder and output of its own,
-threads that are waited for. `main` here is the server; `Warm` asks it from a test.
+What such a process does at its start and its end is all there: arguments, environment, current folder and output of its
+own, threads that are waited for. `main` here is the server; `Warm` asks it from a test.
 """
 
 import atexit
@@ -16,70 +16,103 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
-BEFOREHAND = (
-    "agent.session.launch", "agent.session.session", "bridge.server", "duckdb", "jinja2", "matplotlib.pyplot",
-    "optuna", "report", "review.app", "scipy.optimize", "scipy.stats",
+PROGRAM = (
+    "agent.session.launch", "agent.session.session", "bridge.server", "cli.main", "duckdb", "jinja2",
+    "matplotlib.pyplot", "optuna", "report", "review.app", "scipy.optimize", "scipy.stats",
 )  # fmt: skip
-"""What commands import where they need it. No threads, and nothing that reads the environment."""
+"""What commands import, many of them where they need it. No threads, and nothing that reads the environment."""
+
+
+class Ended(NamedTuple):
+    """What a process came to."""
+
+    code: int
+    out: str
+    err: str
 
 
 class Warm:
-    """The server, and how to ask it for a command."""
+    """The server, and how to ask it.
 
-    def __init__(self) -> None:
+    Args:
+        beforehand: modules that it imports; those of an extra that is not installed are left out.
+        environment: what has to be set by then; a process that it forks gets its own.
+    """
+
+    def __init__(self, beforehand: tuple[str, ...], environment: dict[str, str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # As main() has it before numpy is imported; a command sets the rest of its environment itself.
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        self._place = tempfile.TemporaryDirectory()  # importing PufferLib makes a link where it is
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
+            [sys.executable, "-P", __file__, str(theirs.fileno()), *beforehand], pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL, env={**os.environ, **environment}, cwd=self._place.name,
         )  # fmt: skip
         theirs.close()
 
-    def run(self, arguments: list[str], environment: dict[str, str], timeout: float) -> tuple[int, str, str]:
-        """Exit status, standard output and standard error of a command."""
+    def run(
+        self,
+        arguments: list[str],
+        environment: dict[str, str] | None = None,
+        *,
+        script: str | None = None,
+        folder: Path | None = None,
+        timeout: float = 900,
+    ) -> Ended:
+        """Run the program in a process of its own, or a script in its place.
+
+        Args:
+            arguments: of the command line.
+            environment: all of it; this process's own if not given.
+            script: Python.
+            folder: where it runs; here if not given.
+            timeout: seconds that it may take.
+        """
+        whole = dict(os.environ) if environment is None else environment
+        asked = {"arguments": arguments, "environment": whole, "script": script, "folder": str(folder or Path.cwd())}
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, ours:
-            asked = {"arguments": arguments, "environment": environment, "folder": str(Path.cwd())}
             with theirs, tempfile.TemporaryFile() as given:
                 given.write(json.dumps(asked).encode())
                 given.flush()
-                socket.send_fds(self._control, [b"run"], [f.fileno() for f in (given, out, err, theirs)])
+                socket.send_fds(self._control, [b"run"], [file.fileno() for file in (given, out, err, theirs)])
             ours.settimeout(timeout)
             said = ours.recv(64)
-            assert said, "the command's process was lost"
+            assert said, "the process was lost"
             for file in (out, err):
                 file.seek(0)
-            return int(said), out.read().decode(), err.read().decode()
+            return Ended(int(said), out.read().decode(), err.read().decode())
 
     def close(self) -> None:
         self._control.close()
         self._process.wait(60)
+        self._place.cleanup()
 
 
 def main() -> None:
-    """Fork a command for each message, until whoever asks has gone; such a process comes back from here to run it."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    for name in BEFOREHAND:
-        with contextlib.suppress(ModuleNotFoundError):  # an extra that is not installed
+    """Fork a process for each message, until whoever asks has gone."""
+    control, beforehand = socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]
+    for name in beforehand:
+        with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
-    importlib.import_module("cli.main")
     gc.freeze()
     while True:
         message, handles, _, _ = socket.recv_fds(control, 16, 4)
         with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:  # those that have waited for a command
+            while os.waitpid(-1, os.WNOHANG)[0]:  # those that have waited for a process
                 pass
         if not message:
             return
         if os.fork() == 0:
             control.close()
-            break
+            _become(*handles)
         for handle in handles:
             os.close(handle)
-    given, out, err, told = handles
-    if pid := os.fork():  # this one waits, and says how it ended
+
+
+def _become(given: int, out: int, err: int, told: int) -> None:
+    """Be the process that was asked for, after one that waits for it and says how it ended."""
+    if pid := os.fork():
         with contextlib.suppress(BrokenPipeError):
             os.write(told, str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
         os._exit(0)
@@ -94,15 +127,16 @@ def main() -> None:
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
     sys.argv = ["autopilot", *asked["arguments"]]
-    _end(_status())
+    _end(_status(asked["script"]))
 
 
-def _status() -> int:
-    """What the program ends with, which an exception that nobody expects has end with 1, told as Python tells it."""
-    from cli.main import main as program
-
+def _status(script: str | None) -> int:
+    """What it ends with; an exception that nobody expects is told as Python tells it."""
     try:
-        program()
+        if script is not None:
+            exec(compile(script, "<script>", "exec"), {"__name__": "__main__"})  # noqa: S102 - a test's own
+        else:
+            importlib.import_module("cli.main").main()
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
     except BaseException:  # noqa: BLE001 - the interpreter's own part
