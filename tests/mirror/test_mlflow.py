@@ -194,8 +194,10 @@ def test_an_attempt_that_was_cut_short_is_told_from_the_one_that_came_of_it(
 
 
 def test_a_process_beside_a_night_mirrors_it_and_the_night_does_not_notice_one_that_fails(
-    workspace: Workspace, notebook: Notebook, make_run: RunMaker, night: SessionRecord, file: Path
-) -> None:
+    workspace: Workspace, notebook: Notebook, make_run: RunMaker, night: SessionRecord, file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # nobody comes to listen at that port
     notes: list[str] = []
     log = workspace.session(night.session_id).mirror_log
     with followed(workspace, f"sqlite:///{file}", log, notes.append, session=night.session_id, patience=600):
