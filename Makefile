@@ -1,6 +1,8 @@
 # Every target works from a bare checkout: it creates .venv first, and does nothing there when it is up to date.
 PYTHON ?= python3.11
 export PYTHON
+# Every process would compile the program anew, and a test starts hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 
 .PHONY: help install dev demo demo-mcp test test-slow test-nights llm test-llm coverage aa-night check format lock clean

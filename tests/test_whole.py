@@ -23,7 +23,9 @@ from tests.conftest import Cli
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
 # A make inside a make says where it is; a checkout knows nothing of the one that tests it.
-NOT_INHERITED = {"VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"}
+NOT_INHERITED = {
+    "VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "PYTHONDONTWRITEBYTECODE",
+}  # fmt: skip
 
 
 def test_the_demo(installed: Cli, workspace: Workspace) -> None:
