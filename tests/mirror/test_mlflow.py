@@ -7,12 +7,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("mlflow", reason="the extra mlflow is not installed: pip install mlflow-skinny")
 
 from lab.base.files import write_model
 from lab.base.paths import Workspace
@@ -26,7 +25,12 @@ from mirror import copy_to_mlflow, followed
 from mirror.store import Store
 from tests.conftest import ENV, Cli, RunMaker
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(  # its import takes a second, which is not for whoever collects the tests
+        find_spec("mlflow") is None, reason="the extra mlflow is not installed: pip install mlflow-skinny"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
