@@ -1,6 +1,8 @@
 # Every target works from a bare checkout: it creates .venv first, and does nothing there when it is up to date.
 PYTHON ?= python3.11
 export PYTHON
+# Every process would compile the program anew, and a test starts hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 
 .PHONY: help install dev demo demo-mcp test test-slow test-nights llm test-llm coverage aa-night check format lock clean
@@ -28,7 +30,7 @@ test: dev check  ## lint, types, and the fast tests
 	@$(if $(ROOM),PYTEST_DEBUG_TEMPROOT=$(ROOM)) $(BIN)/python -m pytest -n 2 -m "not slow and not nights and not llm" --durations 25
 
 test-slow: dev  ## the tests that take minutes
-	@$(BIN)/python -m pytest -n 3 -m slow --durations 10
+	@$(BIN)/python -m pytest -n 3 -m "slow and not nights" --durations 10
 
 test-nights: dev  ## whole nights whose truth is known, searches where noise rules, a thousand hostile calls: chances, as a benchmark asks
 	@$(BIN)/python -m pytest -n 2 -m nights --durations 10

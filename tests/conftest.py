@@ -25,6 +25,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunRecord
+from tests.warm import PROGRAM, Warm
 from training.fake import FakeRunner, Fault
 from training.inventory import load_inventory
 from training.run import train_run
@@ -126,17 +127,32 @@ class Finished:
 Cli = Callable[..., Finished]
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """The process that has the program imported."""
+    found = Warm(PROGRAM, {})
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def cli(workspace: Workspace) -> Cli:
-    """Run the installed command in a process of its own: `cli("runs", "--json")`."""
+def cli(workspace: Workspace, request: pytest.FixtureRequest) -> Cli:
+    """Run the program in a process of its own: `cli("runs", "--json")`."""
 
     def run(*arguments: str, at: Path | None = None, **environment: str) -> Finished:
-        command = [
-            str(Path(sys.executable).with_name("autopilot")),
-            "--workspace",
-            str(at or workspace.root),
-            *arguments,
-        ]
+        given = ["--workspace", str(at or workspace.root), *arguments]
+        return Finished(*request.getfixturevalue("warm").run(given, {**os.environ, **environment}))
+
+    return run
+
+
+@pytest.fixture
+def installed(workspace: Workspace) -> Cli:
+    """Run the installed command as a shell does: `installed("--help")`."""
+
+    def run(*arguments: str, at: Path | None = None, **environment: str) -> Finished:
+        program = str(Path(sys.executable).with_name("autopilot"))
+        command = [program, "--workspace", str(at or workspace.root), *arguments]
         done = subprocess.run(
             command, capture_output=True, text=True, env={**os.environ, **environment}, check=False, timeout=900
         )

@@ -162,8 +162,8 @@ class TestBadInput:
         assert Notebook(workspace).runs() == []
 
 
-def test_help_names_every_command(cli: Cli) -> None:
-    done = cli("--help")
+def test_help_names_every_command(installed: Cli) -> None:
+    done = installed("--help")
     assert done.code == 0
     for command in ("start", "resume", "stop", "status", "runs", "show", "report", "proposals", "approve", "reject",
                     "edit", "train", "doctor"):  # fmt: skip
@@ -202,16 +202,16 @@ def test_settings_come_from_flags_over_environment_over_file(cli: Cli, workspace
     assert "from_flag" in cli("train", "--env", "from_flag", AUTOPILOT_TRAIN_ENV="from_environment").err
 
 
-def test_train_for_real(cli: Cli, workspace: Workspace) -> None:
-    done = cli("train", "--env", "puffer_cartpole", "--preset", "quick", "--seeds", "2", *SHORT)
+def test_train_for_real(installed: Cli, workspace: Workspace) -> None:
+    done = installed("train", "--env", "puffer_cartpole", "--preset", "quick", "--seeds", "2", *SHORT)
     assert done.code == 0, done.err
     assert "perf" in done.out
     (run,) = Notebook(workspace).runs()
     assert (run.state, run.arm, len(run.seeds)) == (RunState.FINISHED, "person", 2)
-    listed = cli("runs", "--json").json()
+    listed = installed("runs", "--json").json()
     assert listed[0]["score"]["n"] == 2
-    assert run.run_id in cli("runs").out
-    shown = cli("show", run.run_id, "--json").json()
+    assert run.run_id in installed("runs").out
+    shown = installed("show", run.run_id, "--json").json()
     assert shown["config"]["train"]["total_timesteps"] == 65536
     assert shown["summary"]["metrics"]["perf"]["mean"] == listed[0]["score"]["mean"]
 

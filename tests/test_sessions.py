@@ -10,7 +10,7 @@ from lab.store.notebook import Notebook
 from lab.store.records import RunState
 from tests.conftest import Cli
 
-SHORT = ["--seeds", "2", "--set", "train.total_timesteps=1500000", "--set", "autopilot.eval_steps=200"]
+SHORT = ["--seeds", "2", "--set", "train.total_timesteps=500000", "--set", "autopilot.eval_steps=200"]
 NIGHT = ["start", "--max-runs", "4", "--approve", "auto", *SHORT]
 
 

@@ -7,10 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-from sklearn.model_selection import KFold, cross_val_predict
 
 from benchmarks.arms.table import Table
 from lab.search import Point
@@ -40,6 +36,8 @@ class Surrogate:
     """Cross-validated share of the variance of the configs' means that it explains."""
 
     def __post_init__(self) -> None:
+        from sklearn.model_selection import KFold, cross_val_predict  # seconds, which a table alone does not need
+
         table = self.table
         features, means = table.space.features(table.places), table.means
         self.model, fixed = fitted(self.kind, features, means)
@@ -88,6 +86,10 @@ class Surrogate:
 
 def fitted(kind: str, features: NDArray[np.float64], means: NDArray[np.float64]) -> tuple[Any, Any]:
     """A model of a table, and one to cross-validate: the same, with the kernel that all configs have chosen."""
+    from sklearn.ensemble import ExtraTreesRegressor
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
     if kind == "trees":
         trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0, n_jobs=1)
         return trees.fit(features, means), trees

@@ -7,12 +7,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("mlflow", reason="the extra mlflow is not installed: pip install mlflow-skinny")
 
 from lab.base.files import write_model
 from lab.base.paths import Workspace
@@ -26,7 +25,12 @@ from mirror import copy_to_mlflow, followed
 from mirror.store import Store
 from tests.conftest import ENV, Cli, RunMaker
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(  # its import takes a second, which is not for whoever collects the tests
+        find_spec("mlflow") is None, reason="the extra mlflow is not installed: pip install mlflow-skinny"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +198,10 @@ def test_an_attempt_that_was_cut_short_is_told_from_the_one_that_came_of_it(
 
 
 def test_a_process_beside_a_night_mirrors_it_and_the_night_does_not_notice_one_that_fails(
-    workspace: Workspace, notebook: Notebook, make_run: RunMaker, night: SessionRecord, file: Path
-) -> None:
+    workspace: Workspace, notebook: Notebook, make_run: RunMaker, night: SessionRecord, file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # nobody comes to listen at that port
     notes: list[str] = []
     log = workspace.session(night.session_id).mirror_log
     with followed(workspace, f"sqlite:///{file}", log, notes.append, session=night.session_id, patience=600):

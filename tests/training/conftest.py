@@ -18,8 +18,10 @@ from lab.space.variants import chosen
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord
+from tests.warm import Warm
 from training.fake import FakeRunner
 from training.inventory import load_inventory
+from training.process import THREADS
 from training.protocol import Progress
 from training.run import Options, train_run
 from training.runner import ProcessRunner, Runner
@@ -32,6 +34,22 @@ LONG = {"train.total_timesteps": 500_000_000}
 def one_runner() -> Iterator[ProcessRunner]:
     """The real one, kept warm from test to test as it would be through a night."""
     found = ProcessRunner()
+    yield found
+    found.close()
+
+
+@pytest.fixture(autouse=True)
+def _looked_at_by_forks(one_runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks at environments is forked too, in these processes: most tests look at some, and to import PufferLib
+    takes three seconds. Commands start what they need. A server that forks hides GPUs: not where there are some."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        monkeypatch.setattr("training.inventory.start_worker", lambda threads, role: one_runner.worker(threads, "cpu"))
+
+
+@pytest.fixture(scope="session")
+def trainer() -> Iterator[Warm]:
+    """A process that has torch and PufferLib imported, for scripts: `trainer.run([], script="…")`."""
+    found = Warm(("training.adapter", "training.replicate"), dict.fromkeys(THREADS, "1"))
     yield found
     found.close()
 

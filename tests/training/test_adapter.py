@@ -15,6 +15,7 @@ import pytest
 
 from lab.space import Inventory, idle_changes
 from lab.space.config import Config
+from tests.warm import Warm
 from training.process import THREADS
 
 HEAD = """
@@ -39,21 +40,34 @@ HEAD = """
 
 
 @pytest.fixture
-def ask(config: Config, tmp_path: Path) -> Any:
-    small = config.with_overrides({"env.num_envs": 64, "train.minibatch_size": 1024, "train.total_timesteps": 8192})
+def small(config: Config) -> Config:
+    return config.with_overrides({"env.num_envs": 64, "train.minibatch_size": 1024, "train.total_timesteps": 8192})
+
+
+@pytest.fixture
+def ask(small: Config, tmp_path: Path, trainer: Warm) -> Any:
+    """What a script says of itself, forked from a process that has PufferLib imported."""
 
     def run(code: str, overrides: dict[str, Any] | None = None) -> Any:
+        given = small.with_overrides(overrides or {}).model_dump_json()
+        script, threads = textwrap.dedent(HEAD) + textwrap.dedent(code), dict.fromkeys(THREADS, "1")
+        done = trainer.run([given], {**os.environ, **threads}, script=script, folder=tmp_path, timeout=120)
+        assert done.code == 0, done.err[-3000:]
+        return json.loads(done.out.splitlines()[-1])
+
+    return run
+
+
+@pytest.fixture
+def ask_afresh(small: Config, tmp_path: Path) -> Any:
+    """The same of a process that begins with nothing."""
+
+    def run(code: str) -> Any:
         script = textwrap.dedent(HEAD) + textwrap.dedent(code)
-        command = [sys.executable, "-P", "-c", script, small.with_overrides(overrides or {}).model_dump_json()]
         done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-            cwd=tmp_path,
-            env={**os.environ, **dict.fromkeys(THREADS, "1")},
-        )
+            [sys.executable, "-P", "-c", script, small.model_dump_json()], capture_output=True, text=True, check=False,
+            timeout=120, cwd=tmp_path, env={**os.environ, **dict.fromkeys(THREADS, "1")},
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -175,8 +189,8 @@ def test_environments_are_built_with_their_seed(ask: Any) -> None:
     assert built[1:] == [40, 41, 42]  # the first one is only asked for its spaces
 
 
-def test_warming_up_leaves_one_thread_so_that_a_fork_is_safe(ask: Any) -> None:
-    threads, seconds = ask("""
+def test_warming_up_leaves_one_thread_so_that_a_fork_is_safe(ask_afresh: Any) -> None:
+    threads, seconds = ask_afresh("""
         import time, psutil
         adapter.warm_up()
         threads, began = psutil.Process().num_threads(), time.perf_counter()

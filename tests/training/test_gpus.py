@@ -7,7 +7,6 @@ import pytest
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.space.validate import check_overrides
-from training.gpus import hide_gpus
 from training.inventory import inventory_path
 
 
@@ -25,6 +24,8 @@ def test_an_inventory_is_of_the_gpus_that_may_be_used(monkeypatch: pytest.Monkey
 def test_a_process_that_forks_has_no_gpu_where_torch_is_built_for_cuda(
     monkeypatch: pytest.MonkeyPatch, cuda: str | None, visible: str
 ) -> None:
+    from training.gpus import hide_gpus  # which imports torch: seconds, not for whoever collects the tests
+
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr("torch.version.cuda", cuda)
     hide_gpus()

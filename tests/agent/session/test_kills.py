@@ -43,8 +43,11 @@ from training.runner import Plan, ProcessRunner
 pytestmark = pytest.mark.slow
 
 NAME = "the-night"
-KILLS, SOME = 80, 16
+ALL = pytest.mark.nights
+"""Of what is repeated for its chances: `make test-slow` has some of it, `make test-nights` all."""
 Which = Literal["fake", "swept", "real"]
+Moment = Literal["before", "unnamed", "named"]
+MOMENTS: tuple[Moment, ...] = ("before", "unnamed", "named")
 FAKE: dict[str, Any] = {
     "seeds": 1, "budgets": Budgets(max_runs=45), "confirm": "full", "contenders": 2, "control": "random",
 }  # fmt: skip
@@ -107,7 +110,7 @@ class Death:
     """In whose name: that of a kind of file."""
     count: int
     """Which of the writes to such files, from 1 on."""
-    moment: Literal["before", "unnamed", "named"]
+    moment: Moment
     """Before it is flushed; flushed, but not renamed yet; with the next write after it."""
     content: str = ""
     """Only writes of a file with this in it."""
@@ -228,18 +231,22 @@ def spent(root: Path) -> float:
     return read_model(path, SessionRecord).spent.seconds if path.exists() else 0.0
 
 
-def test_eighty_kills_on_the_fake_runner(nights: Nights, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [pytest.param(30), pytest.param(80, marks=ALL)])
+def test_kills_on_the_fake_runner(nights: Nights, tmp_path: Path, kills: int) -> None:
     nights.through(tmp_path / "undisturbed", "fake")
     undisturbed = told(tmp_path / "undisturbed")
     # The night has every part: a failure, a confirmation on its own preset and one on the full one.
     assert [line["outcome"] for line in undisturbed["confirmations"]][:4] == ["opened", "passed", "opened", "confirmed"]
     assert {"failed", "finished"} == {run["state"] for run in undisturbed["runs"]}
     assert {"baseline", "offline", "random"} <= {run["arm"] for run in undisturbed["runs"]}  # the control arm
-    deaths = [Death(file, 1, moment) for file, moment in itertools.product(FILES, ("before", "unnamed", "named"))]
-    deaths += 2 * [Death(file, 1, "named", state) for file, states in STEPS.items() for state in states]
+    steps = [Death(file, 1, "named", state) for file, states in STEPS.items() for state in states]
+    if kills < len(FILES) * len(MOMENTS):  # each file and each moment, but not each moment of each file
+        deaths = [Death(file, 1, MOMENTS[at % len(MOMENTS)]) for at, file in enumerate(FILES)] + steps
+    else:
+        deaths = [Death(file, 1, moment) for file, moment in itertools.product(FILES, MOMENTS)] + 2 * steps
     draw, killed, root = random.Random(7), 0, tmp_path / "killed"  # noqa: S311 - repeatable
     draw.shuffle(deaths)
-    while killed < KILLS or deaths:
+    while killed < kills or deaths:
         before, death = spent(root), deaths.pop() if deaths and killed % 3 else None
         process = nights.begin(root, "fake", death)
         process.join(60 if death else draw.uniform(0.05, 1.5))
@@ -255,14 +262,15 @@ def test_eighty_kills_on_the_fake_runner(nights: Nights, tmp_path: Path) -> None
     same(undisturbed, told(root))
 
 
-def test_kills_of_a_night_with_a_sweep(nights: Nights, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [pytest.param(8), pytest.param(16, marks=ALL)])
+def test_kills_of_a_night_with_a_sweep(nights: Nights, tmp_path: Path, kills: int) -> None:
     nights.through(tmp_path / "undisturbed", "swept")
     undisturbed = told(tmp_path / "undisturbed")
     (swept,) = [proposal for proposal in undisturbed["proposals"] if proposal["sweep"]]
     assert sum(run["proposal"] == swept["proposal_id"] for run in undisturbed["runs"]) > 5
     deaths = [Death(file, count, "named") for file in ("proposals/", "run.json", "session.json") for count in (2, 5, 9)]
     draw, killed, root = random.Random(8), 0, tmp_path / "killed"  # noqa: S311 - repeatable
-    while killed < SOME:
+    while killed < kills:
         process = nights.begin(root, "swept", deaths.pop() if deaths and killed % 2 else None)
         process.join(draw.uniform(0.3, 2.0))
         process.kill()
@@ -276,10 +284,11 @@ def test_kills_of_a_night_with_a_sweep(nights: Nights, tmp_path: Path) -> None:
     same(undisturbed, told(root))
 
 
-def test_ten_kills_of_real_training(nights: Nights, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [pytest.param(3), pytest.param(10, marks=ALL)])  # of the session, a worker, both
+def test_kills_of_real_training(nights: Nights, tmp_path: Path, kills: int) -> None:
     nights.through(tmp_path / "undisturbed", "real")
     draw, root = random.Random(3), tmp_path / "killed"  # noqa: S311 - repeatable
-    for number in range(10):
+    for number in range(kills):
         process = nights.begin(root, "real")
         whom = ("session", "worker", "both")[number % 3]
         workers = _workers(process)
