@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.base.files import append_line, read_lines
-from lab.store.records import ReplicateResult
-from training.fake import FakeRunner
-from training.runner import Plan
+from lab.judge import SeedRequest, repeat
+from lab.space import Config, Inventory
+from lab.store import Lab, Notebook, ReplicateResult, RunRecord, create_run
+from training import FakeRunner, Plan, train_run
 
 EDGE = 0.0006
 """Learning rate above which replicates collapse."""
@@ -53,3 +54,26 @@ class Brittle(FakeRunner):
                 score = peak * min(1.0, share / 0.5) if share < 0.6 else max(0.08, peak * (1 - 3 * (share - 0.6)))
                 append_line(paths.metrics_live, {**line, "environment/perf": score})
         return result
+
+
+class Trainings:
+    """Runs of one workspace by the brittle runner."""
+
+    def __init__(self, notebook: Notebook, inventory: Inventory, config: Config) -> None:
+        self.notebook, self.inventory, self.config = notebook, inventory, config
+        self.runner, self.lab = Brittle(), Lab(notebook, inventory)
+
+    def train(self, rate: float, replicates: int, parent: str | None = None, **settings: Any) -> RunRecord:
+        """A run with a learning rate, ended; of a parent, or the preset."""
+        changes = {"train.learning_rate": rate, **settings}
+        config = self.notebook.config(parent).without_seed() if parent else self.config
+        run = create_run(
+            self.notebook, config.with_overrides(changes), changes, preset="quick", objective="perf:max",
+            arm="race" if parent else "baseline", parent=parent, replicates=replicates,
+        )  # fmt: skip
+        return train_run(self.notebook, self.runner, self.inventory, run.run_id, lambda _: None)
+
+    def again(self, run: RunRecord, replicates: int) -> RunRecord:
+        """More seeds of a run, ended."""
+        more = repeat(self.notebook, SeedRequest(run.run_id, replicates), None, self.inventory)
+        return train_run(self.notebook, self.runner, self.inventory, more.run_id, lambda _: None)

@@ -22,7 +22,7 @@ from lab.judge.predictions import (
 )
 from lab.judge.pruning import Watch, pruning_report, watch
 from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
-from lab.judge.stability import SEVERAL, Stability, stability_of
+from lab.judge.stability import SEVERAL, Stabilities, Stability
 from lab.judge.stats import compare, detectable, noise_floor
 from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached, room_above, scores_of
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
@@ -48,6 +48,7 @@ __all__ = [
     "Plan",
     "Scored",
     "SeedRequest",
+    "Stabilities",
     "Stability",
     "Watch",
     "Weight",
@@ -96,7 +97,6 @@ __all__ = [
     "scored_predictions",
     "scores_of",
     "spending",
-    "stability_of",
     "still_rising",
     "track_records",
     "watch",

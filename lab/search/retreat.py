@@ -1,27 +1,32 @@
-"""Back to what was stable: where replicates of a config that the search builds on collapse, a smaller step is next.
+"""Back to what was stable: where replicates of the config that a search believes in collapse, a smaller step is next.
 
-It begins at the nearest config whose replicates did not collapse, on the way to the one whose replicates did: half of
-the way or a quarter in each key that changed between them, or all of it but for half of the keys' way that the
-diagnosis suspects. Of these the model's favourite is asked for, two of them at most for each config that collapses. It
-is a config like any other: one replicate to begin with, and what it is worth is for its replicates to say.
+The seeds that made a config the leader may have been the lucky ones; replicates of the configs that are nearly the same
+say so early. The step begins at the nearest config that holds what it gains, on the way to the leader: half of the way
+or a quarter in each key that differs, or the leader but for half of the way in the keys that the diagnosis suspects. Of
+these the model's favourite is asked for, two of them at most for one leader. It is a config like any other: one
+replicate to begin with, and what it is worth is for its replicates to say.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab.base import AutopilotError
-from lab.judge import SEVERAL, Stability, stability_of
-from lab.search.beliefs import ranked
+from lab.judge import Stabilities, Stability
+from lab.search.beliefs import believed, ranked
 from lab.search.points import Choice, Point
 from lab.search.search import Outlook, Search
 
-FEW = 3
-"""The best configs, by what is believed, whose replicates are looked at: what a search builds on."""
+ALIKE = 0.15
+"""Share of its range by which each key of two configs may differ, for replicates of one to say whether the other holds.
+
+The search looks around its best configs at that distance and at a third of it."""
+NEIGHBOURS = 8
+"""Configs that are like another, the nearest, at most."""
 STEADY = 3
-"""Replicates of which none collapsed, from which on a config is one to go back to."""
+"""Replicates that did not collapse, from which on a config is one to go back to."""
 STEPS = 2
-"""Smaller steps that are tried towards one config whose replicates collapse."""
+"""Smaller steps that are tried towards one leader."""
 WAY = (0.5, 0.25)
 """Shares of the way, on each key's scale."""
 
@@ -31,98 +36,96 @@ class Retreat:
     """A smaller step from a config that was stable towards one that was not."""
 
     collapsed: str
-    """The run whose replicates collapse."""
+    """The leader's run, whose replicates collapse, or those of the configs like it."""
     why: str
     """What was seen of them."""
     stable: str
     """The run that is changed."""
     replicates: int
-    """Of its config, none of which collapsed."""
+    """Of its config and those like it, which hold what they gain."""
     changes: dict[str, Any]
     """Valid overrides of it."""
     outlook: Outlook | None
     """Where the model sees one replicate of the changed config."""
     checkpoint: str | None
-    """Weights of the collapsed run from before it fell back, relative to the workspace; None where none were kept."""
+    """Weights of a replicate from before it fell back, relative to the workspace; None where none were kept."""
 
 
 def retreat_of(search: Search, avoid: Sequence[Mapping[str, Any]] = ()) -> Retreat | None:
-    """The step that goes back to what was stable; None where nothing collapses, or there is nothing to go back to.
+    """The step that goes back to what was stable; None where the leader holds, or there is nothing to go back to.
 
     Args:
         search: what is known; of a sweep None, since its configs are its arm's.
         avoid: changes that people turned down.
     """
-    if search.sweep is not None:
+    history = search.history
+    belief = believed(history) if search.sweep is None else None
+    if belief is None:
         return None
-    order = [at for at, _, _ in ranked(search.history)]
-    known = _Looked(search)
-    for at in order[:FEW]:
-        seen = known(at)
-        stable = _nearest_stable(search, order, at, known) if seen.collapse is not None else None
-        start = _from(search, stable) if stable is not None else None
-        step = _step(start, search.runs[at], seen, avoid) if start is not None else None
-        if seen.collapse is not None and stable is not None and start is not None and step is not None:
-            return Retreat(
-                collapsed=search.runs[at],
-                why=f"{seen.collapse.statement} ({seen.collapse.evidence})",
-                stable=search.runs[stable],
-                replicates=known(stable).replicates,
-                changes=step,
-                outlook=start.outlook(step),
-                checkpoint=seen.before,
-            )
-    return None
-
-
-def _from(search: Search, at: int) -> Search | None:
-    """The same search with another trial as the one that is changed."""
-    if at == 0:
-        return search
-    return Search.of(
-        search.lab, search.group, parent=search.runs[at], before=search.before, permits=search.permits,
-        trade=search.history.trade,
+    leader, around = belief.leader, _Around(search)
+    seen = around.stability(leader)
+    if seen.collapse is None or (stable := _nearest_stable(search, leader, around)) is None:
+        return None
+    start = search if stable == 0 else Search.of(
+        search.lab, search.group, parent=search.runs[stable], before=search.before, permits=search.permits,
+        trade=history.trade,
     )  # fmt: skip
+    step = _step(start, search.runs[leader], seen, avoid) if start else None
+    if start is None or step is None:
+        return None
+    return Retreat(
+        collapsed=search.runs[leader],
+        why=f"{seen.collapse.statement} ({seen.collapse.evidence})",
+        stable=search.runs[stable],
+        replicates=around.stability(stable).replicates,
+        changes=step,
+        outlook=start.outlook(step),
+        checkpoint=seen.before,
+    )
 
 
-class _Looked:
-    """What replicates of trials say, each looked up once."""
+class _Around:
+    """Trials with those that are like them."""
 
     def __init__(self, search: Search) -> None:
+        import numpy as np
+
         self.search = search
-        self.known: dict[int, Stability] = {}
+        self.stabilities = Stabilities(search.lab)
+        space, trials = search.history.space, search.history.trials
+        self.places = np.stack([space.places(trial.point) for trial in trials])
 
-    def __call__(self, at: int) -> Stability:
-        if at not in self.known:
-            trial = self.search.history.trials[at]
-            count = len(trial.scores) + trial.failed
-            self.known[at] = self._of(self.search.runs[at]) if count >= SEVERAL else Stability(count)
-        return self.known[at]
+    def alike(self, at: int) -> list[int]:
+        """The trials that are like another, the nearest first."""
+        away = abs(self.places - self.places[at]).max(axis=1)
+        order = sorted((other for other in range(len(away)) if other != at), key=lambda other: float(away[other]))
+        return [other for other in order if away[other] <= ALIKE][:NEIGHBOURS]
 
-    def _of(self, run: str) -> Stability:
-        try:
-            return stability_of(self.search.lab, run)
-        except AutopilotError:  # its folder is gone, or damaged
-            return Stability(0)
+    def stability(self, at: int) -> Stability:
+        """What replicates of a trial and of those like it say."""
+        runs = self.search.runs
+        return self.stabilities.of(runs[at], [runs[other] for other in self.alike(at)])
 
 
-def _nearest_stable(search: Search, order: Sequence[int], at: int, known: _Looked) -> int | None:
-    """The trial to go back to: the nearest whose replicates did not collapse; None where there is none.
+def _nearest_stable(search: Search, leader: int, around: _Around) -> int | None:
+    """The trial to go back to: the nearest that holds what it gains; None where there is none.
 
-    It is believed to be no worse than where the search starts, and the other one reaches more where it holds.
+    It is believed to be no worse than where the search starts, or, where that is the leader itself, holds more than the
+    worst of its replicates. The leader reaches more where it holds.
     """
-    import numpy as np
-
     trials, space = search.history.trials, search.history.space
-    no_worse = order[: order.index(0) + 1] if 0 in order else order
-    here = space.features(space.places(trials[at].point)[None])[0]
-    near = {
-        other: float(np.abs(space.features(space.places(trials[other].point)[None])[0] - here).sum())
-        for other in no_worse
-        if other != at and len(trials[other].scores) >= STEADY and trials[other].mean < max(trials[at].scores)
-    }
-    ranks = sorted(near, key=lambda other: near[other])
-    return next((one for one in ranks if known(one).replicates >= STEADY and known(one).collapse is None), None)
+    order = [at for at, _, _ in ranked(search.history)]
+    no_worse = order[: order.index(0) + 1] if leader != 0 and 0 in order else order
+    worst = min(trials[leader].scores) if leader == 0 else -math.inf
+    near, most = {*around.alike(leader), leader}, max(trials[leader].scores)
+    others = [at for at in no_worse if at not in near and worst < trials[at].mean < most]
+    features = space.features(around.places)
+    far = {at: float(abs(features[at] - features[leader]).sum()) for at in others}
+    for at in sorted(others, key=lambda at: far[at]):
+        held = around.stability(at)
+        if held.replicates >= STEADY and held.collapse is None:
+            return at
+    return None
 
 
 def _step(start: Search, collapsed: str, seen: Stability, avoid: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
