@@ -152,16 +152,16 @@ def _back(ctx: ToolContext, search: Search | None) -> dict[str, Any]:
     retreat = retreat_of(search, ctx.avoided) if search and not ctx.failures else None
     if retreat is None:
         return {}
-    said: dict[str, Any] = {
+    from_before = {"autopilot.resume_mode": "continue", "autopilot.resume_from": retreat.checkpoint}
+    said = {
         "collapses": retreat.collapsed,
         "why": plain(retreat.why, 400),
         "parent": retreat.stable,
         "stable_replicates": retreat.replicates,
         "changes": retreat.changes,
         "expected": _expected(retreat.outlook),
+        "before_it_fell": from_before if retreat.checkpoint else None,
     }
-    if retreat.checkpoint:
-        said["before_it_fell"] = {"autopilot.resume_mode": "continue", "autopilot.resume_from": retreat.checkpoint}
     return {"back_to_stable": said}
 
 
