@@ -5,6 +5,7 @@ import json
 import platform
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,46 @@ def small_model() -> Path | None:
     if found is None or found.origin is None or importlib.util.find_spec("xllamacpp") is None:
         return None
     return next(Path(found.origin).parent.rglob("*.gguf"))
+
+
+SERVER = """
+import sys
+import xllamacpp
+
+parameters = xllamacpp.CommonParams()
+parameters.model.path, parameters.n_ctx = sys.argv[1], int(sys.argv[2])
+parameters.n_parallel, parameters.cpuparams.n_threads, parameters.port = 1, int(sys.argv[3]), 0
+server = xllamacpp.Server(parameters)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def serving(weights: Path, context: int, threads: int = 2) -> Iterator[str]:
+    """The address of a server with a model on this machine, in a process of its own.
+
+    Args:
+        weights: a GGUF file.
+        context: tokens that it may read at once.
+        threads: that it may use.
+
+    Raises:
+        RuntimeError: it did not start.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(weights), str(context), str(threads)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        address = next((line.strip() for line in process.stdout if line.startswith("http")), None)
+        if address is None:
+            raise RuntimeError(f"the server of {weights.name} did not start")
+        yield f"{address}/v1"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

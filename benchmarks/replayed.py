@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from agent.analysis import Analyst
-from agent.model import OfflineResearcher
+from agent.analysis.resting import Rest
+from agent.model import TURNS, ChatModel, OfflineResearcher
 from agent.session.session import Session
 from benchmarks.common import ENV, tell
 from lab.base import Workspace, append_line, new_id, now, write_model
@@ -132,18 +133,42 @@ class Recorded(FakeRunner):
 
 
 def night(
-    root: Path, inventory: Inventory, runner: Runner, max_runs: int, name: str | None = None, **settings: Any
+    root: Path,
+    inventory: Inventory,
+    runner: Runner,
+    max_runs: int,
+    name: str | None = None,
+    *,
+    model: ChatModel | None = None,
+    share: float = 1.0,
+    turns: int = TURNS,
+    **settings: Any,
 ) -> Session:
-    """A session of the offline researcher in a workspace of its own, run to its end; what it draws follows its name."""
+    """A session in a workspace of its own, run to its end; what it draws follows its name.
+
+    Args:
+        root: where its workspace is made.
+        inventory: what may be trained.
+        runner: who trains.
+        max_runs: of `SEEDS` replicates each.
+        name: of the session.
+        model: who proposes beside the optimizer; None for the offline researcher. One that gave up is asked again with
+            each run, since trainings that take no time leave it none to rest in.
+        share: the model's part of the new configs.
+        turns: requests that one analysis of the model may take.
+        settings: of the session's config.
+    """
     for folder in ("runs", "proposals"):
         (root / folder).mkdir(parents=True)
     notebook, created, stop = Notebook(Workspace(root)), now(), threading.Event()
     record = SessionRecord(
-        session_id=name or new_id(created), env_name=ENV, preset="quick", objective="perf:max", model="offline",
-        approve="auto", seeds=SEEDS, budgets=Budgets(max_runs=max_runs), created=created, settings=settings,
+        session_id=name or new_id(created), env_name=ENV, preset="quick", objective="perf:max",
+        model=model.name if model else "offline", model_share=share, approve="auto", seeds=SEEDS,
+        budgets=Budgets(max_runs=max_runs), created=created, settings=settings,
     )  # fmt: skip
-    analyst = Analyst(Lab(notebook, inventory), OfflineResearcher(), record.session_id, stop.is_set)
-    session = Session(record, Lab(notebook, inventory), runner, analyst, LineView(), stop, patience=None)
+    analyst = Analyst(Lab(notebook, inventory), model or OfflineResearcher(), record.session_id, stop.is_set)
+    analyst.rest = Rest(clock=lambda: 0.0)
+    session = Session(record, Lab(notebook, inventory), runner, analyst, LineView(), stop, turns=turns, patience=None)
     session.run()
     return session
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.base import AutopilotError, InvalidInput, plain, rounded
-from lab.search import Outlook, Search, State, state_of
+from lab.search import Outlook, Search, State, retreat_of, state_of
 from lab.space import Config, Metric, check_overrides, derive, diff, metrics_of, space_of
 from lab.store import Prediction, Sessions, twin_of
 from tools.context import ToolContext, ToolError
@@ -140,7 +140,29 @@ def suggest_configs(
             {"changes": suggestion.changes, "expected": _expected(outlook)}
             for suggestion, outlook in (state.candidates if state else ())
         ],
+        **_back(ctx, search),
     }
+
+
+def _back(ctx: ToolContext, search: Search | None) -> dict[str, Any]:
+    """The step back to what was stable, where replicates of what the search builds on collapse; nothing elsewhere.
+
+    Where so many runs failed that only the incumbent may be changed, that comes first.
+    """
+    retreat = retreat_of(search, ctx.avoided) if search and not ctx.failures else None
+    if retreat is None:
+        return {}
+    from_before = {"autopilot.resume_mode": "continue", "autopilot.resume_from": retreat.checkpoint}
+    said = {
+        "collapses": retreat.collapsed,
+        "why": plain(retreat.why, 400),
+        "parent": retreat.stable,
+        "stable_replicates": retreat.replicates,
+        "changes": retreat.changes,
+        "expected": _expected(retreat.outlook),
+        "before_it_fell": from_before if retreat.checkpoint else None,
+    }
+    return {"back_to_stable": said}
 
 
 def _told(state: State | None) -> dict[str, Any]:

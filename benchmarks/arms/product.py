@@ -39,8 +39,12 @@ class Played(FakeRunner):
     def _score(self, plan: Plan, seed: int) -> float:
         assert self.world is not None  # noqa: S101 - there is always one
         low, high = self.world.bounds
-        (score,) = self.world.draw(point_of(self.world, plan.config), 1, self.draws)
+        (score,) = self.world.draw(self._point(plan.config), 1, self.draws)
         return (score - low) / (high - low)
+
+    def _point(self, config: Config) -> Point:
+        assert self.world is not None  # noqa: S101 - there is always one
+        return point_of(self.world, config)
 
 
 def key(at: int) -> str:

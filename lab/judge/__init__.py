@@ -22,6 +22,7 @@ from lab.judge.predictions import (
 )
 from lab.judge.pruning import Watch, pruning_report, watch
 from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
+from lab.judge.stability import SEVERAL, Stabilities, Stability
 from lab.judge.stats import compare, detectable, noise_floor
 from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached, room_above, scores_of
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
@@ -33,6 +34,7 @@ __all__ = [
     "NEIGHBOURHOOD",
     "NIGHT",
     "PLATEAU",
+    "SEVERAL",
     "SPENDING",
     "Degree",
     "Finding",
@@ -46,6 +48,8 @@ __all__ = [
     "Plan",
     "Scored",
     "SeedRequest",
+    "Stabilities",
+    "Stability",
     "Watch",
     "Weight",
     "Yardsticks",

@@ -12,6 +12,7 @@ from lab.search.night import BASELINE, contenders, left_to_search, name_contende
 from lab.search.permits import Permits
 from lab.search.plan import Phases, findable, lay_out, phases, plan_of, seeds_for
 from lab.search.points import Choice, Point, Range, SearchSpace
+from lab.search.retreat import Retreat, retreat_of
 from lab.search.search import Leader, Outlook, Search, Suggestion
 from lab.search.standing import Ahead, ArmStanding, Mark, Standing
 from lab.search.state import BelievedBest, Centre, State, Trained, moved_most, state_of
@@ -40,6 +41,7 @@ __all__ = [
     "Point",
     "RaceArm",
     "Range",
+    "Retreat",
     "Search",
     "SearchSpace",
     "Span",
@@ -62,6 +64,7 @@ __all__ = [
     "phases",
     "plan_of",
     "predicted_of",
+    "retreat_of",
     "search_space",
     "seeds_for",
     "standing_of",

@@ -212,6 +212,21 @@ class Search:
         """Run to the replicates of its config that have a score."""
         return Counter({run: len(trial.scores) for run, trial in zip(self.runs, self.history.trials, strict=True)})
 
+    def valid(self, point: Point, avoid: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any] | None:
+        """A point as overrides of the parent that train; None where that can't be had, or was tried.
+
+        Args:
+            point: a value for each key.
+            avoid: changes that people turned down.
+        """
+        said = self._said(Ask(point, 1), frozenset(self.identities), avoid)
+        return said.changes if said else None
+
+    def has(self, point: Point) -> bool:
+        """Whether somebody has tried a point, as it is once it is valid."""
+        changes = self._mended(self._changes(point))
+        return bool(changes) and self._identity(changes or {}) in self.identities
+
     # --- answers in the words of the record ----------------------------------------------------------------------
 
     def _said(self, ask: Ask, tried: frozenset[str], avoid: Sequence[Mapping[str, Any]]) -> Suggestion | None:

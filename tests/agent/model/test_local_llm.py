@@ -4,8 +4,6 @@ It knows no tool calls and its judgement is worth nothing, which makes it the ri
 night goes on, and what it proposes is valid or not staged.
 """
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.analysis.replay import replay_run
-from benchmarks.common import small_model
+from benchmarks.common import serving, small_model
 from lab.base.files import read_lines
 from lab.base.paths import Workspace
 from lab.space.inventory import Inventory
@@ -27,17 +25,6 @@ from tests.conftest import Cli
 
 pytestmark = pytest.mark.llm
 MODEL = "smollm2"
-SERVER = """
-import sys
-import xllamacpp
-
-parameters = xllamacpp.CommonParams()
-parameters.model.path = sys.argv[1]
-parameters.n_ctx, parameters.n_parallel, parameters.cpuparams.n_threads, parameters.port = 8192, 1, 2, 0
-server = xllamacpp.Server(parameters)
-print(server.listening_address, flush=True)
-sys.stdin.read()
-"""
 SETTINGS = """
 [model]
 turns = 8
@@ -53,18 +40,8 @@ def endpoint() -> Iterator[str]:
     weights = small_model()
     if weights is None:
         pytest.skip("make test-llm installs the model")
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(weights)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    while address and not address.startswith("http"):
-        address = process.stdout.readline().strip()
-    assert address, "the server did not start"
-    yield f"{address}/v1"
-    process.kill()
-    process.wait()
+    with serving(weights, 8192) as address:
+        yield address
 
 
 def analyses(path: Path) -> Iterator[list[dict[str, Any]]]:
