@@ -155,7 +155,8 @@ def _back(ctx: ToolContext, search: Search | None) -> dict[str, Any]:
     from_before = {"autopilot.resume_mode": "continue", "autopilot.resume_from": retreat.checkpoint}
     said = {
         "collapses": retreat.collapsed,
-        "why": plain(retreat.why, 400),
+        "why": retreat.why,
+        "evidence": plain(retreat.evidence, 400),
         "parent": retreat.stable,
         "stable_replicates": retreat.replicates,
         "changes": retreat.changes,

@@ -81,7 +81,7 @@ def diagnose(seen: Evidence) -> tuple[Finding, ...]:
     happened = {one.name: one for one in symptoms(seen)}
     found = [one for one in causes(seen, happened) if one.strength >= 0.1]
     found += [_explained(one, found) for one in happened.values() if one.name != "still_rising" and one.strength >= 0.1]
-    well = _solved(seen)
+    well = solved(seen)
     return ranked([
         one.model_copy(update={"weight": Weight.NOTE if well or one.strength < ILL else Weight.ILL}) for one in found
     ])  # fmt: skip
@@ -99,8 +99,12 @@ def _explained(symptom: Symptom, causes: list[Finding]) -> Finding:
     )  # fmt: skip
 
 
-def _solved(seen: Evidence) -> bool:
-    """Whether every replicate has nearly reached what can be reached."""
+def solved(seen: Evidence) -> bool:
+    """Whether every replicate has nearly reached what can be reached.
+
+    Args:
+        seen: what is looked at.
+    """
     limit, scores = seen.goal.limit, seen.scores
     if limit is None or not scores or limit <= 0 or seen.goal.sign < 0:
         return False

@@ -23,8 +23,10 @@ ALIKE = 0.15
 The search looks around its best configs at that distance and at a third of it."""
 NEIGHBOURS = 8
 """Configs that are like another, the nearest, at most."""
-STEADY = 3
-"""Replicates that did not collapse, from which on a config is one to go back to."""
+STEADY = 5
+"""Replicates that did not collapse, as many as a baseline has, from which on a config is one to go back to.
+
+With three, where every second seed collapses, one lucky config in eight would pass for stable."""
 STEPS = 2
 """Smaller steps that are tried towards one leader."""
 WAY = (0.5, 0.25)
@@ -38,7 +40,9 @@ class Retreat:
     collapsed: str
     """The leader's run, whose replicates collapse, or those of the configs like it."""
     why: str
-    """What was seen of them."""
+    """What was seen of them, a clause."""
+    evidence: str
+    """The figures behind it, of all of them together."""
     stable: str
     """The run that is changed."""
     replicates: int
@@ -75,7 +79,8 @@ def retreat_of(search: Search, avoid: Sequence[Mapping[str, Any]] = ()) -> Retre
         return None
     return Retreat(
         collapsed=search.runs[leader],
-        why=f"{seen.collapse.statement} ({seen.collapse.evidence})",
+        why=seen.collapse.statement,
+        evidence=seen.collapse.evidence,
         stable=search.runs[stable],
         replicates=around.stability(stable).replicates,
         changes=step,

@@ -59,7 +59,7 @@ def test_a_night_goes_back_where_replicates_collapse_and_ends_with_a_config_that
         said = notebook.paths(str(one.analysed)).report.read_text()
         assert f"So the next step begins at {one.parent}" in said
         assert "Weights from before the fall were kept (runs/" in said
-        assert "record contradicts" not in said
+        assert ", contradicts " not in said
     believed = Sessions(notebook.workspace).leading(session.record.session_id)[-1].run
     assert EDGE / 2 < float(notebook.config(believed).train["learning_rate"] or 0.0) <= EDGE
     assert Stabilities(lab).of(believed).collapse is None

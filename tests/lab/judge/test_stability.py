@@ -1,10 +1,18 @@
 """Whether all replicates of a config hold what they gained, whichever runs they are of."""
 
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
-from lab.judge import Stabilities
-from lab.space import Config, Inventory
-from lab.store import Lab, Notebook, RunState
+from lab.judge import Stabilities, diagnose
+from lab.judge.evidence import Evidence
+from lab.judge.stability import OFTEN
+from lab.space import Config, Inventory, Objective
+from lab.store import Curve, Lab, Notebook, RunState
 from tests.brittle import EDGE, START, Trainings
 from tests.conftest import RunMaker
 
@@ -74,3 +82,29 @@ def test_a_replicate_that_diverged_is_a_collapse(make_run: RunMaker, notebook: N
     assert held.replicates == 3
     assert held.collapse is not None
     assert held.collapse.evidence == "1 of 3 replicates diverged"
+
+
+# --- real replicates ---------------------------------------------------------------------------------------------
+
+RECORDED = Path(__file__).parents[2] / "data" / "replicates"
+
+
+def called_a_collapse(name: str, sets: int = 200) -> float:
+    """Share of sets of three recorded replicates of a config that are called a collapse."""
+    lines = [json.loads(line) for line in (RECORDED / f"{name}.jsonl").read_text().splitlines()]
+    draw = random.Random(0)  # noqa: S311 - an order
+    goal, called = Objective("perf", "max", low=0.0, high=1.0), 0
+    config: dict[str, Any] = {"train.learning_rate": 0.005, "train.total_timesteps": 2_000_000}
+    for _ in range(sets):
+        curves = {
+            seed: {"environment/perf": Curve(np.array(of["agent_steps"], float), np.array(of["environment/perf"]))}
+            for seed, of in enumerate(line["curve"] for line in draw.sample(lines, 3))
+        }
+        found = diagnose(Evidence(goal, "environment/perf", config, config, {}, {}, curves))
+        called += any(one.name == "collapse" and one.strength >= OFTEN for one in found)
+    return called / sets
+
+
+def test_real_replicates_that_hold_are_hardly_called_a_collapse_and_those_that_fall_back_mostly_are() -> None:
+    assert called_a_collapse("learning_rate_0.015") <= 0.05
+    assert called_a_collapse("preset") >= 0.8
