@@ -93,6 +93,7 @@ def main() -> None:
         shutil.rmtree(PAGES, ignore_errors=True)
         PAGES.mkdir(parents=True)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        count = len(Notebook(Workspace(source)).runs())
         looked = addresses(shutil.copytree(source, Path(folder) / "read"))
         for version, where, package in (("before", code, "agent.cli"), ("after", ROOT, "cli.main")):
             copy = shutil.copytree(source, Path(folder) / version)
@@ -107,7 +108,7 @@ def main() -> None:
     ]
     (PAGES / "README.md").write_text(
         "# The page, before and after\n\nThe first screen of each page of one workspace, which version 0.7.0 has"
-        " filled (twelve runs of puffer_cartpole): as that version shows it, and as this one does, in a window of"
+        f" filled ({count} runs of puffer_cartpole): as that version shows it, and as this one does, in a window of"
         " 1,440 × 900, or of 360 × 740 for the phone. `python -m docs.make_pages` made them.\n\n" + "\n".join(rows)
     )
 
