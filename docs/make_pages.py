@@ -28,6 +28,9 @@ PAGES = ROOT / "docs" / "examples" / "pages"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 QUALITY = 70
 """Of WebP: text stays sharp, a picture takes some 60 KB."""
+DRAWN = """[...document.querySelectorAll("figure.chart .plot")].every((plot) =>
+    plot.getBoundingClientRect().top > innerHeight || !plot.clientHeight || plot.querySelector("canvas"))"""
+"""Whether all charts on the first screen are there."""
 CLI = "from {package} import main; main()"
 
 
@@ -74,6 +77,10 @@ def take(browser: Any, url: str, size: dict[str, int], target: Path) -> None:
     page = browser.new_context(viewport=size).new_page()
     page.goto(url)
     page.wait_for_load_state("networkidle")
+    for _ in range(100):  # a chart without data is never drawn; the page's CSP forbids `wait_for_function`
+        if page.evaluate(DRAWN):
+            break
+        page.wait_for_timeout(200)
     with Image.open(io.BytesIO(page.screenshot())) as picture:
         picture.save(target, quality=QUALITY)
     page.context.close()
@@ -93,6 +100,7 @@ def main() -> None:
         shutil.rmtree(PAGES, ignore_errors=True)
         PAGES.mkdir(parents=True)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        count = len(Notebook(Workspace(source)).runs())
         looked = addresses(shutil.copytree(source, Path(folder) / "read"))
         for version, where, package in (("before", code, "agent.cli"), ("after", ROOT, "cli.main")):
             copy = shutil.copytree(source, Path(folder) / version)
@@ -107,7 +115,7 @@ def main() -> None:
     ]
     (PAGES / "README.md").write_text(
         "# The page, before and after\n\nThe first screen of each page of one workspace, which version 0.7.0 has"
-        " filled (twelve runs of puffer_cartpole): as that version shows it, and as this one does, in a window of"
+        f" filled ({count} runs of puffer_cartpole): as that version shows it, and as this one does, in a window of"
         " 1,440 × 900, or of 360 × 740 for the phone. `python -m docs.make_pages` made them.\n\n" + "\n".join(rows)
     )
 

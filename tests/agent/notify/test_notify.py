@@ -511,7 +511,7 @@ def refusal(workspace: Workspace, text: str) -> str:
         (f'webhook = ["https://h/{UNSEEN}"]', "notify.webhook = …: must be a text"),
         ('webhook = ""', "notify.webhook = …: must begin"),
         ("webhook = 5", "notify.webhook = …: must be a text"),
-        ('command = "say \'it"', """notify.command = "say 'it": can't be split into words: no closing quotation"""),
+        ('command = "say \'it"', """notify.command = "say 'it": can't be split into words: No closing quotation"""),
         (f'command = "curl https://h/{UNSEEN} \\""', "'curl https://h/… \"': can't be split into words"),
         ('command = "a\\u0000b"', "notify.command = 'a\\x00b': must be a text"),
         ('command = ["say", "it"]', "notify.command = ['say', 'it']: must be a text"),
