@@ -40,7 +40,7 @@ def one_runner() -> Iterator[ProcessRunner]:
 def real(one_runner: ProcessRunner) -> Iterator[ProcessRunner]:
     """The real one; every test leaves it without a process of its own."""
     yield one_runner
-    server = one_runner._server
+    server = one_runner.executor.server
     left = psutil.Process(server.pid).children(recursive=True) if server and server.alive() else []
     _, alive = psutil.wait_procs(left, timeout=10)
     assert alive == [], "a training process is left"

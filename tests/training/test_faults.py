@@ -34,8 +34,8 @@ pytestmark = pytest.mark.slow
 
 
 def training_processes(real: ProcessRunner) -> list[psutil.Process]:
-    assert real._server is not None
-    return psutil.Process(real._server.pid).children(recursive=True)
+    assert real.executor.server is not None
+    return psutil.Process(real.executor.server.pid).children(recursive=True)
 
 
 @pytest.mark.parametrize("times", [1, ATTEMPTS])
@@ -95,10 +95,10 @@ def test_the_server_that_forks_is_killed(
     killed: set[int] = set()
 
     def kill(progress: Progress) -> None:
-        assert real._server is not None
-        if real._server.pid not in killed and len(killed) < times:
-            killed.add(real._server.pid)
-            os.kill(real._server.pid, signal.SIGKILL)
+        assert real.executor.server is not None
+        if real.executor.server.pid not in killed and len(killed) < times:
+            killed.add(real.executor.server.pid)
+            os.kill(real.executor.server.pid, signal.SIGKILL)
 
     found = train({"autopilot.seeds": seeds}, on_progress=kill)
     assert len(killed) == times
@@ -179,7 +179,7 @@ def test_a_hang_that_holds_the_interpreter(train: Train, module: Callable[[str],
 def test_a_replicate_that_does_not_end_when_asked_is_ended(
     train: Train, module: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.runner.GRACE", 1.0)
+    monkeypatch.setattr("training.executors.watching.GRACE", 1.0)
     name = module("""
         import time
         from pufferlib.ocean.cartpole.cartpole import Cartpole
