@@ -111,9 +111,9 @@ class SlotRunner:
         why: StopReason | None = None
         try:
             while active or (waiting and why is None):
-                while waiting and why is None and len(active) < room:
+                while waiting and why is None:
                     began = self.executor.begin(plan.job(waiting[0]), room)
-                    if began is None:  # other runs have the slots
+                    if began is None:  # no slot is free
                         break
                     active[waiting.popleft()] = began
                 if waiting and why is None and all(replicate.trains for replicate in active.values()):
