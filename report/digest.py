@@ -314,12 +314,15 @@ def _again(session: SessionRecord) -> str:
         "ahead": session.ahead if session.ahead > 1 else None,
         "trade": session.trade,
         "parallel": session.parallel,
+        "executor": session.executor if session.executor != "local" else None,
+        "address": session.address,
         "mlflow": session.mlflow,
     }
     parts = ["autopilot", "start"]
     for option, value in given.items():
         parts += [f"--{option}", str(value)] if value is not None else []
-    parts += [f"--{flag}" for flag in (*(["prune"] if session.prune else []), *session.mirrors)]
+    flags = {"prune": session.prune, "repeatable": session.repeatable}
+    parts += [f"--{flag}" for flag in (*(name for name, wanted in flags.items() if wanted), *session.mirrors)]
     for key, value in session.settings.items():
         parts += ["--set", f"{key}={setting(value)}"]
     return shlex.join(parts)

@@ -1,6 +1,6 @@
 """The runner around PufferLib. Only its worker processes import torch and PufferLib."""
 
-from training.executors import Executor, LocalExecutor
+from training.executors import Executor, LocalExecutor, RayTables, executor_asked, executor_for
 from training.fake import FakeRunner
 from training.inventory import load_inventory, missing, require_loadable
 from training.probe import Probe
@@ -29,10 +29,13 @@ __all__ = [
     "Probing",
     "ProcessRunner",
     "Progress",
+    "RayTables",
     "Runner",
     "SlotRunner",
     "Stopped",
     "cpu_quota",
+    "executor_asked",
+    "executor_for",
     "limit_text",
     "load_inventory",
     "missing",

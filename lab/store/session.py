@@ -139,6 +139,12 @@ class SessionRecord(Record):
     """The store of MLflow that it is mirrored to; None for none."""
     parallel: int | None = None
     """Replicates at once; None derives it."""
+    executor: Literal["local", "ray"] = "local"
+    """Where replicates train."""
+    repeatable: bool = False
+    """Results are held back into an order that does not depend on which machine was faster."""
+    address: str | None = None
+    """Of the cluster's head, where that is not this machine."""
     min_effect: float | None = None
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
     confirm: str | None = None

@@ -33,6 +33,8 @@ from training.protocol import TrainJob
 
 CONNECT = 90.0
 """Seconds that connecting to a cluster may take."""
+FIRST = 30.0
+"""Seconds that the first slot is waited for where somebody asks how many there are."""
 AGAIN = 180.0
 """Seconds that a cluster which was there may be out of reach, before what trains there is given up."""
 PLACES = 900.0
@@ -102,6 +104,7 @@ class RayExecutor:
         """The slots that are there; see `Executor.slots`."""
         self._connect()
         with self.news:
+            self.news.wait_for(lambda: self.slots_now, FIRST)
             return max(1, len(self.slots_now))
 
     def begin(self, job: TrainJob, slots: int) -> Running | None:
@@ -167,6 +170,21 @@ class RayExecutor:
         self._process.wait()
         self._process = None
 
+    def known(self) -> list[say.SlotState]:
+        """The slots that are there."""
+        with self.news:
+            return list(self.slots_now.values())
+
+    def under_way(self) -> list[Remote]:
+        """The replicates that train."""
+        with self.news:
+            return [remote for remote in self._at.values() if remote is not None]
+
+    @property
+    def gateway_pid(self) -> int:
+        """Process id of what speaks with Ray; 0 where nothing does."""
+        return self._process.pid if self._process is not None else 0
+
     # --- the gateway ----------------------------------------------------------------------------------------------
 
     def send(self, command: say.Command) -> None:
@@ -192,6 +210,7 @@ class RayExecutor:
         with self.news:
             if self._process is None and not self._trouble:  # one that was given up is not tried again
                 self._closing = False
+                self._closed.clear()
                 self._start()
                 threading.Thread(target=self._read, name="ray", daemon=True).start()
                 self._empty_since = time.monotonic()

@@ -56,6 +56,7 @@ class SlotState(Message):
     node: str
     """Ray's id of its node."""
     host: str
+    pid: int
     versions: dict[str, str]
     time: datetime
     """By its clock, when it was asked."""

@@ -51,6 +51,21 @@ class Remote:
         return self._state.name
 
     @property
+    def seed(self) -> int:
+        """The seed that it trains."""
+        return self._job.seed
+
+    @property
+    def pid(self) -> int:
+        """Process id of its slot, on its machine."""
+        return self._state.pid
+
+    @property
+    def node(self) -> str:
+        """Ray's id of its node."""
+        return self._state.node
+
+    @property
     def place(self) -> str:
         """Its machine, and the GPU there; see `Running.place`."""
         return self._state.host + (f", GPU {self._state.gpus}" if self._state.gpus else "")

@@ -81,6 +81,7 @@ class Slot:
         return SlotState(
             node=_node(),
             host=socket.gethostname(),
+            pid=os.getpid(),
             versions=versions_here(),
             time=now(),
             gpus=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
