@@ -27,6 +27,7 @@ from report.plots import arms_so_far, best_so_far
 from report.progress import believed_of, progress_of
 from report.repro import setting
 from report.session_status import trouble_text
+from report.slots import slots_text
 from report.templates import render
 from report.trade import traded
 from report.view import RunView, idle_text, view_of
@@ -67,7 +68,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         "digest.md.j2",
         session=session,
         headline=headline_of(notebook, proposals, session, learnt[0] if told else None),
-        course=_course(session, runs),
+        course=_course(session, runs) + slots_text(notebook, session, _ended(runs)),
         trouble=trouble_text(session),
         metric=session.goal.name,
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
@@ -195,6 +196,11 @@ def _course(session: SessionRecord, runs: list[RunRecord]) -> str:
     pruned = sum(run.state is RunState.PRUNED for run in runs)
     and_pruned = f", {pruned} {'was' if pruned == 1 else 'were'} pruned" if pruned else ""
     return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
+
+
+def _ended(runs: list[RunRecord]) -> int:
+    """Replicates of runs that have ended."""
+    return sum(len(run.seeds) for run in runs if run.state.ended)
 
 
 def _named(notebook: Notebook, metric: str, compared: Compared, incumbent: str | None) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lab.space import Config, Environment
 from lab.store import ReplicateResult
-from training.executors import Fault, MadeUp, make_up
+from training.executors import Fault, MadeUp, Place, make_up
 from training.protocol import OnProgress, ShouldStop
 from training.runner import Plan
 
@@ -43,6 +43,10 @@ class FakeRunner:
 
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """Do nothing: there is nothing to prepare."""
+
+    def places(self) -> list[Place]:
+        """Nothing: it has none."""
+        return []
 
     def close(self) -> None:
         """Do nothing: there is nothing to end."""

@@ -12,7 +12,7 @@ from typing import Protocol
 from lab.base import RunPaths, TrainingFailed, Workspace
 from lab.space import Config, Environment, Objective, metrics_of
 from lab.store import ReplicateResult, RunRecord, StopReason, source_file
-from training.executors import Executor, LocalExecutor, Lost, Running
+from training.executors import Executor, LocalExecutor, Lost, Place, Running
 from training.process import Worker
 from training.protocol import OnProgress, ShouldStop, TrainJob
 
@@ -87,6 +87,9 @@ class Runner(Protocol):
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """Get ready for the next run while nothing trains."""
 
+    def places(self) -> list[Place]:
+        """The slots that are there and what trains in them, where that is known."""
+
     def close(self) -> None:
         """Leave no process behind."""
 
@@ -148,6 +151,10 @@ class SlotRunner:
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """Get ready for the next run; see `Runner.warm`."""
         self.executor.warm(config, device)
+
+    def places(self) -> list[Place]:
+        """The executor's; see `Runner.places`."""
+        return self.executor.places()
 
     def close(self) -> None:
         """Leave no process behind; see `Runner.close`."""

@@ -5,19 +5,24 @@ machine was faster; in order (`--repeatable`), a run is recorded after all that 
 waited for, and only then is the next one asked for: then nothing depends on who was faster, and slots may idle.
 """
 
+import contextlib
 import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from agent.analysis import AnalysisJob, wait_for
 from agent.session.session import POLL, SAVED, Session
 from agent.session.wave import numbered
-from lab.store import RunRecord
+from lab.base import now
+from lab.store import RunRecord, SlotSeen, SlotsSeen
 from report import changed_text
 from training import Progress, Stopped, train_run
 
 MOST = 256
 """Runs under way at once; each has a thread."""
+LOOK = 2.0
+"""Seconds between two times that it is written down what trains where."""
 
 
 @dataclass
@@ -45,6 +50,9 @@ class StreamingSession(Session):
         self._noting, self._news = threading.Lock(), threading.Event()
         self._failing = threading.Event()
         self._job: AnalysisJob | None = None
+        before = self.sessions.slots(self.record.session_id)
+        self._seconds, self._busy = (before.seconds, before.busy) if before else (0.0, 0.0)
+        self._looked, self._written = time.monotonic(), 0.0
 
     def step(self) -> None:
         """Ask for what free slots can take, take note of what has ended, have it analysed."""
@@ -86,6 +94,22 @@ class StreamingSession(Session):
         busy = [one for one in self._under_way if self.in_order or not one.trained.is_set()]
         slots = self.record.parallel if self.in_order else None
         return (slots or self.wave.room(self.group)) - sum(len(one.run.seeds) for one in busy)
+
+    def _look(self) -> None:
+        """Write down, now and then, what trains where, and how busy the slots have been."""
+        at, places = time.monotonic(), self.runner.places()
+        working = sum(len(one.run.seeds) for one in self._under_way if not one.trained.is_set())
+        slots = max(len(places), working)
+        if self.enough() is None:  # towards the end there is nothing left to fill them with
+            self._seconds += slots * (at - self._looked)
+            self._busy += working * (at - self._looked)
+        self._looked = at
+        if at - self._written > LOOK:
+            self._written = at
+            seen = tuple(SlotSeen(**place._asdict()) for place in places)
+            name = self.record.session_id
+            with contextlib.suppress(OSError):
+                self.sessions.saw_slots(name, SlotsSeen(time=now(), slots=seen, seconds=self._seconds, busy=self._busy))
 
     def _begin(self, run: RunRecord) -> None:
         self.view.night(self._status)
@@ -132,6 +156,7 @@ class StreamingSession(Session):
         elif self.scheduler.unreported() == [] and self.enough() is None:
             self.stop.wait(POLL)  # for a person's decision
         self._news.clear()
+        self._look()
         if self.stop.is_set():
             raise Stopped("stopped on request")
         if self.in_order and self._under_way and self._under_way[0].trained.is_set():

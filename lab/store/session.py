@@ -64,6 +64,28 @@ class Leading(Record):
     """Of its config that had a score."""
 
 
+class SlotSeen(Record):
+    """A slot of a session."""
+
+    host: str
+    """Its machine; empty for this one."""
+    gpus: str = ""
+    run_id: str | None = None
+    """What trains in it; None for nothing."""
+    seed: int | None = None
+
+
+class SlotsSeen(Record):
+    """`slots.json`: where a session's replicates train, where they train on several machines or side by side."""
+
+    time: datetime
+    slots: tuple[SlotSeen, ...] = ()
+    seconds: float = 0.0
+    """Of all slots together, while there was something to train."""
+    busy: float = 0.0
+    """Of these, seconds in which something trained."""
+
+
 class Trouble(Record):
     """How often a session's model gave up, so that the offline researcher had to finish an analysis."""
 

@@ -11,9 +11,9 @@ os.environ |= {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # with the nodes' addresses: nothing listens beyond loopback
     "RAY_memory_monitor_refresh_ms": "0",  # it would look at the whole machine
     "RAY_worker_niceness": "0",  # at 15, its own, a busy machine starves them
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "3",
+    "RAY_health_check_period_ms": "1000",  # one that was killed is known to be after five; a slow one is not
+    "RAY_health_check_timeout_ms": "20000",
+    "RAY_health_check_failure_threshold": "5",
 }
 
 from ray.cluster_utils import Cluster

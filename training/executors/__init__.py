@@ -1,7 +1,7 @@
 """What carries out replicates, behind one interface: the processes of this machine, and clusters."""
 
 from training.executors.choosing import ExecutorKind, executor_asked, executor_for
-from training.executors.executor import Executor, Lost, Running
+from training.executors.executor import Executor, Lost, Place, Running
 from training.executors.local import LocalExecutor
 from training.executors.madeup import Fault, MadeUp, MadeUpExecutor, make_up
 from training.executors.settings import RayTables, ray_settings
@@ -14,6 +14,7 @@ __all__ = [
     "Lost",
     "MadeUp",
     "MadeUpExecutor",
+    "Place",
     "RayTables",
     "Running",
     "executor_asked",

@@ -23,7 +23,7 @@ from lab.base import AutopilotError, SeedPaths, TrainingFailed, Workspace, cache
 from lab.space import Config, Environment
 from lab.store import ReplicateResult, RunState
 from training.executors import messages as say
-from training.executors.executor import Running
+from training.executors.executor import Place, Running
 from training.executors.madeup import MadeUp
 from training.executors.parcel import Packer
 from training.executors.remote import Remote
@@ -179,6 +179,14 @@ class RayExecutor:
         """The replicates that train."""
         with self.news:
             return [remote for remote in self._at.values() if remote is not None]
+
+    def places(self) -> list[Place]:
+        """The slots, machine by machine; see `Executor.places`."""
+        with self.news:
+            known = sorted(self.slots_now.values(), key=lambda slot: (slot.host, slot.node, slot.name))
+            at = {slot.name: self._at.get(slot.name) for slot in known}
+        named = [(slot, remote.job if (remote := at[slot.name]) is not None else None) for slot in known]
+        return [Place(s.host, s.gpus, job.run_id if job else None, job.seed if job else None) for s, job in named]
 
     @property
     def gateway_pid(self) -> int:

@@ -6,7 +6,7 @@ writes there: a process that outlives its machine's connection can't become a se
 """
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lab.base import AutopilotError
 from lab.space import Config, Environment
@@ -16,6 +16,18 @@ from training.protocol import OnProgress, TrainJob
 
 class Lost(AutopilotError):
     """A replicate's machine is gone, or can't be reached: no outcome of the replicate, which is begun elsewhere."""
+
+
+class Place(NamedTuple):
+    """A slot, or a replicate that has none of its own, as people are told of it."""
+
+    host: str
+    """The machine; empty for this one."""
+    gpus: str = ""
+    """GPUs that it sees, where that is less than all."""
+    run_id: str | None = None
+    """What trains there; None for nothing."""
+    seed: int | None = None
 
 
 class Running(Protocol):
@@ -69,6 +81,9 @@ class Executor(Protocol):
 
     def warm(self, config: Config | None, device: str) -> None:
         """Get ready for the next run while nothing trains."""
+
+    def places(self) -> list[Place]:
+        """The slots that are there and what trains in them; of this machine, what trains."""
 
     def close(self) -> None:
         """Leave no process behind, on any machine."""

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import cast
 
 from lab.space import Config, Environment
-from training.executors.executor import Running
+from training.executors.executor import Place, Running
 from training.executors.watching import Watched
 from training.process import ForkServer, Worker, can_fork, start_worker
 from training.protocol import TrainJob
@@ -31,6 +31,8 @@ class LocalExecutor:
         self._parallel, self._gpus = parallel, gpus
         self._busy: Counter[str] = Counter()
         """GPU to replicates under way on it; the empty name for those on no GPU of their own."""
+        self._places: dict[str, Place] = {}
+        """Folder of a replicate to where it trains."""
         self._spare: deque[Worker] = deque()
         self._lock = threading.RLock()
         """Runs that train side by side ask for workers at the same time."""
@@ -58,7 +60,8 @@ class LocalExecutor:
             gpu = self._freest(job.device)
             worker = self.worker(threads, job.device, gpu)
             self._busy[gpu] += 1
-        return Watched(worker, job, f"GPU {gpu}" if gpu else "", lambda: self._ended(gpu))
+            self._places[job.dir] = Place("", gpu, job.run_id, job.seed)
+        return Watched(worker, job, f"GPU {gpu}" if gpu else "", lambda: self._ended(gpu, job.dir))
 
     def wait(self, running: Collection[Running], seconds: float) -> None:
         """Wait for a worker to say something; see `Executor.wait`."""
@@ -100,6 +103,11 @@ class LocalExecutor:
                 self._spare.popleft().kill()  # of another number of threads: it would wait for nothing
             return start_worker(threads, gpu=gpu)
 
+    def places(self) -> list[Place]:
+        """What trains, and on which GPU; see `Executor.places`."""
+        with self._lock:
+            return list(self._places.values())
+
     def close(self) -> None:
         """End every worker and the server that forks; see `Executor.close`."""
         while self._spare:
@@ -108,9 +116,10 @@ class LocalExecutor:
             self.server.close()
             self.server = None
 
-    def _ended(self, gpu: str) -> None:
+    def _ended(self, gpu: str, folder: str) -> None:
         with self._lock:
             self._busy[gpu] -= 1
+            self._places.pop(folder, None)
 
     def _freest(self, device: str) -> str:
         """The GPU with the fewest replicates; of those the first."""

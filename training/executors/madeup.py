@@ -18,7 +18,7 @@ from pydantic import Field
 from lab.base import SeedPaths, append_line, write_model
 from lab.space import Config, Environment
 from lab.store import Evaluation, ReplicateResult, RunState, StopReason
-from training.executors.executor import Running
+from training.executors.executor import Place, Running
 from training.protocol import Message, OnProgress, Progress, ShouldStop, TrainJob
 
 POINTS = 20
@@ -35,6 +35,8 @@ class MadeUp(Message):
 
     seconds: float = 0.0
     """Time that each takes."""
+    uneven: int | None = None
+    """Where given, times differ by the seed, up to twice as long: another number, another order of who is faster."""
     noise: float = 0.05
     faults: Mapping[int, Fault] = Field(default_factory=dict)
     """Seeds that go wrong half-way, and how: a loss that is no number, an exception, no progress."""
@@ -59,11 +61,14 @@ def make_up(
     paths = SeedPaths(Path(job.dir))
     paths.dir.mkdir(parents=True, exist_ok=True)
     paths.log.write_text(f"fake training of {job.config.env_name}, seed {job.seed}\n")
+    seconds = how.seconds
+    if how.uneven is not None:
+        seconds *= 2 * random.Random(f"{how.uneven} {job.seed} {job.run_id[-4:]}").random()  # noqa: S311 - made up
     total, final = int(job.config.train["total_timesteps"] or 0), _score(job, how)
     fault = how.faults.get(job.seed)
     for point in range(1, POINTS + 1):
         steps, score = total * point // POINTS, final * (1 - math.exp(-4 * point / POINTS))
-        pause(how.seconds / POINTS)
+        pause(seconds / POINTS)
         if why := should_stop():
             return _ended(paths, job.seed, why.state, f"{why.reason}, after {steps:,} steps")
         if fault and point > POINTS // 2:
@@ -128,6 +133,11 @@ class MadeUpExecutor:
         self._busy = 0
         self._news = threading.Condition()
 
+    @property
+    def busy(self) -> int:
+        """Replicates under way."""
+        return self._busy
+
     def slots(self, config: Config, environment: Environment, device: str) -> int:
         """As many as it was told; see `Executor.slots`."""
         return self._slots
@@ -150,6 +160,10 @@ class MadeUpExecutor:
 
     def warm(self, config: Config | None, device: str) -> None:
         """Do nothing: there is nothing to prepare."""
+
+    def places(self) -> list[Place]:
+        """Nothing: whoever asks knows what is made up; see `Executor.places`."""
+        return []
 
     def close(self) -> None:
         """Do nothing: whoever ends its replicates has ended all."""

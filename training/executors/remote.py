@@ -37,7 +37,7 @@ class Remote:
             job: what it trains, with the folders of this machine.
             token: of its order.
         """
-        self._cluster, self._state, self._job, self.token = cluster, slot, job, token
+        self._cluster, self._state, self.job, self.token = cluster, slot, job, token
         self.trains = False
         self.broke: AutopilotError | None = None
         """Why nothing more will be heard of it."""
@@ -53,7 +53,7 @@ class Remote:
     @property
     def seed(self) -> int:
         """The seed that it trains."""
-        return self._job.seed
+        return self.job.seed
 
     @property
     def pid(self) -> int:
@@ -101,7 +101,7 @@ class Remote:
         while self._inbox:
             news = self._inbox.popleft()
             try:
-                receive(Path(self._job.dir), news.pieces, news.gone)
+                receive(Path(self.job.dir), news.pieces, news.gone)
             except OutOfStep:
                 self._cluster.send(say.Attach(slot=self.slot, token=self.token))
                 continue
@@ -109,7 +109,7 @@ class Remote:
                 self.trains = True
                 on_progress(event)
             if news.result is not None:
-                return record(self._job, self._of_here(news.result))
+                return record(self.job, self._of_here(news.result))
             if news.failed:
                 raise Lost(f"{self._state.host}: {news.failed}")
         if self._killed or self.broke:
@@ -124,9 +124,7 @@ class Remote:
             raise self.broke
         else:
             state, reason = RunState.KILLED, f"the slot on {self._state.host} ended: {why}"
-        return record(
-            self._job, ReplicateResult(seed=self._job.seed, state=state, reason=reason, device=self._job.device)
-        )
+        return record(self.job, ReplicateResult(seed=self.job.seed, state=state, reason=reason, device=self.job.device))
 
     def _of_here(self, result: ReplicateResult) -> ReplicateResult:
         """The result with its machine, its moments by this machine's clock, and what sets that machine apart."""
