@@ -62,6 +62,10 @@ class LocalCluster:
             assert said, "the cluster did not come up"
         _, self.address, *self.nodes = said.split()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def tell(self, what: str) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None

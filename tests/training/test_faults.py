@@ -279,6 +279,25 @@ def test_a_disk_that_is_full_for_a_while_costs_points_of_the_curve_alone(
 # --- processes ---------------------------------------------------------------------------------------------------
 
 
+def test_environments_in_processes_of_their_own_end_with_a_worker_that_is_killed(
+    train: Train, real: ProcessRunner
+) -> None:
+    """On a machine of a cluster nobody is left to end them."""
+    vec = {"vec.backend": "Multiprocessing", "vec.num_envs": 2, "vec.num_workers": 2, "env.num_envs": 256}
+    seen: list[psutil.Process] = []
+
+    def kill(_: Progress) -> None:
+        if not seen:
+            assert real.executor.server is not None
+            seen.extend(psutil.Process(real.executor.server.pid).children(recursive=True))
+            os.kill(real.executor.server.pid, signal.SIGKILL)
+
+    train({**LONG, **vec, "autopilot.seeds": 1}, on_progress=kill, should_stop=lambda: bool(seen),
+          options=Options(requeue=False))  # fmt: skip
+    assert len(seen) >= 3
+    assert all(gone(process) for process in seen)
+
+
 def gone(process: psutil.Process) -> bool:
     psutil.wait_procs([process], timeout=20)
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

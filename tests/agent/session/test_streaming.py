@@ -55,7 +55,7 @@ def night(tmp_path: Path, inventory: Inventory) -> Night:
         notebook = Notebook(workspace)
         record = SessionRecord(
             session_id="the-night", env_name=ENV, preset="quick", objective="perf:max", model="offline", approve="auto",
-            seeds=1, budgets=Budgets(max_runs=14), parallel=SLOTS, repeatable=in_order, created=now(),
+            seeds=1, budgets=Budgets(max_runs=9), parallel=SLOTS, repeatable=in_order, created=now(),
         )  # fmt: skip
         stop, lab = threading.Event(), Lab(notebook, inventory)
         analyst = Analyst(lab, OfflineResearcher(), record.session_id, stop.is_set)
@@ -87,7 +87,7 @@ def test_a_repeatable_night_does_not_depend_on_who_was_faster(night: Night) -> N
     for name, uneven in (("a", 1), ("b", 2)):
         session, _, notebook = night(name, uneven=uneven)
         session.run()
-        assert session.record.ended_because == "all 14 replicates are trained"
+        assert session.record.ended_because == "all 9 replicates are trained"
         nights.append(told(notebook))
     assert nights[0] == nights[1]
 
@@ -97,8 +97,8 @@ def test_as_many_train_as_there_are_slots_and_no_more(night: Night, in_order: bo
     session, executor, notebook = night("a", in_order=in_order, uneven=3)
     session.run()
     assert max(executor.at_once) == SLOTS
-    assert len(executor.begun) == 14, "nothing trained twice"
-    assert sum(len(run.seeds) for run in notebook.runs()) == 14
+    assert len(executor.begun) == 9, "nothing trained twice"
+    assert sum(len(run.seeds) for run in notebook.runs()) == 9
     assert {run.state for run in notebook.runs()} == {RunState.FINISHED}
     assert session.scheduler.unreported() == []
 
