@@ -1,4 +1,4 @@
-"""Twenty kills at random, of slots, of what speaks with Ray, of the session and of machines: nothing is lost by them."""
+"""Twenty kills at random, of slots, of what speaks with Ray, of the session and of machines: nothing is lost."""
 
 import random
 import subprocess
@@ -56,13 +56,13 @@ def found(root: psutil.Process, word: str) -> list[psutil.Process]:
 def test_twenty_kills(queue: Queue, notebook: Notebook) -> None:
     pytest.importorskip("ray")
     runs = [queue({"autopilot.seeds": 2}) for _ in range(RUNS)]
-    chance, killed = random.Random(26), Counter[str]()
+    chance, killed = random.Random(26), Counter[str]()  # noqa: S311 - who is killed is no secret
     slots_of: Counter[str] = Counter()
     with LocalCluster(2, 2) as cluster:
         command = [sys.executable, "-c", textwrap.dedent(SESSION), str(notebook.workspace.root), cluster.address]
         session = subprocess.Popen(command)
         machines, deadline = psutil.Process(cluster.pid), time.monotonic() + 1500
-        alive = list(range(2))
+        alive, made = [0, 1], 2
         while session.poll() is None or session.returncode != 0:
             assert time.monotonic() < deadline, [run.state for run in notebook.runs()]
             if session.poll() is not None:  # it was killed, or said that it can't go on
@@ -83,7 +83,8 @@ def test_twenty_kills(queue: Queue, notebook: Notebook) -> None:
             elif what == "node":
                 cluster.tell(str(alive.pop(0)))
                 cluster.tell("add")
-                alive.append(max([1, *alive]) + 1 if alive else 2)
+                alive.append(made)
+                made += 1
             else:
                 continue
             killed[what] += 1
