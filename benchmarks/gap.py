@@ -7,7 +7,7 @@ workers. Against a cold start: a worker that is started when its run is.
 
 import sys
 
-import training.runner
+import training.executors.local
 from benchmarks.common import cartpole, median, tell, train, workspace
 from lab.store import Notebook
 from training import ProcessRunner
@@ -15,8 +15,8 @@ from training import ProcessRunner
 
 def gaps(runs: int, *, forked: bool) -> list[float]:
     """Seconds between consecutive runs of two replicates."""
-    usual = training.runner.can_fork
-    training.runner.can_fork = usual if forked else lambda _: False
+    usual = training.executors.local.can_fork
+    training.executors.local.can_fork = usual if forked else lambda _: False
     try:
         with workspace() as place:
             runner, notebook = ProcessRunner(), Notebook(place)
@@ -33,7 +33,7 @@ def gaps(runs: int, *, forked: bool) -> list[float]:
             runner.close()
             return found
     finally:
-        training.runner.can_fork = usual
+        training.executors.local.can_fork = usual
 
 
 def main() -> None:

@@ -88,6 +88,16 @@ ParallelOption = Annotated[
     int | None,
     typer.Option(parser=whole("parallel", 256), metavar="N", help="Replicates at once; else what there is room for."),
 ]
+ExecutorOption = Annotated[
+    str, typer.Option(metavar="local|ray", help="Where replicates train: this machine, or a Ray cluster.")
+]
+AddressOption = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="The head of the Ray cluster; else address in [ray].")
+]
+RepeatableOption = Annotated[
+    bool,
+    typer.Option("--repeatable", help="Record in an order that no machine's speed has a part in; needs --parallel."),
+]
 MinEffectOption = Annotated[
     float | None,
     typer.Option(

@@ -7,7 +7,9 @@ import typer
 
 from cli.looking import RunArgument, called, latest_reported
 from cli.options import (
+    AddressOption,
     EnvOption,
+    ExecutorOption,
     JsonOption,
     MinEffectOption,
     MlflowOption,
@@ -41,6 +43,8 @@ def train(
         str | None, typer.Option(metavar="RUN", help="Go on from the weights that RUN went on from, unchanged.")
     ] = None,
     parallel: ParallelOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
     mlflow: MlflowOption = None,
@@ -54,11 +58,19 @@ def train(
     from lab.space import assignments
     from lab.store import Notebook
     from report import say_where
-    from training import Options
+    from training import Options, executor_asked
 
     workspace: Workspace = context.obj
+    kind, head = executor_asked(workspace, executor, address)
     mirrors = mirrors_of(tensorboard=tensorboard, wandb=wandb)
-    options = Options(silent=as_json, parallel=parallel, mirrors=mirrors, mlflow=mlflow_of(mlflow))
+    options = Options(
+        silent=as_json,
+        parallel=parallel,
+        mirrors=mirrors,
+        mlflow=mlflow_of(mlflow),
+        executor=kind,
+        address=head,
+    )
     if control_of is not None:
         if settings or seeds is not None:
             rule, valid = "changes nothing of the run that it is a control of", "no --set and no --seeds"

@@ -5,13 +5,16 @@ from typing import Annotated
 import typer
 
 from cli.options import (
+    AddressOption,
     EnvOption,
+    ExecutorOption,
     JsonOption,
     MinEffectOption,
     MlflowOption,
     ObjectiveOption,
     ParallelOption,
     PresetOption,
+    RepeatableOption,
     SetOption,
     TensorboardOption,
     WandbOption,
@@ -124,6 +127,9 @@ def start(
         ),
     ] = None,
     parallel: ParallelOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
+    repeatable: RepeatableOption = False,
     tensorboard: TensorboardOption = False,
     wandb: WandbOption = False,
     mlflow: MlflowOption = None,
@@ -142,6 +148,7 @@ def start(
     from lab.space import assignments, check_reachable, names, task_of
     from lab.store import Approval, Budgets, SessionRecord, Sessions
     from report import say_where
+    from training import executor_asked
 
     modes: dict[str, Approval] = {"auto": "auto", "manual": "manual", "policy": "policy"}
     if approve not in modes:
@@ -149,6 +156,9 @@ def start(
     store = mlflow_of(mlflow)
     workspace: Workspace = context.obj
     Sessions(workspace).require_nobody()
+    kind, head = executor_asked(workspace, executor, address)
+    if repeatable and parallel is None:
+        raise invalid("repeatable", True, "needs the number of replicates under way", "--parallel N beside it")
     inventory, config, goal = prepare(workspace, env, preset, objective, seeds, settings)
     then = {"none": None, None: "full" if preset == "quick" else None}.get(confirm, confirm)
     if then is not None and then not in (known := names(workspace, env)):
@@ -171,6 +181,9 @@ def start(
         mirrors=mirrors_of(tensorboard=tensorboard, wandb=wandb),
         mlflow=store,
         parallel=parallel,
+        executor=kind,
+        address=head,
+        repeatable=repeatable,
         min_effect=min_effect,
         confirm=None if then == preset else then,
         target=target,

@@ -27,6 +27,7 @@ from report.plots import arms_so_far, best_so_far
 from report.progress import believed_of, progress_of
 from report.repro import setting
 from report.session_status import trouble_text
+from report.slots import slots_text
 from report.templates import render
 from report.trade import traded
 from report.view import RunView, idle_text, view_of
@@ -67,7 +68,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         "digest.md.j2",
         session=session,
         headline=headline_of(notebook, proposals, session, learnt[0] if told else None),
-        course=_course(session, runs),
+        course=_course(session, runs) + slots_text(notebook, session, _ended(runs)),
         trouble=trouble_text(session),
         metric=session.goal.name,
         standing=_named(notebook, metric, compared, notebook.incumbent(group)),
@@ -197,6 +198,11 @@ def _course(session: SessionRecord, runs: list[RunRecord]) -> str:
     return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
 
 
+def _ended(runs: list[RunRecord]) -> int:
+    """Replicates of runs that have ended."""
+    return sum(len(run.seeds) for run in runs if run.state.ended)
+
+
 def _named(notebook: Notebook, metric: str, compared: Compared, incumbent: str | None) -> list[dict[str, str]]:
     """Baseline, incumbent and leader; of the leader what is believed, since its own mean is flattered."""
     baseline, leader = compared.baseline, compared.leader
@@ -313,12 +319,15 @@ def _again(session: SessionRecord) -> str:
         "ahead": session.ahead if session.ahead > 1 else None,
         "trade": session.trade,
         "parallel": session.parallel,
+        "executor": session.executor if session.executor != "local" else None,
+        "address": session.address,
         "mlflow": session.mlflow,
     }
     parts = ["autopilot", "start"]
     for option, value in given.items():
         parts += [f"--{option}", str(value)] if value is not None else []
-    parts += [f"--{flag}" for flag in (*(["prune"] if session.prune else []), *session.mirrors)]
+    flags = {"prune": session.prune, "repeatable": session.repeatable}
+    parts += [f"--{flag}" for flag in (*(name for name, wanted in flags.items() if wanted), *session.mirrors)]
     for key, value in session.settings.items():
         parts += ["--set", f"{key}={setting(value)}"]
     return shlex.join(parts)

@@ -9,6 +9,7 @@ from lab.store import Notebook, Proposals, ProposalState, RunState, Selection, S
 from report.best import leader_of
 from report.facts import changed_text, name_text
 from report.planning import stage_text
+from report.slots import slots_line
 from report.view import view_of
 
 THEORY = 160
@@ -30,6 +31,8 @@ def status_lines(
     lines = [("incumbent", _incumbent(notebook, group)), ("leader", _leader(notebook, record))]
     if (stage := stage_text(notebook, record)) is not None:
         lines.append(("plan", stage))
+    if (slots := slots_line(notebook, record)) is not None:
+        lines.append(("slots", slots))
     lines.append(("queue", _queue(proposals, group)))
     lines.append(("left", _left(notebook, record, seconds)))
     if (trouble := trouble_text(record)) is not None:

@@ -169,7 +169,7 @@ inventory, runner, workspace = load_inventory(["puffer_cartpole"]), ProcessRunne
 workspace.create()
 runner.warm()
 next(runner.worker(1, "cpu").events(60))
-resource.prlimit(runner._server.pid, resource.RLIMIT_NPROC, (0, 0))
+resource.prlimit(runner.executor.server.pid, resource.RLIMIT_NPROC, (0, 0))
 config = preset_config(inventory.environment("puffer_cartpole"), "quick")
 run = create_run(Notebook(workspace), config, {{}}, preset="quick", objective="perf:max", arm="person", run_id="waits")
 try:

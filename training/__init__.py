@@ -1,5 +1,6 @@
 """The runner around PufferLib. Only its worker processes import torch and PufferLib."""
 
+from training.executors import Executor, LocalExecutor, RayTables, executor_asked, executor_for
 from training.fake import FakeRunner
 from training.inventory import load_inventory, missing, require_loadable
 from training.probe import Probe
@@ -8,16 +9,18 @@ from training.process import PRIVATE, THREADS, start_worker
 from training.protocol import Ended, ExportJob, Handover, Moment, OnProgress, Progress
 from training.room import cpu_quota, room_for, usable_cores
 from training.run import NEEDED, Options, Stopped, limit_text, require_space, train_run
-from training.runner import Plan, ProcessRunner, Runner
+from training.runner import Plan, ProcessRunner, Runner, SlotRunner
 
 __all__ = [
     "NEEDED",
     "PRIVATE",
     "THREADS",
     "Ended",
+    "Executor",
     "ExportJob",
     "FakeRunner",
     "Handover",
+    "LocalExecutor",
     "Moment",
     "OnProgress",
     "Options",
@@ -26,9 +29,13 @@ __all__ = [
     "Probing",
     "ProcessRunner",
     "Progress",
+    "RayTables",
     "Runner",
+    "SlotRunner",
     "Stopped",
     "cpu_quota",
+    "executor_asked",
+    "executor_for",
     "limit_text",
     "load_inventory",
     "missing",

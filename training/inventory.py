@@ -6,6 +6,7 @@ Nothing here imports torch: which installation the inventory describes is told f
 import contextlib
 import hashlib
 import os
+import platform
 import secrets
 import sys
 from collections.abc import Iterable, Mapping
@@ -44,6 +45,12 @@ def installation() -> str:
     """The name of this installation, by which an inventory is known: interpreter, versions, GPUs that may be used."""
     versions = (f"{package}={_version(package)}" for package in (*NEEDED, "autopilot"))
     return " ".join([sys.executable, *versions, f"form={FORM}", *_gpus()])
+
+
+def versions_here() -> dict[str, str]:
+    """The versions by which two machines may train differently: of what trains, of autopilot and of Python."""
+    found = {package: _version(package) for package in (*NEEDED, "autopilot")}
+    return {**{package: number for package, number in found.items() if number}, "python": platform.python_version()}
 
 
 def _gpus() -> list[str]:

@@ -153,7 +153,7 @@ class Probe:
             None if one fails or takes too long.
         """
         device = self.inventory.device(config.train["device"])
-        room = room_for(config, self.environment, device, self.runner.parallel)
+        room = room_for(config, self.environment, device, None)  # of one GPU, where there are several
         threads = int(config.autopilot["threads"] or 1)
         workers = [self.runner.worker(threads, device) for _ in range(min(room, most or room))]
         return self._moments(workers, config, PATIENCE, task)

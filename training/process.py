@@ -36,14 +36,16 @@ Event = Ready | Progress | Ended
 class Launched:
     """A Python process of ours on the other end of a socket."""
 
-    def __init__(self, role: str, threads: int, theirs: socket.socket) -> None:
-        """Start the process.
+    def __init__(self, role: str, threads: int, theirs: socket.socket, gpu: str = "") -> None:
+        """Start the process; `gpu` is the one that it may see, empty for all that this process may.
 
         Raises:
             TrainingFailed: the system starts no further process.
         """
         inherited = {key: value for key, value in os.environ.items() if key.upper() not in PRIVATE}
         environment = {**inherited, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+        if gpu:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
         # -P: a folder of the user's that is called training or lab must not be taken for ours.
         command = [sys.executable, "-P", "-m", "training.worker", str(os.getpid()), str(theirs.fileno()), role]
         # Importing PufferLib leaves a link named `resources` in the current folder, which its environments read from.
@@ -118,15 +120,16 @@ class Origin(Protocol):
 class Worker:
     """One worker process; the job can be sent right away, before it is ready."""
 
-    def __init__(self, connection: socket.socket, origin: Origin, threads: int) -> None:
+    def __init__(self, connection: socket.socket, origin: Origin, threads: int, gpu: str = "") -> None:
         """Take over the connection to a process; use `start_worker` or `ForkServer.worker` instead.
 
         Args:
             connection: our end of its socket.
             origin: where it comes from.
             threads: how many it may compute with, where that is settled when it starts.
+            gpu: the only GPU that it sees; empty where it may see all.
         """
-        self.threads = threads
+        self.threads, self.gpu = threads, gpu
         self.pid: int | None = None
         """Process id, which is also its group's; None until it is ready."""
         self._connection, self._origin = connection, origin
@@ -234,15 +237,16 @@ class Worker:
             self._exit = None
 
 
-def start_worker(threads: int, role: str = "work") -> Worker:
+def start_worker(threads: int, role: str = "work", gpu: str = "") -> Worker:
     """A worker that begins to import at once.
 
     Args:
         threads: how many it may compute with.
         role: `work`, or `look` for one that only looks at the machine.
+        gpu: the only GPU that it is to see, as CUDA_VISIBLE_DEVICES takes it; empty for all that this process sees.
     """
     ours, theirs = socket.socketpair()
-    return Worker(ours, _Started(Launched(role, threads, theirs)), threads)
+    return Worker(ours, _Started(Launched(role, threads, theirs, gpu)), threads, gpu)
 
 
 class _Started:

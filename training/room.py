@@ -60,7 +60,25 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def room_for(config: Config, environment: Environment, device: str, given: int | None) -> int:
+def usable_gpus() -> tuple[str, ...]:
+    """The GPUs of NVIDIA's that this process may use, as CUDA_VISIBLE_DEVICES names them; none where that is unknown.
+
+    Asked of the driver, since torch would have to be imported, and would take memory of each.
+    """
+    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return tuple(name.strip() for name in given.split(",") if name.strip())
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        pynvml.nvmlShutdown()
+    except Exception:  # noqa: BLE001 - no driver, or no library for it: whoever trains will hear of it
+        return ()
+    return tuple(str(number) for number in range(count))
+
+
+def room_for(config: Config, environment: Environment, device: str, given: int | None, gpus: int = 1) -> int:
     """The number of replicates to train at once.
 
     Args:
@@ -68,11 +86,12 @@ def room_for(config: Config, environment: Environment, device: str, given: int |
         environment: that it trains in.
         device: that it trains on, resolved; a GPU is given one replicate at a time.
         given: what the user set; None derives it from cores, memory and device.
+        gpus: GPUs among which they are divided.
     """
     if given is not None:
         return given
     if device != "cpu":
-        return 1
+        return gpus
     threads = int(config.autopilot["threads"] or 1)
     processes = int(config.vec.get("num_workers") or config.vec["num_envs"] or 1)
     cores = threads + (processes if config.vec["backend"] == "Multiprocessing" else 0)

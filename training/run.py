@@ -17,6 +17,7 @@ from lab.base import FULL, AutopilotError, Busy, TrainingFailed, Workspace, full
 from lab.judge import Watch, record_verdict, watch
 from lab.space import Inventory, check_config
 from lab.store import Notebook, Pruning, ReplicateResult, RunRecord, RunState, StopReason
+from training.executors import ExecutorKind
 from training.filming import film
 from training.protocol import Progress
 from training.runner import Plan, Runner
@@ -54,6 +55,10 @@ class Options:
     """Replicates at once; None derives it."""
     silent: bool = False
     """Nothing is shown while it trains."""
+    executor: ExecutorKind = "local"
+    """Where it trains."""
+    address: str | None = None
+    """Of the cluster's head, where that is not this machine."""
 
 
 def train_run(

@@ -52,6 +52,13 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def tie_children() -> None:
+    """Have whatever this process forks end with it: environments in processes of their own would go on for ever."""
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        os.register_at_fork(after_in_child=lambda: library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+
+
 def main() -> None:
     """Train once, look at the machine once, or fork workers; called with `PARENT_PID SOCKET_FD work|look|serve`."""
     parent, handle, role = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -127,6 +134,7 @@ def _become_worker(handle: int) -> None:
 
 def work(connection: socket.socket) -> None:
     """Do the one job that arrives, and end the process."""
+    tie_children()
     status = 1
     try:
         _work(connection)

@@ -1,5 +1,6 @@
 """What `start`, `resume` and `train` do once their arguments are read: check everything, put the parts together."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
 from mirror import followed
 from report import SilentView, make_view
-from training import Options, ProcessRunner, load_inventory, require_space, train_run
+from training import Options, SlotRunner, executor_for, load_inventory, require_space, train_run
 
 
 def prepare(
@@ -104,11 +105,12 @@ def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, option
 
 
 @contextmanager
-def _ready(workspace: Workspace, inventory: Inventory, config: Config, options: Options) -> Iterator[ProcessRunner]:
+def _ready(workspace: Workspace, inventory: Inventory, config: Config, options: Options) -> Iterator[SlotRunner]:
     """A runner that has begun to get ready: made before a run is queued, since it may not come to that."""
     workspace.require_writable()
     require_space(workspace)
-    runner = ProcessRunner(options.parallel)
+    owner = f"run {os.getpid()}"  # a run that was interrupted begins anew
+    runner = SlotRunner(executor_for(workspace, options.executor, options.address, owner, options.parallel))
     try:
         runner.warm(config, inventory.device(config.train["device"]))
         yield runner
@@ -121,7 +123,7 @@ def _warn(text: str) -> None:
 
 
 def _trained(
-    workspace: Workspace, inventory: Inventory, run: RunRecord, options: Options, runner: ProcessRunner
+    workspace: Workspace, inventory: Inventory, run: RunRecord, options: Options, runner: SlotRunner
 ) -> RunRecord:
     notebook, log = Notebook(workspace), workspace.run(run.run_id).mirror_log
     with followed(workspace, options.mlflow, log, _warn, run=run.run_id):

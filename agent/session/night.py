@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from agent.notify import notifier_of, notify_settings
 from agent.session.preflight import Endpoint, Preflight
 from agent.session.session import PATIENCE, Session
 from agent.session.signals import Stopping
+from agent.session.streaming import StreamingSession
 from lab.base import AutopilotError, InvalidInput, NotFound, Workspace, append_line, invalid, now, plain
 from lab.space import Config, Inventory
 from lab.store import Lab, Notebook, SessionRecord, Sessions
 from mirror import followed
 from report import make_view, print_markdown, say_where
-from training import ProcessRunner
+from training import ProcessRunner, SlotRunner, executor_for
 
 POLL = 0.1
 """Seconds between two looks at whether a detached session has come to life."""
@@ -94,7 +96,11 @@ class Night:
         rules = policy_settings(workspace, environment) if record.approve == "policy" else None
         self.approver = Approver(record.approve, self.lab, rules)
         notify_settings(workspace)
-        self.runner = ProcessRunner(record.parallel)
+        self.runner: SlotRunner
+        self.runner = self._here = ProcessRunner(record.parallel)
+        if record.executor != "local":
+            where = (record.executor, record.address, record.session_id, record.parallel)
+            self.runner = SlotRunner(executor_for(workspace, *where))
 
     def announce(self, config: Config) -> None:
         """Say what is going to happen.
@@ -103,7 +109,9 @@ class Night:
             AutopilotError: it can't: no room on the disk, no answer from the endpoint.
         """
         endpoint = self.model if isinstance(self.model, Endpoint) else None
-        preflight = Preflight(self.record, config, self.lab, self.runner, endpoint, self.approver, self.price)
+        preflight = Preflight(
+            self.record, config, self.lab, self.runner, self._here, endpoint, self.approver, self.price
+        )
         if sys.stdout.isatty() and endpoint is not None:
             sys.stdout.write(f"asking {self.record.model} …\n")
             sys.stdout.flush()
@@ -122,6 +130,9 @@ class Night:
         except BaseException:
             self.runner.close()
             raise
+        finally:
+            if self._here is not self.runner:
+                self._here.close()  # which measured how fast it trains
         self.record = self.record.model_copy(update={"contenders": preflight.contenders})
 
     @contextmanager
@@ -190,7 +201,9 @@ class Night:
             notifier = notifier_of(self.workspace, record.session_id, lambda text: _untold(events, text))
             # The offline researcher takes seconds, and is worth waiting for: it proposes what the sampler would.
             patience = None if record.model == "offline" else PATIENCE
-            self.session = Session(
+            streams = record.repeatable or record.executor != "local"
+            kind = partial(StreamingSession, in_order=record.repeatable) if streams else Session
+            self.session = kind(
                 record,
                 self.lab,
                 self.runner,

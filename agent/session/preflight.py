@@ -17,7 +17,7 @@ from lab.space import BOOKKEEPING, Config, Environment, aggregated, derive, pres
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
 from report import outlook_lines, plan_text, proof_text
 from tools import outline
-from training import NEEDED, Moment, Probe, ProcessRunner, limit_text, require_loadable, room_for
+from training import NEEDED, Moment, Probe, ProcessRunner, SlotRunner, limit_text, require_loadable
 
 TOKENS = 50_000
 """Of one analysis, where none was made here yet (docs/benchmarks.md, `benchmarks.prompt`)."""
@@ -45,7 +45,8 @@ class Preflight:
     record: SessionRecord
     config: Config
     lab: Lab
-    runner: ProcessRunner
+    runner: SlotRunner
+    measuring: ProcessRunner
     endpoint: Endpoint | None
     """None for the offline researcher, and for an agent from outside."""
     approver: Approver
@@ -136,7 +137,7 @@ class Preflight:
         return f"{self._resolved()}, {_replicates(self._room())} at once"
 
     def _room(self) -> int:
-        return room_for(self.config, self._environment, self._resolved(), self.record.parallel)
+        return self.runner.room(self.config, self._environment, self._resolved())
 
     @property
     def _environment(self) -> Environment:
@@ -158,11 +159,10 @@ class Preflight:
             return known, f"as {runs} run{'s' if runs > 1 else ''} here took, evaluation included", ""
         environment = self._environment
         root = str(self.lab.notebook.workspace.root.absolute())
-        probe = Probe(self.config, environment, self.lab.inventory, self.runner, root)
+        probe = Probe(self.config, environment, self.lab.inventory, self.measuring, root)
         moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
         if moments is None:
             raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: {plain(probe.why, 400)}")
-        logged = self._logged(moments)
         pace = Pace(
             start=max(moment.start for moment in moments),
             step=max(1 / moment.sps for moment in moments),
@@ -172,7 +172,7 @@ class Preflight:
         )
         speed = f"{sum(moment.sps for moment in moments):,.0f} SPS in all, measured just now"
         how = f"{speed}; with {_about(pace.evaluation)} of evaluation for each replicate"
-        return Paces((pace,), (), rough=False), how, logged
+        return Paces((pace,), (), rough=False), how, self._logged(moments)
 
     def _logged(self, moments: list[Moment]) -> str:
         """What to say of an objective that an environment may log with other episodes than those of this moment."""

@@ -143,6 +143,9 @@ class Scheduler:
             room: replicates that train side by side.
         """
         incumbent = self.notebook.incumbent(self.group)
+        under_way = {run.replicates_of for run in self.untrained()}
+        if incumbent is None and under_way:  # the baseline
+            return []
         if incumbent is None:
             several = max(self.record.seeds, BASELINE)
             settings = dict(self.record.settings)
@@ -150,7 +153,7 @@ class Scheduler:
         if (fresh := self.confirm(seconds_left)) is not None:
             return [fresh]
         incumbent = self.notebook.incumbent(self.group) or incumbent  # fresh seeds may just have made it another run
-        if self.in_doubt():
+        if self.in_doubt() and incumbent not in under_way:
             self.journal.note(f"{FAILURES} runs in a row ended without a score: the incumbent is trained once more")
             return [self.maker.fresh(SeedRequest(incumbent, self.record.seeds))]
         if (known := self.searching.search(seconds_left, reserve=False)) is not None:
@@ -256,6 +259,8 @@ class Scheduler:
         """
         while (outcome := self.incumbency.step()) is not None:
             if isinstance(outcome, SeedRequest):
+                if outcome.run in {run.replicates_of for run in self.untrained()}:
+                    return None  # they are under way, on other slots
                 try:
                     if self._too_long(outcome, seconds_left) or self._too_many(outcome):
                         return None

@@ -223,6 +223,11 @@ class SessionPaths:
         return self.dir / "leader.jsonl"
 
     @property
+    def slots(self) -> Path:
+        """Where its replicates train, and how busy its slots have been."""
+        return self.dir / "slots.json"
+
+    @property
     def log(self) -> Path:
         """The log of a session that runs detached from any terminal."""
         return self.dir / "session.log"

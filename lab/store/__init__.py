@@ -41,7 +41,18 @@ from lab.store.records import (
 )
 from lab.store.rows import Row
 from lab.store.selection import Selection
-from lab.store.session import Approval, Budgets, Leading, NightPlan, SessionRecord, Spent, Trade, Trouble
+from lab.store.session import (
+    Approval,
+    Budgets,
+    Leading,
+    NightPlan,
+    SessionRecord,
+    SlotSeen,
+    SlotsSeen,
+    Spent,
+    Trade,
+    Trouble,
+)
 from lab.store.sessions import Sessions
 from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, score_of, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
@@ -88,6 +99,8 @@ __all__ = [
     "Selection",
     "SessionRecord",
     "Sessions",
+    "SlotSeen",
+    "SlotsSeen",
     "Span",
     "Spent",
     "StopReason",

@@ -179,6 +179,8 @@ class ReplicateResult(Record):
     sources: dict[str, str] = Field(default_factory=dict)
     threads: int = 1
     device: str = ""
+    node: str = ""
+    """Machine that it trained on, where that is another one of a cluster."""
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
 

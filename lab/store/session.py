@@ -64,6 +64,28 @@ class Leading(Record):
     """Of its config that had a score."""
 
 
+class SlotSeen(Record):
+    """A slot of a session."""
+
+    host: str
+    """Its machine; empty for this one."""
+    gpus: str = ""
+    run_id: str | None = None
+    """What trains in it; None for nothing."""
+    seed: int | None = None
+
+
+class SlotsSeen(Record):
+    """`slots.json`: where a session's replicates train, where they train on several machines or side by side."""
+
+    time: datetime
+    slots: tuple[SlotSeen, ...] = ()
+    seconds: float = 0.0
+    """Of all slots together, while there was something to train."""
+    busy: float = 0.0
+    """Of these, seconds in which something trained."""
+
+
 class Trouble(Record):
     """How often a session's model gave up, so that the offline researcher had to finish an analysis."""
 
@@ -139,6 +161,12 @@ class SessionRecord(Record):
     """The store of MLflow that it is mirrored to; None for none."""
     parallel: int | None = None
     """Replicates at once; None derives it."""
+    executor: Literal["local", "ray"] = "local"
+    """Where replicates train."""
+    repeatable: bool = False
+    """Results are held back into an order that does not depend on which machine was faster."""
+    address: str | None = None
+    """Of the cluster's head, where that is not this machine."""
     min_effect: float | None = None
     """The smallest difference that matters, in the objective's units; None derives it from the noise floor."""
     confirm: str | None = None

@@ -28,7 +28,7 @@ from lab.base import (
     write_model,
 )
 from lab.store.records import RunRecord
-from lab.store.session import Leading, SessionRecord
+from lab.store.session import Leading, SessionRecord, SlotsSeen
 
 SINCE = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -166,6 +166,17 @@ class Sessions:
         known = self.leading(name)
         if not known or known[-1].trained < leading.trained:
             append_line(self.workspace.session(name).leader, leading.model_dump(mode="json"))
+
+    def slots(self, name: str) -> SlotsSeen | None:
+        """Where a session's replicates train; None where it never said, or what it said can't be read."""
+        try:
+            return read_model(self.workspace.session(name).slots, SlotsSeen)
+        except (OSError, Damaged):
+            return None
+
+    def saw_slots(self, name: str, seen: SlotsSeen) -> None:
+        """Write down where a session's replicates train."""
+        write_model(self.workspace.session(name).slots, seen)
 
     # --- one at a time -------------------------------------------------------------------------------------------
 

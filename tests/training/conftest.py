@@ -1,5 +1,8 @@
 """Runs queued in a workspace, runners that leave nothing behind, and a user's own module to train with."""
 
+import os
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,12 +22,14 @@ from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord
 from tests.warm import Warm
+from training.executors.cluster import RayExecutor
+from training.executors.madeup import Fault, MadeUp, MadeUpExecutor
 from training.fake import FakeRunner
 from training.inventory import load_inventory
 from training.process import THREADS
 from training.protocol import Progress
 from training.run import Options, train_run
-from training.runner import ProcessRunner, Runner
+from training.runner import ProcessRunner, Runner, SlotRunner
 
 SHORT = {"train.total_timesteps": 131_072, "autopilot.eval_steps": 200}
 LONG = {"train.total_timesteps": 500_000_000}
@@ -58,16 +63,95 @@ def trainer() -> Iterator[Warm]:
 def real(one_runner: ProcessRunner) -> Iterator[ProcessRunner]:
     """The real one; every test leaves it without a process of its own."""
     yield one_runner
-    server = one_runner._server
+    server = one_runner.executor.server
     left = psutil.Process(server.pid).children(recursive=True) if server and server.alive() else []
     _, alive = psutil.wait_procs(left, timeout=10)
     assert alive == [], "a training process is left"
 
 
-@pytest.fixture(params=["fake", "real"])
+class LocalCluster:
+    """A Ray cluster on this machine, in a process of its own."""
+
+    def __init__(self, *cpus: int) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("ray_cluster.py")), *map(str, cpus)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        while not (said := self._process.stdout.readline()).startswith("cluster "):
+            assert said, "the cluster did not come up"
+        _, self.address, *self.nodes = said.split()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def tell(self, what: str) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        while self._process.stdout.readline() != "done\n":
+            assert self._process.poll() is None
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def __enter__(self) -> "LocalCluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@pytest.fixture(scope="session")
+def one_cluster() -> Iterator[LocalCluster]:
+    """A head and two nodes, kept from test to test."""
+    pytest.importorskip("ray")
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # also for the process that connects
+    with LocalCluster(1, 2) as cluster:
+        yield cluster
+
+
+class OnRay(SlotRunner):
+    """Made-up replicates on a cluster, whose faults can be set as those of the fake runner."""
+
+    def __init__(self, workspace: Workspace, address: str) -> None:
+        self._where = workspace, address, "suite"
+        super().__init__(RayExecutor(*self._where, made_up=MadeUp()))
+
+    def go_wrong(self, faults: dict[int, Fault]) -> None:
+        self.executor.close()
+        self.executor = RayExecutor(*self._where, made_up=MadeUp(faults=faults))
+
+
+@pytest.fixture
+def suite_on_ray(one_cluster: LocalCluster, workspace: Workspace) -> Iterator[OnRay]:
+    """A runner on the cluster."""
+    found = OnRay(workspace, one_cluster.address)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=["fake", "real", "made-up", "ray"])
 def runner(request: pytest.FixtureRequest) -> Runner:
-    """Each of the two in turn."""
-    return FakeRunner() if request.param == "fake" else request.getfixturevalue("real")  # type: ignore[no-any-return]
+    """Each in turn."""
+    if request.param == "fake":
+        return FakeRunner()
+    if request.param == "made-up":
+        return MadeUpRunner()
+    name = {"real": "real", "ray": "suite_on_ray"}[request.param]
+    return request.getfixturevalue(name)  # type: ignore[no-any-return]
+
+
+class MadeUpRunner(SlotRunner):
+    """Made-up replicates in the slots of this process."""
+
+    def __init__(self, how: MadeUp = MadeUp()) -> None:  # noqa: B008
+        super().__init__(MadeUpExecutor(how, slots=2))
+
+    def go_wrong(self, faults: dict[int, Fault]) -> None:
+        self.executor = MadeUpExecutor(MadeUp(faults=faults), slots=2)
 
 
 Queue = Callable[..., RunRecord]

@@ -28,7 +28,7 @@ def test_a_forked_worker_trains_what_a_started_one_does(
     train: Train, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (forked,) = notebook.results(train({"train.seed": 5, "autopilot.seeds": 1}))
-    monkeypatch.setattr("training.runner.can_fork", lambda device: False)
+    monkeypatch.setattr("training.executors.local.can_fork", lambda device: False)
     (started,) = notebook.results(train({"train.seed": 5, "autopilot.seeds": 1}))
     assert started.weights == forked.weights
     assert started.evaluations == forked.evaluations
@@ -38,8 +38,8 @@ def test_threads_are_as_configured(train: Train, notebook: Notebook, real: Proce
     counts: set[int] = set()
 
     def look(_: object) -> None:
-        assert real._server is not None
-        counts.update(child.num_threads() for child in psutil.Process(real._server.pid).children())
+        assert real.executor.server is not None
+        counts.update(child.num_threads() for child in psutil.Process(real.executor.server.pid).children())
 
     (result,) = notebook.results(train({"autopilot.threads": 2, "autopilot.seeds": 1}, on_progress=look))
     assert result.threads == 2
@@ -86,13 +86,13 @@ def test_where_workers_are_not_forked_the_next_one_starts_while_one_trains(
     """As on a GPU, where a replicate after the other trains."""
     started: list[float] = []
 
-    def start(threads: int) -> Worker:
+    def start(threads: int, gpu: str) -> Worker:
         started.append(time.time())
-        return start_worker(threads)
+        return start_worker(threads, gpu=gpu)
 
-    monkeypatch.setattr("training.runner.can_fork", lambda device: False)
-    monkeypatch.setattr("training.runner.room_for", lambda *_: 1)
-    monkeypatch.setattr("training.runner.start_worker", start)
+    monkeypatch.setattr("training.executors.local.can_fork", lambda device: False)
+    monkeypatch.setattr("training.executors.local.room_for", lambda *_: 1)
+    monkeypatch.setattr("training.executors.local.start_worker", start)
     run = train({"autopilot.seeds": 2})
     first, second = notebook.results(run)
     assert len(started) == 2

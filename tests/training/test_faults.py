@@ -34,8 +34,8 @@ pytestmark = pytest.mark.slow
 
 
 def training_processes(real: ProcessRunner) -> list[psutil.Process]:
-    assert real._server is not None
-    return psutil.Process(real._server.pid).children(recursive=True)
+    assert real.executor.server is not None
+    return psutil.Process(real.executor.server.pid).children(recursive=True)
 
 
 @pytest.mark.parametrize("times", [1, ATTEMPTS])
@@ -95,10 +95,10 @@ def test_the_server_that_forks_is_killed(
     killed: set[int] = set()
 
     def kill(progress: Progress) -> None:
-        assert real._server is not None
-        if real._server.pid not in killed and len(killed) < times:
-            killed.add(real._server.pid)
-            os.kill(real._server.pid, signal.SIGKILL)
+        assert real.executor.server is not None
+        if real.executor.server.pid not in killed and len(killed) < times:
+            killed.add(real.executor.server.pid)
+            os.kill(real.executor.server.pid, signal.SIGKILL)
 
     found = train({"autopilot.seeds": seeds}, on_progress=kill)
     assert len(killed) == times
@@ -179,7 +179,7 @@ def test_a_hang_that_holds_the_interpreter(train: Train, module: Callable[[str],
 def test_a_replicate_that_does_not_end_when_asked_is_ended(
     train: Train, module: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.runner.GRACE", 1.0)
+    monkeypatch.setattr("training.executors.watching.GRACE", 1.0)
     name = module("""
         import time
         from pufferlib.ocean.cartpole.cartpole import Cartpole
@@ -277,6 +277,25 @@ def test_a_disk_that_is_full_for_a_while_costs_points_of_the_curve_alone(
 
 
 # --- processes ---------------------------------------------------------------------------------------------------
+
+
+def test_environments_in_processes_of_their_own_end_with_a_worker_that_is_killed(
+    train: Train, real: ProcessRunner
+) -> None:
+    """On a machine of a cluster nobody is left to end them."""
+    vec = {"vec.backend": "Multiprocessing", "vec.num_envs": 2, "vec.num_workers": 2, "env.num_envs": 256}
+    seen: list[psutil.Process] = []
+
+    def kill(_: Progress) -> None:
+        if not seen:
+            assert real.executor.server is not None
+            seen.extend(psutil.Process(real.executor.server.pid).children(recursive=True))
+            os.kill(real.executor.server.pid, signal.SIGKILL)
+
+    train({**LONG, **vec, "autopilot.seeds": 1}, on_progress=kill, should_stop=lambda: bool(seen),
+          options=Options(requeue=False))  # fmt: skip
+    assert len(seen) >= 3
+    assert all(gone(process) for process in seen)
 
 
 def gone(process: psutil.Process) -> bool:

@@ -12,7 +12,7 @@ from lab.space.task import Variant
 from lab.store.curves import run_curves
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord, RunState
-from tests.training.conftest import LONG, SHORT, Queue
+from tests.training.conftest import LONG, SHORT, MadeUpRunner, OnRay, Queue
 from training.fake import FakeRunner
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
@@ -134,7 +134,7 @@ def test_an_objective_that_was_not_measured_fails_the_run(
 ) -> None:
     run = queue(objective="nonsense:max")
     found = train_run(notebook, runner, inventory, run.run_id, lambda _: None)
-    if isinstance(runner, FakeRunner):
+    if not isinstance(runner, ProcessRunner):
         assert found.state is RunState.FINISHED  # it makes up whatever it is asked for
     else:
         assert found.state is RunState.FAILED
@@ -170,6 +170,8 @@ def test_a_fault_is_an_outcome_and_the_next_run_is_unharmed(
     run = queue({"autopilot.stall_limit": 4.0, "autopilot.seeds": 1}, variants=broken)
     if isinstance(runner, FakeRunner):
         runner.faults = {run.seeds[0]: fault}  # type: ignore[dict-item]
+    elif isinstance(runner, (OnRay, MadeUpRunner)):
+        runner.go_wrong({run.seeds[0]: fault})  # type: ignore[dict-item]
     found = train_run(notebook, runner, inventory, run.run_id, lambda _: None)
     assert found.state is state, found.reason
     assert found.reason is not None

@@ -1,0 +1,118 @@
+"""A night on many slots, with replicates that are made up and take their time."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.analysis.analyst import Analyst
+from agent.model.offline import OfflineResearcher
+from agent.session.streaming import StreamingSession
+from lab.base.paths import Workspace
+from lab.base.schema import now
+from lab.space.inventory import Inventory
+from lab.store.lab import Lab
+from lab.store.notebook import Notebook
+from lab.store.records import RunState
+from lab.store.session import Budgets, SessionRecord
+from report.live import LineView
+from tests.conftest import ENV
+from training.executors.madeup import MadeUp, MadeUpExecutor
+from training.protocol import TrainJob
+from training.runner import SlotRunner
+
+SLOTS = 3
+
+
+class Counting(MadeUpExecutor):
+    """Counts the replicates that are under way."""
+
+    def __init__(self, how: MadeUp) -> None:
+        super().__init__(how, SLOTS)
+        self.at_once: list[int] = []
+        self.begun: list[int] = []
+
+    def begin(self, job: TrainJob, slots: int) -> Any:
+        running = super().begin(job, slots)
+        if running is not None:
+            self.at_once.append(self.busy)
+            self.begun.append(job.seed)
+        return running
+
+
+Night = Callable[..., tuple[StreamingSession, Counting, Notebook]]
+
+
+@pytest.fixture
+def night(tmp_path: Path, inventory: Inventory) -> Night:
+    """A session in a workspace of its own: `night("a", uneven=1)`."""
+
+    def make(name: str, *, in_order: bool = True, **how: Any) -> tuple[StreamingSession, Counting, Notebook]:
+        workspace = Workspace(tmp_path / name)
+        workspace.create()
+        notebook = Notebook(workspace)
+        record = SessionRecord(
+            session_id="the-night", env_name=ENV, preset="quick", objective="perf:max", model="offline", approve="auto",
+            seeds=1, budgets=Budgets(max_runs=9), parallel=SLOTS, repeatable=in_order, created=now(),
+        )  # fmt: skip
+        stop, lab = threading.Event(), Lab(notebook, inventory)
+        analyst = Analyst(lab, OfflineResearcher(), record.session_id, stop.is_set)
+        executor = Counting(MadeUp(seconds=0.3, **how))
+        session = StreamingSession(
+            record, lab, SlotRunner(executor), analyst, LineView(), stop, patience=None, in_order=in_order
+        )
+        return session, executor, notebook
+
+    return make
+
+
+def told(notebook: Notebook) -> list[tuple[Any, ...]]:
+    """What a night comes to: changes, seeds, arms, scores, in the order of the record."""
+    return [
+        (
+            notebook.config(run.run_id).flat(),
+            run.seeds,
+            run.arm,
+            run.state,
+            [result.metrics.get("perf") for result in notebook.results(run)],
+        )
+        for run in notebook.runs()
+    ]
+
+
+def test_a_repeatable_night_does_not_depend_on_who_was_faster(night: Night) -> None:
+    nights = []
+    for name, uneven in (("a", 1), ("b", 2)):
+        session, _, notebook = night(name, uneven=uneven)
+        session.run()
+        assert session.record.ended_because == "all 9 replicates are trained"
+        nights.append(told(notebook))
+    assert nights[0] == nights[1]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_as_many_train_as_there_are_slots_and_no_more(night: Night, in_order: bool) -> None:
+    session, executor, notebook = night("a", in_order=in_order, uneven=3)
+    session.run()
+    assert max(executor.at_once) == SLOTS
+    assert len(executor.begun) == 9, "nothing trained twice"
+    assert sum(len(run.seeds) for run in notebook.runs()) == 9
+    assert {run.state for run in notebook.runs()} == {RunState.FINISHED}
+    assert session.scheduler.unreported() == []
+
+
+def test_a_night_that_was_stopped_goes_on_to_the_same(night: Night) -> None:
+    whole, _, notebook = night("a", uneven=1)
+    whole.run()
+    session, executor, again = night("b", uneven=1)
+    threading.Timer(1.5, session.stop.set).start()
+    record = session.run()
+    assert record.ended is None
+    resumed, _, _ = night("b", uneven=2)
+    resumed.record = record
+    resumed._work_on()
+    resumed.run()
+    assert told(again) == told(notebook)
+    assert executor.begun

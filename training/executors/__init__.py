@@ -1,0 +1,24 @@
+"""What carries out replicates, behind one interface: the processes of this machine, and clusters."""
+
+from training.executors.choosing import ExecutorKind, executor_asked, executor_for
+from training.executors.executor import Executor, Lost, Place, Running
+from training.executors.local import LocalExecutor
+from training.executors.madeup import Fault, MadeUp, MadeUpExecutor, make_up
+from training.executors.settings import RayTables, ray_settings
+
+__all__ = [
+    "Executor",
+    "ExecutorKind",
+    "Fault",
+    "LocalExecutor",
+    "Lost",
+    "MadeUp",
+    "MadeUpExecutor",
+    "Place",
+    "RayTables",
+    "Running",
+    "executor_asked",
+    "executor_for",
+    "make_up",
+    "ray_settings",
+]
