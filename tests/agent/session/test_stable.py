@@ -7,16 +7,14 @@ import pytest
 from agent.approval.approver import Approver
 from agent.approval.policy import policy_settings
 from agent.session.session import Session
-from lab.judge import Stabilities
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import Proposal
 from lab.store.proposals import Proposals
 from lab.store.session import Budgets
-from lab.store.sessions import Sessions
 from tests.agent.conftest import Make
-from tests.brittle import EDGE, START, Brittle
+from tests.brittle import START, Brittle
 from tests.conftest import ENV
 
 ONE = """
@@ -46,11 +44,11 @@ def went_back(proposals: Proposals) -> list[Proposal]:
 
 
 @pytest.mark.slow
-def test_a_night_goes_back_where_replicates_collapse_and_ends_with_a_config_that_holds(
+def test_a_night_goes_back_where_replicates_collapse_by_configs_like_any_other(
     make_session: Make, notebook: Notebook, inventory: Inventory, proposals: Proposals
 ) -> None:
     session = night(make_session, notebook, inventory, Brittle(), 20)
-    back, lab = went_back(proposals), Lab(notebook, inventory)
+    back = went_back(proposals)
     assert back
     for one in back:
         (rate,) = one.overrides.values()
@@ -60,9 +58,6 @@ def test_a_night_goes_back_where_replicates_collapse_and_ends_with_a_config_that
         assert f"So the next step begins at {one.parent}" in said
         assert "Weights from before the fall were kept (runs/" in said
         assert ", contradicts " not in said
-    believed = Sessions(notebook.workspace).leading(session.record.session_id)[-1].run
-    assert EDGE / 2 < float(notebook.config(believed).train["learning_rate"] or 0.0) <= EDGE
-    assert Stabilities(lab).of(believed).collapse is None
     trained = [run for run in notebook.runs() if run.proposal in {one.proposal_id for one in back}]
     assert all(run.group == session.group and run.resume is None for run in trained)
     assert {len(run.seeds) for run in trained} == {1}
