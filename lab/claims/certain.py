@@ -97,7 +97,7 @@ def _plan(s: Sentence, first: int) -> str | None:
     if s.ours:
         return None
     if s.section == "next_step" or FORWARD.search(s.text) or FORWARD.search(s.before):
-        kept = s.section == "next_step" and (KEEPS.search(before) or PAST.search(before))
+        kept = s.section == "next_step" and (KEEPS.search(re.split("[,;]", before)[-1]) or PAST.search(before))
         return None if kept else "a plan"
     return None
 
@@ -116,6 +116,8 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
         return None if _headed(s) else Doubt("the column's heading is not known")
     if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
         return None
+    if Code.SEED in s.codes:
+        return Doubt("of which replicate it is is not clear")
     place = _named_before(s, first)
     beside = place is not None and (re.search("[:=]", s.codes[place:first]) or _touch(s, place, first))
     behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :]) and _touch(s, last, last + 1)
@@ -180,7 +182,7 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
         quantity.foreign
         or quantity.keys[0].startswith("curve:performance/")
         or (meant is not None and meant != quantity and meant.section != "count")
-        or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and len(quantity.keys) < 2)
+        or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and not s.listed(first))
         or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in coded("= run"))
         or (AFTER.match(s.text, tail) and not s.ours and not named_beside(s, first, last))
         or number.than

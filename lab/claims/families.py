@@ -10,7 +10,7 @@ from itertools import combinations, groupby, pairwise
 
 from lab.claims.numbers import NUMBER, Number, number_in, real
 from lab.claims.reading import Sentence
-from lab.claims.words import GREEDY, Code, Quantity
+from lab.claims.words import GREEDY, Code, Quantity, coded
 from lab.judge import KnownRun
 
 Statistics = Iterator[tuple[float, str]]
@@ -36,11 +36,14 @@ SPLIT = re.compile(
     r"\b(?:mbs?|minibatch\w*|batch\w*|updates?|steps|epochs?|eps?|gradient|grad|rollouts?)\b", re.IGNORECASE
 )
 AVERAGED = re.compile(r"\b(?:quarters?|q[1-4]|average[sd]?|avg|means)\b", re.IGNORECASE)
-SEEDED = re.compile(r"\bseed #?(\d+)", re.IGNORECASE)
+SEEDED = re.compile(r"\bseed #?(\d+)\b", re.IGNORECASE)
+HEADED = re.compile(r"\W*(?:seed |s)?(\d+)\W*")
+"""A row's heading, or the label of an item, that is a seed."""
 LEVEL = re.compile(r"\b(?:past|pass\w*|cross\w*|over|above|below|reach\w*|beyond|hits?|exceed\w*) (-?\d*\.?\d+ ?%?)")
 HALF = re.compile(r"\b(?:one half|a half|halfway)\b", re.IGNORECASE)
 BEGUN = re.compile(r"\b(?:first|nothing|starts?|shows?|begins?|takes? off)\b", re.IGNORECASE)
 EPOCH = re.compile(r"\b(?:ep(?:och)?s?|updates?|iter(?:ation)?s?)\.?\s*#?\s*$", re.IGNORECASE)
+TOOK = ("training seconds", "evaluation seconds", "memory MiB")
 STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 MANY = 1e4
 """From which on a number may be a place on a curve, in steps."""
@@ -50,6 +53,10 @@ def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str
     """Families of all that a run has of the quantity that is named: its mean, the greedy policy's, its curve."""
     for key in quantity.settable:
         section, _, name = key.partition(":")
+        if s.seed in run.by_seed and section == "metric":
+            names = [name, f"greedy {name}"]
+            names = names[::-1] if GREEDY.search(s.text) else names
+            yield ((run.by_seed[s.seed][one], f"{one} of seed {s.seed}") for one in names if one in run.by_seed[s.seed])
         if section != "curve":
             yield iter(s.values(Quantity((key,)), run, aspects - {"last"}))
         if section == "metric" and name in run.greedy and (name not in run.metrics or GREEDY.search(said)):
@@ -66,7 +73,8 @@ def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str
     if (seed := _seed(s, run, points)) is not None:
         points = seed
         values = [value for _, value in seed]
-        yield ((value, f"{name} of that seed: {value:.6g}") for value in (max(values), values[-1], min(values)))
+        ends = (max(values), values[-1], min(values), values[0])
+        yield ((value, f"{name} of seed {s.seed}: {value:.6g}") for value in ends)
     places = {"first": curve.first, "last": curve.last, "max": curve.max.value, "min": curve.min.value}
     meant = aspects & places.keys()
     yield ((places[place], f"{name}, {place} of the curve: {places[place]:.6g}") for place in sorted(meant or places))
@@ -85,11 +93,28 @@ def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str
 
 def _seed(s: Sentence, run: KnownRun, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]] | None:
     """The points of the one replicate whose seed the sentence, or the row of its cell, names."""
-    named = SEEDED.findall(s.text) or [text.strip("# *").removeprefix("seed ") for text, _ in s.cells[:1]]
     curves = [*_replicates(points)]
-    if len(curves) != len(run.seeds) or len(curves) < 2 or len(named) != 1 or not named[0].isdigit():
+    if len(curves) != len(run.seeds) or s.seed is None:
         return None
-    return next((curve for seed, curve in zip(run.seeds, curves, strict=True) if seed == int(named[0])), None)
+    return next((curve for seed, curve in zip(run.seeds, curves, strict=True) if seed == s.seed), None)
+
+
+def seed_of(s: Sentence, place: int) -> int | None:
+    """The seed of the replicate that a figure is of: named right behind it, before it in its clause, or as its label."""
+    behind = re.match(coded(r"\(?(seed)(?![:=(]?~? number)"), s.codes[place + 1 :])
+    if behind:
+        return int(s.tokens[place + 1 + behind.start(1)].value)
+    for i in range(place - 1, -1, -1):
+        if s.codes[i] == Code.SEED:
+            return int(s.tokens[i].value)
+        if s.codes[i] == Code.RUN or (s.codes[i] == "." and i + 1 < place):
+            break
+        if s.codes[i] == Code.NUMBER and SEEDED.match(s.text, s.tokens[max(0, i - 1)].start):
+            return int(s.number(i).value)
+    every = {seed for run in s.known.runs for seed in run.seeds}
+    labels = [*(text for text, _ in s.cells[:1]), re.split("[:;|\u2014]", s.text)[0]]
+    heads = [int(head[1]) for text in labels if (head := HEADED.fullmatch(text))]
+    return next((seed for seed in heads if seed in every and s.tokens[place].start > 0), None)
 
 
 def _crossings(s: Sentence, points: Sequence[tuple[float, float]]) -> Statistics:
@@ -170,7 +195,7 @@ def scatter(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Stat
     rows = any(text.strip("# ").removeprefix("seed").strip() in seeds for text, _ in s.cells)
     if not (SEED.search(said) or AMONG.search(said) or rows):
         return
-    for name in names:
+    for name in names if s.seed is None else ():
         metric = run.metrics.get(name)
         if metric and metric.n > 1:
             yield from _spread(metric.values, f"{name} in {run.run_id}")
@@ -233,7 +258,7 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
         yield ((step, f"{name} was logged at step {step:,.0f}") for step, _ in points)
 
 
-def amounts(run: KnownRun, unit: str) -> Statistics:
+def amounts(s: Sentence, run: KnownRun, unit: str) -> Statistics:
     """The time, in the unit that is written, or the memory that a run took."""
     per = (
         60
@@ -242,8 +267,12 @@ def amounts(run: KnownRun, unit: str) -> Statistics:
         if re.search(r"\dh|hour", unit)
         else 1
     )
-    for name, amount in run.amounts.items():
-        if name.endswith("MiB") == ("mib" in unit or "mb" in unit):
+    took = run.by_seed.get(s.seed or -1, {})
+    each = {f"{name} of seed {seed}": value for seed, its in run.by_seed.items() for name, value in its.items()}
+    each = {name: value for name, value in each.items() if name.partition(" of ")[0] in TOOK}
+    told = {name: took[name] for name in TOOK if name in took} or {**run.amounts, **each}
+    for name, amount in told.items():
+        if ("MiB" in name) == ("mib" in unit or "mb" in unit):
             yield amount / per, f"{name} of {run.run_id}: {amount:.6g}"
 
 
@@ -269,11 +298,15 @@ def counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
             yield batch / mini, f"a batch is {batch / mini:g} minibatches in {run.run_id}"
 
 
-def stretches(run: KnownRun, name: str) -> Iterator[tuple[float, float, str]]:
+def stretches(s: Sentence, run: KnownRun, name: str) -> Iterator[tuple[float, float, str]]:
     """A curve's ends and extremes in their order, and its points one after the other."""
     curve = run.curves.get(name)
     if curve is None:
         return
+    if seed := _seed(s, run, run.points.get(name, ())):
+        values = [value for _, value in seed]
+        ends = values[0], max(values), min(values), values[-1]
+        yield from ((a, b, f"{name} of seed {s.seed}") for a, b in combinations(ends, 2))
     yield curve.first, curve.last, f"{name}, first and last"
     yield curve.min.value, curve.max.value, f"{name}, lowest and highest"
     yield curve.first, curve.max.value, f"{name}, first and highest"

@@ -65,6 +65,8 @@ class Sentence(Phrase):
     """The runs that the statement which it stands in names, by id."""
     cells: tuple[tuple[str, str], ...] = ()
     """The headings of its row and column, each with the codes of its tokens."""
+    seed: int | None = None
+    """The seed of the replicate that the figure which a reading looks at is of."""
     used: set[int] = field(default_factory=set)
     claims: list[Found] = field(default_factory=list)
 
@@ -114,7 +116,7 @@ class Sentence(Phrase):
             before -= 1
         return before
 
-    def _listed(self, index: int) -> int | None:
+    def listed(self, index: int) -> int | None:
         """The place of a number's quantity where names and numbers stand in lists: `gamma / lambda: 0.99 / 0.95`."""
         for listed in LISTED.finditer(self.codes):
             span = range(*listed.span())
@@ -124,7 +126,7 @@ class Sentence(Phrase):
         return None
 
     def _nearest(self, index: int) -> Quantity | None:
-        place = self._listed(index)
+        place = self.listed(index)
         place = self._beside(index) if place is None else place
         if place is None:
             remarks = self._remarks(index)

@@ -30,6 +30,7 @@ from lab.claims.families import (
     pooled,
     repeats,
     scatter,
+    seed_of,
     since,
     steps_of,
     stretches,
@@ -64,9 +65,22 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
     places = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     if len(places) not in (1, 2) or s.section == "next_step" or (false and unclear(s, first, last) is None):
         return None
+    s.seed = seed_of(s, places[0])
+    found = _fitting(s, first, last, places) if s.seed is not None else None
+    if found is None:
+        s.seed = None
+        found = _fitting(s, first, last, places)
+    return found
+
+
+def _fitting(s: Sentence, first: int, last: int, places: list[int]) -> str | None:
+    """What makes a claim true, said of one replicate where `s.seed` names it."""
     owner, _ = s.owned(places[0])
     every = [owner, s.home, s.known.run, *s.runs_named(), *filter(None, map(s.known.get, s.around))]
-    near = [run for run in {run.run_id: run for run in every}.values() if run.metrics]
+    near = [run for run in {run.run_id: run for run in every}.values() if run.metrics or run.points]
+    if s.seed is not None:  # whose replicate it is, its seed says
+        near = [run for run in near if s.seed in run.seeds] or [r for r in s.known.runs if s.seed in r.seeds]
+        owner = owner if owner in near or not near else near[0]
     beside = named_beside(s, places[0], places[-1]) and s.codes[places[0] - 1 : places[0]] != "("
     if not beside and re.search(coded("[against than] word{0,2}$"), s.codes[: places[0]]):
         near += [run for run in (s.reference, s.known.get(s.known.baseline)) if run and run not in near]
@@ -180,7 +194,7 @@ def _families(
     whole = number.step >= 1 and not number.percent
     if number.unit or (free and TOOK.search(said)):
         unit = s.text[s.tokens[place].start : s.tokens[place].end].lower()
-        yield from (amounts(run, unit) for run in runs)
+        yield from (amounts(s, run, unit) for run in runs)
     if number.unit:
         return
     names = _names(s, place, said)
@@ -295,7 +309,7 @@ def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator
         if CURVE.search(said):
             names.append(f"environment/{s.known.metric}")
         for name in dict.fromkeys(names):
-            yield from stretches(run, name)
+            yield from stretches(s, run, name)
     yield from ((p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if FORETOLD.search(said))
     if quantity and not quantity.foreign:
         anchors = [run for run in (s.known.get(s.known.run.parent), s.known.get(s.known.baseline)) if run]

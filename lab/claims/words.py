@@ -78,8 +78,8 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"clip(ping)?([ _](coef(ficient)?|range|ratio|threshold))?", _("config:train.clip_coef")),
     (r"clip[ _]?frac(tion)?s?", _("curve:losses/clipfrac")),
     (r"vf([ _]coef)?|value([ _-]function)? (loss )?(coef(ficient)?|weight)", _("config:train.vf_coef")),
-    (r"value([ _-]function)?[ _]loss", _("curve:losses/value_loss")),
-    (r"policy[ _]loss", _("curve:losses/policy_loss")),
+    (r"(value([ _-]function)?|v)[ _-]?loss", _("curve:losses/value_loss")),
+    (r"(policy|pi|pg)[ _-]loss", _("curve:losses/policy_loss")),
     (r"explained[ _]variance|ev|value fit|explains|variance of the returns", _("curve:losses/explained_variance")),
     (r"(approx(imate)?[ _])?kl([ _-]divergence)?", _("curve:losses/approx_kl")),
     (r"(max )?grad(ient)?[ _]?(norms?|clip(ping)?)( clip)?|max grad", _(
@@ -87,10 +87,10 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"(vf|value)[ _-]clip([ _]coef)?", _("config:train.vf_clip_coef")),
     (r"(\u03c1|rho)([ _-]clip)?", _("config:train.vtrace_rho_clip")),
     (r"(vtrace )?c[ _-]clip", _("config:train.vtrace_c_clip")),
-    (r"(adam[ _])?(\u03b2|beta[ _]?)1", _("config:train.adam_beta1")),
-    (r"(adam[ _])?(\u03b2|beta[ _]?)2", _("config:train.adam_beta2")),
-    (r"prio (\u03b1|alpha)", _("config:train.prio_alpha")),
-    (r"prio (\u03b2|beta)0?", _("config:train.prio_beta0")),
+    (r"(adam[ _])?(\u03b2|b|beta[ _]?)1", _("config:train.adam_beta1")),
+    (r"(adam[ _])?(\u03b2|b|beta[ _]?)2", _("config:train.adam_beta2")),
+    (r"prio (\u03b1|a|alpha)", _("config:train.prio_alpha")),
+    (r"prio (\u03b2|beta)0?|(prio )?b0", _("config:train.prio_beta0")),
     (r"mbs?", _("config:train.minibatch_size", "derived:minibatches")),
     (r"ep[ _.]?len(gth)?", _("metric:episode_length")),
     (r"expl[. _]*var(iance)?", _("curve:losses/explained_variance")),
@@ -125,7 +125,7 @@ PARENT_IF_LAST = r"before|earlier"
 """Words for the parent at the end of a clause: `0.58 before`, `the same as before`; not `before it crashed`."""
 
 STRANGE = re.compile(
-    r"\bhuman|\bwiki\b|\bdiscord|\bpaper|\bliterature|\bnot part of this|\bleaderboard|\bforum|\bblog|\bcolleague"
+    r"\bhuman|\bwiki\b|\bdiscord|(?<!\bon )\bpaper|\bliterature|\bnot part of this|\bleaderboard|\bforum|\bblog|\bcolleague"
     r"|\bpublished|\bbenchmark (?:site|page)|\bother team|\bsomebody|\bsomeone",
     re.IGNORECASE,
 )
@@ -177,6 +177,7 @@ class Code(StrEnum):
     ONLY = "z"
     KEY = "k"
     CHANGED = "v"
+    SEED = "S"
     WORD = "w"
 
 
