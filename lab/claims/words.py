@@ -198,11 +198,11 @@ CODES: dict[Code, str] = {
     Code.UP: (
         r"r[oi]se[sn]?|rising|increase[sd]?|increasing|climb(s|ed|ing)?|grew|grow(n|s|th)?|gain(s|ed)?|up"
         r"|higher|more|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|additional"
-        r"|exceed(s|ed)?|jump(s|ed)?|ahead of|went up|deeper|wider|add(s|ed)|rebound(s|ed)?|extra"
+        r"|exceed(s|ed)?|jump(s|ed)?|ahead of|went up|deeper|wider|tops|ahead|add(s|ed)|rebound(s|ed)?|extra"
     ),
     Code.DOWN: (
         r"f[ae]ll(s|en)?|drop(s|ped)?|decrease[sd]?|decreasing|decline[sd]?|down|lower(ed|s|ing)?|below|less"
-        r"|fewer|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker"
+        r"|fewer|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker|tighter"
         r"|short of|under|behind|went down|shallower|narrower|gave up|sank|slipped|dip(s|ped)?"
     ),
     Code.BETTER: (
