@@ -76,6 +76,8 @@ def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
         first: the claim's first token.
         last: its last one.
     """
+    if Code.SEED in s.codes:
+        return Doubt("of which replicate it is is not clear")
     clock = CLOCK.search(s.text, s.tokens[first].start, s.tokens[last].end + 6)
     if why := _plan(s, first) or ("a time of day" if clock else None):
         return Doubt(why)
@@ -116,8 +118,6 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
         return None if _headed(s) else Doubt("the column's heading is not known")
     if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
         return None
-    if Code.SEED in s.codes:
-        return Doubt("of which replicate it is is not clear")
     place = _named_before(s, first)
     beside = place is not None and (re.search("[:=]", s.codes[place:first]) or _touch(s, place, first))
     behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :]) and _touch(s, last, last + 1)
@@ -180,6 +180,7 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
     relative = number.signed and first == last
     return bool(
         quantity.foreign
+        or len(quantity.keys) > 4
         or quantity.keys[0].startswith("curve:performance/")
         or (meant is not None and meant != quantity and meant.section != "count")
         or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and not s.listed(first))
@@ -324,6 +325,8 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
 
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
+    if re.search(coded("quantity.*word number [^quantity]*$"), s.codes[:first]):
+        return "of which figure it is said is not clear"  # `pole 97 %; track 2 %, less than base`
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
     if Code.RATIO in s.codes[first : last + 1] and (led or s.word(first) == "half"):
         return "what it is a share of is not clear"

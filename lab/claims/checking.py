@@ -105,6 +105,8 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
         sections: name (title, observations, theory, next_step) to prose.
     """
     reader, claims, causes, failed = Reader(known), list[Claim](), list[Cause](), list[str]()
+    for text in sections.values():
+        reader.runs.learn(text)
     for section, text in sections.items():
         context = Context(known, reader, text, staged=section == "next_step" and stages(text))
         for passage in passages(text, MEANINGS.get(section, Meaning.OBSERVATIONS)):

@@ -81,7 +81,11 @@ class Context:
             before=self._before(passage, start),
             crowded=self._crowded(passage, start, lead),
             around=tuple(
-                name for t in self._tokens((passage.start, passage.end)) if t.code == Code.RUN for name in self._ids(t)
+                name
+                for place in ((passage.start, passage.end), *reversed(passage.above))
+                for t in self._tokens(place)
+                if t.code == Code.RUN
+                for name in self._ids(t)
             ),
             cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
         )

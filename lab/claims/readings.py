@@ -183,6 +183,11 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
     for family in _families(s, place, number, runs, said, free=not adjacent):
         if found := told_by(number, [*family]):
             return found
+    spoken = [token.value for token in s.tokens if token.code == Code.QUANTITY and not token.value.foreign]
+    for other in dict.fromkeys([*reversed(spoken), *([s.carried] if s.carried else []), s.objective]):
+        families = (of_quantity(s, run, other, s.aspects(place), said) for run in runs)
+        if not number.unit and (found := told_by(number, [*chain.from_iterable(chain.from_iterable(families))], other)):
+            return found
     apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
     return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
 
@@ -203,6 +208,9 @@ def _families(
     ]
     curves = [*dict.fromkeys(curves)]
     for run in runs:
+        if its := run.by_seed.get(s.seed or -1):
+            every = [one for name in names for one in (name, f"greedy {name}") if one in its]
+            yield ((its[one], f"{one} of seed {s.seed}: {its[one]:.6g}") for one in every)
         if free and not whole:
             yield means(s, run, said)
         if free or SEED.search(said):

@@ -66,7 +66,7 @@ ARROWS = {
 }
 ARROW = re.compile("|".join(ARROWS))
 WORDS_OF_ANY = re.compile(r"\w+")
-SEED = re.compile(r"s(\d{1,9})(?![\w.])")
+SEED = re.compile(r"s(\d{1,9})(?!\w|\.\d)")
 """A replicate by its seed: `s22`."""
 PLACE = re.compile(r"(\d{1,2})(?:st|nd|rd|th)(?!\w)")
 LABEL = re.compile(r"(?P<name>[A-Za-z][A-Za-z_]*)\s?(?:[=:]\s?)?~?[+-]?(?=\.?\d)")

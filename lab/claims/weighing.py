@@ -20,9 +20,10 @@ NEAR, ALIKE, SCALE = 8, 0.02, 50.0
 """How many tokens apart a word and its figure may stand; by what share what is the same may differ; by what factor two
 figures of one quantity may."""
 ABOUT = re.compile(r"\b(?:about|roughly|nearly|almost|around|some)\s+$|~$", re.IGNORECASE)
-EXTREME = re.compile(r"\b(best|worst|highest|lowest) (?:of |one |seed|replicate)", re.IGNORECASE)
+EXTREME = re.compile(r"\b(best|worst|highest|lowest|every|each|all|any|both) (?:of |one |seeds?|replicates?)", re.IGNORECASE)
 AMONG = re.compile(r"#(\d+) ?(?:-|\u2013|to) ?#?(\d+)")
 OF = re.compile(r"\b(?:of|among|out of) (?:the |these |all )?(?:(\w+)\b)?", re.IGNORECASE)
+EACH = {"every", "each", "all", "any", "both"}
 LAST, FIRST = {"last", "bottom"}, {"first", "top"}
 Sides = tuple[float, float, str]
 
@@ -96,7 +97,7 @@ def _of_runs(s: Sentence, i: int, end: int, figures: dict[int, float]) -> Iterat
     theirs = s.one(quantity, other, s.aspects(i))
     said = EXTREME.search(s.text[s.tokens[i].end : s.tokens[min(end, place + 4) - 1].end])
     if said and (metric := other.metrics.get(name)):
-        low = said[1].lower() in ("worst", "lowest")
+        low = said[1].lower() in ("worst", "lowest") or (said[1].lower() in EACH and s.codes[i] == Code.DOWN)
         theirs = min(metric.values) if low else max(metric.values)
     if mine is not None and theirs is not None and s.known.alike(name, s.subject, other):
         yield mine, theirs, f"{name}: {theirs:.6g} in {other.run_id}, {mine:.6g}"
@@ -107,8 +108,9 @@ def quantity_at(s: Sentence, i: int) -> Quantity | None:
     if s.word(i) in {"slower", "faster", "slowest", "fastest"}:
         return Quantity(("metric:sps",))
     start = max(s.codes.rfind(mark, 0, i) for mark in ";.") + 1
-    near = [s.named_quantity(j) for j in range(start, i) if s.codes[j] == Code.QUANTITY]
-    near += [s.named_quantity(j) for j in range(i + 1, min(i + 3, len(s.codes))) if s.codes[j] == Code.QUANTITY]
+    places = [*range(start, i), *range(i + 1, min(i + 3, len(s.codes)))]
+    near = [s.named_quantity(j) for j in places if s.codes[j] == Code.QUANTITY]
+    near = [quantity for quantity in near if quantity.section != "count"]
     return next((q for q in reversed(near) if q.section in ("metric", "curve", "config")), None if near else s.objective)
 
 
