@@ -49,7 +49,7 @@ MANY = 1e4
 """From which on a number may be a place on a curve, in steps."""
 
 
-def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str) -> Iterator[Statistics]:
+def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str, *, points: bool = True) -> Iterator[Statistics]:
     """Families of all that a run has of the quantity that is named: its mean, the greedy policy's, its curve."""
     for key in quantity.settable:
         section, _, name = key.partition(":")
@@ -63,10 +63,10 @@ def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str
             yield iter([(run.greedy[name], f"greedy {name} {run.greedy[name]:.6g} in {run.run_id}")])
         measured = any(f"metric:{name.rpartition('/')[2]}" == one for one in quantity.keys)
         if section == "curve" and name in run.curves and (CURVE.search(said) or not measured):
-            yield from of_curve(s, run, name, aspects, said)
+            yield from of_curve(s, run, name, aspects, said, every=points)
 
 
-def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str) -> Iterator[Statistics]:
+def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str, *, every: bool = True) -> Iterator[Statistics]:
     """Families of a curve: its ends and extremes, its quarters, its values at a moment that is named, its points."""
     curve = run.curves[name]
     points: Sequence[tuple[float, float]] = run.points.get(name, ())
@@ -87,7 +87,7 @@ def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str
     if meant and len(replicates := [*_replicates(points)]) > 1:
         ends = [(one[0][1], one[-1][1], max(v for _, v in one), min(v for _, v in one)) for one in replicates]
         yield ((value, f"{name} of a replicate: {value:.6g}") for four in ends for value in four)
-    if not meant and not moments:
+    if every and not meant and not moments:
         yield ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in points)
 
 

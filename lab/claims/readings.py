@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import chain, permutations, product
 
 from lab.claims.certain import named_beside, unclear
-from lab.claims.chance import DIFFERS, chance, somehow
+from lab.claims.chance import CHANCE, DIFFERS, chance, somehow
 from lab.claims.chance import told as told_by
 from lab.claims.differences import PEAK, SIGN
 from lab.claims.families import (
@@ -67,7 +67,9 @@ def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
         return None
     s.seed = seed_of(s, places[0])
     found = _fitting(s, first, last, places) if s.seed is not None else None
-    if found is None:
+    before, behind = s.codes[: places[0]], s.codes[places[-1] + 1 :]
+    beside = re.search(coded("seed [^,;.number]{0,6}$"), before) or re.match(coded(r"\(? seed"), behind)
+    if found is None and not (s.seed is not None and beside):
         s.seed = None
         found = _fitting(s, first, last, places)
     return found
@@ -183,11 +185,14 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
     for family in _families(s, place, number, runs, said, free=not adjacent):
         if found := told_by(number, [*family]):
             return found
+    open_ = not adjacent or (quantity is not None and quantity.section in ("count", "steps", "derived"))
     spoken = [token.value for token in s.tokens if token.code == Code.QUANTITY and not token.value.foreign]
     for other in dict.fromkeys([*reversed(spoken), *([s.carried] if s.carried else []), s.objective]):
-        families = (of_quantity(s, run, other, s.aspects(place), said) for run in runs)
-        if not number.unit and (found := told_by(number, [*chain.from_iterable(chain.from_iterable(families))], other)):
-            return found
+        families = (of_quantity(s, run, other, s.aspects(place), said, points=False) for run in runs)
+        every = [*chain.from_iterable(chain.from_iterable(families))]
+        if open_ and not number.unit and chance(number, [value for value, _ in every]) <= CHANCE / 2:
+            if found := told_by(number, every, other):
+                return found
     apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
     return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
 

@@ -24,6 +24,8 @@ EXTREME = re.compile(r"\b(best|worst|highest|lowest|every|each|all|any|both) (?:
 AMONG = re.compile(r"#(\d+) ?(?:-|\u2013|to) ?#?(\d+)")
 OF = re.compile(r"\b(?:of|among|out of) (?:the |these |all )?(?:(\w+)\b)?", re.IGNORECASE)
 EACH = {"every", "each", "all", "any", "both"}
+VERDICT = re.compile(r"significan|confirm", re.IGNORECASE)
+"""Words of a verdict, which is none of the means."""
 LAST, FIRST = {"last", "bottom"}, {"first", "top"}
 Sides = tuple[float, float, str]
 
@@ -33,6 +35,8 @@ def weighed(s: Sentence) -> None:
     figures = _figures(s)
     for i, code in enumerate(s.codes):
         if i in s.used or (code not in WAYS and code != Code.RATIO) or s.section == "next_step":
+            continue
+        if Code.NOT in s.codes[max(0, i - 2) : i] or VERDICT.search(s.text):
             continue
         s.look(i)
         for new, old, told in _sides(s, i, figures):
@@ -122,6 +126,8 @@ def related(s: Sentence) -> None:
         if len(places) != 1 or s.section == "next_step":
             continue
         number = s.number(places[0])
+        if number.signed and re.match(coded("against? word? run"), s.codes[places[0] + 1 :]):
+            continue  # to a run that is named, which the figures beside it may not be of
         before = [figures[j] for j in figures if places[0] - 2 * NEAR < j < places[0]][-3:]
         after = [figures[j] for j in figures if places[0] < j < places[0] + NEAR][:2]
         worths = [*_worths(number, [*before, *after])]
