@@ -326,7 +326,7 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
     figure = s.codes.rfind(Code.NUMBER, 0, first)
-    if figure > 0 and Code.QUANTITY not in s.codes[figure:first] and _unknown(s, figure - 1):
+    if first - 4 < figure > 0 and Code.QUANTITY not in s.codes[figure:first] and _unknown(s, figure - 1):
         return "of which figure it is said is not clear"  # `pole 97 %; track 2 %, less than base`
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
     if Code.RATIO in s.codes[first : last + 1] and (led or s.word(first) == "half"):

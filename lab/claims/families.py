@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby, pairwise
 
+from lab.claims.chance import CHANCE, chance
 from lab.claims.numbers import NUMBER, Number, number_in, real
 from lab.claims.reading import Sentence
 from lab.claims.words import GREEDY, Code, Quantity, coded
@@ -28,7 +29,7 @@ NOISE = re.compile(r"±|\+/?-|\b(?:sds?|std|noise)\b", re.IGNORECASE)
 CURVE = re.compile(
     r"\b(?:curves?|peak\w*|ends?|ended|last|train|training|points?|pts?|start\w*|first|rising|falls?|fell|drop\w*|dips?"
     r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout|ep(?:och)?s?"
-    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest)\b"
+    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest|tops?|bottom|rows?|at [\d.,]+ ?[kM]?)\b"
     r"|@|->|=>|\u2192",
     re.IGNORECASE,
 )
@@ -49,7 +50,9 @@ MANY = 1e4
 """From which on a number may be a place on a curve, in steps."""
 
 
-def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str, *, points: bool = True) -> Iterator[Statistics]:
+def of_quantity(
+    s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str, *, points: bool = True
+) -> Iterator[Statistics]:
     """Families of all that a run has of the quantity that is named: its mean, the greedy policy's, its curve."""
     for key in quantity.settable:
         section, _, name = key.partition(":")
@@ -66,7 +69,9 @@ def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str
             yield from of_curve(s, run, name, aspects, said, every=points)
 
 
-def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str, *, every: bool = True) -> Iterator[Statistics]:
+def of_curve(
+    s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str, *, every: bool = True
+) -> Iterator[Statistics]:
     """Families of a curve: its ends and extremes, its quarters, its values at a moment that is named, its points."""
     curve = run.curves[name]
     points: Sequence[tuple[float, float]] = run.points.get(name, ())
@@ -87,7 +92,7 @@ def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str
     if meant and len(replicates := [*_replicates(points)]) > 1:
         ends = [(one[0][1], one[-1][1], max(v for _, v in one), min(v for _, v in one)) for one in replicates]
         yield ((value, f"{name} of a replicate: {value:.6g}") for four in ends for value in four)
-    if every and not meant and not moments:
+    if every and not meant and not moments and _tells(s, [value for _, value in points]):
         yield ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in points)
 
 
@@ -97,6 +102,11 @@ def _seed(s: Sentence, run: KnownRun, points: Sequence[tuple[float, float]]) -> 
     if len(curves) != len(run.seeds) or s.seed is None:
         return None
     return next((curve for seed, curve in zip(run.seeds, curves, strict=True) if seed == s.seed), None)
+
+
+def _tells(s: Sentence, values: Sequence[float]) -> bool:
+    """Whether single points tell the figure that is looked at apart, of which any may be meant."""
+    return s.place is None or chance(s.number(s.place), values) <= CHANCE / 2
 
 
 def seed_of(s: Sentence, place: int) -> int | None:
@@ -134,6 +144,10 @@ def _crossings(s: Sentence, points: Sequence[tuple[float, float]]) -> Statistics
 def _moments(s: Sentence, run: KnownRun) -> Iterator[Number]:
     """The moments of a training that a sentence, or the row of its cell, names: in steps, or as an epoch's."""
     batch = run.derived.get("batch_size")
+    own = re.match(coded("[word between]{0,2}(number)"), s.codes[s.place + 1 :]) if s.place is not None else None
+    if own and (moment := s.number((s.place or 0) + 1 + own.start(1))).value >= MANY:
+        yield moment  # `0.21 @ 106k -> 0.257 @ 164k`: each has its own
+        return
     for i, code in enumerate(s.codes):
         number = s.number(i) if code == Code.NUMBER else None
         if number and not number.unit and (number.value >= MANY or number.step >= 1):
@@ -193,7 +207,8 @@ def scatter(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Stat
     same = repeats(s, run)
     seeds = {str(seed) for one in (run, *same) for seed in one.seeds}
     rows = any(text.strip("# ").removeprefix("seed").strip() in seeds for text, _ in s.cells)
-    if not (SEED.search(said) or AMONG.search(said) or rows):
+    listed = re.search(coded("number [,and]?number"), s.codes)
+    if not (SEED.search(said) or AMONG.search(said) or rows or listed):
         return
     for name in names if s.seed is None else ():
         metric = run.metrics.get(name)
@@ -255,7 +270,8 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
         yield from (_crossings(s, one) for one in _replicates(points))
         peaks = [max(curve, key=lambda point: point[1])[0] for curve in _replicates(points)]
         yield ((step, f"{name} of a replicate peaks at step {step:,.0f}") for step in peaks)
-        yield ((step, f"{name} was logged at step {step:,.0f}") for step, _ in points)
+        if _tells(s, [step for step, _ in points]):
+            yield ((step, f"{name} was logged at step {step:,.0f}") for step, _ in points)
 
 
 def amounts(s: Sentence, run: KnownRun, unit: str) -> Statistics:

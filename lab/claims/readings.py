@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, permutations, product
 
-from lab.claims.certain import named_beside, unclear
+from lab.claims.certain import named_beside
 from lab.claims.chance import CHANCE, DIFFERS, chance, somehow
 from lab.claims.chance import told as told_by
 from lab.claims.differences import PEAK, SIGN
@@ -53,19 +53,18 @@ MILLIONS = re.compile(r"\(M\b|\bM(?:illion)? steps|\bsteps? \(M\)", re.IGNORECAS
 NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
 
 
-def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
+def fitting(s: Sentence, first: int, last: int) -> str | None:
     """Words for what makes a figure, or two of them, true where it is not clear what they are; None if nothing does.
 
     Args:
         s: the sentence.
         first: the claim's first token.
         last: its last one.
-        false: whether the plainest reading makes it false.
     """
     places = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
-    if len(places) not in (1, 2) or s.section == "next_step" or (false and unclear(s, first, last) is None):
+    if len(places) not in (1, 2) or s.section == "next_step":
         return None
-    s.seed = seed_of(s, places[0])
+    s.seed, s.place = seed_of(s, places[0]), places[0]
     found = _fitting(s, first, last, places) if s.seed is not None else None
     before, behind = s.codes[: places[0]], s.codes[places[-1] + 1 :]
     beside = re.search(coded("seed [^,;.number]{0,6}$"), before) or re.match(coded(r"\(? seed"), behind)

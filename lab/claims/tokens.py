@@ -208,7 +208,9 @@ class Reader:
         parts = match["name"].lower().split("_")
         whole = [name for name in self.names if _begins(parts, name.split("_"))]
         part = [n for n in self.names if len(parts) == 1 and any(_begins(parts, [one]) for one in n.split("_")[1:])]
-        first = [name for name in self.names if len(parts) == 1 and len(name.split("_")) > 1 and _initials(name) == parts[0]]
+        first = [
+            name for name in self.names if len(parts) == 1 and len(name.split("_")) > 1 and _initials(name) == parts[0]
+        ]
         for names in (whole, part, first):
             if len({*names}) == 1 and (len("".join(parts)) >= SHORTEST or names is first):
                 keys = (f"metric:{names[0]}", f"curve:environment/{names[0]}", *self.names[names[0]])

@@ -74,7 +74,7 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
         and re.search(r"\b(at|after|around|near|until|within|first)\s+(step\s+)?$", s.text[: token.start].lower())
     )
     if position and not any(fits(number, value) for value in s.known.told.values()):
-        return True
+        return s.reading(s, index, index) is None
     if COUNTED.match(s.text, token.end) and not number.percent:
         return True
     if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in (Code.QUANTITY, Code.KEY):
@@ -124,7 +124,7 @@ def changes(s: Sentence) -> None:
             true = (new.value > old.value) == (led.group(1) == Code.UP)
         shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
         true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
-        if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last, False):
+        if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last):
             continue  # `lr 0.001 → 0.26`: each for itself
         s.judge(
             first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"

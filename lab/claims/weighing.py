@@ -20,12 +20,20 @@ NEAR, ALIKE, SCALE = 8, 0.02, 50.0
 """How many tokens apart a word and its figure may stand; by what share what is the same may differ; by what factor two
 figures of one quantity may."""
 ABOUT = re.compile(r"\b(?:about|roughly|nearly|almost|around|some)\s+$|~$", re.IGNORECASE)
-EXTREME = re.compile(r"\b(best|worst|highest|lowest|every|each|all|any|both) (?:of |one |seeds?|replicates?)", re.IGNORECASE)
+EXTREME = re.compile(
+    r"\b(best|worst|highest|lowest|every|each|all|any|both) (?:of |one |seeds?|replicates?)", re.IGNORECASE
+)
 AMONG = re.compile(r"#(\d+) ?(?:-|\u2013|to) ?#?(\d+)")
 OF = re.compile(r"\b(?:of|among|out of) (?:the |these |all )?(?:(\w+)\b)?", re.IGNORECASE)
 EACH = {"every", "each", "all", "any", "both"}
 VERDICT = re.compile(r"significan|confirm", re.IGNORECASE)
 """Words of a verdict, which is none of the means."""
+FAR = 32
+APART = re.compile(
+    r"\b(?:by|gap|gain\w*|lost|differ\w*|lower|higher|more|less|up|down|sum|together|short|spread|between|adds?|jump)\b",
+    re.IGNORECASE,
+)
+"""Words of what is a difference, so many characters about it."""
 LAST, FIRST = {"last", "bottom"}, {"first", "top"}
 Sides = tuple[float, float, str]
 
@@ -95,6 +103,9 @@ def _of_runs(s: Sentence, i: int, end: int, figures: dict[int, float]) -> Iterat
     if other is NOBODY or other is s.subject or quantity is None:
         return
     name = quantity.keys[0].partition(":")[2]
+    if s.codes[i] == Code.RATIO and s.carried and Code.QUANTITY not in s.codes:
+        quantity = s.carried
+        name = quantity.keys[0].partition(":")[2]
     mine, seed = s.one(quantity, s.subject, s.aspects(i)), seed_of(s, i)
     if seed is not None:
         mine = s.subject.by_seed.get(seed, {}).get(name)
@@ -115,7 +126,9 @@ def quantity_at(s: Sentence, i: int) -> Quantity | None:
     places = [*range(start, i), *range(i + 1, min(i + 3, len(s.codes)))]
     near = [s.named_quantity(j) for j in places if s.codes[j] == Code.QUANTITY]
     near = [quantity for quantity in near if quantity.section != "count"]
-    return next((q for q in reversed(near) if q.section in ("metric", "curve", "config")), None if near else s.objective)
+    return next(
+        (q for q in reversed(near) if q.section in ("metric", "curve", "config")), None if near else s.objective
+    )
 
 
 def related(s: Sentence) -> None:
@@ -128,6 +141,9 @@ def related(s: Sentence) -> None:
         number = s.number(places[0])
         if number.signed and re.match(coded("against? word? run"), s.codes[places[0] + 1 :]):
             continue  # to a run that is named, which the figures beside it may not be of
+        about = s.text[max(0, claim.start - FAR) : claim.end + FAR]
+        if not (number.signed or number.percent or number.times or APART.search(about)):
+            continue
         before = [figures[j] for j in figures if places[0] - 2 * NEAR < j < places[0]][-3:]
         after = [figures[j] for j in figures if places[0] < j < places[0] + NEAR][:2]
         worths = [*_worths(number, [*before, *after])]
@@ -157,15 +173,19 @@ def placed(s: Sentence) -> None:
     if s.section == "next_step":
         return
     for i, code in enumerate(s.codes):
-        if i in s.used or (code not in (Code.ORDINAL, Code.SUPERLATIVE) and s.word(i) not in LAST | FIRST):
+        open_ = next((c for c in s.claims if c.status == "unsupported" and c.start <= s.tokens[i].start < c.end), None)
+        if (i in s.used and not open_) or (
+            code not in (Code.ORDINAL, Code.SUPERLATIVE) and s.word(i) not in LAST | FIRST
+        ):
             continue
         s.look(i)
         quantity = quantity_at(s, i)
-        if quantity is None:
+        if quantity is None or (open_ and "place " in open_.evidence) or Code.ORDINAL in s.codes[max(0, i - 2) : i]:
             continue
         seed = next((int(s.tokens[j].value) for j in (i + 1, i + 2) if s.codes[j : j + 1] == Code.SEED), seed_of(s, i))
         told = _among_seeds(s, i, seed, quantity) if seed is not None else _among_runs(s, i, quantity)
         if told:
+            s.claims = [claim for claim in s.claims if claim is not open_]
             last = next((j for j in (i + 1, i + 2) if s.codes[j : j + 1] == Code.SEED), i)
             s.say(i, last, "verified", told)
 

@@ -238,8 +238,8 @@ CODES: dict[Code, str] = {
 ASPECTS: dict[str, str] = {
     "max": r"peak(s|ed|ing)?|max(imum|imal)?|high point|highest point|topped out",
     "min": r"min(imum|imal)?|trough|bottomed( out)?|low point",
-    "first": r"start(s|ed|ing)?( value)?|initial(ly)?|beg(an|inning|in)|at first|opening",
-    "last": r"end(s|ed|ing)?|final(ly)?|finish(es|ed)?|settled|at the end|closing|last value",
+    "first": r"start(s|ed|ing)?( value)?|initial(ly)?|beg(an|inning|in)|at first|opening|first (row|point|epoch|value)",
+    "last": r"end(s|ed|ing)?|final(ly)?|finish(es|ed)?|settled|at the end|closing|last (value|row|point|epoch)",
     "quarter": r"(first|second|third|last|fourth)[- ]quarter|quarters?( means?)?",
     "while": r"while training|during training|training curve|in training",
     "greedy": r"greed(y|ily)( (policy|score|evaluation|mean|eval|actions?))?|likeliest actions?|argmax",

@@ -190,7 +190,10 @@ def _points(curves: Sequence[Curve]) -> tuple[tuple[float, float], ...]:
 def _measured(result: ReplicateResult) -> dict[str, float]:
     """What one replicate measured and took."""
     greedy = {
-        f"greedy {name}": value for one in result.evaluations if one.actions == "greedy" for name, value in one.raw.items()
+        f"greedy {name}": value
+        for one in result.evaluations
+        if one.actions == "greedy"
+        for name, value in one.raw.items()
     }
     took = {"training seconds": result.train_seconds, "evaluation seconds": result.eval_seconds}
     took |= {"memory MiB": result.peak_memory_mib}
