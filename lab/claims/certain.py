@@ -183,7 +183,10 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
         or len(quantity.keys) > 4
         or quantity.keys[0].startswith("curve:performance/")
         or (meant is not None and meant != quantity and meant.section != "count")
-        or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and not s.listed(first))
+        or (
+            re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:])
+            and (len(quantity.keys) < 2 or quantity.section != "config")
+        )
         or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in coded("= run"))
         or (AFTER.match(s.text, tail) and not s.ours and not named_beside(s, first, last))
         or number.than
@@ -325,24 +328,21 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
 
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
-    figure = s.codes.rfind(Code.NUMBER, 0, first)
-    if first - 4 < figure > 0 and Code.QUANTITY not in s.codes[figure:first] and _unknown(s, figure - 1):
-        return "of which figure it is said is not clear"  # `pole 97 %; track 2 %, less than base`
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
-    if Code.RATIO in s.codes[first : last + 1] and (led or s.word(first) == "half"):
+    part = re.match(r" (?:of )?(?:the |its )?(?:initial|first|starting)\b", s.text[s.tokens[last].end :])
+    if Code.RATIO in s.codes[first : last + 1] and (led or part or s.word(first) == "half"):
         return "what it is a share of is not clear"
     if re.search(coded("[better worse]"), s.codes[first : last + 1]) and EVERY.search(s.text):
         return "which figures are compared is not clear"
     if (way := re.search(coded("[better worse]"), s.codes[first : last + 1])) and not BETTER.search(s.text):
         new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
-        if (
-            new is not None
-            and old is not None
-            and (new - old) * s.known.goal.sign * (1 if way[0] == Code.BETTER else -1) > 0
-        ):
+        sign = s.known.goal.sign * (1 if way[0] == Code.BETTER else -1)
+        if new is not None and old is not None and (new - old) * sign > 0:
             return "so it is by the means"
-    if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
-        return "which of the two is now so is not clear"
+    figure = s.codes.rfind(Code.NUMBER, 0, first)
+    of_none = first - 4 < figure > 0 and Code.QUANTITY not in s.codes[figure:first] and _unknown(s, figure - 1)
+    if of_none or re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
+        return "of which figure it is said is not clear"  # `pole 97 %; track 2 %, less than base`
     if Code.SUPERLATIVE in s.codes[first : last + 1]:
         clause = re.match(coded("[^,;.)]{0,5}"), s.codes[last + 1 :])
         after = range(last + 1, last + 1 + (clause.end() if clause else 0))

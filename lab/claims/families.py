@@ -29,7 +29,8 @@ NOISE = re.compile(r"±|\+/?-|\b(?:sds?|std|noise)\b", re.IGNORECASE)
 CURVE = re.compile(
     r"\b(?:curves?|peak\w*|ends?|ended|last|train|training|points?|pts?|start\w*|first|rising|falls?|fell|drop\w*|dips?"
     r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout|ep(?:och)?s?"
-    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest|tops?|bottom|rows?|at [\d.,]+ ?[kM]?)\b"
+    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest"
+    r"|tops?|bottom|rows?|at [\d.,]+ ?[kM]?)\b"
     r"|@|->|=>|\u2192",
     re.IGNORECASE,
 )
@@ -110,7 +111,7 @@ def _tells(s: Sentence, values: Sequence[float]) -> bool:
 
 
 def seed_of(s: Sentence, place: int) -> int | None:
-    """The seed of the replicate that a figure is of: named right behind it, before it in its clause, or as its label."""
+    """The seed of the replicate that a figure is of: named right behind it, before it in its clause, as its label."""
     behind = re.match(coded(r"\(?(seed)(?![:=(]?~? number)"), s.codes[place + 1 :])
     if behind:
         return int(s.tokens[place + 1 + behind.start(1)].value)
@@ -295,7 +296,7 @@ def amounts(s: Sentence, run: KnownRun, unit: str) -> Statistics:
 def counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
     """Whole numbers: a seed, replicates over all repeats, how a batch is split."""
     before, after = s.text[: s.tokens[place].start], s.text[s.tokens[place].end :]
-    if re.search(r"\bseeds?\b[^.;\d]{0,12}$|\bseeds\b[\d\s,]+(?:and )?$|\b(?:best|worst)\s$", before, re.IGNORECASE):
+    if re.search(r"\bseeds?\b[^.;\d]{0,30}(?:\d+(?:,? and |, ?| ))*$|\b(?:best|worst)\s$", before, re.IGNORECASE):
         seeds = (*run.seeds, run.config.get("train.seed"))
         yield from ((float(seed), f"a seed of {run.run_id}") for seed in seeds if real(seed))
     if re.match(r"\W{0,3}(?:fresh )?(?:seeds?|replicates?)\b", after):

@@ -118,7 +118,7 @@ class Sentence(Phrase):
             before -= 1
         return before
 
-    def listed(self, index: int) -> int | None:
+    def _listed(self, index: int) -> int | None:
         """The place of a number's quantity where names and numbers stand in lists: `gamma / lambda: 0.99 / 0.95`."""
         for listed in LISTED.finditer(self.codes):
             span = range(*listed.span())
@@ -128,7 +128,7 @@ class Sentence(Phrase):
         return None
 
     def _nearest(self, index: int) -> Quantity | None:
-        place = self.listed(index)
+        place = self._listed(index)
         place = self._beside(index) if place is None else place
         if place is None:
             remarks = self._remarks(index)

@@ -189,9 +189,9 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
     for other in dict.fromkeys([*reversed(spoken), *([s.carried] if s.carried else []), s.objective]):
         families = (of_quantity(s, run, other, s.aspects(place), said, points=False) for run in runs)
         every = [*chain.from_iterable(chain.from_iterable(families))]
-        if open_ and not number.unit and chance(number, [value for value, _ in every]) <= CHANCE / 2:
-            if found := told_by(number, every, other):
-                return found
+        tells = open_ and not number.unit and chance(number, [value for value, _ in every]) <= CHANCE / 2
+        if tells and (found := told_by(number, every, other)):
+            return found
     apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
     return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
 

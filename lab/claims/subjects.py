@@ -147,7 +147,7 @@ class Phrase:
         if self.text[self.tokens[index].start] == "@":
             return True
         if re.search(
-            r"\b(?:(?:that|those|the one|as) (?:of|in|for)|on top of|copy of) (?:the |its )?$",
+            r"\b(?:(?:that|those|the one|as) (?:of|in|for)|on top of|(?:child|copy|sibling) of) (?:the |its )?$",
             self.text[: self.tokens[index].start].lower(),
         ):
             return True

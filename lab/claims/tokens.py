@@ -136,7 +136,7 @@ class Reader:
         if headed := self.runs.heading(text):
             tokens, place = [Token(Code.RUN, headed[1], headed[2], headed[0])], headed[2]
         while place < len(text):
-            token = self._next(text, place)
+            token = None if text[place].isspace() else self._next(text, place)
             if token is None:
                 place += 1
                 continue
@@ -145,15 +145,11 @@ class Reader:
         return _merged(tokens)
 
     def _next(self, text: str, at: int) -> Token | None:
-        if text[at].isspace():
-            return None
         if arrow := ARROW.match(text, at):
             return Token(ARROWS[arrow.group()], at, arrow.end())
         inside = at > 0 and (text[at - 1].isalnum() or text[at - 1] == "_")
-        if not inside and (seed := SEED.match(text, at)):
-            return Token(Code.SEED, at, seed.end(), int(seed[1]))
-        if not inside and (placed := PLACE.match(text, at)):
-            return Token(Code.ORDINAL, at, placed.end(), int(placed[1]))
+        if not inside and (short := SEED.match(text, at) or PLACE.match(text, at)):
+            return Token(Code.SEED if text[at] == "s" else Code.ORDINAL, at, short.end(), int(short[1]))
         named = None if inside else self._name(text, at) or self._number(text, at)
         if named is not None or (text[at].isalnum() and not inside):
             return named or self._word(text, at)

@@ -97,7 +97,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"hidden[ _](size|units|width)|network width", _("config:policy.hidden_size")),
     (r"replicates?|seeds?|n(?=\s?=\s?\d)", _("count:replicates")),
     (r"degrees of freedom|dof", _("noise:dof")),
-    (r"(replicate |seed )?noise( floor)?( between replicates)?|sd|standard deviation|std|\u03c3", _("noise:sd")),
+    (r"(replicate |seed )?noise( floor)?( between replicates)?|s\.?d\.?|standard deviation|std|\u03c3", _("noise:sd")),
     (r"effect( size)?", _("verdict:effect")),
     (r"coverage", _("proposal:coverage")),
     (r"(finished|completed) runs", _("count:finished")),
@@ -125,8 +125,8 @@ PARENT_IF_LAST = r"before|earlier"
 """Words for the parent at the end of a clause: `0.58 before`, `the same as before`; not `before it crashed`."""
 
 STRANGE = re.compile(
-    r"\bhuman|\bwiki\b|\bdiscord|(?<!\bon )\bpaper|\bliterature|\bnot part of this|\bleaderboard|\bforum|\bblog|\bcolleague"
-    r"|\bpublished|\bbenchmark (?:site|page)|\bother team|\bsomebody|\bsomeone",
+    r"\bhuman|\bwiki\b|\bdiscord|(?<!\bon )\bpaper|\bliterature|\bnot part of this|\bleaderboard|\bforum|\bblog"
+    r"|\bcolleague|\bpublished|\bbenchmark (?:site|page)|\bother team|\bsomebody|\bsomeone",
     re.IGNORECASE,
 )
 """Words of a sentence about something that is in no record."""
