@@ -316,12 +316,10 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
         return None
     runs = [i for i, code in enumerate(s.codes) if code == Code.RUN]
     told = "which run is meant is not clear"
-    if s.crowded:
-        return told
     spoken = [i for i in runs if not s.refers(i)]
     others = {s.run_of(s.tokens[i]).run_id for i in spoken}
     midway = [i for i in spoken if s.word(i - 1) not in OF and any(_unknown(s, j) for j in range(i))]
-    if midway and s.codes[place] == Code.NUMBER:
+    if s.crowded or (midway and s.codes[place] == Code.NUMBER):
         return told  # `basically 7asp with another clip range`: of which of the two, this run or that one
     return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
 
@@ -336,7 +334,7 @@ def _word(s: Sentence, first: int, last: int) -> str | None:
         return "which figures are compared is not clear"
     if (way := re.search(coded("[better worse]"), s.codes[first : last + 1])) and not BETTER.search(s.text):
         new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
-        sign = s.known.goal.sign * (1 if way[0] == Code.BETTER else -1)
+        sign = s.known.goal.sign if way[0] == Code.BETTER else -s.known.goal.sign
         if new is not None and old is not None and (new - old) * sign > 0:
             return "so it is by the means"
     figure = s.codes.rfind(Code.NUMBER, 0, first)

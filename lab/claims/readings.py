@@ -296,7 +296,7 @@ def _two(s: Sentence, place: int, pair: tuple[Number, Number], runs: list[KnownR
     if other.percent and not one.percent:
         one = Number(one.value, one.step, percent=True)
     for low, high, what in _pairs(s, place, runs, said):
-        if fits(one, low) and fits(other, high):
+        if low != high and fits(one, low) and fits(other, high):
             return f"{what}: {low:.6g} to {high:.6g}"
     return None
 
