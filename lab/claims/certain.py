@@ -327,8 +327,7 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
-    part = re.match(r" (?:of )?(?:the |its )?(?:initial|first|starting)\b", s.text[s.tokens[last].end :])
-    if Code.RATIO in s.codes[first : last + 1] and (led or part or s.word(first) == "half"):
+    if Code.RATIO in s.codes[first : last + 1] and (led or EVERY.search(s.text) or s.word(first) == "half"):
         return "what it is a share of is not clear"
     if re.search(coded("[better worse]"), s.codes[first : last + 1]) and EVERY.search(s.text):
         return "which figures are compared is not clear"
