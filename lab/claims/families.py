@@ -57,10 +57,11 @@ def of_quantity(
     """Families of all that a run has of the quantity that is named: its mean, the greedy policy's, its curve."""
     for key in quantity.settable:
         section, _, name = key.partition(":")
-        if s.seed in run.by_seed and section == "metric":
+        its = run.by_seed.get(s.seed) if s.seed is not None and section == "metric" else None
+        if its:
             names = [name, f"greedy {name}"]
             names = names[::-1] if GREEDY.search(s.text) else names
-            yield ((run.by_seed[s.seed][one], f"{one} of seed {s.seed}") for one in names if one in run.by_seed[s.seed])
+            yield ((its[one], f"{one} of seed {s.seed}") for one in names if one in its)
         if section != "curve":
             yield iter(s.values(Quantity((key,)), run, aspects - {"last"}))
         if section == "metric" and name in run.greedy and (name not in run.metrics or GREEDY.search(said)):
@@ -79,8 +80,8 @@ def of_curve(
     if (seed := _seed(s, run, points)) is not None:
         points = seed
         values = [value for _, value in seed]
-        ends = (max(values), values[-1], min(values), values[0])
-        yield ((value, f"{name} of seed {s.seed}: {value:.6g}") for value in ends)
+        four = (max(values), values[-1], min(values), values[0])
+        yield ((value, f"{name} of seed {s.seed}: {value:.6g}") for value in four)
     places = {"first": curve.first, "last": curve.last, "max": curve.max.value, "min": curve.min.value}
     meant = aspects & places.keys()
     yield ((places[place], f"{name}, {place} of the curve: {places[place]:.6g}") for place in sorted(meant or places))
