@@ -76,6 +76,8 @@ def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
         first: the claim's first token.
         last: its last one.
     """
+    if Code.SEED in s.codes:
+        return Doubt("of which replicate it is is not clear")
     clock = CLOCK.search(s.text, s.tokens[first].start, s.tokens[last].end + 6)
     if why := _plan(s, first) or ("a time of day" if clock else None):
         return Doubt(why)
@@ -97,7 +99,7 @@ def _plan(s: Sentence, first: int) -> str | None:
     if s.ours:
         return None
     if s.section == "next_step" or FORWARD.search(s.text) or FORWARD.search(s.before):
-        kept = s.section == "next_step" and (KEEPS.search(before) or PAST.search(before))
+        kept = s.section == "next_step" and (KEEPS.search(re.split("[,;]", before)[-1]) or PAST.search(before))
         return None if kept else "a plan"
     return None
 
@@ -178,9 +180,13 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
     relative = number.signed and first == last
     return bool(
         quantity.foreign
+        or len(quantity.keys) > 4
         or quantity.keys[0].startswith("curve:performance/")
         or (meant is not None and meant != quantity and meant.section != "count")
-        or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and len(quantity.keys) < 2)
+        or (
+            re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:])
+            and (len(quantity.keys) < 2 or quantity.section != "config")
+        )
         or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in coded("= run"))
         or (AFTER.match(s.text, tail) and not s.ours and not named_beside(s, first, last))
         or number.than
@@ -310,12 +316,10 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
         return None
     runs = [i for i, code in enumerate(s.codes) if code == Code.RUN]
     told = "which run is meant is not clear"
-    if s.crowded:
-        return told
     spoken = [i for i in runs if not s.refers(i)]
     others = {s.run_of(s.tokens[i]).run_id for i in spoken}
     midway = [i for i in spoken if s.word(i - 1) not in OF and any(_unknown(s, j) for j in range(i))]
-    if midway and s.codes[place] == Code.NUMBER:
+    if s.crowded or (midway and s.codes[place] == Code.NUMBER):
         return told  # `basically 7asp with another clip range`: of which of the two, this run or that one
     return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
 
@@ -323,20 +327,19 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
 def _word(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
-    if Code.RATIO in s.codes[first : last + 1] and (led or s.word(first) == "half"):
+    if Code.RATIO in s.codes[first : last + 1] and (led or EVERY.search(s.text) or s.word(first) == "half"):
         return "what it is a share of is not clear"
     if re.search(coded("[better worse]"), s.codes[first : last + 1]) and EVERY.search(s.text):
         return "which figures are compared is not clear"
     if (way := re.search(coded("[better worse]"), s.codes[first : last + 1])) and not BETTER.search(s.text):
         new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
-        if (
-            new is not None
-            and old is not None
-            and (new - old) * s.known.goal.sign * (1 if way[0] == Code.BETTER else -1) > 0
-        ):
+        sign = s.known.goal.sign if way[0] == Code.BETTER else -s.known.goal.sign
+        if new is not None and old is not None and (new - old) * sign > 0:
             return "so it is by the means"
-    if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
-        return "which of the two is now so is not clear"
+    figure = s.codes.rfind(Code.NUMBER, 0, first)
+    of_none = first - 4 < figure > 0 and Code.QUANTITY not in s.codes[figure:first] and _unknown(s, figure - 1)
+    if of_none or re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
+        return "of which figure it is said is not clear"  # `pole 97 %; track 2 %, less than base`
     if Code.SUPERLATIVE in s.codes[first : last + 1]:
         clause = re.match(coded("[^,;.)]{0,5}"), s.codes[last + 1 :])
         after = range(last + 1, last + 1 + (clause.end() if clause else 0))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lab.claims import differences, directions, figures, replicates, settings, values, verbal
+from lab.claims import differences, directions, figures, replicates, settings, values, verbal, weighing
 from lab.claims.context import Context, stages
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.structure import Meaning, passages
@@ -43,6 +43,9 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     directions.moved,
     directions.went,
     directions.turned,
+    weighing.related,
+    weighing.weighed,
+    weighing.placed,
 )
 """The kinds of claims, in the order in which they take their words: the more particular before the general."""
 MEANINGS = {"title": Meaning.TITLE, "theory": Meaning.THEORY, "next_step": Meaning.PLAN}
@@ -102,6 +105,8 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
         sections: name (title, observations, theory, next_step) to prose.
     """
     reader, claims, causes, failed = Reader(known), list[Claim](), list[Cause](), list[str]()
+    for text in sections.values():
+        reader.runs.learn(text)
     for section, text in sections.items():
         context = Context(known, reader, text, staged=section == "next_step" and stages(text))
         for passage in passages(text, MEANINGS.get(section, Meaning.OBSERVATIONS)):

@@ -81,7 +81,11 @@ class Context:
             before=self._before(passage, start),
             crowded=self._crowded(passage, start, lead),
             around=tuple(
-                name for t in self._tokens((passage.start, passage.end)) if t.code == Code.RUN for name in self._ids(t)
+                name
+                for place in ((passage.start, passage.end), *reversed(passage.above))
+                for t in self._tokens(place)
+                if t.code == Code.RUN
+                for name in self._ids(t)
             ),
             cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
         )
@@ -101,8 +105,9 @@ class Context:
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
         begun = min(begun, self._running_on(passage, -1))
-        place, behind = (begun, start), (passage.end, self._running_on(passage, 1))
-        tokens = [token for one in (place, behind) for token in self._tokens(one) if token.code == Code.RUN]
+        place, behind = (begun, passage.end), (passage.end, self._running_on(passage, 1))
+        tokens = [token for token in self._tokens(place) if token.code == Code.RUN and token.end <= start - begun]
+        tokens += [token for token in self._tokens(behind) if token.code == Code.RUN]
         named = [self._ids(token) for token in tokens if passage.start == begun or token.value not in RUN_ROLES]
         return any(ids != lead for ids in named)
 
@@ -110,8 +115,9 @@ class Context:
         """Where the line before a passage begins (-1), or the one behind it ends, if the two may be one sentence."""
         if way < 0:
             before = self.text[: passage.start].rstrip(" ")
-            line = re.search(r"([^\n]*[^\n.:!?;])\n$", before)
-            return line.start() if line and self.text[passage.start : passage.start + 1].islower() else passage.start
+            lower = self.text[passage.start : passage.start + 1].islower()
+            runs_on = lower and before.endswith("\n") and before[-2:-1].strip("\n.:!?;")
+            return before.rfind("\n", 0, len(before) - 1) + 1 if runs_on else passage.start
         unfinished = not re.search(r"[.:!?;]\s*$", self.text[passage.start : passage.end])
         line = re.match(r"\n[ ]*[a-z][^\n]*", self.text[passage.end :])
         return passage.end + line.end() if line and unfinished else passage.end

@@ -13,6 +13,8 @@ SHOWN = 1e-6
 """Tools show six digits: a difference taken from what they show is off by this share of its operands."""
 CLOSE = 0.05
 """How far off a ratio said in a word (half, twice, a third) may be."""
+TIMES = 0.25
+"""How far off a factor in digits may be."""
 NEARLY = re.compile(
     r"(?:\b(?:nearly|almost|about|roughly|around|some|close to|not quite|over|more than|short of)|~) ?(?:a |an )?$"
 )
@@ -95,11 +97,16 @@ def _relative(
             worth = -worth
         direction = not sign or shared or number.times or (worth > 0) == (sign > 0)
         off = 0.0 if number.percent or number.points or number.times else SHOWN * max(abs(new), abs(old))
-        results.append(said.fits(abs(worth), off) and direction)
+        results.append(said.fits(abs(worth), off) and direction and _close(number, worth))
         if number.times and old and code == Code.DOWN:
-            results.append(said.fits(old / new) if new else False)
+            results.append(bool(new) and said.fits(old / new) and _close(number, old / new))
         told.append(f"{what}: {old:.6g} to {new:.6g}, {worth:+.4g}{' %' if number.percent else ''}")
     s.judge(first, last, any(results), "; ".join(told[:2]))
+
+
+def _close(number: Number, worth: float) -> bool:
+    """Whether a factor is not only rounded to what is said: 0.5 is not once."""
+    return not number.times or abs(worth - number.value) <= TIMES * number.value
 
 
 def _worth(number: Number, new: float, old: float) -> float:

@@ -8,9 +8,10 @@ import statistics
 from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby, pairwise
 
+from lab.claims.chance import CHANCE, chance
 from lab.claims.numbers import NUMBER, Number, number_in, real
 from lab.claims.reading import Sentence
-from lab.claims.words import GREEDY, Code, Quantity
+from lab.claims.words import GREEDY, Code, Quantity, coded
 from lab.judge import KnownRun
 
 Statistics = Iterator[tuple[float, str]]
@@ -28,7 +29,8 @@ NOISE = re.compile(r"±|\+/?-|\b(?:sds?|std|noise)\b", re.IGNORECASE)
 CURVE = re.compile(
     r"\b(?:curves?|peak\w*|ends?|ended|last|train|training|points?|pts?|start\w*|first|rising|falls?|fell|drop\w*|dips?"
     r"|climb\w*|plateau\w*|flat\w*|monotone|quarters?|at step|jump\w*|grow\w*|adds|gained|throughout|ep(?:och)?s?"
-    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest)\b"
+    r"|cross\w*|pass\w*|past|nothing|shows|half ?way|mid\w*|early|late\w*|by|around|final\w*|max|min|lowest|highest"
+    r"|tops?|bottom|rows?|at [\d.,]+ ?[kM]?)\b"
     r"|@|->|=>|\u2192",
     re.IGNORECASE,
 )
@@ -36,37 +38,50 @@ SPLIT = re.compile(
     r"\b(?:mbs?|minibatch\w*|batch\w*|updates?|steps|epochs?|eps?|gradient|grad|rollouts?)\b", re.IGNORECASE
 )
 AVERAGED = re.compile(r"\b(?:quarters?|q[1-4]|average[sd]?|avg|means)\b", re.IGNORECASE)
-SEEDED = re.compile(r"\bseed #?(\d+)", re.IGNORECASE)
+SEEDED = re.compile(r"\bseed #?(\d+)\b", re.IGNORECASE)
+HEADED = re.compile(r"\W*(?:seed |s)?(\d+)\W*")
+"""A row's heading, or the label of an item, that is a seed."""
 LEVEL = re.compile(r"\b(?:past|pass\w*|cross\w*|over|above|below|reach\w*|beyond|hits?|exceed\w*) (-?\d*\.?\d+ ?%?)")
 HALF = re.compile(r"\b(?:one half|a half|halfway)\b", re.IGNORECASE)
 BEGUN = re.compile(r"\b(?:first|nothing|starts?|shows?|begins?|takes? off)\b", re.IGNORECASE)
 EPOCH = re.compile(r"\b(?:ep(?:och)?s?|updates?|iter(?:ation)?s?)\.?\s*#?\s*$", re.IGNORECASE)
+TOOK = ("training seconds", "evaluation seconds", "memory MiB")
 STEPS = Quantity(("metric:agent_steps", "config:train.total_timesteps", "steps:all"))
 MANY = 1e4
 """From which on a number may be a place on a curve, in steps."""
 
 
-def of_quantity(s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str) -> Iterator[Statistics]:
+def of_quantity(
+    s: Sentence, run: KnownRun, quantity: Quantity, aspects: set[str], said: str, *, points: bool = True
+) -> Iterator[Statistics]:
     """Families of all that a run has of the quantity that is named: its mean, the greedy policy's, its curve."""
     for key in quantity.settable:
         section, _, name = key.partition(":")
+        its = run.by_seed.get(s.seed) if s.seed is not None and section == "metric" else None
+        if its:
+            names = [name, f"greedy {name}"]
+            names = names[::-1] if GREEDY.search(s.text) else names
+            yield ((its[one], f"{one} of seed {s.seed}") for one in names if one in its)
         if section != "curve":
             yield iter(s.values(Quantity((key,)), run, aspects - {"last"}))
         if section == "metric" and name in run.greedy and (name not in run.metrics or GREEDY.search(said)):
             yield iter([(run.greedy[name], f"greedy {name} {run.greedy[name]:.6g} in {run.run_id}")])
         measured = any(f"metric:{name.rpartition('/')[2]}" == one for one in quantity.keys)
         if section == "curve" and name in run.curves and (CURVE.search(said) or not measured):
-            yield from of_curve(s, run, name, aspects, said)
+            yield from of_curve(s, run, name, aspects, said, every=points)
 
 
-def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str) -> Iterator[Statistics]:
+def of_curve(
+    s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str, *, every: bool = True
+) -> Iterator[Statistics]:
     """Families of a curve: its ends and extremes, its quarters, its values at a moment that is named, its points."""
     curve = run.curves[name]
     points: Sequence[tuple[float, float]] = run.points.get(name, ())
     if (seed := _seed(s, run, points)) is not None:
         points = seed
         values = [value for _, value in seed]
-        yield ((value, f"{name} of that seed: {value:.6g}") for value in (max(values), values[-1], min(values)))
+        four = (max(values), values[-1], min(values), values[0])
+        yield ((value, f"{name} of seed {s.seed}: {value:.6g}") for value in four)
     places = {"first": curve.first, "last": curve.last, "max": curve.max.value, "min": curve.min.value}
     meant = aspects & places.keys()
     yield ((places[place], f"{name}, {place} of the curve: {places[place]:.6g}") for place in sorted(meant or places))
@@ -79,17 +94,39 @@ def of_curve(s: Sentence, run: KnownRun, name: str, aspects: set[str], said: str
     if meant and len(replicates := [*_replicates(points)]) > 1:
         ends = [(one[0][1], one[-1][1], max(v for _, v in one), min(v for _, v in one)) for one in replicates]
         yield ((value, f"{name} of a replicate: {value:.6g}") for four in ends for value in four)
-    if not meant and not moments:
+    if every and not meant and not moments and _tells(s, [value for _, value in points]):
         yield ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in points)
 
 
 def _seed(s: Sentence, run: KnownRun, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]] | None:
     """The points of the one replicate whose seed the sentence, or the row of its cell, names."""
-    named = SEEDED.findall(s.text) or [text.strip("# *").removeprefix("seed ") for text, _ in s.cells[:1]]
     curves = [*_replicates(points)]
-    if len(curves) != len(run.seeds) or len(curves) < 2 or len(named) != 1 or not named[0].isdigit():
+    if len(curves) != len(run.seeds) or s.seed is None:
         return None
-    return next((curve for seed, curve in zip(run.seeds, curves, strict=True) if seed == int(named[0])), None)
+    return next((curve for seed, curve in zip(run.seeds, curves, strict=True) if seed == s.seed), None)
+
+
+def _tells(s: Sentence, values: Sequence[float]) -> bool:
+    """Whether single points tell the figure that is looked at apart, of which any may be meant."""
+    return s.place is None or chance(s.number(s.place), values) <= CHANCE / 2
+
+
+def seed_of(s: Sentence, place: int) -> int | None:
+    """The seed of the replicate that a figure is of: named right behind it, before it in its clause, as its label."""
+    behind = re.match(coded(r"\(?(seed)(?![:=(]?~? number)"), s.codes[place + 1 :])
+    if behind:
+        return int(s.tokens[place + 1 + behind.start(1)].value)
+    for i in range(place - 1, -1, -1):
+        if s.codes[i] == Code.SEED:
+            return int(s.tokens[i].value)
+        if s.codes[i] == Code.RUN or (s.codes[i] == "." and i + 1 < place):
+            break
+        if s.codes[i] == Code.NUMBER and SEEDED.match(s.text, s.tokens[max(0, i - 1)].start):
+            return int(s.number(i).value)
+    every = {seed for run in s.known.runs for seed in run.seeds}
+    labels = [*(text for text, _ in s.cells[:1]), re.split("[:;|\u2014]", s.text)[0]]
+    heads = [int(head[1]) for text in labels if (head := HEADED.fullmatch(text))]
+    return next((seed for seed in heads if seed in every and s.tokens[place].start > 0), None)
 
 
 def _crossings(s: Sentence, points: Sequence[tuple[float, float]]) -> Statistics:
@@ -109,6 +146,10 @@ def _crossings(s: Sentence, points: Sequence[tuple[float, float]]) -> Statistics
 def _moments(s: Sentence, run: KnownRun) -> Iterator[Number]:
     """The moments of a training that a sentence, or the row of its cell, names: in steps, or as an epoch's."""
     batch = run.derived.get("batch_size")
+    own = re.match(coded("[word between]{0,2}(number)"), s.codes[s.place + 1 :]) if s.place is not None else None
+    if own and (moment := s.number((s.place or 0) + 1 + own.start(1))).value >= MANY:
+        yield moment  # `0.21 @ 106k -> 0.257 @ 164k`: each has its own
+        return
     for i, code in enumerate(s.codes):
         number = s.number(i) if code == Code.NUMBER else None
         if number and not number.unit and (number.value >= MANY or number.step >= 1):
@@ -168,9 +209,10 @@ def scatter(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Stat
     same = repeats(s, run)
     seeds = {str(seed) for one in (run, *same) for seed in one.seeds}
     rows = any(text.strip("# ").removeprefix("seed").strip() in seeds for text, _ in s.cells)
-    if not (SEED.search(said) or AMONG.search(said) or rows):
+    listed = re.search(coded("number [,and]?number"), s.codes)
+    if not (SEED.search(said) or AMONG.search(said) or rows or listed):
         return
-    for name in names:
+    for name in names if s.seed is None else ():
         metric = run.metrics.get(name)
         if metric and metric.n > 1:
             yield from _spread(metric.values, f"{name} in {run.run_id}")
@@ -230,10 +272,11 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
         yield from (_crossings(s, one) for one in _replicates(points))
         peaks = [max(curve, key=lambda point: point[1])[0] for curve in _replicates(points)]
         yield ((step, f"{name} of a replicate peaks at step {step:,.0f}") for step in peaks)
-        yield ((step, f"{name} was logged at step {step:,.0f}") for step, _ in points)
+        if _tells(s, [step for step, _ in points]):
+            yield ((step, f"{name} was logged at step {step:,.0f}") for step, _ in points)
 
 
-def amounts(run: KnownRun, unit: str) -> Statistics:
+def amounts(s: Sentence, run: KnownRun, unit: str) -> Statistics:
     """The time, in the unit that is written, or the memory that a run took."""
     per = (
         60
@@ -242,15 +285,19 @@ def amounts(run: KnownRun, unit: str) -> Statistics:
         if re.search(r"\dh|hour", unit)
         else 1
     )
-    for name, amount in run.amounts.items():
-        if name.endswith("MiB") == ("mib" in unit or "mb" in unit):
+    took = run.by_seed.get(s.seed or -1, {})
+    each = {f"{name} of seed {seed}": value for seed, its in run.by_seed.items() for name, value in its.items()}
+    each = {name: value for name, value in each.items() if name.partition(" of ")[0] in TOOK}
+    told = {name: took[name] for name in TOOK if name in took} or {**run.amounts, **each}
+    for name, amount in told.items():
+        if ("MiB" in name) == ("mib" in unit or "mb" in unit):
             yield amount / per, f"{name} of {run.run_id}: {amount:.6g}"
 
 
 def counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
     """Whole numbers: a seed, replicates over all repeats, how a batch is split."""
     before, after = s.text[: s.tokens[place].start], s.text[s.tokens[place].end :]
-    if re.search(r"\bseeds?\b[^.;\d]{0,12}$|\bseeds\b[\d\s,]+(?:and )?$|\b(?:best|worst)\s$", before, re.IGNORECASE):
+    if re.search(r"\bseeds?\b[^.;\d]{0,30}(?:\d+(?:,? and |, ?| ))*$|\b(?:best|worst)\s$", before, re.IGNORECASE):
         seeds = (*run.seeds, run.config.get("train.seed"))
         yield from ((float(seed), f"a seed of {run.run_id}") for seed in seeds if real(seed))
     if re.match(r"\W{0,3}(?:fresh )?(?:seeds?|replicates?)\b", after):
@@ -269,11 +316,15 @@ def counts(s: Sentence, run: KnownRun, place: int) -> Statistics:
             yield batch / mini, f"a batch is {batch / mini:g} minibatches in {run.run_id}"
 
 
-def stretches(run: KnownRun, name: str) -> Iterator[tuple[float, float, str]]:
+def stretches(s: Sentence, run: KnownRun, name: str) -> Iterator[tuple[float, float, str]]:
     """A curve's ends and extremes in their order, and its points one after the other."""
     curve = run.curves.get(name)
     if curve is None:
         return
+    if seed := _seed(s, run, run.points.get(name, ())):
+        values = [value for _, value in seed]
+        ends = values[0], max(values), min(values), values[-1]
+        yield from ((a, b, f"{name} of seed {s.seed}") for a, b in combinations(ends, 2))
     yield curve.first, curve.last, f"{name}, first and last"
     yield curve.min.value, curve.max.value, f"{name}, lowest and highest"
     yield curve.first, curve.max.value, f"{name}, first and highest"

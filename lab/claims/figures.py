@@ -73,6 +73,8 @@ def intervals(s: Sentence) -> None:
     ):
         for first, last in s.matches(pattern):
             one, other = s.number(first + ends[0]), s.number(first + ends[1])
+            if pattern == "NoN" and one.value > other.value:
+                continue  # `1.33 to 0.46`: a way, no range
             if pattern == "NoN" and first > 0 and s.codes[first - 1] in coded("from by"):
                 continue
             if pattern == r"\(N,N\)" and (other.percent != one.percent or one.signed):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from lab.claims.numbers import MAGNITUDES, NUMBER, Number, number_in, real
-from lab.claims.words import Quantity
+from lab.claims.words import FILLERS, SMALL, Quantity
 from lab.judge import Known
 
 RUN_ROLES = ("parent", "previous", "incumbent", "leader", "baseline", "run", "failed", "best")
@@ -35,6 +35,8 @@ COUNTED = re.compile(
     r"|\b[Rr]un (?P<plain>[1-9]\d{0,4})(?=\s*(?:[:,.;()]|'s\b|$|was\b|had\b|is\b|has\b|scored\b|reached\b|got\b)(?!\d))"
 )
 """A number by creation: `#12`, `run 12`."""
+ALIAS = re.compile(r"\b(?:the|our|my) (?P<name>[A-Za-z]{4,})(?: run| one| config)? \(#(?P<number>[1-9]\d{0,4})[,)]")
+COMMON = FILLERS | SMALL | {"parent", "baseline", "incumbent", "leader", "best", "worst", "previous", "same", "other"}
 NAMED = re.compile(r"\brun\s+(?P<name>[a-z0-9]{4,8})\b(?<=[\w])", re.IGNORECASE)
 WORD = re.compile(r"[A-Za-z0-9]+")
 MOST = 40
@@ -84,6 +86,8 @@ class RunNames:
             for length in (4, 6) if clock else ():
                 self.clocks.setdefault(str(clock)[:length], []).append(run.run_id)
         self.numbered = {run.number: run.run_id for run in known.runs if run.number}
+        self.aliases: dict[str, str] = {}
+        """What a text calls a run beside its number: `the preset (#12)`."""
         self.short = {run.run_id.rpartition("-")[2]: run.run_id for run in known.runs if "-" in run.run_id}
 
     def at(self, text: str, at: int) -> tuple[str | tuple[str, ...], int] | None:
@@ -103,8 +107,17 @@ class RunNames:
             return runs, match.end()
         return self._short(text, at)
 
+    def learn(self, text: str) -> None:
+        """Take in what a text calls runs by a word of its own."""
+        for said in ALIAS.finditer(text):
+            run = self.numbered.get(int(said["number"]))
+            if run and not self.quantity(said["name"], 0) and said["name"].lower() not in COMMON:
+                self.aliases.setdefault(said["name"].lower(), run)
+
     def _short(self, text: str, at: int) -> tuple[str, int] | None:
-        """A run by the last part of its id: `c5np`, `run c5np`."""
+        """A run by the last part of its id, `c5np` or `run c5np`, or by what the text calls it."""
+        if (match := WORD.match(text, at)) and match.group().lower() in self.aliases:
+            return self.aliases[match.group().lower()], match.end()
         if (match := WORD.match(text, at)) and match.group().lower() in self.short:
             return self.short[match.group().lower()], match.end()
         if (match := NAMED.match(text, at)) and re.search(r"\d", match["name"]) and re.search("[a-z]", match["name"]):

@@ -60,7 +60,7 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
         s.judge(index, index, True, hit or so or "")
     elif LATER.search(before) and not FUTURE.search(s.text):
         s.used.add(index)  # an idea beyond what was staged
-    elif coming and not number.than:
+    elif coming and s.ours and not number.than:
         s.judge(index, index, False, "; ".join(what for _, what in coming[:2]))
     elif now and (KEEPS.search(before) if setting else PAST.search(s.text) and not number.than):
         s.judge(index, index, False, "; ".join(what for _, what in now[:2]))

@@ -53,7 +53,7 @@ class Sentence(Phrase):
     """Whether `carried` is the name of the cell which the sentence stands in."""
     charity: Callable[["Sentence", int, int], str | None] = lambda *_: None
     """Words for a reading that makes a claim true which seems false."""
-    reading: Callable[["Sentence", int, int, bool], str | None] = lambda *_: None
+    reading: Callable[["Sentence", int, int], str | None] = lambda *_: None
     """Words for what makes a claim true that is not clear."""
     ours: bool = False
     """Whether it stands in the next step of a report, which what was staged is held against."""
@@ -65,6 +65,10 @@ class Sentence(Phrase):
     """The runs that the statement which it stands in names, by id."""
     cells: tuple[tuple[str, str], ...] = ()
     """The headings of its row and column, each with the codes of its tokens."""
+    seed: int | None = None
+    """The seed of the replicate that the figure which a reading looks at is of."""
+    place: int | None = None
+    """The token of that figure."""
     used: set[int] = field(default_factory=set)
     claims: list[Found] = field(default_factory=list)
 
@@ -280,7 +284,8 @@ class Sentence(Phrase):
         if not true and places and (not self.number(places[0]).vague or self.number(places[0]).value == 0):
             among = self.known.told.items() if len(places) == 1 and not self.number(places[0]).vague else ()
             told = next((what for what, value in among if fits(self.number(places[0]), value)), None)
-            told = told or self.reading(self, first, last, true is False)
+            certain = true is False and self.charity(self, first, last) is None
+            told = told or (None if certain else self.reading(self, first, last))
             true, evidence = (True, told) if told else (true, evidence)
         self.say(first, last, "unsupported" if true is None else "verified" if true else "contradicted", evidence)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, permutations, product
 
-from lab.claims.certain import named_beside, unclear
-from lab.claims.chance import DIFFERS, chance, somehow
+from lab.claims.certain import named_beside
+from lab.claims.chance import CHANCE, DIFFERS, chance, somehow
 from lab.claims.chance import told as told_by
 from lab.claims.differences import PEAK, SIGN
 from lab.claims.families import (
@@ -30,6 +30,7 @@ from lab.claims.families import (
     pooled,
     repeats,
     scatter,
+    seed_of,
     since,
     steps_of,
     stretches,
@@ -52,21 +53,35 @@ MILLIONS = re.compile(r"\(M\b|\bM(?:illion)? steps|\bsteps? \(M\)", re.IGNORECAS
 NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
 
 
-def fitting(s: Sentence, first: int, last: int, false: bool) -> str | None:
+def fitting(s: Sentence, first: int, last: int) -> str | None:
     """Words for what makes a figure, or two of them, true where it is not clear what they are; None if nothing does.
 
     Args:
         s: the sentence.
         first: the claim's first token.
         last: its last one.
-        false: whether the plainest reading makes it false.
     """
     places = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
-    if len(places) not in (1, 2) or s.section == "next_step" or (false and unclear(s, first, last) is None):
+    if len(places) not in (1, 2) or s.section == "next_step":
         return None
+    s.seed, s.place = seed_of(s, places[0]), places[0]
+    found = _fitting(s, first, last, places) if s.seed is not None else None
+    before, behind = s.codes[: places[0]], s.codes[places[-1] + 1 :]
+    beside = re.search(coded("seed [^,;.number]{0,6}$"), before) or re.match(coded(r"\(? seed"), behind)
+    if found is None and not (s.seed is not None and beside):
+        s.seed = None
+        found = _fitting(s, first, last, places)
+    return found
+
+
+def _fitting(s: Sentence, first: int, last: int, places: list[int]) -> str | None:
+    """What makes a claim true, said of one replicate where `s.seed` names it."""
     owner, _ = s.owned(places[0])
     every = [owner, s.home, s.known.run, *s.runs_named(), *filter(None, map(s.known.get, s.around))]
-    near = [run for run in {run.run_id: run for run in every}.values() if run.metrics]
+    near = [run for run in {run.run_id: run for run in every}.values() if run.metrics or run.points]
+    if s.seed is not None:  # whose replicate it is, its seed says
+        near = [run for run in near if s.seed in run.seeds] or [r for r in s.known.runs if s.seed in r.seeds]
+        owner = owner if owner in near or not near else near[0]
     beside = named_beside(s, places[0], places[-1]) and s.codes[places[0] - 1 : places[0]] != "("
     if not beside and re.search(coded("[against than] word{0,2}$"), s.codes[: places[0]]):
         near += [run for run in (s.reference, s.known.get(s.known.baseline)) if run and run not in near]
@@ -169,6 +184,14 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
     for family in _families(s, place, number, runs, said, free=not adjacent):
         if found := told_by(number, [*family]):
             return found
+    open_ = not adjacent or (quantity is not None and quantity.section in ("count", "steps", "derived"))
+    spoken = [token.value for token in s.tokens if token.code == Code.QUANTITY and not token.value.foreign]
+    for other in dict.fromkeys([*reversed(spoken), *([s.carried] if s.carried else []), s.objective]):
+        families = (of_quantity(s, run, other, s.aspects(place), said, points=False) for run in runs)
+        every = [*chain.from_iterable(chain.from_iterable(families))]
+        tells = open_ and not number.unit and chance(number, [value for value, _ in every]) <= CHANCE / 2
+        if tells and (found := told_by(number, every, other)):
+            return found
     apart = number.signed or number.percent or number.times or (not adjacent and APART.search(s.text))
     return _difference(s, place, near) if apart and not number.unit and (not whole or number.times) else None
 
@@ -180,7 +203,7 @@ def _families(
     whole = number.step >= 1 and not number.percent
     if number.unit or (free and TOOK.search(said)):
         unit = s.text[s.tokens[place].start : s.tokens[place].end].lower()
-        yield from (amounts(run, unit) for run in runs)
+        yield from (amounts(s, run, unit) for run in runs)
     if number.unit:
         return
     names = _names(s, place, said)
@@ -189,6 +212,9 @@ def _families(
     ]
     curves = [*dict.fromkeys(curves)]
     for run in runs:
+        if its := run.by_seed.get(s.seed or -1):
+            every = [one for name in names for one in (name, f"greedy {name}") if one in its]
+            yield ((its[one], f"{one} of seed {s.seed}: {its[one]:.6g}") for one in every)
         if free and not whole:
             yield means(s, run, said)
         if free or SEED.search(said):
@@ -270,7 +296,7 @@ def _two(s: Sentence, place: int, pair: tuple[Number, Number], runs: list[KnownR
     if other.percent and not one.percent:
         one = Number(one.value, one.step, percent=True)
     for low, high, what in _pairs(s, place, runs, said):
-        if fits(one, low) and fits(other, high):
+        if low != high and fits(one, low) and fits(other, high):
             return f"{what}: {low:.6g} to {high:.6g}"
     return None
 
@@ -295,7 +321,7 @@ def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator
         if CURVE.search(said):
             names.append(f"environment/{s.known.metric}")
         for name in dict.fromkeys(names):
-            yield from stretches(run, name)
+            yield from stretches(s, run, name)
     yield from ((p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if FORETOLD.search(said))
     if quantity and not quantity.foreign:
         anchors = [run for run in (s.known.get(s.known.run.parent), s.known.get(s.known.baseline)) if run]

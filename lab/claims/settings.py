@@ -91,8 +91,8 @@ def makings(s: Sentence) -> None:
     runs = {run.run_id: run for run in (s.home, s.known.run, *s.runs_named()) if run.metrics}.values()
     for run in runs if s.section != "next_step" else ():
         told = {str(run.config.get("train.optimizer") or "?"): "optimizer"}
-        told |= {f"{at:%H:%M:%S}": "time" for at in _moments(run)}
-        patterns = [(rf"(?<!\w){re.escape(said)}(?!\w)", what) for said, what in told.items()]
+        told |= {f"{at:{form}}": "time" for at in _moments(run) for form in ("%H:%M", "%H:%M:%S")}
+        patterns = [(rf"(?<![\w:]){re.escape(said)}(?![\w:])", what) for said, what in told.items()]
         patterns.append((rf"\b{re.escape(run.arm or '?')} arm\b|\barm[ =:]+{re.escape(run.arm or '?')}\b", "arm"))
         for pattern, what in patterns:
             for said in re.finditer(pattern, s.text, re.IGNORECASE):
@@ -104,7 +104,7 @@ def makings(s: Sentence) -> None:
 LONE = re.compile(
     r"\b(?:(?:a|one|only|the|just) )*(?:(?:single|lone) (?:seed|replicate)|one (?:seed|replicate))\b", re.IGNORECASE
 )
-STATE = re.compile(r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted)\b", re.IGNORECASE)
+STATE = re.compile(r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted|finished)\b", re.IGNORECASE)
 AGAIN = re.compile(
     r"\b(?:more|fresh|new|further) seeds (?:of|for) $|\b(?:repeats?|repeated|reseeds?|rerun of) $", re.IGNORECASE
 )
@@ -118,6 +118,16 @@ def kinship(s: Sentence) -> None:
         s.subject = s.home
         if s.tokens[first].value == "parent" and s.run_of(s.tokens[first]) is s.run_of(s.tokens[last]) is not NOBODY:
             s.say(first, last, "verified", f"the parent is {s.run_of(s.tokens[last]).run_id}")
+    for i, token in enumerate(s.tokens):
+        if token.code == Code.SEED and any(token.value in run.seeds for run in (s.subject, s.home, *s.runs_named())):
+            s.say(i, i, "verified", f"{token.value} is a seed")
+        if token.code == Code.RUN and (
+            re.match(r"parents?\W+#?\d", s.text[token.start : token.end], re.IGNORECASE)
+            or re.search(r"\bchild of (?:the )?$", s.text[: token.start])
+        ):
+            told = s.run_of(token)
+            if told.run_id == s.home.parent:
+                s.say(i, i, "verified", f"the parent is {told.run_id}")
     for place in [i for i, code in enumerate(s.codes) if code == Code.RUN and i not in s.used]:
         origin = s.run_of(s.tokens[place])
         if AGAIN.search(s.text[: s.tokens[place].start]) and any(

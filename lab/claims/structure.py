@@ -199,11 +199,15 @@ def _cells(
 ) -> Iterator[Passage]:
     """The cells of a table, each with the names of its row and its column; a bare one may have no head."""
     rows = [_split(lines[number], starts[number]) for number in range(first, last)]
+    text = dict(zip(starts[first:last], lines[first:last], strict=True))
     headless = bare and re.search(r"\d", lines[first])
     head, body = ([], rows) if headless else (rows[0], rows[1 if bare else 2 :])
     for row in body:
+        begun = max((start for start in text if start <= row[0][0]), default=0)
+        named = [(a, b) for a, b in row if re.fullmatch(r"\W*#\d+\W*", text[begun][a - begun : b - begun])]
+        label = named[0] if len(named) == 1 else row[0]  # `| 2 | #20 | 0.567 |`: the run, not its place
         for column, (start, end) in enumerate(row):
-            names = [*([row[0]] if column else []), *([head[column]] if column < len(head) else [])]
+            names = [*([label] if (start, end) != label else []), *([head[column]] if column < len(head) else [])]
             yield Passage(start, end, meaning, labels=tuple(names))
 
 

@@ -147,7 +147,8 @@ class Phrase:
         if self.text[self.tokens[index].start] == "@":
             return True
         if re.search(
-            r"\b(?:that|those|the one|as) (?:of|in|for) (?:the |its )?$", self.text[: self.tokens[index].start].lower()
+            r"\b(?:(?:that|those|the one|as) (?:of|in|for)|on top of|(?:child|copy|sibling) of) (?:the |its )?$",
+            self.text[: self.tokens[index].start].lower(),
         ):
             return True
         while (

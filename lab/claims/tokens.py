@@ -53,6 +53,7 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:]+Z?)?|v\d+(?:\.\d+)+|\d+(?:\.\d+){2,
 COVERAGE = re.compile(r"95 ?%(?= (?:confidence|interval|CI|conf))|95 ?% ?(?:CI\b|interval)", re.IGNORECASE)
 NAMES = ((Code.WORD, DATE), (Code.WORD, CLOCK), (Code.WORD, COVERAGE), (Code.EQUATION, EQUATION))
 ARROWS = {
+    "<-": Code.FROM,
     "->": Code.ARROW,
     "=>": Code.ARROW,
     "→": Code.ARROW,
@@ -65,10 +66,17 @@ ARROWS = {
 }
 ARROW = re.compile("|".join(ARROWS))
 WORDS_OF_ANY = re.compile(r"\w+")
+SEED = re.compile(r"s(\d{1,9})(?!\w|\.\d)")
+"""A replicate by its seed: `s22`."""
+PLACE = re.compile(r"(\d{1,2})(?:st|nd|rd|th)(?!\w)")
 LABEL = re.compile(r"(?P<name>[A-Za-z][A-Za-z_]*)\s?(?:[=:]\s?)?~?[+-]?(?=\.?\d)")
 """A word right before a number."""
 SHORTEST = 3
 """Letters of a name cut short."""
+
+
+def _initials(name: str) -> str:
+    return "".join(part[:1] for part in name.split("_"))
 
 
 def _begins(parts: list[str], name: list[str]) -> bool:
@@ -128,7 +136,7 @@ class Reader:
         if headed := self.runs.heading(text):
             tokens, place = [Token(Code.RUN, headed[1], headed[2], headed[0])], headed[2]
         while place < len(text):
-            token = self._next(text, place)
+            token = None if text[place].isspace() else self._next(text, place)
             if token is None:
                 place += 1
                 continue
@@ -137,11 +145,11 @@ class Reader:
         return _merged(tokens)
 
     def _next(self, text: str, at: int) -> Token | None:
-        if text[at].isspace():
-            return None
         if arrow := ARROW.match(text, at):
             return Token(ARROWS[arrow.group()], at, arrow.end())
         inside = at > 0 and (text[at - 1].isalnum() or text[at - 1] == "_")
+        if not inside and (short := SEED.match(text, at) or PLACE.match(text, at)):
+            return Token(Code.SEED if text[at] == "s" else Code.ORDINAL, at, short.end(), int(short[1]))
         named = None if inside else self._name(text, at) or self._number(text, at)
         if named is not None or (text[at].isalnum() and not inside):
             return named or self._word(text, at)
@@ -195,9 +203,12 @@ class Reader:
             return None
         parts = match["name"].lower().split("_")
         whole = [name for name in self.names if _begins(parts, name.split("_"))]
-        part = [name for name in self.names if len(parts) == 1 and _begins(parts, name.split("_")[-1:])]
-        for names in (whole, part):
-            if len({*names}) == 1 and len("".join(parts)) >= SHORTEST:
+        part = [n for n in self.names if len(parts) == 1 and any(_begins(parts, [one]) for one in n.split("_")[1:])]
+        first = [
+            name for name in self.names if len(parts) == 1 and len(name.split("_")) > 1 and _initials(name) == parts[0]
+        ]
+        for names in (whole, part, first):
+            if len({*names}) == 1 and (len("".join(parts)) >= SHORTEST or names is first):
                 keys = (f"metric:{names[0]}", f"curve:environment/{names[0]}", *self.names[names[0]])
                 return Token(Code.QUANTITY, at, match.end("name"), Quantity(keys))
         unknown = "_" in match["name"] or "=" in match.group()

@@ -74,7 +74,7 @@ def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None
         and re.search(r"\b(at|after|around|near|until|within|first)\s+(step\s+)?$", s.text[: token.start].lower())
     )
     if position and not any(fits(number, value) for value in s.known.told.values()):
-        return True
+        return s.reading(s, index, index) is None
     if COUNTED.match(s.text, token.end) and not number.percent:
         return True
     if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in (Code.QUANTITY, Code.KEY):
@@ -90,11 +90,15 @@ def changes(s: Sentence) -> None:
     """Judge old and new value, of parent and run or of a curve's ends: `0.12 -> 0.06`, `from 0.12 to 0.06`."""
     for first, last in s.matches(
         "from [run word]{0,2} number [word quantity,aspect]{0,4} [up down]? to number"
-        "|number [word quantity]? arrow [word quantity]? number"
+        "|number [word quantity]? arrow [word quantity]? number|number from number"
     ):
         ends = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
         old, new = s.number(ends[0]), s.number(ends[-1])
         quantity = s.quantity(first)
+        if s.codes[first : last + 1] == coded("number from number"):
+            old, new = new, old
+        if Code.ARROW in s.codes[first : last + 1] and _stops(s, first, last):
+            continue  # `0.08 -> 0.19 @ 74k -> 0.33`: each at its own moment
         behind = [
             s.named_quantity(i)
             for i in range(s.codes.find(coded("arrow"), first, last), last)
@@ -120,11 +124,18 @@ def changes(s: Sentence) -> None:
             true = (new.value > old.value) == (led.group(1) == Code.UP)
         shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
         true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
-        if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last, False):
+        if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last):
             continue  # `lr 0.001 → 0.26`: each for itself
         s.judge(
             first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
         )
+
+
+def _stops(s: Sentence, first: int, last: int) -> bool:
+    """Whether a pair is part of a longer way, or one of the two is a moment: `98k -> 0.112`."""
+    beside = s.codes[max(0, first - 3) : first] + s.codes[last + 1 : last + 4]
+    places = [i for i in (first, last, last + 1) if s.codes[i : i + 1] == Code.NUMBER]
+    return Code.ARROW in beside.split(";")[0] or any(s.text[: s.tokens[i].start].rstrip().endswith("@") for i in places)
 
 
 def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, str]]:

@@ -189,6 +189,7 @@ def alterations(s: Sentence) -> None:
         return  # of which of them it is said, nobody can tell
     changed = set(proposals[0].overrides) if proposals else set(s.subject.changed)
     told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
+    against = [] if proposals else [_differing(s.subject, run) for run in s.runs_named() if run is not s.subject]
     only: bool | None = None
     for first, last in s.matches(
         "only word{0,2} quantity (?:word{0,2} changed)?|changed only word? quantity"
@@ -218,7 +219,8 @@ def alterations(s: Sentence) -> None:
         if number.percent or number.step != 1 or number.value > 20:
             continue
         tuned = {key for key in changed if not key.startswith("autopilot.")}  # beside how the weights began
-        s.judge(first, last, number.value in (len(changed), len(tuned)), told)
+        counts = {len(changed), len(tuned), *map(len, against)}
+        s.judge(first, last, number.value in counts, told)
     for match in ALL_ELSE.finditer(s.text):
         inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
         if not inside or ("nothing" in match.group().lower()) != (
@@ -228,7 +230,14 @@ def alterations(s: Sentence) -> None:
         named = s.spoken | {
             key.partition(":")[2] for token in s.tokens if token.code == Code.QUANTITY for key in token.value.keys
         }
-        s.judge(inside[0], inside[-1], only if only is not None else changed <= named, told)
+        true = changed <= named or any(keys and keys <= named for keys in against)
+        s.judge(inside[0], inside[-1], only if only is not None else true, told)
+
+
+def _differing(run: KnownRun, other: KnownRun) -> set[str]:
+    """The keys that two runs' configs differ in."""
+    keys = {*run.config, *other.config} - {"train.seed", "autopilot.seeds"}
+    return {key for key in keys if run.config.get(key) != other.config.get(key)}
 
 
 MOMENT = re.compile(

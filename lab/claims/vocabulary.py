@@ -48,6 +48,8 @@ def _vocabulary(
         patterns.append((re.escape(key), named(f"config:{key}")))
         patterns.append((_loose(key.rpartition(".")[2]), named(f"config:{key}")))
     patterns += [(_loose(name), named(f"derived:{name}")) for name in derived]
+    if losses := [f"curve:{name}" for name in plain if name.startswith("losses/")]:
+        patterns.append(("losses", named(*losses)))
     patterns.append((UNKNOWN, Quantity(())))
     unique: dict[str, Quantity] = {}
     for pattern, quantity in patterns:

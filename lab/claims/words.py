@@ -78,8 +78,8 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"clip(ping)?([ _](coef(ficient)?|range|ratio|threshold))?", _("config:train.clip_coef")),
     (r"clip[ _]?frac(tion)?s?", _("curve:losses/clipfrac")),
     (r"vf([ _]coef)?|value([ _-]function)? (loss )?(coef(ficient)?|weight)", _("config:train.vf_coef")),
-    (r"value([ _-]function)?[ _]loss", _("curve:losses/value_loss")),
-    (r"policy[ _]loss", _("curve:losses/policy_loss")),
+    (r"(value([ _-]function)?|v)[ _-]?loss", _("curve:losses/value_loss")),
+    (r"(policy|pi|pg)[ _-]loss", _("curve:losses/policy_loss")),
     (r"explained[ _]variance|ev|value fit|explains|variance of the returns", _("curve:losses/explained_variance")),
     (r"(approx(imate)?[ _])?kl([ _-]divergence)?", _("curve:losses/approx_kl")),
     (r"(max )?grad(ient)?[ _]?(norms?|clip(ping)?)( clip)?|max grad", _(
@@ -87,17 +87,17 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"(vf|value)[ _-]clip([ _]coef)?", _("config:train.vf_clip_coef")),
     (r"(\u03c1|rho)([ _-]clip)?", _("config:train.vtrace_rho_clip")),
     (r"(vtrace )?c[ _-]clip", _("config:train.vtrace_c_clip")),
-    (r"(adam[ _])?(\u03b2|beta[ _]?)1", _("config:train.adam_beta1")),
-    (r"(adam[ _])?(\u03b2|beta[ _]?)2", _("config:train.adam_beta2")),
-    (r"prio (\u03b1|alpha)", _("config:train.prio_alpha")),
-    (r"prio (\u03b2|beta)0?", _("config:train.prio_beta0")),
+    (r"(adam[ _])?(\u03b2|b|beta[ _]?)1", _("config:train.adam_beta1")),
+    (r"(adam[ _])?(\u03b2|b|beta[ _]?)2", _("config:train.adam_beta2")),
+    (r"prio (\u03b1|a|alpha)", _("config:train.prio_alpha")),
+    (r"prio (\u03b2|beta)0?|(prio )?b0", _("config:train.prio_beta0")),
     (r"mbs?", _("config:train.minibatch_size", "derived:minibatches")),
     (r"ep[ _.]?len(gth)?", _("metric:episode_length")),
     (r"expl[. _]*var(iance)?", _("curve:losses/explained_variance")),
     (r"hidden[ _](size|units|width)|network width", _("config:policy.hidden_size")),
     (r"replicates?|seeds?|n(?=\s?=\s?\d)", _("count:replicates")),
     (r"degrees of freedom|dof", _("noise:dof")),
-    (r"(replicate |seed )?noise( floor)?( between replicates)?|sd|standard deviation|std|\u03c3", _("noise:sd")),
+    (r"(replicate |seed )?noise( floor)?( between replicates)?|s\.?d\.?|standard deviation|std|\u03c3", _("noise:sd")),
     (r"effect( size)?", _("verdict:effect")),
     (r"coverage", _("proposal:coverage")),
     (r"(finished|completed) runs", _("count:finished")),
@@ -125,8 +125,8 @@ PARENT_IF_LAST = r"before|earlier"
 """Words for the parent at the end of a clause: `0.58 before`, `the same as before`; not `before it crashed`."""
 
 STRANGE = re.compile(
-    r"\bhuman|\bwiki\b|\bdiscord|\bpaper|\bliterature|\bnot part of this|\bleaderboard|\bforum|\bblog|\bcolleague"
-    r"|\bpublished|\bbenchmark (?:site|page)|\bother team|\bsomebody|\bsomeone",
+    r"\bhuman|\bwiki\b|\bdiscord|(?<!\bon )\bpaper|\bliterature|\bnot part of this|\bleaderboard|\bforum|\bblog"
+    r"|\bcolleague|\bpublished|\bbenchmark (?:site|page)|\bother team|\bsomebody|\bsomeone",
     re.IGNORECASE,
 )
 """Words of a sentence about something that is in no record."""
@@ -177,6 +177,7 @@ class Code(StrEnum):
     ONLY = "z"
     KEY = "k"
     CHANGED = "v"
+    SEED = "S"
     WORD = "w"
 
 
@@ -197,11 +198,11 @@ CODES: dict[Code, str] = {
     Code.UP: (
         r"r[oi]se[sn]?|rising|increase[sd]?|increasing|climb(s|ed|ing)?|grew|grow(n|s|th)?|gain(s|ed)?|up"
         r"|higher|more|above|rais(ed|es|e|ing)|larger|greater|longer|bigger|faster|stronger|additional"
-        r"|exceed(s|ed)?|jump(s|ed)?|ahead of|went up|deeper|wider|add(s|ed)|rebound(s|ed)?|extra"
+        r"|exceed(s|ed)?|jump(s|ed)?|ahead of|went up|deeper|wider|tops|ahead|add(s|ed)|rebound(s|ed)?|extra"
     ),
     Code.DOWN: (
         r"f[ae]ll(s|en)?|drop(s|ped)?|decrease[sd]?|decreasing|decline[sd]?|down|lower(ed|s|ing)?|below|less"
-        r"|fewer|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker"
+        r"|fewer|reduc(ed|es|e|tion|ing)|shorter|smaller|slower|lost|loses?|cut(s|ting)?|shr(a|u|i)nk|weaker|tighter"
         r"|short of|under|behind|went down|shallower|narrower|gave up|sank|slipped|dip(s|ped)?"
     ),
     Code.BETTER: (
@@ -237,8 +238,8 @@ CODES: dict[Code, str] = {
 ASPECTS: dict[str, str] = {
     "max": r"peak(s|ed|ing)?|max(imum|imal)?|high point|highest point|topped out",
     "min": r"min(imum|imal)?|trough|bottomed( out)?|low point",
-    "first": r"start(s|ed|ing)?( value)?|initial(ly)?|beg(an|inning|in)|at first|opening",
-    "last": r"end(s|ed|ing)?|final(ly)?|finish(es|ed)?|settled|at the end|closing|last value",
+    "first": r"start(s|ed|ing)?( value)?|initial(ly)?|beg(an|inning|in)|at first|opening|first (row|point|epoch|value)",
+    "last": r"end(s|ed|ing)?|final(ly)?|finish(es|ed)?|settled|at the end|closing|last (value|row|point|epoch)",
     "quarter": r"(first|second|third|last|fourth)[- ]quarter|quarters?( means?)?",
     "while": r"while training|during training|training curve|in training",
     "greedy": r"greed(y|ily)( (policy|score|evaluation|mean|eval|actions?))?|likeliest actions?|argmax",

@@ -17,6 +17,7 @@ from lab.store import (
     Notebook,
     Proposal,
     Proposals,
+    ReplicateResult,
     RunRecord,
     Sessions,
     Verdict,
@@ -172,6 +173,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         greedy_values={name: metric.values for name, metric in summary.greedy.items()} if summary else {},
         curves={name: outline(*mean_curve(replicates)) for name, replicates in curves.items()},
         points={name: points for name, replicates in curves.items() if (points := _points(replicates))},
+        by_seed={result.seed: _measured(result) for result in notebook.results(run)},
         amounts=_amounts(notebook, run),
         verdicts=_judged(current_verdict(notebook, run.run_id, at)),
         warm_start=_warm_start(notebook, run),
@@ -185,18 +187,31 @@ def _points(curves: Sequence[Curve]) -> tuple[tuple[float, float], ...]:
     return tuple(pair for curve in curves for pair in zip(curve.steps.tolist(), curve.values.tolist(), strict=True))
 
 
+def _measured(result: ReplicateResult) -> dict[str, float]:
+    """What one replicate measured and took."""
+    greedy = {
+        f"greedy {name}": value
+        for one in result.evaluations
+        if one.actions == "greedy"
+        for name, value in one.raw.items()
+    }
+    took = {"training seconds": result.train_seconds, "evaluation seconds": result.eval_seconds}
+    took |= {"memory MiB": result.peak_memory_mib}
+    return {**result.metrics, **greedy, **{name: value for name, value in took.items() if value}}
+
+
 def _amounts(notebook: Notebook, run: RunRecord) -> dict[str, float]:
-    """The time and memory that a run took: of all replicates that one after the other had, and the most of memory."""
+    """The time and memory that a run took: of all replicates that one after the other had, and their mean."""
     amounts: dict[str, float] = {}
     if run.started and run.finished:
         amounts["run seconds"] = (run.finished - run.started).total_seconds()
     results = notebook.results(run)
     for name, seconds in (
-        ("training seconds", [result.train_seconds for result in results]),
-        ("evaluation seconds", [result.eval_seconds for result in results]),
+        ("training seconds", {result.seed: result.train_seconds for result in results}),
+        ("evaluation seconds", {result.seed: result.eval_seconds for result in results}),
     ):
-        if told := [one for one in seconds if one]:
-            amounts[name] = sum(told)
+        if told := {seed: one for seed, one in seconds.items() if one}:
+            amounts[name], amounts[f"mean {name}"] = sum(told.values()), statistics.fmean(told.values())
     if memory := [result.peak_memory_mib for result in results if result.peak_memory_mib]:
         amounts["memory MiB"] = max(memory)
     return amounts

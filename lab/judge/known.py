@@ -60,8 +60,10 @@ class KnownRun(Fact):
     curves: Mapping[str, Outline] = Field(default_factory=dict)
     points: Mapping[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
     """What each curve logged, as step and value, replicate after replicate; no curve of many points is here."""
+    by_seed: Mapping[int, Mapping[str, float]] = Field(default_factory=dict)
+    """What each replicate that ended measured, `greedy perf` for the greedy policy's, and what it took."""
     amounts: Mapping[str, float] = Field(default_factory=dict)
-    """What training took: `run seconds`, `training seconds`, `evaluation seconds`, `memory MiB`."""
+    """What training took: `run seconds`, `training seconds`, `mean training seconds`."""
     verdicts: Mapping[str, Judgement] = Field(default_factory=dict)
     """Run compared with to what came of it."""
     warm_start: WarmStart | None = None

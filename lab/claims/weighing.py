@@ -1,0 +1,238 @@
+"""Words that compare, weighed by figures that were found true: `0.917, over base's best seed 0.673`, `half of 0.92`.
+
+What a direction, a ratio or a rank is of stands beside it, as figures or as a run. Rules here come last and find true
+only: where the two sides are not beyond doubt, a false word may be one of other sides.
+"""
+
+import re
+from collections.abc import Iterator
+
+from lab.claims.chance import DIFFERS, chance
+from lab.claims.families import seed_of
+from lab.claims.numbers import Number
+from lab.claims.reading import Sentence
+from lab.claims.subjects import NOBODY
+from lab.claims.words import LOWER_IS_BETTER, SMALLER, Code, Quantity, coded, whole
+from lab.judge import KnownRun
+
+WAYS: dict[str, int] = {Code.UP: 1, Code.DOWN: -1, Code.BETTER: 1, Code.WORSE: -1, Code.SAME: 0}
+NEAR, ALIKE, SCALE = 8, 0.02, 50.0
+"""How many tokens apart a word and its figure may stand; by what share what is the same may differ; by what factor two
+figures of one quantity may."""
+ABOUT = re.compile(r"\b(?:about|roughly|nearly|almost|around|some)\s+$|~$", re.IGNORECASE)
+EXTREME = re.compile(
+    r"\b(best|worst|highest|lowest|every|each|all|any|both) (?:of |one |seeds?|replicates?)", re.IGNORECASE
+)
+AMONG = re.compile(r"#(\d+) ?(?:-|\u2013|to) ?#?(\d+)")
+OF = re.compile(r"\b(?:of|among|out of) (?:the |these |all )?(?:(\w+)\b)?", re.IGNORECASE)
+EACH = {"every", "each", "all", "any", "both"}
+VERDICT = re.compile(r"significan|confirm", re.IGNORECASE)
+"""Words of a verdict, which is none of the means."""
+FAR = 32
+APART = re.compile(
+    r"\b(?:by|gap|gain\w*|lost|differ\w*|lower|higher|more|less|up|down|sum|together|short|spread|between|adds?|jump)\b",
+    re.IGNORECASE,
+)
+"""Words of what is a difference, so many characters about it."""
+LAST, FIRST = {"last", "bottom"}, {"first", "top"}
+Sides = tuple[float, float, str]
+
+
+def weighed(s: Sentence) -> None:
+    """Find true directions and ratios whose two sides are figures, or runs that are named."""
+    figures = _figures(s)
+    for i, code in enumerate(s.codes):
+        if i in s.used or (code not in WAYS and code != Code.RATIO) or s.section == "next_step":
+            continue
+        if Code.NOT in s.codes[max(0, i - 2) : i] or VERDICT.search(s.text):
+            continue
+        s.look(i)
+        for new, old, told in _sides(s, i, figures):
+            if old and 1 / SCALE < abs(new / old) < SCALE and _holds(s, i, new, old):
+                s.say(i, i, "verified", told)
+                break
+
+
+def _holds(s: Sentence, i: int, new: float, old: float) -> bool:
+    """Whether a word is true of two sides."""
+    if s.codes[i] == Code.RATIO:
+        ratio, kind = s.tokens[i].value
+        slack = 0.15 if ABOUT.search(s.text[: s.tokens[i].start]) else 0.06
+        wanted = [ratio] if kind == "times" else [ratio, 1 + ratio, 1 - ratio]
+        return any(abs(new / old - one) <= slack * one for one in wanted)
+    way = WAYS[s.codes[i]]
+    return (new - old) * way > 0 if way else abs(new - old) <= ALIKE * abs(old)
+
+
+def _figures(s: Sentence) -> dict[int, float]:
+    """The numbers that were found true, by their tokens."""
+    spans = [(claim.start, claim.end) for claim in s.claims if claim.status == "verified"]
+    return {
+        i: s.number(i).bound
+        for i, token in enumerate(s.tokens)
+        if token.code == Code.NUMBER and any(a <= token.start < b for a, b in spans)
+    }
+
+
+def _sides(s: Sentence, i: int, figures: dict[int, float]) -> Iterator[Sides]:
+    """What a word may compare: the new, or greater, side first."""
+    ends = [at for mark in ";." if (at := s.codes.find(mark, i)) >= 0]
+    end = min([*ends, i + NEAR, len(s.codes)])
+    behind = [j for j in figures if i < j < end]
+    before = [j for j in figures if s.codes.rfind(";", 0, i) < j < i]
+    between = s.codes[i + 1 : behind[0]] if behind else ""
+    if len(behind) > 1 and re.search(coded("arrow|to"), s.codes[behind[0] : behind[1]]):
+        yield figures[behind[1]], figures[behind[0]], "by the two figures behind it"
+    elif len(behind) > 1 and re.search(coded("against"), s.codes[behind[0] : behind[1]]) and not before:
+        yield figures[behind[0]], figures[behind[1]], "by the two figures behind it"
+    elif behind and before and Code.TO in between:
+        yield figures[behind[0]], figures[before[-1]], "by the figures about it"
+    elif behind and before:
+        yield figures[before[-1]], figures[behind[0]], "by the figures about it"
+    elif len(before) > 1 and Code.RUN not in s.codes[i:end]:
+        yield figures[before[-2]], figures[before[-1]], "by the two figures before it"
+    yield from _of_runs(s, i, end, figures)
+
+
+def _of_runs(s: Sentence, i: int, end: int, figures: dict[int, float]) -> Iterator[Sides]:
+    """The sides where a run is named behind a word, or as what is compared with."""
+    place = next((j for j in range(i + 1, min(end, i + 5)) if s.codes[j] == Code.RUN), None)
+    if place is None or re.search("[,;.N]", s.codes[i:place]):
+        return
+    other, quantity = s.run_of(s.tokens[place]), quantity_at(s, i)
+    if other is NOBODY or other is s.subject or quantity is None:
+        return
+    name = quantity.keys[0].partition(":")[2]
+    if s.codes[i] == Code.RATIO and s.carried and Code.QUANTITY not in s.codes:
+        quantity = s.carried
+        name = quantity.keys[0].partition(":")[2]
+    mine, seed = s.one(quantity, s.subject, s.aspects(i)), seed_of(s, i)
+    if seed is not None:
+        mine = s.subject.by_seed.get(seed, {}).get(name)
+    theirs = s.one(quantity, other, s.aspects(i))
+    said = EXTREME.search(s.text[s.tokens[i].end : s.tokens[min(end, place + 4) - 1].end])
+    if said and (metric := other.metrics.get(name)):
+        low = said[1].lower() in ("worst", "lowest") or (said[1].lower() in EACH and s.codes[i] == Code.DOWN)
+        theirs = min(metric.values) if low else max(metric.values)
+    if mine is not None and theirs is not None and s.known.alike(name, s.subject, other):
+        yield mine, theirs, f"{name}: {theirs:.6g} in {other.run_id}, {mine:.6g}"
+
+
+def quantity_at(s: Sentence, i: int) -> Quantity | None:
+    """What a word that compares is of: speed, the nearest quantity that is measured or set, else the objective."""
+    if s.word(i) in {"slower", "faster", "slowest", "fastest"}:
+        return Quantity(("metric:sps",))
+    start = max(s.codes.rfind(mark, 0, i) for mark in ";.") + 1
+    places = [*range(start, i), *range(i + 1, min(i + 3, len(s.codes)))]
+    near = [s.named_quantity(j) for j in places if s.codes[j] == Code.QUANTITY]
+    near = [quantity for quantity in near if quantity.section != "count"]
+    return next(
+        (q for q in reversed(near) if q.section in ("metric", "curve", "config")), None if near else s.objective
+    )
+
+
+def related(s: Sentence) -> None:
+    """Find true figures that say how far apart, or how many times, two others are that were found true."""
+    figures = _figures(s)
+    for claim in [c for c in s.claims if c.status == "unsupported"]:
+        places = [i for i in s.within(claim.start, claim.end) if s.codes[i] == Code.NUMBER]
+        if len(places) != 1 or s.section == "next_step":
+            continue
+        number = s.number(places[0])
+        if number.signed and re.match(coded("against? word? run"), s.codes[places[0] + 1 :]):
+            continue  # to a run that is named, which the figures beside it may not be of
+        about = s.text[max(0, claim.start - FAR) : claim.end + FAR]
+        if not (number.signed or number.percent or number.times or APART.search(about)):
+            continue
+        before = [figures[j] for j in figures if places[0] - 2 * NEAR < j < places[0]][-3:]
+        after = [figures[j] for j in figures if places[0] < j < places[0] + NEAR][:2]
+        worths = [*_worths(number, [*before, *after])]
+        said = next((told for worth, told in worths if number.fits(worth)), None)
+        if said and chance(number, [worth for worth, _ in worths]) <= DIFFERS:
+            s.claims.remove(claim)
+            s.say(places[0], places[0], "verified", said)
+
+
+def _worths(number: Number, figures: list[float]) -> Iterator[tuple[float, str]]:
+    """What two of some figures are apart, in a number's unit."""
+    for new in figures:
+        for old in figures:
+            if new == old or not old or not 1 / SCALE < abs(new / old) < SCALE:
+                continue
+            told = f"{new:g} against {old:g}"
+            if number.times:
+                yield new / old, told
+            elif number.percent:
+                yield (100 * (new - old) / abs(old)) if number.signed else 100 * abs(new - old) / abs(old), told
+            elif number.step < 1 and not number.unit:
+                yield new - old, told
+
+
+def placed(s: Sentence) -> None:
+    """Find true ranks: of a replicate among its run's, of a run among those that are named, or all."""
+    if s.section == "next_step":
+        return
+    for i, code in enumerate(s.codes):
+        open_ = next((c for c in s.claims if c.status == "unsupported" and c.start <= s.tokens[i].start < c.end), None)
+        if (i in s.used and not open_) or (
+            code not in (Code.ORDINAL, Code.SUPERLATIVE) and s.word(i) not in LAST | FIRST
+        ):
+            continue
+        s.look(i)
+        quantity = quantity_at(s, i)
+        if quantity is None or (open_ and "place " in open_.evidence) or Code.ORDINAL in s.codes[max(0, i - 2) : i]:
+            continue
+        seed = next((int(s.tokens[j].value) for j in (i + 1, i + 2) if s.codes[j : j + 1] == Code.SEED), seed_of(s, i))
+        told = _among_seeds(s, i, seed, quantity) if seed is not None else _among_runs(s, i, quantity)
+        if told:
+            s.claims = [claim for claim in s.claims if claim is not open_]
+            last = next((j for j in (i + 1, i + 2) if s.codes[j : j + 1] == Code.SEED), i)
+            s.say(i, last, "verified", told)
+
+
+def _lower(s: Sentence, i: int, name: str) -> bool | None:
+    """Whether the first by a word is the lowest; None for a word that ranks nothing."""
+    word = s.word(i)
+    good = -1 if LOWER_IS_BETTER.search(name) else s.known.goal.sign if name == s.known.scored else 1
+    if word in SMALLER:
+        return True
+    return (good > 0) == (word in {"worst", *LAST}) if word in {"worst", "best", *LAST} or good < 0 else False
+
+
+def _among_seeds(s: Sentence, i: int, seed: int, quantity: Quantity) -> str | None:
+    name = quantity.keys[0].partition(":")[2]
+    for run in s.known.runs:
+        values = {one: its[name] for one, its in run.by_seed.items() if name in its}
+        if seed in values and len(values) > 1 and s.codes[i] != Code.ORDINAL:
+            extreme = min(values.values()) if _lower(s, i, name) else max(values.values())
+            return f"{name} of seed {seed}: {extreme:.6g}" if values[seed] == extreme else None
+    return None
+
+
+def _among_runs(s: Sentence, i: int, quantity: Quantity) -> str | None:
+    place = s.tokens[i].value if s.codes[i] == Code.ORDINAL else 1
+    name = quantity.keys[0].partition(":")[2]
+    beside = [j for j in (i + 1, i - 1, i - 2) if 0 <= j < len(s.codes) and s.codes[j] == Code.RUN]
+    run = s.run_of(s.tokens[beside[0]]) if beside and not s.refers(beside[0]) else s.subject
+    low = _lower(s, i, name) or False
+    for runs in _sets(s, i):
+        values = {one.run_id: value for one in runs if (value := s.one(quantity, one, s.aspects(i))) is not None}
+        if run.run_id not in values or len(values) < 3:
+            continue
+        mine = values[run.run_id]
+        if place == 1 + sum(value < mine if low else value > mine for value in values.values()):
+            return f"place {place} of {len(values)} by {name}: {mine:.6g}"
+    return None
+
+
+def _sets(s: Sentence, i: int) -> Iterator[list[KnownRun]]:
+    """The runs that a rank is among: a span of numbers, as many as are named, else all that have a score."""
+    finished = s.known.finished
+    if span := AMONG.search(s.text):
+        yield [run for run in finished if run.number and int(span[1]) <= run.number <= int(span[2])]
+        return
+    named = {run.run_id: run for run in (*s.runs_named(), *filter(None, map(s.known.get, s.around)), s.known.run)}
+    said = OF.search(s.text, s.tokens[i].end)
+    if said and (count := whole(said[1] or "")) and len(named) == count:
+        yield [*named.values()]
+    yield finished
