@@ -112,7 +112,8 @@ class _Slots:
         """Ask a slot for news, one question at a time."""
         if anew:
             self._anew.add(slot)
-        if not any(asked.slot == slot and asked.what == "news" for asked in self._asked.values()):
+        # What an order's slot knows of it before it has arrived there is nothing.
+        if not any(asked.slot == slot and asked.what in ("begin", "news") for asked in self._asked.values()):
             token = self._tokens[slot]
             self._ask(slot, "news", token, token, slot in self._anew)
             self._anew.discard(slot)

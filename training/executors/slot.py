@@ -56,7 +56,7 @@ class Slot:
         """Get ready to train.
 
         Args:
-            keep: seconds without a question after which it ends, once nothing trains.
+            keep: seconds without a question after which it ends, whatever trains in it.
             made_up: how replicates are made up, for tests; None trains for real.
         """
         self._keep = keep
@@ -185,7 +185,9 @@ class Slot:
             if work is not None and running is not None and work.running is running:
                 self._executor.wait([running], TICK)
                 self._poll(work, running)
-            elif running is None and time.monotonic() - self._heard > self._keep:
+            if time.monotonic() - self._heard > self._keep:
+                if work is not None and work.running is not None:
+                    work.running.end()
                 self._quit()
                 os._exit(0)  # nobody is left to ask for anything
 
