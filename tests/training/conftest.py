@@ -55,6 +55,7 @@ class LocalCluster:
     """A Ray cluster on this machine, in a process of its own."""
 
     def __init__(self, *cpus: int) -> None:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # also for whoever connects: all on the loopback
         command = [sys.executable, str(Path(__file__).with_name("ray_cluster.py")), *map(str, cpus)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -90,7 +91,6 @@ class LocalCluster:
 def one_cluster() -> Iterator[LocalCluster]:
     """A head and two nodes, kept from test to test."""
     pytest.importorskip("ray")
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # also for the process that connects
     with LocalCluster(1, 2) as cluster:
         yield cluster
 

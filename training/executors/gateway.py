@@ -9,6 +9,7 @@ import contextlib
 import os
 import queue
 import secrets
+import select
 import socket
 import sys
 import threading
@@ -29,6 +30,8 @@ HUNG = 60.0
 """Seconds without an answer, to a question that is answered within one, after which a slot can't be reached."""
 UNAVAILABLE = 30.0
 """Seconds that a slot may be out of reach before it counts as gone."""
+REACH = 15.0
+"""Seconds within which the head answers at all."""
 STARTING = 600.0
 """Seconds that a slot may take until it introduces itself: the first one on a node imports everything."""
 
@@ -260,6 +263,8 @@ def serve(connection: Connection, outbox: _Outbox) -> None:
     """Connect to the cluster, and pass on commands and reports until the other side is gone."""
     opened = connection.recv()
     try:
+        host, _, port = opened.address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), REACH).close()  # Ray would ask for minutes
         import ray
         import ray.exceptions
         import ray.util
@@ -284,9 +289,18 @@ def serve(connection: Connection, outbox: _Outbox) -> None:
         slots.listen(0.05)
 
 
+def _end_with_session(handle: int) -> None:
+    """End when the other side of the socket has closed it, whatever Ray is waiting for."""
+    watched = select.poll()
+    watched.register(handle, 0)  # that it hung up is always told
+    watched.poll()
+    os._exit(0)
+
+
 def main() -> None:
     """Serve the socket that is named on the command line."""
     connection = Connection(socket.socket(fileno=int(sys.argv[1])).detach())
+    threading.Thread(target=_end_with_session, args=(connection.fileno(),), daemon=True).start()
     outbox, status = _Outbox(connection), 0
     try:
         serve(connection, outbox)
