@@ -127,7 +127,12 @@ class _Slots:
             time.sleep(seconds)
         else:
             answered, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=seconds)
+            rest = [reference for reference in self._asked if reference not in answered]
+            if answered and rest:
+                answered += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
             for reference in answered:
+                if reference not in self._asked:  # its slot is gone by now
+                    continue
                 self._answer(self._asked.pop(reference), reference)
         at = time.monotonic()
         starting = STARTING if self._opened.slots is None else float("inf")  # a cluster may grow when it is asked to

@@ -8,6 +8,7 @@ import json
 import math
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -58,6 +59,7 @@ def make_up(
         should_stop: asked at each point.
         pause: waits for so many seconds.
     """
+    began = time.monotonic()
     paths = SeedPaths(Path(job.dir))
     paths.dir.mkdir(parents=True, exist_ok=True)
     paths.log.write_text(f"fake training of {job.config.env_name}, seed {job.seed}\n")
@@ -79,10 +81,10 @@ def make_up(
         logged = {f"environment/{job.score}": score, "losses/entropy": 0.7 / point, "SPS": 1e5}
         append_line(paths.metrics_live, {"agent_steps": steps, **logged})
         on_progress(Progress(seed=job.seed, phase="train", steps=steps, total=total, sps=1e5, score=score))
-    return _finished(job, total, final)
+    return _finished(job, total, final, time.monotonic() - began if how.seconds else 0.0)
 
 
-def _finished(job: TrainJob, total: int, final: float) -> ReplicateResult:
+def _finished(job: TrainJob, total: int, final: float, seconds: float) -> ReplicateResult:
     paths = SeedPaths(Path(job.dir))
     weights = paths.weights("latest")
     weights.parent.mkdir(exist_ok=True)
@@ -101,6 +103,7 @@ def _finished(job: TrainJob, total: int, final: float) -> ReplicateResult:
         weights="fake",
         started_from="fake" if job.start_from else None,
         device="fake",
+        train_seconds=seconds,
     )
     write_model(paths.result, result)
     return result

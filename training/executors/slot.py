@@ -31,6 +31,8 @@ from training.protocol import Progress, TrainJob
 TICK = 0.1
 ASKED = 1.0
 """Seconds that a question is kept until there is an answer."""
+GATHERED = 0.2
+"""Seconds for which progress is gathered: whoever asks has many slots to listen to."""
 
 
 @dataclass
@@ -129,6 +131,7 @@ class Slot:
             work.sender.again()
         with self._news:
             self._news.wait_for(lambda: work.events or work.result or work.failed, timeout=ASKED)
+            self._news.wait_for(lambda: work.result or work.failed, timeout=GATHERED)
             events, work.events = tuple(work.events), []
             result, failed = work.result, work.failed
         pieces, gone, whole = work.sender.changes()  # after the events: what they tell of is there
