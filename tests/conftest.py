@@ -25,7 +25,8 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import Decision, Proposal, ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunRecord
-from training.fake import FakeRunner, Fault
+from training.executors.madeup import Fault
+from training.fake import FakeRunner
 from training.inventory import load_inventory
 from training.run import train_run
 

@@ -100,11 +100,11 @@ class OnRay(SlotRunner):
 
     def __init__(self, workspace: Workspace, address: str) -> None:
         self._where = workspace, address, "suite"
-        super().__init__(RayExecutor(*self._where, made_up=MadeUp()))
+        super().__init__(RayExecutor(*self._where, made_up=MadeUp(seconds=1)))
 
     def go_wrong(self, faults: dict[int, Fault]) -> None:
         self.executor.close()
-        self.executor = RayExecutor(*self._where, made_up=MadeUp(faults=faults))
+        self.executor = RayExecutor(*self._where, made_up=MadeUp(seconds=1, faults=faults))
 
 
 @pytest.fixture
@@ -129,11 +129,11 @@ def runner(request: pytest.FixtureRequest) -> Runner:
 class MadeUpRunner(SlotRunner):
     """Made-up replicates in the slots of this process."""
 
-    def __init__(self, how: MadeUp = MadeUp()) -> None:  # noqa: B008
+    def __init__(self, how: MadeUp = MadeUp(seconds=1)) -> None:  # noqa: B008
         super().__init__(MadeUpExecutor(how, slots=2))
 
     def go_wrong(self, faults: dict[int, Fault]) -> None:
-        self.executor = MadeUpExecutor(MadeUp(faults=faults), slots=2)
+        self.executor = MadeUpExecutor(MadeUp(seconds=1, faults=faults), slots=2)
 
 
 Queue = Callable[..., RunRecord]
