@@ -37,9 +37,9 @@ def jobs(workspace: Workspace, count: int) -> list[TrainJob]:
     return made
 
 
-def carry_out(executor: Executor, wanted: list[TrainJob], slots: int) -> tuple[float, float]:
-    """Seconds until all have ended, and until the last one was handed out."""
-    waiting, active, began, handed = list(wanted), [], time.monotonic(), 0.0
+def carry_out(executor: Executor, wanted: list[TrainJob], slots: int) -> tuple[float, float, list[float]]:
+    """Seconds until all have ended, until the last one was handed out, and that each took by its slot's clock."""
+    waiting, active, took, began, handed = list(wanted), [], [], time.monotonic(), 0.0
     while waiting or active:
         while waiting and (running := executor.begin(waiting[0], slots)) is not None:
             active.append(running)
@@ -47,10 +47,11 @@ def carry_out(executor: Executor, wanted: list[TrainJob], slots: int) -> tuple[f
             handed = time.monotonic() - began
         executor.wait(active, 0.25)
         for running in list(active):
-            if running.poll(lambda _: None) is not None:
+            if (result := running.poll(lambda _: None)) is not None:
+                took.append(result.train_seconds)
                 running.end()
                 active.remove(running)
-    return time.monotonic() - began, handed
+    return time.monotonic() - began, handed, took
 
 
 def main() -> None:
@@ -71,7 +72,7 @@ def main() -> None:
         ):
             executor.warm(None, "cpu")
             carry_out(executor, jobs(workspace, 1), 1)  # the first one waits for the slot
-            seconds, _ = carry_out(executor, jobs(workspace, 20), 1)
+            seconds, *_ = carry_out(executor, jobs(workspace, 20), 1)
             sys.stdout.write(f"{name}: {seconds / 20:.3f} s a replicate that takes no time\n")
             executor.close()
         many = MadeUp(seconds=asked.seconds)
@@ -80,9 +81,9 @@ def main() -> None:
         executor.warm(None, "cpu")
         while len(executor.known()) < asked.slots:
             time.sleep(0.5)
-        seconds, handed = carry_out(executor, jobs(workspace, asked.replicates), asked.slots)
-        begun = asked.replicates - asked.slots  # those had ended, by and large, when the last one was handed out
-        busy = begun * asked.seconds / (asked.slots * handed)
+        seconds, handed, took = carry_out(executor, jobs(workspace, asked.replicates), asked.slots)
+        # Those after the first so many had ended, by and large, when the last one was handed out.
+        busy = sum(took[: asked.replicates - asked.slots]) / (asked.slots * handed)
         sys.stdout.write(
             f"{asked.replicates} replicates of {asked.seconds:g} s over {asked.slots} slots: {seconds:.1f} s, the last"
             f" handed out after {handed:.1f} s, until then {busy:.1%} busy\n"

@@ -10,9 +10,10 @@ MACHINES = 12
 
 
 def slots_line(notebook: Notebook, record: SessionRecord) -> str | None:
-    """The slots of a session that goes on, machine by machine; None where it never said."""
-    seen = Sessions(notebook.workspace).slots(record.session_id)
-    if seen is None or not seen.slots or record.ended is not None:
+    """The slots of a session that is at work, machine by machine; None where it is not, or never said."""
+    sessions = Sessions(notebook.workspace)
+    seen, working = sessions.slots(record.session_id), sessions.running()
+    if seen is None or not seen.slots or working is None or working.session != record.session_id:
         return None
     machines = [(host, list(slots)) for host, slots in groupby(seen.slots, key=lambda slot: slot.host)]
     busy = sum(slot.run_id is not None for slot in seen.slots)

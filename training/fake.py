@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lab.space import Config, Environment
 from lab.store import ReplicateResult
-from training.executors import Fault, MadeUp, Place, make_up
+from training.executors import Fault, MadeUp, Place, made_up_result, made_up_score, make_up
 from training.protocol import OnProgress, ShouldStop
 from training.runner import Plan
 
@@ -31,10 +31,7 @@ class FakeRunner:
         for seed in plan.seeds:
             if should_stop():
                 break
-            how = MadeUp(noise=self.noise, faults=self.faults)
-            results.append(result := make_up(plan.job(seed), how, on_progress, should_stop))
-            if result.metrics:
-                self.trained.append(seed)
+            results.append(self._replicate(plan, seed, on_progress, should_stop))
         return results
 
     def room(self, config: Config, environment: Environment, device: str) -> int:
@@ -50,3 +47,17 @@ class FakeRunner:
 
     def close(self) -> None:
         """Do nothing: there is nothing to end."""
+
+    def _replicate(self, plan: Plan, seed: int, on_progress: OnProgress, should_stop: ShouldStop) -> ReplicateResult:
+        def finish(total: int, final: float) -> ReplicateResult:
+            self.trained.append(seed)
+            return self._finished(plan, seed, total, final)
+
+        final, how = self._score(plan, seed), MadeUp(noise=self.noise, faults=self.faults)
+        return make_up(plan.job(seed), how, on_progress, should_stop, final=final, finish=finish)
+
+    def _finished(self, plan: Plan, seed: int, total: int, final: float) -> ReplicateResult:
+        return made_up_result(plan.job(seed), total, final)
+
+    def _score(self, plan: Plan, seed: int) -> float:
+        return made_up_score(plan.job(seed), MadeUp(noise=self.noise))

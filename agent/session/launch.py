@@ -109,8 +109,8 @@ def _ready(workspace: Workspace, inventory: Inventory, config: Config, options: 
     """A runner that has begun to get ready: made before a run is queued, since it may not come to that."""
     workspace.require_writable()
     require_space(workspace)
-    owner = f"run {os.getpid()}"  # a run that was interrupted begins anew
-    runner = SlotRunner(executor_for(workspace, options.executor, options.address, owner, options.parallel))
+    where = (options.executor, options.address, f"process {os.getpid()}", options.parallel)
+    runner = SlotRunner(executor_for(workspace, *where, comes_back=False))  # a person's run begins anew
     try:
         runner.warm(config, inventory.device(config.train["device"]))
         yield runner

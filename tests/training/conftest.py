@@ -73,6 +73,7 @@ class LocalCluster:
     """A Ray cluster on this machine, in a process of its own."""
 
     def __init__(self, *cpus: int) -> None:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # also for whoever connects: all on the loopback
         command = [sys.executable, str(Path(__file__).with_name("ray_cluster.py")), *map(str, cpus)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -108,7 +109,6 @@ class LocalCluster:
 def one_cluster() -> Iterator[LocalCluster]:
     """A head and two nodes, kept from test to test."""
     pytest.importorskip("ray")
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # also for the process that connects
     with LocalCluster(1, 2) as cluster:
         yield cluster
 
@@ -118,11 +118,11 @@ class OnRay(SlotRunner):
 
     def __init__(self, workspace: Workspace, address: str) -> None:
         self._where = workspace, address, "suite"
-        super().__init__(RayExecutor(*self._where, made_up=MadeUp()))
+        super().__init__(RayExecutor(*self._where, made_up=MadeUp(seconds=1)))
 
     def go_wrong(self, faults: dict[int, Fault]) -> None:
         self.executor.close()
-        self.executor = RayExecutor(*self._where, made_up=MadeUp(faults=faults))
+        self.executor = RayExecutor(*self._where, made_up=MadeUp(seconds=1, faults=faults))
 
 
 @pytest.fixture
@@ -147,11 +147,11 @@ def runner(request: pytest.FixtureRequest) -> Runner:
 class MadeUpRunner(SlotRunner):
     """Made-up replicates in the slots of this process."""
 
-    def __init__(self, how: MadeUp = MadeUp()) -> None:  # noqa: B008
+    def __init__(self, how: MadeUp = MadeUp(seconds=1)) -> None:  # noqa: B008
         super().__init__(MadeUpExecutor(how, slots=2))
 
     def go_wrong(self, faults: dict[int, Fault]) -> None:
-        self.executor = MadeUpExecutor(MadeUp(faults=faults), slots=2)
+        self.executor = MadeUpExecutor(MadeUp(seconds=1, faults=faults), slots=2)
 
 
 Queue = Callable[..., RunRecord]

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -279,23 +280,33 @@ def test_a_disk_that_is_full_for_a_while_costs_points_of_the_curve_alone(
 # --- processes ---------------------------------------------------------------------------------------------------
 
 
-def test_environments_in_processes_of_their_own_end_with_a_worker_that_is_killed(
-    train: Train, real: ProcessRunner
-) -> None:
+def test_environments_in_processes_of_their_own_end_with_whoever_trains(queue: Queue, notebook: Notebook) -> None:
     """On a machine of a cluster nobody is left to end them."""
     vec = {"vec.backend": "Multiprocessing", "vec.num_envs": 2, "vec.num_workers": 2, "env.num_envs": 256}
-    seen: list[psutil.Process] = []
+    run = queue({**LONG, **vec, "autopilot.seeds": 1})
+    code = f"""
+        import os, signal, psutil
+        from pathlib import Path
+        from lab.base.paths import Workspace
+        from lab.store.notebook import Notebook
+        from training.inventory import load_inventory
+        from training.run import train_run
+        from training.runner import ProcessRunner
 
-    def kill(_: Progress) -> None:
-        if not seen:
-            assert real.executor.server is not None
-            seen.extend(psutil.Process(real.executor.server.pid).children(recursive=True))
-            os.kill(real.executor.server.pid, signal.SIGKILL)
+        def die(_):
+            print(*(one.pid for one in psutil.Process().children(recursive=True)), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    train({**LONG, **vec, "autopilot.seeds": 1}, on_progress=kill, should_stop=lambda: bool(seen),
-          options=Options(requeue=False))  # fmt: skip
-    assert len(seen) >= 3
-    assert all(gone(process) for process in seen)
+        notebook = Notebook(Workspace(Path({str(notebook.workspace.root)!r})))
+        train_run(notebook, ProcessRunner(), load_inventory(["puffer_cartpole"]), {run.run_id!r}, die)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True, check=False, timeout=300
+    )
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert len(pids) >= 4, "the server, its worker, two processes of environments"
+    _, left = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=20)
+    assert [one for one in left if one.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def gone(process: psutil.Process) -> bool:

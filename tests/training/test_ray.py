@@ -206,7 +206,7 @@ def test_real_replicates_are_those_of_this_machine(
 @pytest.mark.parametrize(
     ("kind", "address", "rule"),
     [
-        ("slurmish", None, r"executor = slurmish.*local \| ray"),
+        ("slurmish", None, r"executor = 'slurmish': is none; valid: local \| ray"),
         ("local", "127.0.0.1:1", "has no part in --executor local"),
         ("ray", None, "is needed for --executor ray"),
         ("ray", "nowhere", "is no address of a Ray cluster's head"),

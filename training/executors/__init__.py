@@ -3,7 +3,7 @@
 from training.executors.choosing import ExecutorKind, executor_asked, executor_for
 from training.executors.executor import Executor, Lost, Place, Running
 from training.executors.local import LocalExecutor
-from training.executors.madeup import Fault, MadeUp, MadeUpExecutor, make_up
+from training.executors.madeup import Fault, MadeUp, MadeUpExecutor, made_up_result, made_up_score, make_up
 from training.executors.settings import RayTables, ray_settings
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "Running",
     "executor_asked",
     "executor_for",
+    "made_up_result",
+    "made_up_score",
     "make_up",
     "ray_settings",
 ]

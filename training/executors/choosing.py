@@ -41,7 +41,19 @@ def executor_asked(workspace: Workspace, kind: str, address: str | None) -> tupl
     return "ray", address
 
 
-def executor_for(workspace: Workspace, kind: str, address: str | None, owner: str, parallel: int | None) -> Executor:
+ALONE = 60.0
+"""Seconds that slots wait for somebody who would not come back for them."""
+
+
+def executor_for(
+    workspace: Workspace,
+    kind: str,
+    address: str | None,
+    owner: str,
+    parallel: int | None,
+    *,
+    comes_back: bool = True,
+) -> Executor:
     """The executor of a training; nothing is started yet.
 
     Args:
@@ -50,10 +62,14 @@ def executor_for(workspace: Workspace, kind: str, address: str | None, owner: st
         address: likewise.
         owner: session or run, by which its slots are found again.
         parallel: replicates at once; None for as many as there is room for.
+        comes_back: whether the owner, if it is killed, is begun again and finds its replicates.
 
     Raises:
         InvalidInput: the table in autopilot.toml can't be read.
     """
     if kind == "local" or address is None:
         return LocalExecutor(parallel)
-    return RayExecutor(workspace, address, owner, ray_settings(workspace), parallel)
+    asked = ray_settings(workspace)
+    if not comes_back:
+        asked = asked.model_copy(update={"keep": min(asked.keep, ALONE)})
+    return RayExecutor(workspace, address, owner, asked, parallel)

@@ -164,8 +164,9 @@ class RayExecutor:
         if self._process is None:
             return
         with self.news:
+            told = self._open_now  # else nobody listens, and slots end by themselves
             self.send(say.Close())
-        self._closed.wait(30)
+        self._closed.wait(30 if told else 0)
         self._process.kill()
         self._process.wait()
         self._process = None

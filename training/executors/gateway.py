@@ -9,6 +9,7 @@ import contextlib
 import os
 import queue
 import secrets
+import select
 import socket
 import sys
 import threading
@@ -29,6 +30,8 @@ HUNG = 60.0
 """Seconds without an answer, to a question that is answered within one, after which a slot can't be reached."""
 UNAVAILABLE = 30.0
 """Seconds that a slot may be out of reach before it counts as gone."""
+REACH = 15.0
+"""Seconds within which the head answers at all."""
 STARTING = 600.0
 """Seconds that a slot may take until it introduces itself: the first one on a node imports everything."""
 
@@ -112,7 +115,8 @@ class _Slots:
         """Ask a slot for news, one question at a time."""
         if anew:
             self._anew.add(slot)
-        if not any(asked.slot == slot and asked.what == "news" for asked in self._asked.values()):
+        # What an order's slot knows of it before it has arrived there is nothing.
+        if not any(asked.slot == slot and asked.what in ("begin", "news") for asked in self._asked.values()):
             token = self._tokens[slot]
             self._ask(slot, "news", token, token, slot in self._anew)
             self._anew.discard(slot)
@@ -123,7 +127,12 @@ class _Slots:
             time.sleep(seconds)
         else:
             answered, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=seconds)
+            rest = [reference for reference in self._asked if reference not in answered]
+            if answered and rest:
+                answered += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
             for reference in answered:
+                if reference not in self._asked:  # its slot is gone by now
+                    continue
                 self._answer(self._asked.pop(reference), reference)
         at = time.monotonic()
         starting = STARTING if self._opened.slots is None else float("inf")  # a cluster may grow when it is asked to
@@ -259,6 +268,8 @@ def serve(connection: Connection, outbox: _Outbox) -> None:
     """Connect to the cluster, and pass on commands and reports until the other side is gone."""
     opened = connection.recv()
     try:
+        host, _, port = opened.address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), REACH).close()  # Ray would ask for minutes
         import ray
         import ray.exceptions
         import ray.util
@@ -283,9 +294,18 @@ def serve(connection: Connection, outbox: _Outbox) -> None:
         slots.listen(0.05)
 
 
+def _end_with_session(handle: int) -> None:
+    """End when the other side of the socket has closed it, whatever Ray is waiting for."""
+    watched = select.poll()
+    watched.register(handle, 0)  # that it hung up is always told
+    watched.poll()
+    os._exit(0)
+
+
 def main() -> None:
     """Serve the socket that is named on the command line."""
     connection = Connection(socket.socket(fileno=int(sys.argv[1])).detach())
+    threading.Thread(target=_end_with_session, args=(connection.fileno(),), daemon=True).start()
     outbox, status = _Outbox(connection), 0
     try:
         serve(connection, outbox)

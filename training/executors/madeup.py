@@ -8,6 +8,7 @@ import json
 import math
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -48,6 +49,8 @@ def make_up(
     on_progress: OnProgress,
     should_stop: ShouldStop,
     pause: Callable[[float], object] = lambda _: None,
+    final: float | None = None,
+    finish: Callable[[int, float], ReplicateResult] | None = None,
 ) -> ReplicateResult:
     """Make up a curve and a result, in the replicate's folder.
 
@@ -57,14 +60,18 @@ def make_up(
         on_progress: gets each point.
         should_stop: asked at each point.
         pause: waits for so many seconds.
+        final: score that it comes to; None makes one up.
+        finish: makes its result of its steps and its score; None for the usual one.
     """
+    began = time.monotonic()
     paths = SeedPaths(Path(job.dir))
     paths.dir.mkdir(parents=True, exist_ok=True)
     paths.log.write_text(f"fake training of {job.config.env_name}, seed {job.seed}\n")
     seconds = how.seconds
     if how.uneven is not None:
         seconds *= 2 * random.Random(f"{how.uneven} {job.seed} {job.run_id[-4:]}").random()  # noqa: S311 - made up
-    total, final = int(job.config.train["total_timesteps"] or 0), _score(job, how)
+    total = int(job.config.train["total_timesteps"] or 0)
+    final = made_up_score(job, how) if final is None else final
     fault = how.faults.get(job.seed)
     for point in range(1, POINTS + 1):
         steps, score = total * point // POINTS, final * (1 - math.exp(-4 * point / POINTS))
@@ -79,10 +86,20 @@ def make_up(
         logged = {f"environment/{job.score}": score, "losses/entropy": 0.7 / point, "SPS": 1e5}
         append_line(paths.metrics_live, {"agent_steps": steps, **logged})
         on_progress(Progress(seed=job.seed, phase="train", steps=steps, total=total, sps=1e5, score=score))
-    return _finished(job, total, final)
+    if finish is not None:
+        return finish(total, final)
+    return made_up_result(job, total, final, time.monotonic() - began if how.seconds else 0.0)
 
 
-def _finished(job: TrainJob, total: int, final: float) -> ReplicateResult:
+def made_up_result(job: TrainJob, total: int, final: float, seconds: float = 0.0) -> ReplicateResult:
+    """The result of a made-up replicate, written as a real one's is.
+
+    Args:
+        job: what would have been trained.
+        total: agent steps.
+        final: its score.
+        seconds: that it took.
+    """
     paths = SeedPaths(Path(job.dir))
     weights = paths.weights("latest")
     weights.parent.mkdir(exist_ok=True)
@@ -101,12 +118,14 @@ def _finished(job: TrainJob, total: int, final: float) -> ReplicateResult:
         weights="fake",
         started_from="fake" if job.start_from else None,
         device="fake",
+        train_seconds=seconds,
     )
     write_model(paths.result, result)
     return result
 
 
-def _score(job: TrainJob, how: MadeUp) -> float:
+def made_up_score(job: TrainJob, how: MadeUp) -> float:
+    """The score of a made-up replicate, 0 to 1: by its learning rate, with noise from its seed."""
     rate = float(job.config.train["learning_rate"] or 1e-6)
     peak = math.exp(-(math.log10(rate / 0.01) ** 2))
     return min(1.0, max(0.0, 0.9 * peak + random.Random(job.seed).gauss(0, how.noise)))  # noqa: S311 - a made-up curve

@@ -21,7 +21,7 @@ class RaySettings(Record):
     resources: dict[str, float] = Field(default_factory=dict)
     """Resources of one's own that a node must have."""
     keep: float = Field(default=3600.0, ge=10, le=604_800)
-    """Seconds that a slot waits for a session that was killed to go on; then it ends by itself."""
+    """Seconds that a slot waits for a session that was killed to go on; then it ends, with what trains in it."""
 
 
 class RayTables(Tables):

@@ -31,6 +31,8 @@ from training.protocol import Progress, TrainJob
 TICK = 0.1
 ASKED = 1.0
 """Seconds that a question is kept until there is an answer."""
+GATHERED = 0.2
+"""Seconds for which progress is gathered: whoever asks has many slots to listen to."""
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Slot:
         """Get ready to train.
 
         Args:
-            keep: seconds without a question after which it ends, once nothing trains.
+            keep: seconds without a question after which it ends, whatever trains in it.
             made_up: how replicates are made up, for tests; None trains for real.
         """
         self._keep = keep
@@ -129,6 +131,7 @@ class Slot:
             work.sender.again()
         with self._news:
             self._news.wait_for(lambda: work.events or work.result or work.failed, timeout=ASKED)
+            self._news.wait_for(lambda: work.result or work.failed, timeout=GATHERED)
             events, work.events = tuple(work.events), []
             result, failed = work.result, work.failed
         pieces, gone, whole = work.sender.changes()  # after the events: what they tell of is there
@@ -185,7 +188,9 @@ class Slot:
             if work is not None and running is not None and work.running is running:
                 self._executor.wait([running], TICK)
                 self._poll(work, running)
-            elif running is None and time.monotonic() - self._heard > self._keep:
+            if time.monotonic() - self._heard > self._keep:
+                if work is not None and work.running is not None:
+                    work.running.end()
                 self._quit()
                 os._exit(0)  # nobody is left to ask for anything
 

@@ -19,6 +19,10 @@ from lab.store.records import RunState
 from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from tests.conftest import ENV
+from tests.training.conftest import SHORT, LocalCluster
+from training.executors.cluster import RayExecutor
+from training.executors.executor import Executor
+from training.executors.local import LocalExecutor
 from training.executors.madeup import MadeUp, MadeUpExecutor
 from training.protocol import TrainJob
 from training.runner import SlotRunner
@@ -42,6 +46,21 @@ class Counting(MadeUpExecutor):
         return running
 
 
+def session_in(
+    place: Path, inventory: Inventory, executor: Executor, *, in_order: bool = True, runs: int = 9, **settings: Any
+) -> StreamingSession:
+    workspace = Workspace(place)
+    workspace.create()
+    record = SessionRecord(
+        session_id="the-night", env_name=ENV, preset="quick", objective="perf:max", model="offline", approve="auto",
+        seeds=1, budgets=Budgets(max_runs=runs), parallel=SLOTS, repeatable=in_order, created=now(), settings=settings,
+    )  # fmt: skip
+    stop, lab = threading.Event(), Lab(Notebook(workspace), inventory)
+    analyst = Analyst(lab, OfflineResearcher(), record.session_id, stop.is_set)
+    runner = SlotRunner(executor)
+    return StreamingSession(record, lab, runner, analyst, LineView(), stop, patience=None, in_order=in_order)
+
+
 Night = Callable[..., tuple[StreamingSession, Counting, Notebook]]
 
 
@@ -50,20 +69,9 @@ def night(tmp_path: Path, inventory: Inventory) -> Night:
     """A session in a workspace of its own: `night("a", uneven=1)`."""
 
     def make(name: str, *, in_order: bool = True, **how: Any) -> tuple[StreamingSession, Counting, Notebook]:
-        workspace = Workspace(tmp_path / name)
-        workspace.create()
-        notebook = Notebook(workspace)
-        record = SessionRecord(
-            session_id="the-night", env_name=ENV, preset="quick", objective="perf:max", model="offline", approve="auto",
-            seeds=1, budgets=Budgets(max_runs=9), parallel=SLOTS, repeatable=in_order, created=now(),
-        )  # fmt: skip
-        stop, lab = threading.Event(), Lab(notebook, inventory)
-        analyst = Analyst(lab, OfflineResearcher(), record.session_id, stop.is_set)
         executor = Counting(MadeUp(seconds=0.3, **how))
-        session = StreamingSession(
-            record, lab, SlotRunner(executor), analyst, LineView(), stop, patience=None, in_order=in_order
-        )
-        return session, executor, notebook
+        session = session_in(tmp_path / name, inventory, executor, in_order=in_order)
+        return session, executor, session.notebook
 
     return make
 
@@ -76,7 +84,7 @@ def told(notebook: Notebook) -> list[tuple[Any, ...]]:
             run.seeds,
             run.arm,
             run.state,
-            [result.metrics.get("perf") for result in notebook.results(run)],
+            [(result.metrics.get("perf"), result.weights) for result in notebook.results(run)],
         )
         for run in notebook.runs()
     ]
@@ -116,3 +124,28 @@ def test_a_night_that_was_stopped_goes_on_to_the_same(night: Night) -> None:
     resumed.run()
     assert told(again) == told(notebook)
     assert executor.begun
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made_up", [MadeUp(seconds=1, uneven=4), None], ids=["made up", "real"])
+def test_a_night_on_a_cluster_is_the_one_of_this_machine(
+    tmp_path: Path, inventory: Inventory, made_up: MadeUp | None
+) -> None:
+    """Configs, seeds, scores and the hashes of all weights."""
+    pytest.importorskip("ray")
+    settings = SHORT if made_up is None else {}
+    with LocalCluster(1, 2) as cluster:
+        here = LocalExecutor(SLOTS) if made_up is None else MadeUpExecutor(made_up, SLOTS)
+        there = RayExecutor(Workspace(tmp_path / "there"), cluster.address, "night", parallel=SLOTS, made_up=made_up)
+        nights = []
+        for name, executor in (("here", here), ("there", there)):
+            session = session_in(tmp_path / name, inventory, executor, runs=12, **settings)
+            record = session.run()
+            assert record.ended_because == "all 12 replicates are trained"
+            nights.append(told(session.notebook))
+        nodes = [result.node for run in session.notebook.runs() for result in session.notebook.results(run)]
+        seen = session.sessions.slots(record.session_id)
+    assert nights[0] == nights[1]
+    assert all(nodes)
+    assert seen is not None
+    assert 0 < seen.busy <= seen.seconds

@@ -16,7 +16,8 @@ from lab.space.parameters import PARAMETERS
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook, active_time
 from lab.store.records import ReplicateResult, RunRecord
-from training.fake import POINTS, FakeRunner
+from training.executors.madeup import POINTS
+from training.fake import FakeRunner
 from training.protocol import OnProgress, ShouldStop
 from training.run import train_run
 from training.runner import Plan
