@@ -27,7 +27,7 @@ from lab.store.proposals import Proposals
 from lab.store.records import RunRecord
 from tests.warm import PROGRAM, Warm
 from training.executors.madeup import Fault
-from training.fake import FakeRunner, Fault
+from training.fake import FakeRunner
 from training.inventory import load_inventory
 from training.run import train_run
 

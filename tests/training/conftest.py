@@ -133,7 +133,7 @@ def suite_on_ray(one_cluster: LocalCluster, workspace: Workspace) -> Iterator[On
     found.close()
 
 
-@pytest.fixture(params=["fake", "real", "made-up", "ray"])
+@pytest.fixture(params=["fake", "real", "made-up", pytest.param("ray", marks=pytest.mark.slow)])
 def runner(request: pytest.FixtureRequest) -> Runner:
     """Each in turn."""
     if request.param == "fake":

@@ -61,6 +61,7 @@ def executor_of(runner: SlotRunner) -> RayExecutor:
     return runner.executor
 
 
+@pytest.mark.slow
 def test_a_slot_that_is_killed_is_another_attempt(
     on_ray: Make, queue: Queue, notebook: Notebook, inventory: Inventory
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_slot_that_is_killed_is_another_attempt(
     assert len(killed) == 1
 
 
+@pytest.mark.slow
 def test_the_process_that_speaks_with_ray_is_killed_and_nothing_is_trained_twice(
     on_ray: Make, queue: Queue, notebook: Notebook, inventory: Inventory
 ) -> None:
@@ -93,6 +95,7 @@ def test_the_process_that_speaks_with_ray_is_killed_and_nothing_is_trained_twice
     assert all(mine == sorted(set(mine)) for mine in steps.values()), "each went on from where it was"
 
 
+@pytest.mark.slow
 def test_a_session_that_was_killed_finds_its_replicates_again(
     on_ray: Make, one_cluster: LocalCluster, queue: Queue, notebook: Notebook, inventory: Inventory
 ) -> None:
@@ -133,6 +136,7 @@ def test_a_session_that_was_killed_finds_its_replicates_again(
     assert all(mine[0] > total // 20 for mine in steps.values()), "none began again"
 
 
+@pytest.mark.slow
 def test_a_node_is_lost_and_its_replicates_are_begun_elsewhere(
     on_ray: Make, workspace: Workspace, queue: Queue, notebook: Notebook, inventory: Inventory
 ) -> None:
@@ -154,6 +158,7 @@ def test_a_node_is_lost_and_its_replicates_are_begun_elsewhere(
         runner.close()
 
 
+@pytest.mark.slow
 def test_the_head_is_gone_and_the_run_waits(
     on_ray: Make, queue: Queue, notebook: Notebook, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +174,7 @@ def test_the_head_is_gone_and_the_run_waits(
     assert notebook.run(run.run_id).state is RunState.QUEUED
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_it_is_closed(
     on_ray: Make, queue: Queue, notebook: Notebook, inventory: Inventory
 ) -> None:
@@ -183,6 +189,7 @@ def test_nothing_is_left_when_it_is_closed(
     assert [place for place in (cache_dir() / "slots").iterdir() if place.name.split("-")[0] in map(str, mine)] == []
 
 
+@pytest.mark.slow
 def test_real_replicates_are_those_of_this_machine(
     one_cluster: LocalCluster, real: SlotRunner, workspace: Workspace, queue: Queue, notebook: Notebook,
     inventory: Inventory,

@@ -52,7 +52,7 @@ def found(root: psutil.Process, word: str) -> list[psutil.Process]:
     return matching
 
 
-@pytest.mark.slow
+@pytest.mark.nights
 def test_twenty_kills(queue: Queue, notebook: Notebook) -> None:
     pytest.importorskip("ray")
     runs = [queue({"autopilot.seeds": 2}) for _ in range(RUNS)]
