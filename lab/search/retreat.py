@@ -174,8 +174,3 @@ def _between(start: Search, there: Point, seen: Stability) -> list[Point]:
     if suspects and len(suspects) < len(moved):
         points.insert(0, {**there, **{key: part(key, WAY[0]) for key in suspects}})
     return points
-
-
-def _graded(choice: Choice) -> bool:
-    """Whether there is anything between two values."""
-    return choice.ordered and len(choice.values) > 2
