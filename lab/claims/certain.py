@@ -9,54 +9,26 @@ of now. Of all else the text leaves open what is meant, and it is not called fal
 import re
 from dataclasses import dataclass
 
+from lab.claims.manners import (
+    AFTER,
+    CLOCK,
+    COLUMN,
+    COUNTS,
+    IMPLIED,
+    MOMENT,
+    PARTED,
+    PASSED,
+    PLACED,
+    STUCK,
+    UNLIKE,
+    VERBS,
+    WHOLE,
+)
 from lab.claims.plans import FORWARD, KEEPS, PAST
 from lab.claims.reading import Sentence
 from lab.claims.subjects import OF
-from lab.claims.words import FILLERS, GREEDY, SMALL, Code, Quantity, coded
-
-UNLIKE = re.compile(
-    r"\b(?:predicted|forecast|target|lifetime|worst|best|pooled|together|in all|total of|all|average of|both"
-    r"|median|per seed|each seed|seeds? #?\d+|repeats?|reseeds?|curve|pts?|points?|@ ?\d)\b",
-    re.IGNORECASE,
-)
-"""Words of a clause by which a figure is of something else than the run's mean."""
-COLUMN = re.compile(r"\W*(?:value|mean|result|metric|key|setting|now|this run|run|)\W*", re.IGNORECASE)
-"""A heading of a column, or of a row, that adds nothing to what the other says."""
-STUCK = re.compile(r"[×/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
-"""What may not stand between a name and its number."""
-PASSED = coded("=:(~[- aspect up down same from to by not better worse between run against than ratio")
-"""Codes that may stand between a quantity and its number."""
-VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
-NOUNS = frozenset(("difference", "gap", "interval", "reading", "measured", "average"))
-EVERY = re.compile(r"\b(?:pooled|means|every|each|all|repeats?|reseeds?)\b", re.IGNORECASE)
-COUNTS = re.compile(coded("key|^[number and word not]* quantity.*[up down]"))
-"""Codes of a count of changed keys, or of replicates above or below something."""
-IMPLIED = re.compile(
-    r"\bdifference (?:to|from|against) [^,.;\d]{0,40},? $|\bhalving to $"
-    r"|\b(?:minibatch(?:es)?|epochs?|batch(?:es)?) of $",
-    re.IGNORECASE,
-)
-"""What says by itself which quantity follows: the objective's difference, half of what was changed."""
-AFTER = re.compile(
-    r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step|ep(?:och)?s?\b|update)|after\b|by \d|half|around\b|early\b"
-    r"|mid|in the first|when\b|until\b"
-    r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|(?:worst|best|peak|max)\b"
-    r"|with (?:\d|half)|in [a-z]\b|twice\b|over (?:the|all)\b"
-    r"|greedy|train|per\b|or\b|and (?:up|above|below|more|less|so)\b"
-    r"|(?:is|was) (?:the|a|too|what|just|not)\b|would\b"
-    r"|seems?\b|looks?\b|->|=>|\u2192|\?|avg|mean|median|averaged?)",
-    re.IGNORECASE,
-)
-"""What follows a figure that is of a part, of many, of a moment, or of no run at all."""
-PLACED = re.compile(
-    r"\b(?:an?|one|per|each|every|at|by|from|after|until|around|before|since|in) (?:the )?$", re.IGNORECASE
-)
-"""What stands before a noun of a moment, or of one of many: `at epoch 45`, `an epoch = 65,536`."""
-CLOCK = re.compile(r"\b\d\d?:\d\d\b")
-WHOLE = re.compile(r"epochs?|steps?|updates?|iterations?", re.IGNORECASE)
-BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
-PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
-TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
+from lab.claims.worded import in_words, unknown
+from lab.claims.words import FILLERS, GREEDY, Code, Quantity, coded
 
 
 @dataclass(frozen=True)
@@ -87,7 +59,7 @@ def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
     why = _equation(s, first) if equation else _subject(s, numbers[0] if numbers else first, last)
     if why is None and not numbers and not equation:  # `3.4 sd under the baseline` compares nothing of the two
         measure = re.search(coded("number quantity$"), s.codes[:first])
-        why = "what it is a measure of is not clear" if measure else _word(s, first, last)
+        why = "what it is a measure of is not clear" if measure else in_words(s, first, last)
     if why or not numbers:
         return Doubt(why) if why else None
     return _figure(s, numbers[0], numbers[-1])
@@ -123,9 +95,11 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :]) and _touch(s, last, last + 1)
     near = place is not None and s.codes[last + 1 : last + 3] != coded("and number")
     place = last + 1 if behind and not beside else _sole(s, first) if place is None else place
-    if place is None or _moment(s, place, first) or _other(s, place, first, last):
+    if place is None or _moment(s, place, first) or _remark(s, place, first) or _other(s, place, first, last):
         return Doubt("which quantity is meant is not clear")
-    if why := _counted(s, place, first, last, s.named_quantity(place)) or _of_mean(s, place, s.named_quantity(place)):
+    if why := _counted(s, place, first, last, s.named_quantity(place)) or _of_mean(
+        s, place, first, s.named_quantity(place)
+    ):
         return Doubt(why)
     if (odd := _odd(s, min(place, first), max(place, last))) is not None:
         # `random policy: reward 3`: before the name an unknown word may say whose it is, where no run is named
@@ -149,6 +123,8 @@ def _sole(s: Sentence, first: int) -> int | None:
     if len(named) != 1 or s.quantity(first) not in named or next(iter(named)).section not in sections:
         return None
     place = max((i for i in places if i < first), default=places[0])
+    if place > first and "," in s.codes[first:place]:
+        return None  # `+0.09 on #4, which has another gamma`
     between = s.text[s.tokens[place].end : s.tokens[first].start] if place < first else ""
     return None if re.search(r";|(?<!\.e)(?<!\.g)\.\s", between) or UNLIKE.search(between) else place
 
@@ -171,7 +147,7 @@ def _odd(s: Sentence, left: int, right: int) -> int | None:
         start -= 1
     while end + 1 < len(s.codes) and s.codes[end + 1] not in f"{ends}(":
         end += 1
-    return next((i for i in (*range(start, left), *range(right + 1, end + 1)) if _unknown(s, i)), None)
+    return next((i for i in (*range(start, left), *range(right + 1, end + 1)) if unknown(s, i)), None)
 
 
 def _other(s: Sentence, place: int, first: int, last: int) -> bool:
@@ -180,6 +156,8 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
     relative = number.signed and first == last
     return bool(
         quantity.foreign
+        or (place > last and s.word(place) == "episodes")  # so many of them, none is so long
+        or (place > last and number.step >= 1 and not number.percent and quantity.keys[0].startswith("curve:losses/"))
         or len(quantity.keys) > 4
         or quantity.keys[0].startswith("curve:performance/")
         or (meant is not None and meant != quantity and meant.section != "count")
@@ -214,14 +192,15 @@ def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity)
     return "what is counted is not clear"
 
 
-def _of_mean(s: Sentence, place: int, quantity: Quantity) -> str | None:
+def _of_mean(s: Sentence, place: int, first: int, quantity: Quantity) -> str | None:
     """Why a figure of a metric may be none of the run's mean: of a policy, a seed, a point of the curve, of runs."""
     if quantity.section not in ("metric", "curve"):
         return None
     if GREEDY.search(s.before) or GREEDY.search(s.text):
         return "of which policy it is is not clear"
     start = max([0, *(s.tokens[i].end for i in range(place) if s.codes[i] in ";.")])
-    unlike = UNLIKE.search(s.text[start : s.tokens[place].start])
+    before = s.text[start : s.tokens[place].start]
+    unlike = UNLIKE.search(before) or MOMENT.search(s.text[start : s.tokens[first].start])
     return "it may be of another figure than the mean" if unlike and not s.ours else None
 
 
@@ -256,16 +235,21 @@ def _named_before(s: Sentence, first: int) -> int | None:
     return place
 
 
+def _remark(s: Sentence, place: int, first: int) -> bool:
+    """Whether a number in brackets is a run's behind what it is described by: `#3 with its lower rate (0.71)`."""
+    told = re.search(coded("run ([word between up down better worse]{1,4})$"), s.codes[:place])
+    described = told and s.word(told.start(1)) == "with" and s.named_quantity(place).section == "config"
+    return (
+        bool(described)
+        and not s.number(first).signed
+        and s.codes[place + 1 : first] == "("
+        and s.codes[first + 1 : first + 2] == ")"
+    )
+
+
 def _label(s: Sentence) -> bool:
     """Whether a sentence begins with the one quantity that it names, as a label."""
     return re.match(coded("-? quantity [:=]"), s.codes) is not None and s.codes.count(coded("quantity")) == 1
-
-
-def _unknown(s: Sentence, index: int) -> bool:
-    """Whether a token is a word that says nothing to the checker."""
-    opening = next((s.word(i) for i, code in enumerate(s.codes) if code == Code.WORD), "")
-    known = FILLERS | SMALL | VERBS | NOUNS | ({"keep", "set", "try", opening} if s.section == "next_step" else set())
-    return s.codes[index] == Code.WORD and s.word(index) not in known
 
 
 def _touch(s: Sentence, left: int, right: int) -> bool:
@@ -318,31 +302,7 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
     told = "which run is meant is not clear"
     spoken = [i for i in runs if not s.refers(i)]
     others = {s.run_of(s.tokens[i]).run_id for i in spoken}
-    midway = [i for i in spoken if s.word(i - 1) not in OF and any(_unknown(s, j) for j in range(i))]
+    midway = [i for i in spoken if s.word(i - 1) not in OF and any(unknown(s, j) for j in range(i))]
     if s.crowded or (midway and s.codes[place] == Code.NUMBER):
         return told  # `basically 7asp with another clip range`: of which of the two, this run or that one
     return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
-
-
-def _word(s: Sentence, first: int, last: int) -> str | None:
-    """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
-    led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
-    if Code.RATIO in s.codes[first : last + 1] and (led or EVERY.search(s.text) or s.word(first) == "half"):
-        return "what it is a share of is not clear"
-    if re.search(coded("[better worse]"), s.codes[first : last + 1]) and EVERY.search(s.text):
-        return "which figures are compared is not clear"
-    if (way := re.search(coded("[better worse]"), s.codes[first : last + 1])) and not BETTER.search(s.text):
-        new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
-        sign = s.known.goal.sign if way[0] == Code.BETTER else -s.known.goal.sign
-        if new is not None and old is not None and (new - old) * sign > 0:
-            return "so it is by the means"
-    figure = s.codes.rfind(Code.NUMBER, 0, first)
-    of_none = first - 4 < figure > 0 and Code.QUANTITY not in s.codes[figure:first] and _unknown(s, figure - 1)
-    if of_none or re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
-        return "of which figure it is said is not clear"  # `pole 97 %; track 2 %, less than base`
-    if Code.SUPERLATIVE in s.codes[first : last + 1]:
-        clause = re.match(coded("[^,;.)]{0,5}"), s.codes[last + 1 :])
-        after = range(last + 1, last + 1 + (clause.end() if clause else 0))
-        if TIMED.search(s.text) or any(_unknown(s, i) for i in (*range(first, last + 1), *after)):
-            return "among which runs is not clear"
-    return None

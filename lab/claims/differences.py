@@ -21,6 +21,8 @@ NEARLY = re.compile(
 THAT = re.compile(
     r"\s+(?:that|its|as|what|the (?=\w+ (?:of|as))|more|less|faster|slower|higher|lower|longer|shorter|\w+er)\b"
 )
+WENT = re.compile(r"\w+ed|rose|fell|grew|sank|fall(?:s|ing)?|ris(?:es|ing)|climb(?:s|ing)?|drop(?:s|ping)?|went \w+")
+"""Verbs of going up or down, before which a number is no difference."""
 FAR = 1.35
 """By which factor it has to be off to be false behind these words: `nearly double` is said of 1.6 times."""
 
@@ -38,6 +40,8 @@ def relatives(s: Sentence) -> None:
             coded("(by)$"), before
         )
         trailed = re.match(coded("quantity? ([up down])"), after)
+        if trailed and not number.percent and WENT.fullmatch(s.word(index + trailed.end())):
+            trailed = None  # `on 25 it rose`; `entropy on 25 fell from 1.1`: a seed, or whatever else goes that way
         shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
         beside = re.match(coded("[word quantity]? [against than]"), after)
         plus = number.signed and number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())

@@ -77,7 +77,7 @@ def of_curve(
     """Families of a curve: its ends and extremes, its quarters, its values at a moment that is named, its points."""
     curve = run.curves[name]
     points: Sequence[tuple[float, float]] = run.points.get(name, ())
-    if (seed := _seed(s, run, points)) is not None:
+    if (seed := seed_curve(s, run, points)) is not None:
         points = seed
         values = [value for _, value in seed]
         four = (max(values), values[-1], min(values), values[0])
@@ -91,16 +91,16 @@ def of_curve(
     for moment in moments:
         at = f"{name} near step {moment.value:,.0f}"
         yield from (((value, f"{at}: {value:.6g}") for value in values) for values in _near(points, moment))
-    if meant and len(replicates := [*_replicates(points)]) > 1:
+    if meant and len(replicates := [*curves_of(points)]) > 1:
         ends = [(one[0][1], one[-1][1], max(v for _, v in one), min(v for _, v in one)) for one in replicates]
         yield ((value, f"{name} of a replicate: {value:.6g}") for four in ends for value in four)
     if every and not meant and not moments and _tells(s, [value for _, value in points]):
         yield ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in points)
 
 
-def _seed(s: Sentence, run: KnownRun, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]] | None:
+def seed_curve(s: Sentence, run: KnownRun, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]] | None:
     """The points of the one replicate whose seed the sentence, or the row of its cell, names."""
-    curves = [*_replicates(points)]
+    curves = [*curves_of(points)]
     if len(curves) != len(run.seeds) or s.seed is None:
         return None
     return next((curve for seed, curve in zip(run.seeds, curves, strict=True) if seed == s.seed), None)
@@ -169,7 +169,7 @@ def _moments(s: Sentence, run: KnownRun) -> Iterator[Number]:
 def _near(points: Sequence[tuple[float, float]], moment: Number) -> Iterator[list[float]]:
     """The values of a curve about a moment: the mean over replicates there, then the points beside it of each."""
     between, beside = list[float](), list[float]()
-    for curve in _replicates(points):
+    for curve in curves_of(points):
         beside += [value for step, value in curve if moment.fits(step)]
         before = max((i for i, (step, _) in enumerate(curve) if step <= moment.value), default=None)
         if before is not None and (before + 1 < len(curve) or moment.fits(curve[before][0])):
@@ -180,7 +180,7 @@ def _near(points: Sequence[tuple[float, float]], moment: Number) -> Iterator[lis
     yield beside
 
 
-def _replicates(points: Sequence[tuple[float, float]]) -> Iterator[list[tuple[float, float]]]:
+def curves_of(points: Sequence[tuple[float, float]]) -> Iterator[list[tuple[float, float]]]:
     """The points of each replicate, which follow each other."""
     which, last, marked = 0, float("-inf"), list[tuple[int, tuple[float, float]]]()
     for point in points:
@@ -267,10 +267,10 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
         ends = {"peaks": curve.max.step, "is lowest": curve.min.step}
         yield ((step, f"{name} {end} at step {step:,.0f}") for end, step in ends.items())
         points: Sequence[tuple[float, float]] = run.points.get(name, ())
-        if (seed := _seed(s, run, points)) is not None:
+        if (seed := seed_curve(s, run, points)) is not None:
             points = seed
-        yield from (_crossings(s, one) for one in _replicates(points))
-        peaks = [max(curve, key=lambda point: point[1])[0] for curve in _replicates(points)]
+        yield from (_crossings(s, one) for one in curves_of(points))
+        peaks = [max(curve, key=lambda point: point[1])[0] for curve in curves_of(points)]
         yield ((step, f"{name} of a replicate peaks at step {step:,.0f}") for step in peaks)
         if _tells(s, [step for step, _ in points]):
             yield ((step, f"{name} was logged at step {step:,.0f}") for step, _ in points)
@@ -321,7 +321,7 @@ def stretches(s: Sentence, run: KnownRun, name: str) -> Iterator[tuple[float, fl
     curve = run.curves.get(name)
     if curve is None:
         return
-    if seed := _seed(s, run, run.points.get(name, ())):
+    if seed := seed_curve(s, run, run.points.get(name, ())):
         values = [value for _, value in seed]
         ends = values[0], max(values), min(values), values[-1]
         yield from ((a, b, f"{name} of seed {s.seed}") for a, b in combinations(ends, 2))

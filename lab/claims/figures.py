@@ -199,7 +199,7 @@ def thresholds(s: Sentence) -> None:
 
 def zeros(s: Sentence) -> None:
     """Judge whether an effect's interval holds zero: `an interval that includes zero`."""
-    pattern = r"\b(includes?|contains?|spans?|covers?|straddles?|crosses|excludes?)\s+(?:zero|0)\b"
+    pattern = r"\b(includes?|contains?|spans?|covers?|straddles?|crosses|excludes?)\s+(?:zero|0)\b(?!\.\d)"
     for match in re.finditer(pattern, s.text, re.IGNORECASE):
         inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
         ends = [(v.low, v.high) for v in s.subject.verdicts.values() if v.low is not None and v.high is not None]

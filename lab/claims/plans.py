@@ -25,6 +25,12 @@ KEEPS = re.compile(
     re.IGNORECASE,
 )
 """Words of what a plan leaves as it is."""
+STAYS = re.compile(
+    r"\b(?:stays?|stayed|left|unchanged|still|remains?|as before|(?:is|was|are|were) (?:now|kept))\b"
+    r"(?: (?:as it is|unchanged|fixed|the same))?(?:,? ?(?:at|on|with|:|=))? ?$",
+    re.IGNORECASE,
+)
+"""What stands right before the value that a note's plan leaves as it is."""
 ORIGIN = re.compile(
     r"\b(?:from|was|were|now|current(?:ly)?|instead of|rather than|ran|had|used|today)\b[^.;,]{0,24}$|\($",
     re.IGNORECASE,
@@ -62,10 +68,15 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
         s.used.add(index)  # an idea beyond what was staged
     elif coming and s.ours and not number.than:
         s.judge(index, index, False, "; ".join(what for _, what in coming[:2]))
-    elif now and (KEEPS.search(before) if setting else PAST.search(s.text) and not number.than):
+    elif now and (_kept(s, before) if setting else PAST.search(s.text) and not number.than):
         s.judge(index, index, False, "; ".join(what for _, what in now[:2]))
     else:
         s.judge(index, index, None, f"nothing of it is staged{'; so it is already' if so else ''}")
+
+
+def _kept(s: Sentence, before: str) -> bool:
+    """Whether words before a setting's value say that it is so now: in a plan, `keep it at` may be of what is to be."""
+    return bool((KEEPS if s.ours else STAYS).search(before))
 
 
 def _stages(s: Sentence) -> bool:

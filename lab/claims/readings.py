@@ -35,6 +35,7 @@ from lab.claims.families import (
     steps_of,
     stretches,
 )
+from lab.claims.moments import at_moments
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
@@ -211,6 +212,8 @@ def _families(
         key.partition(":")[2] for q in _spoken(s, place) for key in q.keys if key.startswith("curve:")
     ]
     curves = [*dict.fromkeys(curves)]
+    if not whole:
+        yield at_moments(s, place, runs, curves)
     for run in runs:
         if its := run.by_seed.get(s.seed or -1):
             every = [one for name in names for one in (name, f"greedy {name}") if one in its]

@@ -17,6 +17,13 @@ WAS = re.compile(r"\((?:was|from|down from|up from|before|formerly|earlier|inste
 """What stands before an older value in brackets."""
 ATTACHED = re.compile(coded("[against than,][^number]* number [word between]{1,2}$"))
 """What stands between a number and a run that is named for another number behind it."""
+COMPARED = re.compile(
+    r"\b(?:(?:that|those|the one|as) (?:of|in|for)|on top of|(?:child|copy|sibling) of|same as|(?:un)?like"
+    r"|(?:diff\w*|delta|relative|close|changes?) (?:to|from|with|against)) (?:the |its )?$"
+    r"|(?<![\w.])[+\u2212-]\d[\d.]* ?%? (?:on|to|for|over) (?:the |its )?$",
+    re.IGNORECASE,
+)
+"""What stands before a run that something is compared with: `the diff to #3`, `+0.12 on the parent`."""
 OTHERS = ("parent", "previous", "incumbent", "leader", "baseline")
 """Roles that a sentence is about only where it opens with them."""
 OF = {"in", "of", "for", "at", "under", "with", "by", "from", "the", "on", "("}
@@ -101,8 +108,12 @@ class Phrase:
 
     def about(self, index: int) -> int | None:
         """The place of the run that the sentence is about at a token."""
+        behind = [i for i in range(index + 1, len(self.tokens)) if self.codes[i] == Code.RUN]
+        others = [self.tokens[i].value for i in behind if ATTACHED.search(self.codes[index:i])]
         for place in range(len(self.tokens) - 1, -1, -1):
             token = self.tokens[place]
+            if index < place and token.value in others:
+                continue  # `0.301 vs 0.347 in X`: of the second number alone, and so wherever X is named again
             if token.code != Code.RUN or self.refers(place) or self._scope(place) > index:
                 continue
             if token.value in OTHERS and not self._opens(place):
@@ -114,8 +125,6 @@ class Phrase:
                 and self.codes.count(coded("("), index, place) > self.codes.count(coded(")"), index, place)
             ):
                 continue  # `63.84 (before: 57.33, run X)`: named in brackets, and of what stands in them
-            if index < place and ATTACHED.search(self.codes[index:place]):
-                continue  # `0.301 vs 0.347 in X`: of the second number alone
             return place
         return None
 
@@ -146,10 +155,7 @@ class Phrase:
         before = index - 1
         if self.text[self.tokens[index].start] == "@":
             return True
-        if re.search(
-            r"\b(?:(?:that|those|the one|as) (?:of|in|for)|on top of|(?:child|copy|sibling) of) (?:the |its )?$",
-            self.text[: self.tokens[index].start].lower(),
-        ):
+        if COMPARED.search(self.text[: self.tokens[index].start]):
             return True
         while (
             before >= 0

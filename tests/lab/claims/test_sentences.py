@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.claims import known_of
 from lab.claims.checking import check
+from lab.claims.reports import sections_of
 from lab.judge.known import Judgement, Known
 from lab.space.parameters import PARAMETERS, Parameter
 from lab.store.proposal import Prediction
@@ -139,3 +140,60 @@ def test_a_direction_that_its_numbers_contradict() -> None:
     pair = f"from {curve.first:.4f} to {curve.last:.4f}"
     assert "contradicted" not in said(KNOWN, f"perf rose {pair} while training.").values()
     assert "contradicted" in said(KNOWN, f"perf fell {pair} while training.").values()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "At {half} of training perf was 0.111, where the parent had 0.222.",
+        "By 3M steps perf was 0.111.",
+        "Near 40 % of its steps the curve lay behind the parent.",
+        "The spread is 0.4, wider than the parent's.",
+        "Slower, and patient",
+        "On 11 entropy rose from 0.2 to 0.3.",
+        "perf crosses 0.2 early on.",
+        "With three keys moved nobody can tell which one did it, see {other}.",
+        "Same as {other} with another seed, perf as before.",
+        "-0.01 on {other}, which has another gamma.",
+        "It is behind {other} with its entropy bonus (0.9).",
+        "Sampled 812 episodes.",
+    ],
+)
+def test_what_is_said_of_a_moment_or_of_nothing_named_is_not_called_false(text: str) -> None:
+    text = text.format(half="20 %", other=KNOWN.run.parent)
+    assert "contradicted" not in said(KNOWN, text).values(), said(KNOWN, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["perf is 0.111.", "perf was 0.111 at 0.5M steps per second.", "perf fell below {other}."]
+)
+def test_what_is_said_of_the_end_is_called_false(text: str) -> None:
+    found = said(KNOWN, text.format(other=KNOWN.run.parent))
+    assert "contradicted" in found.values(), found
+
+
+def test_what_a_run_is_compared_with_is_not_what_it_is_about() -> None:
+    """Behind a difference, `against`, `the diff to` and `same as`."""
+    run, other = KNOWN.run, KNOWN.others[str(KNOWN.run.parent)]
+    mine, theirs = run.metrics["perf"].mean, other.metrics["perf"].mean
+    rate = run.config["train.learning_rate"]
+    for text in (
+        f"perf {mine:.4f}: {mine - theirs:+.4f} on {other.run_id}",
+        f"Perf {mine:.4f} against {theirs:.4f} in {other.run_id}, outside the spread of {other.run_id}",
+        f"config diff to {other.run_id}: learning_rate {rate}",
+    ):
+        found = said(KNOWN, text)
+        assert set(found.values()) == {"verified"}, (text, found)
+
+
+def test_a_plan_of_a_note_says_nothing_of_now() -> None:
+    """Only what it says stays as it is may be false."""
+    for text, false in (
+        ("## Next\n\n1. Same thing with gamma 0.9.\n2. Keep clip_coef around 0.7.", False),
+        ("Next: gamma 0.9 with the rest as is.", False),
+        ("## Next\n\n- gamma stays at 0.5.", True),
+    ):
+        found = check(KNOWN, sections_of(f"A night\n\nperf rose.\n\n{text}")).claims
+        wrong = [claim.quote for claim in found if claim.status == "contradicted"]
+        assert any("0.5" in quote for quote in wrong) == false, found
+        assert false or not wrong, found
