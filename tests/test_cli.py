@@ -186,7 +186,7 @@ def test_help_begins_with_examples_that_are_right(capsys: pytest.CaptureFixture[
         said = capsys.readouterr().out
         assert "env var" not in said
         assert said.count("AUTOPILOT_") <= 4
-        listed = "What trains:" if name == "start" else "Options:"
+        listed = "What trains:" if name in ("start", "train") else "Options:"
         if name in EXAMPLES:
             assert said.index("Usage:") < said.index("Examples:") < said.index(listed)
         told_of = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
@@ -500,7 +500,7 @@ def test_a_key_that_is_no_option_is_refused(cli: Cli, workspace: Workspace) -> N
     done = cli("start")
     assert done.code == 2
     assert done.err.startswith(
-        "autopilot: start.hour = 3: is no option of 'autopilot start'; valid: hours, ahead, approve, base_url"
+        "autopilot: start.hour = 3: is no option of 'autopilot start'; valid: hours, address, ahead, approve, base_url"
     )
 
 

@@ -136,7 +136,8 @@ def test_files_may_not_grow(tmp_path: Path, command: list[str]) -> None:
     done = started(PROGRAM, "--workspace", str(tmp_path), *command, limit=(resource.RLIMIT_FSIZE, 100 * 1024))
     assert done.returncode == 1
     assert "'ulimit -f'" in one_line(done)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    left = ["not_begun.json"] if command[0] == "start" else []  # why nothing trained, for the morning
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == left
 
 
 @pytest.mark.slow

@@ -160,7 +160,8 @@ def test_warm_starts_are_held_for_a_person_and_the_night_goes_on(
     assert events(night).count("waiting") == 1
     assert [event for event, _ in told.said] == ["approval", "finished"]
     digest = notebook.workspace.session(night.record.session_id).digest.read_text()
-    assert "- warm (held, by person): autopilot.resume_mode = continue" in digest
+    assert "- warm (held, by person): a new run from #1" in digest
+    assert ": autopilot.resume_mode = continue" in digest
 
 
 # --- who is told -------------------------------------------------------------------------------------------------

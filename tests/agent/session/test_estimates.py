@@ -82,7 +82,7 @@ def announced(
     workspace: Workspace, kept: Kept, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Announce:
     """What a session says before it begins, label to text: `announced("ours:Rare", "there:max")`."""
-    monkeypatch.setattr("training.runner.ForkServer", lambda: kept)
+    monkeypatch.setattr("training.executors.local.ForkServer", lambda: kept)
     if not any(Path("/dev").glob("nvidia[0-9]*")):  # a server that forks hides GPUs
         monkeypatch.setattr("training.inventory.start_worker", lambda threads, role: kept.worker(threads))
     monkeypatch.setattr("training.probe.SECONDS", 0.05)
