@@ -143,3 +143,15 @@ def test_a_figure_at_a_moment_is_the_curve_s_then(known: Known) -> None:
     ):
         found = check(two, {"observations": text}).claims
         assert [claim.status for claim in found if claim.quote == figure] == [status], (text, found)
+
+
+def test_a_list_of_figures_is_one_of_the_replicates_in_their_order(known: Known) -> None:
+    perf = known.run.metrics["perf"]
+    values = (0.312, 0.168, 0.447)
+    metric = perf.model_copy(update={"values": values, "mean": sum(values) / 3, "n": 3})
+    run = known.run.model_copy(update={"metrics": {**known.run.metrics, "perf": metric}, "seeds": (4, 5, 6)})
+    three = known.model_copy(update={"run": run})
+    for middle, verified in (("0.17", True), ("0.23", False)):
+        found = check(three, {"observations": f"the replicates came to 0.31, {middle}, 0.45"}).claims
+        assert [claim.quote for claim in found] == ["0.31", middle, "0.45"], found
+        assert {claim.status for claim in found if claim.quote != "0.31"} == {"verified" if verified else "unsupported"}
