@@ -43,6 +43,7 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     directions.moved,
     directions.went,
     directions.turned,
+    weighing.listed,
     weighing.related,
     weighing.weighed,
     weighing.placed,

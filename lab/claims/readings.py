@@ -35,7 +35,7 @@ from lab.claims.families import (
     steps_of,
     stretches,
 )
-from lab.claims.moments import at_moments
+from lab.claims.moments import at_moments, dated
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
@@ -69,7 +69,7 @@ def fitting(s: Sentence, first: int, last: int) -> str | None:
     found = _fitting(s, first, last, places) if s.seed is not None else None
     before, behind = s.codes[: places[0]], s.codes[places[-1] + 1 :]
     beside = re.search(coded("seed [^,;.number]{0,6}$"), before) or re.match(coded(r"\(? seed"), behind)
-    if found is None and not (s.seed is not None and beside):
+    if found is None and not (s.seed is not None and (beside or dated(s, places[0]))):
         s.seed = None
         found = _fitting(s, first, last, places)
     return found
@@ -91,7 +91,9 @@ def _fitting(s: Sentence, first: int, last: int, places: list[int]) -> str | Non
     if s.number(places[0]).value == 0 and s.number(places[0]).vague:
         return _nothing(s, places[0], owner) if len(places) == 1 and owner.metrics else None
     if len(places) == 1:
-        return _one(s, places[0], runs, near, told)
+        number, at = s.number(places[0]), dated(s, places[0])
+        then = [*at_moments(s, places[0], runs, _curves(s, places[0], told))] if at and number.step < 1 else []
+        return told_by(number, then) if then else _one(s, places[0], runs, near, told)
     pair = s.number(places[0]), s.number(places[1])
     return _two(s, places[0], pair, runs, told)
 
@@ -208,10 +210,7 @@ def _families(
     if number.unit:
         return
     names = _names(s, place, said)
-    curves = [f"environment/{name}" for name in names] + [
-        key.partition(":")[2] for q in _spoken(s, place) for key in q.keys if key.startswith("curve:")
-    ]
-    curves = [*dict.fromkeys(curves)]
+    curves = _curves(s, place, said)
     if not whole:
         yield at_moments(s, place, runs, curves)
     for run in runs:
@@ -241,6 +240,12 @@ def _names(s: Sentence, place: int, said: str) -> list[str]:
     """The metrics that a figure may be of, by their names."""
     keys = [key for quantity in _spoken(s, place) for key in quantity.keys]
     return [*dict.fromkeys(key.rpartition(":")[2].rpartition("/")[2] for key in keys), s.known.metric]
+
+
+def _curves(s: Sentence, place: int, said: str) -> list[str]:
+    """The curves that a figure may be of where none stands beside it, by their names."""
+    told = [key.partition(":")[2] for q in _spoken(s, place) for key in q.keys if key.startswith("curve:")]
+    return [*dict.fromkeys([*(f"environment/{name}" for name in _names(s, place, said)), *told])]
 
 
 def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:

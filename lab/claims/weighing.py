@@ -5,10 +5,10 @@ only: where the two sides are not beyond doubt, a false word may be one of other
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lab.claims.chance import DIFFERS, chance
-from lab.claims.families import seed_of
+from lab.claims.families import curves_of, seed_of
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
@@ -166,6 +166,38 @@ def _worths(number: Number, figures: list[float]) -> Iterator[tuple[float, str]]
                 yield (100 * (new - old) / abs(old)) if number.signed else 100 * abs(new - old) / abs(old), told
             elif number.step < 1 and not number.unit:
                 yield new - old, told
+
+
+def listed(s: Sentence) -> None:
+    """Find true a list of figures that are one each of a run's replicates: `Per seed 0.39, 0.17, 0.32`."""
+    for said in re.finditer(coded("number (?:[,/and]{1,2} number){2,}"), s.codes):
+        places = [i for i in range(*said.span()) if s.codes[i] == Code.NUMBER]
+        open_ = [c for c in s.claims if c.status == "unsupported" and s.tokens[places[0]].start <= c.start]
+        open_ = [c for c in open_ if c.end <= s.tokens[places[-1]].end]
+        numbers = [s.number(i) for i in places]
+        if s.section == "next_step" or not open_ or any(n.step >= 1 or n.percent or n.signed for n in numbers):
+            continue
+        for values, what in _of_replicates(s, places[0]):
+            if len(values) == len(numbers) and all(n.fits(value) for n, value in zip(numbers, values, strict=True)):
+                s.claims = [claim for claim in s.claims if claim not in open_]
+                for i in places:
+                    if not any(c.start <= s.tokens[i].start < c.end for c in s.claims):
+                        s.say(i, i, "verified", what)
+                break
+
+
+def _of_replicates(s: Sentence, place: int) -> Iterator[tuple[Sequence[float], str]]:
+    """Figures of the replicates of the runs that are spoken of, in their order: scores, ends and peaks of curves."""
+    spoken = [*s.objective.keys, *(key for t in s.tokens if t.code == Code.QUANTITY for key in t.value.keys)]
+    names = dict.fromkeys(key.partition(":")[2] for key in spoken)
+    for run in {run.run_id: run for run in (s.owner(place), s.home, *s.runs_named())}.values():
+        for name in names:
+            told = f"{name} of the replicates of {run.run_id}"
+            yield run.metrics[name].values if name in run.metrics else (), told
+            yield run.greedy_values.get(name, ()), f"greedy {told}"
+            curves = [*curves_of(run.points.get(name, ()))]
+            yield [curve[-1][1] for curve in curves], f"{told}, at the end"
+            yield [max(value for _, value in curve) for curve in curves], f"{told}, at the peak"
 
 
 def placed(s: Sentence) -> None:

@@ -124,3 +124,34 @@ def test_what_names_no_quantity_beyond_doubt_is_not_called_false(known: Known, t
 def test_a_ratio_of_what_its_clause_names_is_judged(known: Known) -> None:
     found = check(known, {"observations": "perf is twice that of the parent"}).claims
     assert {claim.status for claim in found} == {"contradicted"}, found
+
+
+def test_a_figure_at_a_moment_is_the_curve_s_then(known: Known) -> None:
+    """As a share of the training or in steps; of one replicate where its seed is named, else their mean."""
+    steps = (1e6, 2e6, 4e6, 8e6)
+    first, second = (tuple(zip(steps, values, strict=True)) for values in ((0.1, 0.2, 0.4, 0.6), (0.3, 0.36, 0.5, 0.9)))
+    assert known.run.steps is not None
+    half = f"{100 * 4e6 / known.run.steps:.2f}"
+    update = {"points": {"environment/perf": (*first, *second)}, "seeds": (31, 32)}
+    two = known.model_copy(update={"run": known.run.model_copy(update=update)})
+    for text, figure, status in (
+        (f"the curve had 0.45 at {half} % of training", "0.45", "verified"),
+        (f"the curve had 0.52 at {half} % of training", "0.52", "unsupported"),
+        ("by 2.0M steps it was at 0.28", "0.28", "verified"),
+        ("seed 32 reached 0.36 at 2.0M, then more", "0.36", "verified"),
+        ("seed 32 reached 0.28 at 2.0M, then more", "0.28", "unsupported"),
+    ):
+        found = check(two, {"observations": text}).claims
+        assert [claim.status for claim in found if claim.quote == figure] == [status], (text, found)
+
+
+def test_a_list_of_figures_is_one_of_the_replicates_in_their_order(known: Known) -> None:
+    perf = known.run.metrics["perf"]
+    values = (0.312, 0.168, 0.447)
+    metric = perf.model_copy(update={"values": values, "mean": sum(values) / 3, "n": 3})
+    run = known.run.model_copy(update={"metrics": {**known.run.metrics, "perf": metric}, "seeds": (4, 5, 6)})
+    three = known.model_copy(update={"run": run})
+    for middle, verified in (("0.17", True), ("0.23", False)):
+        found = check(three, {"observations": f"the replicates came to 0.31, {middle}, 0.45"}).claims
+        assert [claim.quote for claim in found] == ["0.31", middle, "0.45"], found
+        assert {claim.status for claim in found if claim.quote != "0.31"} == {"verified" if verified else "unsupported"}
