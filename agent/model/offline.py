@@ -127,10 +127,17 @@ def _choice(known: _Known) -> Calls:
 
 
 def _back(known: _Known) -> dict[str, Any] | None:
-    """The step back to what was stable, if the search has one that was not refused; a sweep comes before it."""
+    """The step back to what was stable, if the search has one that was not refused; a sweep comes before it.
+
+    It has to be expected to be no worse than what the search would try first: to a search by the mean a collapse is part
+    of that, and where it knows of something better the step would only cost replicates.
+    """
     suggested = known.get("suggest_configs") or {}
     back: dict[str, Any] | None = suggested.get("back_to_stable")
     if back is None or back["changes"] in known.refused() or _sweep(suggested):
+        return None
+    first = next((one["expected"] for one in suggested.get("candidates", []) if one["expected"]), None)
+    if first and back["expected"] and _sign(known) * (back["expected"]["mean"] - first["mean"]) < 0:
         return None
     return back
 
