@@ -129,8 +129,8 @@ def _choice(known: _Known) -> Calls:
 def _back(known: _Known) -> dict[str, Any] | None:
     """The step back to what was stable, if the search has one that was not refused; a sweep comes before it.
 
-    It has to be expected to be no worse than what the search would try first: to a search by the mean a collapse is part
-    of that, and where it knows of something better the step would only cost replicates.
+    It has to be expected to be no worse than what the search would try first: in a mean a collapse has its part, and
+    where the search knows of something better the step would only cost replicates.
     """
     suggested = known.get("suggest_configs") or {}
     back: dict[str, Any] | None = suggested.get("back_to_stable")
