@@ -22,7 +22,7 @@ from benchmarks.common import ENV, tell
 from benchmarks.replayed import Planted, night, planted_in
 from lab.space import Config
 from lab.store import ReplicateResult, Sessions
-from training import OnProgress, Plan, ProcessRunner, Runner, load_inventory
+from training import OnProgress, Place, Plan, ProcessRunner, Runner, load_inventory
 from training.protocol import ShouldStop
 
 RUNS = 20
@@ -62,6 +62,10 @@ class InSecret:
     def warm(self, config: Config | None = None, device: str = "cpu") -> None:
         """See `training.Runner.warm`."""
         self.inner.warm(self.base, device)
+
+    def places(self) -> list[Place]:
+        """See `training.Runner.places`."""
+        return self.inner.places()
 
     def close(self) -> None:
         """See `training.Runner.close`."""

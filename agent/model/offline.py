@@ -107,14 +107,9 @@ def _details(known: _Known) -> Calls:
 def _choice(known: _Known) -> Calls:
     """Take the first of the search's ideas that answers the diagnosis, or else its first, and make sure it is valid.
 
-    Where replicates of what the search builds on collapse, the step back to what was stable comes before all of them.
     One that was refused when it was staged makes room for the next: while this run was looked at, others were begun.
     """
     refused, suggested = known.refused(), known.get("suggest_configs") or {}
-    if (back := _back(known)) is not None:
-        if known.get("check_config", changes=back["changes"]) is not None:
-            return []
-        return [("check_config", {"parent": back["parent"], "changes": back["changes"]})]
     ordered = weighed(suggested.get("candidates", []), _open(known), _values(known), _sign(known))
     fresh = [candidate for candidate in ordered if candidate["changes"] not in refused]
     asked = [given for name, given, _ in known.calls if name == "suggest_configs"]
@@ -124,22 +119,6 @@ def _choice(known: _Known) -> Calls:
     if known.get("check_config", changes=changes) is not None:
         return []
     return [("check_config", {"parent": suggested["parent"], "changes": changes})]
-
-
-def _back(known: _Known) -> dict[str, Any] | None:
-    """The step back to what was stable, if the search has one that was not refused; a sweep comes before it.
-
-    It has to be expected to be no worse than what the search would try first: in a mean a collapse has its part, and
-    where the search knows of something better the step would only cost replicates.
-    """
-    suggested = known.get("suggest_configs") or {}
-    back: dict[str, Any] | None = suggested.get("back_to_stable")
-    if back is None or back["changes"] in known.refused() or _sweep(suggested):
-        return None
-    first = next((one["expected"] for one in suggested.get("candidates", []) if one["expected"]), None)
-    if first and back["expected"] and _sign(known) * (back["expected"]["mean"] - first["mean"]) < 0:
-        return None
-    return back
 
 
 def _changed(known: _Known) -> dict[str, Any]:
@@ -203,16 +182,12 @@ def _facts(known: _Known) -> dict[str, Any]:
     suggested = known.get("suggest_configs") or {}
     metric = runs["objective"]["metric"]
     rows = {row["run"]: row for row in runs["runs"]}
-    back = _back(known)
-    parent = back["parent"] if back else suggested.get("parent")
+    parent = suggested.get("parent")
     changes = {} if checked.get("changes") in known.refused() else checked.get("changes", {})
     space = {item["key"]: item for item in (known.get("search_space") or {}).get("keys", [])}
     values = _values(known)
     old = {key: values[key] for key in changes if key in values}
-    if back:  # of another run than the diagnosis is looked up for
-        old = {key: first for key, (first, _) in (known.answer("check_config") or {}).get("changed", {}).items()}
-    candidates = [*suggested.get("candidates", []), *([back] if back else [])]
-    expected = next((c["expected"] for c in candidates if c["changes"] == changes), None)
+    expected = next((c["expected"] for c in suggested.get("candidates", []) if c["changes"] == changes), None)
     rejected = [p for p in (known.get("list_proposals") or {}).get("proposals", []) if p["state"] == "rejected"]
     base = (rows.get(parent) or {}).get(metric)
     history = [row for row in runs["runs"] if metric in row]
@@ -233,9 +208,8 @@ def _facts(known: _Known) -> dict[str, Any]:
         "against_incumbent": known.answer("compare_runs", against="incumbent"),
         "ill": ill(run["diagnosis"])[:2],
         "moved_metrics": [one for one in run["diagnosis"] if one["name"] == "metric_moved"][:1],
-        "answer": None if back else answer(_open(known), changes, old),
-        "open": [] if back else _open(known)[:1],
-        "back": back,
+        "answer": answer(_open(known), changes, old),
+        "open": _open(known)[:1],
         "log": (known.get("read_log") or {}).get("lines", []),
         "rejected": [proposal for proposal in rejected if proposal["changes"]],
         "parent": parent,

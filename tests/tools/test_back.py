@@ -1,12 +1,10 @@
-"""What a model, or the offline researcher, is told where replicates of the leader collapse."""
+"""What a model is told where replicates of the leader collapse."""
 
 import json
 from typing import Any
 
 import pytest
 
-from agent.analysis.analyst import Analyst
-from agent.model.offline import OfflineResearcher
 from lab.space import Config, Inventory
 from lab.store import Notebook, RunRecord
 from tests.brittle import START, Trainings
@@ -53,21 +51,3 @@ def test_where_all_hold_or_everything_failed_nothing_is_shown(trainings: Trainin
     assert "back_to_stable" not in suggested(trainings, base)
     run = collapsing(trainings, base)
     assert "back_to_stable" not in suggested(trainings, run, failures=3)
-
-
-def test_the_offline_researcher_stages_the_step_back_and_says_why(trainings: Trainings) -> None:
-    base = trainings.train(START, 5)
-    run = collapsing(trainings, base)
-    outcome = Analyst(trainings.lab, OfflineResearcher()).analyse(run)
-    (staged,) = outcome.staged
-    assert staged.parent == base.run_id
-    assert staged.overrides.keys() >= {"train.learning_rate"}
-    assert START < float(staged.overrides["train.learning_rate"]) < 0.001
-    assert staged.theory.startswith(
-        f"Replicates of {run.run_id}, or of configs nearly the same, collapse; {base.run_id} "
-    )
-    report = trainings.notebook.paths(run.run_id).report.read_text()
-    assert f"Replicates of {run.run_id}, or of configs nearly the same, collapse: training was not" in report
-    assert f"So the next step begins at {base.run_id}, which holds what it gains" in report
-    assert "Weights from before the fall were kept (runs/" in report
-    assert ", contradicts " not in report

@@ -50,6 +50,9 @@ class Secretly(ProcessRunner):
 
     baseline: Config | None = None
 
+    def __post_init__(self) -> None:
+        super().__init__()
+
     def train(self, plan: Plan, *more: Any) -> Any:
         """See `training.runner.Runner.train`."""
         self.baseline = self.baseline or plan.config
