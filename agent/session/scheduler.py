@@ -87,6 +87,10 @@ class Scheduler:
         """The runs of this session that have not ended."""
         return self.notebook.index.records(Selection(session=self.record.session_id, states=UNDONE))
 
+    def _repeated(self) -> set[str | None]:
+        """The runs of which more seeds are under way, on other slots; None stands for what is no more seeds."""
+        return {run.replicates_of for run in self.untrained()}
+
     def work_of(self, run: RunRecord) -> Work:
         """What a run's time is spent on."""
         if run.proposal is not None:
@@ -143,7 +147,7 @@ class Scheduler:
             room: replicates that train side by side.
         """
         incumbent = self.notebook.incumbent(self.group)
-        under_way = {run.replicates_of for run in self.untrained()}
+        under_way = self._repeated()
         if incumbent is None and under_way:  # the baseline
             return []
         if incumbent is None:
@@ -259,7 +263,7 @@ class Scheduler:
         """
         while (outcome := self.incumbency.step()) is not None:
             if isinstance(outcome, SeedRequest):
-                if outcome.run in {run.replicates_of for run in self.untrained()}:
+                if outcome.run in self._repeated():
                     return None  # they are under way, on other slots
                 try:
                     if self._too_long(outcome, seconds_left) or self._too_many(outcome):
