@@ -11,7 +11,7 @@ from agent.session.making import RunMaker
 from agent.session.shares import Shares
 from lab.base import InvalidInput, now
 from lab.judge import SPENDING, Incumbency, SeedRequest, level_for, paces
-from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, left_to_search, name_contender
+from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, before_proof, name_contender
 from lab.store import Lab, Leading, Proposal, ProposalState, RunRecord, Selection, SessionRecord, Sessions
 
 DEFAULT = "race"
@@ -135,8 +135,7 @@ class NightSearch:
         if search is None or not reserve or not self.incumbency.left:
             return search
         level, had = level_for(self.incumbency.contenders), self._had(search)
-        before = left_to_search(search.history, level, had, self.looks)
-        return replace(search, history=replace(search.history, left=before))
+        return replace(search, history=before_proof(search.history, level, had, self.looks))
 
     def _had(self, search: Search) -> list[int]:
         """The trials that were contenders before."""

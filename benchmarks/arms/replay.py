@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.arms.worlds import Narrow, Pool, Surrogate
 from benchmarks.nights import proof
 from lab.judge import NIGHT, Plan
-from lab.search import BASELINE, Arm, History, Point, Trial, contenders, left_to_search, name_contender
+from lab.search import BASELINE, Arm, History, Point, Trial, before_proof, contenders, name_contender
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ def night(arm: Arm, world: Surrogate | Pool | Narrow, budget: int, seed: int) ->
             proven = proven or confirmed
             continue
         began = time.perf_counter()
-        before = left_to_search(history, level, named) if after >= 0 else history.left
-        ask = arm.propose(replace(history, left=before), 1)[0]
+        ask = arm.propose(before_proof(history, level, named) if after >= 0 else history, 1)[0]
         taken, proposals = taken + time.perf_counter() - began, proposals + 1
         scores = tuple(world.draw(ask.point, min(ask.replicates, budget - used), random))
         used += len(scores)

@@ -49,6 +49,8 @@ class History:
     """What is drawn follows from it and from the trials: the same history gives the same answer."""
     left: int | None = None
     """Replicates that may still be asked for; None where nobody counts."""
+    proof: bool = False
+    """Fresh seeds will tell of the best one: the search may believe in it to the end."""
     pool: tuple[Point, ...] | None = None
     """The only points that may be asked for; None for the whole space."""
     most: int | None = None

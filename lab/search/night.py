@@ -9,7 +9,7 @@ all of them would hardly show it, nothing is named, and they go to the search in
 import math
 import statistics
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from lab.judge import GROUP, SPENDING, Plan, lowest, spending
@@ -19,8 +19,8 @@ from lab.space import Statistic
 
 BASELINE = 5
 """Replicates of the baseline, by which the noise is known."""
-SURE = 0.9
-"""Chance of a proof, by what is believed, that is aimed at."""
+SURE = 0.75
+"""Chance of a proof, by what is believed, that is aimed at: more would be paid for by the search."""
 WORTH = 0.1
 """The same, below which a proof is not tried."""
 NODES = 9
@@ -76,8 +76,8 @@ def name_contender(
     return Contender(outlook.leader, Plan(level, min_effect, GROUP, spending(len(outlook.chances))))
 
 
-def left_to_search(history: History, level: float, had: Collection[int] = (), looks: int = len(SPENDING)) -> int | None:
-    """Replicates that are left before the proof of what is now believed in: the race is to be run before it.
+def before_proof(history: History, level: float, had: Collection[int] = (), looks: int = len(SPENDING)) -> History:
+    """What the search is told where a proof of what is now believed in is to follow: its replicates count as spent.
 
     Args:
         history: as for `name_contender`.
@@ -87,8 +87,8 @@ def left_to_search(history: History, level: float, had: Collection[int] = (), lo
     """
     outlook = _outlook(history, level, had, looks)
     if outlook is None or history.left is None:
-        return history.left
-    return max(0, history.left - 2 * GROUP * outlook.needed)
+        return history
+    return replace(history, left=max(0, history.left - 2 * GROUP * outlook.needed), proof=True)
 
 
 class _Outlook(NamedTuple):

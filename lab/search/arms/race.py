@@ -2,7 +2,8 @@
 
 Each step is one replicate. It goes to a new point (the one from which most is to be expected, or now and then one drawn
 at random), or to one of the few that may be the best: which of the leader and its strongest rival has fewer. Towards
-the end of the budget all go there, so that the leader is not just the luckiest. Where the model foretells nothing, as
+the end of the budget all go there, so that the leader is not just the luckiest, unless fresh seeds are to prove it,
+which tell as much. Where the model foretells nothing, as
 with rewards that hardly any point ever sees, new points are drawn at random more often than not.
 
 Where a score is weighed against seconds, what is sought is the best score for each time: a new point is to be better
@@ -42,7 +43,7 @@ FORETELLS = 0.1
 AGAIN = 0.25
 """More replicates of tried points for each new one, before the end."""
 LAST = 0.2
-"""Share of the budget, at its end, that goes to the few best points alone."""
+"""Share of the budget, at its end, that goes to the few best points alone, unless a proof tells of them."""
 SPARSE = 0.5
 """Where more points than this share have one and the same score, reward is hardly ever seen: breadth is all."""
 LAST_OF_SPARSE = 0.1
@@ -138,7 +139,8 @@ class _Step:
         again = used - first - (len(self.trials) - 1)
         left = self.history.left
         sparse = self._sparse()
-        ending = left is not None and left <= (LAST_OF_SPARSE if sparse else LAST) * (left + used)
+        last = LAST_OF_SPARSE if sparse else LAST
+        ending = left is not None and not self.history.proof and left <= last * (left + used)
         racing = not self.history.only_new
         if racing and (ending or (not sparse and again < AGAIN * (len(self.trials) - self.start))):
             return self._race()

@@ -203,6 +203,14 @@ def test_the_race_gives_more_seeds_to_what_may_be_the_best_and_one_to_the_hopele
     assert all(counts[at] == 1 for at in order[:5])
 
 
+def test_the_end_of_a_race_goes_to_its_best_unless_a_proof_tells_of_them() -> None:
+    once = tried(20)  # and as many again as the race has by then
+    ending = History(SPACE, (*once[:-3], *(replace(one, scores=one.scores * 2) for one in once[-3:])), left=2)
+    settling = [replace(ending, seed=seed) for seed in range(12)]
+    assert all(RaceArm().propose(one, 1)[0].trial is not None for one in settling)
+    assert any(RaceArm().propose(replace(one, proof=True), 1)[0].trial is None for one in settling)
+
+
 def test_the_first_points_of_a_race_leave_no_fifth_of_any_key_out() -> None:
     trials = list[Trial]()
     while len(trials) < 12:

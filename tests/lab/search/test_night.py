@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.judge import NIGHT, spending
-from lab.search import History, Range, SearchSpace, Trial, contenders, left_to_search, name_contender
+from lab.search import History, Range, SearchSpace, Trial, before_proof, contenders, name_contender
 from lab.search.night import power
 
 SPACE = SearchSpace((Range("rate", 0.0, 1.0), Range("clip", 0.0, 1.0)))
@@ -74,11 +74,12 @@ def test_what_trains_side_by_side_does_not_step_over_the_last_chance() -> None:
 
 
 def test_the_race_is_run_before_the_replicates_of_a_proof() -> None:
-    assert left_to_search(history(1.0, 45), NIGHT) == 35
-    assert left_to_search(history(0.12, 45), NIGHT) == 15
-    assert left_to_search(history(-0.2, 45), NIGHT) == 45  # nothing is to be proven
-    assert left_to_search(history(1.0, 45), NIGHT, had=[10]) == 45
-    assert left_to_search(replace(history(1.0, 0), left=None), NIGHT) is None
+    for gain, left in ((1.0, 35), (0.12, 15)):
+        before = before_proof(history(gain, 45), NIGHT)
+        assert (before.left, before.proof) == (left, True)
+    for without in (history(-0.2, 45), replace(history(1.0, 0), left=None)):  # nothing to be proven, or any number left
+        assert before_proof(without, NIGHT) == without
+    assert before_proof(history(1.0, 45), NIGHT, had=[10]).left == 45
 
 
 def test_an_incumbent_that_spreads_wide_takes_more_seeds() -> None:
@@ -87,9 +88,11 @@ def test_an_incumbent_that_spreads_wide_takes_more_seeds() -> None:
         steady.trials[0], scores=tuple(score + 0.3 * (-1) ** at for at, score in enumerate(steady.trials[0].scores))
     )
     assert name_contender(steady, NIGHT) is not None
-    assert left_to_search(replace(steady, left=40), NIGHT) > left_to_search(
-        replace(steady, left=40, trials=(first, *steady.trials[1:])), NIGHT
-    )
+    wide = replace(steady, trials=(first, *steady.trials[1:]))
+    lefts = [before_proof(replace(one, left=40), NIGHT).left for one in (steady, wide)]
+    assert lefts[0] is not None
+    assert lefts[1] is not None
+    assert lefts[0] > lefts[1]
 
 
 def test_power_is_that_of_students_test() -> None:
