@@ -19,8 +19,10 @@ from lab.space import Statistic
 
 BASELINE = 5
 """Replicates of the baseline, by which the noise is known."""
-SURE = 0.75
-"""Chance of a proof, by what is believed, that is aimed at: more would be paid for by the search."""
+SURE = 0.9
+"""Chance of a proof that a plan speaks of, and from which on a long night need not wait."""
+AIMED = 0.75
+"""Chance of a proof, by what is believed, that replicates are kept for: more would be paid for by the search."""
 WORTH = 0.1
 """The same, below which a proof is not tried."""
 NODES = 9
@@ -98,7 +100,7 @@ class _Outlook(NamedTuple):
     chances: list[float]
     """Of showing it after each look that there are replicates for."""
     needed: int
-    """Looks that make it sure; all of them where none does."""
+    """Looks that are kept for it; all of them where none is enough."""
 
 
 def _outlook(history: History, level: float, had: Collection[int], looks: int) -> _Outlook | None:
@@ -111,7 +113,7 @@ def _outlook(history: History, level: float, had: Collection[int], looks: int) -
     chances = [likely(belief, noise, GROUP * count, level, history.statistic) for count in range(1, looks + 1)]
     if chances[-1] < WORTH:
         return None
-    needed = next((count for count, chance in enumerate(chances, start=1) if chance >= SURE), looks)
+    needed = next((count for count, chance in enumerate(chances, start=1) if chance >= AIMED), looks)
     return _Outlook(belief.leader, chances, needed)
 
 
