@@ -18,6 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
 
 
+def test_no_page_was_left_in_the_middle_of_a_merge() -> None:
+    assert not [page for page in PAGES if re.search(r"^(<{7}|>{7}) ", page.read_text(), re.MULTILINE)]
+
+
 def commands(text: str) -> list[list[str]]:
     blocks = re.findall(r"```(?:sh|toml)\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("autopilot ")]
