@@ -15,7 +15,7 @@ from lab.base import Damaged, json_of, read_model, write_model
 from lab.store import ReplicateResult, StopReason
 from training.executors.madeup import MadeUp
 from training.executors.messages import News, SlotState
-from training.executors.transfer import Sender
+from training.executors.transfer import OutOfStep, Sender, receive
 from training.protocol import Message, Progress, TrainJob
 
 # What begins with a dot is not brought home.
@@ -133,18 +133,23 @@ class Writer:
 class Reader:
     """An attempt as its session sees it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: Path) -> None:
         """Begin with nothing read.
 
         Args:
             folder: of the attempt.
+            home: the replicate's folder, where its files go.
         """
         self.state: SlotState | None = None
         """Who is at it, once that is known."""
-        self._folder, self._read, self._sender = folder, 0, Sender(folder)
+        self._folder, self._home, self._read, self._sender = folder, home, 0, Sender(folder)
 
     def news(self) -> News:
-        """What has come since the last call, its files as they were after its events."""
+        """What has come since the last call; the files that it tells of are at home.
+
+        Raises:
+            OSError: there is no room.
+        """
         if self.state is None:
             with contextlib.suppress(OSError, Damaged):
                 self.state = read_model(self._folder / HERE, SlotState)
@@ -152,13 +157,19 @@ class Reader:
         with contextlib.suppress(OSError, Damaged):  # before all else: nothing is said afterwards
             ended = read_model(self._folder / ENDED, News)
         events = self._events()
-        if not events and ended == News():
-            return ended
-        pieces, gone, whole = self._sender.changes()
-        while not whole and ended != News():
-            more, gone, whole = self._sender.changes()
-            pieces += more
-        return ended.model_copy(update={"events": events, "pieces": tuple(pieces), "gone": tuple(gone)})
+        if events or ended != News():
+            try:
+                self._bring()
+            except OutOfStep:  # somebody has deleted what was there
+                self._sender.again()
+                self._bring()
+        return ended.model_copy(update={"events": events})
+
+    def _bring(self) -> None:
+        whole = False
+        while not whole:
+            pieces, gone, whole = self._sender.changes()
+            receive(self._home, tuple(pieces), tuple(gone))
 
     def _events(self) -> tuple[Progress, ...]:
         with contextlib.suppress(OSError), (self._folder / EVENTS).open("rb") as file:

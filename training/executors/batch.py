@@ -83,13 +83,15 @@ class SlurmBatch:
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         asked = self._asked
-        # Keys are no business of a process that runs the user's modules. -P: nor is what lies where a job begins.
-        environment = ",".join(["ALL", *(f"{key}=" for key in PRIVATE)])
-        more = {"export": environment, "requeue": True, "chdir": str(self._place), **asked.options}
+        # Keys are no business of a process that runs the user's modules, nor is what this one is, if it is a job too.
+        hidden = ",".join(["ALL", "SLURM_RESTART_COUNT=0", *(f"{key}=" for key in PRIVATE)])
+        given = {name: value for name, value in asked.options.items() if value is not False}
+        more = {"export": hidden, "requeue": True, "chdir": str(self._place), **given}
+        # -P: a folder of the user's that is called training or lab must not be taken for ours.
         executor = submitit.SlurmExecutor(folder / "slurm", python=f"{shlex.quote(sys.executable)} -P")
         executor.update_parameters(
             job_name=name, comment=about, partition=asked.partition, time=asked.time, gres=asked.gres, wckey=None,
-            cpus_per_task=asked.cpus, srun_args=[f"--cpus-per-task={asked.cpus}"],  # srun does not take it over
+            cpus_per_task=asked.cpus, srun_args=["--export=ALL", f"--cpus-per-task={asked.cpus}"],  # of the job, not of sbatch
             mem=f"{round(asked.memory_gib * 1024)}M" if asked.memory_gib else None, additional_parameters=more,
         )  # fmt: skip
         try:

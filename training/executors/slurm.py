@@ -12,27 +12,23 @@ import shutil
 import threading
 import time
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from lab.base import TrainingFailed, Workspace, invalid, json_of
 from lab.space import Config, Environment
-from lab.store import ReplicateResult, RunState, StopReason
+from training.executors import batched
 from training.executors.attempts import BatchOrder, Post, Reader
 from training.executors.batch import Batch, JobState, SlurmBatch
 from training.executors.batch_job import answer, carry_out
-from training.executors.executor import Lost, Place, Running
+from training.executors.batched import Batched
+from training.executors.executor import Place, Running
 from training.executors.madeup import MadeUp
-from training.executors.remote import of_machine
 from training.executors.settings import SlurmSettings
-from training.executors.transfer import receive
-from training.executors.watching import GRACE, record, recorded
-from training.protocol import OnProgress, TrainJob
+from training.executors.watching import recorded
+from training.protocol import TrainJob
 
 SURVEY = 2.0
 """Seconds between two looks at the queue."""
-SETTLES = 10.0
-"""Seconds after a job's end within which what it wrote last may still arrive from its node."""
 CHECK = 60.0
 """Seconds that are waited for a node to say that it sees the workspace; where none is free, each job says it."""
 AGAIN = 600.0
@@ -43,7 +39,6 @@ CLOSING = 60.0
 """Seconds that jobs have to end: Slurm gives them half of that."""
 OLD = 7 * 86_400.0
 """Seconds after which the files of an owner who never came back go: no job waits for one for longer."""
-NODE_GONE = ("BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "REVOKED")
 
 
 class SlurmExecutor:
@@ -76,7 +71,7 @@ class SlurmExecutor:
         self._batch = batch or SlurmBatch(self._asked, self._place)
         self._lock = threading.RLock()
         """Held while anything below is read or changed: runs that train side by side ask at the same time."""
-        self._at: list[_Job] = []
+        self._at: list[Batched] = []
         self._found: dict[str, _Found] = {}
         """Key of a replicate that was found again, and that nobody has asked for yet, to its order."""
         self._left: list[Post] = []
@@ -102,7 +97,7 @@ class SlurmExecutor:
         key = hashlib.sha256(json_of(job).encode()).hexdigest()
         with self._lock:
             if (found := self._found.pop(key, None)) is not None:
-                return self._under_way(_Job(self, found.post, job, found.job_id))
+                return self._under_way(Batched(self, found.post, job, found.job_id))
             self._forget_unclaimed()
             if len(self._at) + len(self._found) >= slots:
                 return None
@@ -119,7 +114,7 @@ class SlurmExecutor:
             except BaseException:
                 post.remove()
                 raise
-            return self._under_way(_Job(self, post, job, job_id))
+            return self._under_way(Batched(self, post, job, job_id))
 
     def wait(self, running: Collection[Running], seconds: float) -> None:
         """Wait: what jobs write is looked for, nothing tells of it; see `Executor.wait`."""
@@ -154,7 +149,7 @@ class SlurmExecutor:
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 
-    def state_of(self, job: "_Job") -> JobState | None:
+    def state_of(self, job: Batched) -> JobState | None:
         """What Slurm says of a job; None where that is not known since it was submitted."""
         with self._lock:
             self.look()
@@ -181,7 +176,7 @@ class SlurmExecutor:
         for post in gone:
             post.remove()
 
-    def free(self, job: "_Job") -> None:
+    def free(self, job: Batched) -> None:
         """Take note that a replicate is over; its job ends, if it has not."""
         with self._lock:
             if job in self._at:
@@ -191,7 +186,7 @@ class SlurmExecutor:
                 if not job.over:
                     self._batch.cancel([job.job_id])
 
-    def _under_way(self, job: "_Job") -> "_Job":
+    def _under_way(self, job: Batched) -> Batched:
         self._at.append(job)
         return job
 
@@ -251,8 +246,12 @@ class SlurmExecutor:
         post.folder.mkdir()
         job_id = self._batch.submit(self._name(post), post.folder, answer, "does a node see the workspace?")
         submitted = settled = time.monotonic()
-        reader, state = Reader(post.folder / "0"), JobState(job_id, "PENDING")
-        while reader.state is None and time.monotonic() - submitted < CHECK and time.monotonic() - settled < SETTLES:
+        reader, state = Reader(post.folder / "0", post.folder), JobState(job_id, "PENDING")
+        while (
+            reader.state is None
+            and time.monotonic() - submitted < CHECK
+            and time.monotonic() - settled < batched.SETTLES
+        ):
             time.sleep(0.2)
             reader.news()
             self.look()
@@ -300,104 +299,3 @@ class _Found(NamedTuple):
 
     post: Post
     job_id: str
-
-
-class _Job:
-    """A replicate in a job."""
-
-    def __init__(self, executor: SlurmExecutor, post: Post, job: TrainJob, job_id: str) -> None:
-        self._executor, self.post, self.job, self.job_id = executor, post, job, job_id
-        self.since = time.monotonic()
-        self.trains, self.over = False, False
-        self._number: int | None = None
-        self._reader: Reader | None = None
-        self._state: JobState | None = None
-        self._ended = self._asked = 0.0
-        """When its job was seen to have ended, and when it was asked to stop, by the monotonic clock."""
-        self._why: StopReason | None = None
-
-    @property
-    def host(self) -> str:
-        """Its node; what it waits for while it has none."""
-        if self._reader is not None and self._reader.state is not None:
-            return self._reader.state.host
-        why = self._state.why if self._state is not None else ""
-        return f"Slurm's queue ({why})" if why not in ("", "None") else "Slurm's queue"
-
-    @property
-    def gpus(self) -> str:
-        """GPUs that it sees there."""
-        return self._reader.state.gpus if self._reader is not None and self._reader.state is not None else ""
-
-    @property
-    def place(self) -> str:
-        """Its node, and the GPU there; see `Running.place`."""
-        return self.host + (f", GPU {self.gpus}" if self.gpus else "")
-
-    def stop(self, why: StopReason) -> None:
-        """Have it end after the present update; see `Running.stop`."""
-        self._why, self._asked = why, time.monotonic()
-        with contextlib.suppress(OSError):  # a full disk: it is ended then
-            self.post.stop(why)
-
-    def end(self) -> None:
-        """Have its job end, if it has not; see `Running.end`."""
-        self._executor.free(self)
-
-    def poll(self, on_progress: OnProgress) -> ReplicateResult | None:
-        """Bring home what its newest attempt wrote, and give the result once there is one; see `Running.poll`."""
-        number = self.post.newest()
-        if number is not None and number != self._number:  # Slurm has begun it, or begun it again
-            self._number, self._reader = number, Reader(self.post.folder / str(number))
-        if self._reader is not None:
-            news = self._reader.news()
-            receive(Path(self.job.dir), news.pieces, news.gone)
-            for event in news.events:
-                self.trains = True
-                on_progress(event)
-            self.over = news.result is not None or bool(news.failed)
-            if news.result is not None and self._reader.state is not None:
-                again = f"its job was begun {number + 1} times" if number else ""
-                return record(self.job, of_machine(news.result, self._reader.state, again))
-            if news.failed:
-                raise Lost(f"{self.host}: {news.failed}")
-        return self._overdue()
-
-    def _overdue(self) -> ReplicateResult | None:
-        at = time.monotonic()
-        if (state := self._executor.state_of(self)) is None:
-            return None
-        self._state = state
-        if self._why is not None and (self._reader is None or at - self._asked > 2 * GRACE):
-            return self._outcome(self._why.state, f"{self._why.reason}; {self._standing(state)}")
-        if not state.ended:
-            self._ended = 0.0
-            return None
-        self._ended = self._ended or at
-        if at - self._ended < SETTLES:
-            return None
-        self.over = True
-        return self._without(state)
-
-    def _without(self, state: JobState) -> ReplicateResult:
-        """The outcome of one whose job has ended and left none."""
-        what = f"its job ended ({state.state.lower() or 'Slurm does not know it any more'})"
-        if self._why is not None:
-            return self._outcome(self._why.state, f"{self._why.reason}; {what}")
-        if state.state in ("TIMEOUT", "DEADLINE"):
-            return self._outcome(
-                RunState.TIMED_OUT, "took longer than its job may (time in [slurm], or the partition's)"
-            )
-        if self._reader is None or self._reader.state is None:
-            raise Lost(f"{state.node or self.host}: {what} without a sign of life: are the workspace and .venv there?")
-        if state.state in (*NODE_GONE, ""):
-            raise Lost(f"{self.host}: {what}")
-        return self._outcome(RunState.KILLED, f"on {self.host} {what}")
-
-    def _standing(self, state: JobState) -> str:
-        if self._reader is None:
-            return "its job had not begun" if not state.ended else "its job had ended"
-        return f"it did not end by itself within {2 * GRACE:.0f} s"
-
-    def _outcome(self, state: RunState, reason: str) -> ReplicateResult:
-        return record(self.job, ReplicateResult(seed=self.job.seed, state=state, reason=reason, device=self.job.device))
