@@ -45,7 +45,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-SlurmdTimeout=15
+SlurmdTimeout=60
 ReturnToService=2
 KillWait=5
 SlurmdParameters=config_overrides
@@ -100,7 +100,7 @@ class LocalSlurm:
             self._start("munged", "munged", "--foreground", "--force", *flags)
             self._start("slurmctld", "slurmctld", "-D")
             for node in NODES:
-                self.start(node)
+                self._start_node(node)
             deadline = time.monotonic() + COMES_UP
             while self.tell("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N").split() != list(NODES):
                 assert time.monotonic() < deadline, self.log()
@@ -134,8 +134,16 @@ class LocalSlurm:
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
 
-    def start(self, node: str) -> None:
-        """Switch a node on."""
+    def recover(self, node: str) -> None:
+        """Switch a node that was lost on again."""
+        self._start_node(node)
+        deadline = time.monotonic() + COMES_UP
+        while node not in self.tell("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N").split():
+            assert time.monotonic() < deadline, self.log()
+            self.tell("scontrol", "update", f"nodename={node}", "state=resume")
+            time.sleep(0.2)
+
+    def _start_node(self, node: str) -> None:
         blind = 'mount -t tmpfs none "$0" && exec slurmd -D -N "$1"'
         if node == "n3":
             self._start(node, "unshare", "--mount", "sh", "-c", blind, str(self.hidden), node)
@@ -143,7 +151,10 @@ class LocalSlurm:
             self._start(node, "slurmd", "-D", "-N", node)
 
     def lose(self, node: str) -> None:
-        """Kill what Slurm has on a node: its daemon and its jobs' keepers, not what they have started."""
+        """Kill what Slurm has on a node: its daemon and its jobs' keepers, not what they have started.
+
+        Slurm is told, as it would tell itself after SlurmdTimeout, and begins the jobs again.
+        """
         jobs = self.tell("squeue", "-h", "-w", node, "-o", "%i").split()
         self._daemons[node].kill()
         self._daemons.pop(node).wait()
@@ -152,6 +163,19 @@ class LocalSlurm:
                 said = " ".join(process.cmdline())
                 if any(said.startswith(f"slurmstepd: [{job}.") for job in jobs):
                     process.send_signal(signal.SIGKILL)
+        self.tell("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
+
+    def preempt(self, number: int) -> None:
+        """Once so many jobs have been submitted, have one that runs make way for something urgent."""
+        deadline = time.monotonic() + COMES_UP
+        while "Restarts=1" not in self.tell("scontrol", "show", "jobs"):  # one that was about to end anyway is not
+            assert time.monotonic() < deadline, self.log()
+            rows = [line.split() for line in self.tell("squeue", "-h", "-t", "all", "-o", "%i %T %N").splitlines()]
+            running = [row[2] for row in rows if len(row) == 3 and row[1] == "RUNNING"]
+            if len(rows) >= number and running:
+                where = f"--nodelist={running[-1]}"
+                self.tell("sbatch", "-W", "-p", "urgent", where, "-o", "/dev/null", "-D", "/", "--wrap=true")
+            time.sleep(0.1)
 
     def tell(self, *command: str) -> str:
         """Say something to Slurm, and its answer; empty where it does not answer yet."""

@@ -274,8 +274,7 @@ def test_a_node_is_lost_and_who_outlived_it_is_no_second_writer(
     assert [note for result in results for note in result.notes] == ["its job was begun 2 times"]
     runner.close()
     until(lambda: cluster.processes() == [])
-    cluster.start("n1")
-    until(lambda: "n1" in cluster.tell("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N").split())
+    cluster.recover("n1")
 
 
 @pytest.mark.slow

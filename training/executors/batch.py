@@ -89,10 +89,11 @@ class SlurmBatch:
         more = {"export": hidden, "requeue": True, "chdir": str(self._place), **given}
         # -P: a folder of the user's that is called training or lab must not be taken for ours.
         executor = submitit.SlurmExecutor(folder / "slurm", python=f"{shlex.quote(sys.executable)} -P")
+        step = ["--export=ALL", f"--cpus-per-task={asked.cpus}"]  # as the job has them: srun does not take them over
         executor.update_parameters(
             job_name=name, comment=about, partition=asked.partition, time=asked.time, gres=asked.gres, wckey=None,
-            cpus_per_task=asked.cpus, srun_args=["--export=ALL", f"--cpus-per-task={asked.cpus}"],  # of the job, not of sbatch
-            mem=f"{round(asked.memory_gib * 1024)}M" if asked.memory_gib else None, additional_parameters=more,
+            cpus_per_task=asked.cpus, srun_args=step, additional_parameters=more,
+            mem=f"{round(asked.memory_gib * 1024)}M" if asked.memory_gib else None,
         )  # fmt: skip
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # it prints what it raises
