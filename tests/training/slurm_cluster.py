@@ -7,11 +7,11 @@ third node sees nothing in the folder `hidden`. A folder of its own holds all th
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -27,7 +27,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmctldPort={ports[0]}
 AuthType=auth/munge
-AuthInfo=socket={place}/munge.socket,cred_expire=5
+AuthInfo=socket={place}/munge.socket,cred_expire=10
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation={place}/state
 SlurmdSpoolDir={place}/spool-%n
@@ -45,7 +45,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-SlurmdTimeout=60
+SlurmdTimeout=120
+MessageTimeout=60
 ReturnToService=2
 KillWait=5
 SlurmdParameters=config_overrides
@@ -119,7 +120,7 @@ class LocalSlurm:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        for process in self.processes():
+        for process in [*self.processes(), *self._keepers()]:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         if self._before is None:
@@ -158,11 +159,10 @@ class LocalSlurm:
         jobs = self.tell("squeue", "-h", "-w", node, "-o", "%i").split()
         self._daemons[node].kill()
         self._daemons.pop(node).wait()
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                said = " ".join(process.cmdline())
-                if any(said.startswith(f"slurmstepd: [{job}.") for job in jobs):
-                    process.send_signal(signal.SIGKILL)
+        for process in self._keepers():
+            with contextlib.suppress(psutil.Error, IndexError):
+                if any(process.cmdline()[0].startswith(f"slurmstepd: [{job}.") for job in jobs):
+                    process.kill()
         self.tell("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
 
     def preempt(self, number: int) -> None:
@@ -183,11 +183,16 @@ class LocalSlurm:
 
     def processes(self) -> list[psutil.Process]:
         """What runs of this cluster's jobs."""
+        return self._ours(lambda process: "SLURM_JOB_ID" in process.environ())
+
+    def _keepers(self) -> list[psutil.Process]:
+        return self._ours(lambda process: process.cmdline()[0].startswith("slurmstepd: "))
+
+    def _ours(self, such: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                around = process.environ()
-                if around.get("SLURM_CONF") == str(self.conf) and "SLURM_JOB_ID" in around:
+            with contextlib.suppress(psutil.Error, IndexError):  # it has ended
+                if process.environ().get("SLURM_CONF") == str(self.conf) and such(process):
                     found.append(process)
         return found
 

@@ -1,6 +1,7 @@
 """Replicates as jobs: what is lost on the way and what is not, without Slurm and with three nodes of it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from lab.base.errors import InvalidInput, TrainingFailed
-from lab.base.files import write_model
+from lab.base.files import read_model, write_model
 from lab.base.paths import Workspace
 from lab.base.schema import now
 from lab.space.inventory import Inventory
@@ -22,13 +23,14 @@ from tests.training.batches import LocalBatch, NoBatch, until
 from tests.training.conftest import LONG, Queue
 from tests.training.slurm_cluster import LocalSlurm
 from training.executors import batched, choosing, slurm
-from training.executors.attempts import BatchOrder, Post, Reader
+from training.executors.attempts import BatchOrder, Post, Reader, Writer
 from training.executors.choosing import executor_asked
 from training.executors.executor import Lost, Running
 from training.executors.madeup import MadeUp
 from training.executors.messages import SlotState
 from training.executors.settings import SlurmSettings, slurm_settings
 from training.executors.slurm import SlurmExecutor
+from training.inventory import versions_here
 from training.protocol import Progress, TrainJob
 from training.run import train_run
 from training.runner import Plan, SlotRunner
@@ -190,6 +192,29 @@ def test_how_a_job_ended_is_an_outcome_or_a_loss(
     executor.close()
 
 
+def test_a_node_with_other_versions_is_told_of_in_the_record(
+    workspace: Workspace, job: TrainJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "CHECK", 0.0)
+    executor = SlurmExecutor(workspace, "night", batch=NoBatch("RUNNING"))
+    running = executor.begin(job, 1)
+    assert running is not None
+    (order,) = workspace.batch.glob("*/*/order.json")
+    versions = {**versions_here(), "torch": "1.0"}
+    state = SlotState(node="1", host="n2", pid=1, versions=versions, time=now())
+    attempt = Writer(Post(order.parent), 1, state)
+    (attempt.folder / "train.log").write_text("trained")
+    attempt.end(ReplicateResult(seed=job.seed, state=RunState.FINISHED, notes=("mine",)))
+    result = result_of(running)
+    assert result.node == "n2"
+    assert result.notes[0] == "mine"
+    assert re.fullmatch(r"trained on n2 with torch 1\.0 \(here .*\)", result.notes[1])
+    assert result.notes[2] == "its job was begun 2 times"
+    assert read_model(Path(job.dir) / "result.json", ReplicateResult) == result
+    assert (Path(job.dir) / "train.log").read_text() == "trained"
+    executor.close()
+
+
 def test_a_replicate_that_waits_ends_at_once_when_it_is_stopped(
     workspace: Workspace, job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,24 +281,33 @@ def runner_on(workspace: Workspace, seconds: float | None, owner: str = "test", 
 def test_a_node_is_lost_and_who_outlived_it_is_no_second_writer(
     cluster: LocalSlurm, workspace: Workspace, queue: Queue, notebook: Notebook, inventory: Inventory
 ) -> None:
-    """Slurm begins the job again elsewhere, while the process on the lost node goes on."""
-    runner, lost = runner_on(workspace, 8.0), list[psutil.Process]()
+    """It hangs while Slurm begins its job again elsewhere, and goes on when that one trains."""
+    runner, lost, seeds = runner_on(workspace, 8.0), list[psutil.Process](), set[int]()
 
     def lose(progress: Progress) -> None:
         (place,) = (one for one in runner.places() if one.seed == progress.seed)
         if not lost and place.host == "n1":
-            lost.extend(one for one in cluster.processes() if one.environ().get("SLURMD_NODENAME") == "n1")
+            seeds.add(progress.seed)
             cluster.lose("n1")
-            assert any(one.is_running() for one in lost), "somebody outlived it"
+            lost.extend(one for one in cluster.processes() if one.environ().get("SLURMD_NODENAME") == "n1")
+            assert lost, "somebody outlived it"
+            for process in lost:
+                process.suspend()
+        elif place.host != "n1" and progress.seed in seeds:
+            seeds.clear()
+            for process in lost:
+                process.resume()
 
     run = train_run(notebook, runner, inventory, queue().run_id, lose)
     assert lost
+    assert not seeds
     assert (run.state, run.attempt) == (RunState.FINISHED, 1), run.reason
     results = notebook.results(run)
     assert {result.node for result in results} <= {"n2", "n3"}
     assert [note for result in results for note in result.notes] == ["its job was begun 2 times"]
+    until(lambda: not any(process.is_running() for process in lost))
     runner.close()
-    until(lambda: cluster.processes() == [])
+    assert cluster.processes() == []
     cluster.recover("n1")
 
 
@@ -304,7 +338,9 @@ from lab.base.schema import now
     assert child.stdout is not None
     begun = set()
     while len(begun) < 2:
-        begun.add(child.stdout.readline())
+        said = child.stdout.readline()
+        assert said, "it ended"
+        begun.add(said)
     child.kill()
     child.wait()
     assert {one.environ().get("OPENAI_API_KEY", "") for one in cluster.processes()} == {""}

@@ -37,6 +37,8 @@ CLAIM = 120.0
 """Seconds after which a replicate that was found again, and that nobody asks for, is ended."""
 CLOSING = 60.0
 """Seconds that jobs have to end: Slurm gives them half of that."""
+FINISHING = 10.0
+"""Seconds that those of them have to end by themselves which have said what came of them."""
 OLD = 7 * 86_400.0
 """Seconds after which the files of an owner who never came back go: no job waits for one for longer."""
 
@@ -139,10 +141,9 @@ class SlurmExecutor:
             if self._open_since is None:
                 return
             self._open_since = None
-            self._left += [one.post for one in self._at] + [one.post for one in self._found.values()]
-            self._at, self._found = [], {}
-            for post in self._left:
-                post.withdraw()
+            for job in list(self._at):
+                self.free(job)
+            self._forget(self._found)
             self._end_those_left()
             self._left = []
             self._leave_nothing()
@@ -259,8 +260,9 @@ class SlurmExecutor:
                 state = self._states.get(self._name(post), JobState(job_id, ""))
             if not state.ended:
                 settled = time.monotonic()
-        self._batch.cancel([job_id])
         self._left.append(post)
+        if reader.state is None:
+            self._batch.cancel([job_id])
         if reader.state is None and state.ended:
             node = f"Slurm's node {state.node}" if state.node else "a node of Slurm's"
             rule = (
@@ -271,12 +273,16 @@ class SlurmExecutor:
             )
 
     def _forget_unclaimed(self) -> None:
-        if self._found and self._open_since is not None and time.monotonic() - self._open_since > CLAIM:
-            for found in self._found.values():
-                found.post.withdraw()
-                self._left.append(found.post)
-            self._cancel([found.post for found in self._found.values()])
-            self._found = {}
+        if self._open_since is not None and time.monotonic() - self._open_since > CLAIM:
+            self._forget(self._found)
+
+    def _forget(self, found: dict[str, "_Found"]) -> None:
+        posts = [one.post for one in found.values()]
+        found.clear()
+        for post in posts:
+            post.withdraw()
+        self._left += posts
+        self._cancel(posts)
 
     def _end_those_left(self) -> None:
         began = time.monotonic()
@@ -285,7 +291,8 @@ class SlurmExecutor:
             self.look()
             if self._trouble:  # they end by themselves: their orders are withdrawn
                 return
-            self._cancel(self._left)
+            if time.monotonic() - began > FINISHING:
+                self._cancel(self._left)
             time.sleep(0.5 if self._left else 0)
 
     def _leave_nothing(self) -> None:
