@@ -64,6 +64,15 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
+def _such(which: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, IndexError):  # it has ended
+            if which(process):
+                found.append(process)
+    return found
+
+
 class LocalSlurm:
     """The cluster, as long as it is entered."""
 
@@ -156,13 +165,10 @@ class LocalSlurm:
 
         Slurm is told, as it would tell itself after SlurmdTimeout, and begins the jobs again.
         """
-        jobs = self.tell("squeue", "-h", "-w", node, "-o", "%i").split()
         self._daemons[node].kill()
         self._daemons.pop(node).wait()
-        for process in self._keepers():
-            with contextlib.suppress(psutil.Error, IndexError):
-                if any(process.cmdline()[0].startswith(f"slurmstepd: [{job}.") for job in jobs):
-                    process.kill()
+        for process in self._keepers(node):
+            process.kill()
         self.tell("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
 
     def preempt(self, number: int) -> None:
@@ -183,18 +189,23 @@ class LocalSlurm:
 
     def processes(self) -> list[psutil.Process]:
         """What runs of this cluster's jobs."""
-        return self._ours(lambda process: "SLURM_JOB_ID" in process.environ())
 
-    def _keepers(self) -> list[psutil.Process]:
-        return self._ours(lambda process: process.cmdline()[0].startswith("slurmstepd: "))
+        def works(process: psutil.Process) -> bool:
+            around = process.environ()
+            return around.get("SLURM_CONF") == str(self.conf) and "SLURM_JOB_ID" in around
 
-    def _ours(self, such: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, IndexError):  # it has ended
-                if process.environ().get("SLURM_CONF") == str(self.conf) and such(process):
-                    found.append(process)
-        return found
+        return _such(works)
+
+    def _keepers(self, node: str = "*") -> list[psutil.Process]:
+        """What keeps watch over jobs on nodes: it has no environment, and writes into its node's log."""
+        logs = {str(path) for path in self.place.glob(f"slurmd-{node}.log")}
+
+        def keeps(process: psutil.Process) -> bool:
+            return process.cmdline()[0].startswith("slurmstepd: ") and bool(
+                logs & {file.path for file in process.open_files()}
+            )
+
+        return _such(keeps)
 
     def log(self) -> str:
         """The ends of the daemons' logs."""
