@@ -52,7 +52,7 @@ class NoBatch:
         self.cancelled += jobs
 
 
-def until(what: Callable[[], object], seconds: float = 120.0) -> None:
+def until(what: Callable[[], object], seconds: float = 600.0) -> None:
     """Ask again and again until the answer is yes."""
     deadline = time.monotonic() + seconds
     while not what():

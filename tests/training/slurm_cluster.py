@@ -19,7 +19,8 @@ import pytest
 
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch")
 NODES = ("n1", "n2", "n3")
-COMES_UP = 120.0
+COMES_UP = 600.0
+"""Seconds that anything may take: others may be at work on this machine."""
 
 CONF = """
 ClusterName=autopilot

@@ -47,7 +47,7 @@ def job(notebook: Notebook, inventory: Inventory, queue: Queue) -> TrainJob:
     return plan.job(run.seeds[0])
 
 
-def result_of(running: Running, seconds: float = 120.0) -> ReplicateResult:
+def result_of(running: Running, seconds: float = 600.0) -> ReplicateResult:
     found: list[ReplicateResult | None] = []
 
     def ended() -> bool:
@@ -88,34 +88,34 @@ def one_job(tmp_path: Path, job: TrainJob) -> Iterator[OneJob]:
 
 def test_a_job_that_outlived_its_node_ends_and_is_not_read(one_job: OneJob) -> None:
     second = one_job.begin(1)
-    assert one_job.process.wait(60) == 0
+    assert one_job.process.wait(600) == 0
     assert one_job.reader.news().result is None
     assert one_job.post.newest() == 1
     assert second.poll() is None, "the other one is at it"
     third = one_job.begin(1)
-    assert third.wait(60) == 0, "nobody is at an attempt that somebody is at"
+    assert third.wait(600) == 0, "nobody is at an attempt that somebody is at"
     assert second.poll() is None
     one_job.post.withdraw()
-    assert second.wait(60) == 0
+    assert second.wait(600) == 0
 
 
 def test_a_job_whose_order_is_withdrawn_ends_and_none_begins(one_job: OneJob) -> None:
     one_job.post.withdraw()
-    assert one_job.process.wait(60) == 0
-    assert one_job.begin(1).wait(60) == 0
+    assert one_job.process.wait(600) == 0
+    assert one_job.begin(1).wait(600) == 0
     assert one_job.post.newest() == 0
 
 
 def test_a_job_ends_when_its_session_does_not_come_back(tmp_path: Path, job: TrainJob) -> None:
     alone = OneJob(tmp_path / "batch", job, keep=3.0)
-    assert alone.process.wait(60) == 0
+    assert alone.process.wait(600) == 0
     assert alone.reader.news().result is None
 
 
 def test_a_job_that_is_told_to_go_leaves_no_result(one_job: OneJob) -> None:
     one_job.process.send_signal(signal.SIGUSR2)  # a while before a time limit
     one_job.process.send_signal(signal.SIGTERM)
-    assert one_job.process.wait(60) == 0
+    assert one_job.process.wait(600) == 0
     assert one_job.reader.news().result is None
 
 

@@ -15,6 +15,8 @@ from training.protocol import OnProgress, TrainJob
 
 SETTLES = 10.0
 """Seconds after a job's end within which what it wrote last may still arrive from its node."""
+WAITED = 2.0
+"""Seconds after which one that is to stop, and of which nothing has been heard, is taken for one that has not begun."""
 NODE_GONE = ("BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "REVOKED")
 
 
@@ -101,11 +103,14 @@ class Batched:
 
     def _overdue(self) -> ReplicateResult | None:
         at = time.monotonic()
-        if (state := self._executor.state_of(self)) is None:
+        state = self._executor.state_of(self)
+        if self._why is not None and at - self._asked > (2 * GRACE if self._reader is not None else WAITED):
+            begun = self._reader is not None
+            how = f"it did not end by itself within {2 * GRACE:.0f} s" if begun else "its job had not begun"
+            return self._outcome(self._why.state, f"{self._why.reason}; {how}")
+        if state is None:
             return None
         self._state = state
-        if self._why is not None and (self._reader is None or at - self._asked > 2 * GRACE):
-            return self._outcome(self._why.state, f"{self._why.reason}; {self._standing(state)}")
         if not state.ended:
             self._ended = 0.0
             return None
@@ -129,11 +134,6 @@ class Batched:
         if state.state in (*NODE_GONE, ""):
             raise Lost(f"{self.host}: {what}")
         return self._outcome(RunState.KILLED, f"on {self.host} {what}")
-
-    def _standing(self, state: JobState) -> str:
-        if self._reader is None:
-            return "its job had not begun" if not state.ended else "its job had ended"
-        return f"it did not end by itself within {2 * GRACE:.0f} s"
 
     def _outcome(self, state: RunState, reason: str) -> ReplicateResult:
         return record(self.job, ReplicateResult(seed=self.job.seed, state=state, reason=reason, device=self.job.device))
