@@ -71,7 +71,11 @@ class OneJob:
         self.post.write(BatchOrder(key="k", job=job, keep=keep, made_up=MadeUp(seconds=3600)))
         self.process = self.begin(0)
         self.reader = Reader(self.post.folder / "0", folder / "home")
-        until(lambda: self.reader.news().events)
+        until(self.has_begun)
+
+    def has_begun(self) -> bool:
+        self.reader.news()
+        return self.reader.state is not None
 
     def begin(self, again: int) -> subprocess.Popen[bytes]:
         code = f"from training.executors.batch_job import carry_out; carry_out({str(self.post.folder)!r})"
@@ -234,8 +238,8 @@ def test_a_workspace_that_no_node_sees_is_told_of_at_the_start(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slurm, "SURVEY", 0.0)
-    monkeypatch.setattr(batched, "SETTLES", 0.0)
-    with pytest.raises(InvalidInput, match=r"workspace = .*is not what Slurm's node n7 sees there.*\(failed\)"):
+    monkeypatch.setattr(batched, "SETTLES", 1.0)
+    with pytest.raises(InvalidInput, match=r"workspace = .*can't be used by Slurm's node n7 \(its job ended: failed\)"):
         SlurmExecutor(workspace, "night", batch=NoBatch("FAILED")).warm(None, "cpu")
     assert not workspace.batch.exists()
 
@@ -364,15 +368,17 @@ def test_real_replicates_are_those_of_this_machine_and_leave_nothing(
     (mine,), (theirs,) = notebook.results(here), notebook.results(there)
     assert there.state is RunState.FINISHED, there.reason
     assert (mine.weights, mine.evaluations) == (theirs.weights, theirs.evaluations)
-    assert (mine.node, theirs.node) == ("", "n1")
+    assert (mine.node, bool(theirs.node)) == ("", True)
+    at_work: list[list[psutil.Process]] = []
 
     def give_up(progress: Progress) -> None:
-        assert len(cluster.processes()) >= 5, "two of its environments' processes"
+        at_work.append(cluster.processes())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_run(notebook, runner, inventory, queue({**LONG, **one, **several}).run_id, give_up)
     runner.close()
+    assert len(at_work[0]) >= 8, "srun and its own, and what trains: four, two environments' processes among them"
     assert cluster.processes() == []
 
 
@@ -381,7 +387,7 @@ def test_a_node_that_does_not_see_the_workspace_is_named(cluster: LocalSlurm) ->
     workspace = Workspace(cluster.hidden / "workspace")
     workspace.create()
     runner = runner_on(workspace, 0.0, options={"nodelist": "n3"})
-    with pytest.raises(InvalidInput, match="is not what Slurm's node n3 sees there"):
+    with pytest.raises(InvalidInput, match="can't be used by Slurm's node n3"):
         runner.warm()
     nowhere = runner_on(workspace, 0.0, partition="nowhere")
     with pytest.raises(TrainingFailed, match=r"Slurm takes no job: .*invalid partition specified: nowhere"):

@@ -265,9 +265,8 @@ class SlurmExecutor:
             self._batch.cancel([job_id])
         if reader.state is None and state.ended:
             node = f"Slurm's node {state.node}" if state.node else "a node of Slurm's"
-            rule = (
-                f"is not what {node} sees there, or autopilot's .venv is not ({state.state.lower() or 'job is gone'})"
-            )
+            how = f"its job ended: {state.state.lower() or 'nobody knows how'}"
+            rule = f"can't be used by {node} ({how}): it is not seen there, or autopilot's .venv is not"
             raise invalid(
                 "workspace", str(self._workspace.root), rule, "folders that all nodes share, at the same path"
             )
