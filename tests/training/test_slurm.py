@@ -200,7 +200,8 @@ def test_a_node_with_other_versions_is_told_of_in_the_record(
     workspace: Workspace, job: TrainJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slurm, "CHECK", 0.0)
-    executor = SlurmExecutor(workspace, "night", batch=NoBatch("RUNNING"))
+    batch = NoBatch("RUNNING")
+    executor = SlurmExecutor(workspace, "night", batch=batch)
     running = executor.begin(job, 1)
     assert running is not None
     (order,) = workspace.batch.glob("*/*/order.json")
@@ -216,6 +217,7 @@ def test_a_node_with_other_versions_is_told_of_in_the_record(
     assert result.notes[2] == "its job was begun 2 times"
     assert read_model(Path(job.dir) / "result.json", ReplicateResult) == result
     assert (Path(job.dir) / "train.log").read_text() == "trained"
+    batch.state = "COMPLETED"
     executor.close()
 
 
