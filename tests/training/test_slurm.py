@@ -325,7 +325,6 @@ def test_a_session_that_was_killed_finds_its_jobs_again(
     code = f"""
         from pathlib import Path
         from lab.base.paths import Workspace
-from lab.base.schema import now
         from lab.store.notebook import Notebook
         from training.executors.madeup import MadeUp
         from training.executors.slurm import SlurmExecutor
