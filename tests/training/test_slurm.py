@@ -346,10 +346,11 @@ def test_a_session_that_was_killed_finds_its_jobs_again(
         said = child.stdout.readline()
         assert said, "it ended"
         begun.add(said)
+    keys = {one.environ().get("OPENAI_API_KEY") for one in cluster.processes()}
     child.kill()
     child.wait()
-    assert {one.environ().get("OPENAI_API_KEY", "") for one in cluster.processes()} == {""}
-    before = cluster.tell("squeue", "-h", "-o", "%i").split()
+    assert keys == {""}, "the session has one, its jobs have none"
+    before = cluster.tell("squeue", "-h", "-t", "all", "-o", "%i").split()
     runner = runner_on(notebook.workspace, 6.0)
     ended = train_run(notebook, runner, inventory, run.run_id, lambda _: None)
     assert ended.state is RunState.FINISHED, ended.reason
