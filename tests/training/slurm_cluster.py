@@ -96,7 +96,7 @@ class LocalSlurm:
         ports = _free_ports(1 + len(NODES))
         host = socket.gethostname()
         nodes = "\n".join(
-            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 State=UNKNOWN"
+            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=4000 State=UNKNOWN"
             for node, port in zip(NODES, ports[1:], strict=True)
         )
         self.conf.write_text(CONF.format(host=host, ports=ports, place=self.place, nodes=nodes))

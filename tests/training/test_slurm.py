@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.base.errors import InvalidInput, TrainingFailed
+from lab.base.errors import InvalidInput
 from lab.base.files import read_model, write_model
 from lab.base.paths import Workspace
 from lab.base.schema import now
@@ -392,6 +392,8 @@ def test_a_node_that_does_not_see_the_workspace_is_named(cluster: LocalSlurm) ->
     with pytest.raises(InvalidInput, match="can't be used by Slurm's node n3"):
         runner.warm()
     nowhere = runner_on(workspace, 0.0, partition="nowhere")
-    with pytest.raises(TrainingFailed, match=r"Slurm takes no job: .*invalid partition specified: nowhere"):
+    with pytest.raises(
+        InvalidInput, match=r"\[slurm\] in .*autopilot.toml: Slurm takes no job: .*invalid partition specified: nowhere"
+    ):
         nowhere.warm()
     assert not workspace.batch.exists()

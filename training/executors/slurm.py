@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from lab.base import TrainingFailed, Workspace, invalid, json_of
+from lab.base import InvalidInput, TrainingFailed, Workspace, invalid, json_of
 from lab.space import Config, Environment
 from training.executors import batched
 from training.executors.attempts import BatchOrder, Post, Reader
@@ -207,8 +207,8 @@ class SlurmExecutor:
         """Find what was begun before, and make sure that jobs and this process see the same folder.
 
         Raises:
-            InvalidInput: a node does not see the workspace.
-            TrainingFailed: Slurm can't be reached, or takes no job.
+            InvalidInput: a node does not see the workspace, or Slurm takes no job of this kind.
+            TrainingFailed: Slurm can't be reached.
         """
         with self._lock:
             if self._open_since is not None:
@@ -245,7 +245,10 @@ class SlurmExecutor:
     def _check(self) -> None:
         post = Post(self._place / f"look-{secrets.token_hex(4)}")
         post.folder.mkdir()
-        job_id = self._batch.submit(self._name(post), post.folder, answer, "does a node see the workspace?")
+        try:
+            job_id = self._batch.submit(self._name(post), post.folder, answer, "does a node see the workspace?")
+        except TrainingFailed as error:  # what it does not take from the start is not there
+            raise InvalidInput(f"[slurm] in {self._workspace.settings}: {error}") from error
         submitted = settled = time.monotonic()
         reader, state = Reader(post.folder / "0", post.folder), JobState(job_id, "PENDING")
         while (
