@@ -89,7 +89,7 @@ ParallelOption = Annotated[
     typer.Option(parser=whole("parallel", 256), metavar="N", help="Replicates at once; else what there is room for."),
 ]
 ExecutorOption = Annotated[
-    str, typer.Option(metavar="local|ray", help="Where replicates train: this machine, or a Ray cluster.")
+    str, typer.Option(metavar="local|ray|slurm", help="Where replicates train: this machine, or a cluster.")
 ]
 AddressOption = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="The head of the Ray cluster; else address in [ray].")

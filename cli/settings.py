@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from lab.base import PREFIX, InvalidInput, Problem, Tables, Workspace, invalid, nearest_first, settings
 
-ELSEWHERE = ("variants", "wrappers", "space", "ray", "model", "prices", "notify", "policy")
+ELSEWHERE = ("variants", "wrappers", "space", "ray", "slurm", "model", "prices", "notify", "policy")
 """The fields of `every_table()`, known without importing what it is made of."""
 OTHERS = ("WORKSPACE", "CACHE", "WEBHOOK", "EVENT", "TEXT", "MODEL_", "NOTIFY_")
 """How the names of variables go on that set, or tell a command of `[notify]`, something else than an option."""
@@ -76,11 +76,12 @@ def every_table() -> type[Tables]:
     from agent.model import ModelTables, PriceTables
     from agent.notify import NotifyTables
     from lab.space import LimitTables, VariantTables, WrapperTables
-    from training import RayTables
+    from training import RayTables, SlurmTables
 
     class Settings(
-        VariantTables, WrapperTables, LimitTables, RayTables, ModelTables, PriceTables, NotifyTables, PolicyTables
-    ):
+        VariantTables, WrapperTables, LimitTables, RayTables, SlurmTables, ModelTables, PriceTables, NotifyTables,
+        PolicyTables,
+    ):  # fmt: skip
         """Every table that is not a command's."""
 
     return Settings

@@ -1,6 +1,6 @@
 """The runner around PufferLib. Only its worker processes import torch and PufferLib."""
 
-from training.executors import Executor, LocalExecutor, Place, RayTables, executor_asked, executor_for
+from training.executors import Executor, LocalExecutor, Place, RayTables, SlurmTables, executor_asked, executor_for
 from training.fake import FakeRunner
 from training.inventory import load_inventory, missing, require_loadable
 from training.probe import Probe
@@ -33,6 +33,7 @@ __all__ = [
     "RayTables",
     "Runner",
     "SlotRunner",
+    "SlurmTables",
     "Stopped",
     "cpu_quota",
     "executor_asked",

@@ -173,6 +173,11 @@ class Workspace:
         return self.runs / "jobs"
 
     @property
+    def batch(self) -> Path:
+        """What passes between sessions and jobs of Slurm; gone with them."""
+        return self.runs / ".batch"
+
+    @property
     def presets(self) -> Path:
         """The folder of the presets that were measured here."""
         return self.root / "presets"

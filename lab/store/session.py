@@ -161,7 +161,7 @@ class SessionRecord(Record):
     """The store of MLflow that it is mirrored to; None for none."""
     parallel: int | None = None
     """Replicates at once; None derives it."""
-    executor: Literal["local", "ray"] = "local"
+    executor: Literal["local", "ray", "slurm"] = "local"
     """Where replicates train."""
     repeatable: bool = False
     """Results are held back into an order that does not depend on which machine was faster."""

@@ -21,9 +21,11 @@ from lab.space.variants import chosen
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord
+from tests.training.batches import LocalBatch
 from tests.warm import Warm
 from training.executors.cluster import RayExecutor
 from training.executors.madeup import Fault, MadeUp, MadeUpExecutor
+from training.executors.slurm import SlurmExecutor
 from training.fake import FakeRunner
 from training.inventory import load_inventory
 from training.process import THREADS
@@ -133,14 +135,38 @@ def suite_on_ray(one_cluster: LocalCluster, workspace: Workspace) -> Iterator[On
     found.close()
 
 
-@pytest.fixture(params=["fake", "real", "made-up", pytest.param("ray", marks=pytest.mark.slow)])
+class InJobs(SlotRunner):
+    """Made-up replicates in jobs, whose faults can be set as those of the fake runner."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace, self._batch = workspace, LocalBatch()
+        super().__init__(self._with(MadeUp(seconds=1)))
+
+    def go_wrong(self, faults: dict[int, Fault]) -> None:
+        self.executor.close()
+        self.executor = self._with(MadeUp(seconds=1, faults=faults))
+
+    def _with(self, how: MadeUp) -> SlurmExecutor:
+        return SlurmExecutor(self._workspace, "suite", parallel=2, batch=self._batch, made_up=how)
+
+
+@pytest.fixture
+def suite_in_jobs(workspace: Workspace) -> Iterator[InJobs]:
+    """A runner whose replicates are jobs of submitit's, on this machine."""
+    pytest.importorskip("submitit")
+    found = InJobs(workspace)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=["fake", "real", "made-up", "jobs", pytest.param("ray", marks=pytest.mark.slow)])
 def runner(request: pytest.FixtureRequest) -> Runner:
     """Each in turn."""
     if request.param == "fake":
         return FakeRunner()
     if request.param == "made-up":
         return MadeUpRunner()
-    name = {"real": "real", "ray": "suite_on_ray"}[request.param]
+    name = {"real": "real", "ray": "suite_on_ray", "jobs": "suite_in_jobs"}[request.param]
     return request.getfixturevalue(name)  # type: ignore[no-any-return]
 
 

@@ -12,7 +12,7 @@ from lab.space.task import Variant
 from lab.store.curves import run_curves
 from lab.store.notebook import Notebook
 from lab.store.records import RunRecord, RunState
-from tests.training.conftest import LONG, SHORT, MadeUpRunner, OnRay, Queue
+from tests.training.conftest import LONG, SHORT, InJobs, MadeUpRunner, OnRay, Queue
 from training.fake import FakeRunner
 from training.protocol import Progress
 from training.run import Options, Stopped, train_run
@@ -170,7 +170,7 @@ def test_a_fault_is_an_outcome_and_the_next_run_is_unharmed(
     run = queue({"autopilot.stall_limit": 4.0, "autopilot.seeds": 1}, variants=broken)
     if isinstance(runner, FakeRunner):
         runner.faults = {run.seeds[0]: fault}  # type: ignore[dict-item]
-    elif isinstance(runner, (OnRay, MadeUpRunner)):
+    elif isinstance(runner, (OnRay, InJobs, MadeUpRunner)):
         runner.go_wrong({run.seeds[0]: fault})  # type: ignore[dict-item]
     found = train_run(notebook, runner, inventory, run.run_id, lambda _: None)
     assert found.state is state, found.reason

@@ -4,7 +4,7 @@ from training.executors.choosing import ExecutorKind, executor_asked, executor_f
 from training.executors.executor import Executor, Lost, Place, Running
 from training.executors.local import LocalExecutor
 from training.executors.madeup import Fault, MadeUp, MadeUpExecutor, made_up_result, made_up_score, make_up
-from training.executors.settings import RayTables, ray_settings
+from training.executors.settings import RayTables, SlurmTables, ray_settings
 
 __all__ = [
     "Executor",
@@ -17,6 +17,7 @@ __all__ = [
     "Place",
     "RayTables",
     "Running",
+    "SlurmTables",
     "executor_asked",
     "executor_for",
     "made_up_result",

@@ -19,15 +19,15 @@ from collections.abc import Collection
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from lab.base import AutopilotError, SeedPaths, TrainingFailed, Workspace, cache_dir, json_of, plain, read_model
+from lab.base import TrainingFailed, Workspace, cache_dir, json_of, plain
 from lab.space import Config, Environment
-from lab.store import ReplicateResult, RunState
 from training.executors import messages as say
 from training.executors.executor import Place, Running
 from training.executors.madeup import MadeUp
 from training.executors.parcel import Packer
 from training.executors.remote import Remote
 from training.executors.settings import RaySettings
+from training.executors.watching import recorded
 from training.process import PRIVATE
 from training.protocol import TrainJob
 
@@ -319,22 +319,13 @@ class RayExecutor:
             if (remote := under_way.pop(slot.order.token, None)) is not None:
                 self._at[slot.name] = remote
                 self.send(say.Attach(slot=slot.name, token=remote.token))
-            elif _recorded(slot.order.job) or slot.order.key in self._found:
+            elif recorded(slot.order.job) or slot.order.key in self._found:
                 self.send(say.Drop(slot=slot.name, token=slot.order.token))
             else:
                 self._found[slot.order.key] = slot.name
         for remote in under_way.values():
             remote.left(say.Left(slot=remote.slot, why="it was not found again", node_lost=True))
         self._open_now = True
-
-
-def _recorded(job: TrainJob) -> bool:
-    """Whether what came of a replicate is in the workspace already."""
-    try:
-        result = read_model(SeedPaths(Path(job.dir)).result, ReplicateResult)
-    except (OSError, AutopilotError):
-        return False
-    return result.state is not RunState.KILLED
 
 
 def _start(job: TrainJob) -> tuple[tuple[str, bytes], ...]:

@@ -109,7 +109,7 @@ class Remote:
                 self.trains = True
                 on_progress(event)
             if news.result is not None:
-                return record(self.job, self._of_here(news.result))
+                return record(self.job, of_machine(news.result, self._state))
             if news.failed:
                 raise Lost(f"{self._state.host}: {news.failed}")
         if self._killed or self.broke:
@@ -126,15 +126,20 @@ class Remote:
             state, reason = RunState.KILLED, f"the slot on {self._state.host} ended: {why}"
         return record(self.job, ReplicateResult(seed=self.job.seed, state=state, reason=reason, device=self.job.device))
 
-    def _of_here(self, result: ReplicateResult) -> ReplicateResult:
-        """The result with its machine, its moments by this machine's clock, and what sets that machine apart."""
-        here, there = versions_here(), self._state.versions
-        other = [
-            f"{name} {there.get(name, 'none')} (here {here[name]})" for name in here if there.get(name) != here[name]
-        ]
-        marks = (f"trained on {self._state.host} with {', '.join(other)}",) if other else ()
-        first, behind = result.first_step, self._state.behind
-        if first is not None and abs(behind) >= 1:  # below that it is the time that asking takes
-            first += timedelta(seconds=behind)
-        changes = {"node": self._state.host, "notes": (*result.notes, *marks), "first_step": first}
-        return result.model_copy(update=changes)
+
+def of_machine(result: ReplicateResult, state: say.SlotState, *notes: str) -> ReplicateResult:
+    """A result with its machine, its moments by this machine's clock, and what sets that machine apart.
+
+    Args:
+        result: as it came.
+        state: where it trained.
+        notes: what else is to be said; empty ones are left out.
+    """
+    here, there = versions_here(), state.versions
+    other = [f"{name} {there.get(name, 'none')} (here {here[name]})" for name in here if there.get(name) != here[name]]
+    mark = f"trained on {state.host} with {', '.join(other)}" if other else ""
+    first = result.first_step
+    if first is not None and abs(state.behind) >= 1:  # below that it is the time that asking takes
+        first += timedelta(seconds=state.behind)
+    said = tuple(note for note in (mark, *notes) if note)
+    return result.model_copy(update={"node": state.host, "notes": (*result.notes, *said), "first_step": first})

@@ -1,4 +1,4 @@
-"""`[ray]` in autopilot.toml: what a replicate is given on a cluster."""
+"""`[ray]` and `[slurm]` in autopilot.toml: what a replicate is given on a cluster."""
 
 from typing import Annotated
 
@@ -40,3 +40,44 @@ def ray_settings(workspace: Workspace) -> RaySettings:
         InvalidInput: the table can't be read.
     """
     return RayTables.of(workspace).ray
+
+
+class SlurmSettings(Record):
+    """`[slurm]` in autopilot.toml."""
+
+    partition: str | None = Field(default=None, pattern=r"^[^\s,]+(,[^\s,]+)*$")
+    """Where jobs are sent; None for the cluster's default."""
+    time: str | None = Field(default=None, pattern=r"^\d+(:\d+){0,2}$|^\d+-\d+(:\d+){0,2}$")
+    """A job's time limit as Slurm takes it: minutes, H:MM:SS or D-HH; None for the partition's."""
+    gres: str | None = Field(default=None, pattern=r"^\S+$")
+    """Such as `gpu:1`; with a GPU in it, `train.device = auto` is the GPU there."""
+    cpus: int = Field(default=1, ge=1, le=1024)
+    """CPUs of a replicate."""
+    memory_gib: float = Field(default=0.0, ge=0, le=65_536)
+    """Memory of a replicate; 0 for what the partition gives."""
+    jobs: int = Field(default=8, ge=1, le=256)
+    """Jobs at once, those that wait included; `--parallel` goes above it."""
+    keep: float = Field(default=3600.0, ge=10, le=604_800)
+    """Seconds that a job goes on for a session that was killed; then it ends."""
+    options: dict[Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")], str | int | float | bool] = Field(
+        default_factory=dict
+    )
+    """Further options of sbatch, such as `account` and `qos`."""
+
+
+class SlurmTables(Tables):
+    """`[slurm]` in autopilot.toml, or the environment."""
+
+    slurm: Annotated[
+        SlurmSettings,
+        Table(example="[slurm] with partition = 'gpu'", names=", ".join(SlurmSettings.model_fields), environment=True),
+    ] = SlurmSettings()
+
+
+def slurm_settings(workspace: Workspace) -> SlurmSettings:
+    """The settings of a workspace for Slurm.
+
+    Raises:
+        InvalidInput: the table can't be read.
+    """
+    return SlurmTables.of(workspace).slurm

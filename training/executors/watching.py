@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from lab.base import Damaged, SeedPaths, TrainingFailed, Workspace, read_model, write_model
+from lab.base import AutopilotError, Damaged, SeedPaths, TrainingFailed, Workspace, read_model, write_model
 from lab.space import Config
 from lab.store import ReplicateResult, RunState, StopReason
 from training.process import Garbled, Worker
@@ -130,6 +130,15 @@ def record(job: TrainJob, result: ReplicateResult) -> ReplicateResult:
             Workspace(Path(job.workspace)).ballast.unlink(missing_ok=True)
         write_model(SeedPaths(Path(job.dir)).result, result)
     return result
+
+
+def recorded(job: TrainJob) -> bool:
+    """Whether what came of a replicate is in the workspace already."""
+    try:
+        result = read_model(SeedPaths(Path(job.dir)).result, ReplicateResult)
+    except (OSError, AutopilotError):
+        return False
+    return result.state is not RunState.KILLED
 
 
 def _limit(config: Config, name: str) -> float | None:

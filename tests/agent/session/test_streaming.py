@@ -20,10 +20,12 @@ from lab.store.session import Budgets, SessionRecord
 from report.live import LineView
 from tests.conftest import ENV
 from tests.training.conftest import SHORT, LocalCluster
+from tests.training.slurm_cluster import LocalSlurm
 from training.executors.cluster import RayExecutor
 from training.executors.executor import Executor
 from training.executors.local import LocalExecutor
 from training.executors.madeup import MadeUp, MadeUpExecutor
+from training.executors.slurm import SlurmExecutor
 from training.protocol import TrainJob
 from training.runner import SlotRunner
 
@@ -149,3 +151,29 @@ def test_a_night_on_a_cluster_is_the_one_of_this_machine(
     assert all(nodes)
     assert seen is not None
     assert 0 < seen.busy <= seen.seconds
+
+
+@pytest.mark.slow
+def test_a_night_on_slurm_is_the_one_of_this_machine_although_a_job_is_preempted(
+    tmp_path: Path, inventory: Inventory
+) -> None:
+    pytest.importorskip("submitit")
+    made_up = MadeUp(seconds=1, uneven=4)
+    with LocalSlurm() as cluster:
+        there = SlurmExecutor(Workspace(tmp_path / "there"), "night", parallel=SLOTS, made_up=made_up)
+        nights, preempting = [], threading.Thread(target=cluster.preempt, args=(4,))
+        for name, executor in (("here", MadeUpExecutor(made_up, SLOTS)), ("there", there)):
+            session = session_in(tmp_path / name, inventory, executor, runs=12)
+            if name == "there":
+                preempting.start()
+            record = session.run()
+            assert record.ended_because == "all 12 replicates are trained"
+            nights.append(told(session.notebook))
+        preempting.join()
+        results = [result for run in session.notebook.runs() for result in session.notebook.results(run)]
+        there.close()
+        assert cluster.processes() == []
+    assert nights[0] == nights[1]
+    assert {result.node for result in results} <= {"n1", "n2", "n3"}
+    assert all(result.node for result in results)
+    assert {note for result in results for note in result.notes} == {"its job was begun 2 times"}
