@@ -5,6 +5,7 @@ shown; where it is open, the command that decides it.
 """
 
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ def _nothing_scored(runs: Sequence[RunRecord]) -> str:
         return "No run has ended yet." if runs else "Nothing has been trained yet."
     failed = [run for run in ended if run.state in FAILED]
     those = failed or ended
-    why, count = Counter(plain(run.reason or run.state.value, 200) for run in those).most_common(1)[0]
+    why, count = Counter(map(_why, those)).most_common(1)[0]
     which = "" if count == len(those) else f" ({count} of them)"
     if failed and len(failed) < len(ended):
         stopped = len(ended) - len(failed)
@@ -83,6 +84,11 @@ def _nothing_scored(runs: Sequence[RunRecord]) -> str:
     all_of = f"All {len(those)} runs" if len(those) > 1 else only
     what = "failed" if failed else "were stopped early" if len(those) > 1 else "was stopped early"
     return f"{all_of} {what}{which}: {why.rstrip('.')}."
+
+
+def _why(run: RunRecord) -> str:
+    """Why a run has no score, without the seed that the record names first: what two seeds failed of is one reason."""
+    return plain(re.sub(r"^seed \d+: ", "", run.reason or run.state.value), 200)
 
 
 def _better(notebook: Notebook, won: Confirmation) -> str:
