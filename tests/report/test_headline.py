@@ -19,6 +19,7 @@ from lab.store.session import Budgets
 from report.digest import write_digest
 from report.headline import headline_of
 from report.outcome import outcome, to_tell
+from report.session_status import status_lines
 from tests.agent.conftest import Make, Told, make_session
 from tests.conftest import Cli, RunMaker
 from training.fake import FakeRunner
@@ -94,6 +95,7 @@ def test_a_contender_that_is_not_decided(
     text = headline(session)
     assert re.match(rf"One contender is undecided: #{number} .*; `autopilot confirm {number}` takes up to \d", text)
     assert headline_of(notebook, proposals, session.record).command == f"autopilot confirm {number}"
+    assert "; proof stopped, nothing decided yet: " in dict(status_lines(notebook, proposals, session.record, 0))["plan"]
 
 
 @pytest.mark.parametrize(("low", "said"), [
