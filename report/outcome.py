@@ -18,6 +18,7 @@ from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, Run
 from report.best import leader_of
 from report.confirmations import confirmations
 from report.facts import NAMED, name_text
+from report.trouble import gave_up_text
 
 STEADIER = 0.05
 """Level of the test by which one side is called steadier: that of Brown and Forsythe (1974), of equal spreads."""
@@ -35,15 +36,6 @@ def outcome(notebook: Notebook, session: SessionRecord, named: Sequence[Confirma
     """
     named = confirmations(notebook, session.group) if named is None else named
     return " ".join(filter(None, (_found(notebook, session, named), gave_up_text(session))))
-
-
-def gave_up_text(session: SessionRecord) -> str:
-    """That a session's model gave up, and why; empty where it works."""
-    trouble = session.trouble
-    if trouble is None or trouble.in_a_row == 0:
-        return ""
-    why = plain(trouble.why, 160).rstrip(".")
-    return f"The model gave up at {trouble.last:%H:%M} UTC ({why}); the offline researcher went on."
 
 
 def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:

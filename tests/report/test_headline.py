@@ -95,7 +95,8 @@ def test_a_contender_that_is_not_decided(
     text = headline(session)
     assert re.match(rf"One contender is undecided: #{number} .*; `autopilot confirm {number}` takes up to \d", text)
     assert headline_of(notebook, proposals, session.record).command == f"autopilot confirm {number}"
-    assert "; proof stopped, nothing decided yet: " in dict(status_lines(notebook, proposals, session.record, 0))["plan"]
+    stage = dict(status_lines(notebook, proposals, session.record, 0.0))["plan"]
+    assert "; proof stopped, nothing decided yet: " in stage
 
 
 @pytest.mark.parametrize(("low", "said"), [
