@@ -38,7 +38,7 @@ from report.planning import outlook_lines, plan_text, proof_text
 from report.plots import learning_curves
 from report.progress import believed_of, progress_of
 from report.run_report import Report, report_of, write_report
-from report.session_status import status_lines, trouble_text
+from report.session_status import status_lines
 from report.show import (
     emit_json,
     particulars,
@@ -60,6 +60,7 @@ from report.show import (
 from report.status import print_status, status_of
 from report.templates import render
 from report.trade import marked
+from report.trouble import trouble_text
 from report.view import RunView, idle_text, outcome_text, proposal_state, view_of
 
 __all__ = [

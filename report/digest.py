@@ -26,10 +26,10 @@ from report.planning import outlook_lines, plan_text, reached_text, stage_text
 from report.plots import arms_so_far, best_so_far
 from report.progress import believed_of, progress_of
 from report.repro import setting
-from report.session_status import trouble_text
 from report.slots import slots_text
 from report.templates import render
 from report.trade import traded
+from report.trouble import trouble_text
 from report.view import RunView, idle_text, view_of
 
 TESTS = {

@@ -1,4 +1,4 @@
-"""The headline of a night: one sentence from the record, and at most five lines of what it rests on.
+"""The headline of a night: one sentence from the record, and at most six lines of what it rests on.
 
 Digest, page, `status` and notifications all begin with it.
 """
@@ -12,6 +12,7 @@ from report.best import leader_of
 from report.confirmations import confirmations
 from report.facts import proposed_text
 from report.outcome import FAILED, of_session, outcome, promises
+from report.trouble import mending_text
 
 WAITING = 2
 """Proposals that are named."""
@@ -23,7 +24,8 @@ class Headline(Record):
     text: str
     """One sentence, two where something else went wrong besides."""
     lines: tuple[tuple[str, str], ...]
-    """Label and text, five at most: what waits, a new incumbent, what was learnt, what it cost, what to do next."""
+    """Label and text: what waits, a new incumbent, what was learnt, what it cost, what to do next as a command; then
+    what would mend a model that gave up."""
     command: str | None
     """What to do next; None where there is nothing."""
 
@@ -48,6 +50,7 @@ def headline_of(
         ("learnt", learnt or ""),
         ("cost", _cost(notebook, session)),
         ("next", command or ""),
+        ("then", "" if session.ended is None else mending_text(session)),
     )
     return Headline(text=outcome(notebook, session, named), lines=tuple(row for row in rows if row[1]), command=command)
 

@@ -5,6 +5,7 @@ shown; where it is open, the command that decides it.
 """
 
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, Run
 from report.best import leader_of
 from report.confirmations import confirmations
 from report.facts import NAMED, name_text
+from report.trouble import gave_up_text
 
 STEADIER = 0.05
 """Level of the test by which one side is called steadier: that of Brown and Forsythe (1974), of equal spreads."""
@@ -34,15 +36,6 @@ def outcome(notebook: Notebook, session: SessionRecord, named: Sequence[Confirma
     """
     named = confirmations(notebook, session.group) if named is None else named
     return " ".join(filter(None, (_found(notebook, session, named), gave_up_text(session))))
-
-
-def gave_up_text(session: SessionRecord) -> str:
-    """That a session's model gave up, and why; empty where it works."""
-    trouble = session.trouble
-    if trouble is None or trouble.in_a_row == 0:
-        return ""
-    why = plain(trouble.why, 160).rstrip(".")
-    return f"The model gave up at {trouble.last:%H:%M} UTC ({why}); the offline researcher went on."
 
 
 def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
@@ -73,7 +66,7 @@ def _nothing_scored(runs: Sequence[RunRecord]) -> str:
         return "No run has ended yet." if runs else "Nothing has been trained yet."
     failed = [run for run in ended if run.state in FAILED]
     those = failed or ended
-    why, count = Counter(plain(run.reason or run.state.value, 200) for run in those).most_common(1)[0]
+    why, count = Counter(map(_why, those)).most_common(1)[0]
     which = "" if count == len(those) else f" ({count} of them)"
     if failed and len(failed) < len(ended):
         stopped = len(ended) - len(failed)
@@ -83,6 +76,11 @@ def _nothing_scored(runs: Sequence[RunRecord]) -> str:
     all_of = f"All {len(those)} runs" if len(those) > 1 else only
     what = "failed" if failed else "were stopped early" if len(those) > 1 else "was stopped early"
     return f"{all_of} {what}{which}: {why.rstrip('.')}."
+
+
+def _why(run: RunRecord) -> str:
+    """Why a run has no score, without the seed that the record names first: what two seeds failed of is one reason."""
+    return plain(re.sub(r"^seed \d+: ", "", run.reason or run.state.value), 200)
 
 
 def _better(notebook: Notebook, won: Confirmation) -> str:

@@ -112,8 +112,9 @@ def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
     if not opened:
         ended = "no proof: nothing was named for it"
         return f"{said}; {ended if record.ended else f'then a proof of up to {plan.reserve}'}"
-    under_way = sum(one.outcome != "opened" for one in mine) < len(opened) and record.ended is None
-    return f"{said}; proof {'under way' if under_way else 'done'}: {proof} fresh seeds of up to {plan.reserve}"
+    open_still = sum(one.outcome != "opened" for one in mine) < len(opened)
+    stands = "done" if not open_still else "under way" if record.ended is None else "stopped, nothing decided yet"
+    return f"{said}; proof {stands}: {proof} fresh seeds of up to {plan.reserve}"
 
 
 def reached_text(notebook: Notebook, record: SessionRecord, leader: Leading | None) -> str | None:

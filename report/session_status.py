@@ -10,6 +10,7 @@ from report.best import leader_of
 from report.facts import changed_text, name_text
 from report.planning import stage_text
 from report.slots import slots_line
+from report.trouble import trouble_text
 from report.view import view_of
 
 THEORY = 160
@@ -41,18 +42,6 @@ def status_lines(
     if last is not None:
         lines.append(("theory", f"{last.by}: {plain(' '.join(last.theory.split()), THEORY)}"))
     return lines
-
-
-def trouble_text(record: SessionRecord) -> str | None:
-    """How often a session's model gave up, and why; None where it never did."""
-    trouble = record.trouble
-    if trouble is None:
-        return None
-    times = "once" if trouble.analyses == 1 else f"{trouble.analyses} times"
-    row = f", the last {trouble.in_a_row} in a row" if trouble.in_a_row > 1 else ""
-    then = "it works again" if trouble.in_a_row == 0 else "the offline researcher works on in its place"
-    why = plain(trouble.why, 200).rstrip(".")
-    return f"{record.model} gave up {times}{row}, last at {trouble.last:%H:%M} UTC ({why}); {then}"
 
 
 def training_of(notebook: Notebook, session: str) -> dict[str, Any] | None:

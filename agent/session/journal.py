@@ -86,8 +86,10 @@ class Journal:
         if over is not None:
             return before
         count, why = before.analyses + 1 if before else 1, plain(gave_up, 300)
-        trouble = Trouble(analyses=count, in_a_row=row + 1, last=now(), why=why)
+        at = now()
+        since = before.since if before and row else at
+        trouble = Trouble(analyses=count, in_a_row=row + 1, since=since, last=at, why=why)
         if row == 0:
-            said = trouble_text(record.model_copy(update={"trouble": trouble}))
+            said = trouble_text(record.model_copy(update={"trouble": trouble}), alone=True)
             self.notify("model", f"{said}; it is asked again")
         return trouble

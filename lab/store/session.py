@@ -93,6 +93,8 @@ class Trouble(Record):
     """That it gave up, in all."""
     in_a_row: int
     """Of them, the last ones without one between them that went well; 0 once it works again."""
+    since: datetime | None = None
+    """The first of these; None in records of earlier versions."""
     last: datetime
     why: str
     """The reason of the last one."""
