@@ -1,6 +1,6 @@
 """What is shown of a run and of a night: on the terminal, in reports and digests, on the page."""
 
-from report.arms import Arms, arms_of, group_of
+from report.arms import Arms, arms_of, compared_arms, group_of
 from report.best import is_it_better
 from report.checking import check_report
 from report.comparing import compared, comparison
@@ -79,6 +79,7 @@ __all__ = [
     "changed_text",
     "check_report",
     "compared",
+    "compared_arms",
     "compared_with",
     "comparison",
     "contenders",

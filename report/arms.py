@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from lab.base import Record, invalid, lasting, number
-from lab.search import ARMS, Ahead, ArmStanding, Mark, Standing, merged, standing_of
+from lab.search import ARMS, BASE, Ahead, ArmStanding, Mark, Standing, merged, standing_of
 from lab.search.standing import FEWEST, TOGETHER
 from lab.space import Group, Objective
-from lab.store import Notebook, Questions, Sessions
+from lab.store import Notebook, Questions, Selection, Sessions
 
 KINDS = {"offline": "researcher", "person": "person", TOGETHER: ""}
 """Arms that are neither a model nor an optimizer."""
@@ -63,11 +63,6 @@ class Arms(Record):
     ahead: tuple[Ahead, ...]
     said: tuple[str, ...]
     """Who is ahead, in sentences."""
-
-    @property
-    def several(self) -> bool:
-        """Whether two arms or more proposed something."""
-        return len(self.rows) > 2
 
     def table(self, *without: str) -> list[dict[str, str]]:
         """Heading to text, row by row, columns that say nothing left out, and those that are not wanted."""
@@ -141,6 +136,24 @@ def arms_of(notebook: Notebook, group: Group, session: str | None = None) -> Arm
         ahead=found.ahead,
         said=tuple(said(found, group.goal)),
     )
+
+
+def compared_arms(notebook: Notebook, group: Group, session: str | None = None) -> Arms | None:
+    """How the arms of a group stand; None where fewer than two have trained anything.
+
+    That one arm is alone the index knows, while each place on its curve is a model that has to be fitted.
+
+    Args:
+        notebook: where the runs are.
+        group: whose.
+        session: as in `arms_of`.
+    """
+    there = Questions(notebook.index).kinds(Selection(group, native=True))["arm"]
+    same = merged(there)
+    if len({same.get(arm, arm) for arm in there} - {BASE}) < 2:
+        return None
+    found = arms_of(notebook, group, session)
+    return found if len(found.rows) > 2 else None
 
 
 def kind_of(arm: str) -> str:

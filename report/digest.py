@@ -16,7 +16,7 @@ from lab.judge import (
 )
 from lab.space import Group
 from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, score_of, summarize
-from report.arms import arms_of
+from report.arms import compared_arms
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
 from report.facts import interval_text, name_text, proposed_text
@@ -58,8 +58,8 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
     scored = [run for run in _own(runs) if (summary := notebook.summary(run.run_id)) and metric in summary.metrics]
     if scored:
         _draw(notebook, session, paths.plots / "best_so_far.png")
-    arms = arms_of(notebook, group, session.session_id)
-    if arms.several:
+    arms = compared_arms(notebook, group, session.session_id)
+    if arms:
         arms_so_far(paths.plots / "arms.png", [row.standing for row in arms.rows], session.goal)
     shown = _shown(notebook, session, runs, metric)
     learnt, effects = learnt_lines(lab, group), effects_in(lab, group)
@@ -79,7 +79,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         confirmations=contenders(notebook, group, session.session_id),
         test=TESTS[session.goal.statistic],
         arms=arms,
-        arms_plot="plots/arms.png" if arms.several else None,
+        arms_plot="plots/arms.png" if arms else None,
         trade=traded(notebook, group) if session.trade else [],
         plot="plots/best_so_far.png" if scored else None,
         runs=[_row(notebook, run) for run in shown],

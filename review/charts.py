@@ -8,9 +8,9 @@ import numpy as np
 
 from lab.base import NotFound, Record, plain
 from lab.search import Placed, front_of
-from lab.space import PARAMETERS, Config, Group, Scale, logged_as
-from lab.store import Curve, Notebook, Questions, Row, Selection, SessionRecord, mean_curve, run_curves
-from report import arms_of, believed_of, marked, name_text, progress_of
+from lab.space import PARAMETERS, Group, Scale, logged_as
+from lab.store import Curve, Notebook, SessionRecord, Setting, mean_curve, run_curves, settings_of
+from report import believed_of, compared_arms, marked, name_text, progress_of
 
 POINTS = 400
 """Points of one line, at most; more are thinned out evenly, the last one kept."""
@@ -172,7 +172,7 @@ def arms(notebook: Notebook, group: Group, session: str | None = None) -> Chart:
         group: whose arms.
         session: replicates of this one alone count; None for those of all.
     """
-    goal, found = group.goal, arms_of(notebook, group, session)
+    goal, found = group.goal, compared_arms(notebook, group, session)
     series = [
         Series(
             label=row.standing.arm,
@@ -185,7 +185,7 @@ def arms(notebook: Notebook, group: Group, session: str | None = None) -> Chart:
             high=tuple(mark.high for mark in row.standing.curve),
             names=tuple(mark.run for mark in row.standing.curve),
         )
-        for number, row in enumerate(found.rows if found.several else ())
+        for number, row in enumerate(found.rows if found else ())
     ]
     return Chart(
         title=f"{goal.metric} of each arm's leader after as many replicates, as all of them now let believe",
@@ -241,24 +241,22 @@ def against(notebook: Notebook, group: Group, key: str) -> Chart:
         NotFound: no run of the group has such a key.
     """
     metric = group.goal.name
-    rows = notebook.index.rows(Selection(group, scored=True, own=True), order="newest", limit=SCORED)
-    chosen = Questions(notebook.index).values_of(group, key, SCORED)
-    shown = [(chosen[row.run_id], row) for row in rows if row.run_id in chosen]
+    shown = settings_of(notebook.index, group, key, SCORED)
     if not shown:
         raise NotFound(f"no scored run of {group.env_name} sets {plain(key, 80)!r}")
-    axis, places = axis_of(key, [value for value, _ in shown])
+    axis, places = axis_of(key, [one.value for one in shown])
     incumbent = notebook.incumbent(group)
-    placed, series = [(x, row) for x, (_, row) in zip(places, shown, strict=True)], list[Series]()
-    if others := [(x, row) for x, row in placed if row.run_id != incumbent]:
+    placed, series = list(zip(places, shown, strict=True)), list[Series]()
+    if others := [(x, one) for x, one in placed if one.run_id != incumbent]:
         series.append(_scored("runs", "other", len(series), others))
-    if mine := [(x, row) for x, row in placed if row.run_id == incumbent]:
+    if mine := [(x, one) for x, one in placed if one.run_id == incumbent]:
         series.append(_scored("incumbent", "incumbent", len(series), mine))
     return Chart(
         title=f"{metric} against {key}", x=axis, y=Axis(label=f"{metric}, {group.goal.statistic}"), series=tuple(series)
     )
 
 
-def _scored(label: str, role: Role, group: int, placed: list[tuple[float, Row]]) -> Series:
+def _scored(label: str, role: Role, group: int, placed: list[tuple[float, Setting]]) -> Series:
     """Scored runs with their intervals, each where its value stands on the axis."""
     return Series(
         label=label,
@@ -266,21 +264,11 @@ def _scored(label: str, role: Role, group: int, placed: list[tuple[float, Row]])
         kind="points",
         group=group,
         x=tuple(x for x, _ in placed),
-        y=tuple(float(row.score or 0.0) for _, row in placed),
-        low=tuple(row.low for _, row in placed),
-        high=tuple(row.high for _, row in placed),
-        names=tuple(row.run_id for _, row in placed),
+        y=tuple(one.score for _, one in placed),
+        low=tuple(one.low for _, one in placed),
+        high=tuple(one.high for _, one in placed),
+        names=tuple(one.run_id for _, one in placed),
     )
-
-
-def varied(configs: Iterable[Config]) -> list[str]:
-    """The keys that have more than one value, in the order of the search space."""
-    seen: dict[str, set[str]] = {}
-    for config in configs:
-        for key, value in config.flat().items():
-            seen.setdefault(key, set()).add(str(value))
-    order = {parameter.key: number for number, parameter in enumerate(PARAMETERS)}
-    return sorted((key for key, values in seen.items() if len(values) > 1), key=lambda key: (order.get(key, 999), key))
 
 
 def axis_of(key: str, values: list[Any]) -> tuple[Axis, list[float]]:

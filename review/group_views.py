@@ -7,10 +7,10 @@ from lab.base import AutopilotError, InvalidInput, invalid, number, plain, short
 from lab.judge import ENOUGH, Scored, lessons_of, rival, scored_predictions, track_records
 from lab.search import Effect
 from lab.space import BOOKKEEPING, Group
-from lab.store import Lab, Notebook, Questions, run_called
+from lab.store import Lab, Notebook, Questions, Selection, run_called, varied_keys
 from report import (
-    arms_of,
     compared,
+    compared_arms,
     difference_text,
     effects_in,
     interval_text,
@@ -20,7 +20,7 @@ from report import (
     view_of,
     why_nothing,
 )
-from review.charts import Logged, logged, varied
+from review.charts import Logged, logged
 
 PREDICTIONS = 300
 """Scored predictions that are shown at most, the newest ones."""
@@ -102,9 +102,8 @@ def _side_by_side(notebook: Notebook, names: list[str]) -> list[tuple[str, list[
 def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
     """The search in a group: the parameters that were varied, and the best."""
     questions = Questions(notebook.index)
-    configs = questions.configs(group, SEARCHED)
     return {
-        "keys": [key for key in varied(configs.values()) if key not in BOOKKEEPING],
+        "keys": varied_keys(notebook.index, Selection(group), SEARCHED),
         "best": [view_of(notebook, notebook.run(row.run_id)) for row in questions.best(group, BEST)],
     }
 
@@ -118,7 +117,7 @@ def importance(notebook: Notebook, lab_of: Callable[[str], Lab], group: Group) -
         group: whose.
     """
     effects, why = _effects(lab_of, group)
-    return {"metric": group.goal.metric, "effects": effects, "no_effects": why, "arms": arms_of(notebook, group)}
+    return {"metric": group.goal.metric, "effects": effects, "no_effects": why, "arms": compared_arms(notebook, group)}
 
 
 def knowledge(notebook: Notebook, lab_of: Callable[[str], Lab], group: Group) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fastapi.responses import (
 from lab.base import NotFound, Record, RunPaths, SessionPaths, plain
 from lab.space import Group
 from lab.store import Questions, RunState, Sessions, Wanted
-from report import arms_of, compared_with, effects_in, headline_of, is_it_better
+from report import compared_arms, compared_with, effects_in, headline_of, is_it_better
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views, space_views
 from review.page import Page
@@ -74,7 +74,7 @@ def pages(page: Page) -> APIRouter:
         text = paths.digest.read_text(encoding="utf-8", errors="replace") if there else ""
         told: dict[str, Any] = {
             "digest": html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}")),
-            "arms": arms_of(notebook, record.group, name),
+            "arms": compared_arms(notebook, record.group, name),
             "headline": headline_of(notebook, proposals, record),
         }
         return page.render(request, "session.html.j2", record=record, **told)

@@ -51,7 +51,7 @@ def listing(sparks: Sparks, wanted: Wanted, page: int) -> dict[str, Any]:
         "total": listed.total,
         "page": page,
         "pages": pages,
-        "choices": {name: questions.kinds(name) for name in ("env_name", "preset", "state", "arm", "session")},
+        "choices": questions.kinds(),
         "damaged": notebook.damaged,
     }
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from lab.base import NotFound, Record, number, plain, short
 from lab.search import Effects
-from lab.space import BOOKKEEPING, Group
-from lab.store import Notebook, Questions, Selection
-from review.charts import Axis, Chart, Series, axis_of, varied
+from lab.space import Group
+from lab.store import Notebook, Questions, Selection, varied_keys
+from review.charts import Axis, Chart, Series, axis_of
 
 LINES = 400
 """Runs that are drawn through their keys, the newest ones."""
@@ -54,11 +54,12 @@ def ways(notebook: Notebook, group: Group) -> Ways:
         group: whose; fresh seeds of another run are left out.
     """
     goal, questions = group.goal, Questions(notebook.index)
-    rows = notebook.index.rows(Selection(group, scored=True, own=True), order="newest", limit=LINES)
+    which = Selection(group, scored=True, own=True)
+    rows = notebook.index.rows(which, order="newest", limit=LINES)
     rows.sort(key=lambda row: goal.sign * (row.score or 0.0))
     configs = questions.configs_of([row.run_id for row in rows])
     flats = [configs[row.run_id].flat() for row in rows]
-    keys = [key for key in varied(configs.values()) if key not in BOOKKEEPING][:KEYS]
+    keys = varied_keys(notebook.index, which, LINES)[:KEYS]
     found = {key: _column(key, [flat.get(key) for flat in flats]) for key in keys}
     keys = [key for key in keys if found[key] is not None]
     axes = [one[0] for one in found.values() if one is not None]

@@ -2,7 +2,7 @@
 
 from lab.search.arms import ARMS, ApartArm, RaceArm
 from lab.search.asked import asked_for, predicted_of
-from lab.search.contest import front_of, merged, standing_of
+from lab.search.contest import BASE, front_of, merged, standing_of
 from lab.search.effects import Effect, Effects, Span, effects_of
 from lab.search.forecast import Forecast, forecast
 from lab.search.front import Placed
@@ -20,6 +20,7 @@ from lab.search.sweeps import sweep_of, swept
 
 __all__ = [
     "ARMS",
+    "BASE",
     "BASELINE",
     "Ahead",
     "ApartArm",

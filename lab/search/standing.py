@@ -200,13 +200,15 @@ def stand(contest: Contest, points: int = POINTS) -> Standing:
     if not present:
         return Standing(arms=(), together=None, equal=None, ahead=())
     worth = Worth(contest)
-    own = {arm: contest.of(arm) for arm in (*present, TOGETHER)}
+    alone = len(present) == 1  # then all arms together are this one, and their curve is its curve
+    own = {arm: contest.of(arm) for arm in (*present, *([] if alone else [TOGETHER]))}
     compared = [arm for arm in present if len(own[arm]) >= FEWEST]
     equal = min(len(own[arm]) for arm in compared) if len(compared) > 1 else None
     longest = max(len(own[arm]) for arm in present)
     arms = {arm: _arm(contest, worth, arm, own[arm], equal, longest, points) for arm in own}
     ahead = _ahead(contest, worth, {arm: own[arm][:equal] for arm in compared}, arms) if equal else ()
-    return Standing(arms=tuple(arms[arm] for arm in present), together=arms[TOGETHER], equal=equal, ahead=tuple(ahead))
+    together = arms[present[0]].model_copy(update={"arm": TOGETHER}) if alone else arms[TOGETHER]
+    return Standing(arms=tuple(arms[arm] for arm in present), together=together, equal=equal, ahead=tuple(ahead))
 
 
 def places(count: int, equal: int | None = None, points: int = POINTS) -> list[int]:

@@ -23,6 +23,7 @@ from lab.space.objective import SIGN, Direction, Group, Objective, check_objecti
 from lab.space.overrides import assignments
 from lab.space.parameters import (
     BOOKKEEPING,
+    MEASURED,
     NEAR,
     PARAMETERS,
     TASK_KEYS,
@@ -57,6 +58,7 @@ __all__ = [
     "BUILT_IN",
     "COMMON",
     "GYMNASIUM",
+    "MEASURED",
     "NAMED",
     "NEAR",
     "PARAMETERS",

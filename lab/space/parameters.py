@@ -212,6 +212,8 @@ _LIMITS = ("autopilot.time_limit", "autopilot.stall_limit", "autopilot.memory_li
 # Without an effect on what is learnt: seeds, bookkeeping, limits. Two configs that differ in these only are the same.
 BOOKKEEPING = frozenset((*_SEEDING, *_HARDWARE, *_SAVING, *_LIMITS, *TASK_KEYS))
 _MEASURED = tuple(p for p in PARAMETERS if p.kind in (int, float) and not p.choices and p.key not in BOOKKEEPING)
+MEASURED = tuple(p.key for p in _MEASURED)
+"""Keys of the numbers that `kinship` tells configs apart by, in their order."""
 NAMED = 3
 """Keys that a line names; of four all, since "+1" is no shorter."""
 NEAR = 0.02

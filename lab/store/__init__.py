@@ -57,6 +57,7 @@ from lab.store.sessions import Sessions
 from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, score_of, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
 from lab.store.unfit import refuse_sweep, refuse_unfit
+from lab.store.varied import Setting, settings_of, varied_keys
 
 __all__ = [
     "CONFIDENCE",
@@ -99,6 +100,7 @@ __all__ = [
     "Selection",
     "SessionRecord",
     "Sessions",
+    "Setting",
     "SlotSeen",
     "SlotsSeen",
     "Span",
@@ -138,9 +140,11 @@ __all__ = [
     "run_curves",
     "runs_that_tried",
     "score_of",
+    "settings_of",
     "source_file",
     "spread",
     "store",
     "summarize",
     "twin_of",
+    "varied_keys",
 ]

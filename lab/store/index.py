@@ -126,7 +126,8 @@ class Index:
 
     def damaged(self) -> dict[str, str]:
         """Name of a folder or file to what is wrong with it."""
-        folders = dict(self.ask("SELECT run_id, damaged FROM runs WHERE damaged IS NOT NULL ORDER BY run_id"))
+        query = "SELECT run_id, damaged FROM runs WHERE settled = 0 AND damaged IS NOT NULL ORDER BY run_id"
+        folders = dict(self.ask(query))
         lines = self.ask("SELECT substr(key, 9), value FROM meta WHERE key LIKE 'damaged %'")
         why = self._at.why
         remedy = ": make room" if "full" in why else ""

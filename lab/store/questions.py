@@ -5,18 +5,23 @@ With ten thousand runs each takes milliseconds (benchmarks/ten_thousand.py).
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from lab.base import NotFound, Record
 from lab.space import Config, Group, diff
-from lab.store.index import Index
+from lab.store.index import EVERY, Index
 from lab.store.rows import FROM, STANDS, Row
-from lab.store.selection import OF_GROUP, ORDERS, OWN, WHEN, Selection
+from lab.store.selection import OF_GROUP, OWN, WHEN, Selection
 
 DEEP = 1_000
 """Ancestors that a lineage goes back."""
+KINDS = ("env_name", "preset", "state", "arm", "session")
+"""Columns by which runs are of a kind."""
+CHOICES = 200
+"""Values of one of them that are named at most, the most frequent ones."""
 
 
 class Listing(NamedTuple):
@@ -91,7 +96,7 @@ class Questions:
             places: run id to its place, 0 the best, in the place of what `wanted` sorts by; descending is best first.
         """
         where, values = ["damaged IS NULL"], list[Any]()
-        for column in ("env_name", "preset", "state", "arm", "session"):
+        for column in KINDS:
             if value := getattr(wanted, column):
                 where.append(f"{column} = ?")
                 values.append(value)
@@ -103,16 +108,19 @@ class Questions:
             values.append(wanted.text)
         condition, by = " AND ".join(where), SORTED.get(wanted.sort, wanted.sort)
         way = "DESC" if wanted.descending else "ASC"
-        total = self.index.ask(f"SELECT COUNT(*) FROM {FROM} WHERE {condition}", values)[0][0]  # noqa: S608
         if places is not None:
             order = f"created {way}, runs.run_id {way}"
             found = self.index.ask(f"SELECT runs.run_id FROM {FROM} WHERE {condition} ORDER BY {order}", values)  # noqa: S608
             names = sorted((name for (name,) in found), key=lambda name: _last(places.get(name), wanted.descending))
             shown = names[size * (page - 1) : size * page]
             known = {row.run_id: row for row in self.index.rows(Selection(names=shown))}
-            return Listing([known[name] for name in shown if name in known], int(total))
-        order = f"{by} {way} NULLS LAST, created {way}, runs.run_id {way}"
-        rows = self.index.rows_where(condition, values, order=order, limit=size, skip=size * (page - 1))
+            return Listing([known[name] for name in shown if name in known], len(names))
+        order, skip = f"{by} {way} NULLS LAST, created {way}, runs.run_id {way}", size * (page - 1)
+        rows = self.index.rows_where(condition, values, order=order, limit=size, skip=skip)
+        if len(rows) < size and (rows or not skip):  # the last page says how many there are
+            return Listing(rows, skip + len(rows))
+        counted = FROM if wanted.verdict else "runs"  # joined, each run's verdict is looked up whether asked for or not
+        total = self.index.ask(f"SELECT COUNT(*) FROM {counted} WHERE {condition}", values)[0][0]  # noqa: S608
         return Listing(rows, int(total))
 
     def judged(self, group: Group) -> list[tuple[str, str, bool, float | None, int]]:
@@ -130,10 +138,23 @@ class Questions:
             for run, verdict, confounds, goodness, n in self.index.ask(query, tuple(group))
         ]
 
-    def kinds(self, column: Literal["env_name", "preset", "state", "arm", "session"]) -> list[str]:
-        """The values that a column has, most frequent first."""
-        query = f"SELECT {column} FROM runs WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY COUNT(*) DESC LIMIT 200"  # noqa: S608
-        return [str(value) for (value,) in self.index.ask(query)]
+    def kinds(self, which: Selection = EVERY) -> dict[str, list[str]]:
+        """The values that each column of `KINDS` has, most frequent first.
+
+        Args:
+            which: of these runs; of all if not given.
+        """
+        where, given = which.where()
+        query = f"SELECT {', '.join(KINDS)}, COUNT(*) FROM runs WHERE {where} GROUP BY {', '.join(KINDS)}"  # noqa: S608
+        counts: dict[str, Counter[str]] = {column: Counter() for column in KINDS}
+        for *values, count in self.index.ask(query, given):
+            for column, value in zip(KINDS, values, strict=True):
+                if value is not None:
+                    counts[column][value] += count
+        return {
+            column: sorted(counted, key=lambda value: (-counted[value], value))[:CHOICES]
+            for column, counted in counts.items()
+        }
 
     def groups(self) -> list[Group]:
         """The groups that have runs, the one with the newest run first."""
@@ -197,37 +218,10 @@ class Questions:
             group: whose.
             newest: how many at most; -1 for all.
         """
-        where, values = OF_GROUP, tuple(group)
-        query = (
-            f"SELECT runs.run_id, config FROM runs JOIN texts USING (run_id) WHERE {where} AND damaged IS NULL"  # noqa: S608
-            f" ORDER BY {ORDERS['newest']} LIMIT ?"
-        )
+        which, values = Selection(group).newest()
+        query = f"SELECT run_id, config FROM ({which}) CROSS JOIN texts USING (run_id)"  # noqa: S608
         rows = self.index.ask(query, (*values, newest))
         return {run: Config.model_construct(**json.loads(text)) for run, text in rows}
-
-    def values_of(self, group: Group, key: str, newest: int) -> dict[str, Any]:
-        """What a group's scored runs set a key to, newest first; those that do not set it are left out.
-
-        Args:
-            group: whose; fresh seeds of others are left out.
-            key: dotted.
-            newest: how many at most.
-        """
-        section, _, name = key.partition(".")
-        if '"' in key:
-            return {}
-        where, values = OF_GROUP, tuple(group)
-        query = (
-            f"SELECT runs.run_id, json_extract(config, ?), json_type(config, ?) FROM runs JOIN texts USING (run_id)"  # noqa: S608
-            f" WHERE {where} AND damaged IS NULL AND goodness IS NOT NULL AND {OWN} ORDER BY {WHEN} DESC LIMIT ?"
-        )
-        place = f'$."{section}"."{name}"'
-        rows = self.index.ask(query, (place, place, *values, newest))
-        return {
-            run: bool(value) if kind in ("true", "false") else value
-            for run, value, kind in rows
-            if kind in ("true", "false", "integer", "real", "text")
-        }
 
     def spread(self, which: Selection, count: int) -> list[str]:
         """Runs of at most so many configs, evenly among all in the order of their making, with all that repeat these.

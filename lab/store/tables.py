@@ -39,8 +39,9 @@ CREATE INDEX to_count ON runs (created, run_id) WHERE counted = 1;
 CREATE INDEX by_group ON runs (env_name, objective, preset, task, created);
 CREATE INDEX by_score ON runs (env_name, objective, preset, task, goodness, legacy);
 CREATE INDEX by_end ON runs (
-    env_name, objective, preset, task, finished, run_id, replicates_of, goodness, score
+    env_name, objective, preset, task, finished, run_id, replicates_of, goodness, score, damaged
 );
+CREATE INDEX by_kind ON runs (env_name, preset, state, arm, session);
 CREATE INDEX by_parent ON runs (parent);
 CREATE INDEX by_original ON runs (replicates_of);
 CREATE INDEX by_session ON runs (session);

@@ -16,7 +16,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.session import Budgets, SessionRecord, Spent
 from lab.store.sessions import Sessions
-from report import arms_of
+from report import arms_of, compared_arms
 from report.arms import said
 from report.digest import write_digest
 from tests.conftest import ENV, Cli, RunMaker
@@ -95,6 +95,28 @@ def test_who_is_ahead_is_said_with_what_it_rests_on(night: Night, notebook: Note
     assert all(sentence.startswith("qwen is ahead of ") for sentence in arms.said)
     assert all("at 6 replicates each, beyond noise: the best 6 of 12 configs are qwen's" in one for one in arms.said)
     assert [row.tokens for row in arms.rows] == [12_345, None, None, 12_345]
+
+
+def test_one_arm_alone_is_compared_with_none_and_takes_no_model(
+    night: Night, make_run: RunMaker, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = night({"offline": 4})
+
+    def fitted(*_: object) -> None:
+        raise AssertionError("a model was fitted")
+
+    with monkeypatch.context() as without:
+        without.setattr("lab.search.beliefs.believe", fitted)
+        assert compared_arms(notebook, record.group) is None
+        base = notebook.runs()[0]
+        make_run({"train.gamma": 0.9, "autopilot.seeds": 1}, parent=base.run_id, arm="race")
+        assert compared_arms(notebook, record.group) is None  # the offline researcher counts as the race
+    make_run({"train.gamma": 0.91, "autopilot.seeds": 1}, parent=base.run_id, arm="tpe")
+    beside = compared_arms(notebook, record.group)
+    assert beside is not None
+    assert beside == arms_of(notebook, record.group)
+    assert [row.standing.arm for row in beside.rows] == ["race", "tpe", "together"]
+    assert compared_arms(notebook, record.group, SESSION) is None  # there it was alone
 
 
 def test_the_digest_has_them_where_several_proposed_something(

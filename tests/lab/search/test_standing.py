@@ -129,6 +129,13 @@ def test_all_arms_together_are_one_more() -> None:
     assert standing.together.now.replicates == 16
 
 
+def test_one_arm_is_all_of_them() -> None:
+    standing = stand(contest([("one", 0.2), ("one", 0.8)], [Replicate(1, 0.1), Replicate(2, 0.9), Replicate(2, 0.8)]))
+    (only,) = standing.arms
+    assert standing.together == only.model_copy(update={"arm": TOGETHER})
+    assert (only.replicates, only.now.run) == (3, "run2")
+
+
 def test_more_pairs_of_arms_have_to_show_more() -> None:
     configs = [(f"arm{at % 3}", (at + 1) / 13) for at in range(12)]
     standing = stand(contest(configs, [Replicate(at + 1, 0.01 * at) for at in range(12)]))

@@ -6,10 +6,13 @@ import pytest
 
 from lab.base.errors import NotFound
 from lab.space.config import diff
+from lab.space.parameters import BOOKKEEPING, in_order
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
 from lab.store.questions import Questions
+from lab.store.selection import Selection
 from lab.store.tried import runs_that_tried
+from lab.store.varied import varied_keys
 from tests.conftest import RunMaker
 from training.fake import FakeRunner
 from training.run import train_run
@@ -56,6 +59,43 @@ def test_where_less_is_better_the_best_is_the_least(
         found.append(train_run(notebook, FakeRunner(), inventory, run.run_id, lambda _: None))
     assert [row.run_id for row in questions.best(found[0].group, 5)] == [found[1].run_id, found[0].run_id]
     assert [best.run_id for best in questions.best_so_far(found[0].group)] == [run.run_id for run in found]
+
+
+def test_the_keys_in_which_configs_differ_are_those_that_reading_all_of_them_finds(
+    make_run: RunMaker, notebook: Notebook, questions: Questions
+) -> None:
+    every = Selection()
+    assert varied_keys(questions.index, every, 100) == []
+    first = make_run({"autopilot.seeds": 1, "autopilot.threads": 1})
+    again = make_run({"autopilot.seeds": 2, "train.seed": 3})  # bookkeeping is no difference
+    assert varied_keys(questions.index, every, 100) == []
+    make_run({"train.gamma": 0.9})
+    make_run({"train.gamma": 0.9, "train.optimizer": "muon", "train.ent_coef": 0.03})
+    make_run({"env.num_envs": 64})
+    keys = ["train.ent_coef", "train.gamma", "train.optimizer", "env.num_envs"]
+    assert varied_keys(questions.index, every, 100) == in_order(keys)
+    assert varied_keys(questions.index, every, 3) == in_order(keys)
+    assert varied_keys(questions.index, every, 2) == in_order(keys)  # the last two differ in all of these
+    assert varied_keys(questions.index, Selection(names=[first.run_id, again.run_id]), 100) == []
+    flats = [notebook.config(run.run_id).flat() for run in notebook.runs()]
+    read = {key for flat in flats for key in flat if len({str(one.get(key)) for one in flats}) > 1}
+    assert set(keys) == read - BOOKKEEPING
+
+
+def test_configs_come_newest_first(make_run: RunMaker, questions: Questions) -> None:
+    runs = [make_run({"train.gamma": 0.9 + 0.01 * at}) for at in range(4)]
+    newest = [run.run_id for run in reversed(runs)]
+    assert list(questions.configs(runs[0].group)) == newest
+    known = questions.configs(runs[0].group, 2)
+    assert [(run, config.train["gamma"]) for run, config in known.items()] == [(newest[0], 0.93), (newest[1], 0.92)]
+
+
+def test_kinds_are_named_by_how_many_runs_are_of_them(make_run: RunMaker, questions: Questions) -> None:
+    for arm, session in (("race", "b"), ("tpe", "a"), ("tpe", None)):
+        make_run(arm=arm, session=session)
+    found = questions.kinds()
+    assert (found["arm"], found["session"], found["state"]) == (["tpe", "race"], ["a", "b"], ["finished"])
+    assert questions.kinds(Selection(session="b"))["arm"] == ["race"]
 
 
 def test_lineage_and_what_changed(make_run: RunMaker, notebook: Notebook, questions: Questions) -> None:
