@@ -28,6 +28,8 @@ class Headline(Record):
     what would mend a model that gave up."""
     command: str | None
     """What to do next; None where there is nothing."""
+    failed: bool = False
+    """The night is over without a score: what waits mends nothing, so what to do next is told first."""
 
 
 def headline_of(
@@ -43,16 +45,28 @@ def headline_of(
     """
     staged = proposals.live(ProposalState.STAGED, group=session.group)
     named = confirmations(notebook, session.group)
-    command = next(_commands(notebook, session, named, waits=bool(staged)), None)
-    rows = (
+    failed = _failed(notebook, session)
+    command = next(_commands(notebook, session, named, failed, waits=bool(staged)), None)
+    rows = [
         ("waits", _waits(notebook, staged)),
         ("incumbent", _won(notebook, session, named)),
         ("learnt", learnt or ""),
         ("cost", _cost(notebook, session)),
         ("next", command or ""),
         ("then", "" if session.ended is None else mending_text(session)),
-    )
-    return Headline(text=outcome(notebook, session, named), lines=tuple(row for row in rows if row[1]), command=command)
+    ]
+    if failed:
+        rows.sort(key=lambda row: row[0] != "next")
+    lines = tuple(row for row in rows if row[1])
+    return Headline(text=outcome(notebook, session, named), lines=lines, command=command, failed=bool(failed))
+
+
+def _failed(notebook: Notebook, session: SessionRecord) -> int | None:
+    """The number of the last run that failed, in a night that is over without a score; None in every other."""
+    runs = notebook.index.rows(Selection(session=session.session_id))
+    failed = [run.number for run in runs if run.state in FAILED]
+    scored = any(run.state == RunState.FINISHED for run in runs)
+    return failed[-1] if failed and not scored and session.ended is not None else None
 
 
 def _won(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
@@ -86,7 +100,7 @@ def _cost(notebook: Notebook, session: SessionRecord) -> str:
 
 
 def _commands(
-    notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation], *, waits: bool
+    notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation], failed: int | None, *, waits: bool
 ) -> Iterator[str]:
     """What to do next, as commands, the first thing first; none while the session is at work.
 
@@ -94,15 +108,14 @@ def _commands(
         notebook: where its runs are.
         session: over or interrupted.
         named: the contenders of its group.
+        failed: the run to look at where none has a score.
         waits: a proposal waits for a person.
     """
     group = session.group
     if session.ended is None:
         return
-    runs = notebook.index.rows(Selection(session=session.session_id))
-    failed = [run for run in runs if run.state in FAILED]
-    if failed and not any(run.state == RunState.FINISHED for run in runs):
-        yield f"autopilot logs {failed[-1].number}"
+    if failed is not None:
+        yield f"autopilot logs {failed}"
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
         yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"

@@ -41,7 +41,7 @@ def outcome(notebook: Notebook, session: SessionRecord, named: Sequence[Confirma
 def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
     """Whether a night has found something better."""
     if not notebook.index.count(Selection(session=session.session_id, states=(RunState.FINISHED,))):
-        return _nothing_scored(notebook.runs(session=session.session_id))
+        return _nothing_scored(session, notebook.runs(session=session.session_id))
     mine = of_session(named, session)
     by_outcome = {what: [one for one in mine if one.outcome == what] for what in ("confirmed", "passed", "opened")}
     if by_outcome["confirmed"]:
@@ -59,8 +59,8 @@ def of_session(named: Sequence[Confirmation], session: SessionRecord) -> list[Co
     return [one for one in named if one.session == session.session_id]
 
 
-def _nothing_scored(runs: Sequence[RunRecord]) -> str:
-    """A night without a score."""
+def _nothing_scored(session: SessionRecord, runs: Sequence[RunRecord]) -> str:
+    """A night without a score, and how soon it was over."""
     ended = [run for run in runs if run.state.ended]
     if not ended:
         return "No run has ended yet." if runs else "Nothing has been trained yet."
@@ -68,14 +68,15 @@ def _nothing_scored(runs: Sequence[RunRecord]) -> str:
     those = failed or ended
     why, count = Counter(map(_why, those)).most_common(1)[0]
     which = "" if count == len(those) else f" ({count} of them)"
+    over = f", and the night was over after {lasting(session.spent.seconds)}" if session.ended else ""
     if failed and len(failed) < len(ended):
         stopped = len(ended) - len(failed)
-        return f"No run has a score: {stopped} stopped early, {len(failed)} failed{which}: {why.rstrip('.')}."
+        return f"No run has a score: {stopped} stopped early, {len(failed)} failed{which}{over}: {why.rstrip('.')}."
     many = len(those[0].seeds)
     only = f"The only run, of {many} replicates," if many > 1 else "The only run"
     all_of = f"All {len(those)} runs" if len(those) > 1 else only
     what = "failed" if failed else "were stopped early" if len(those) > 1 else "was stopped early"
-    return f"{all_of} {what}{which}: {why.rstrip('.')}."
+    return f"{all_of} {what}{which}{over}: {why.rstrip('.')}."
 
 
 def _why(run: RunRecord) -> str:

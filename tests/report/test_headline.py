@@ -9,6 +9,7 @@ import pytest
 from agent.session.session import Session
 from lab.base.files import append_line, write_model
 from lab.base.schema import now
+from lab.base.text import lasting
 from lab.judge.incumbency import Incumbency
 from lab.judge.stats import noise_floor
 from lab.search.plan import findable
@@ -138,9 +139,13 @@ def test_a_night_in_which_everything_failed(
     session.run()
     count = len(session.mine())
     who = f"All {count} runs" if count > 1 else "The only run, of 5 replicates,"
-    assert headline(session) == f"{who} failed: ValueError: made up."
+    over = f"the night was over after {lasting(session.record.spent.seconds)}"
+    assert headline(session) == f"{who} failed, and {over}: ValueError: made up."
     session.record = session.record.model_copy(update={"ended": now(), "ended_because": "a test"})
-    assert headline_of(notebook, proposals, session.record).command == f"autopilot logs {count}"
+    told = headline_of(notebook, proposals, session.record)
+    assert told.command == f"autopilot logs {count}"
+    assert told.failed
+    assert told.lines[0] == ("next", told.command)  # before what waits, which mends nothing
 
 
 @pytest.mark.parametrize(("pruned", "said"), [

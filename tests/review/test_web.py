@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from lab.base.files import read_lines, write_model
+from lab.base.schema import now
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -57,6 +58,23 @@ def test_every_page_of_a_night(site: Site, make_session: Make, notebook: Noteboo
         assert site.get(picture).headers["content-type"] == "image/png"
     assert re.search(r'<span class="claim verified" tabindex="0" data-evidence="verified: [^"]+">',
                      site.get(f"/runs/{last}").text)  # fmt: skip
+
+
+def test_where_nothing_has_a_score_what_to_look_at_comes_before_what_waits(
+    site: Site, make_session: Make, make_run: RunMaker, propose: Any, notebook: Notebook
+) -> None:
+    session = make_session().record
+    propose({"train.ent_coef": 0.02})
+    run = make_run(session=session.session_id, fault="crash")
+    order: dict[bool, list[int]] = {}
+    states: list[dict[str, Any]] = [{}, {"ended": now(), "ended_because": "a test"}]
+    for state in states:
+        Sessions(notebook.workspace).save(session.model_copy(update=state))
+        text = site.get("/").text
+        order[bool(state)] = [text.index(part) for part in ('<div id="lines">', '<button class="yes">Approve')]
+    assert f"<dt>next</dt><dd><code>autopilot logs {run.number}</code></dd>" in text
+    assert order[True] == sorted(order[True])
+    assert order[False] == sorted(order[False], reverse=True)  # it may yet find something
 
 
 def test_charts_are_what_the_record_says(site: Site, make_session: Make, notebook: Notebook) -> None:
