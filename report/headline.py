@@ -88,15 +88,21 @@ def _waits(notebook: Notebook, staged: Sequence[Proposal]) -> str:
         return "nothing waits for a decision"
     named = "; ".join(f"{proposed_text(notebook, p)} (by {p.by})" for p in staged[:WAITING])
     more = f"; {len(staged) - WAITING} more" if len(staged) > WAITING else ""
-    return f"{len(staged)} proposal{'s' if len(staged) != 1 else ''} for you: {named}{more}"
+    return f"{_counted(len(staged), 'proposal')} for you: {named}{more}"
 
 
 def _cost(notebook: Notebook, session: SessionRecord) -> str:
+    """Time, runs with the replicates that they consist of, tokens, money."""
     spent = session.spent
+    runs = len(notebook.index.rows(Selection(session=session.session_id)))
     trained = notebook.replicates(session.session_id)
     tokens = f", {spent.tokens:,} tokens" if spent.tokens else ""
     dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
-    return f"{lasting(spent.seconds)}, {trained} replicate{'s' if trained != 1 else ''}{tokens}{dollars}"
+    return f"{lasting(spent.seconds)}, {_counted(runs, 'run')} with {_counted(trained, 'replicate')}{tokens}{dollars}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _commands(

@@ -122,6 +122,7 @@ def test_a_contender_that_was_dropped(
     append_line(notebook.workspace.confirmations, lost.model_dump(mode="json"))
     session = session.model_copy(update={"ended": now(), "ended_because": "a test"})
     headline = headline_of(notebook, proposals, session)
+    assert dict(headline.lines)["cost"] == "0 s, 2 runs with 10 replicates"  # the headline counts runs
     found = re.fullmatch(said, headline.text)
     assert found, headline.text
     if found.groups():

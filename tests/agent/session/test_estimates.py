@@ -17,6 +17,7 @@ from lab.space.environments import task_of
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
+from lab.store.records import RunRecord
 from lab.store.session import Budgets, SessionRecord
 from tests.agent.conftest import Make
 from tests.lab.judge.test_costs import Clocked
@@ -189,6 +190,30 @@ def test_runs_that_are_there_say_what_a_night_takes(
         if hours
         else "4 runs × 3 seeds: 12 replicates, however they are spent, take about 13 min"
     )
+
+
+def test_fresh_seeds_wait_where_the_newest_run_says_that_they_would_take_too_long(
+    make_session: Make, notebook: Notebook, inventory: Inventory, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_session(seeds=1, budgets=Budgets(hours=1))
+    runs: list[RunRecord] = []
+    for rate in (0.01, 0.02, 0.03, 0.04, 0.05):
+        made = create_run(
+            notebook, config.with_overrides({"train.learning_rate": rate}), {}, preset="quick", objective="perf:max",
+            arm="person", session=session.record.session_id, replicates=1,
+        )  # fmt: skip
+        runs.append(train_run(notebook, Clocked(seconds=100, at_once=1), inventory, made.run_id, lambda _: None))
+    session.scheduler.incumbency.open(runs[-1])
+    first = session.scheduler.confirm(600.0)
+    assert first is not None and (first.replicates_of, len(first.seeds)) == (runs[-1].run_id, 5)
+    train_run(notebook, Clocked(seconds=5 * 450, at_once=1), inventory, first.run_id, lambda _: None)
+    capsys.readouterr()
+    assert session.scheduler.confirm(600.0) is None
+    assert f"5 fresh seeds of {runs[0].run_id} would take 37 min" in capsys.readouterr().out
+    made = create_run(notebook, config, {}, preset="quick", objective="perf:max", arm="person", replicates=1)
+    train_run(notebook, Clocked(seconds=100, at_once=1), inventory, made.run_id, lambda _: None)
+    second = session.scheduler.confirm(600.0)  # it was that run alone
+    assert second is not None and (second.replicates_of, len(second.seeds)) == (runs[0].run_id, 5)
 
 
 @pytest.mark.parametrize(("again", "then"), [
