@@ -71,7 +71,7 @@ def test_the_keys_in_which_configs_differ_are_those_that_reading_all_of_them_fin
     assert varied_keys(questions.index, every, 100) == []
     make_run({"train.gamma": 0.9})
     make_run({"train.gamma": 0.9, "train.optimizer": "muon", "train.ent_coef": 0.03})
-    make_run({"env.num_envs": 64})
+    make_run({"env.num_envs": 512})
     keys = ["train.ent_coef", "train.gamma", "train.optimizer", "env.num_envs"]
     assert varied_keys(questions.index, every, 100) == in_order(keys)
     assert varied_keys(questions.index, every, 3) == in_order(keys)
