@@ -70,7 +70,7 @@ def _plan(s: Sentence, first: int) -> str | None:
     before = s.text[: s.tokens[first].start]
     if s.ours:
         return None
-    if s.section == "next_step" or FORWARD.search(s.text) or FORWARD.search(s.before):
+    if s.section == "next_step" or s.forward or FORWARD.search(s.text):
         kept = s.section == "next_step" and (KEEPS.search(re.split("[,;]", before)[-1]) or PAST.search(before))
         return None if kept else "a plan"
     return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from lab.claims.charity import other_reading
 from lab.claims.naming import RUN_ROLES
+from lab.claims.plans import EITHER, FORWARD
 from lab.claims.reading import Sentence
 from lab.claims.readings import fitting
 from lab.claims.structure import Meaning, Passage, heading
@@ -12,7 +13,7 @@ from lab.claims.tokens import Reader, Token
 from lab.claims.words import Code, Quantity, coded
 from lab.judge import Known
 
-BEGUN = re.compile(r"\W*(?:plans?|next|to-?do|tmrw|tomorrow|queued?|wants?|ideas?|targets?)\b", re.IGNORECASE)
+BEGUN = re.compile(r"\W*(?:plans?|next|to[ -]?do|tmrw|tomorrow|queued?|wants?|ideas?|targets?)\b", re.IGNORECASE)
 """A line that begins a plan, which the lines below it go on with."""
 OWN = {Meaning.CONFIG, Meaning.METRICS, Meaning.TITLE}
 """Meanings of parts that are about this run beyond doubt."""
@@ -79,6 +80,9 @@ class Context:
             reading=fitting,
             ours=self.staged and passage.meaning is Meaning.PLAN,
             before=self._before(passage, start),
+            forward=bool(
+                FORWARD.search(self._before(passage, start)) or EITHER.search(self._listed(passage, start, end))
+            ),
             crowded=self._crowded(passage, start, lead),
             around=tuple(
                 name
@@ -96,6 +100,13 @@ class Context:
         block = self.text.rfind("\n\n", 0, passage.start) + 1
         above += [line for line in self.text[block : passage.start].splitlines() if BEGUN.match(line)]
         return "\n".join([*above, self.text[passage.start : start]])
+
+    def _listed(self, passage: Passage, start: int, end: int) -> str:
+        """A sentence with the others of the enumeration that it is a part of, from semicolon to semicolon."""
+        before = re.split(r"[.:](?=\s)", self.text[passage.start : start])[-1]
+        parts = before.rstrip().endswith(";") or self.text[start:end].endswith(";")
+        after = re.split(r"\.(?=\s)", self.text[end : passage.end])[0] if parts else ""
+        return f"{before}{self.text[start:end]}{after}"
 
     def _crowded(self, passage: Passage, start: int, lead: tuple[str, ...]) -> bool:
         """Whether what stands before a sentence in its statement names another run than the one it is about."""

@@ -102,6 +102,8 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
     names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
     if not ahead:
         pairs += _recorded(s, run, names)
+        if quantity is None or quantity.section != "config" or not s.adjacent(place):  # `gamma between 0.9 and 0.95`
+            pairs += [(v.low, v.high, f"effect against {against}") for against, v in run.verdicts.items()]
         pairs += over_runs(s, names)
     expected = [p for p in s.known.expected if not names or p.metric in names] if ahead else []
     if expected:
@@ -146,7 +148,7 @@ def over_runs(s: Sentence, names: list[str]) -> Iterator[tuple[float, float, str
 
 
 def _recorded(s: Sentence, run: KnownRun, names: list[str]) -> list[tuple[float | None, float | None, str]]:
-    """Intervals of a run: of its metrics, over its replicates, over runs alike, of its effects."""
+    """Intervals of a run: of its metrics, over its replicates, over runs alike."""
     pairs: list[tuple[float | None, float | None, str]] = []
     for name in names:
         if metric := run.metrics.get(name):
@@ -156,7 +158,6 @@ def _recorded(s: Sentence, run: KnownRun, names: list[str]) -> list[tuple[float 
         pairs += [(a, b, f"{name} of runs alike") for a in among for b in among if a != b]
         among = [float(other.config[name]) for other in s.alike(run) if real(other.config.get(name))]
         pairs += [(min(among), max(among), f"{name} of runs alike")] if len(set(among)) > 1 else []
-    pairs += [(v.low, v.high, f"effect against {against}") for against, v in run.verdicts.items()]
     if run is s.known.run:
         pairs += [
             (p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if p.metric in names or not names

@@ -8,17 +8,19 @@ from lab.claims.recorded import settles
 from lab.claims.words import FUTURE, LATER, Code, Quantity
 
 FORWARD = re.compile(
-    r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|still to do|targets?|goal|hop(?:e|es|ing)"
-    r"|instead(?! of)|tempted|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate|extend"
-    r"|queued?|guess|should"
+    r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|(?:still|things) to do|targets?|goal"
+    r"|hop(?:e|es|ing)|instead(?! of)|tempted|try|tries|trying|next|repeat|re-?run|redo|retry|retest|re-?check|ablate"
+    r"|extend|queued?|guess|should"
     r"|would|could|will|let'?s|aim\w*|idea|if|maybe|perhaps|worth|consider|suggest\w*|propos\w+|need|fix"
     r"|go (?:to|back)|later|expect\w*|predict\w*|forecast|recommend\w*|else|whether|before judging"
     r"|same (?:\w+ )?(?:but|with|w/)|now for|again (?:but|with|w/)|back (?:to|up|down))\b|\[ \]|\bbar ?=|\?"
     r"|^\W*(?:use|set|drop|raise|lower|keep|turn|add|cut|go|run (?:\d\d?|it|more|with|w/)|put|bump|skip|test|switch"
-    r"|revert|more|bigger|smaller|longer|shorter|less|also)\b",
+    r"|revert|more|bigger|smaller|longer|shorter|less|also)\b|(?:^|\n)\W*to do\b",
     re.IGNORECASE,
 )
 """Words and manners of a line that looks forward."""
+EITHER = re.compile(r"\d or \d")
+"""Values of which a run can have one: what stands in one enumeration with them is to be tried."""
 KEEPS = re.compile(
     r"\b(?:keep\w*|kept|stay\w*|leav\w+|left|hold\w*|held|unchanged|as (?:it|they) (?:is|are|was|were)|still|remain\w*"
     r"|retain\w*|preserv\w*|fixed|as before|same|unmodified|maintain\w*)\b",

@@ -59,6 +59,8 @@ class Sentence(Phrase):
     """Whether it stands in the next step of a report, which what was staged is held against."""
     before: str = ""
     """What its statement, and those that it stands under, say before it."""
+    forward: bool = False
+    """Whether what stands before it, or in one enumeration with it, looks forward."""
     crowded: bool = False
     """Whether what stands before it speaks of runs beside the one that it is about."""
     around: tuple[str, ...] = ()

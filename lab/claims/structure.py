@@ -32,8 +32,8 @@ class Meaning(StrEnum):
 
 
 HEADED: dict[Meaning, str] = {
-    Meaning.PLAN: r"next|plans?|planned|planning|propos\w+|staged|to-?do|upcoming|tomorrow|tonight|follow-?ups?|ideas?"
-    r"|^do(?: next)?$|roadmap|future|actions?|recommend\w+|suggest\w+|intend\w*|queued?|try",
+    Meaning.PLAN: r"next|plans?|planned|planning|propos\w+|staged|to[ -]?do|upcoming|tomorrow|tonight|follow-?ups?"
+    r"|ideas?|^do(?: next)?$|roadmap|future|actions?|recommend\w+|suggest\w+|intend\w*|queued?|try",
     Meaning.HISTORY: r"previous|earlier|past|history|trends?|tried|others?|lineage|leaderboard|across",
     Meaning.CONFIG: r"config\w*|set-?up|settings?|hyper-?param\w*|params|parameters|topology|overrides?|changes?"
     r"|changed|deltas?|device|recipe",

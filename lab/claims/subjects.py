@@ -19,6 +19,7 @@ ATTACHED = re.compile(coded("[against than,][^number]* number [word between]{1,2
 """What stands between a number and a run that is named for another number behind it."""
 COMPARED = re.compile(
     r"\b(?:(?:that|those|the one|as) (?:of|in|for)|on top of|(?:child|copy|sibling) of|same as|(?:un)?like"
+    r"|than(?: (?:in|of|any|every|each|all|both|seeds?|replicates?))+"
     r"|(?:diff\w*|delta|relative|close|changes?) (?:to|from|with|against)) (?:the |its )?$"
     r"|(?<![\w.])[+\u2212-]\d[\d.]* ?%? (?:on|to|for|over) (?:the |its )?$",
     re.IGNORECASE,

@@ -93,9 +93,11 @@ def outcomes(s: Sentence) -> None:
         before = s.text[: match.start()].lower()[-60:]
         if not inside or any(i in s.used for i in inside) or DENIED.search(before) or FUTURE.search(s.text):
             continue
-        runs = [token for token in s.tokens[: inside[0]] if token.code == Code.RUN]
-        s.subject = s.run_of(runs[-1], s.known.run) if runs else s.known.run
-        came = {verdict.verdict for verdict in s.subject.verdicts.values()}
+        runs = [i for i in range(inside[0]) if s.codes[i] == Code.RUN]
+        own = [s.tokens[i] for i in runs if not s.refers(i)]
+        s.subject = s.run_of(own[-1], s.known.run) if own else s.known.run
+        against = {s.run_of(s.tokens[i]).run_id for i in runs if s.refers(i)}
+        came = {one.verdict for name, one in s.subject.verdicts.items() if name in (against or {name})}
         first = s.subject.parent is None and not came
         told = f"verdict: {', '.join(sorted(came)) or 'none'}"
         if match["verdict"]:

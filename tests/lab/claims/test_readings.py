@@ -155,3 +155,23 @@ def test_a_list_of_figures_is_one_of_the_replicates_in_their_order(known: Known)
         found = check(three, {"observations": f"the replicates came to 0.31, {middle}, 0.45"}).claims
         assert [claim.quote for claim in found] == ["0.31", middle, "0.45"], found
         assert {claim.status for claim in found if claim.quote != "0.31"} == {"verified" if verified else "unsupported"}
+
+
+def test_a_run_behind_a_comparison_is_not_what_is_spoken_of(known: Known) -> None:
+    """Of whom a verdict, a loss or a count of replicates is said where another run is named in the sentence."""
+    entropy = known.run.curves["losses/entropy"].last
+    base = known.others[str(known.baseline)]
+    perf = base.metrics["perf"]
+    three = perf.model_copy(update={"values": (0.51, 0.58, 0.66), "n": 3})
+    others = {**known.others, base.run_id: base.model_copy(update={"metrics": {**base.metrics, "perf": three}})}
+    known = known.model_copy(update={"others": others})
+    for text, status in (
+        ("Against c5np the verdict is worse.", {"verified"}),
+        ("Against c5np the verdict is better.", {"contradicted"}),
+        (f"Entropy is {entropy:.4f} in the last point, lower than in any seed of b3kd.", {"verified"}),
+        ("All three replicates of the baseline were above 0.5.", {"verified"}),
+        ("All three replicates of the baseline were above 0.6.", {"contradicted"}),
+        ("All six replicates of the baseline were above 0.6.", set()),
+    ):
+        found = check(known, {"observations": text}).claims
+        assert ({claim.status for claim in found} - {"unsupported"}) == status, (text, found)
