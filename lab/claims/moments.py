@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from lab.claims.families import Statistics, curves_of, seed_curve
+from lab.claims.families import curves_of, seed_curve
 from lab.claims.reading import Sentence
+from lab.claims.scattering import Statistics
 from lab.judge import KnownRun
 
 MOMENT = re.compile(

@@ -15,21 +15,15 @@ from lab.claims.chance import CHANCE, DIFFERS, chance, somehow
 from lab.claims.chance import told as told_by
 from lab.claims.differences import PEAK, SIGN
 from lab.claims.families import (
-    AMONG,
     CURVE,
     MANY,
-    SEED,
     STEPS,
-    Statistics,
     amounts,
     counts,
     everything,
     means,
     of_curve,
     of_quantity,
-    pooled,
-    repeats,
-    scatter,
     seed_of,
     since,
     steps_of,
@@ -39,6 +33,7 @@ from lab.claims.moments import at_moments, dated
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
+from lab.claims.scattering import AMONG, SEED, Statistics, fresh, pooled, repeats, scatter
 from lab.claims.words import GREEDY, STRANGE, Code, Quantity, coded
 from lab.judge import KnownRun
 
@@ -214,6 +209,7 @@ def _families(
     if not whole:
         yield at_moments(s, place, runs, curves)
     for run in runs:
+        yield fresh(s, run, said)
         if its := run.by_seed.get(s.seed or -1):
             every = [one for name in names for one in (name, f"greedy {name}") if one in its]
             yield ((its[one], f"{one} of seed {s.seed}: {its[one]:.6g}") for one in every)
@@ -323,8 +319,9 @@ def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator
         for values, what in groups:
             if len(set(values)) > 1 and (SEED.search(said) or AMONG.search(said)):
                 yield min(values), max(values), what
-        if (metric := run.metrics.get(s.known.scored)) and metric.low is not None and metric.high is not None:
-            yield metric.low, metric.high, f"95 % interval in {run.run_id}"
+        intervals = (("its", run.metrics.get(s.known.scored)), ("the fresh", run.confirmed))
+        told = [(it.low, it.high, f"95 % interval in {run.run_id}, of {of} seeds") for of, it in intervals if it]
+        yield from ((low, high, what) for low, high, what in told if low is not None and high is not None)
         names = [key.partition(":")[2] for key in (quantity.settable if quantity else ()) if key.startswith("curve:")]
         if CURVE.search(said):
             names.append(f"environment/{s.known.metric}")

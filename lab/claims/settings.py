@@ -104,7 +104,9 @@ def makings(s: Sentence) -> None:
 LONE = re.compile(
     r"\b(?:(?:a|one|only|the|just) )*(?:(?:single|lone) (?:seed|replicate)|one (?:seed|replicate))\b", re.IGNORECASE
 )
-STATE = re.compile(r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted|finished)\b", re.IGNORECASE)
+STATE = re.compile(
+    r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted|finished|confirmed|dropped)\b", re.IGNORECASE
+)
 AGAIN = re.compile(
     r"\b(?:more|fresh|new|further) seeds (?:of|for) $|\b(?:repeats?|repeated|reseeds?|rerun of) $", re.IGNORECASE
 )
@@ -142,7 +144,8 @@ def kinship(s: Sentence) -> None:
         n = max((metric.n for metric in s.subject.metrics.values()), default=0)
         groups = said.groupdict()
         state = (groups.get("state") or groups.get("ill") or "").lower()
-        if state == s.subject.state if groups else n == 1:
+        states = {s.subject.state, s.subject.confirmed.outcome if s.subject.confirmed else ""}
+        if state in states if groups else n == 1:
             s.say(inside[0], inside[-1], "verified", f"{s.subject.run_id} {state or 'has one replicate'}")
 
 

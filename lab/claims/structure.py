@@ -59,6 +59,9 @@ BULLET = re.compile(r"\s*(?:[-*+•\u2013]|\d{1,2}[.)])\s+")
 LABEL = re.compile(r"\W*(?P<label>[A-Za-z][A-Za-z' /-]{1,40}?)\s*(?:\([^()\n]*\))?\**\s*(?::|\u2014| - )\**\s*(?=\S)")
 
 
+Places = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True)
 class Passage:
     """A stretch of a text that belongs together: an item, a paragraph's line or lines, a cell."""
@@ -67,9 +70,9 @@ class Passage:
     """Place in the text, in characters."""
     end: int
     meaning: Meaning
-    above: tuple[tuple[int, int], ...] = ()
+    above: Places = ()
     """Places of the headings and items that it stands under, outermost first."""
-    labels: tuple[tuple[int, int], ...] = ()
+    labels: Places = ()
     """Places of the row's and the column's names, for a table's cell."""
     item: bool = False
 
@@ -114,10 +117,12 @@ def passages(text: str, meaning: Meaning) -> Iterator[Passage]:
     source = "\n".join(re.sub(r"^(\s*)[•\u2013](?=\s)", r"\1-", line) for line in lines)
     above: list[tuple[int, tuple[int, int]]] = []
     for kind, first, last, level in _tabled(lines, _blocks(source)):
-        while above and above[-1][0] >= level:
+        table = kind in ("table", BARE)
+        while above and above[-1][0] >= level + table:  # a table stands under the line that announces it
             above.pop()
-        if kind in ("table", BARE):
-            yield from _cells(lines, starts, first, last, meaning, bare=kind == BARE)
+        if table:
+            under = tuple(place for _, place in above)
+            yield from _cells(lines, starts, first, last, meaning, under, bare=kind == BARE)
             continue
         for begin, end, number in _statements(lines, starts, first, last):
             if new := heading(lines[number]):
@@ -195,7 +200,7 @@ def _statements(lines: list[str], starts: list[int], first: int, last: int) -> I
 
 
 def _cells(
-    lines: list[str], starts: list[int], first: int, last: int, meaning: Meaning, *, bare: bool
+    lines: list[str], starts: list[int], first: int, last: int, meaning: Meaning, above: Places, *, bare: bool
 ) -> Iterator[Passage]:
     """The cells of a table, each with the names of its row and its column; a bare one may have no head."""
     rows = [_split(lines[number], starts[number]) for number in range(first, last)]
@@ -208,7 +213,7 @@ def _cells(
         label = named[0] if len(named) == 1 else row[0]  # `| 2 | #20 | 0.567 |`: the run, not its place
         for column, (start, end) in enumerate(row):
             names = [*([label] if (start, end) != label else []), *([head[column]] if column < len(head) else [])]
-            yield Passage(start, end, meaning, labels=tuple(names))
+            yield Passage(start, end, meaning, above, labels=tuple(names))
 
 
 def _split(line: str, begun: int) -> list[tuple[int, int]]:

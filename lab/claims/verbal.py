@@ -103,7 +103,8 @@ def outcomes(s: Sentence) -> None:
         if match["verdict"]:
             true = match["verdict"].lower() in came
         elif match["incumbent"]:
-            true = "better" in came or first or s.known.incumbent == s.subject.run_id
+            told_by_seeds = s.subject.confirmed is not None and s.subject.confirmed.outcome == "confirmed"
+            true = "better" in came or first or told_by_seeds or s.known.incumbent == s.subject.run_id
         else:
             true = bool(came & ({"better", "worse"} if match["significant"] else {"better"}))
         s.judge(inside[0], inside[-1], true, told)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from lab.base import AutopilotError
 from lab.judge.finding import Finding
-from lab.judge.known import Judgement, Known, KnownRun, Noise, Proposed, WarmStart
+from lab.judge.known import Confirmed, Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.judge.stats import detectable
 from lab.judge.verdicts import current_verdict, weigh
 from lab.space import changed, derive
@@ -146,7 +146,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         notebook: where it lies.
         run: the run.
         agents_per_env: of its environment.
-        at: what fresh seeds have confirmed later is left out; nothing is if not given.
+        at: what fresh seeds have confirmed later is left out of its verdicts; nothing is if not given.
     """
     config, summary = notebook.config(run.run_id), notebook.summary(run.run_id)
     parent = notebook.config(str(run.parent)) if notebook.readable(run.parent) else None
@@ -176,8 +176,18 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         by_seed={result.seed: _measured(result) for result in notebook.results(run)},
         amounts=_amounts(notebook, run),
         verdicts=_judged(current_verdict(notebook, run.run_id, at)),
+        confirmed=_confirmed(notebook, run.run_id),
         warm_start=_warm_start(notebook, run),
     )
+
+
+def _confirmed(notebook: Notebook, run_id: str) -> Confirmed | None:
+    """What the fresh seeds of a candidate came to last; None where they have not come to anything."""
+    ended = [one for one in notebook.index.confirmations(run_id) if one.outcome != "opened"]
+    if not ended:
+        return None
+    told = ended[-1].model_dump(include={"outcome", "effect", "low", "high", "level", "time"})
+    return Confirmed(against=ended[-1].incumbent, **told)
 
 
 def _points(curves: Sequence[Curve]) -> tuple[tuple[float, float], ...]:

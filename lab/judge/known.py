@@ -27,6 +27,19 @@ class Judgement(Fact):
     high: float | None = None
 
 
+class Confirmed(Fact):
+    """What the fresh seeds of a candidate came to."""
+
+    outcome: str
+    """`confirmed`, `passed` or `dropped`."""
+    against: str
+    level: float
+    time: datetime
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
 class WarmStart(Fact):
     """Whose weights a run went on from."""
 
@@ -66,6 +79,8 @@ class KnownRun(Fact):
     """What training took: `run seconds`, `training seconds`, `mean training seconds`."""
     verdicts: Mapping[str, Judgement] = Field(default_factory=dict)
     """Run compared with to what came of it."""
+    confirmed: Confirmed | None = None
+    """What its fresh seeds came to, whenever that was."""
     warm_start: WarmStart | None = None
 
     @property

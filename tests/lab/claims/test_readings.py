@@ -7,6 +7,7 @@ import pytest
 from benchmarks.claims import known_of
 from lab.claims import check
 from lab.judge import Known
+from lab.judge.known import Confirmed
 
 BREAKOUT = known_of("breakout")
 
@@ -175,3 +176,34 @@ def test_a_run_behind_a_comparison_is_not_what_is_spoken_of(known: Known) -> Non
     ):
         found = check(known, {"observations": text}).claims
         assert ({claim.status for claim in found} - {"unsupported"}) == status, (text, found)
+
+
+def test_what_fresh_seeds_came_to_is_found(known: Known) -> None:
+    """Its difference, interval, level and outcome, and how the fresh seeds lie; in a table by what it stands under."""
+    told = {
+        "effect": 0.0913,
+        "low": 0.0412,
+        "high": 0.1387,
+        "level": 0.00417,
+        "time": datetime(2026, 11, 25, tzinfo=UTC),
+    }
+    assert known.run.number is None
+    won = Confirmed(outcome="confirmed", against="2026-11-22T170655Z-c5np", **told)
+    sure = known.model_copy(update={"run": known.run.model_copy(update={"confirmed": won, "number": 8})})
+    for text, figure, status in (
+        ("#8 was confirmed, +0.0913 on fresh seeds", "+0.0913", {"verified"}),
+        ("#8 was confirmed, +0.0713 on fresh seeds", "+0.0713", {"unsupported"}),
+        ("The fresh seeds' interval is 0.041 to 0.139", "0.041 to 0.139", {"verified"}),
+        ("the level asked for was 0.0042", "0.0042", {"verified"}),
+        ("zfy5 is the incumbent", "is the incumbent", {"verified"}),
+        ("zfy5 was confirmed", "confirmed", {"verified"}),
+        ("zfy5 was dropped", "dropped", set()),
+    ):
+        found = check(sure, {"observations": text}).claims
+        assert {claim.status for claim in found if claim.quote == figure} == status, (text, found)
+    table = "By {}:\n\n| config | mean |\n|---|---|\n| #8 | {} |"
+    for seeds, figure, true in (("fresh seeds", "0.7505", True), ("fresh seeds", "0.7105", False)):
+        found = check(sure, {"observations": table.format(seeds, figure)}).claims
+        assert [claim.status == "verified" for claim in found if claim.quote == figure] == [true], found
+    table = "To try, in this order:\n\n| run | gamma |\n|---|---|\n| #8 | 0.7 |"
+    assert "contradicted" not in {claim.status for claim in check(sure, {"observations": table}).claims}
