@@ -6,12 +6,12 @@ Digest, page, `status` and notifications all begin with it.
 from collections.abc import Iterator, Sequence
 
 from lab.base import Record, lasting
-from lab.judge import Incumbency
+from lab.judge import Incumbency, scores_of
 from lab.store import Confirmation, Notebook, Proposal, Proposals, ProposalState, RunState, Selection, SessionRecord
 from report.best import leader_of
 from report.confirmations import confirmations
-from report.facts import proposed_text
-from report.outcome import FAILED, of_session, outcome, promises
+from report.facts import name_text, proposed_text
+from report.outcome import FAILED, of_session, outcome, promises, to_tell
 from report.trouble import mending_text
 
 WAITING = 2
@@ -70,13 +70,24 @@ def _failed(notebook: Notebook, session: SessionRecord) -> int | None:
 
 
 def _won(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
-    """That a session has a new incumbent, and how to take it home; empty where it has none."""
-    mine = of_session(named, session)
-    won = next((one.candidate for one in reversed(mine) if one.outcome == "confirmed"), None)
-    if won is None or won != notebook.incumbent(session.group):
+    """That a session has a new incumbent, the whole gain where it took several steps, and how to take it home."""
+    won = [one for one in of_session(named, session) if one.outcome == "confirmed"]
+    if not won or won[-1].candidate != notebook.incumbent(session.group):
         return ""
-    number = notebook.index.number_of(won)
-    return f"#{number} from now on; autopilot export {number} takes its policy home"
+    number = notebook.index.number_of(won[-1].candidate)
+    whole = _whole(notebook, won) if len(won) > 1 else ""
+    return f"#{number} from now on{whole}; autopilot export {number} takes its policy home"
+
+
+def _whole(notebook: Notebook, won: Sequence[Confirmation]) -> str:
+    """What a session's confirmations gain together, by all that is known of where it began and of where it ended."""
+    began, goal = won[0].incumbent, notebook.run(won[-1].candidate).goal
+    if not notebook.readable(began):
+        return ""
+    sides = [scores_of(notebook, run) for run in (began, won[-1].candidate)]
+    figures = to_tell(*map(goal.of_scores, sides))
+    before, after = (f"{figure} (n={len(side)})" for figure, side in zip(figures, sides, strict=True))
+    return f", in {len(won)} steps from {name_text(notebook, notebook.run(began))}: {goal.name} {before} → {after}"
 
 
 # --- the lines -------------------------------------------------------------------------------------------------------

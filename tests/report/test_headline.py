@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import fmean
 
 import pytest
@@ -12,12 +13,14 @@ from lab.base.schema import now
 from lab.base.text import lasting
 from lab.judge.incumbency import Incumbency
 from lab.judge.stats import noise_floor
+from lab.judge.stopping import scores_of
 from lab.search.plan import findable
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.records import Confirmation, RunState
 from lab.store.session import Budgets
 from report.digest import write_digest
+from report.facts import name_text
 from report.headline import headline_of
 from report.outcome import outcome, to_tell
 from report.session_status import status_lines
@@ -65,6 +68,29 @@ def test_a_night_that_finds_something(
     assert lines["incumbent"].startswith(f"#{notebook.run(won[-1].candidate).number} from now on; autopilot export ")
     (finished,) = [said for event, said in told.said if event == "finished"]
     assert finished.startswith(text)
+
+
+def test_a_night_of_several_steps_says_what_they_gain_together(
+    make_session: Make, make_run: RunMaker, notebook: Notebook, proposals: Proposals
+) -> None:
+    session = make_session().record
+    mine = {"session": session.session_id}
+    runs = [make_run({"train.learning_rate": rate}, **mine) for rate in (0.01, 0.02, 0.03)]
+    told = []
+    for old, new in pairwise(runs):
+        sides = [make_run(replicates_of=run.run_id, replicates=5, **mine) for run in (new, old)]
+        won = Confirmation(
+            time=now(), candidate=new.run_id, incumbent=old.run_id, outcome="confirmed", why="shown", level=0.01,
+            min_effect=0.0, group=5, looks=1, metric="perf", seeds=5, effect=0.2, runs=(sides[0].run_id,), **mine,
+        )  # fmt: skip
+        for one in (won.model_copy(update={"outcome": "opened", "time": old.created, "runs": ()}), won):
+            append_line(notebook.workspace.confirmations, one.model_dump(mode="json"))
+        told.append(dict(headline_of(notebook, proposals, session).lines)["incumbent"])
+    first, last = scores_of(notebook, runs[0].run_id), notebook.values(sides[0].run_id, "perf")
+    before, after = to_tell(fmean(first), fmean(last))
+    assert told[0] == "#2 from now on; autopilot export 2 takes its policy home"
+    whole = f"in 2 steps from {name_text(notebook, runs[0])}: perf {before} (n={len(first)}) → {after} (n=5)"
+    assert told[1] == f"#3 from now on, {whole}; autopilot export 3 takes its policy home"
 
 
 def test_a_night_in_which_nothing_is_better(make_session: Make, headline: Callable[[Session], str]) -> None:
