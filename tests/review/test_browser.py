@@ -311,10 +311,10 @@ def test_every_page_fits_and_anybody_can_use_it(browser: Any, site: Site, paths:
     assert len(backs) == 2
 
 
-def test_a_phone_shows_headline_and_decision_at_once(browser: Any, site: Site, paths: list[str]) -> None:
+def test_a_phone_shows_headline_decision_and_what_to_do_next_at_once(browser: Any, site: Site, paths: list[str]) -> None:
     phone = Watched(browser, site, viewport={"width": 360, "height": 740}, has_touch=True)
     phone.page.goto(paths[0])
-    for what in (".headline", ".decision .yes", ".decision .no"):
+    for what in (".headline", ".decision .yes", ".decision .no", ".lines code"):  # the last: what to do next
         expect(phone.page.locator(what).first).to_be_in_viewport(ratio=1)
     phone.page.goto(paths[2])
     for badge in phone.page.locator("h1 .badge").all():
