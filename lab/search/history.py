@@ -49,8 +49,6 @@ class History:
     """What is drawn follows from it and from the trials: the same history gives the same answer."""
     left: int | None = None
     """Replicates that may still be asked for; None where nobody counts."""
-    proof: bool = False
-    """Fresh seeds will tell of the best one: the search may believe in it to the end."""
     pool: tuple[Point, ...] | None = None
     """The only points that may be asked for; None for the whole space."""
     most: int | None = None
@@ -61,6 +59,8 @@ class History:
     """What sums up the replicates of a point, as the model believes in it."""
     trade: Trade | None = None
     """What the best score is wanted for each amount of; None for the best score alone. Only the race heeds it."""
+    proof: bool = False
+    """Fresh seeds will tell of the best one: the search may believe in it to the end."""
 
     @property
     def draws(self) -> list[int]:

@@ -146,6 +146,11 @@ class InJobs(SlotRunner):
         self.executor.close()
         self.executor = self._with(MadeUp(seconds=1, faults=faults))
 
+    def take_long(self) -> None:
+        """What is to be stopped must not be over before its job has looked for that."""
+        self.executor.close()
+        self.executor = self._with(MadeUp(seconds=60))
+
     def _with(self, how: MadeUp) -> SlurmExecutor:
         return SlurmExecutor(self._workspace, "suite", parallel=2, batch=self._batch, made_up=how)
 

@@ -89,6 +89,8 @@ def test_stopping_returns_the_run_to_the_queue(
     runner: Runner, queue: Queue, notebook: Notebook, inventory: Inventory
 ) -> None:
     run, seen = queue(LONG), []
+    if isinstance(runner, InJobs):
+        runner.take_long()
     with pytest.raises(Stopped):
         train_run(notebook, runner, inventory, run.run_id, seen.append, lambda: bool(seen))
     again = notebook.run(run.run_id)
@@ -99,6 +101,8 @@ def test_stopping_for_good_keeps_what_there_is(
     runner: Runner, queue: Queue, notebook: Notebook, inventory: Inventory
 ) -> None:
     run, seen = queue(LONG), []
+    if isinstance(runner, InJobs):
+        runner.take_long()
     options = Options(requeue=False)
     found = train_run(notebook, runner, inventory, run.run_id, seen.append, lambda: bool(seen), options)
     assert found.state is RunState.KILLED
