@@ -156,6 +156,7 @@ def _other(s: Sentence, place: int, first: int, last: int) -> bool:
     relative = number.signed and first == last
     return bool(
         quantity.foreign
+        or s.word(place).startswith("rate")  # of learning, or of wins
         or (place > last and s.word(place) == "episodes")  # so many of them, none is so long
         or (place > last and number.step >= 1 and not number.percent and quantity.keys[0].startswith("curve:losses/"))
         or len(quantity.keys) > 4

@@ -28,6 +28,11 @@ SPLIT = re.compile(
 )
 AVERAGED = re.compile(r"\b(?:quarters?|q[1-4]|average[sd]?|avg|means)\b", re.IGNORECASE)
 SEEDED = re.compile(r"\bseed #?(\d+)\b", re.IGNORECASE)
+BEHIND = re.compile(
+    r"\s*\(?(?:for|in|of|on|by|with)? ?seed #?(\d+)\b(?! ?(?:had|has|got|was|is|came|made|[:=(]))", re.IGNORECASE
+)
+OWNED = re.compile(r"\bseed #?(\d+) (?:of|in|from) (?:the )?$", re.IGNORECASE)
+"""What names the seed of a figure: behind it, or before the run that the seed is of."""
 HEADED = re.compile(r"\W*(?:seed |s)?(\d+)\W*")
 """A row's heading, or the label of an item, that is a seed."""
 LEVEL = re.compile(r"\b(?:past|pass\w*|cross\w*|over|above|below|reach\w*|beyond|hits?|exceed\w*) (-?\d*\.?\d+ ?%?)")
@@ -105,9 +110,13 @@ def seed_of(s: Sentence, place: int) -> int | None:
     behind = re.match(coded(r"\(?(seed)(?![:=(]?~? number)"), s.codes[place + 1 :])
     if behind:
         return int(s.tokens[place + 1 + behind.start(1)].value)
+    if after := BEHIND.match(s.text, s.tokens[place].end):
+        return int(after[1])
     for i in range(place - 1, -1, -1):
         if s.codes[i] == Code.SEED:
             return int(s.tokens[i].value)
+        if s.codes[i] == Code.RUN and (of := OWNED.search(s.text[: s.tokens[i].start])):
+            return int(of[1])
         if s.codes[i] == Code.RUN or (s.codes[i] == "." and i + 1 < place):
             break
         if s.codes[i] == Code.NUMBER and SEEDED.match(s.text, s.tokens[max(0, i - 1)].start):

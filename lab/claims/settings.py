@@ -55,6 +55,16 @@ def options(s: Sentence) -> None:
                     _option(s, key, value, match)
 
 
+def cells(s: Sentence) -> None:
+    """Find true a cell that says how a switch stands, which its row or column names: `on` under `anneal`."""
+    word = s.text.strip(" *`").lower()
+    for key, value in s.subject.config.items() if s.cells and word in ON | OFF and s.tokens else ():
+        names = rf"(?:train\.)?{re.escape(key.rpartition('.')[2])}|{SPOKEN.get(key, '$')}"
+        named = any(re.fullmatch(rf"\W*(?:{names})\W*", text, re.IGNORECASE) for text, _ in s.cells)
+        if named and isinstance(value, bool) and (word in ON) == value:
+            s.say(0, len(s.tokens) - 1, "verified", f"{key} {str(value).lower()} in {s.subject.run_id}")
+
+
 def _option(s: Sentence, key: str, value: bool | str, said: re.Match[str]) -> None:
     inside = [i for i, token in enumerate(s.tokens) if token.start < said.end() and token.end > said.start("value")]
     if inside and not s.used & set(inside) and value != "auto":

@@ -153,6 +153,17 @@ def related(s: Sentence) -> None:
             s.say(places[0], places[0], "verified", said)
 
 
+def timed(s: Sentence) -> None:
+    """Find true the moment by which the figure before it was found: `0.43 at 1.2M`."""
+    for claim in [c for c in s.claims if c.status == "unsupported"]:
+        said = s.text[claim.start : claim.end].strip()
+        found = [c for c in s.claims if c.status == "verified" and c.end <= claim.start <= c.end + FAR]
+        if found and re.search(rf" {re.escape(said)} in \S+: ", told := max(found, key=lambda c: c.end).evidence):
+            s.claims.remove(claim)
+            first, *rest = s.within(claim.start, claim.end)
+            s.say(first, rest[-1] if rest else first, "verified", told)
+
+
 def _worths(number: Number, figures: list[float]) -> Iterator[tuple[float, str]]:
     """What two of some figures are apart, in a number's unit."""
     for new in figures:

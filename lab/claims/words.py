@@ -68,7 +68,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"vec(tori[sz]ed)? env(ironment)?s?", _("config:vec.num_envs")),
     (r"env(ironment)?s|copies", _("config:vec.num_envs", "config:env.num_envs", "derived:agents")),
     (r"bptt([ _]horizon)?|horizon", _("config:train.bptt_horizon")),
-    (r"lr|learning[ _-]?rates?|step size", _("config:train.learning_rate")),
+    (r"lr|(learning[ _-]?)?rates?|step size", _("config:train.learning_rate")),
     (r"ent", _("config:train.ent_coef", "curve:losses/entropy")),
     (r"ent(ropy)?[ _]?coef(ficient)?s?|entropy (bonus(es)?|regulari[sz](ation|er)|weight|term)", _(
         "config:train.ent_coef")),

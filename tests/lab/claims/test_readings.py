@@ -207,3 +207,29 @@ def test_what_fresh_seeds_came_to_is_found(known: Known) -> None:
         assert [claim.status == "verified" for claim in found if claim.quote == figure] == [true], found
     table = "To try, in this order:\n\n| run | gamma |\n|---|---|\n| #8 | 0.7 |"
     assert "contradicted" not in {claim.status for claim in check(sure, {"observations": table}).claims}
+
+
+def test_a_moment_a_seed_and_a_switch_are_what_stands_beside_them(known: Known) -> None:
+    """A moment is found by its figure, a replicate's figure by its run, a switch and a rate by a column's name."""
+    steps = (1e6, 2e6, 4e6, 8e6)
+    first, second = (
+        tuple(zip(steps, values, strict=True)) for values in ((0.11, 0.21, 0.4, 0.6), (0.3, 0.37, 0.5, 0.9))
+    )
+    update = {"points": {"environment/perf": (*first, *second)}, "seeds": (31, 32), "number": 8}
+    two = known.model_copy(update={"run": known.run.model_copy(update=update)})
+    rate = known.run.config["train.learning_rate"]
+    row = "| run | rate | anneal |\n|---|---|---|\n| #8 | {} | {} |"
+    for text, figure, true in (
+        ("the curve had 0.37 at 3.0M", "3.0M", True),
+        ("the curve had 0.25 at 3.0M", "3.0M", False),
+        ("seed 31 of #8 had 0.21 at 2.0M", "0.21", True),
+        ("seed 32 of #8 had 0.21 at 2.0M", "0.21", False),
+        ("at 2.0M it was 0.37 for seed 32 of #8", "0.37", True),
+        (row.format(rate, "on"), "on", True),
+        (row.format(rate, "off"), "off", False),
+        (row.format(rate, "on"), str(rate), True),
+        ("The rate of wins is 0.31.", "0.31", False),
+    ):
+        found = check(two, {"observations": text}).claims
+        assert any(c.status == "verified" for c in found if c.quote == figure) == true, (text, found)
+        assert "contradicted" not in {claim.status for claim in found}, (text, found)
