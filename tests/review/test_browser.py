@@ -311,7 +311,9 @@ def test_every_page_fits_and_anybody_can_use_it(browser: Any, site: Site, paths:
     assert len(backs) == 2
 
 
-def test_a_phone_shows_headline_decision_and_what_to_do_next_at_once(browser: Any, site: Site, paths: list[str]) -> None:
+def test_a_phone_shows_headline_decision_and_what_to_do_next_at_once(
+    browser: Any, site: Site, paths: list[str]
+) -> None:
     phone = Watched(browser, site, viewport={"width": 360, "height": 740}, has_touch=True)
     phone.page.goto(paths[0])
     for what in (".headline", ".decision .yes", ".decision .no", ".lines code"):  # the last: what to do next
