@@ -16,6 +16,8 @@ from lab.space import Config, identity, kinship
 from lab.store.records import Confirmation, RunRecord, RunState, TrainerSummary, Verdict
 from lab.store.summary import score_of
 
+PATIENCE = 10.0
+"""Seconds that a new file may be another process's."""
 COLUMNS = 27
 """Of the table of runs."""
 MAPPED = 2**27
@@ -59,7 +61,8 @@ VERSION = zlib.crc32(TABLES.encode()) % 2**31
 
 def prepared(base: sqlite3.Connection) -> sqlite3.Connection:
     """The connection, with the tables in it; those of another version are thrown away."""
-    base.execute("PRAGMA journal_mode = WAL")
+    if base.execute("PRAGMA journal_mode").fetchone()[0] == "delete":  # a new file
+        _log_ahead(base)
     base.execute("PRAGMA synchronous = NORMAL")  # it can be made again; the folders are flushed
     base.execute(f"PRAGMA mmap_size = {MAPPED}")
     if base.execute("PRAGMA user_version").fetchone()[0] == VERSION:
@@ -72,6 +75,16 @@ def prepared(base: sqlite3.Connection) -> sqlite3.Connection:
                 base.execute(statement)
             base.execute(f"PRAGMA user_version = {VERSION}")
     return base
+
+
+def _log_ahead(base: sqlite3.Connection) -> None:
+    """Readers beside a writer. Of several that come to a new file at once SQLite refuses some, and does not wait."""
+    from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_random
+
+    locked = retry_if_exception_message("database is locked")
+    for attempt in Retrying(retry=locked, stop=stop_after_delay(PATIENCE), wait=wait_random(0, 0.05), reraise=True):
+        with attempt:
+            base.execute("PRAGMA journal_mode = WAL")
 
 
 @contextmanager

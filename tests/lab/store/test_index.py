@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from lab.store.creation import create_run
 from lab.store.index import Index
 from lab.store.notebook import Notebook
 from lab.store.records import RunState
+from lab.store.tables import prepared
 from tests.conftest import Cli, RunMaker
 
 
@@ -298,3 +301,16 @@ def test_a_page_is_answered_from_one_look_at_the_folders(make_run: RunMaker, wor
         assert index.by_number(2) == second.run_id
     assert index.by_number(2) is None
     assert [row.run_id for row in index.rows()] == [first.run_id]
+
+
+def test_several_that_come_to_a_new_index_at_once_all_get_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for at in range(60):
+            path, begin = tmp_path / f"{at}.sqlite", threading.Barrier(8)
+
+            def opened(path: Path = path, begin: threading.Barrier = begin) -> int:
+                begin.wait()
+                with contextlib.closing(prepared(sqlite3.connect(path, timeout=10, isolation_level=None))) as base:
+                    return int(base.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+            assert [asked.result() for asked in [pool.submit(opened) for _ in range(8)]] == [0] * 8
