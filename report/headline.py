@@ -7,7 +7,17 @@ from collections.abc import Iterator, Sequence
 
 from lab.base import Record, lasting
 from lab.judge import Incumbency, scores_of
-from lab.store import Confirmation, Notebook, Proposal, Proposals, ProposalState, RunState, Selection, SessionRecord
+from lab.store import (
+    Confirmation,
+    Notebook,
+    Proposal,
+    Proposals,
+    ProposalState,
+    Row,
+    RunState,
+    Selection,
+    SessionRecord,
+)
 from report.best import leader_of
 from report.confirmations import confirmations
 from report.facts import name_text, proposed_text
@@ -45,13 +55,14 @@ def headline_of(
     """
     staged = proposals.live(ProposalState.STAGED, group=session.group)
     named = confirmations(notebook, session.group)
-    failed = _failed(notebook, session)
+    runs = notebook.index.rows(Selection(session=session.session_id))
+    failed = _failed(runs) if session.ended is not None else None
     command = next(_commands(notebook, session, named, failed, waits=bool(staged)), None)
     rows = [
         ("waits", _waits(notebook, staged)),
         ("incumbent", _won(notebook, session, named)),
         ("learnt", learnt or ""),
-        ("cost", _cost(notebook, session)),
+        ("cost", _cost(notebook, session, len(runs))),
         ("next", command or ""),
         ("then", "" if session.ended is None else mending_text(session)),
     ]
@@ -61,12 +72,11 @@ def headline_of(
     return Headline(text=outcome(notebook, session, named), lines=lines, command=command, failed=bool(failed))
 
 
-def _failed(notebook: Notebook, session: SessionRecord) -> int | None:
-    """The number of the last run that failed, in a night that is over without a score; None in every other."""
-    runs = notebook.index.rows(Selection(session=session.session_id))
+def _failed(runs: Sequence[Row]) -> int | None:
+    """The number of the last run that failed, where none has a score; None in every other case."""
     failed = [run.number for run in runs if run.state in FAILED]
     scored = any(run.state == RunState.FINISHED for run in runs)
-    return failed[-1] if failed and not scored and session.ended is not None else None
+    return failed[-1] if failed and not scored else None
 
 
 def _won(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
@@ -102,10 +112,9 @@ def _waits(notebook: Notebook, staged: Sequence[Proposal]) -> str:
     return f"{_counted(len(staged), 'proposal')} for you: {named}{more}"
 
 
-def _cost(notebook: Notebook, session: SessionRecord) -> str:
+def _cost(notebook: Notebook, session: SessionRecord, runs: int) -> str:
     """Time, runs with the replicates that they consist of, tokens, money."""
     spent = session.spent
-    runs = len(notebook.index.rows(Selection(session=session.session_id)))
     trained = notebook.replicates(session.session_id)
     tokens = f", {spent.tokens:,} tokens" if spent.tokens else ""
     dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""

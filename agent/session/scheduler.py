@@ -15,14 +15,13 @@ from agent.session.making import RunMaker
 from agent.session.searching import NightSearch
 from lab.base import InvalidInput, lasting
 from lab.judge import (
-    BEHIND,
     FAILURES,
     SPENDING,
     Incumbency,
     SeedRequest,
-    expected_seconds,
     failures,
     fresh_config,
+    longest_seconds,
 )
 from lab.search import ARMS, BASELINE, contenders, plan_of
 from lab.space import Group
@@ -301,15 +300,12 @@ class Scheduler:
     def _too_long(self, need: SeedRequest, seconds_left: float | None) -> bool:
         """Whether no time is left for some seeds; whoever reads the digest may go on with them.
 
-        The newest run counts beside the usual ones: what has slowed the machine slows the seeds too, and is passed over
-        by a median. Where it was that run alone, the next one says so, and the seeds are trained then.
+        Where it was the newest run alone that was slow, the next one says so, and the seeds are trained then.
         """
         if seconds_left is None:
             return False
         group = self.group._replace(preset=need.preset or self.group.preset)
-        config = fresh_config(self.notebook, need, self.inventory)
-        expected = [expected_seconds(self.notebook, config, group, need.seeds, behind) for behind in (BEHIND, 1)]
-        longest = max((one.seconds for one in expected if one), default=0.0)
+        longest = longest_seconds(self.notebook, fresh_config(self.notebook, need, self.inventory), group, need.seeds)
         if longest <= seconds_left:
             return False
         return self._later(need, f"would take {lasting(longest)}, and {lasting(seconds_left)} are left")

@@ -61,7 +61,7 @@ class Context:
 
     def sentence(self, passage: Passage, lead: tuple[str, ...], start: int, end: int) -> Sentence:
         """A sentence of a passage, ready for the rules."""
-        piece = self.text[start:end].replace("\n", " ")
+        piece, before = self.text[start:end].replace("\n", " "), self._before(passage, start)
         label = next(
             (t.value for place in reversed(passage.labels) for t in self._tokens(place) if t.code == Code.QUANTITY),
             None,
@@ -79,10 +79,8 @@ class Context:
             charity=other_reading,
             reading=fitting,
             ours=self.staged and passage.meaning is Meaning.PLAN,
-            before=self._before(passage, start),
-            forward=bool(
-                FORWARD.search(self._before(passage, start)) or EITHER.search(self._listed(passage, start, end))
-            ),
+            before=before,
+            forward=bool(FORWARD.search(before) or EITHER.search(self._listed(passage, start, end))),
             crowded=self._crowded(passage, start, lead),
             around=tuple(
                 name

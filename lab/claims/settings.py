@@ -59,7 +59,7 @@ def cells(s: Sentence) -> None:
     """Find true a cell that says how a switch stands, which its row or column names: `on` under `anneal`."""
     word = s.text.strip(" *`").lower()
     for key, value in s.subject.config.items() if s.cells and word in ON | OFF and s.tokens else ():
-        names = rf"(?:train\.)?{re.escape(key.rpartition('.')[2])}|{SPOKEN.get(key, '$')}"
+        names = rf"(?:train\.)?{re.escape(key.rpartition('.')[2])}" + (f"|{SPOKEN[key]}" if key in SPOKEN else "")
         named = any(re.fullmatch(rf"\W*(?:{names})\W*", text, re.IGNORECASE) for text, _ in s.cells)
         if named and isinstance(value, bool) and (word in ON) == value:
             s.say(0, len(s.tokens) - 1, "verified", f"{key} {str(value).lower()} in {s.subject.run_id}")

@@ -1,7 +1,16 @@
 """What can be concluded: verdicts and the tests behind them, confirmation, pruning, predictions, diagnosis, lessons."""
 
 from lab.judge.beside import beyond_noise
-from lab.judge.costs import BEHIND, Pace, Paces, expected_seconds, is_topology, is_work, paces, replicate_seconds
+from lab.judge.costs import (
+    Pace,
+    Paces,
+    expected_seconds,
+    is_topology,
+    is_work,
+    longest_seconds,
+    paces,
+    replicate_seconds,
+)
 from lab.judge.degrees import Degree, Yardsticks, degree_of, places_of
 from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
 from lab.judge.evidence import preset_of
@@ -28,7 +37,6 @@ from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, 
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
 
 __all__ = [
-    "BEHIND",
     "ENOUGH",
     "FAILURES",
     "GROUP",
@@ -77,6 +85,7 @@ __all__ = [
     "level_for",
     "level_outside",
     "like_the_parent",
+    "longest_seconds",
     "look",
     "lowest",
     "noise_floor",

@@ -67,6 +67,7 @@ class Paces(NamedTuple):
     """The pace of a config by several runs; the median of what each of them says counts."""
 
     each: tuple[Pace, ...]
+    """Newest first."""
     runs: tuple[str, ...]
     """Runs that the pace was worked out from, newest first; none where it was measured aside."""
     rough: bool
@@ -93,7 +94,7 @@ class Estimate(NamedTuple):
 
 
 def expected_seconds(
-    notebook: Notebook, config: Config, group: Group, replicates: int | None = None, behind: int = BEHIND
+    notebook: Notebook, config: Config, group: Group, replicates: int | None = None
 ) -> Estimate | None:
     """The time that a run of a config would take, by the runs that are most like it.
 
@@ -102,21 +103,42 @@ def expected_seconds(
         config: as in `paces`.
         group: as in `paces`.
         replicates: how many; as many as the config says if None.
-        behind: as in `paces`.
 
     Returns:
         None where no run of the environment has been measured.
     """
-    expected = paces(notebook, config, group, behind=behind)
+    expected = paces(notebook, config, group)
     if expected is None:
         return None
-    count, steps = replicates or int(config.autopilot["seeds"] or 1), int(config.train["total_timesteps"] or 0)
-    return Estimate(expected.seconds(steps, count), expected.runs, expected.rough)
+    count = replicates or int(config.autopilot["seeds"] or 1)
+    return Estimate(expected.seconds(_steps(config), count), expected.runs, expected.rough)
 
 
-def paces(
-    notebook: Notebook, config: Config, group: Group, at_once: int | None = None, behind: int = BEHIND
-) -> Paces | None:
+def longest_seconds(notebook: Notebook, config: Config, group: Group, replicates: int) -> float:
+    """The time that replicates would take by the usual pace, or by that of the newest run if it was slower.
+
+    What has slowed the machine slows them too, and is passed over by a median.
+
+    Args:
+        notebook: as in `paces`.
+        config: as in `paces`.
+        group: as in `paces`.
+        replicates: how many.
+
+    Returns:
+        0 where no run of the environment has been measured.
+    """
+    expected = paces(notebook, config, group)
+    if expected is None:
+        return 0.0
+    return max(one.seconds(_steps(config), replicates) for one in (expected, expected.each[0]))
+
+
+def _steps(config: Config) -> int:
+    return int(config.train["total_timesteps"] or 0)
+
+
+def paces(notebook: Notebook, config: Config, group: Group, at_once: int | None = None) -> Paces | None:
     """The pace of a config, by the newest finished runs that are most like it.
 
     Args:
@@ -125,8 +147,6 @@ def paces(
         group: that the run would belong to; runs of other groups of the environment, and of other topologies,
             machines and policies are taken where it has none like it.
         at_once: replicates that will train side by side; as many as were seen in each run if None.
-        behind: runs that the pace is worked out from, at most; of one alone, the newest, it is how fast the machine is
-            now, whatever made it so.
 
     Returns:
         None where no run of the environment has been measured.
@@ -137,12 +157,11 @@ def paces(
         if run.host == platform.node() and not any(map(is_topology, keys))
     ]
     alike = [run for run, keys in here if not any(map(is_work, keys))]
-    by_run, rough = _paces(notebook, alike, behind), False
+    by_run, rough = _paces(notebook, alike), False
     if not by_run:
-        by_run, rough = _paces(notebook, (run for run, _ in here), behind), True
+        by_run, rough = _paces(notebook, (run for run, _ in here)), True
     if not by_run:
-        every = _finished(notebook, config, Selection(env_name=group.env_name))
-        by_run = _paces(notebook, (run for run, _ in every), behind)
+        by_run = _paces(notebook, (run for run, _ in _finished(notebook, config, Selection(env_name=group.env_name))))
     if not by_run:
         return None
     each = tuple(pace._replace(at_once=at_once or pace.at_once) for pace in by_run.values())
@@ -172,13 +191,13 @@ def _finished(notebook: Notebook, config: Config, which: Selection) -> list[tupl
     return [(run, diff(configs[run.run_id], config).keys()) for run in reversed(runs) if run.run_id in configs]
 
 
-def _paces(notebook: Notebook, runs: Iterable[RunRecord], behind: int) -> dict[str, Pace]:
+def _paces(notebook: Notebook, runs: Iterable[RunRecord]) -> dict[str, Pace]:
     """Run id to how fast it was, for the newest few that say so."""
     by_run: dict[str, Pace] = {}
     for run in runs:
         if pace := _pace(run, notebook.results(run)):
             by_run[run.run_id] = pace
-        if len(by_run) == behind:
+        if len(by_run) == BEHIND:
             break
     return by_run
 

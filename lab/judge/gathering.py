@@ -186,7 +186,7 @@ def _confirmed(notebook: Notebook, run_id: str) -> Confirmed | None:
     ended = [one for one in notebook.index.confirmations(run_id) if one.outcome != "opened"]
     if not ended:
         return None
-    told = ended[-1].model_dump(include={"outcome", "effect", "low", "high", "level", "time"})
+    told = ended[-1].model_dump(include={"outcome", "effect", "low", "high", "level"})
     return Confirmed(against=ended[-1].incumbent, **told)
 
 

@@ -34,7 +34,6 @@ class Confirmed(Fact):
     """`confirmed`, `passed` or `dropped`."""
     against: str
     level: float
-    time: datetime
     effect: float | None = None
     low: float | None = None
     high: float | None = None

@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.base import Damaged, Workspace, is_id
-from lab.store.tables import prepared
-
-BUSY = 10.0
-"""Seconds that a process waits for another one's writing."""
+from lab.store.tables import BUSY, prepared
 
 Answer = TypeVar("Answer")
 

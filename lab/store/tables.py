@@ -16,8 +16,8 @@ from lab.space import Config, identity, kinship
 from lab.store.records import Confirmation, RunRecord, RunState, TrainerSummary, Verdict
 from lab.store.summary import score_of
 
-PATIENCE = 10.0
-"""Seconds that a new file may be another process's."""
+BUSY = 10.0
+"""Seconds that a process waits for another one's writing."""
 COLUMNS = 27
 """Of the table of runs."""
 MAPPED = 2**27
@@ -82,7 +82,7 @@ def _log_ahead(base: sqlite3.Connection) -> None:
     from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_random
 
     locked = retry_if_exception_message("database is locked")
-    for attempt in Retrying(retry=locked, stop=stop_after_delay(PATIENCE), wait=wait_random(0, 0.05), reraise=True):
+    for attempt in Retrying(retry=locked, stop=stop_after_delay(BUSY), wait=wait_random(0, 0.05), reraise=True):
         with attempt:
             base.execute("PRAGMA journal_mode = WAL")
 

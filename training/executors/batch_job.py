@@ -11,13 +11,11 @@ import threading
 import time
 from pathlib import Path
 
-from lab.base import now
 from training.executors.attempts import BatchOrder, Post, Writer
 from training.executors.executor import Executor
 from training.executors.local import LocalExecutor
 from training.executors.madeup import MadeUpExecutor
 from training.executors.messages import SlotState
-from training.inventory import versions_here
 from training.protocol import Progress
 
 TICK = 0.25
@@ -84,11 +82,5 @@ def _train(executor: Executor, order: BatchOrder, post: Post, writer: Writer, ov
 
 
 def _state() -> SlotState:
-    return SlotState(
-        node=os.environ.get("SLURM_JOB_ID", ""),
-        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        pid=os.getpid(),
-        versions=versions_here(),
-        time=now(),
-        gpus=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-    )
+    host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    return SlotState.here(os.environ.get("SLURM_JOB_ID", ""), host)

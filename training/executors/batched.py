@@ -10,7 +10,7 @@ from training.executors.attempts import Post, Reader
 from training.executors.batch import JobState
 from training.executors.executor import Lost
 from training.executors.remote import of_machine
-from training.executors.watching import GRACE, record
+from training.executors.watching import GRACE, record, record_end
 from training.protocol import OnProgress, TrainJob
 
 SETTLES = 10.0
@@ -107,7 +107,7 @@ class Batched:
         if self._why is not None and at - self._asked > (2 * GRACE if self._reader is not None else WAITED):
             begun = self._reader is not None
             how = f"it did not end by itself within {2 * GRACE:.0f} s" if begun else "its job had not begun"
-            return self._outcome(self._why.state, f"{self._why.reason}; {how}")
+            return record_end(self.job, self._why.state, f"{self._why.reason}; {how}")
         if state is None:
             return None
         self._state = state
@@ -124,16 +124,13 @@ class Batched:
         """The outcome of one whose job has ended and left none."""
         what = f"its job ended ({state.state.lower() or 'Slurm does not know it any more'})"
         if self._why is not None:
-            return self._outcome(self._why.state, f"{self._why.reason}; {what}")
+            return record_end(self.job, self._why.state, f"{self._why.reason}; {what}")
         if state.state in ("TIMEOUT", "DEADLINE"):
-            return self._outcome(
-                RunState.TIMED_OUT, "took longer than its job may (time in [slurm], or the partition's)"
+            return record_end(
+                self.job, RunState.TIMED_OUT, "took longer than its job may (time in [slurm], or the partition's)"
             )
         if self._reader is None or self._reader.state is None:
             raise Lost(f"{state.node or self.host}: {what} without a sign of life: are the workspace and .venv there?")
         if state.state in (*NODE_GONE, ""):
             raise Lost(f"{self.host}: {what}")
-        return self._outcome(RunState.KILLED, f"on {self.host} {what}")
-
-    def _outcome(self, state: RunState, reason: str) -> ReplicateResult:
-        return record(self.job, ReplicateResult(seed=self.job.seed, state=state, reason=reason, device=self.job.device))
+        return record_end(self.job, RunState.KILLED, f"on {self.host} {what}")

@@ -5,10 +5,13 @@ is never taken for this one's, and by a key, the same for each attempt at the sa
 killed finds its replicates again.
 """
 
+import os
 from datetime import datetime
 
+from lab.base import now
 from lab.store import ReplicateResult, StopReason
 from training.executors.madeup import MadeUp
+from training.inventory import versions_here
 from training.protocol import Message, Progress, TrainJob
 
 
@@ -54,7 +57,7 @@ class SlotState(Message):
 
     name: str = ""
     node: str
-    """Ray's id of its node."""
+    """Ray's id of its node; of a job of Slurm the job's."""
     host: str
     pid: int
     versions: dict[str, str]
@@ -66,6 +69,19 @@ class SlotState(Message):
     """What it carries out, or has carried out; without contents."""
     behind: float = 0.0
     """Seconds that its clock is behind that of whoever asked, as far as can be told."""
+
+    @classmethod
+    def here(cls, node: str, host: str, order: Order | None = None) -> "SlotState":
+        """This process, now."""
+        return cls(
+            node=node,
+            host=host,
+            pid=os.getpid(),
+            versions=versions_here(),
+            time=now(),
+            gpus=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+            order=order,
+        )
 
 
 class Open(Message):

@@ -10,7 +10,7 @@ from lab.store import ReplicateResult, RunState, StopReason
 from training.executors import messages as say
 from training.executors.executor import Lost
 from training.executors.transfer import OutOfStep, receive
-from training.executors.watching import record
+from training.executors.watching import record, record_end
 from training.inventory import versions_here
 from training.protocol import OnProgress, TrainJob
 
@@ -124,7 +124,7 @@ class Remote:
             raise self.broke
         else:
             state, reason = RunState.KILLED, f"the slot on {self._state.host} ended: {why}"
-        return record(self.job, ReplicateResult(seed=self.job.seed, state=state, reason=reason, device=self.job.device))
+        return record_end(self.job, state, reason)
 
 
 def of_machine(result: ReplicateResult, state: say.SlotState, *notes: str) -> ReplicateResult:

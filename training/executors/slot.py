@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.base import TrainingFailed, cache_dir, now
+from lab.base import TrainingFailed, cache_dir
 from lab.store import ReplicateResult, StopReason
 from training.executors.executor import Executor, Running
 from training.executors.local import LocalExecutor
@@ -25,7 +25,6 @@ from training.executors.madeup import MadeUp, MadeUpExecutor
 from training.executors.messages import News, Order, SlotState
 from training.executors.parcel import unpack
 from training.executors.transfer import Sender
-from training.inventory import versions_here
 from training.protocol import Progress, TrainJob
 
 TICK = 0.1
@@ -80,15 +79,8 @@ class Slot:
         """How it introduces itself."""
         self._heard = time.monotonic()
         work = self._work
-        return SlotState(
-            node=_node(),
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            versions=versions_here(),
-            time=now(),
-            gpus=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-            order=work.order.model_copy(update={"start": ()}) if work else None,
-        )
+        order = work.order.model_copy(update={"start": ()}) if work else None
+        return SlotState.here(_node(), socket.gethostname(), order)
 
     def begin(self, order: Order, parcel: bytes) -> None:
         """Take an order; the same one again changes nothing.

@@ -143,7 +143,7 @@ class SlurmExecutor:
             self._open_since = None
             for job in list(self._at):
                 self.free(job)
-            self._forget(self._found)
+            self._forget()
             self._end_those_left()
             self._left = []
             self._leave_nothing()
@@ -156,7 +156,7 @@ class SlurmExecutor:
             self.look()
             if self._answered < job.since:
                 return None
-            return self._states.get(self._name(job.post), JobState(job.job_id, ""))
+            return self._told(job.post)
 
     def look(self) -> None:
         """Look at the queue, now and then, and be seen to be there."""
@@ -172,7 +172,7 @@ class SlurmExecutor:
             except TrainingFailed as error:
                 self._trouble = f"Slurm can't be reached: {error}"
                 return
-            gone = [post for post in self._left if self._ended(post)]
+            gone = [post for post in self._left if self._told(post).ended]
             self._left = [post for post in self._left if post not in gone]
         for post in gone:
             post.remove()
@@ -194,12 +194,12 @@ class SlurmExecutor:
     def _name(self, post: Post) -> str:
         return f"autopilot-{self._owner}-{post.folder.name}"
 
-    def _ended(self, post: Post) -> bool:
-        return self._states.get(self._name(post), JobState("", "")).ended
+    def _told(self, post: Post) -> JobState:
+        """What Slurm said last of the job of an order."""
+        return self._states.get(self._name(post), JobState("", ""))
 
     def _cancel(self, posts: Collection[Post]) -> None:
-        known = [self._states.get(self._name(post), JobState("", "")) for post in posts]
-        self._batch.cancel([one.job_id for one in known if not one.ended])
+        self._batch.cancel([told.job_id for told in map(self._told, posts) if not told.ended])
 
     # --- beginning and end ----------------------------------------------------------------------------------------
 
@@ -260,7 +260,7 @@ class SlurmExecutor:
             reader.news()
             self.look()
             if self._answered > submitted:
-                state = self._states.get(self._name(post), JobState(job_id, ""))
+                state = self._told(post)
             if not state.ended:
                 settled = time.monotonic()
         self._left.append(post)
@@ -276,11 +276,12 @@ class SlurmExecutor:
 
     def _forget_unclaimed(self) -> None:
         if self._open_since is not None and time.monotonic() - self._open_since > CLAIM:
-            self._forget(self._found)
+            self._forget()
 
-    def _forget(self, found: dict[str, "_Found"]) -> None:
-        posts = [one.post for one in found.values()]
-        found.clear()
+    def _forget(self) -> None:
+        """End what was found again and nobody asks for."""
+        posts = [one.post for one in self._found.values()]
+        self._found.clear()
         for post in posts:
             post.withdraw()
         self._left += posts

@@ -103,7 +103,7 @@ class Watched:
         except Damaged as error:
             unreadable = str(error)
         if self._reported is not None:  # the disk was full when it wanted to write
-            return self._record(self._reported)
+            return record(self._job, self._reported)
         if unreadable:
             return self._killed(RunState.KILLED, unreadable)
         last = f": {self.worker.said()}" if not self._paths.log.exists() else ""
@@ -114,13 +114,7 @@ class Watched:
 
     def _killed(self, state: RunState, reason: str) -> ReplicateResult:
         self.worker.kill()
-        result = ReplicateResult(
-            seed=self._job.seed, state=state, reason=reason, threads=self.worker.threads, device=self._job.device
-        )
-        return self._record(result)
-
-    def _record(self, result: ReplicateResult) -> ReplicateResult:
-        return record(self._job, result)
+        return record_end(self._job, state, reason, self.worker.threads)
 
 
 def record(job: TrainJob, result: ReplicateResult) -> ReplicateResult:
@@ -130,6 +124,11 @@ def record(job: TrainJob, result: ReplicateResult) -> ReplicateResult:
             Workspace(Path(job.workspace)).ballast.unlink(missing_ok=True)
         write_model(SeedPaths(Path(job.dir)).result, result)
     return result
+
+
+def record_end(job: TrainJob, state: RunState, reason: str, threads: int = 1) -> ReplicateResult:
+    """Write down how a replicate ended that left no result."""
+    return record(job, ReplicateResult(seed=job.seed, state=state, reason=reason, threads=threads, device=job.device))
 
 
 def recorded(job: TrainJob) -> bool:

@@ -3,8 +3,8 @@
 Each step is one replicate. It goes to a new point (the one from which most is to be expected, or now and then one drawn
 at random), or to one of the few that may be the best: which of the leader and its strongest rival has fewer. Towards
 the end of the budget all go there, so that the leader is not just the luckiest, unless fresh seeds are to prove it,
-which tell as much. Where the model foretells nothing, as
-with rewards that hardly any point ever sees, new points are drawn at random more often than not.
+which tell as much. Where the model foretells nothing, as with rewards that hardly any point ever sees, new points are
+drawn at random more often than not.
 
 Where a score is weighed against seconds, what is sought is the best score for each time: a new point is to be better
 than those that are as fast as a time that is drawn anew for each (the epsilon-constraint method of Haimes, Lasdon &

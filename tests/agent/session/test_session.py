@@ -21,7 +21,6 @@ from lab.base.errors import Busy
 from lab.base.files import read_lines, read_model
 from lab.base.schema import now
 from lab.claims.checking import Checked
-from lab.judge.costs import Estimate
 from lab.judge.sequential import NIGHT
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -501,7 +500,7 @@ def test_fresh_seeds_that_there_is_no_time_for_are_put_off(
     session = make_session(Planted(), budgets=Budgets(max_runs=6))
     session.run()
     stage_planted(session)
-    monkeypatch.setattr("agent.session.scheduler.expected_seconds", lambda *_: Estimate(7200.0, ("a run",), False))
+    monkeypatch.setattr("agent.session.scheduler.longest_seconds", lambda *_: 7200.0)
     night = make_session(Planted(), budgets=Budgets(max_runs=12, hours=1))
     record = night.run()
     first, second, *_ = night.mine()  # the night goes on with something else

@@ -185,7 +185,6 @@ def test_what_fresh_seeds_came_to_is_found(known: Known) -> None:
         "low": 0.0412,
         "high": 0.1387,
         "level": 0.00417,
-        "time": datetime(2026, 11, 25, tzinfo=UTC),
     }
     assert known.run.number is None
     won = Confirmed(outcome="confirmed", against="2026-11-22T170655Z-c5np", **told)
@@ -215,7 +214,9 @@ def test_a_moment_a_seed_and_a_switch_are_what_stands_beside_them(known: Known) 
     first, second = (
         tuple(zip(steps, values, strict=True)) for values in ((0.11, 0.21, 0.4, 0.6), (0.3, 0.37, 0.5, 0.9))
     )
-    update = {"points": {"environment/perf": (*first, *second)}, "seeds": (31, 32), "number": 8}
+    config = {**known.run.config, "train.compile": True}
+    points = {"environment/perf": (*first, *second)}
+    update = {"points": points, "seeds": (31, 32), "number": 8, "config": config}
     two = known.model_copy(update={"run": known.run.model_copy(update=update)})
     rate = known.run.config["train.learning_rate"]
     row = "| run | rate | anneal |\n|---|---|---|\n| #8 | {} | {} |"
@@ -228,6 +229,9 @@ def test_a_moment_a_seed_and_a_switch_are_what_stands_beside_them(known: Known) 
         (row.format(rate, "on"), "on", True),
         (row.format(rate, "off"), "off", False),
         (row.format(rate, "on"), str(rate), True),
+        ("| run | compile |\n|---|---|\n| #8 | on |", "on", True),
+        ("| run | |\n|---|---|\n| #8 | on |", "on", False),
+        ("| run | - |\n|---|---|\n| #8 | on |", "on", False),
         ("The rate of wins is 0.31.", "0.31", False),
     ):
         found = check(two, {"observations": text}).claims
