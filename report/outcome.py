@@ -92,9 +92,11 @@ def _better(notebook: Notebook, won: Confirmation) -> str:
     steadier = ", and steadier" if _steadier(new, old) else ""
     worst = notebook.run(won.candidate).goal.sign
     lows = to_tell(*(worst * min(worst * x for x in side) for side in (old, new)))
+    of_all = f"; #{notebook.index.number_of(won.incumbent)}'s figures are of all its {len(old)} seeds"
+    former = of_all if len(old) > won.seeds else ""
     return (
         f"{_change(notebook, won)} is better{_where(won)}: {won.metric} {figures[0]} → {figures[1]} on {won.seeds}"
-        f" fresh seeds a side{steadier} (worst seed {lows[0]} → {lows[1]})."
+        f" fresh seeds a side{steadier} (worst seed {lows[0]} → {lows[1]}{former})."
     )
 
 

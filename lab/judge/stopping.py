@@ -45,18 +45,19 @@ def plateau(runs: Sequence[RunRecord], leader: RunRecord | None) -> int:
 
 
 def scores_of(notebook: Notebook, run_id: str) -> list[float]:
-    """A run's objective in each replicate: of the fresh seeds that won it its place, else all of its config's.
+    """A run's objective in each replicate: of those since it was named if they won it its place, else of all.
 
-    What a run was chosen for flatters it; its fresh seeds don't. One that nobody chose, as a baseline, has only others.
+    What a run was chosen for flatters it; its fresh seeds don't, nor what is trained of it later, as beside those that
+    want its place. One that nobody chose, as a baseline, has only others.
     """
     run = notebook.run(run_id)
-    metric = run.goal.metric
-    won = [one for one in notebook.index.confirmations(run_id) if one.outcome in ("passed", "confirmed")]
-    own = [name for one in won if one.preset is None for name in one.runs if notebook.readable(name)]
-    if fresh := [value for name in own for value in notebook.values(name, metric)]:
-        return fresh
+    named = notebook.index.confirmations(run_id)
     more = notebook.index.rows(Selection(replicates_of=run_id, preset=run.preset, scored=True))
-    return [*notebook.values(run_id, metric), *(value for row in more for value in row.values)]
+    if any(one.outcome in ("passed", "confirmed") for one in named):
+        since = min(one.time for one in named).timestamp()
+        if fresh := [value for row in more if row.created >= since for value in row.values]:
+            return fresh
+    return [*notebook.values(run_id, run.goal.metric), *(value for row in more for value in row.values)]
 
 
 def room_above(values: Sequence[float], goal: Objective) -> float | None:

@@ -61,7 +61,8 @@ def test_a_night_that_finds_something(
     before, after = to_tell(fmean(old), fmean(fresh))
     worst = to_tell(min(old), min(fresh))
     assert f" is better: perf {before} → {after} on {won[-1].seeds} fresh seeds a side" in text
-    assert f"(worst seed {worst[0]} → {worst[1]})" in text
+    theirs = notebook.run(won[-1].incumbent).number
+    assert f"(worst seed {worst[0]} → {worst[1]}; #{theirs}'s figures are of all its {len(old)} seeds)" in text
     assert text.startswith(f"#{notebook.run(won[-1].candidate).number} (`")
     assert cli("status").out.splitlines()[0] == text
     lines = dict(headline_of(notebook, session.proposals, session.record).lines)
@@ -91,6 +92,38 @@ def test_a_night_of_several_steps_says_what_they_gain_together(
     assert told[0] == "#2 from now on; autopilot export 2 takes its policy home"
     whole = f"in 2 steps from {name_text(notebook, runs[0])}: perf {before} (n={len(first)}) → {after} (n=5)"
     assert told[1] == f"#3 from now on, {whole}; autopilot export 3 takes its policy home"
+
+
+def test_an_incumbents_later_seeds_count_beside_those_that_won_it_its_place(
+    make_run: RunMaker, notebook: Notebook
+) -> None:
+    base, new = (make_run({"train.learning_rate": rate, "autopilot.seeds": 3}) for rate in (0.01, 0.02))
+    flattering = make_run(replicates_of=new.run_id, replicates=2)
+    opened = Confirmation(
+        time=now(), candidate=new.run_id, incumbent=base.run_id, outcome="opened", why="", level=0.01, min_effect=0.0,
+        group=5, looks=1, metric="perf", session=None,
+    )  # fmt: skip
+    append_line(notebook.workspace.confirmations, opened.model_dump(mode="json"))
+    fresh = make_run(replicates_of=new.run_id, replicates=5)
+    won = opened.model_copy(
+        update={
+            "time": now(),
+            "outcome": "confirmed",
+            "why": "shown",
+            "seeds": 5,
+            "effect": 0.2,
+            "runs": (fresh.run_id,),
+        }
+    )
+    all_of_it = [value for run in (new, flattering, fresh) for value in notebook.values(run.run_id, "perf")]
+    assert scores_of(notebook, new.run_id) == all_of_it
+    append_line(notebook.workspace.confirmations, won.model_dump(mode="json"))
+    assert scores_of(notebook, new.run_id) == [*notebook.values(fresh.run_id, "perf")]
+    later = make_run(replicates_of=new.run_id, replicates=5)
+    assert scores_of(notebook, new.run_id) == [
+        *notebook.values(fresh.run_id, "perf"),
+        *notebook.values(later.run_id, "perf"),
+    ]
 
 
 def test_a_night_in_which_nothing_is_better(make_session: Make, headline: Callable[[Session], str]) -> None:
