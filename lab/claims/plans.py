@@ -112,10 +112,14 @@ def _coming(s: Sentence, quantity: Quantity, number: Number) -> list[tuple[float
 
 
 def _now(s: Sentence, index: int, quantity: Quantity) -> list[tuple[float, str]]:
-    """What is so of a quantity in the run that is spoken of, else in the parents of what was staged and in this run."""
+    """What is so of a quantity in the run that is spoken of, else in the parents of what was staged and in this run.
+
+    Where the sentence names runs, of those parents only the ones it names: `0.002 instead of 0.008 on top of #2`.
+    """
     owner, named = s.owned(index)
     bases = [run for proposal in s.known.proposals if (run := s.known.get(proposal.parent))]
-    runs = [owner] if named or Code.RUN in s.codes else [*bases, s.known.run]
+    said = [s.run_of(token) for token in s.tokens if token.code == Code.RUN]
+    runs = [owner] if named else [*(run for run in bases if run in said), owner] if said else [*bases, s.known.run]
     return [value for run in runs for value in s.values(quantity, run, s.aspects(index))]
 
 

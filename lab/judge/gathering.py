@@ -110,6 +110,10 @@ def _told(notebook: Notebook, run: RunRecord, mine: KnownRun, noise: tuple[float
                 steps = result.metrics["agent_steps"]
                 numbers[f"seed {result.seed}: {steps:,.0f} steps"] = steps
     n = max((metric.n for metric in mine.metrics.values()), default=0)
+    verdict = notebook.verdict(run.run_id)
+    if noise and verdict and verdict.n:
+        error = noise[0] * math.hypot(*(size**-0.5 for size in verdict.n))
+        numbers[f"standard error of a difference of {verdict.n[0]} and {verdict.n[1]} replicates: {error:.6g}"] = error
     if noise and n:
         error = noise[0] * math.sqrt(2 / n)
         numbers[f"standard error of a difference of {n} replicates a side: {error:.6g}"] = error

@@ -3,7 +3,9 @@
 Everything is worked out anew each time, so that a restart comes to the same.
 """
 
+import math
 from collections.abc import Sequence
+from datetime import datetime
 
 from lab.base import number
 from lab.space import Group, Objective
@@ -45,19 +47,34 @@ def plateau(runs: Sequence[RunRecord], leader: RunRecord | None) -> int:
 
 
 def scores_of(notebook: Notebook, run_id: str) -> list[float]:
-    """A run's objective in each replicate: of those since it was named if they won it its place, else of all.
+    """A run's objective in each replicate: of the fresh seeds since it was named if they won it its place, else of all.
+
+    A run that nobody chose, as a baseline, has no others.
+    """
+    if fresh := fresh_scores(notebook, run_id):
+        return fresh
+    run = notebook.run(run_id)
+    more = notebook.index.rows(Selection(replicates_of=run_id, preset=run.preset, scored=True))
+    return [*notebook.values(run_id, run.goal.metric), *(value for row in more for value in row.values)]
+
+
+def fresh_scores(notebook: Notebook, run_id: str, at: datetime | None = None) -> list[float]:
+    """A run's objective in each fresh seed since it was named; none unless these won it its place.
 
     What a run was chosen for flatters it; its fresh seeds don't, nor what is trained of it later, as beside those that
-    want its place. One that nobody chose, as a baseline, has only others.
+    want its place.
+
+    Args:
+        notebook: where it is.
+        run_id: the run.
+        at: as it stood then; now if not given.
     """
-    run = notebook.run(run_id)
-    named = notebook.index.confirmations(run_id)
-    more = notebook.index.rows(Selection(replicates_of=run_id, preset=run.preset, scored=True))
-    if any(one.outcome in ("passed", "confirmed") for one in named):
-        since = min(one.time for one in named).timestamp()
-        if fresh := [value for row in more if row.created >= since for value in row.values]:
-            return fresh
-    return [*notebook.values(run_id, run.goal.metric), *(value for row in more for value in row.values)]
+    named = [one for one in notebook.index.confirmations(run_id) if at is None or one.time <= at]
+    if not any(one.outcome in ("passed", "confirmed") for one in named):
+        return []
+    since, till = min(one.time for one in named).timestamp(), math.inf if at is None else at.timestamp()
+    rows = notebook.index.rows(Selection(replicates_of=run_id, preset=notebook.run(run_id).preset, scored=True))
+    return [value for row in rows if since <= row.created and (row.finished or 0.0) <= till for value in row.values]
 
 
 def room_above(values: Sequence[float], goal: Objective) -> float | None:

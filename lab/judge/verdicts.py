@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.base import InvalidInput, append_line, invalid, now, short
 from lab.judge.stats import compare, noise_floor
+from lab.judge.stopping import fresh_scores
 from lab.space import Group
 from lab.store import Notebook, RunRecord, Selection, Verdict, control, is_control
 
@@ -77,26 +78,44 @@ def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = N
     known = current_verdict(notebook, run_id, at)
     if known and known.verdict == "better" and known.against == against:
         return known
-    verdict, like = compare_runs(notebook, run_id, against), control(notebook, notebook.run(run_id))
+    verdict, like = compare_runs(notebook, run_id, against, at), control(notebook, notebook.run(run_id))
     if verdict.verdict != "better" or (like is not None and like.run_id == against):
         return verdict
     return verdict.model_copy(update={"verdict": "inconclusive"})
 
 
-def compare_runs(notebook: Notebook, run_id: str, against: str) -> Verdict:
+def compare_runs(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> Verdict:
     """Two finished runs in the first one's objective; inconclusive where they are not like with like.
+
+    One that fresh seeds have made incumbent is told by these: by what it was chosen for it would be too hard to beat.
+
+    Args:
+        notebook: where they are.
+        run_id: the run.
+        against: another one.
+        at: as it stood then; now if not given.
 
     Raises:
         InvalidInput: one of them has no score.
     """
     record = notebook.run(run_id)
     metric = record.goal.metric
-    new, old = notebook.values(run_id, metric), notebook.values(against, metric)
-    for name, values in ((run_id, new), (against, old)):
+    own = [notebook.values(name, metric) for name in (run_id, against)]
+    for name, values in zip((run_id, against), own, strict=True):
         if not values:
             raise InvalidInput(f"run {name} has no {metric!r}: only a finished run has a score")
+    fresh = [
+        fresh_scores(notebook, name, at) if notebook.run(name).objective == record.objective else []
+        for name in (run_id, against)
+    ]
+    new, old = (again or values for again, values in zip(fresh, own, strict=True))
     result = compare(new, old, record.goal)
     unlike = confounds(notebook, run_id, against)
+    told = [
+        f"; {name} by its {len(again)} fresh seeds"
+        for name, again in zip((run_id, against), fresh, strict=True)
+        if again
+    ]
     return Verdict(
         time=now(),
         run_id=run_id,
@@ -106,7 +125,8 @@ def compare_runs(notebook: Notebook, run_id: str, against: str) -> Verdict:
         effect=result.effect,
         low=result.low,
         high=result.high,
-        method=result.method,
+        n=(len(new), len(old)),
+        method="".join((result.method, *told)),
         confounds=unlike,
     )
 

@@ -237,6 +237,8 @@ class Verdict(Record):
     """Difference of the means, this run minus the incumbent, in the metric's own direction."""
     low: float | None = None
     high: float | None = None
+    n: tuple[int, int] | None = None
+    """Replicates of the run and of what it is against; None in records of earlier versions."""
     method: str = ""
     confounds: tuple[str, ...] = ()
     """Why the comparison is not like with like; then it is inconclusive."""

@@ -14,6 +14,7 @@ from lab.base.text import lasting
 from lab.judge.incumbency import Incumbency
 from lab.judge.stats import noise_floor
 from lab.judge.stopping import scores_of
+from lab.judge.verdicts import compare_runs
 from lab.search.plan import findable
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
@@ -119,6 +120,14 @@ def test_an_incumbents_later_seeds_count_beside_those_that_won_it_its_place(
     assert scores_of(notebook, new.run_id) == all_of_it
     append_line(notebook.workspace.confirmations, won.model_dump(mode="json"))
     assert scores_of(notebook, new.run_id) == [*notebook.values(fresh.run_id, "perf")]
+    beside = make_run({"train.learning_rate": 0.03, "autopilot.seeds": 3})
+    told = compare_runs(notebook, beside.run_id, new.run_id)
+    assert told.effect == pytest.approx(
+        fmean(notebook.values(beside.run_id, "perf")) - fmean(scores_of(notebook, new.run_id))
+    )
+    assert told.n == (3, 5)
+    assert told.method.endswith(f"; {new.run_id} by its 5 fresh seeds")
+    assert compare_runs(notebook, beside.run_id, new.run_id, opened.time).n == (3, 3)
     later = make_run(replicates_of=new.run_id, replicates=5)
     assert scores_of(notebook, new.run_id) == [
         *notebook.values(fresh.run_id, "perf"),
