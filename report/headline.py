@@ -6,7 +6,7 @@ Digest, page, `status` and notifications all begin with it.
 from collections.abc import Iterator, Sequence
 
 from lab.base import Record, lasting
-from lab.judge import Incumbency, scores_of
+from lab.judge import Incumbency, promises, scores_of
 from lab.store import (
     Confirmation,
     Notebook,
@@ -21,7 +21,7 @@ from lab.store import (
 from report.best import leader_of
 from report.confirmations import confirmations
 from report.facts import name_text, proposed_text
-from report.outcome import FAILED, of_session, outcome, promises, to_tell
+from report.outcome import FAILED, of_session, outcome, to_tell
 from report.trouble import mending_text
 
 WAITING = 2
@@ -81,7 +81,7 @@ def _failed(runs: Sequence[Row]) -> int | None:
 
 def _won(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation]) -> str:
     """That a session has a new incumbent, the whole gain where it took several steps, and how to take it home."""
-    won = [one for one in of_session(named, session) if one.outcome == "confirmed"]
+    won = [one for one in of_session(notebook, named, session) if one.outcome == "confirmed"]
     if not won or won[-1].candidate != notebook.incumbent(session.group):
         return ""
     number = notebook.index.number_of(won[-1].candidate)
@@ -145,8 +145,8 @@ def _commands(
     undecided = Incumbency(notebook, group).undecided()
     if undecided is not None:
         yield f"autopilot confirm {notebook.index.number_of(undecided.candidate)}"
-    mine = of_session(named, session)
-    if mine and promises(notebook, mine[-1]):
+    mine = of_session(notebook, named, session)
+    if mine and promises(mine[-1], session.goal):
         yield f"autopilot confirm {notebook.index.number_of(mine[-1].candidate)}"
     leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
     had = {one.candidate: one.outcome for one in named}

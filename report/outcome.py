@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lab.base import AutopilotError, lasting, plain, short
-from lab.judge import GROUP, SPENDING, Incumbency, expected_seconds, noise_floor, scores_of
+from lab.judge import GROUP, SPENDING, Incumbency, longest_seconds, noise_floor, promises, scores_of
 from lab.search import findable
-from lab.space import in_order
+from lab.space import Group, in_order
 from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, RunState, Selection, SessionRecord
 from report.best import leader_of
 from report.confirmations import confirmations
@@ -42,7 +42,7 @@ def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmat
     """Whether a night has found something better."""
     if not notebook.index.count(Selection(session=session.session_id, states=(RunState.FINISHED,))):
         return _nothing_scored(session, notebook.runs(session=session.session_id))
-    mine = of_session(named, session)
+    mine = of_session(notebook, named, session)
     by_outcome = {what: [one for one in mine if one.outcome == what] for what in ("confirmed", "passed", "opened")}
     if by_outcome["confirmed"]:
         return _better(notebook, by_outcome["confirmed"][-1])
@@ -54,9 +54,10 @@ def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmat
     return _nothing(notebook, session, mine)
 
 
-def of_session(named: Sequence[Confirmation], session: SessionRecord) -> list[Confirmation]:
-    """The confirmations of one session."""
-    return [one for one in named if one.session == session.session_id]
+def of_session(notebook: Notebook, named: Sequence[Confirmation], session: SessionRecord) -> list[Confirmation]:
+    """The confirmations of one session, and those that a person has asked for since of one of its runs."""
+    ids = {row.run_id for row in notebook.index.rows(Selection(session=session.session_id))}
+    return [one for one in named if session.session_id == one.session or (not one.session and one.candidate in ids)]
 
 
 def _nothing_scored(session: SessionRecord, runs: Sequence[RunRecord]) -> str:
@@ -154,17 +155,10 @@ def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothin
     new, old = _fresh(notebook, one), scores_of(notebook, one.incumbent)
     figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
     came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}"
-    if not promises(notebook, one):
+    if not promises(one, session.goal):
         return f"{nothing}: the contender {came} on {one.seeds} fresh seeds{_would_have_shown(session, one, new, old)}."
     decides = f": {_confirming(notebook, one.candidate, one)}" if session.ended else ""
     return f"{unproven}; {came} on {one.seeds} fresh seeds a side, which spread too widely to prove it{decides}."
-
-
-def promises(notebook: Notebook, one: Confirmation) -> bool:
-    """Whether a contender that was dropped is better by its fresh seeds' 95 % interval, though not by the test."""
-    sign = notebook.run(one.candidate).goal.sign
-    end = one.low if sign > 0 else one.high
-    return one.outcome == "dropped" and end is not None and sign * end > 0
 
 
 def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[float], old: Sequence[float]) -> str:
@@ -238,13 +232,23 @@ def _confirming(notebook: Notebook, run_id: str, one: Confirmation | None = None
     """The command that decides it, and what it takes."""
     number = notebook.index.number_of(run_id)
     run = notebook.run(run_id)
-    left = 2 * (GROUP * len(SPENDING) if one is None else one.group * one.looks)
-    expected = notebook.index.kept(  # the page asks every two seconds
+    left = _seeds_left(notebook, run.group, one)
+    seconds = notebook.index.kept(  # the page asks every two seconds
         run.group, f"time of {left} of {run_id}",
-        lambda: expected_seconds(notebook, notebook.config(run_id), run.group, left),
+        lambda: longest_seconds(notebook, notebook.config(run_id), run.group, left),
     )  # fmt: skip
-    takes = f" takes up to {lasting(expected.seconds)}" if expected else " decides it"
+    takes = f" takes up to {lasting(seconds)}" if seconds else " decides it"
     return f"`autopilot confirm {number}`{takes}"
+
+
+def _seeds_left(notebook: Notebook, group: Group, one: Confirmation | None) -> int:
+    """How many replicates a confirmation has yet to train, of both sides, where it goes to its last look."""
+    if one is None:
+        return 2 * GROUP * len(SPENDING)
+    place, each = Incumbency(notebook, group), one.group * one.looks
+    under_way = one.outcome == "opened"
+    there = [len(place.values(place.fresh(run, one))) if under_way else 0 for run in (one.candidate, one.incumbent)]
+    return sum(max(0, each - count) for count in there)
 
 
 def to_tell(*values: float) -> list[str]:

@@ -33,7 +33,7 @@ from lab.judge.pruning import Watch, pruning_report, watch
 from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
 from lab.judge.stability import SEVERAL, Stabilities, Stability
 from lab.judge.stats import compare, detectable, noise_floor
-from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, reached, room_above, scores_of
+from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, promises, reached, room_above, scores_of
 from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "places_of",
     "plateau",
     "preset_of",
+    "promises",
     "proposed_of",
     "pruning_report",
     "ranked",

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from lab.base import InvalidInput, append_line, now
 from lab.judge.sequential import GROUP, SPENDING, Look, Plan, level_for, level_outside, look, spending
+from lab.judge.stopping import promises
 from lab.judge.verdicts import confounds, noise_of
 from lab.space import Config, Group, Inventory, check_config, moved
 from lab.store import Confirmation, Notebook, RunRecord, RunState, Selection, create_run
@@ -75,8 +76,8 @@ class Incumbency:
 
     @property
     def named(self) -> int:
-        """Contenders that the session, or whoever works outside sessions, has named so far."""
-        return len({one.candidate for one in self._all() if one.session == self.session})
+        """Contenders that the session, or whoever works outside sessions, has named so far, each time."""
+        return sum(one.outcome == "opened" and not one.preset and one.session == self.session for one in self._all())
 
     @property
     def left(self) -> int:
@@ -166,10 +167,15 @@ class Incumbency:
             return f"is {'imported' if run.legacy else what}: only a finished run of its own can become incumbent"
         if run.resume is not None:
             return "went on from other weights: only a fresh start can become incumbent"
-        ended = next((c for c in self._all() if c.candidate == run.run_id and c.outcome in ENDED), None)
-        if ended is not None:
-            return f"was {ended.outcome} against {ended.incumbent} and gets no second confirmation"
-        return None
+        ended = self._ended(run.run_id)
+        if ended is None or (self.session is None and promises(ended, self.group.goal)):
+            return None
+        return f"was {ended.outcome} against {ended.incumbent} and gets no second confirmation"
+
+    def _ended(self, run_id: str, before: datetime | None = None) -> Confirmation | None:
+        """The last confirmation of a run that has come to an end, of those that ended before some moment."""
+        ended = [one for one in self._all() if one.candidate == run_id and one.outcome in ENDED]
+        return next((one for one in reversed(ended) if before is None or one.time < before), None)
 
     def fresh(self, run_id: str, current: Confirmation) -> list[RunRecord]:
         """The ended runs that repeated a config on fresh seeds for a confirmation, in order.
@@ -186,15 +192,16 @@ class Incumbency:
         return [run for run in runs if run.run_id not in chosen_by and run.state not in lost and run.created >= since]
 
     def _since(self, run_id: str, current: Confirmation) -> datetime:
-        """When the fresh seeds of one side began: for the incumbent, with the session's first contender against it."""
-        mine = [
-            one.time
-            for one in self._all()
-            if one.outcome == "opened"
-            and one.incumbent == current.incumbent
-            and (one.candidate == current.candidate or (run_id == current.incumbent and one.session == current.session))
-        ]
-        return min(mine, default=current.time)
+        """When the fresh seeds of one side began: for the incumbent, with the session's first contender against it.
+
+        With a contender that was dropped and is named anew both sides begin anew: by what they had it was chosen.
+        """
+        opened = [one for one in self._all() if one.outcome == "opened" and one.incumbent == current.incumbent]
+        mine = [one.time for one in opened if one.candidate == current.candidate and one.time <= current.time]
+        if earlier := self._ended(current.candidate, before=max(mine, default=current.time)):
+            return min((time for time in mine if time > earlier.time), default=current.time)
+        shared = [one.time for one in opened if run_id == current.incumbent and one.session == current.session]
+        return min([*mine, *shared], default=current.time)
 
     # --- one confirmation ----------------------------------------------------------------------------------------
 

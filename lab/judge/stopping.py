@@ -9,7 +9,7 @@ from datetime import datetime
 
 from lab.base import number
 from lab.space import Group, Objective
-from lab.store import Notebook, RunRecord, RunState, Selection, score_of, summarize
+from lab.store import Confirmation, Notebook, RunRecord, RunState, Selection, score_of, summarize
 
 FAILURES = 3
 """Runs in a row without a score, after which only the incumbent is built on."""
@@ -70,11 +70,24 @@ def fresh_scores(notebook: Notebook, run_id: str, at: datetime | None = None) ->
         at: as it stood then; now if not given.
     """
     named = [one for one in notebook.index.confirmations(run_id) if at is None or one.time <= at]
-    if not any(one.outcome in ("passed", "confirmed") for one in named):
+    won = next((one.time for one in named if one.outcome in ("passed", "confirmed")), None)
+    if won is None:
         return []
-    since, till = min(one.time for one in named).timestamp(), math.inf if at is None else at.timestamp()
+    since = max((one.time for one in named if one.outcome == "opened" and one.time <= won), default=won).timestamp()
+    till = math.inf if at is None else at.timestamp()
     rows = notebook.index.rows(Selection(replicates_of=run_id, preset=notebook.run(run_id).preset, scored=True))
     return [value for row in rows if since <= row.created and (row.finished or 0.0) <= till for value in row.values]
+
+
+def promises(confirmation: Confirmation, goal: Objective) -> bool:
+    """Whether a contender that was dropped is better by its fresh seeds' 95 % interval, though not by the test.
+
+    Args:
+        confirmation: as it ended.
+        goal: what it was judged by.
+    """
+    end = confirmation.low if goal.sign > 0 else confirmation.high
+    return confirmation.outcome == "dropped" and end is not None and goal.sign * end > 0
 
 
 def room_above(values: Sequence[float], goal: Objective) -> float | None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from lab.base.errors import InvalidInput
+from lab.base.files import append_line
 from lab.base.schema import now
 from lab.judge.incumbency import Incumbency, SeedRequest, repeat
 from lab.judge.lessons import lessons_of
 from lab.judge.sequential import NIGHT
+from lab.judge.stopping import scores_of
 from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
@@ -193,6 +195,40 @@ def test_an_equal_run_is_dropped_and_gets_no_second_chance(
     assert notebook.incumbent(base.group) == base.run_id
     with pytest.raises(InvalidInput, match=r"was dropped against .* and gets no second confirmation"):
         place.open(same)
+
+
+def test_one_that_seemed_better_may_be_named_anew_by_a_person_on_other_seeds(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    better = make_run(GOOD, parent=base.run_id)
+    night = Incumbency(notebook, base.group, "night")
+    opened = night.open(better)
+    first = [fresh(SeedRequest(run.run_id, 5)) for run in (better, base)]
+    told = {
+        "time": now(),
+        "outcome": "dropped",
+        "why": "not shown",
+        "seeds": 5,
+        "effect": 0.4,
+        "runs": (first[0].run_id,),
+    }
+    for low in (-0.1, 0.1):
+        unproven = opened.model_copy(update={**told, "low": low, "high": 0.7})
+        append_line(notebook.workspace.confirmations, unproven.model_dump(mode="json"))
+        with pytest.raises(InvalidInput, match="gets no second confirmation"):
+            night.open(better)
+        if low < 0:
+            with pytest.raises(InvalidInput, match="gets no second confirmation"):
+                Incumbency(notebook, base.group).open(better)
+    person = Incumbency(notebook, base.group)
+    assert person.open(better).level == NIGHT / 2
+    found, needs = carried_through(person, fresh)
+    assert needs[:2] == [SeedRequest(better.run_id, 5), SeedRequest(base.run_id, 5)]  # the earlier seeds chose it
+    assert found is not None
+    assert (found.outcome, found.session) == ("confirmed", None)
+    assert not {run.run_id for run in first} & set(found.runs)
+    assert len(scores_of(notebook, better.run_id)) == found.seeds
 
 
 def test_outside_sessions_each_has_a_smaller_level_than_the_one_before(
