@@ -245,7 +245,7 @@ def report(context: typer.Context, run: RunArgument = None, as_json: JsonOption 
     """One run's report; the latest there is if none is named."""
     from lab.base import NotFound
     from lab.store import Notebook
-    from report import emit_json, print_markdown
+    from report import emit_json, print_markdown, since_text
 
     notebook = Notebook(context.obj)
     run = latest_reported(notebook) if run is None else called(notebook, run)
@@ -254,8 +254,11 @@ def report(context: typer.Context, run: RunArgument = None, as_json: JsonOption 
         if original := notebook.run(run).replicates_of:
             raise NotFound(f"run {run!r} has no report: it is more seeds of {original}, which has one")
         raise NotFound(f"run {run!r} has no report: a session writes one when the run has ended ('autopilot resume')")
-    text = path.read_text(encoding="utf-8")
-    emit_json({"run_id": run, "report": text}) if as_json else print_markdown(text)
+    text, since = path.read_text(encoding="utf-8"), since_text(notebook, run)
+    if as_json:
+        emit_json({"run_id": run, "report": text, "since": since or None})
+    else:
+        print_markdown(f"> **Since it was written:** {since}\n\n{text}" if since else text)
 
 
 def check(

@@ -4,7 +4,7 @@ from report.arms import Arms, arms_of, compared_arms, group_of
 from report.best import is_it_better
 from report.checking import check_report
 from report.comparing import compared, comparison
-from report.confirmations import became_text, contenders
+from report.confirmations import became_text, contenders, since_text
 from report.digest import write_digest
 from report.draft import ReportDraft
 from report.exporting import export_run
@@ -129,6 +129,7 @@ __all__ = [
     "say_where",
     "share_text",
     "show_run",
+    "since_text",
     "size_text",
     "space_rows",
     "span_text",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lab.base import invalid, rounded
-from lab.judge import compare_runs, weigh
+from lab.judge import Incumbency, compare_runs, faced, judged_values, weigh
 from lab.space import changed
 from lab.store import Notebook, Verdict, leading
 from report.facts import name_text
@@ -26,8 +26,9 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
     if run_id == against:
         raise invalid("run", run_id, "is compared with itself", "two different runs: 'autopilot runs' lists them")
     verdict, weighed = compare_runs(notebook, run_id, against), weigh(notebook, run_id, against)
-    answer = comparison(notebook, weighed if weighed.verdict == "better" else verdict, run_id, against)
-    if verdict.verdict == "better" and weighed.verdict != "better":
+    proven = any(faced(notebook, name) for name in (run_id, against)) and weighed.method != verdict.method
+    answer = comparison(notebook, weighed if proven else verdict, run_id, against)
+    if answer["verdict"] == "better" and weighed.verdict != "better":
         answer["caution"] = CAUTION
     pair = (("run", run_id), ("against", against))
     return {**answer, "names": {what: name_text(notebook, notebook.run(name)) for what, name in pair}}
@@ -39,13 +40,14 @@ def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> di
     The score first where it is another statistic, of both sides at the smaller number of replicates.
     """
     new, old = notebook.summary(one), notebook.summary(other)
+    sides = _judged(notebook, one, other)
     both = {name: summary for name, summary in new.metrics.items() if old and name in old.metrics} if new else {}
     goal = notebook.run(one).goal
     shared, score = leading(both, goal.metric), dict[str, Any]()
-    if not goal.is_mean and goal.metric in both and new and old:
-        mine, theirs = new.metrics[goal.metric].values, old.metrics[goal.metric].values
-        n = min(len(mine), len(theirs))
-        score = {goal.name: {"run": rounded(goal.of_scores(mine, n)), "against": rounded(goal.of_scores(theirs, n))}}
+    if all(sides):
+        n = None if goal.is_mean else min(map(len, sides))
+        told = [rounded(goal.of_scores(side, n)) for side in sides]
+        score = {goal.name: dict(zip(("run", "against"), told, strict=True))}
     differs = changed(notebook.config(other), notebook.config(one))
     return {
         **verdict.model_dump(mode="json", exclude={"time"}),
@@ -54,6 +56,18 @@ def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> di
         | {
             name: {"run": rounded(new.metrics[name].mean), "against": rounded(old.metrics[name].mean)}
             for name in shared
-            if new and old
+            if new and old and name not in score
         },
     }
+
+
+def _judged(notebook: Notebook, one: str, other: str) -> list[list[float]]:
+    """The scores of either side that the verdict is of: of fresh seeds where one of the two has faced the other."""
+    for name, incumbent, turned in ((one, other, False), (other, one, True)):
+        fresh = faced(notebook, name)
+        if fresh and fresh.incumbent == incumbent:
+            place = Incumbency(notebook, notebook.run(name).group)
+            mine = place.values([notebook.run(run) for run in fresh.runs if notebook.readable(run)])
+            sides = [mine[: fresh.seeds], place.values(place.fresh(incumbent, fresh))[: fresh.seeds]]
+            return sides[::-1] if turned else sides
+    return judged_values(notebook, one, other)

@@ -29,6 +29,12 @@ def on_fresh_seeds(notebook: Notebook, group: Group, runs: Collection[str]) -> d
     }
 
 
+def since_text(notebook: Notebook, run_id: str) -> str:
+    """What fresh seeds have said of a run since its report was written, in a sentence; empty where they have not."""
+    group = notebook.run(run_id).group
+    return on_fresh_seeds(notebook, group, [run_id]).get(run_id, "")
+
+
 def confirmations(notebook: Notebook, group: Group) -> list[Confirmation]:
     """How each candidate of a group stands, in the order they were opened."""
     return list({one.candidate: one for one in notebook.index.confirmations(group=group)}.values())

@@ -128,7 +128,7 @@ def _counted(count: int, what: str) -> str:
 def _commands(
     notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation], failed: int | None, *, waits: bool
 ) -> Iterator[str]:
-    """What to do next, as commands, the first thing first; none while the session is at work.
+    """What to do next, as commands, the first thing first; none while the session is at work and waits for nobody.
 
     Args:
         notebook: where its runs are.
@@ -139,6 +139,8 @@ def _commands(
     """
     group = session.group
     if session.ended is None:
+        if waits and session.approve == "manual":
+            yield "autopilot review"
         return
     if failed is not None:
         yield f"autopilot logs {failed}"

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lab.base import AutopilotError, lasting, plain, short
-from lab.judge import GROUP, SPENDING, Incumbency, longest_seconds, noise_floor, promises, scores_of
+from lab.judge import GROUP, SPENDING, Incumbency, longest_seconds, noise_floor, promises, room_above, scores_of
 from lab.search import findable
 from lab.space import Group, in_order
 from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, RunState, Selection, SessionRecord
@@ -93,12 +93,17 @@ def _better(notebook: Notebook, won: Confirmation) -> str:
     steadier = ", and steadier" if _steadier(new, old) else ""
     worst = notebook.run(won.candidate).goal.sign
     lows = to_tell(*(worst * min(worst * x for x in side) for side in (old, new)))
-    of_all = f"; #{notebook.index.number_of(won.incumbent)}'s figures are of all its {len(old)} seeds"
-    former = of_all if len(old) > won.seeds else ""
+    former = f"; {of_all}" if (of_all := _of_all(notebook, won, old)) else ""
     return (
         f"{_change(notebook, won)} is better{_where(won)}: {won.metric} {figures[0]} → {figures[1]} on {won.seeds}"
-        f" fresh seeds a side{steadier} (worst seed {lows[0]} → {lows[1]}{former})."
+        f" fresh seeds a side{steadier} (worst seed {lows[0]} → {lows[1]}{f'; {former}' if former else ''})."
     )
+
+
+def _of_all(notebook: Notebook, one: Confirmation, old: Sequence[float]) -> str:
+    """That the incumbent's figures are of more seeds than the proof's, where they are."""
+    number = notebook.index.number_of(one.incumbent)
+    return f"#{number}'s figures are of all its {len(old)} seeds" if len(old) > one.seeds else ""
 
 
 def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
@@ -121,22 +126,24 @@ def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
 
 def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmation]) -> str:
     """A night in which nothing was shown to be better."""
-    count = len(notebook.index.rows(Selection(session=session.session_id)))
+    rows = notebook.index.rows(Selection(session=session.session_id))
     incumbent, plan = notebook.incumbent(session.group), session.plan
+    count = sum(row.run_id != incumbent or row.arm != "baseline" for row in rows)
     what = "the baseline"
     if incumbent is not None and notebook.readable(incumbent) and notebook.run(incumbent).arm != "baseline":
         what = _called(notebook, incumbent)
     beat = "beat" if session.ended else "has beaten"
-    head = f"Nothing {beat} {what} in {count} run{'s' if count != 1 else ''}"
+    runs = f"{count} run{'s' if count != 1 else ''}"
+    head = f"Nothing {beat} {what} in {runs}" if count else "Only the baseline has been trained"
     if told := [one for one in lost if one.effect is not None]:
-        return _faced(notebook, session, told[-1], head, f"Nothing is proven better than {what} in {count} runs")
+        return _faced(notebook, session, told[-1], head, f"Nothing is proven better than {what} in {runs}")
     if lost:
         return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why})."
     leader = leader_of(notebook, session)
     if leader is not None and leader.run != incumbent and leader.gain > 0:
         believed = f"{_called(notebook, leader.run)} may be better ({_believed(session, leader)})"
         decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
-        return f"Nothing is proven better than {what} in {count} runs; {believed}{decides}."
+        return f"Nothing is proven better than {what} in {runs}; {believed}{decides}."
     if plan is not None and plan.hopeless:
         return f"{head}; at this noise nothing that is left to gain could have been shown."
     if plan is not None and plan.room is not None and plan.room <= 0:
@@ -154,7 +161,8 @@ def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothin
     """A contender that faced the incumbent on fresh seeds and was dropped, behind how it came out in all."""
     new, old = _fresh(notebook, one), scores_of(notebook, one.incumbent)
     figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
-    came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}"
+    of_all = f" ({former})" if (former := _of_all(notebook, one, old)) else ""
+    came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}{of_all}"
     if not promises(one, session.goal):
         return f"{nothing}: the contender {came} on {one.seeds} fresh seeds{_would_have_shown(session, one, new, old)}."
     decides = f": {_confirming(notebook, one.candidate, one)}" if session.ended else ""
@@ -168,6 +176,9 @@ def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[f
     """
     noise = noise_floor([new, old])
     gain = findable(noise[0], one.seeds, one.level, session.goal.statistic) if noise and one.seeds > 1 else math.inf
+    room = room_above(old, session.goal) if old else None
+    if room is not None and room < gain < math.inf:
+        return f"; at their spread nothing that is left to gain ({_digits(room, room)}) could have been shown"
     return _shown_text(gain)
 
 

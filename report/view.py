@@ -7,8 +7,20 @@ import contextlib
 from datetime import datetime
 
 from lab.base import AutopilotError, Record, is_id
-from lab.judge import Yardsticks, current_verdict, degree_of
-from lab.store import Notebook, Proposal, ProposalState, RunRecord, RunState, Score, Sessions, number_of, score_of
+from lab.judge import Yardsticks, current_verdict, degree_of, faced, fresh_scores
+from lab.space import bounds_of
+from lab.store import (
+    Notebook,
+    Proposal,
+    ProposalState,
+    RunRecord,
+    RunState,
+    Score,
+    Sessions,
+    number_of,
+    score_of,
+    summarize,
+)
 from report.facts import changed_text, name_text
 
 
@@ -32,7 +44,8 @@ class RunView(Record):
     changed: str
     """What it changed against its parent, such as `ent_coef 0.001 → 0.01`."""
     score: Score | None
-    """The objective's statistic over the replicates; None unless the run finished."""
+    """The objective's statistic over the replicates; None unless the run finished. Of the fresh seeds alone once these
+    have decided about it: what a run was named for flatters it."""
     verdict: str | None
     """`better` once fresh seeds have confirmed it, else what the run got when it ended."""
     degree: str | None
@@ -40,6 +53,8 @@ class RunView(Record):
     incumbent: bool
     reason: str | None
     """Why it is not finished."""
+    fresh: bool = False
+    """Whether its score is that of fresh seeds."""
 
     @property
     def judged(self) -> str:
@@ -49,7 +64,8 @@ class RunView(Record):
     @property
     def scored(self) -> str:
         """The score as people read it, or the state."""
-        return self.state if self.score is None else f"{self.score.value:.4g} (n={self.score.n})"
+        fresh = " fresh" if self.fresh else ""
+        return self.state if self.score is None else f"{self.score.value:.4g} (n={self.score.n}{fresh})"
 
 
 def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None, known: Yardsticks | None = None) -> RunView:
@@ -64,7 +80,10 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None, know
     summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id, at)
     metric = summary.metrics.get(run.goal.metric) if summary else None
     open_ = verdict is not None and verdict.verdict == "inconclusive" and not verdict.confounds
+    fresh = fresh_scores(notebook, run.run_id, at)
+    metric = summarize(fresh, bounds=bounds_of(run.goal.metric, run.env_name)) if metric and fresh else metric
     degree = degree_of(notebook, run, known=known, mine=metric.values if metric else ()) if open_ else None
+    lost = open_ and faced(notebook, run.run_id, at) is not None
     same = {name: getattr(run, name) for name in RunView.model_fields.keys() & RunRecord.model_fields.keys()}
     return RunView.model_validate(
         {
@@ -75,7 +94,8 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None, know
             "name": name_text(notebook, run),
             "score": score_of(run.goal, metric) if metric else None,
             "verdict": verdict.verdict if verdict else None,
-            "degree": degree.text if degree else None,
+            "degree": "not proven better" if lost else degree.text if degree else None,
+            "fresh": bool(fresh),
             "incumbent": notebook.incumbent(run.group) == run.run_id,
         }
     )

@@ -58,13 +58,15 @@ def list_runs(
     ctx: ToolContext,
     limit: Annotated[int, Field(ge=1, le=50)] = 12,
 ) -> dict[str, Any]:
-    """The latest runs of this group, oldest first, with what each changed and scored."""
+    """The latest runs of this group and the incumbent, oldest first, with what each changed and scored."""
     runs = ctx.notebook.runs(ctx.group)
     goal, metric = ctx.group.goal, ctx.group.goal.metric
     noise, declared = noise_of(ctx.notebook, ctx.group), metrics_of(ctx.group[0])
-    rows = [_row(ctx, run, metric) for run in runs[-limit:]]
-    while len(json.dumps(rows)) > 0.9 * MAX_CHARS:
-        rows.pop(0)
+    best = [_row(ctx, run, metric) for run in runs[:-limit] if run.run_id == ctx.incumbent]
+    latest = [_row(ctx, run, metric) for run in runs[-limit:]]
+    while len(json.dumps([*best, *latest])) > 0.9 * MAX_CHARS:
+        latest.pop(0)
+    rows = [*best, *latest]
     return {
         "objective": {
             "metric": metric,

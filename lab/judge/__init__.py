@@ -33,8 +33,29 @@ from lab.judge.pruning import Watch, pruning_report, watch
 from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
 from lab.judge.stability import SEVERAL, Stabilities, Stability
 from lab.judge.stats import compare, detectable, noise_floor
-from lab.judge.stopping import FAILURES, PLATEAU, exhausted, failures, plateau, promises, reached, room_above, scores_of
-from lab.judge.verdicts import compare_runs, confounds, current_verdict, noise_of, record_verdict, rival, weigh
+from lab.judge.stopping import (
+    FAILURES,
+    PLATEAU,
+    exhausted,
+    failures,
+    fresh_scores,
+    plateau,
+    promises,
+    reached,
+    room_above,
+    scores_of,
+)
+from lab.judge.verdicts import (
+    compare_runs,
+    confounds,
+    current_verdict,
+    faced,
+    judged_values,
+    noise_of,
+    record_verdict,
+    rival,
+    weigh,
+)
 
 __all__ = [
     "ENOUGH",
@@ -74,12 +95,15 @@ __all__ = [
     "direction",
     "exhausted",
     "expected_seconds",
+    "faced",
     "failures",
     "fresh_config",
+    "fresh_scores",
     "group_diagnosis",
     "interval_score",
     "is_topology",
     "is_work",
+    "judged_values",
     "known_of",
     "lessons_of",
     "level_for",

@@ -94,15 +94,16 @@ class Incumbency:
         Raises:
             InvalidInput: the run can't become incumbent, or another confirmation is under way.
         """
+        incumbent = self.notebook.incumbent(self.group)
+        if run.run_id == incumbent:
+            raise InvalidInput(f"run {run.run_id} is the incumbent: there is nothing to confirm it against")
         if why := self._unfit(run):
             raise InvalidInput(f"run {run.run_id} {why}")
-        incumbent, current = self.notebook.incumbent(self.group), self.current() or self._go_on()
+        current = self.current() or self._go_on()
         if current and current.candidate == run.run_id:
             return current
         if incumbent is None:
             raise InvalidInput(f"there is no incumbent to confirm {run.run_id} against: the first run to finish is it")
-        if run.run_id == incumbent:
-            raise InvalidInput(f"run {run.run_id} is the incumbent: there is nothing to confirm it against")
         mine, theirs = (self.notebook.config(name).train["total_timesteps"] for name in (run.run_id, incumbent))
         if mine != theirs:
             rule = "only equal lengths can be compared"
@@ -167,6 +168,9 @@ class Incumbency:
             return f"is {'imported' if run.legacy else what}: only a finished run of its own can become incumbent"
         if run.resume is not None:
             return "went on from other weights: only a fresh start can become incumbent"
+        beaten = next((c for c in self._all() if c.incumbent == run.run_id and c.outcome == "confirmed"), None)
+        if beaten is not None:
+            return f"has lost its place to {beaten.candidate} on {beaten.seeds} fresh seeds a side"
         ended = self._ended(run.run_id)
         if ended is None or (self.session is None and promises(ended, self.group.goal)):
             return None

@@ -47,9 +47,9 @@ def plateau(runs: Sequence[RunRecord], leader: RunRecord | None) -> int:
 
 
 def scores_of(notebook: Notebook, run_id: str) -> list[float]:
-    """A run's objective in each replicate: of the fresh seeds since it was named if they won it its place, else of all.
+    """A run's objective in each replicate: of the fresh seeds of its proof if there was one, else of all of its config.
 
-    A run that nobody chose, as a baseline, has no others.
+    A run that nobody named, as a baseline, has no such seeds.
     """
     if fresh := fresh_scores(notebook, run_id):
         return fresh
@@ -59,9 +59,9 @@ def scores_of(notebook: Notebook, run_id: str) -> list[float]:
 
 
 def fresh_scores(notebook: Notebook, run_id: str, at: datetime | None = None) -> list[float]:
-    """A run's objective in each fresh seed since it was named; none unless these won it its place.
+    """A run's objective in each fresh seed since it was named; none before these have decided about it.
 
-    What a run was chosen for flatters it; its fresh seeds don't, nor what is trained of it later, as beside those that
+    What a run was named for flatters it; its fresh seeds don't, nor what is trained of it later, as beside those that
     want its place.
 
     Args:
@@ -70,11 +70,11 @@ def fresh_scores(notebook: Notebook, run_id: str, at: datetime | None = None) ->
         at: as it stood then; now if not given.
     """
     named = [one for one in notebook.index.confirmations(run_id) if at is None or one.time <= at]
-    won = next((one.time for one in named if one.outcome in ("passed", "confirmed")), None)
-    if won is None:
+    ended = [one.time for one in named if one.outcome != "opened" and one.effect is not None and one.preset is None]
+    if not ended:
         return []
-    since = max((one.time for one in named if one.outcome == "opened" and one.time <= won), default=won).timestamp()
-    till = math.inf if at is None else at.timestamp()
+    opened = [one.time for one in named if one.outcome == "opened" and one.time <= ended[-1]]
+    since, till = max(opened, default=ended[-1]).timestamp(), math.inf if at is None else at.timestamp()
     rows = notebook.index.rows(Selection(replicates_of=run_id, preset=notebook.run(run_id).preset, scored=True))
     return [value for row in rows if since <= row.created and (row.finished or 0.0) <= till for value in row.values]
 

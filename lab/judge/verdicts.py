@@ -11,7 +11,7 @@ from lab.base import InvalidInput, append_line, invalid, now, short
 from lab.judge.stats import compare, noise_floor
 from lab.judge.stopping import fresh_scores
 from lab.space import Group
-from lab.store import Notebook, RunRecord, Selection, Verdict, control, is_control
+from lab.store import Confirmation, Notebook, RunRecord, Selection, Verdict, control, is_control
 
 
 def record_verdict(notebook: Notebook, run: RunRecord) -> Verdict | None:
@@ -37,7 +37,7 @@ def record_verdict(notebook: Notebook, run: RunRecord) -> Verdict | None:
 
 
 def current_verdict(notebook: Notebook, run_id: str, at: datetime | None = None) -> Verdict | None:
-    """A run's verdict as it stands: the one of its fresh seeds if these confirmed it, else the one it ended with.
+    """A run's verdict as it stands: the one of its fresh seeds once these have decided, else the one it ended with.
 
     Args:
         notebook: where it is.
@@ -45,18 +45,32 @@ def current_verdict(notebook: Notebook, run_id: str, at: datetime | None = None)
         at: as it stood then; now if not given.
     """
     verdict = notebook.verdict(run_id)
-    confirmed = [
-        one
-        for one in notebook.index.confirmations(run_id)
-        if one.outcome == "confirmed" and (at is None or one.time <= at)
-    ]
-    if verdict is None or not confirmed:
+    fresh = faced(notebook, run_id, at)
+    if verdict is None or fresh is None:
         return verdict
-    fresh = confirmed[-1]
+    worst = fresh.high if notebook.run(run_id).goal.sign > 0 else fresh.low
+    lost = worst is not None and notebook.run(run_id).goal.sign * worst < 0
+    said = "better" if fresh.outcome == "confirmed" else "worse" if lost else "inconclusive"
     told = {"against": fresh.incumbent, "effect": fresh.effect, "low": fresh.low, "high": fresh.high}
     where = f" on the preset {fresh.preset}" if fresh.preset else ""
     method = f"{fresh.seeds} fresh seeds a side{where}, {fresh.why}"
-    return verdict.model_copy(update={**told, "verdict": "better", "method": method})
+    return verdict.model_copy(update={**told, "n": (fresh.seeds,) * 2, "verdict": said, "method": method})
+
+
+def faced(notebook: Notebook, run_id: str, at: datetime | None = None) -> Confirmation | None:
+    """How a run came out against the incumbent on fresh seeds; None where these have decided nothing.
+
+    Args:
+        notebook: where it is.
+        run_id: of a run.
+        at: as it stood then; now if not given.
+    """
+    ended = [
+        one
+        for one in notebook.index.confirmations(run_id)
+        if one.outcome in ("confirmed", "dropped") and one.effect is not None and (at is None or one.time <= at)
+    ]
+    return ended[-1] if ended else None
 
 
 def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> Verdict:
@@ -75,13 +89,43 @@ def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = N
     Raises:
         InvalidInput: one of them has no score.
     """
-    known = current_verdict(notebook, run_id, at)
-    if known and known.verdict == "better" and known.against == against:
-        return known
+    for name, other, turned in ((run_id, against, False), (against, run_id, True)):
+        fresh, known = faced(notebook, name, at), current_verdict(notebook, name, at)
+        if fresh and known and fresh.incumbent == other:
+            return _turned(known) if turned else known
     verdict, like = compare_runs(notebook, run_id, against, at), control(notebook, notebook.run(run_id))
     if verdict.verdict != "better" or (like is not None and like.run_id == against):
         return verdict
     return verdict.model_copy(update={"verdict": "inconclusive"})
+
+
+def _turned(verdict: Verdict) -> Verdict:
+    """A verdict from the other run's side."""
+    low, effect, high = (None if x is None else -x for x in (verdict.high, verdict.effect, verdict.low))
+    said = {"better": "worse", "worse": "better"}.get(verdict.verdict, verdict.verdict)
+    pair = {"run_id": verdict.against, "against": verdict.run_id}
+    method = f"as {verdict.run_id} faced it: {verdict.method}"
+    told = {"verdict": said, "low": low, "effect": effect, "high": high, "method": method}
+    return verdict.model_copy(update=pair | told)
+
+
+def judged_values(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> list[list[float]]:
+    """The objective in each replicate of two runs, by which they are compared, the run's first.
+
+    Of one that has faced the incumbent its fresh seeds: what it was named for flatters it.
+
+    Args:
+        notebook: where they are.
+        run_id: the run, whose objective it is.
+        against: another one.
+        at: as it stood then; now if not given.
+    """
+    runs = [notebook.run(name) for name in (run_id, against)]
+    alike = runs[0].objective == runs[1].objective
+    alike = alike and runs[0].replicates_of != against and runs[1].replicates_of != run_id
+    sides = [fresh_scores(notebook, run.run_id, at) if alike else [] for run in runs]
+    own = [notebook.values(run.run_id, runs[0].goal.metric) for run in runs]
+    return [fresh or list(values) for fresh, values in zip(sides, own, strict=True)]
 
 
 def compare_runs(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> Verdict:
@@ -98,23 +142,16 @@ def compare_runs(notebook: Notebook, run_id: str, against: str, at: datetime | N
     Raises:
         InvalidInput: one of them has no score.
     """
-    record = notebook.run(run_id)
-    metric = record.goal.metric
-    own = [notebook.values(name, metric) for name in (run_id, against)]
-    for name, values in zip((run_id, against), own, strict=True):
+    record, (new, old) = notebook.run(run_id), judged_values(notebook, run_id, against, at)
+    for name, values in ((run_id, new), (against, old)):
         if not values:
-            raise InvalidInput(f"run {name} has no {metric!r}: only a finished run has a score")
-    fresh = [
-        fresh_scores(notebook, name, at) if notebook.run(name).objective == record.objective else []
-        for name in (run_id, against)
-    ]
-    new, old = (again or values for again, values in zip(fresh, own, strict=True))
+            raise InvalidInput(f"run {name} has no {record.goal.metric!r}: only a finished run has a score")
     result = compare(new, old, record.goal)
     unlike = confounds(notebook, run_id, against)
     told = [
-        f"; {name} by its {len(again)} fresh seeds"
-        for name, again in zip((run_id, against), fresh, strict=True)
-        if again
+        f"; {name} by its {len(values)} fresh seeds"
+        for name, values in ((run_id, new), (against, old))
+        if values == fresh_scores(notebook, name, at)
     ]
     return Verdict(
         time=now(),

@@ -169,9 +169,9 @@ def test_a_contender_that_is_not_decided(
 
 
 @pytest.mark.parametrize(("low", "said"), [
-    (0.06, r"Nothing is proven better than the baseline in 2 runs; #2 .* came to perf [\d.]+ against [\d.]+ on 5 fresh"
+    (0.06, r"Nothing is proven better than the baseline in 1 run; #2 .* came to perf [\d.]+ against [\d.]+ on 5 fresh"
            r" seeds a side, which spread too widely to prove it: `autopilot confirm 2` takes up to \d.*"),
-    (-0.06, r"Nothing beat the baseline in 2 runs: the contender #2 .* on 5 fresh seeds; a gain of ([\d.]+) would have"
+    (-0.06, r"Nothing beat the baseline in 1 run: the contender #2 .* on 5 fresh seeds; a gain of ([\d.]+) would have"
             r" been shown\."),
 ])  # fmt: skip
 def test_a_contender_that_was_dropped(

@@ -95,7 +95,9 @@ def test_list_runs_tells_scores_changes_and_noise(bench: Bench, notebook: Notebo
     assert found["under_analysis"] == notebook.runs()[-1].run_id
     assert found["runs"][1]["changed_from_parent"] == {"train.learning_rate": [0.005, 0.01]}
     assert found["noise_floor"]["degrees_of_freedom"] == 2
-    assert bench("list_runs", limit=1)["left_out_older"] == 1
+    latest = bench("list_runs", limit=1)
+    assert [row["run"] for row in latest["runs"]] == [latest["incumbent"], notebook.runs()[-1].run_id]
+    assert latest["left_out_older"] == 0
 
 
 def test_a_run_can_be_named_by_its_role(bench: Bench, notebook: Notebook) -> None:
