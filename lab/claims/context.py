@@ -15,6 +15,8 @@ from lab.judge import Known
 
 BEGUN = re.compile(r"\W*(?:plans?|next|to[ -]?do|tmrw|tomorrow|queued?|wants?|ideas?|targets?)\b", re.IGNORECASE)
 """A line that begins a plan, which the lines below it go on with."""
+CHANGE = re.compile(r"\b(?:chang\w+|moved|edit\w*|touched|delta\w*|diff\w*|turned|overr\w+)\b|[Δδ]", re.IGNORECASE)
+"""Words of a heading that compares two configs."""
 OWN = {Meaning.CONFIG, Meaning.METRICS, Meaning.TITLE}
 """Meanings of parts that are about this run beyond doubt."""
 
@@ -25,8 +27,13 @@ def stages(text: str) -> bool:
     Args:
         text: with its heading, where it has one.
     """
+    return not (first := announced(text)) or re.search(r"\bnext step|\bstaged|\bpropos", first, re.I) is not None
+
+
+def announced(text: str) -> str:
+    """The heading that a text begins with: notes have theirs, reports of ours come without."""
     first = text.lstrip().partition("\n")[0]
-    return heading(first) is None or re.search(r"\bnext step|\bstaged|\bpropos", first, re.IGNORECASE) is not None
+    return first if heading(first) else ""
 
 
 @dataclass
@@ -38,6 +45,8 @@ class Context:
     text: str
     carried: Quantity | None = None
     """The quantity that the sentence before spoke of."""
+    held: bool = True
+    """Whether a plan is held against what was staged."""
     staged: bool = False
     """Whether this is the next step of a report: `next_step` by its section, not by a heading of a note."""
     named: set[str] = field(default_factory=set)
@@ -73,6 +82,8 @@ class Context:
             self.reader.tokens(piece),
             lead=lead,
             own=passage.meaning in OWN and not lead,
+            held=self.held,
+            against=next((runs for place in reversed(passage.above) if (runs := self._sides(place)[0])), ()),
             carried=label or self.carried,
             labelled=label is not None,
             spoken=set(self.named),
@@ -167,8 +178,25 @@ class Context:
         """The run that a heading, or the item above, is about: the only one that a heading names, or an item's lead."""
         if lead := self._leading(place, item=True):
             return lead
-        named = {self._ids(token) for token in self._tokens(place) if token.code == Code.RUN}
+        named = self._sides(place)[1]
         return next(iter(named)) if len(named) == 1 and self.text[place[0]] in "#*" else ()
+
+    def _sides(self, place: tuple[int, int]) -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
+        """The runs that a heading or a line above compares with, and those that it is about: `From #3 to #5`."""
+        tokens, text = self._tokens(place), self.text[place[0] : place[1]]
+        above = Sentence(self.known, "", text, tokens)
+        moved = CHANGE.search(text) is not None
+        runs = [i for i, token in enumerate(tokens) if token.code == Code.RUN]
+        base = [
+            i
+            for i in runs
+            if above.codes[i + 1 : i + 2] == Code.ARROW
+            or (above.refers(i) and (moved or above.codes[i - 1 : i] in (Code.AGAINST, Code.THAN)))
+        ]
+        return (
+            tuple(name for i in base for name in self._ids(tokens[i])),
+            {self._ids(tokens[i]) for i in runs if i not in base},
+        )
 
     def _ids(self, token: Token) -> tuple[str, ...]:
         """The runs that a token names; a role's run by its id."""

@@ -56,7 +56,9 @@ class Sentence(Phrase):
     reading: Callable[["Sentence", int, int], str | None] = lambda *_: None
     """Words for what makes a claim true that is not clear."""
     ours: bool = False
-    """Whether it stands in the next step of a report, which what was staged is held against."""
+    """Whether it stands in the next step of a report."""
+    held: bool = True
+    """Whether that is the plan which was staged, so that its new values are held against it."""
     before: str = ""
     """What its statement, and those that it stands under, say before it."""
     forward: bool = False

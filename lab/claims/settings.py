@@ -21,11 +21,13 @@ SPOKEN = {
     "train.torch_deterministic": r"determinis\w+",
 }
 """What switches are called beside their keys."""
+ASIDE = re.compile(r"[`*]* ?[(,;/] ?(?:in |the |vs |against )*")
+"""What stands between a switch and the run whose own follows: `rnn on (baseline off)`."""
 SHORT = re.compile(r"\b(?:anneal(?:ed)?|opt)\b", re.IGNORECASE)
 SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
 """What stands between a start and the run whose weights it took."""
 SWITCHED = r"(?:is |was |are |stays |stayed |kept |switched |turned |set to |has been |still )*"
-WAS = r"(?:\w+\s*(?:->|=>|→)\s*)?"
+WAS = r"(?:(?P<was>\w+)[`*]*\s*(?:->|=>|→)\s*[`*]*)?"
 """The value that was so before: `rnn off → on`."""
 FRESH = re.compile(
     r"\b(?:fresh start|starts? fresh|started fresh|from scratch|(?:random|fresh|new) (?:weights|init\w*)"
@@ -74,6 +76,25 @@ def _option(s: Sentence, key: str, value: bool | str, said: re.Match[str]) -> No
         if not true and SHORT.search(said.group()):
             return  # `variant B: anneal true`: so short a word says it of anything
         s.judge(inside[0], inside[-1], true, f"{key} {str(value).lower()} in {s.subject.run_id}")
+        for run, old, at in _sides(s, said):
+            if (base := run.config.get(key)) is not None and (word := old.lower()):
+                so = (word in ON) == base if isinstance(base, bool) else word == str(base).lower()
+                known = word in ON | OFF if isinstance(base, bool) else True
+                tokens = s.within(at, at + len(old))
+                if known and tokens and not s.used & set(tokens):
+                    s.judge(tokens[0], tokens[-1], so, f"{key} {str(base).lower()} in {run.run_id}")
+
+
+def _sides(s: Sentence, said: re.Match[str]) -> Iterator[tuple[KnownRun, str, int]]:
+    """How a switch stands elsewhere, with its place: before an arrow in the run compared with, beside a run's name."""
+    if "was" in said.groupdict() and said["was"]:
+        yield s.reference, said["was"], said.start("was")
+    named = [i for i in s.within(said.end(), len(s.text)) if s.codes[i] == Code.RUN][:1]
+    beside = ASIDE.fullmatch(s.text, said.end(), s.tokens[named[0]].start) if named else None
+    if beside and (
+        word := re.match(r"(?::| has| had|'s:?)? ?(\w+)(?=\W*(?:[,;)]|$))", s.text[s.tokens[named[0]].end :])
+    ):
+        yield s.run_of(s.tokens[named[0]]), word[1], s.tokens[named[0]].end + word.start(1)
 
 
 @cache

@@ -112,7 +112,9 @@ def _merged(tokens: list[Token]) -> list[Token]:
             named = merged[-1].value if is_role else token.value
             merged[-1] = Token(Code.RUN, merged[-1].start, token.end, named)
         elif token.code == ")" and len(merged) > 2 and [t.code for t in merged[-3:]] == [Code.RUN, "(", Code.RUN]:
-            merged[-3:] = [Token(Code.RUN, merged[-3].start, token.end, merged[-1].value)]
+            first, last = merged[-3], merged[-1]
+            named = first.value if isinstance(last.value, str) and last.value in RUN_ROLES else last.value
+            merged[-3:] = [Token(Code.RUN, first.start, token.end, named)]
         else:
             merged.append(token)
     return merged

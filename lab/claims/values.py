@@ -189,6 +189,9 @@ def origins(s: Sentence) -> None:
         named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
         now = s.one(quantity, s.subject, aspects)
         others = _older(s, quantity, named, aspects)
+        if s.section == "next_step" and now is not None and settles(number, now, quantity):
+            s.judge(first, last, True, f"now {now:.6g}")  # `up from 0.004`, where it is to go
+            continue
         if not others or now is None:
             s.judge(first, last, None, "nothing in the record to compare it with")
             continue
