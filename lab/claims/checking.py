@@ -1,7 +1,7 @@
 """A text checked: its claims with their status and evidence, and the causes that the record does not bear out."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -44,6 +44,7 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     directions.moved,
     directions.went,
     directions.turned,
+    weighing.across,
     weighing.timed,
     weighing.listed,
     weighing.related,
@@ -112,15 +113,16 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
         reader.runs.learn(text)
     for section, text in sections.items():
         found = _section(known, reader, section, text, held=True)
-        if section == "next_step" and announced(text) and not any(map(_as_staged, found.claims)):
+        if section == "next_step" and announced(text) and not _as_staged(found.claims):
             found = _section(known, reader, section, text, held=False)
         claims, causes, failed = [*claims, *found.claims], [*causes, *found.causes], [*failed, *found.failed]
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
 
 
-def _as_staged(claim: Claim) -> bool:
-    """Whether a claim of a plan is one that was staged: else the plan is its writer's own."""
-    return claim.status == "verified" and claim.evidence.startswith("staged: ")
+def _as_staged(claims: Sequence[Claim]) -> bool:
+    """Whether the values of a plan are, half of them at least, those that were staged: else it is its writer's own."""
+    held = [claim.status for claim in claims if claim.evidence.startswith("staged: ")]
+    return held.count("verified") > 0 and held.count("verified") >= held.count("contradicted")
 
 
 def _section(known: Known, reader: Reader, section: str, text: str, *, held: bool) -> Checked:
@@ -140,7 +142,7 @@ def _section(known: Known, reader: Reader, section: str, text: str, *, held: boo
             spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
             told = [f for f in sentence.claims if not any(a <= f.start and f.end <= b for a, b in spans)]
             claims += [_claim(section, text, start, f) for f in sorted(told, key=lambda f: f.start)]
-            context.carry(sentence)
+            context.carry(sentence, passage)
             if CAUSES.search(piece) and _of_an_outcome(sentence):
                 causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from lab.claims.charity import other_reading
 from lab.claims.naming import RUN_ROLES
+from lab.claims.numbers import Number
 from lab.claims.plans import EITHER, FORWARD
 from lab.claims.reading import Sentence
 from lab.claims.readings import fitting
@@ -53,6 +54,7 @@ class Context:
     """Names of all that the sentences before spoke of."""
     firm: bool = True
     """Whether the run that leads an item is its label, not only the first that the item names."""
+    _rows: dict[tuple[int, int], list[tuple[str, Number]]] = field(default_factory=dict)
     _cut: dict[tuple[int, int], list[Token]] = field(default_factory=dict)
 
     def lead(self, passage: Passage) -> tuple[str, ...]:
@@ -100,8 +102,13 @@ class Context:
                 if t.code == Code.RUN
                 for name in self._ids(t)
             ),
+            row=self.row(passage),
             cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
         )
+
+    def _led(self, passage: Passage) -> bool:
+        """Whether the row or the column of a cell names a run."""
+        return any(token.code == Code.RUN for place in passage.labels for token in self._tokens(place))
 
     def _before(self, passage: Passage, start: int) -> str:
         """What a statement says before a sentence of it, and what it stands under."""
@@ -124,6 +131,9 @@ class Context:
         free = not lead and not passage.item and passage.meaning not in (Meaning.CONFIG, Meaning.METRICS)
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
+        announced = [ids for place in passage.above if self.text[place[0]] != "#" for ids in self._sides(place)[1]]
+        if passage.labels and not self._led(passage) and any(ids != lead for ids in announced):
+            return True  # a table below `What #3 had on other seeds:`
         begun = min(begun, self._running_on(passage, -1))
         place, behind = (begun, passage.end), (passage.end, self._running_on(passage, 1))
         tokens = [token for token in self._tokens(place) if token.code == Code.RUN and token.end <= start - begun]
@@ -142,11 +152,22 @@ class Context:
         line = re.match(r"\n[ ]*[a-z][^\n]*", self.text[passage.end :])
         return passage.end + line.end() if line and unfinished else passage.end
 
+    def row(self, passage: Passage) -> tuple[tuple[str, Number], ...]:
+        """The figures before a cell in its row that were found true, each with the run that its column names."""
+        return tuple(self._rows.get(passage.labels[0], ())) if len(passage.labels) > 1 else ()
+
     def _codes(self, place: tuple[int, int]) -> str:
         return "".join(token.code for token in self._tokens(place))
 
-    def carry(self, sentence: Sentence) -> None:
-        """Keep what a sentence spoke of for those behind it."""
+    def carry(self, sentence: Sentence, passage: Passage) -> None:
+        """Keep what a sentence spoke of, and a figure found true, for those behind it."""
+        if (
+            len(passage.labels) > 1
+            and sentence.codes == Code.NUMBER
+            and all(c.status == "verified" for c in sentence.claims)
+        ):
+            ids = (name for t in self._tokens(passage.labels[1]) if t.code == Code.RUN for name in self._ids(t))
+            self._rows.setdefault(passage.labels[0], []).append((next(ids, ""), sentence.number(0)))
         quantities = [token.value for token in sentence.tokens if token.code == Code.QUANTITY]
         self.carried = quantities[0] if quantities else self.carried
         self.named |= {key.partition(":")[2] for quantity in quantities for key in quantity.keys}

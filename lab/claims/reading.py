@@ -69,6 +69,8 @@ class Sentence(Phrase):
     """The runs that the statement which it stands in names, by id."""
     cells: tuple[tuple[str, str], ...] = ()
     """The headings of its row and column, each with the codes of its tokens."""
+    row: tuple[tuple[str, Number], ...] = ()
+    """The figures before it in its row that were found true, each with the run that its column names."""
     seed: int | None = None
     """The seed of the replicate that the figure which a reading looks at is of."""
     place: int | None = None
@@ -77,6 +79,10 @@ class Sentence(Phrase):
     claims: list[Found] = field(default_factory=list)
 
     # What is meant
+
+    def headed(self, words: str) -> bool:
+        """Whether the row or the column of the cell which it stands in has a heading of these words alone."""
+        return any(re.fullmatch(rf"\W*(?:{words})\W*", text, re.IGNORECASE) for text, _ in self.cells)
 
     def aspects(self, index: int) -> set[str]:
         """The aspects of the number at `index`, from the words around it: peak, end, first and others."""

@@ -7,6 +7,7 @@ from functools import cache
 
 from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
+from lab.claims.tokens import TIME
 from lab.claims.words import FUTURE, GENERAL, Code
 from lab.judge import KnownRun
 from lab.space import PARAMETERS
@@ -123,6 +124,8 @@ def makings(s: Sentence) -> None:
     for run in runs if s.section != "next_step" else ():
         told = {str(run.config.get("train.optimizer") or "?"): "optimizer"}
         told |= {f"{at:{form}}": "time" for at in _moments(run) for form in ("%H:%M", "%H:%M:%S")}
+        told |= {s.known.env_name or "?": "environment", s.known.objective: "objective"}
+        told |= {run.arm: "arm"} if s.headed("arm") and run.arm else {}
         patterns = [(rf"(?<![\w:]){re.escape(said)}(?![\w:])", what) for said, what in told.items()]
         patterns.append((rf"\b{re.escape(run.arm or '?')} arm\b|\barm[ =:]+{re.escape(run.arm or '?')}\b", "arm"))
         for pattern, what in patterns:
@@ -130,6 +133,14 @@ def makings(s: Sentence) -> None:
                 inside = s.within(*said.span())
                 if inside and not s.used & set(inside):
                     s.say(inside[0], inside[-1], "verified", f"the {what} of {run.run_id}: {said.group()}")
+        for said in TIME.finditer(s.text):
+            second, step = float(said[3]), 10.0 ** -len(said[3].partition(".")[2])
+            for at in _moments(run):
+                near = abs(at.second + at.microsecond / 1e6 - second) <= step
+                if near and (at.hour, at.minute) == (int(said[1]), int(said[2])):
+                    place = s.within(*said.span())[0]
+                    s.say(place, place, "verified", f"{run.run_id} {at:%H:%M:%S.%f}")
+                    break
 
 
 LONE = re.compile(
@@ -155,11 +166,12 @@ def kinship(s: Sentence) -> None:
         if token.code == Code.SEED and any(token.value in run.seeds for run in (s.subject, s.home, *s.runs_named())):
             s.say(i, i, "verified", f"{token.value} is a seed")
         if token.code == Code.RUN and (
-            re.match(r"parents?\W+#?\d", s.text[token.start : token.end], re.IGNORECASE)
+            s.headed("parents?")
+            or re.match(r"parents?\W+#?\d", s.text[token.start : token.end], re.IGNORECASE)
             or re.search(r"\bchild of (?:the )?$", s.text[: token.start])
         ):
             told = s.run_of(token)
-            if told.run_id == s.home.parent:
+            if told.run_id == (s.known.run if s.cells else s.home).parent:
                 s.say(i, i, "verified", f"the parent is {told.run_id}")
     for place in [i for i, code in enumerate(s.codes) if code == Code.RUN and i not in s.used]:
         origin = s.run_of(s.tokens[place])

@@ -51,6 +51,9 @@ EQUATION = re.compile(
 )
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:]+Z?)?|v\d+(?:\.\d+)+|\d+(?:\.\d+){2,}")
 COVERAGE = re.compile(r"95 ?%(?= (?:confidence|interval|CI|conf))|95 ?% ?(?:CI\b|interval)", re.IGNORECASE)
+HORIZON = re.compile(r"1 ?/ ?\(1 ?- ?(?:\u03b3|gamma)\)(?:,? (?:in )?steps)?")
+TIME = re.compile(r"(\d\d?):(\d\d):(\d\d\.\d{1,6})(?!\w)")
+"""A time of day with a part of a second, by which nobody names a run."""
 NAMES = ((Code.WORD, DATE), (Code.WORD, CLOCK), (Code.WORD, COVERAGE), (Code.EQUATION, EQUATION))
 ARROWS = {
     "<-": Code.FROM,
@@ -161,6 +164,10 @@ class Reader:
 
     def _name(self, text: str, at: int) -> Token | None:
         """A token of a run, an equation, or of what is no number though it has digits."""
+        if discounted := HORIZON.match(text, at):
+            return Token(Code.QUANTITY, at, discounted.end(), Quantity(("horizon:discount",)))
+        if time := TIME.match(text, at):
+            return Token(Code.WORD, at, time.end())
         if run := self.runs.at(text, at):
             return Token(Code.RUN, at, run[1], run[0])
         return next((Token(code, at, it.end()) for code, pattern in NAMES if (it := pattern.match(text, at))), None)

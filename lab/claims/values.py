@@ -21,6 +21,9 @@ def numbers(s: Sentence) -> None:
         quantity = s.quantity(index)
         if _no_claim(s, index, number, quantity):
             continue
+        if s.headed("seeds?") and number.value in s.subject.seeds:
+            s.judge(index, index, True, f"a seed of {s.subject.run_id}")
+            continue
         if told := re.search(r"\bseed\s?([:=])?#?\s?$", s.text[: token.start], re.IGNORECASE):
             seeds = [float(seed) for seed in (*s.subject.seeds, s.subject.config.get("train.seed")) if real(seed)]
             true = number.value in seeds or (False if told[1] and seeds else None)
