@@ -123,8 +123,8 @@ def _sole(s: Sentence, first: int) -> int | None:
     if len(named) != 1 or s.quantity(first) not in named or next(iter(named)).section not in sections:
         return None
     place = max((i for i in places if i < first), default=places[0])
-    if place > first and "," in s.codes[first:place]:
-        return None  # `+0.09 on #4, which has another gamma`
+    if place > first and re.search(coded("[,number]"), s.codes[first + 1 : place]):
+        return None  # `+0.09 on #4, which has another gamma`; `+0.09 on it with 2x the gamma`
     between = s.text[s.tokens[place].end : s.tokens[first].start] if place < first else ""
     return None if re.search(r";|(?<!\.e)(?<!\.g)\.\s", between) or UNLIKE.search(between) else place
 

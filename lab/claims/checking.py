@@ -1,13 +1,13 @@
 """A text checked: its claims with their status and evidence, and the causes that the record does not bear out."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from lab.claims import differences, directions, figures, replicates, settings, values, verbal, weighing
-from lab.claims.context import Context, stages
+from lab.claims.context import Context, announced, stages
 from lab.claims.reading import Found, Sentence, Status
 from lab.claims.structure import Meaning, passages
 from lab.claims.tokens import Reader
@@ -44,6 +44,7 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     directions.moved,
     directions.went,
     directions.turned,
+    weighing.across,
     weighing.timed,
     weighing.listed,
     weighing.related,
@@ -111,23 +112,39 @@ def check(known: Known, sections: Mapping[str, str]) -> Checked:
     for text in sections.values():
         reader.runs.learn(text)
     for section, text in sections.items():
-        context = Context(known, reader, text, staged=section == "next_step" and stages(text))
-        for passage in passages(text, MEANINGS.get(section, Meaning.OBSERVATIONS)):
-            lead = context.lead(passage)
-            for start, end in sentences(text, passage.start, passage.end):
-                sentence = context.sentence(passage, lead, start, end)
-                for rule in RULES:
-                    try:
-                        rule(sentence)
-                    except Exception as error:  # noqa: BLE001 - a mistake of ours in one rule must not cost a night's report
-                        failed.append(f"{rule.__name__}: {type(error).__name__}: {error}")
-                piece = sentence.text
-                spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
-                told = [f for f in sentence.claims if not any(a <= f.start and f.end <= b for a, b in spans)]
-                claims += [_claim(section, text, start, f) for f in sorted(told, key=lambda f: f.start)]
-                context.carry(sentence)
-                if CAUSES.search(piece) and _of_an_outcome(sentence):
-                    causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
+        found = _section(known, reader, section, text, held=True)
+        if section == "next_step" and announced(text) and not _as_staged(found.claims):
+            found = _section(known, reader, section, text, held=False)
+        claims, causes, failed = [*claims, *found.claims], [*causes, *found.causes], [*failed, *found.failed]
+    return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
+
+
+def _as_staged(claims: Sequence[Claim]) -> bool:
+    """Whether the values of a plan are, half of them at least, those that were staged: else it is its writer's own."""
+    held = [claim.status for claim in claims if claim.evidence.startswith("staged: ")]
+    return held.count("verified") > 0 and held.count("verified") >= held.count("contradicted")
+
+
+def _section(known: Known, reader: Reader, section: str, text: str, *, held: bool) -> Checked:
+    """The claims and causes of one section; of a plan, `held` against what was staged."""
+    claims, causes, failed = list[Claim](), list[Cause](), list[str]()
+    context = Context(known, reader, text, staged=section == "next_step" and stages(text), held=held)
+    for passage in passages(text, MEANINGS.get(section, Meaning.OBSERVATIONS)):
+        lead = context.lead(passage)
+        for start, end in sentences(text, passage.start, passage.end):
+            sentence = context.sentence(passage, lead, start, end)
+            for rule in RULES:
+                try:
+                    rule(sentence)
+                except Exception as error:  # noqa: BLE001 - a mistake of ours in one rule must not cost a night's report
+                    failed.append(f"{rule.__name__}: {type(error).__name__}: {error}")
+            piece = sentence.text
+            spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
+            told = [f for f in sentence.claims if not any(a <= f.start and f.end <= b for a, b in spans)]
+            claims += [_claim(section, text, start, f) for f in sorted(told, key=lambda f: f.start)]
+            context.carry(sentence, passage)
+            if CAUSES.search(piece) and _of_an_outcome(sentence):
+                causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
 
 
@@ -168,7 +185,7 @@ def _of_an_outcome(sentence: Sentence) -> bool:
 
 SENTENCE = re.compile(
     r"(?:\([^()\n]{0,200}\)|[^\n])+?"  # a full stop or semicolon in parentheses ends nothing
-    r"(?:;(?=\s)|(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)(?<!\bapprox)(?<!\bca)[.!?](?=\s+[A-Z`*\"“(\d~-]|\s*$)|(?=\n)|$)"
+    r"(?:;(?=\s)|(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)(?<!\bapprox)(?<!\bca)[.!?](?=\s+[A-Z`*\"“(\d~#-]|\s*$)|(?=\n)|$)"
 )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from lab.claims.charity import other_reading
 from lab.claims.naming import RUN_ROLES
+from lab.claims.numbers import Number
 from lab.claims.plans import EITHER, FORWARD
 from lab.claims.reading import Sentence
 from lab.claims.readings import fitting
@@ -15,6 +16,8 @@ from lab.judge import Known
 
 BEGUN = re.compile(r"\W*(?:plans?|next|to[ -]?do|tmrw|tomorrow|queued?|wants?|ideas?|targets?)\b", re.IGNORECASE)
 """A line that begins a plan, which the lines below it go on with."""
+CHANGE = re.compile(r"\b(?:chang\w+|moved|edit\w*|touched|delta\w*|diff\w*|turned|overr\w+)\b|[Δδ]", re.IGNORECASE)
+"""Words of a heading that compares two configs."""
 OWN = {Meaning.CONFIG, Meaning.METRICS, Meaning.TITLE}
 """Meanings of parts that are about this run beyond doubt."""
 
@@ -25,8 +28,13 @@ def stages(text: str) -> bool:
     Args:
         text: with its heading, where it has one.
     """
+    return not (first := announced(text)) or re.search(r"\bnext step|\bstaged|\bpropos", first, re.I) is not None
+
+
+def announced(text: str) -> str:
+    """The heading that a text begins with: notes have theirs, reports of ours come without."""
     first = text.lstrip().partition("\n")[0]
-    return heading(first) is None or re.search(r"\bnext step|\bstaged|\bpropos", first, re.IGNORECASE) is not None
+    return first if heading(first) else ""
 
 
 @dataclass
@@ -38,12 +46,15 @@ class Context:
     text: str
     carried: Quantity | None = None
     """The quantity that the sentence before spoke of."""
+    held: bool = True
+    """Whether a plan is held against what was staged."""
     staged: bool = False
     """Whether this is the next step of a report: `next_step` by its section, not by a heading of a note."""
     named: set[str] = field(default_factory=set)
     """Names of all that the sentences before spoke of."""
     firm: bool = True
     """Whether the run that leads an item is its label, not only the first that the item names."""
+    _rows: dict[tuple[int, int], list[tuple[str, Number]]] = field(default_factory=dict)
     _cut: dict[tuple[int, int], list[Token]] = field(default_factory=dict)
 
     def lead(self, passage: Passage) -> tuple[str, ...]:
@@ -73,6 +84,8 @@ class Context:
             self.reader.tokens(piece),
             lead=lead,
             own=passage.meaning in OWN and not lead,
+            held=self.held,
+            against=next((runs for place in reversed(passage.above) if (runs := self._sides(place)[0])), ()),
             carried=label or self.carried,
             labelled=label is not None,
             spoken=set(self.named),
@@ -89,8 +102,13 @@ class Context:
                 if t.code == Code.RUN
                 for name in self._ids(t)
             ),
+            row=self.row(passage),
             cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
         )
+
+    def _led(self, passage: Passage) -> bool:
+        """Whether the row or the column of a cell names a run."""
+        return any(token.code == Code.RUN for place in passage.labels for token in self._tokens(place))
 
     def _before(self, passage: Passage, start: int) -> str:
         """What a statement says before a sentence of it, and what it stands under."""
@@ -113,6 +131,9 @@ class Context:
         free = not lead and not passage.item and passage.meaning not in (Meaning.CONFIG, Meaning.METRICS)
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
+        announced = [ids for place in passage.above if self.text[place[0]] != "#" for ids in self._sides(place)[1]]
+        if passage.labels and not self._led(passage) and any(ids != lead for ids in announced):
+            return True  # a table below `What #3 had on other seeds:`
         begun = min(begun, self._running_on(passage, -1))
         place, behind = (begun, passage.end), (passage.end, self._running_on(passage, 1))
         tokens = [token for token in self._tokens(place) if token.code == Code.RUN and token.end <= start - begun]
@@ -131,11 +152,22 @@ class Context:
         line = re.match(r"\n[ ]*[a-z][^\n]*", self.text[passage.end :])
         return passage.end + line.end() if line and unfinished else passage.end
 
+    def row(self, passage: Passage) -> tuple[tuple[str, Number], ...]:
+        """The figures before a cell in its row that were found true, each with the run that its column names."""
+        return tuple(self._rows.get(passage.labels[0], ())) if len(passage.labels) > 1 else ()
+
     def _codes(self, place: tuple[int, int]) -> str:
         return "".join(token.code for token in self._tokens(place))
 
-    def carry(self, sentence: Sentence) -> None:
-        """Keep what a sentence spoke of for those behind it."""
+    def carry(self, sentence: Sentence, passage: Passage) -> None:
+        """Keep what a sentence spoke of, and a figure found true, for those behind it."""
+        if (
+            len(passage.labels) > 1
+            and sentence.codes == Code.NUMBER
+            and all(c.status == "verified" for c in sentence.claims)
+        ):
+            ids = (name for t in self._tokens(passage.labels[1]) if t.code == Code.RUN for name in self._ids(t))
+            self._rows.setdefault(passage.labels[0], []).append((next(ids, ""), sentence.number(0)))
         quantities = [token.value for token in sentence.tokens if token.code == Code.QUANTITY]
         self.carried = quantities[0] if quantities else self.carried
         self.named |= {key.partition(":")[2] for quantity in quantities for key in quantity.keys}
@@ -167,8 +199,25 @@ class Context:
         """The run that a heading, or the item above, is about: the only one that a heading names, or an item's lead."""
         if lead := self._leading(place, item=True):
             return lead
-        named = {self._ids(token) for token in self._tokens(place) if token.code == Code.RUN}
+        named = self._sides(place)[1]
         return next(iter(named)) if len(named) == 1 and self.text[place[0]] in "#*" else ()
+
+    def _sides(self, place: tuple[int, int]) -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
+        """The runs that a heading or a line above compares with, and those that it is about: `From #3 to #5`."""
+        tokens, text = self._tokens(place), self.text[place[0] : place[1]]
+        above = Sentence(self.known, "", text, tokens)
+        moved = CHANGE.search(text) is not None
+        runs = [i for i, token in enumerate(tokens) if token.code == Code.RUN]
+        base = [
+            i
+            for i in runs
+            if above.codes[i + 1 : i + 2] == Code.ARROW
+            or (above.refers(i) and (moved or above.codes[i - 1 : i] in (Code.AGAINST, Code.THAN)))
+        ]
+        return (
+            tuple(name for i in base for name in self._ids(tokens[i])),
+            {self._ids(tokens[i]) for i in runs if i not in base},
+        )
 
     def _ids(self, token: Token) -> tuple[str, ...]:
         """The runs that a token names; a role's run by its id."""

@@ -254,7 +254,9 @@ def ratios(s: Sentence) -> None:
         bound = re.search(coded("([up down]) than word?$"), s.codes[:index])
         if bound and bases:
             true = any(old and ((new / old > ratio) == (bound.group(1) == Code.UP)) for new, old, _ in bases)
-            s.judge(index - len(bound.group()), index, true, "; ".join(what for _, _, what in bases[:2]))
+            figure = re.match(coded("[word run]{1,4} number"), s.codes[index + 1 :])  # `less than half of #3's 15 s`
+            false = None if figure else False
+            s.judge(index - len(bound.group()), index, true or false, "; ".join(what for _, _, what in bases[:2]))
             continue
         last = index + (after.end() if after else 0)
         first = index - (before.end() - before.start() if before else 0)

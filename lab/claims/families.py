@@ -200,6 +200,14 @@ def means(s: Sentence, run: KnownRun, said: str) -> Statistics:
             yield value, f"greedy {name} {value:.6g} in {run.run_id}"
 
 
+PARTS = (
+    (r"\b(?:second|last) half\b", None, -1),
+    (r"\b(?:last|final) (?:step|interval|increment|point)\b", -2, -1),
+    (r"\bfirst (?:step|interval|increment)\b", 0, 1),
+)
+"""Parts of a training by their words, with where among its points they begin (None: half way) and end."""
+
+
 def since(s: Sentence, run: KnownRun) -> Statistics:
     """How far the objective's curve went since a step that the sentence names, or over so many steps at its end."""
     name = f"environment/{s.known.metric}"
@@ -210,6 +218,11 @@ def since(s: Sentence, run: KnownRun) -> Statistics:
             yield run.curves[name].last - logged[step], f"{name} since step {step:,.0f}"
         if (back := max(logged, default=0) - step) in logged:
             yield run.curves[name].last - logged[back], f"{name} over the last {step:,.0f} steps"
+    values = [*logged.values()]
+    for words, begin, end in PARTS if len(run.seeds) == 1 and len(values) > 2 else ():
+        if re.search(words, s.text, re.IGNORECASE):
+            old, new = values[len(values) // 2 - 1 if begin is None else begin], values[end]
+            yield new - old, f"{name} went from {old:.6g} to {new:.6g}"
 
 
 def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Iterator[Statistics]:

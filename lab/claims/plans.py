@@ -38,6 +38,8 @@ ORIGIN = re.compile(
     re.IGNORECASE,
 )
 """What stands before the value that is now so."""
+OLD = re.compile(r"\W*(?:now|from|current(?:ly)?|old|was|before|today|here)\W*", re.IGNORECASE)
+"""A heading of a column of values that are now so."""
 PAST = re.compile(
     r"\b(?:was|were|now|current(?:ly)?|too|ran|had|scored|reached|got|ended|dropped|fell|rose)\b", re.IGNORECASE
 )
@@ -61,14 +63,16 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
     hit = next((what for value, what in coming if settles(number, value, quantity)), None)
     so = next((what for value, what in now if settles(number, value, quantity)), None)
     of_now = (
-        bool(KEEPS.search(before) or KEEPS.search(_clause(s, index)) or ORIGIN.search(before)) or Code.RUN in s.codes
+        bool(KEEPS.search(before) or KEEPS.search(_clause(s, index)) or ORIGIN.search(before))
+        or Code.RUN in s.codes
+        or any(OLD.fullmatch(text) for text, _ in s.cells)
     )
     setting = quantity.section in ("config", "derived", "count")
     if hit or (so and (of_now or not setting)):
         s.judge(index, index, True, hit or so or "")
     elif LATER.search(before) and not FUTURE.search(s.text):
         s.used.add(index)  # an idea beyond what was staged
-    elif coming and s.ours and not number.than:
+    elif coming and s.ours and s.held and not number.than:
         s.judge(index, index, False, "; ".join(what for _, what in coming[:2]))
     elif now and (_kept(s, before) if setting else PAST.search(s.text) and not number.than):
         s.judge(index, index, False, "; ".join(what for _, what in now[:2]))
@@ -146,5 +150,12 @@ def exchanged(s: Sentence, first: int, last: int, quantity: Quantity, old: Numbe
     pairs = [(float(a), float(b), key) for a, b, key in staged if real(a) and real(b)]
     told = "; ".join(f"staged: {key} {a:.6g} to {b:.6g}" for a, b, key in pairs[:2])
     true = any(old.sets(a) and new.sets(b) for a, b, _ in pairs) if pairs else None
-    s.judge(first, last, true, told or "nothing of it is staged")
+    now = next((what for value, what in _now(s, first, quantity) if old.sets(value)), None)
+    if true or s.held or not now:
+        s.judge(first, last, true or (False if pairs and s.held else None), told or "nothing of it is staged")
+        return True
+    ends = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
+    at = ends[0] if s.number(ends[0]) is old else ends[-1]
+    s.judge(at, at, True, now)
+    s.judge(sum(ends) - at, sum(ends) - at, None, "a plan of its writer's own")
     return True

@@ -56,7 +56,9 @@ class Sentence(Phrase):
     reading: Callable[["Sentence", int, int], str | None] = lambda *_: None
     """Words for what makes a claim true that is not clear."""
     ours: bool = False
-    """Whether it stands in the next step of a report, which what was staged is held against."""
+    """Whether it stands in the next step of a report."""
+    held: bool = True
+    """Whether that is the plan which was staged, so that its new values are held against it."""
     before: str = ""
     """What its statement, and those that it stands under, say before it."""
     forward: bool = False
@@ -67,6 +69,8 @@ class Sentence(Phrase):
     """The runs that the statement which it stands in names, by id."""
     cells: tuple[tuple[str, str], ...] = ()
     """The headings of its row and column, each with the codes of its tokens."""
+    row: tuple[tuple[str, Number], ...] = ()
+    """The figures before it in its row that were found true, each with the run that its column names."""
     seed: int | None = None
     """The seed of the replicate that the figure which a reading looks at is of."""
     place: int | None = None
@@ -75,6 +79,10 @@ class Sentence(Phrase):
     claims: list[Found] = field(default_factory=list)
 
     # What is meant
+
+    def headed(self, words: str) -> bool:
+        """Whether the row or the column of the cell which it stands in has a heading of these words alone."""
+        return any(re.fullmatch(rf"\W*(?:{words})\W*", text, re.IGNORECASE) for text, _ in self.cells)
 
     def aspects(self, index: int) -> set[str]:
         """The aspects of the number at `index`, from the words around it: peak, end, first and others."""

@@ -64,6 +64,8 @@ def _counted(known: Known, run: KnownRun, section: str, name: str) -> list[tuple
         return told
     elif section == "noise" and noise:
         value = noise.degrees_of_freedom
+    elif section == "horizon" and real(gamma := run.config.get("train.gamma")) and gamma < 1:
+        value = 1 / (1 - gamma)
     elif section == "steps":
         value = run.steps
     elif section == "verdict" and verdict:

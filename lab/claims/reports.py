@@ -9,7 +9,8 @@ PROSE = {"Observations": "observations", "Theory": "theory", "Next step": "next_
 """Sections of our own reports that somebody wrote; the program wrote the others from the record."""
 KINDS = {Meaning.TITLE: "title", Meaning.THEORY: "theory", Meaning.PLAN: "next_step"}
 """Meanings that say more than that something was observed."""
-OURS = re.compile(r"^## Key metrics$.*?^## Observations$", re.MULTILINE | re.DOTALL)
+OURS = re.compile(r"\A\s*# Run \S+ \u2014 .*?^## Key metrics$.*?^## Observations$", re.MULTILINE | re.DOTALL)
+"""How a report of ours begins; another's may well have its headings."""
 SETTINGS = re.compile(r"\s*(?:[\w.]+\s?[=:]\s?[^\s:=]+[\s,;]*)+")
 """A line of code that is a list of settings or figures: `lr=0.0089  gamma=0.99`."""
 SIGNS = re.compile(r" (?:✗|\(\?\))")

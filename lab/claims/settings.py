@@ -7,6 +7,7 @@ from functools import cache
 
 from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
+from lab.claims.tokens import TIME
 from lab.claims.words import FUTURE, GENERAL, Code
 from lab.judge import KnownRun
 from lab.space import PARAMETERS
@@ -21,11 +22,13 @@ SPOKEN = {
     "train.torch_deterministic": r"determinis\w+",
 }
 """What switches are called beside their keys."""
+ASIDE = re.compile(r"[`*]* ?[(,;/] ?(?:in |the |vs |against )*")
+"""What stands between a switch and the run whose own follows: `rnn on (baseline off)`."""
 SHORT = re.compile(r"\b(?:anneal(?:ed)?|opt)\b", re.IGNORECASE)
 SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
 """What stands between a start and the run whose weights it took."""
 SWITCHED = r"(?:is |was |are |stays |stayed |kept |switched |turned |set to |has been |still )*"
-WAS = r"(?:\w+\s*(?:->|=>|→)\s*)?"
+WAS = r"(?:(?P<was>\w+)[`*]*\s*(?:->|=>|→)\s*[`*]*)?"
 """The value that was so before: `rnn off → on`."""
 FRESH = re.compile(
     r"\b(?:fresh start|starts? fresh|started fresh|from scratch|(?:random|fresh|new) (?:weights|init\w*)"
@@ -74,6 +77,25 @@ def _option(s: Sentence, key: str, value: bool | str, said: re.Match[str]) -> No
         if not true and SHORT.search(said.group()):
             return  # `variant B: anneal true`: so short a word says it of anything
         s.judge(inside[0], inside[-1], true, f"{key} {str(value).lower()} in {s.subject.run_id}")
+        for run, old, at in _sides(s, said):
+            if (base := run.config.get(key)) is not None and (word := old.lower()):
+                so = (word in ON) == base if isinstance(base, bool) else word == str(base).lower()
+                known = word in ON | OFF if isinstance(base, bool) else True
+                tokens = s.within(at, at + len(old))
+                if known and tokens and not s.used & set(tokens):
+                    s.judge(tokens[0], tokens[-1], so, f"{key} {str(base).lower()} in {run.run_id}")
+
+
+def _sides(s: Sentence, said: re.Match[str]) -> Iterator[tuple[KnownRun, str, int]]:
+    """How a switch stands elsewhere, with its place: before an arrow in the run compared with, beside a run's name."""
+    if "was" in said.groupdict() and said["was"]:
+        yield s.reference, said["was"], said.start("was")
+    named = [i for i in s.within(said.end(), len(s.text)) if s.codes[i] == Code.RUN][:1]
+    beside = ASIDE.fullmatch(s.text, said.end(), s.tokens[named[0]].start) if named else None
+    if beside and (
+        word := re.match(r"(?::| has| had|'s:?)? ?(\w+)(?=\W*(?:[,;)]|$))", s.text[s.tokens[named[0]].end :])
+    ):
+        yield s.run_of(s.tokens[named[0]]), word[1], s.tokens[named[0]].end + word.start(1)
 
 
 @cache
@@ -102,6 +124,8 @@ def makings(s: Sentence) -> None:
     for run in runs if s.section != "next_step" else ():
         told = {str(run.config.get("train.optimizer") or "?"): "optimizer"}
         told |= {f"{at:{form}}": "time" for at in _moments(run) for form in ("%H:%M", "%H:%M:%S")}
+        told |= {s.known.env_name or "?": "environment", s.known.objective: "objective"}
+        told |= {run.arm: "arm"} if s.headed("arm") and run.arm else {}
         patterns = [(rf"(?<![\w:]){re.escape(said)}(?![\w:])", what) for said, what in told.items()]
         patterns.append((rf"\b{re.escape(run.arm or '?')} arm\b|\barm[ =:]+{re.escape(run.arm or '?')}\b", "arm"))
         for pattern, what in patterns:
@@ -109,6 +133,14 @@ def makings(s: Sentence) -> None:
                 inside = s.within(*said.span())
                 if inside and not s.used & set(inside):
                     s.say(inside[0], inside[-1], "verified", f"the {what} of {run.run_id}: {said.group()}")
+        for said in TIME.finditer(s.text):
+            second, step = float(said[3]), 10.0 ** -len(said[3].partition(".")[2])
+            for at in _moments(run):
+                near = abs(at.second + at.microsecond / 1e6 - second) <= step
+                if near and (at.hour, at.minute) == (int(said[1]), int(said[2])):
+                    place = s.within(*said.span())[0]
+                    s.say(place, place, "verified", f"{run.run_id} {at:%H:%M:%S.%f}")
+                    break
 
 
 LONE = re.compile(
@@ -134,11 +166,12 @@ def kinship(s: Sentence) -> None:
         if token.code == Code.SEED and any(token.value in run.seeds for run in (s.subject, s.home, *s.runs_named())):
             s.say(i, i, "verified", f"{token.value} is a seed")
         if token.code == Code.RUN and (
-            re.match(r"parents?\W+#?\d", s.text[token.start : token.end], re.IGNORECASE)
+            s.headed("parents?")
+            or re.match(r"parents?\W+#?\d", s.text[token.start : token.end], re.IGNORECASE)
             or re.search(r"\bchild of (?:the )?$", s.text[: token.start])
         ):
             told = s.run_of(token)
-            if told.run_id == s.home.parent:
+            if told.run_id == (s.known.run if s.cells else s.home).parent:
                 s.say(i, i, "verified", f"the parent is {told.run_id}")
     for place in [i for i, code in enumerate(s.codes) if code == Code.RUN and i not in s.used]:
         origin = s.run_of(s.tokens[place])

@@ -210,7 +210,8 @@ def _cells(
     for row in body:
         begun = max((start for start in text if start <= row[0][0]), default=0)
         named = [(a, b) for a, b in row if re.fullmatch(r"\W*#\d+\W*", text[begun][a - begun : b - begun])]
-        label = named[0] if len(named) == 1 else row[0]  # `| 2 | #20 | 0.567 |`: the run, not its place
+        placed = not re.search("[A-Za-z]", text[begun][row[0][0] - begun : row[0][1] - begun])
+        label = named[0] if len(named) == 1 and placed else row[0]  # `| 2 | #20 | 0.567 |`: the run, not its place
         for column, (start, end) in enumerate(row):
             names = [*([label] if (start, end) != label else []), *([head[column]] if column < len(head) else [])]
             yield Passage(start, end, meaning, above, labels=tuple(names))

@@ -21,6 +21,7 @@ COMPARED = re.compile(
     r"\b(?:(?:that|those|the one|as) (?:of|in|for)|on top of|(?:child|copy|sibling) of|same as|(?:un)?like"
     r"|than(?: (?:in|of|any|every|each|all|both|seeds?|replicates?))+"
     r"|(?:diff\w*|delta|relative|close|changes?) (?:to|from|with|against)) (?:the |its )?$"
+    r"|(?:chang\w+|moved|away|keys|settings|differ\w*|diff|delta\w*) off (?:of )?(?:the |its )?$"
     r"|(?<![\w.])[+\u2212-]\d[\d.]* ?%? (?:on|to|for|over) (?:the |its )?$",
     re.IGNORECASE,
 )
@@ -41,6 +42,8 @@ class Phrase:
     tokens: list[Token]
     lead: tuple[str, ...] = ()
     """The runs that the item or cell which the sentence stands in names; none where it names none."""
+    against: tuple[str, ...] = ()
+    """The runs that its heading compares with: `Changed against #3`."""
     own: bool = False
     """Whether what names no run is said of this run beyond doubt: in a config, under key metrics."""
 
@@ -197,6 +200,8 @@ class Phrase:
                 return run
         if self.lead and self.home is not self.subject:
             return self.home
+        if base := next(filter(None, map(self.known.get, self.against)), None):
+            return base
         return self.known.get(self.subject.parent) or self.known.get(self.known.incumbent) or NOBODY
 
     def reference_at(self, index: int) -> KnownRun:

@@ -51,6 +51,9 @@ EQUATION = re.compile(
 )
 DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:]+Z?)?|v\d+(?:\.\d+)+|\d+(?:\.\d+){2,}")
 COVERAGE = re.compile(r"95 ?%(?= (?:confidence|interval|CI|conf))|95 ?% ?(?:CI\b|interval)", re.IGNORECASE)
+HORIZON = re.compile(r"1 ?/ ?\(1 ?- ?(?:\u03b3|gamma)\)(?:,? (?:in )?steps)?")
+TIME = re.compile(r"(\d\d?):(\d\d):(\d\d\.\d{1,6})(?!\w)")
+"""A time of day with a part of a second, by which nobody names a run."""
 NAMES = ((Code.WORD, DATE), (Code.WORD, CLOCK), (Code.WORD, COVERAGE), (Code.EQUATION, EQUATION))
 ARROWS = {
     "<-": Code.FROM,
@@ -112,7 +115,9 @@ def _merged(tokens: list[Token]) -> list[Token]:
             named = merged[-1].value if is_role else token.value
             merged[-1] = Token(Code.RUN, merged[-1].start, token.end, named)
         elif token.code == ")" and len(merged) > 2 and [t.code for t in merged[-3:]] == [Code.RUN, "(", Code.RUN]:
-            merged[-3:] = [Token(Code.RUN, merged[-3].start, token.end, merged[-1].value)]
+            first, last = merged[-3], merged[-1]
+            named = first.value if isinstance(last.value, str) and last.value in RUN_ROLES else last.value
+            merged[-3:] = [Token(Code.RUN, first.start, token.end, named)]
         else:
             merged.append(token)
     return merged
@@ -159,6 +164,10 @@ class Reader:
 
     def _name(self, text: str, at: int) -> Token | None:
         """A token of a run, an equation, or of what is no number though it has digits."""
+        if discounted := HORIZON.match(text, at):
+            return Token(Code.QUANTITY, at, discounted.end(), Quantity(("horizon:discount",)))
+        if time := TIME.match(text, at):
+            return Token(Code.WORD, at, time.end())
         if run := self.runs.at(text, at):
             return Token(Code.RUN, at, run[1], run[0])
         return next((Token(code, at, it.end()) for code, pattern in NAMES if (it := pattern.match(text, at))), None)

@@ -21,6 +21,9 @@ def numbers(s: Sentence) -> None:
         quantity = s.quantity(index)
         if _no_claim(s, index, number, quantity):
             continue
+        if s.headed("seeds?") and number.value in s.subject.seeds:
+            s.judge(index, index, True, f"a seed of {s.subject.run_id}")
+            continue
         if told := re.search(r"\bseed\s?([:=])?#?\s?$", s.text[: token.start], re.IGNORECASE):
             seeds = [float(seed) for seed in (*s.subject.seeds, s.subject.config.get("train.seed")) if real(seed)]
             true = number.value in seeds or (False if told[1] and seeds else None)
@@ -189,6 +192,9 @@ def origins(s: Sentence) -> None:
         named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
         now = s.one(quantity, s.subject, aspects)
         others = _older(s, quantity, named, aspects)
+        if s.section == "next_step" and now is not None and settles(number, now, quantity):
+            s.judge(first, last, True, f"now {now:.6g}")  # `up from 0.004`, where it is to go
+            continue
         if not others or now is None:
             s.judge(first, last, None, "nothing in the record to compare it with")
             continue

@@ -198,8 +198,9 @@ def alterations(s: Sentence) -> None:
     if len(proposals) > 1:
         return  # of which of them it is said, nobody can tell
     changed = set(proposals[0].overrides) if proposals else set(s.subject.changed)
+    compared = (*s.runs_named(), *filter(None, map(s.known.get, s.against)))
     told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
-    against = [] if proposals else [_differing(s.subject, run) for run in s.runs_named() if run is not s.subject]
+    against = [] if proposals else [_differing(s.subject, run) for run in compared if run is not s.subject]
     only: bool | None = None
     for first, last in s.matches(
         "only word{0,2} quantity (?:word{0,2} changed)?|changed only word? quantity"

@@ -153,6 +153,70 @@ def related(s: Sentence) -> None:
             s.say(places[0], places[0], "verified", said)
 
 
+def across(s: Sentence) -> None:
+    """Find true what a cell makes of two figures of its row that were found true: `up 32 %`, `x1.8`, `lower`."""
+    places = [i for i, code in enumerate(s.codes) if code == Code.NUMBER]
+    ways = [WAYS[code] for code in s.codes if code in WAYS]
+    if len(s.row) < 2 or len(places) > 1 or len(ways) > 1 or s.section == "next_step" or not s.tokens:
+        return
+    if any(claim.status == "verified" for claim in s.claims) or set(s.codes) - {*WAYS, Code.NUMBER, Code.BY}:
+        return
+    pairs = [*_pairs(s)]
+    if places:
+        number = s.number(places[0])
+        worths = [worth for pair in pairs for worth in _between(s, number, *pair, way=ways[0] if ways else 0)]
+        true = any(abs(number.value - worth) <= off for worth, off in worths)
+        true = true and chance(number, [worth for worth, _ in worths]) <= DIFFERS
+    else:
+        true = bool(ways and pairs) and all((new.value - old.value) * ways[0] > 0 for new, old in pairs)
+    if true:
+        s.claims.clear()
+        s.say(0, len(s.tokens) - 1, "verified", "by the figures of its row")
+
+
+def _pairs(s: Sentence) -> Iterator[tuple[Number, Number]]:
+    """The new and the old figure that a cell may compare: of the runs in its heading, else the last one with others."""
+    runs = re.findall(r"#(\d+)", s.cells[-1][0])
+    row = [(name, _exact(s, name, figure)) for name, figure in s.row]
+    named = [
+        figure for run in runs for name, figure in row if (known := s.known.get(name)) and str(known.number) == run
+    ]
+    if len(named) == 2:
+        yield named[0], named[1]
+        return
+    (last, figure), home = row[-1], s.known.run.run_id
+    for name, other in row[:-1]:
+        if not named or other in named or figure in named:
+            yield (other, figure) if name == home and last != home else (figure, other)
+
+
+def _exact(s: Sentence, name: str, figure: Number) -> Number:
+    """A figure of a row as the record has it, where the row's name is that of a quantity."""
+    run = s.known.get(name)
+    value = s.one(s.carried, run, set()) if run and s.labelled else None
+    return figure if value is None or not figure.fits(value) else Number(value, 0.0)
+
+
+def _between(s: Sentence, number: Number, new: Number, old: Number, way: int) -> Iterator[tuple[float, float]]:
+    """How far apart, or how many times each other, two figures are, in a number's unit, and how far rounding is off."""
+    a, b, heading = new.value, old.value, s.cells[-1][0]
+    if not b or not a or (way and (a - b) * way <= 0):
+        return
+    sign = -1 if way < 0 else 1
+    blur = new.step / abs(a) / 2 + old.step / abs(b) / 2
+    factor = number.times or (not number.signed and FACTOR.search(heading))
+    if number.percent:
+        yield 100 * (a - b) / abs(b) * sign, number.step / 2 + 100 * abs(a / b) * blur
+    elif factor:
+        yield (b / a if way < 0 else a / b), number.step / 2 + abs(b / a if way < 0 else a / b) * blur
+    elif number.signed or way:
+        yield (a - b) * sign, (number.step + new.step + old.step) / 2
+
+
+FACTOR = re.compile(r"/|\b(?:ratio|factor|times|over)\b|[×÷]", re.IGNORECASE)
+"""What the heading of a column of factors has."""
+
+
 def timed(s: Sentence) -> None:
     """Find true the moment by which the figure before it was found: `0.43 at 1.2M`."""
     for claim in [c for c in s.claims if c.status == "unsupported"]:

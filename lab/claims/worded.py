@@ -51,7 +51,8 @@ def _way(s: Sentence, first: int, codes: str) -> str | None:
     named = quantity and quantity.section == "count" and quantity in [t.value for t in s.tokens]
     many = quantity and quantity.section in ("count", "noise") and not named  # a spread has several measures
     judged = s.labelled or re.search(coded("[better worse]"), codes)
-    bare = not judged and not re.search(coded("quantity|run"), s.codes)
+    told = s.carried is None or bool({*s.carried.keys} & {*s.objective.keys})  # else that of the sentence before
+    bare = not judged and not re.search(coded("quantity|run" if told else "quantity"), s.codes)
     return "what is compared is not clear" if bare or many else None
 
 

@@ -67,7 +67,9 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"(vec |vector )?workers?", _("config:vec.num_workers")),
     (r"vec(tori[sz]ed)? env(ironment)?s?", _("config:vec.num_envs")),
     (r"env(ironment)?s|copies", _("config:vec.num_envs", "config:env.num_envs", "derived:agents")),
-    (r"bptt([ _]horizon)?|horizon", _("config:train.bptt_horizon")),
+    (r"bptt([ _]horizon)?", _("config:train.bptt_horizon")),
+    (r"horizon", _("config:train.bptt_horizon", "horizon:discount")),
+    (r"(discount|effective) horizon", _("horizon:discount")),
     (r"lr|(learning[ _-]?)?rates?|step size", _("config:train.learning_rate")),
     (r"ent", _("config:train.ent_coef", "curve:losses/entropy")),
     (r"ent(ropy)?[ _]?coef(ficient)?s?|entropy (bonus(es)?|regulari[sz](ation|er)|weight|term)", _(
@@ -85,8 +87,8 @@ SPOKEN: list[tuple[str, Quantity]] = [
     (r"(max )?grad(ient)?[ _]?(norms?|clip(ping)?)( clip)?|max grad", _(
         "config:train.max_grad_norm", "curve:losses/grad_norm")),
     (r"(vf|value)[ _-]clip([ _]coef)?", _("config:train.vf_clip_coef")),
-    (r"(\u03c1|rho)([ _-]clip)?", _("config:train.vtrace_rho_clip")),
-    (r"(vtrace )?c[ _-]clip", _("config:train.vtrace_c_clip")),
+    (r"(vtrace[ _])?(\u03c1|rho)([ _-]clip)?", _("config:train.vtrace_rho_clip")),
+    (r"(vtrace )?c[ _-]clip|vtrace[ _]c", _("config:train.vtrace_c_clip")),
     (r"(adam[ _])?(\u03b2|b|beta[ _]?)1", _("config:train.adam_beta1")),
     (r"(adam[ _])?(\u03b2|b|beta[ _]?)2", _("config:train.adam_beta2")),
     (r"prio (\u03b1|a|alpha)", _("config:train.prio_alpha")),
@@ -105,7 +107,7 @@ SPOKEN: list[tuple[str, Quantity]] = [
 """Pattern to quantity; the longest match counts."""
 UNKNOWN = (
     r"(gpu|cpu|vram|ram|disk|host)([ _]?(memory|load|util\w*|usage|time))?|memory|util\w*|wall[ -]?clock( time)?|power"
-    r"( draw)?|temperature|load|median|effective horizon|max_grad_norm|standard errors?|checkpoint size|loss spikes?"
+    r"( draw)?|temperature|load|median|max_grad_norm|standard errors?|checkpoint size|loss spikes?"
 )
 """Quantities of which a record may say nothing."""
 

@@ -50,6 +50,18 @@ def test_a_plan_is_judged_by_what_was_staged() -> None:
         assert said == ({status} if status else set()), (text, said)
 
 
+def test_a_note_may_have_a_plan_of_its_own() -> None:
+    known = Known.model_validate_json(Path("tests/data/claims/breakout.json").read_text(encoding="utf-8"))
+    staged = Proposed(parent=known.run.run_id, overrides={"train.ent_coef": 0.004, "train.gamma": 0.9})
+    known = known.model_copy(update={"proposals": (staged,)})
+    for text, status in (
+        ("## Next step\n- ent_coef 0.0173\n- gamma 0.95", {"unsupported"}),
+        ("## Next step\n- ent_coef 0.004\n- gamma 0.95", {"verified", "contradicted"}),
+        ("- ent_coef 0.0173\n- gamma 0.95", {"contradicted"}),
+    ):
+        assert {claim.status for claim in check(known, {"next_step": text}).claims} == status, text
+
+
 def test_a_number_is_that_of_the_creation(notebook: Notebook) -> None:
     index = notebook.index
     assert [index.number_of(run) for run in (A, B, C, D)] == [1, 2, 3, 4]
