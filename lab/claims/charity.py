@@ -43,7 +43,17 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
     if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
         return "a plan: nothing that is now so"
     readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)
-    return next((reading for reading in readings if reading), None)
+    return next((reading for reading in readings if reading), None) or _of_fresh_seeds(s, numbers, first, last)
+
+
+def _of_fresh_seeds(s: Sentence, numbers: list[int], first: int, last: int) -> str | None:
+    """The reading of a comparison as one of a run's fresh seeds, which lists and verdicts tell in its own's place."""
+    quantity, compared = s.quantity(numbers[0] if numbers else first) or s.objective, "[up down better worse same than]"
+    relative = re.search(coded(compared), s.codes[first : last + 1]) or any(s.number(i).signed for i in numbers)
+    if not relative or f"metric:{s.known.metric}" not in quantity.keys:
+        return None
+    proven = [run for run in (s.subject, s.reference) if run.confirmed and run.confirmed.scores]
+    return f"it may be of the fresh seeds of {proven[0].run_id}" if proven else None
 
 
 def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Iterator[str | None]:

@@ -46,7 +46,11 @@ def _metric(known: Known, run: KnownRun, name: str, aspects: set[str]) -> list[t
     metric = run.metrics.get(name)
     if metric is None or aspects & {"max", "min", "first", "quarter", "while"}:
         return []
-    return [(metric.mean, f"{name} {metric.mean:.6g} in {run.run_id}")]
+    told = [(metric.mean, f"{name} {metric.mean:.6g} in {run.run_id}")]
+    fresh = run.confirmed.scores if run.confirmed and name == known.metric else ()
+    if fresh:  # lists tell it so
+        told.append((mean := statistics.fmean(fresh), f"{name} {mean:.6g} on {len(fresh)} fresh seeds of {run.run_id}"))
+    return told
 
 
 def _counted(known: Known, run: KnownRun, section: str, name: str) -> list[tuple[float, str]]:

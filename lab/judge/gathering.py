@@ -9,6 +9,7 @@ from lab.base import AutopilotError
 from lab.judge.finding import Finding
 from lab.judge.known import Confirmed, Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.judge.stats import detectable
+from lab.judge.stopping import fresh_scores
 from lab.judge.verdicts import current_verdict, weigh
 from lab.space import changed, derive
 from lab.store import (
@@ -191,7 +192,7 @@ def _confirmed(notebook: Notebook, run_id: str) -> Confirmed | None:
     if not ended:
         return None
     told = ended[-1].model_dump(include={"outcome", "effect", "low", "high", "level"})
-    return Confirmed(against=ended[-1].incumbent, **told)
+    return Confirmed(against=ended[-1].incumbent, scores=tuple(fresh_scores(notebook, run_id)), **told)
 
 
 def _points(curves: Sequence[Curve]) -> tuple[tuple[float, float], ...]:

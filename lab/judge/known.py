@@ -37,6 +37,8 @@ class Confirmed(Fact):
     effect: float | None = None
     low: float | None = None
     high: float | None = None
+    scores: tuple[float, ...] = ()
+    """The objective in each of its fresh seeds so far."""
 
 
 class WarmStart(Fact):
