@@ -53,7 +53,9 @@ def latest_reported(notebook: "Notebook") -> str:
 
 def digest(
     context: typer.Context,
-    session: Annotated[str | None, typer.Argument(metavar="[SESSION]", help="The latest if not given.")] = None,
+    session: Annotated[
+        str | None, typer.Argument(metavar="[SESSION]", help="Its id, part of it, or latest; else latest.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """What a night came to: its headline, what waits, contenders, runs, what was learnt."""

@@ -159,10 +159,11 @@ def arms(
     as_json: JsonOption = False,
 ) -> None:
     """Who proposes best: a model, optimizers, a person side by side, and whether who is ahead is noise."""
-    from lab.store import Notebook
+    from lab.store import Notebook, Sessions
     from report import arms_of, emit_json, group_of, print_arms
 
     notebook = Notebook(context.obj)
+    session = Sessions(context.obj).named(session).session_id if session else None
     group, others = group_of(notebook, env, preset, objective, session)
     found = arms_of(notebook, group, session) if group else None
     if as_json:

@@ -1,17 +1,34 @@
 """What runs are called: by their number, by part of their id, by their place in the night, by a name of one's own.
 
 The id stays the key of folders and links. People say `12`, `#12`, `pchd`, `latest`, `incumbent`, `leader`, `baseline`,
-or the name that they gave it with `autopilot name`; wherever a run is asked for, all of these mean it. Names and tags
-are only ever added to `runs/names.jsonl`, the last line of a run counts.
+or the name that they gave it with `autopilot name`; wherever a run is asked for, all of these mean it. A proposal is
+meant by part of its id. Names and tags are only ever added to `runs/names.jsonl`, the last line of a run counts.
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from lab.base import NotFound, Record, Workspace, append_line, invalid, is_id, now, plain, read_records
+from lab.base import (
+    SHOWN,
+    NotFound,
+    Record,
+    Workspace,
+    append_line,
+    id_called,
+    invalid,
+    is_id,
+    named,
+    now,
+    plain,
+    read_records,
+    tail,
+)
 from lab.space import Group
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
+from lab.store.proposals import LIVE, Proposals
 from lab.store.questions import Questions
 from lab.store.records import RunRecord
 from lab.store.selection import Selection
@@ -20,12 +37,12 @@ from lab.store.sessions import Sessions
 ROLES: Final = ("latest", "incumbent", "leader", "baseline")
 """Words that mean a run by its place: of the group with the newest run, fresh seeds of another left out."""
 NUMBER = re.compile(r"#?([0-9]{1,9})")
+PART = 4
+"""Digits from which on somebody may have meant part of an id by a number."""
 LONGEST = 60
 """Characters of a name, and of a tag."""
 TAGS = 12
 """Of a run, at most."""
-SHOWN = 5
-"""Runs that are named where a part fits several."""
 
 
 class Named(Record):
@@ -97,8 +114,8 @@ def run_called(notebook: Notebook, said: str) -> str:
         return found
     if is_id(text) and notebook.workspace.run(text).run.exists():
         return text
-    if text in ROLES:
-        return _in_role(notebook, text)
+    if text.lower() in ROLES:
+        return _in_role(notebook, text.lower())
     for run_id, one in names_in(notebook.workspace).items():
         if one.name == text and notebook.workspace.run(run_id).run.exists():
             return run_id
@@ -108,9 +125,60 @@ def run_called(notebook: Notebook, said: str) -> str:
     if len(fits) == 1:
         return str(fits[0][0])
     if fits and text:
-        names = ", ".join(name for (name,) in fits[:SHOWN]) + (" and more" if len(fits) > SHOWN else "")
-        raise invalid("run", text, "is part of several ids", names)
+        raise invalid("run", text, "is part of several ids", named([name for (name,) in fits]))
     raise _unknown(notebook, text)
+
+
+def proposal_called(proposals: Proposals, said: str) -> Proposal:
+    """The proposal that is meant.
+
+    Args:
+        proposals: the queue.
+        said: its id, or any part of it that no other proposal has.
+
+    Raises:
+        NotFound: nothing here is called that.
+        InvalidInput: several are.
+    """
+    text = said.strip()
+    if is_id(text) and proposals.has(text):  # also one that can't be read, which says why
+        return proposals.get(text)
+    newest = sorted(proposals.all(), key=lambda one: (one.state in LIVE, one.created), reverse=True)
+    ids = [one.proposal_id for one in newest]
+    return proposals.get(id_called("proposal", text, ids, "'autopilot proposals --all' lists them"))
+
+
+def about_called(notebook: Notebook, said: str) -> str:
+    """The id of the run or the proposal that is meant.
+
+    Args:
+        notebook: where it is.
+        said: as `run_called` takes it, or a proposal's id or part of it.
+
+    Raises:
+        NotFound: nothing here is called that.
+        InvalidInput: several are.
+    """
+    text, proposals = said.strip(), Proposals(notebook.workspace)
+    if is_id(text) and proposals.has(text):
+        return text
+    run = _or_none(lambda: run_called(notebook, text))
+    if NUMBER.fullmatch(text) or text == run:
+        return run or run_called(notebook, text)
+    proposal = _or_none(lambda: proposal_called(proposals, text).proposal_id)
+    if run is not None and proposal is not None:
+        raise invalid("about", text, "is part of the ids of a run and of a proposal", f"{run}, {proposal}")
+    if (found := run or proposal) is None:
+        lists = "'autopilot runs' and 'autopilot proposals --all' list them"
+        raise NotFound(f"{text[:80]!r} is neither a run nor a proposal here: {_numbers(notebook)}; {lists}")
+    return found
+
+
+def _or_none(ask: Callable[[], str]) -> str | None:
+    try:
+        return ask()
+    except NotFound:
+        return None
 
 
 def number_of(notebook: Notebook, run: RunRecord) -> int:
@@ -150,6 +218,18 @@ def _of_group(notebook: Notebook, group: Group, role: str) -> str | None:
 
 def _unknown(notebook: Notebook, text: str) -> NotFound:
     """What to say where nothing is called that."""
+    there = _numbers(notebook)
+    lists = ", and 'autopilot runs' lists them" if there.startswith("there are #") else ""
+    part = ""
+    if (match := NUMBER.fullmatch(text)) and len(match[1]) >= PART:
+        asked = "SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 ORDER BY created, run_id LIMIT 1"
+        ids = notebook.index.ask(asked, (match[1],))
+        means = "; a whole number always means a run's number, never a part of"
+        part = "".join(f"{means} {one}{f', which is {tail(one)}' if tail(one) != one else ''}" for (one,) in ids)
+    return NotFound(f"run {text[:80]!r} is not in this workspace: {there}{lists}{part}")
+
+
+def _numbers(notebook: Notebook) -> str:
+    """The numbers that runs have here."""
     count = notebook.index.ask("SELECT MAX(nth) FROM runs")[0][0]
-    there = f"there are #1 to #{count}, and 'autopilot runs' lists them" if count else "there are no runs yet"
-    return NotFound(f"run {text[:80]!r} is not in this workspace: {there}")
+    return f"there are #1 to #{count}" if count else "there are no runs yet"
