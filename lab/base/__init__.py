@@ -29,7 +29,7 @@ from lab.base.files import (
     write_model,
 )
 from lab.base.folders import ExportPaths, HandoverPaths, JobPaths, RunPaths, SeedPaths, SessionPaths
-from lab.base.names import ID, SHOWN, id_called, is_id, named, slug, tail
+from lab.base.names import ID, NUMBER, SHOWN, id_called, is_id, named, slug, tail
 from lab.base.paths import Workspace, cache_dir, existing
 from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
 from lab.base.settings import PREFIX, Table, Tables, nearest_first, options_in, refusal, rule_of, settings, wrong
@@ -41,6 +41,7 @@ __all__ = [
     "FULL",
     "ID",
     "LARGEST",
+    "NUMBER",
     "PREFIX",
     "SCHEMA",
     "SHOWN",

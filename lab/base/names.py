@@ -12,6 +12,8 @@ from lab.base.errors import NotFound, invalid
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,79}")
 RESERVED = re.compile(r"sessions|jobs|README\.md|not_begun\.json|.*\.(jsonl|lock|sqlite|sqlite-wal|sqlite-shm)")
 """Names of what lies beside the runs' folders."""
+NUMBER = re.compile(r"#?([0-9]{1,9})")
+"""A run's number, as people say it."""
 SHOWN = 5
 """Ids that are named at most where a part fits several, or none."""
 

@@ -6,11 +6,12 @@ meant by part of its id. Names and tags are only ever added to `runs/names.jsonl
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
 from lab.base import (
+    NUMBER,
     SHOWN,
     NotFound,
     Record,
@@ -36,7 +37,6 @@ from lab.store.sessions import Sessions
 
 ROLES: Final = ("latest", "incumbent", "leader", "baseline")
 """Words that mean a run by its place: of the group with the newest run, fresh seeds of another left out."""
-NUMBER = re.compile(r"#?([0-9]{1,9})")
 PART = 4
 """Digits from which on somebody may have meant part of an id by a number."""
 LONGEST = 60
@@ -75,9 +75,11 @@ def give_name(notebook: Notebook, run_id: str, name: str | None, tags: tuple[str
     before = known.get(run_id)
     if name is not None:
         name = " ".join(plain(name, 10 * LONGEST).split())
-        taken = NUMBER.fullmatch(name) or name in ROLES or (is_id(name) and notebook.workspace.run(name).dir.exists())
-        if taken or any(one.name == name and other != run_id for other, one in known.items() if name):
-            raise invalid("name", name, "means a run already", "another name")
+        means = _meant(notebook, name, known)
+        if means not in (None, run_id):
+            raise invalid("name", name, f"means a run already ({means})", "another name")
+        if name.startswith("#"):
+            raise invalid("name", name, "begins as a run's number does", name.lstrip("#") or "another name")
         if len(name) > LONGEST:
             raise invalid("name", name, "is too long", f"up to {LONGEST} characters")
     if tags is not None and (bad := [tag for tag in tags if not re.fullmatch(r"[\w.-]+", tag) or len(tag) > LONGEST]):
@@ -93,6 +95,23 @@ def give_name(notebook: Notebook, run_id: str, name: str | None, tags: tuple[str
     )
     append_line(notebook.workspace.names, named.model_dump(mode="json"))
     return named
+
+
+def _meant(notebook: Notebook, name: str, known: Mapping[str, Named]) -> str | None:
+    """What a name that somebody wants to give means without it, in words; None where it is free.
+
+    The name of one's own comes before a part of an id: with it, that part would mean another run than before.
+    """
+    if not name:
+        return None
+    for run_id, one in known.items():
+        if one.name and one.name.lower() == name.lower():
+            return run_id
+    if NUMBER.fullmatch(name) or name.lower() in ROLES or (is_id(name) and notebook.workspace.run(name).dir.exists()):
+        found = _or_none(lambda: run_called(notebook, name))
+        return f"{name} is {found}" if found else f"{name}, once there is one"
+    fits = notebook.index.ask("SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 LIMIT 2", (name,))
+    return str(fits[0][0]) if len(fits) == 1 else None
 
 
 def run_called(notebook: Notebook, said: str) -> str:

@@ -112,9 +112,12 @@ def test_a_name_of_ones_own(make_run: RunMaker, notebook: Notebook, cli: Cli) ->
     assert (said.code, said.out.strip()) == (0, f"{run.run_id} is #1 the good one [keep, paper]")
     assert run_called(notebook, "the good one") == run.run_id
     assert "#1 the good one" in cli("runs").out and "[keep, paper]" in cli("runs").out
-    for taken in ("the good one", "7", "latest", run.run_id):
+    for taken in ("the good one", "The Good One", "7", "latest", "Latest", run.run_id, run.run_id[-4:]):
         with pytest.raises(InvalidInput, match="means a run already"):
             give_name(notebook, other.run_id, taken)
+    with pytest.raises(InvalidInput, match="begins as a run's number does; valid: 7x"):
+        give_name(notebook, other.run_id, "#7x")
+    assert run.run_id in cli("name", "2", run.run_id[-6:]).err
     give_name(notebook, run.run_id, "")
     assert names_in(notebook.workspace)[run.run_id].name is None
     assert names_in(notebook.workspace)[run.run_id].tags == ("keep", "paper")
