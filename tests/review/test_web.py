@@ -261,6 +261,8 @@ def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(
     assert listed("state=failed") == [other.run_id]
     assert listed("text=train.gamma") == [other.run_id]
     assert set(listed(f"text={base.run_id}")) == set(everything)  # itself and its children
+    for query in ("text=2", "text=%232", "text=2&sort=verdict", "text=2&sort=score&way=up"):
+        assert listed(query)[0] == everything[1]
     by_score = [name for name in listed("sort=score&way=down") if name != other.run_id]
     scores = [view_of(notebook, notebook.run(name)).model_dump()["score"]["mean"] for name in by_score]
     assert scores == sorted(scores, reverse=True)
@@ -490,6 +492,9 @@ def test_ids_lead_to_what_has_them(site: Site, propose: Any) -> None:
     assert f'href="/find/{second.proposal_id}"' in site.get(f"/proposals/{first.proposal_id}").text
     assert site.get(f"/find/{second.proposal_id}").headers["location"] == f"/proposals/{second.proposal_id}"
     assert site.get(f"/find/{first.parent}").headers["location"] == f"/runs/{first.parent}"
+    for called in ("1", "%231", "latest", "incumbent", first.parent[-4:]):
+        assert site.get(f"/runs/{called}").headers["location"] == f"/runs/{first.parent}"
+    assert site.get("/runs/2").status_code == 404
     back = site.get(f"/proposals/{first.proposal_id}/approve")
     assert back.headers["location"] == f"/proposals/{first.proposal_id}"
 
