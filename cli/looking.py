@@ -1,5 +1,6 @@
 """What a night left: its digest, a run's log, what runs are called. Slow imports happen where they are needed."""
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +36,22 @@ def called(notebook: "Notebook", said: str | None) -> str:
         number = notebook.index.number_of(found)
         typer.echo(f"latest is #{number}: #{newest[0].number} is {what}, which count with that run", err=True)
     return found
+
+
+def env_called(notebook: "Notebook", said: str) -> str:
+    """The environment of runs here that a person means, by its name or the end of it, as lists print it.
+
+    Raises:
+        InvalidInput: no run is of such a one, or those of several are.
+    """
+    from lab.store import Questions
+
+    there = sorted(Questions(notebook.index).kinds()["env_name"])
+    fits = [said] if said in there else [one for one in there if re.search(rf"(?<![^\W_]){re.escape(said)}$", one)]
+    if len(fits) == 1:
+        return fits[0]
+    rule = "is the end of several environments' names" if fits else "is no environment of a run here"
+    raise invalid("env", said, rule, ", ".join(fits or there) or "none, since there are no runs yet")
 
 
 def latest_reported(notebook: "Notebook") -> str:

@@ -579,3 +579,15 @@ def test_latest_says_what_it_passes_over(called: Cli, make_run: RunMaker) -> Non
     assert json.loads(done.out)["run_id"] == first.run_id
     assert done.err == "latest is #1: #2 is more seeds of #1, which count with that run\n"
     assert called("show", "2", "--json").err == ""
+
+
+def test_a_list_says_what_it_leaves_out_and_takes_an_environment_as_it_prints_it(
+    called: Cli, make_run: RunMaker
+) -> None:
+    runs = [make_run().run_id for _ in range(3)]
+    assert called("runs", "--limit", "2").out.endswith("1 older one: --limit 3\n")
+    assert "older" not in called("runs").out
+    assert [run["run_id"] for run in called("runs", "--limit", "2", "--json").json()] == runs[1:]
+    assert [run["run_id"] for run in called("runs", "--env", "cartpole", "--json").json()] == runs
+    lost = called("runs", "--env", "pole")
+    assert (lost.code, one_line(lost.err), "valid: puffer_cartpole" in lost.err) == (2, True, True)
