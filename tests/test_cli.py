@@ -423,11 +423,20 @@ def test_doctor_fails_with_the_remedy(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_an_empty_workspace_lists_nothing_and_makes_nothing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
     for command in ("runs", "proposals", "status"):
         assert cli(command, at=tmp_path / "new").code == 0
         assert cli(command, "--json", at=tmp_path / "new").code == 0
-    assert not (tmp_path / "new").exists()
+    assert tree(tmp_path / "new") == {}
     assert json.loads(cli("runs", "--json", at=tmp_path / "new").out) == []
+
+
+def test_a_folder_that_is_not_there_has_no_record(called: Cli, tmp_path: Path) -> None:
+    for command in (["status"], ["runs", "--json"], ["show", "latest"]):
+        done = called(*command, at=tmp_path / "nope")
+        assert (done.code, one_line(done.err), done.out) == (2, True, ""), done.err
+        assert "nope': is not there; valid: a folder that is there" in done.err
+    assert not (tmp_path / "nope").exists()
 
 
 class TestDamage:
