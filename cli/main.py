@@ -16,7 +16,7 @@ from cli import agents, looking, machine, mirrors, notes, proposals, runs, sessi
 from cli.help import Command, Group
 from cli.output import tolerate_no_reader
 from cli.settings import Option
-from lab.base import FULL, AutopilotError, full_text, invalid, no_more_text, plain
+from lab.base import FULL, AutopilotError, full_text, no_more_text, plain
 
 app = typer.Typer(
     name="autopilot",
@@ -74,9 +74,8 @@ def common(
     context.obj = find_workspace(workspace)
     if context.invoked_subcommand not in ("doctor", "init"):  # which says it beside whatever else is wrong; makes one
         context.obj.require_folder()
-    if context.invoked_subcommand in READ and not context.obj.root.is_dir():
-        valid = "a folder that is there; 'autopilot start' makes a new one"
-        raise invalid("workspace", str(context.obj.root), "is not there", valid)
+    if context.invoked_subcommand in READ:
+        context.obj.require_there()
     options = options_of(context)
     context.default_map = defaults(context.obj, options)
     if (command := context.invoked_subcommand) in options:

@@ -27,7 +27,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunState
-from tests.conftest import Cli, RunMaker, tree
+from tests.conftest import Cli, RunMaker, lasted, tree
 
 SHORT = ("--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200")
 
@@ -265,7 +265,7 @@ def test_the_repro_command_gives_the_same_weights(cli: Cli, workspace: Workspace
     assert again.seeds == run.seeds
 
 
-def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
+def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker, notebook: Notebook) -> None:
     first = make_run()
     second = make_run({"train.learning_rate": 0.01}, parent=first.run_id)
     told = cli("compare", second.run_id)
@@ -280,9 +280,12 @@ def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
     back = cli("compare", first.run_id, second.run_id, "--json").json()
     assert back["effect"] == -cli("compare", second.run_id, first.run_id, "--json").json()["effect"]
     failed = make_run({"train.gamma": 0.9}, parent=first.run_id, fault="crash")
+    other = make_run()
+    lasted(notebook, other, 1, objective="episode_length:max")
     for arguments, why in (((first.run_id,), "is the incumbent itself"), ((failed.run_id,), "has no 'perf'"),
                            ((second.run_id, second.run_id), "is compared with itself"),
-                           (("nothing",), "run 'nothing' is not in")):  # fmt: skip
+                           (("nothing",), "run 'nothing' is not in"),
+                           ((second.run_id, other.run_id), "are of different objectives (perf and")):  # fmt: skip
         refused = cli("compare", *arguments)
         assert (refused.code, one_line(refused.err)) == (2, True)
         assert why in refused.err
@@ -435,7 +438,7 @@ def test_a_folder_that_is_not_there_has_no_record(called: Cli, tmp_path: Path) -
     for command in (["status"], ["runs", "--json"], ["show", "latest"]):
         done = called(*command, at=tmp_path / "nope")
         assert (done.code, one_line(done.err), done.out) == (2, True, ""), done.err
-        assert "nope': is not there; valid: a folder that is there" in done.err
+        assert "nope: is not there; valid: a folder that is there" in done.err
     assert not (tmp_path / "nope").exists()
 
 
