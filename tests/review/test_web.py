@@ -342,7 +342,7 @@ def test_edit_with_live_validation(site: Site, propose: Any, proposals: Proposal
     here = f"/proposals/{proposal.proposal_id}"
     form = {**site.form(here), "value.train.ent_coef": "0.02", "value.train.optimizer": '"muon"', "more": ""}
     checked = site.post(f"{here}/check", {**form, "value.train.ent_coef": "7"})
-    assert "train.ent_coef = 7: must be from 0 to 1; valid: 1" in checked.text
+    assert "train.ent_coef = 7: must be from 0 to 1; valid: 0 to 1, such as 1" in checked.text
     assert "Valid:" not in checked.text
     checked = site.post(f"{here}/check", {**form, "value.train.ent_coef": "0.03", "more": "train.gamma=0.97"})
     assert "train.ent_coef 0.001 → 0.03, train.optimizer adam → muon, train.gamma 0.95 → 0.97" in checked.text
@@ -552,7 +552,9 @@ def test_several_proposals_are_decided_at_once(site: Site, propose: Any, proposa
     answer = decide(made[0], made[1], decide="approve")
     assert (answer.status_code, answer.headers["location"]) == (303, "/proposals")
     assert states() == [S.APPROVED, S.APPROVED, S.STAGED, S.STAGED]
-    assert "must say something" in decide(made[2], decide="reject", why=" ").text
+    again = decide(made[2], decide="reject", why=" ").text
+    assert "must say something" in again
+    assert re.findall(r'name="tick\.([^"]+)" value="\w+" checked', again) == [made[2]]
     answer = decide(made[1], made[2], decide="reject", why="tried before")  # one of them was approved meanwhile
     assert answer.status_code == 409
     assert answer.text.count("Not done:") == 1
