@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import JsonOption, whole
-from lab.base import InvalidInput, NotFound, Problem, Workspace, invalid
+from lab.base import InvalidInput, NotFound, Workspace, invalid
 
 if TYPE_CHECKING:
     from lab.store import Notebook
@@ -125,7 +125,7 @@ def name(
     from report import emit_json, name_text
 
     if text is None and tag is None:
-        raise InvalidInput([Problem(key="name", value="", rule="says nothing", valid="a NAME, or --tag WORD")])
+        raise InvalidInput("no name is given: it takes a NAME ('' takes one away), --tag WORD, or both")
     context.obj.require_writable()
     notebook = Notebook(context.obj)
     run_id = called(notebook, run)
