@@ -603,3 +603,14 @@ def test_a_list_says_what_it_leaves_out_and_takes_an_environment_as_it_prints_it
     assert [run["run_id"] for run in called("runs", "--env", "cartpole", "--json").json()] == runs
     lost = called("runs", "--env", "pole")
     assert (lost.code, one_line(lost.err), "valid: puffer_cartpole" in lost.err) == (2, True, True)
+
+
+def test_what_there_is_none_of_is_not_said(called: Cli, make_run: RunMaker, propose: Any, notebook: Notebook) -> None:
+    alone = make_run({"autopilot.seeds": 1})
+    assert re.search(r"(?m)^perf +0\.\d+ +1$", called("show", alone.run_id).out)
+    assert "no name is given: it takes a NAME" in called("name", "1").err
+    made = propose({"train.ent_coef": 0.013999999999999999, "train.anneal_lr": False})
+    assert "train.ent_coef = 0.014" in called("proposals").out
+    (one,) = called("review", "--json").json()
+    assert {change["key"]: change["scale"] for change in one["changes"]}["train.anneal_lr"] == ""
+    assert one["proposal_id"] == made.proposal_id
