@@ -27,7 +27,7 @@ from bridge.reading import Name, RunName
 from lab.base import invalid, now, options_in, plain
 from lab.base import settings as written
 from lab.space import names
-from lab.store import Approval, Decision, Proposal, ProposalState, require_seen
+from lab.store import Approval, Decision, Proposal, ProposalState, proposal_called, require_seen
 from review import decisions
 from tools import Changes, Expectation, Forecast
 
@@ -217,7 +217,7 @@ def confirm(door: Door, run: RunName, min_effect: Above0 | None = None) -> Handl
 
 
 def _seen(door: Door, proposal: str, version: str) -> Proposal:
-    seen = door.proposals.get(proposal)
+    seen = proposal_called(door.proposals, proposal)
     require_seen(seen, version)
     return seen
 

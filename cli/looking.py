@@ -1,11 +1,12 @@
 """What a night left: its digest, a run's log, what runs are called. Slow imports happen where they are needed."""
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import JsonOption, whole
-from lab.base import InvalidInput, NotFound, Problem, Workspace, invalid
+from lab.base import InvalidInput, NotFound, Workspace, invalid
 
 if TYPE_CHECKING:
     from lab.store import Notebook
@@ -37,6 +38,22 @@ def called(notebook: "Notebook", said: str | None) -> str:
     return found
 
 
+def env_called(notebook: "Notebook", said: str) -> str:
+    """The environment of runs here that a person means, by its name or the end of it, as lists print it.
+
+    Raises:
+        InvalidInput: no run is of such a one, or those of several are.
+    """
+    from lab.store import Questions
+
+    there = sorted(Questions(notebook.index).kinds()["env_name"])
+    fits = [said] if said in there else [one for one in there if re.search(rf"(?<![^\W_]){re.escape(said)}$", one)]
+    if len(fits) == 1:
+        return fits[0]
+    rule = "is the end of several environments' names" if fits else "is no environment of a run here"
+    raise invalid("env", said, rule, ", ".join(fits or there) or "none, since there are no runs yet")
+
+
 def latest_reported(notebook: "Notebook") -> str:
     """The latest run that has a report.
 
@@ -53,7 +70,9 @@ def latest_reported(notebook: "Notebook") -> str:
 
 def digest(
     context: typer.Context,
-    session: Annotated[str | None, typer.Argument(metavar="[SESSION]", help="The latest if not given.")] = None,
+    session: Annotated[
+        str | None, typer.Argument(metavar="[SESSION]", help="Its id, part of it, or latest; else latest.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """What a night came to: its headline, what waits, contenders, runs, what was learnt."""
@@ -106,7 +125,7 @@ def name(
     from report import emit_json, name_text
 
     if text is None and tag is None:
-        raise InvalidInput([Problem(key="name", value="", rule="says nothing", valid="a NAME, or --tag WORD")])
+        raise InvalidInput("no name is given: it takes a NAME ('' takes one away), --tag WORD, or both")
     context.obj.require_writable()
     notebook = Notebook(context.obj)
     run_id = called(notebook, run)

@@ -35,6 +35,11 @@ FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 TRAIN = ("start", "resume", "train", "confirm")
 """Commands that train."""
+READ = (
+    "resume", "stop", "status", "digest", "runs", "arms", "show", "compare", "report", "logs", "name", "check",
+    "replay", "export", "mirror", "proposals", "review", "approve", "reject", "edit", "comment", "confirm",
+)  # fmt: skip
+"""Commands about what is there already: in a folder that is not there they would only hide a slip of the pen."""
 
 
 def _version(wanted: bool) -> None:
@@ -69,6 +74,8 @@ def common(
     context.obj = find_workspace(workspace)
     if context.invoked_subcommand not in ("doctor", "init"):  # which says it beside whatever else is wrong; makes one
         context.obj.require_folder()
+    if context.invoked_subcommand in READ:
+        context.obj.require_there()
     options = options_of(context)
     context.default_map = defaults(context.obj, options)
     if (command := context.invoked_subcommand) in options:

@@ -50,5 +50,5 @@ def comment(
     """Comment on a run, its report, or a proposal: the next analyses read it."""
     from lab.store import add_comment
 
-    add_comment(context.obj, about, who(), text)
-    typer.echo(f"kept; the next analyses read it with {about}")
+    kept = add_comment(context.obj, about, who(), text)
+    typer.echo(f"kept; the next analyses read it with {kept.about}")

@@ -7,6 +7,8 @@ import typer
 from cli.options import JsonOption, who
 from lab.base import plain
 
+ProposalArgument = Annotated[str, typer.Argument(metavar="PROPOSAL", help="Its id, or part of it.")]
+
 
 def proposals(
     context: typer.Context,
@@ -27,37 +29,36 @@ def proposals(
         typer.echo(plain(line, 1000), err=True)
 
 
-def approve(context: typer.Context, proposal: str) -> None:
+def approve(context: typer.Context, proposal: ProposalArgument) -> None:
     """Approve a staged proposal: it runs next."""
-    from lab.store import Lab, Notebook, Proposals
+    from lab.store import Lab, Notebook, Proposals, proposal_called
     from report import idle_text
     from review.decisions import approve as decide
     from training import load_inventory
 
     queue = Proposals(context.obj)
-    seen = queue.get(proposal)
+    seen = proposal_called(queue, proposal)
     lab = Lab(Notebook(context.obj), load_inventory([seen.env_name], context.obj))
     idle = idle_text(lab.notebook, decide(lab, seen, who()))
-    typer.echo(f"approved {proposal}{f': {idle}' if idle else ''}")
+    typer.echo(f"approved {seen.proposal_id}{f': {idle}' if idle else ''}")
 
 
 def reject(
     context: typer.Context,
-    proposal: str,
+    proposal: ProposalArgument,
     why: Annotated[str, typer.Option(help="The reason; the next analysis reads it.")],
 ) -> None:
     """Reject a proposal, with a reason."""
-    from lab.store import Proposals
+    from lab.store import Proposals, proposal_called
     from review.decisions import reject as decide
 
     queue = Proposals(context.obj)
-    decide(queue, queue.get(proposal), who(), why)
-    typer.echo(f"rejected {proposal}")
+    typer.echo(f"rejected {decide(queue, proposal_called(queue, proposal), who(), why).proposal_id}")
 
 
 def edit(
     context: typer.Context,
-    proposal: str,
+    proposal: ProposalArgument,
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A change of yours.")],
     why: Annotated[
         str, typer.Option(metavar="TEXT", help="Your theory, in the place of the proposal's; analyses read it.")
@@ -65,15 +66,15 @@ def edit(
 ) -> None:
     """Put your own proposal in the place of a staged one: its changes, with some of your own."""
     from lab.space import assignments, remarks
-    from lab.store import Lab, Notebook, Proposals
+    from lab.store import Lab, Notebook, Proposals, proposal_called
     from review.decisions import edit as decide
     from training import load_inventory
 
     queue, changes = Proposals(context.obj), assignments(settings)
-    seen = queue.get(proposal)
+    seen = proposal_called(queue, proposal)
     inventory = load_inventory([seen.env_name], context.obj)
     new = decide(Lab(Notebook(context.obj), inventory), seen, changes, who(), why)
-    typer.echo(f"staged {new.proposal_id} in the place of {proposal}")
+    typer.echo(f"staged {new.proposal_id} in the place of {seen.proposal_id}")
     for line in remarks(Notebook(context.obj).config(new.parent), new.overrides, inventory):
         typer.echo(f"note: {line}", err=True)
 

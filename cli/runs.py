@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.looking import RunArgument, called, latest_reported
+from cli.looking import RunArgument, called, env_called, latest_reported
 from cli.options import (
     AddressOption,
     EnvOption,
@@ -132,7 +132,7 @@ def runs(
     as_json: JsonOption = False,
 ) -> None:
     """The runs of this workspace."""
-    from lab.store import Notebook
+    from lab.store import Notebook, Questions, Wanted
     from report import emit_json, passed_over, runs_table, view_of
 
     notebook = Notebook(context.obj)
@@ -141,9 +141,12 @@ def runs(
         over = count - len(notebook.index.rows())
         passed = f", {over} of them passed over" if over else ""
         typer.echo(f"indexed {count} folder{'' if count == 1 else 's'}{passed}", err=True)
+    env = None if env is None else env_called(notebook, env)
     latest = notebook.latest(limit, env)
     if not as_json:
         runs_table(notebook, latest)
+        if older := Questions(notebook.index).listing(Wanted(env_name=env or ""), 1, 1).total - len(latest):
+            typer.echo(f"{older} older one{'' if older == 1 else 's'}: --limit {older + len(latest)}")
         return
     emit_json([view_of(notebook, run).model_dump() for run in latest])
     for line in passed_over(notebook.damaged):
@@ -159,10 +162,11 @@ def arms(
     as_json: JsonOption = False,
 ) -> None:
     """Who proposes best: a model, optimizers, a person side by side, and whether who is ahead is noise."""
-    from lab.store import Notebook
+    from lab.store import Notebook, Sessions
     from report import arms_of, emit_json, group_of, print_arms
 
     notebook = Notebook(context.obj)
+    session = Sessions(context.obj).named(session).session_id if session else None
     group, others = group_of(notebook, env, preset, objective, session)
     found = arms_of(notebook, group, session) if group else None
     if as_json:

@@ -5,7 +5,7 @@ from typing import Any
 from lab.base import invalid, rounded
 from lab.judge import Incumbency, compare_runs, faced, judged_values, weigh
 from lab.space import changed
-from lab.store import Notebook, Verdict, leading
+from lab.store import Notebook, RunRecord, Verdict, leading
 from report.facts import name_text
 
 CAUTION = "one test on the seeds at hand, which may have made it look good: fresh seeds have not said so"
@@ -21,10 +21,12 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
 
     Raises:
         NotFound: there is no such run.
-        InvalidInput: one of them has no score, or both are the same run.
+        InvalidInput: one of them has no score, both are the same run, or they are of different environments or
+            objectives.
     """
     if run_id == against:
         raise invalid("run", run_id, "is compared with itself", "two different runs: 'autopilot runs' lists them")
+    require_alike(notebook.run(run_id), notebook.run(against))
     verdict, weighed = compare_runs(notebook, run_id, against), weigh(notebook, run_id, against)
     proven = any(faced(notebook, name) for name in (run_id, against)) and weighed.method != verdict.method
     answer = comparison(notebook, weighed if proven else verdict, run_id, against)
@@ -32,6 +34,22 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
         answer["caution"] = CAUTION
     pair = (("run", run_id), ("against", against))
     return {**answer, "names": {what: name_text(notebook, notebook.run(name)) for what, name in pair}}
+
+
+def require_alike(run: RunRecord, against: RunRecord) -> None:
+    """Refuse two runs whose scores say nothing about each other, whatever scores they have.
+
+    Raises:
+        InvalidInput: they are of different environments, or scored by different objectives.
+    """
+    pairs = {
+        "environments": (run.env_name, against.env_name),
+        "objectives": (run.goal.metric, against.goal.metric),
+    }
+    for what, (mine, theirs) in pairs.items():
+        if mine != theirs:
+            rule = f"are of different {what} ({mine} and {theirs})"
+            raise invalid("run", f"#{run.number} and #{against.number}", rule, "two runs of one")
 
 
 def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _left(notebook: Notebook, record: SessionRecord, seconds: float) -> str:
     used, most = notebook.replicates(record.session_id), record.replicates
     parts = [
         lasting(max(0.0, limits.hours * 3600 - seconds)) if limits.hours else "",
-        f"{max(0, most - used)} of {most} replicates" if most else "",
+        f"{max(0, most - used)} of {most} replicate{'' if most == 1 else 's'}" if most else "",
         f"{max(0, limits.max_tokens - spent.tokens):,} tokens" if limits.max_tokens else "",
         f"${max(0.0, limits.max_dollars - spent.dollars):.2f}" if limits.max_dollars else "",
     ]

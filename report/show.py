@@ -130,8 +130,10 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     if summary:
         table = _table("metric", "mean", "low", "high", "n")
         for name, metric in summary.metrics.items():
-            cells = (plain(name, 60), metric.mean, metric.low, metric.high, metric.n)
-            table.add_row(*(Text(f"{cell:.6g}" if isinstance(cell, float) else str(cell)) for cell in cells))
+            ends = ("" if end is None else end for end in (metric.low, metric.high))  # of one replicate there are none
+            cells = (plain(name, 60), metric.mean, *ends, metric.n)
+            told = (f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in cells)
+            table.add_row(*map(Text, told))
         say(table)
     say(f"{'files':13} {notebook.workspace.run(run.run_id).dir}")
     notebook.require_whole(run.run_id)

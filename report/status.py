@@ -86,8 +86,9 @@ def _print_session(status: dict[str, Any]) -> None:
     )
     if status["last_event"]:
         event = {key: value for key, value in status["last_event"].items() if key not in ("time", "event") and value}
-        told = " ".join(f"{key} {value}" for key, value in event.items())
-        say(f"last       {status['last_event']['event']} {told} at {status['last_event']['time'][:19]} UTC")
+        told = " ".join(str(value) if key == "why" else f"{key} {value}" for key, value in event.items())
+        before = ":" if list(event) == ["why"] else ""
+        say(f"last       {status['last_event']['event']}{before} {told} at {status['last_event']['time'][:19]} UTC")
     for proposal in status["waiting"]:
         idle = f"; {proposal['waits_for']}" if proposal["waits_for"] else ""
         say(f"{proposal['state']:10} {proposal['proposal_id']}: {proposal['trains']}{idle}")

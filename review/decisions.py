@@ -11,6 +11,8 @@ from lab.store import Decision, Lab, Proposal, Proposals, ProposalState, refuse_
 
 LONGEST = 1000
 """Characters of a reason that are kept."""
+ITS = "Its theory was:\n\n"
+"""Stands before the theory of a proposal that was edited; of one that was edited twice, before the first one's."""
 
 
 def approve(lab: Lab, seen: Proposal, who: str) -> Proposal:
@@ -120,6 +122,7 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str, why: str =
     created, said = now(), plain(why.strip(), LONGEST)
     step = Decision(time=created, state=ProposalState.STAGED, who=who, why=f"in the place of {proposal.proposal_id}")
     instead = f"{who} put this in the place of {proposal.proposal_id} ({proposal.by}: {proposal.changes})."
+    theory = proposal.theory.rpartition(ITS)[2] if proposal.arm == "person" else proposal.theory
     return proposal.model_copy(
         update={
             "proposal_id": new_id(created),
@@ -127,7 +130,7 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str, why: str =
             "arm": "person",
             "passed_by": None,
             "overrides": {**proposal.overrides, **changes},
-            "theory": said or f"{instead} Its theory was:\n\n{proposal.theory}",
+            "theory": said or f"{instead} {ITS}{theory}",
             "predictions": (),  # they were about other values, and somebody else's
             "decisions": (step,),
         }

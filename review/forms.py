@@ -91,7 +91,7 @@ def several(page: Page) -> APIRouter:
 
         def again(problems: list[str]) -> Response:
             shown = session_views.queue(page.notebook, proposals, page.lab)
-            shown |= {"problems": problems, "given": form.get("why", "")}
+            shown |= {"problems": problems, "given": form.get("why", ""), "ticked": ticked}
             return page.render(request, "proposals.html.j2", 409, **shown)
 
         if problems := await run_in_threadpool(do):

@@ -50,7 +50,7 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
         one = names[0] if names else run_called(notebook, "latest")
         names = [rival(notebook, one), one]
     if len(names) > MOST:
-        rule = f"two to {MOST} different runs can be compared, and this names {len(names)}"
+        rule = f"2 to {MOST} different runs can be compared, and this names {len(names)}"
         raise InvalidInput(f"{rule}: tick them in the list")
     records, first = [notebook.run(name) for name in names], names[0]
     if len(environments := {record.env_name for record in records}) > 1:
@@ -94,7 +94,8 @@ def _side_by_side(notebook: Notebook, names: list[str]) -> list[tuple[str, list[
         cells = []
         for summary in summaries:
             one = summary.metrics.get(metric) if summary else None
-            cells.append(f"{number(one.mean)} ({interval_text(one)}; n = {one.n})" if one else "none")
+            n = f"; n = {one.n}" if one and one.n > 1 else ""  # of one the interval says so
+            cells.append(f"{number(one.mean)} ({interval_text(one)}{n})" if one else "none")
         table.append((plain(metric, 60), cells))
     return table
 

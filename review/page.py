@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -50,11 +50,11 @@ class Page:
         """The small curves of the workspace's runs."""
         return Sparks(self.notebook)
 
-    def steady(self, route: Callable[Asked, HTMLResponse]) -> Callable[Asked, HTMLResponse]:
+    def steady(self, route: Callable[Asked, Response]) -> Callable[Asked, Response]:
         """A route whose whole answer, rendering included, comes from one look at the folders."""
 
         @wraps(route)
-        def answer(*given: Asked.args, **named: Asked.kwargs) -> HTMLResponse:
+        def answer(*given: Asked.args, **named: Asked.kwargs) -> Response:
             with self.notebook.index.steady():
                 return route(*given, **named)
 

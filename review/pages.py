@@ -12,9 +12,9 @@ from fastapi.responses import (
     Response,
 )
 
-from lab.base import NotFound, Record, RunPaths, SessionPaths, plain
+from lab.base import NotFound, Record, RunPaths, SessionPaths, is_id, plain
 from lab.space import Group
-from lab.store import Questions, RunState, Sessions, Wanted
+from lab.store import Questions, RunState, Sessions, Wanted, run_called
 from report import compared_arms, compared_with, effects_in, headline_of, is_it_better
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views, space_views
@@ -107,7 +107,10 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/runs/{run_id}")
     @page.steady
-    def _run(request: Request, run_id: str) -> HTMLResponse:
+    def _run(request: Request, run_id: str) -> Response:
+        """The page of a run; whatever else it is called leads there."""
+        if not (is_id(run_id) and notebook.workspace.run(run_id).run.exists()):
+            return RedirectResponse(f"/runs/{run_called(notebook, run_id)}", status_code=303)
         return page.render(request, "run.html.j2", **run_views.run(notebook, run_id))
 
     @routes.get("/runs/{run_id}/log/{seed}")

@@ -59,6 +59,7 @@ def queue(notebook: Notebook, proposals: Proposals, lab_of: Callable[[str], Lab]
         "damaged": proposals.damaged,
         "problems": [],
         "given": "",
+        "ticked": [],
     }
 
 

@@ -169,7 +169,7 @@ def _change(key: str, old: Any, new: Any, parameter: Parameter | None) -> Change
         new=plain(short(new), 100),
         value=json.dumps(new),
         range=parameter.range if parameter else "",
-        scale=parameter.scale.value if parameter else "",
+        scale=parameter.scale.value if parameter and (parameter.choices or parameter.kind in (int, float)) else "",
         was=_place(parameter, old),
         is_now=_place(parameter, new),
         doc=parameter.doc if parameter else "",

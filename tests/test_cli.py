@@ -27,7 +27,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunState
-from tests.conftest import Cli, RunMaker, tree
+from tests.conftest import Cli, RunMaker, lasted, tree
 
 SHORT = ("--set", "train.total_timesteps=65536", "--set", "autopilot.eval_steps=200")
 
@@ -265,7 +265,7 @@ def test_the_repro_command_gives_the_same_weights(cli: Cli, workspace: Workspace
     assert again.seeds == run.seeds
 
 
-def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
+def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker, notebook: Notebook) -> None:
     first = make_run()
     second = make_run({"train.learning_rate": 0.01}, parent=first.run_id)
     told = cli("compare", second.run_id)
@@ -280,9 +280,12 @@ def test_any_two_runs_are_compared(cli: Cli, make_run: RunMaker) -> None:
     back = cli("compare", first.run_id, second.run_id, "--json").json()
     assert back["effect"] == -cli("compare", second.run_id, first.run_id, "--json").json()["effect"]
     failed = make_run({"train.gamma": 0.9}, parent=first.run_id, fault="crash")
+    other = make_run()
+    lasted(notebook, other, 1, objective="episode_length:max")
     for arguments, why in (((first.run_id,), "is the incumbent itself"), ((failed.run_id,), "has no 'perf'"),
                            ((second.run_id, second.run_id), "is compared with itself"),
-                           (("nothing",), "run 'nothing' is not in")):  # fmt: skip
+                           (("nothing",), "run 'nothing' is not in"),
+                           ((second.run_id, other.run_id), "are of different objectives (perf and")):  # fmt: skip
         refused = cli("compare", *arguments)
         assert (refused.code, one_line(refused.err)) == (2, True)
         assert why in refused.err
@@ -423,11 +426,20 @@ def test_doctor_fails_with_the_remedy(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_an_empty_workspace_lists_nothing_and_makes_nothing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
     for command in ("runs", "proposals", "status"):
         assert cli(command, at=tmp_path / "new").code == 0
         assert cli(command, "--json", at=tmp_path / "new").code == 0
-    assert not (tmp_path / "new").exists()
+    assert tree(tmp_path / "new") == {}
     assert json.loads(cli("runs", "--json", at=tmp_path / "new").out) == []
+
+
+def test_a_folder_that_is_not_there_has_no_record(called: Cli, tmp_path: Path) -> None:
+    for command in (["status"], ["runs", "--json"], ["show", "latest"]):
+        done = called(*command, at=tmp_path / "nope")
+        assert (done.code, one_line(done.err), done.out) == (2, True, ""), done.err
+        assert "nope: is not there; valid: a folder that is there" in done.err
+    assert not (tmp_path / "nope").exists()
 
 
 class TestDamage:
@@ -579,3 +591,26 @@ def test_latest_says_what_it_passes_over(called: Cli, make_run: RunMaker) -> Non
     assert json.loads(done.out)["run_id"] == first.run_id
     assert done.err == "latest is #1: #2 is more seeds of #1, which count with that run\n"
     assert called("show", "2", "--json").err == ""
+
+
+def test_a_list_says_what_it_leaves_out_and_takes_an_environment_as_it_prints_it(
+    called: Cli, make_run: RunMaker
+) -> None:
+    runs = [make_run().run_id for _ in range(3)]
+    assert called("runs", "--limit", "2").out.endswith("1 older one: --limit 3\n")
+    assert "older" not in called("runs").out
+    assert [run["run_id"] for run in called("runs", "--limit", "2", "--json").json()] == runs[1:]
+    assert [run["run_id"] for run in called("runs", "--env", "cartpole", "--json").json()] == runs
+    lost = called("runs", "--env", "pole")
+    assert (lost.code, one_line(lost.err), "valid: puffer_cartpole" in lost.err) == (2, True, True)
+
+
+def test_what_there_is_none_of_is_not_said(called: Cli, make_run: RunMaker, propose: Any, notebook: Notebook) -> None:
+    alone = make_run({"autopilot.seeds": 1})
+    assert re.search(r"(?m)^perf +0\.\d+ +1$", called("show", alone.run_id).out)
+    assert "no name is given: it takes a NAME" in called("name", "1").err
+    made = propose({"train.ent_coef": 0.013999999999999999, "train.anneal_lr": False})
+    assert "train.ent_coef = 0.014" in called("proposals").out
+    (one,) = called("review", "--json").json()
+    assert {change["key"]: change["scale"] for change in one["changes"]}["train.anneal_lr"] == ""
+    assert one["proposal_id"] == made.proposal_id

@@ -228,6 +228,8 @@ def run_to_resume(workspace: Workspace, name: str) -> RunRecord | None:
         InvalidInput: it ended, or a session has to go on with it.
     """
     notebook = Notebook(workspace)
+    if Sessions(workspace).may_mean(name):
+        return None
     try:
         run = notebook.run(run_called(notebook, name))
     except (NotFound, InvalidInput):

@@ -21,9 +21,9 @@ from agent.session.preflight import Endpoint, Preflight
 from agent.session.session import PATIENCE, Session
 from agent.session.signals import Stopping
 from agent.session.streaming import StreamingSession
-from lab.base import AutopilotError, InvalidInput, NotFound, Workspace, append_line, invalid, now, plain
+from lab.base import AutopilotError, InvalidInput, Workspace, append_line, invalid, now, plain
 from lab.space import Config, Inventory
-from lab.store import Lab, Notebook, SessionRecord, Sessions
+from lab.store import LATEST, Lab, Notebook, SessionRecord, Sessions
 from mirror import followed
 from report import make_view, print_markdown, say_where
 from training import ProcessRunner, SlotRunner, executor_for
@@ -33,16 +33,13 @@ POLL = 0.1
 
 
 def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
-    """The session of that name, or the latest one that has not ended.
+    """The session that is called so, or the latest one that has not ended, which `latest` means as well.
 
     Raises:
-        InvalidInput: there is none, or it has ended.
+        InvalidInput: there is none, several are called that, or it has ended.
     """
-    if name is not None:
-        try:
-            record = Sessions(workspace).get(name)
-        except NotFound as error:
-            raise NotFound(f"{error}: 'autopilot resume' takes the latest") from None
+    if name not in (None, LATEST):
+        record = Sessions(workspace).named(name)
         if record.ended is not None:
             raise InvalidInput(f"session {name} has ended ({record.ended_because}): 'autopilot start' begins another")
         return record

@@ -29,7 +29,7 @@ from lab.base.files import (
     write_model,
 )
 from lab.base.folders import ExportPaths, HandoverPaths, JobPaths, RunPaths, SeedPaths, SessionPaths
-from lab.base.names import ID, is_id, slug, tail
+from lab.base.names import ID, NUMBER, SHOWN, id_called, is_id, named, slug, tail
 from lab.base.paths import Workspace, cache_dir, existing
 from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
 from lab.base.settings import PREFIX, Table, Tables, nearest_first, options_in, refusal, rule_of, settings, wrong
@@ -41,8 +41,10 @@ __all__ = [
     "FULL",
     "ID",
     "LARGEST",
+    "NUMBER",
     "PREFIX",
     "SCHEMA",
+    "SHOWN",
     "AutopilotError",
     "Busy",
     "Columns",
@@ -69,12 +71,14 @@ __all__ = [
     "existing",
     "fit",
     "full_text",
+    "id_called",
     "invalid",
     "is_id",
     "json_of",
     "last_line",
     "lasting",
     "locked",
+    "named",
     "nearest_first",
     "new_id",
     "no_more_text",

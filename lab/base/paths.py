@@ -61,6 +61,16 @@ class Workspace:
         if not nearest.is_dir():
             raise self._unwritable(f"{nearest} is no folder")
 
+    def require_there(self) -> None:
+        """Refuse a folder that is not there: it has no record.
+
+        Raises:
+            InvalidInput: it is not.
+        """
+        if not self.root.is_dir():
+            valid = "a folder that is there; 'autopilot start' makes a new one"
+            raise InvalidInput([Problem(key="workspace", value=str(self.root), rule="is not there", valid=valid)])
+
     def require_writable(self, *folders: Path) -> None:
         """Refuse a folder that can't be written, without leaving anything there.
 

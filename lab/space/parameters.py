@@ -67,6 +67,8 @@ class Parameter:
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             fits = (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
             rule, valid = f"must be {self.range}", _text(self.nearest(value))
+            if self.kind is float:  # a whole number is taken as it stands by what corrects it
+                valid = f"{self.range.removeprefix('from ')}, such as {valid}"
         else:
             return None
         return None if fits else Problem(key=self.key, value=_shown(value), rule=rule, valid=valid)

@@ -7,7 +7,7 @@ from lab.store.index import Index
 from lab.store.lab import Lab
 from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
-from lab.store.naming import give_name, names_in, number_of, run_called
+from lab.store.naming import give_name, names_in, number_of, proposal_called, run_called
 from lab.store.notebook import Notebook, active_time, log_tail
 from lab.store.notes import (
     ENTRY,
@@ -53,7 +53,7 @@ from lab.store.session import (
     Trade,
     Trouble,
 )
-from lab.store.sessions import Sessions
+from lab.store.sessions import LATEST, Sessions
 from lab.store.summary import CONFIDENCE, COUNTS, FIRST, SHOWN, leading, map_metrics, score_of, spread, summarize
 from lab.store.tried import runs_that_tried, twin_of
 from lab.store.unfit import refuse_sweep, refuse_unfit
@@ -64,6 +64,7 @@ __all__ = [
     "COUNTS",
     "ENTRY",
     "FIRST",
+    "LATEST",
     "SHOWN",
     "UNDONE",
     "Approval",
@@ -133,6 +134,7 @@ __all__ = [
     "notes_in",
     "number_of",
     "outline",
+    "proposal_called",
     "refuse_sweep",
     "refuse_unfit",
     "require_seen",

@@ -1,17 +1,35 @@
 """What runs are called: by their number, by part of their id, by their place in the night, by a name of one's own.
 
 The id stays the key of folders and links. People say `12`, `#12`, `pchd`, `latest`, `incumbent`, `leader`, `baseline`,
-or the name that they gave it with `autopilot name`; wherever a run is asked for, all of these mean it. Names and tags
-are only ever added to `runs/names.jsonl`, the last line of a run counts.
+or the name that they gave it with `autopilot name`; wherever a run is asked for, all of these mean it. A proposal is
+meant by part of its id. Names and tags are only ever added to `runs/names.jsonl`, the last line of a run counts.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from lab.base import NotFound, Record, Workspace, append_line, invalid, is_id, now, plain, read_records
+from lab.base import (
+    NUMBER,
+    SHOWN,
+    NotFound,
+    Record,
+    Workspace,
+    append_line,
+    id_called,
+    invalid,
+    is_id,
+    named,
+    now,
+    plain,
+    read_records,
+    tail,
+)
 from lab.space import Group
 from lab.store.notebook import Notebook
+from lab.store.proposal import Proposal
+from lab.store.proposals import LIVE, Proposals
 from lab.store.questions import Questions
 from lab.store.records import RunRecord
 from lab.store.selection import Selection
@@ -19,13 +37,12 @@ from lab.store.sessions import Sessions
 
 ROLES: Final = ("latest", "incumbent", "leader", "baseline")
 """Words that mean a run by its place: of the group with the newest run, fresh seeds of another left out."""
-NUMBER = re.compile(r"#?([0-9]{1,9})")
+PART = 4
+"""Digits from which on somebody may have meant part of an id by a number."""
 LONGEST = 60
 """Characters of a name, and of a tag."""
 TAGS = 12
 """Of a run, at most."""
-SHOWN = 5
-"""Runs that are named where a part fits several."""
 
 
 class Named(Record):
@@ -58,9 +75,11 @@ def give_name(notebook: Notebook, run_id: str, name: str | None, tags: tuple[str
     before = known.get(run_id)
     if name is not None:
         name = " ".join(plain(name, 10 * LONGEST).split())
-        taken = NUMBER.fullmatch(name) or name in ROLES or (is_id(name) and notebook.workspace.run(name).dir.exists())
-        if taken or any(one.name == name and other != run_id for other, one in known.items() if name):
-            raise invalid("name", name, "means a run already", "another name")
+        means = _meant(notebook, name, known)
+        if means not in (None, run_id):
+            raise invalid("name", name, f"means a run already ({means})", "another name")
+        if name.startswith("#"):
+            raise invalid("name", name, "begins as a run's number does", name.lstrip("#") or "another name")
         if len(name) > LONGEST:
             raise invalid("name", name, "is too long", f"up to {LONGEST} characters")
     if tags is not None and (bad := [tag for tag in tags if not re.fullmatch(r"[\w.-]+", tag) or len(tag) > LONGEST]):
@@ -76,6 +95,23 @@ def give_name(notebook: Notebook, run_id: str, name: str | None, tags: tuple[str
     )
     append_line(notebook.workspace.names, named.model_dump(mode="json"))
     return named
+
+
+def _meant(notebook: Notebook, name: str, known: Mapping[str, Named]) -> str | None:
+    """What a name that somebody wants to give means without it, in words; None where it is free.
+
+    The name of one's own comes before a part of an id: with it, that part would mean another run than before.
+    """
+    if not name:
+        return None
+    for run_id, one in known.items():
+        if one.name and one.name.lower() == name.lower():
+            return run_id
+    if NUMBER.fullmatch(name) or name.lower() in ROLES or (is_id(name) and notebook.workspace.run(name).dir.exists()):
+        found = _or_none(lambda: run_called(notebook, name))
+        return f"{name} is {found}" if found else f"{name}, once there is one"
+    fits = notebook.index.ask("SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 LIMIT 2", (name,))
+    return str(fits[0][0]) if len(fits) == 1 else None
 
 
 def run_called(notebook: Notebook, said: str) -> str:
@@ -97,8 +133,8 @@ def run_called(notebook: Notebook, said: str) -> str:
         return found
     if is_id(text) and notebook.workspace.run(text).run.exists():
         return text
-    if text in ROLES:
-        return _in_role(notebook, text)
+    if text.lower() in ROLES:
+        return _in_role(notebook, text.lower())
     for run_id, one in names_in(notebook.workspace).items():
         if one.name == text and notebook.workspace.run(run_id).run.exists():
             return run_id
@@ -108,9 +144,60 @@ def run_called(notebook: Notebook, said: str) -> str:
     if len(fits) == 1:
         return str(fits[0][0])
     if fits and text:
-        names = ", ".join(name for (name,) in fits[:SHOWN]) + (" and more" if len(fits) > SHOWN else "")
-        raise invalid("run", text, "is part of several ids", names)
+        raise invalid("run", text, "is part of several ids", named([name for (name,) in fits]))
     raise _unknown(notebook, text)
+
+
+def proposal_called(proposals: Proposals, said: str) -> Proposal:
+    """The proposal that is meant.
+
+    Args:
+        proposals: the queue.
+        said: its id, or any part of it that no other proposal has.
+
+    Raises:
+        NotFound: nothing here is called that.
+        InvalidInput: several are.
+    """
+    text = said.strip()
+    if is_id(text) and proposals.has(text):  # also one that can't be read, which says why
+        return proposals.get(text)
+    newest = sorted(proposals.all(), key=lambda one: (one.state in LIVE, one.created), reverse=True)
+    ids = [one.proposal_id for one in newest]
+    return proposals.get(id_called("proposal", text, ids, "'autopilot proposals --all' lists them"))
+
+
+def about_called(notebook: Notebook, said: str) -> str:
+    """The id of the run or the proposal that is meant.
+
+    Args:
+        notebook: where it is.
+        said: as `run_called` takes it, or a proposal's id or part of it.
+
+    Raises:
+        NotFound: nothing here is called that.
+        InvalidInput: several are.
+    """
+    text, proposals = said.strip(), Proposals(notebook.workspace)
+    if is_id(text) and proposals.has(text):
+        return text
+    run = _or_none(lambda: run_called(notebook, text))
+    if NUMBER.fullmatch(text) or text == run:
+        return run or run_called(notebook, text)
+    proposal = _or_none(lambda: proposal_called(proposals, text).proposal_id)
+    if run is not None and proposal is not None:
+        raise invalid("about", text, "is part of the ids of a run and of a proposal", f"{run}, {proposal}")
+    if (found := run or proposal) is None:
+        lists = "'autopilot runs' and 'autopilot proposals --all' list them"
+        raise NotFound(f"{text[:80]!r} is neither a run nor a proposal here: {_numbers(notebook)}; {lists}")
+    return found
+
+
+def _or_none(ask: Callable[[], str]) -> str | None:
+    try:
+        return ask()
+    except NotFound:
+        return None
 
 
 def number_of(notebook: Notebook, run: RunRecord) -> int:
@@ -150,6 +237,18 @@ def _of_group(notebook: Notebook, group: Group, role: str) -> str | None:
 
 def _unknown(notebook: Notebook, text: str) -> NotFound:
     """What to say where nothing is called that."""
+    there = _numbers(notebook)
+    lists = ", and 'autopilot runs' lists them" if there.startswith("there are #") else ""
+    part = ""
+    if (match := NUMBER.fullmatch(text)) and len(match[1]) >= PART:
+        asked = "SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 ORDER BY created, run_id LIMIT 1"
+        ids = notebook.index.ask(asked, (match[1],))
+        means = "; a whole number always means a run's number, never a part of"
+        part = "".join(f"{means} {one}{f', which is {tail(one)}' if tail(one) != one else ''}" for (one,) in ids)
+    return NotFound(f"run {text[:80]!r} is not in this workspace: {there}{lists}{part}")
+
+
+def _numbers(notebook: Notebook) -> str:
+    """The numbers that runs have here."""
     count = notebook.index.ask("SELECT MAX(nth) FROM runs")[0][0]
-    there = f"there are #1 to #{count}, and 'autopilot runs' lists them" if count else "there are no runs yet"
-    return NotFound(f"run {text[:80]!r} is not in this workspace: {there}")
+    return f"there are #1 to #{count}" if count else "there are no runs yet"

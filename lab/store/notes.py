@@ -6,8 +6,10 @@ added. All three are texts from elsewhere: whoever shows them bounds them and sa
 
 from datetime import datetime
 
-from lab.base import NotFound, Record, Workspace, append_line, append_whole, invalid, now, plain, read_records
+from lab.base import Record, Workspace, append_line, append_whole, invalid, now, plain, read_records
 from lab.space import Group
+from lab.store.naming import about_called
+from lab.store.notebook import Notebook
 
 NOTE = 2_000
 """Characters of one note that is added."""
@@ -78,18 +80,16 @@ def add_comment(workspace: Workspace, about: str, who: str, text: str) -> Commen
 
     Args:
         workspace: where it is.
-        about: the id of a run or of a proposal.
+        about: a run or a proposal, as `about_called` takes it.
         who: the person, for the record.
         text: of at most `COMMENT` characters.
 
     Raises:
         NotFound: there is neither a run nor a proposal of that name.
-        InvalidInput: there is no text, or too much.
+        InvalidInput: several are called that; there is no text, or too much.
     """
     said = _said("comment", text, COMMENT)
-    if not _there(workspace, about):
-        raise NotFound(f"{about[:80]!r} is neither a run nor a proposal here: 'autopilot runs' and 'proposals --all'")
-    comment = Comment(time=now(), about=about, who=who, text=said)
+    comment = Comment(time=now(), about=about_called(Notebook(workspace), about), who=who, text=said)
     append_line(workspace.comments, comment.model_dump(mode="json"))
     return comment
 
@@ -129,10 +129,3 @@ def _said(what: str, text: str, most: int) -> str:
     if len(said) > most:
         raise invalid(what, f"{len(text):,} characters", f"is longer than {most:,}", f"at most {most:,} characters")
     return said
-
-
-def _there(workspace: Workspace, name: str) -> bool:
-    try:
-        return workspace.run(name).run.exists() or workspace.proposal(name).exists()
-    except NotFound:
-        return False

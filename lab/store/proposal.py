@@ -155,7 +155,8 @@ class Proposal(Record):
             keys, more = few(self.sweep.keys)
             return "; ".join(f"{key} {self.sweep.keys[key].text}" for key in keys) + more + self._swept
         keys, more = few(self.overrides)
-        return ", ".join(f"{key} = {self.overrides[key]}" for key in keys) + more
+        six = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in self.overrides.items()}
+        return ", ".join(f"{key} = {six[key]}" for key in keys) + more
 
     @property
     def replicates(self) -> int:

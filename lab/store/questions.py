@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from lab.base import NotFound, Record
+from lab.base import NUMBER, NotFound, Record
 from lab.space import Config, Group, diff
 from lab.store.index import EVERY, Index
 from lab.store.rows import FROM, STANDS, Row
@@ -87,7 +87,7 @@ class Questions:
         return self.index.rows(Selection(env_name=env_name), order="newest", limit=count)[::-1]
 
     def listing(self, wanted: Wanted, page: int, size: int, places: Mapping[str, int] | None = None) -> Listing:
-        """A page of the runs that fit; those without what they are sorted by come last.
+        """A page of the runs that fit; those without what they are sorted by come last, the run of a number first.
 
         Args:
             wanted: which, in what order.
@@ -103,19 +103,26 @@ class Questions:
         if wanted.verdict:
             where.append(f"({STANDS}) = ?")
             values.append(wanted.verdict)
+        first = ""
         if wanted.text:
-            where.append("instr(runs.run_id || ' ' || coalesce(parent, '') || ' ' || coalesce(changed, ''), ?) > 0")
+            has = "instr(runs.run_id || ' ' || coalesce(parent, '') || ' ' || coalesce(changed, ''), ?) > 0"
+            if match := NUMBER.fullmatch(wanted.text):
+                first = f"nth = {int(match[1])} DESC, "
+                has = f"(nth = {int(match[1])} OR {has})"
+            where.append(has)
             values.append(wanted.text)
         condition, by = " AND ".join(where), SORTED.get(wanted.sort, wanted.sort)
         way = "DESC" if wanted.descending else "ASC"
         if places is not None:
-            order = f"created {way}, runs.run_id {way}"
+            order = f"{first}created {way}, runs.run_id {way}"
             found = self.index.ask(f"SELECT runs.run_id FROM {FROM} WHERE {condition} ORDER BY {order}", values)  # noqa: S608
-            names = sorted((name for (name,) in found), key=lambda name: _last(places.get(name), wanted.descending))
+            names = [name for (name,) in found]
+            begin = 1 if names and first and self.index.number_of(names[0]) == int(wanted.text.lstrip("#")) else 0
+            names[begin:] = sorted(names[begin:], key=lambda name: _last(places.get(name), wanted.descending))
             shown = names[size * (page - 1) : size * page]
             known = {row.run_id: row for row in self.index.rows(Selection(names=shown))}
             return Listing([known[name] for name in shown if name in known], len(names))
-        order, skip = f"{by} {way} NULLS LAST, created {way}, runs.run_id {way}", size * (page - 1)
+        order, skip = f"{first}{by} {way} NULLS LAST, created {way}, runs.run_id {way}", size * (page - 1)
         rows = self.index.rows_where(condition, values, order=order, limit=size, skip=skip)
         if len(rows) < size and (rows or not skip):  # the last page says how many there are
             return Listing(rows, skip + len(rows))

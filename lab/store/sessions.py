@@ -18,6 +18,7 @@ from lab.base import (
     Record,
     Workspace,
     append_line,
+    id_called,
     lasting,
     now,
     owned,
@@ -30,6 +31,8 @@ from lab.base import (
 from lab.store.records import RunRecord
 from lab.store.session import Leading, SessionRecord, SlotsSeen
 
+LATEST = "latest"
+"""What the newest session may be called."""
 SINCE = "%Y-%m-%d %H:%M:%S UTC"
 
 
@@ -127,16 +130,23 @@ class Sessions:
         """A session's record, the latest one's where none is named.
 
         Args:
-            name: its id; None for the latest.
+            name: its id, any part of it that no other session has, or `latest`; None for the latest.
             begins: what begins a session, for whoever has none yet.
 
         Raises:
             NotFound: there is none.
+            InvalidInput: several are called that.
         """
         names = self.names()
-        if name is None and not names:
-            raise NotFound(f"no session yet: '{begins}' begins one")
-        return self.get(name or names[0])
+        if name in (None, LATEST):
+            if not names:
+                raise NotFound(f"no session yet: '{begins}' begins one")
+            return self.get(names[0])
+        return self.get(id_called("session", name, names, f"'{LATEST}' is the newest"))
+
+    def may_mean(self, said: str) -> bool:
+        """Whether somebody may mean a session by this: `latest`, or an id or part of one."""
+        return said == LATEST or (not said.isdigit() and any(said in name for name in self.names()))
 
     def digest(self, name: str) -> str:
         """A session's digest, in Markdown.

@@ -137,6 +137,9 @@ def test_what_a_person_proposes_is_theirs(
     assert (new.arm, new.predictions) == ("person", ())
     assert new.theory.startswith(f"person ada put this in the place of {proposal.proposal_id} (offline: train.ent_coef")
     assert new.theory.endswith("Its theory was:\n\nMore noise.")
+    twice = decisions.amended(new, {"train.ent_coef": 0.04}, "person ada")
+    assert twice.theory.startswith(f"person ada put this in the place of {new.proposal_id} (")
+    assert (twice.theory.count("in the place of"), twice.theory.endswith("was:\n\nMore noise.")) == (1, True)
 
 
 def test_a_key_that_is_set_back_is_no_change(

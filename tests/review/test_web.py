@@ -261,6 +261,8 @@ def test_the_list_is_filtered_and_sorted_as_the_terminals_rows(
     assert listed("state=failed") == [other.run_id]
     assert listed("text=train.gamma") == [other.run_id]
     assert set(listed(f"text={base.run_id}")) == set(everything)  # itself and its children
+    for query in ("text=2", "text=%232", "text=2&sort=verdict", "text=2&sort=score&way=up"):
+        assert listed(query)[0] == everything[1]
     by_score = [name for name in listed("sort=score&way=down") if name != other.run_id]
     scores = [view_of(notebook, notebook.run(name)).model_dump()["score"]["mean"] for name in by_score]
     assert scores == sorted(scores, reverse=True)
@@ -340,7 +342,7 @@ def test_edit_with_live_validation(site: Site, propose: Any, proposals: Proposal
     here = f"/proposals/{proposal.proposal_id}"
     form = {**site.form(here), "value.train.ent_coef": "0.02", "value.train.optimizer": '"muon"', "more": ""}
     checked = site.post(f"{here}/check", {**form, "value.train.ent_coef": "7"})
-    assert "train.ent_coef = 7: must be from 0 to 1; valid: 1" in checked.text
+    assert "train.ent_coef = 7: must be from 0 to 1; valid: 0 to 1, such as 1" in checked.text
     assert "Valid:" not in checked.text
     checked = site.post(f"{here}/check", {**form, "value.train.ent_coef": "0.03", "more": "train.gamma=0.97"})
     assert "train.ent_coef 0.001 → 0.03, train.optimizer adam → muon, train.gamma 0.95 → 0.97" in checked.text
@@ -490,6 +492,9 @@ def test_ids_lead_to_what_has_them(site: Site, propose: Any) -> None:
     assert f'href="/find/{second.proposal_id}"' in site.get(f"/proposals/{first.proposal_id}").text
     assert site.get(f"/find/{second.proposal_id}").headers["location"] == f"/proposals/{second.proposal_id}"
     assert site.get(f"/find/{first.parent}").headers["location"] == f"/runs/{first.parent}"
+    for called in ("1", "%231", "latest", "incumbent", first.parent[-4:]):
+        assert site.get(f"/runs/{called}").headers["location"] == f"/runs/{first.parent}"
+    assert site.get("/runs/2").status_code == 404
     back = site.get(f"/proposals/{first.proposal_id}/approve")
     assert back.headers["location"] == f"/proposals/{first.proposal_id}"
 
@@ -547,7 +552,9 @@ def test_several_proposals_are_decided_at_once(site: Site, propose: Any, proposa
     answer = decide(made[0], made[1], decide="approve")
     assert (answer.status_code, answer.headers["location"]) == (303, "/proposals")
     assert states() == [S.APPROVED, S.APPROVED, S.STAGED, S.STAGED]
-    assert "must say something" in decide(made[2], decide="reject", why=" ").text
+    again = decide(made[2], decide="reject", why=" ").text
+    assert "must say something" in again
+    assert re.findall(r'name="tick\.([^"]+)" value="\w+" checked', again) == [made[2]]
     answer = decide(made[1], made[2], decide="reject", why="tried before")  # one of them was approved meanwhile
     assert answer.status_code == 409
     assert answer.text.count("Not done:") == 1

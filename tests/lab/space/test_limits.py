@@ -33,7 +33,7 @@ def test_a_range_is_narrowed_for_everyone_and_a_frozen_key_closed_to_proposals(
     assert (space["train.ent_coef"].low, space["train.ent_coef"].high) == (0, 0.1)
     assert space["train.optimizer"].choices == ("muon",)
     (problem,) = check_overrides(config, {"train.learning_rate": 0.5}, inventory)
-    assert (problem.rule, problem.valid) == ("must be from 0.0001 to 0.02", "0.02")
+    assert (problem.rule, problem.valid) == ("must be from 0.0001 to 0.02", "0.0001 to 0.02, such as 0.02")
     assert check_overrides(config, {"train.gamma": 0.9}, inventory) == []
     (problem,) = check_overrides(config, {"train.gamma": 0.9}, inventory, proposing=True)
     assert problem.rule == "may be set by a person only"
