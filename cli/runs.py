@@ -260,7 +260,7 @@ def report(context: typer.Context, run: RunArgument = None, as_json: JsonOption 
         raise NotFound(f"run {run!r} has no report: a session writes one when the run has ended ('autopilot resume')")
     text, since = path.read_text(encoding="utf-8"), since_text(notebook, run)
     if as_json:
-        emit_json({"run_id": run, "report": text, "since": since or None})
+        emit_json({"run_id": run, "report": text} | ({"since": since} if since else {}))
     else:
         print_markdown(f"> **Since it was written:** {since}\n\n{text}" if since else text)
 

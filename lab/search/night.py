@@ -90,7 +90,8 @@ def before_proof(history: History, level: float, had: Collection[int] = (), look
     outlook = _outlook(history, level, had, looks)
     if outlook is None or history.left is None:
         return history
-    return replace(history, left=max(0, history.left - 2 * GROUP * outlook.needed), proof=True)
+    likely = outlook.chances[outlook.needed - 1] >= AIMED
+    return replace(history, left=max(0, history.left - 2 * GROUP * outlook.needed), proof=likely)
 
 
 class _Outlook(NamedTuple):

@@ -2,9 +2,9 @@
 
 Each step is one replicate. It goes to a new point (the one from which most is to be expected, or now and then one drawn
 at random), or to one of the few that may be the best: which of the leader and its strongest rival has fewer. Towards
-the end of the budget all go there, so that the leader is not just the luckiest, unless fresh seeds are to prove it,
-which tell as much. Where the model foretells nothing, as with rewards that hardly any point ever sees, new points are
-drawn at random more often than not.
+the end of the budget all go there, so that the leader is not just the luckiest, unless fresh seeds are likely to prove
+it, which tell as much. Where the model foretells nothing, as with rewards that hardly any point ever sees, new points
+are drawn at random more often than not.
 
 Where a score is weighed against seconds, what is sought is the best score for each time: a new point is to be better
 than those that are as fast as a time that is drawn anew for each (the epsilon-constraint method of Haimes, Lasdon &
@@ -43,7 +43,7 @@ FORETELLS = 0.1
 AGAIN = 0.25
 """More replicates of tried points for each new one, before the end."""
 LAST = 0.2
-"""Share of the budget, at its end, that goes to the few best points alone, unless a proof tells of them."""
+"""Share of the budget, at its end, that goes to the few best points alone, unless a proof is likely to tell of them."""
 SPARSE = 0.5
 """Where more points than this share have one and the same score, reward is hardly ever seen: breadth is all."""
 LAST_OF_SPARSE = 0.1
