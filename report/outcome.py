@@ -96,7 +96,7 @@ def _better(notebook: Notebook, won: Confirmation) -> str:
     former = f"; {of_all}" if (of_all := _of_all(notebook, won, old)) else ""
     return (
         f"{_change(notebook, won)} is better{_where(won)}: {won.metric} {figures[0]} → {figures[1]} on {won.seeds}"
-        f" fresh seeds a side{steadier} (worst seed {lows[0]} → {lows[1]}{f'; {former}' if former else ''})."
+        f" fresh seeds a side{steadier} (worst seed {lows[0]} → {lows[1]}{former})."
     )
 
 

@@ -188,12 +188,13 @@ class LocalSlurm:
         """Say something to Slurm, and its answer; empty where it does not answer yet."""
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
-    def processes(self) -> list[psutil.Process]:
-        """What runs of this cluster's jobs."""
+    def processes(self, node: str | None = None) -> list[psutil.Process]:
+        """What runs of this cluster's jobs, on one node or on all."""
 
         def works(process: psutil.Process) -> bool:
             around = process.environ()
-            return around.get("SLURM_CONF") == str(self.conf) and "SLURM_JOB_ID" in around
+            there = node is None or around.get("SLURMD_NODENAME") == node
+            return there and around.get("SLURM_CONF") == str(self.conf) and "SLURM_JOB_ID" in around
 
         return _such(works)
 

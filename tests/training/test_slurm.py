@@ -1,5 +1,6 @@
 """Replicates as jobs: what is lost on the way and what is not, without Slurm and with three nodes of it."""
 
+import contextlib
 import os
 import re
 import signal
@@ -297,13 +298,15 @@ def test_a_node_is_lost_and_who_outlived_it_is_no_second_writer(
         if not lost:
             seed, node = progress.seed, place.host
             cluster.lose(node)
-            lost.extend(one for one in cluster.processes() if one.environ().get("SLURMD_NODENAME") == node)
-            for process in lost:
-                process.suspend()
+            for process in cluster.processes(node):
+                with contextlib.suppress(psutil.NoSuchProcess):  # one that was about to end
+                    process.suspend()
+                    lost.append(process)
         elif progress.seed == seed and place.host != node and not after:
             after.append(place.host)
             for process in lost:
-                process.resume()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     run = train_run(notebook, runner, inventory, queue().run_id, lose)
     assert lost, "somebody outlived it"
