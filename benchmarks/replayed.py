@@ -1,4 +1,4 @@
-"""Whole nights whose truth is known: `.venv/bin/python -m benchmarks.replayed [--equal N] [--planted N]`.
+"""Whole nights whose truth is known: `.venv/bin/python -m benchmarks.replayed [--equal N] [--planted N] [--first N]`.
 
 Sessions of the offline researcher, 60 replicates each, on replicates of cartpole that were trained for real
 (tests/data/replicates), drawn anew for every night. In a night of equal configs each one is the baseline with new
@@ -227,10 +227,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--equal", type=int, default=200)
     parser.add_argument("--planted", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0, help="number of the first night: others are drawn for others")
     wanted = parser.parse_args()
+    equals, betters = (range(wanted.first, wanted.first + count) for count in (wanted.equal, wanted.planted))
     with ProcessPoolExecutor(usable_cores()) as pool:
-        equal = list(pool.map(functools.partial(played, planted=False), range(wanted.equal)))
-        better = list(pool.map(functools.partial(played, planted=True), range(wanted.planted)))
+        equal = list(pool.map(functools.partial(played, planted=False), equals))
+        better = list(pool.map(functools.partial(played, planted=True), betters))
     tell(
         "whole nights on replicates trained for real, whose truth is known",
         equal_nights={
