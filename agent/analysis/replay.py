@@ -216,7 +216,9 @@ class _Recorded(Toolbox):
             if name == "pass_round":
                 self._context.asked = _asked(recorded)
             return super().call(name, arguments)
-        self._context.answers[name] = json.loads(recorded)
+        answer = json.loads(recorded)
+        if not {"error", "cut"} & answer.keys():  # what was refused, or too long to be shown whole, can't be cited
+            self._context.answers[name] = answer
         return Answer(True, recorded)
 
 

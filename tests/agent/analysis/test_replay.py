@@ -52,6 +52,12 @@ STEPS: dict[str, tuple[Reply, ...]] = {
     "a model": (SURVEY, text("Hm."), calls(("check_config", {"changes": {"train.gamma": 5.0}})), DONE),
     "a model that passes": (SURVEY, calls(("pass_round", {"reason": "It has seen more than I have."}), (
         "write_report", DONE_REPORT))),
+    "a model that cites what leads nowhere": (
+        SURVEY,
+        calls(("compare_runs", {})),
+        calls(("stage_proposal", PROPOSAL), ("write_report", DONE_REPORT | {"theory": "It comes to {{ nobody.knows }}."})),
+        calls(("write_report", DONE_REPORT)),
+    ),
     "a model that gave up": (SURVEY, *[text("I like turtles.")] * 3),
     "a model that is refused": (SURVEY,),
     "a model that never ends": (SURVEY,) * 30,
