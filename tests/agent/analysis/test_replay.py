@@ -55,7 +55,7 @@ STEPS: dict[str, tuple[Reply, ...]] = {
     "a model that cites what leads nowhere": (
         SURVEY,
         calls(("compare_runs", {})),
-        calls(("stage_proposal", PROPOSAL), ("write_report", DONE_REPORT | {"theory": "It came to {{ nobodys.own }}."})),
+        calls(("stage_proposal", PROPOSAL), ("write_report", DONE_REPORT | {"theory": "It is {{ nobody.s }}, as ever."})),
         calls(("write_report", DONE_REPORT)),
     ),
     "a model that gave up": (SURVEY, *[text("I like turtles.")] * 3),
