@@ -55,7 +55,8 @@ STEPS: dict[str, tuple[Reply, ...]] = {
     "a model that cites what leads nowhere": (
         SURVEY,
         calls(("compare_runs", {})),
-        calls(("stage_proposal", PROPOSAL), ("write_report", DONE_REPORT | {"theory": "It is {{ nobody.s }}, as ever."})),
+        calls(("stage_proposal", PROPOSAL)),
+        calls(("write_report", DONE_REPORT | {"theory": "It came to {{ nobody.knows }} in the end."})),
         calls(("write_report", DONE_REPORT)),
     ),
     "a model that gave up": (SURVEY, *[text("I like turtles.")] * 3),
