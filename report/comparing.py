@@ -1,9 +1,10 @@
 """Two runs compared, as the terminal, `--json` and the page say it."""
 
+from datetime import datetime
 from typing import Any
 
 from lab.base import invalid, rounded
-from lab.judge import Incumbency, compare_runs, faced, judged_values, weigh
+from lab.judge import Incumbency, compare_runs, judged_values, proof_between, weigh
 from lab.space import changed
 from lab.store import Notebook, RunRecord, Verdict, leading
 from report.facts import name_text
@@ -27,10 +28,10 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
     if run_id == against:
         raise invalid("run", run_id, "is compared with itself", "two different runs: 'autopilot runs' lists them")
     require_alike(notebook.run(run_id), notebook.run(against))
-    verdict, weighed = compare_runs(notebook, run_id, against), weigh(notebook, run_id, against)
-    proven = any(faced(notebook, name) for name in (run_id, against)) and weighed.method != verdict.method
-    answer = comparison(notebook, weighed if proven else verdict, run_id, against)
-    if answer["verdict"] == "better" and weighed.verdict != "better":
+    weighed = weigh(notebook, run_id, against)
+    verdict = weighed if proof_between(notebook, run_id, against) else compare_runs(notebook, run_id, against)
+    answer = comparison(notebook, verdict, run_id, against)
+    if verdict.verdict == "better" and weighed.verdict != "better":
         answer["caution"] = CAUTION
     pair = (("run", run_id), ("against", against))
     return {**answer, "names": {what: name_text(notebook, notebook.run(name)) for what, name in pair}}
@@ -52,13 +53,23 @@ def require_alike(run: RunRecord, against: RunRecord) -> None:
             raise invalid("run", f"#{run.number} and #{against.number}", rule, "two runs of one")
 
 
-def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> dict[str, Any]:
+def comparison(
+    notebook: Notebook, verdict: Verdict, one: str, other: str, at: datetime | None = None
+) -> dict[str, Any]:
     """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have.
 
-    The score first where it is another statistic, of both sides at the smaller number of replicates.
+    The score first, of the replicates that the verdict is of; of another statistic than the mean, of both sides at the
+    smaller number of them.
+
+    Args:
+        notebook: where they are.
+        verdict: of the two.
+        one: the run.
+        other: another one.
+        at: when the verdict stood so; now if not given.
     """
     new, old = notebook.summary(one), notebook.summary(other)
-    sides = _judged(notebook, one, other)
+    sides = _judged(notebook, one, other, at)
     both = {name: summary for name, summary in new.metrics.items() if old and name in old.metrics} if new else {}
     goal = notebook.run(one).goal
     shared, score = leading(both, goal.metric), dict[str, Any]()
@@ -79,13 +90,13 @@ def comparison(notebook: Notebook, verdict: Verdict, one: str, other: str) -> di
     }
 
 
-def _judged(notebook: Notebook, one: str, other: str) -> list[list[float]]:
-    """The scores of either side that the verdict is of: of fresh seeds where one of the two has faced the other."""
-    for name, incumbent, turned in ((one, other, False), (other, one, True)):
-        fresh = faced(notebook, name)
-        if fresh and fresh.incumbent == incumbent:
-            place = Incumbency(notebook, notebook.run(name).group)
-            mine = place.values([notebook.run(run) for run in fresh.runs if notebook.readable(run)])
-            sides = [mine[: fresh.seeds], place.values(place.fresh(incumbent, fresh))[: fresh.seeds]]
-            return sides[::-1] if turned else sides
-    return judged_values(notebook, one, other)
+def _judged(notebook: Notebook, one: str, other: str, at: datetime | None) -> list[list[float]]:
+    """The scores of either side that the verdict is of: of a proof's fresh seeds where one has faced the other."""
+    met = proof_between(notebook, one, other, at)
+    if met is None:
+        return judged_values(notebook, one, other, at)
+    proof, turned = met
+    place = Incumbency(notebook, notebook.run(proof.candidate).group)
+    mine = place.values([notebook.run(run) for run in proof.runs if notebook.readable(run)])
+    sides = [mine[: proof.seeds], place.values(place.fresh(proof.incumbent, proof))[: proof.seeds]]
+    return sides[::-1] if turned else sides

@@ -56,7 +56,8 @@ def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmat
 
 def of_session(notebook: Notebook, named: Sequence[Confirmation], session: SessionRecord) -> list[Confirmation]:
     """The confirmations of one session, and those that a person has asked for since of one of its runs."""
-    ids = {row.run_id for row in notebook.index.rows(Selection(session=session.session_id))}
+    asked = any(not one.session for one in named)
+    ids = {row.run_id for row in notebook.index.rows(Selection(session=session.session_id))} if asked else set[str]()
     return [one for one in named if session.session_id == one.session or (not one.session and one.candidate in ids)]
 
 

@@ -83,7 +83,7 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None, know
     fresh = fresh_scores(notebook, run.run_id, at)
     metric = summarize(fresh, bounds=bounds_of(run.goal.metric, run.env_name)) if metric and fresh else metric
     degree = degree_of(notebook, run, known=known, mine=metric.values if metric else ()) if open_ else None
-    lost = open_ and faced(notebook, run.run_id, at) is not None
+    lost = bool(fresh) and open_ and faced(notebook, run.run_id, at) is not None
     same = {name: getattr(run, name) for name in RunView.model_fields.keys() & RunRecord.model_fields.keys()}
     return RunView.model_validate(
         {

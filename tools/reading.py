@@ -240,7 +240,8 @@ def compare_runs(ctx: ToolContext, run: RunName = "current", against: RunName = 
     one, other = ctx.resolve(run), ctx.resolve(against)
     if one == other:
         raise ToolError(f"{run!r} and {against!r} are the same run, {one}")
-    return comparison(ctx.notebook, weigh(ctx.notebook, one, other, ctx.as_of(one)), one, other)
+    at = ctx.as_of(one)
+    return comparison(ctx.notebook, weigh(ctx.notebook, one, other, at), one, other, at)
 
 
 def list_proposals(

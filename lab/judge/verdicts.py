@@ -73,6 +73,27 @@ def faced(notebook: Notebook, run_id: str, at: datetime | None = None) -> Confir
     return ended[-1] if ended else None
 
 
+def proof_between(
+    notebook: Notebook, run_id: str, against: str, at: datetime | None = None
+) -> tuple[Confirmation, bool] | None:
+    """The proof in which one of two runs has faced the other, and whether it was the second that wanted the place.
+
+    Args:
+        notebook: where they are.
+        run_id: the run.
+        against: another one.
+        at: as it stood then; now if not given.
+
+    Returns:
+        None where neither has faced the other on fresh seeds.
+    """
+    for name, incumbent in ((run_id, against), (against, run_id)):
+        proof = faced(notebook, name, at)
+        if proof is not None and proof.incumbent == incumbent:
+            return proof, name == against
+    return None
+
+
 def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> Verdict:
     """Two finished runs, as a report may say it: not `better` before fresh seeds have confirmed it.
 
@@ -89,9 +110,10 @@ def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = N
     Raises:
         InvalidInput: one of them has no score.
     """
-    for name, other, turned in ((run_id, against, False), (against, run_id, True)):
-        fresh, known = faced(notebook, name, at), current_verdict(notebook, name, at)
-        if fresh and known and fresh.incumbent == other:
+    if met := proof_between(notebook, run_id, against, at):
+        proof, turned = met
+        known = current_verdict(notebook, proof.candidate, at)
+        if known:
             return _turned(known) if turned else known
     verdict, like = compare_runs(notebook, run_id, against, at), control(notebook, notebook.run(run_id))
     if verdict.verdict != "better" or (like is not None and like.run_id == against):
@@ -120,12 +142,17 @@ def judged_values(notebook: Notebook, run_id: str, against: str, at: datetime | 
         against: another one.
         at: as it stood then; now if not given.
     """
+    return [values for values, _ in _sides(notebook, run_id, against, at)]
+
+
+def _sides(notebook: Notebook, run_id: str, against: str, at: datetime | None) -> list[tuple[list[float], bool]]:
+    """As `judged_values`, each side with whether it is of fresh seeds."""
     runs = [notebook.run(name) for name in (run_id, against)]
     alike = runs[0].objective == runs[1].objective
     alike = alike and runs[0].replicates_of != against and runs[1].replicates_of != run_id
-    sides = [fresh_scores(notebook, run.run_id, at) if alike else [] for run in runs]
-    own = [notebook.values(run.run_id, runs[0].goal.metric) for run in runs]
-    return [fresh or list(values) for fresh, values in zip(sides, own, strict=True)]
+    fresh = [fresh_scores(notebook, run.run_id, at) if alike else [] for run in runs]
+    own = [list(notebook.values(run.run_id, runs[0].goal.metric)) for run in runs]
+    return [(again or values, bool(again)) for again, values in zip(fresh, own, strict=True)]
 
 
 def compare_runs(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> Verdict:
@@ -142,7 +169,8 @@ def compare_runs(notebook: Notebook, run_id: str, against: str, at: datetime | N
     Raises:
         InvalidInput: one of them has no score.
     """
-    record, (new, old) = notebook.run(run_id), judged_values(notebook, run_id, against, at)
+    record, sides = notebook.run(run_id), _sides(notebook, run_id, against, at)
+    (new, _), (old, _) = sides
     for name, values in ((run_id, new), (against, old)):
         if not values:
             raise InvalidInput(f"run {name} has no {record.goal.metric!r}: only a finished run has a score")
@@ -150,8 +178,8 @@ def compare_runs(notebook: Notebook, run_id: str, against: str, at: datetime | N
     unlike = confounds(notebook, run_id, against)
     told = [
         f"; {name} by its {len(values)} fresh seeds"
-        for name, values in ((run_id, new), (against, old))
-        if values == fresh_scores(notebook, name, at)
+        for name, (values, fresh) in zip((run_id, against), sides, strict=True)
+        if fresh
     ]
     return Verdict(
         time=now(),
