@@ -106,20 +106,23 @@ def confirm(
     run: str,
     min_effect: MinEffectOption = None,
     parallel: ParallelOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     by: Annotated[str | None, typer.Option(hidden=True, help="Who the record names, for an agent that asks.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a run and the incumbent on fresh seeds until it is clear whether it takes that place."""
     from agent.session.launch import confirm_run
     from report import emit_json, print_confirmation, say_where
-    from training import Options
+    from training import Options, executor_asked
 
+    kind, head = executor_asked(context.obj, executor, address)
     if not as_json:
         say_where(context.obj)
     from lab.store import Notebook
 
     run = called(Notebook(context.obj), run)
-    options = Options(silent=as_json, parallel=parallel)
+    options = Options(silent=as_json, parallel=parallel, executor=kind, address=head)
     confirmation = confirm_run(context.obj, run, min_effect, options, by or who())
     emit_json(confirmation.model_dump(mode="json")) if as_json else print_confirmation(confirmation)
 

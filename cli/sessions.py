@@ -212,22 +212,34 @@ def resume(
         typer.Argument(metavar="[SESSION|RUN]", help="Which one; the latest session that has not ended if not given."),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Run without this terminal.")] = False,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
 ) -> None:
-    """Go on with an interrupted session, with what is left of its budgets, or train an interrupted run again."""
+    """Go on with an interrupted session, with what is left of its budgets, or train an interrupted run again.
+
+    A session goes on where it trained before, at another --address if the cluster has one now; a run does where
+    --executor says.
+    """
     from agent.session.launch import carry_out, run_to_resume
     from agent.session.night import Night, session_to_resume
     from lab.store import Notebook, Sessions
     from report import say_where
-    from training import Options, load_inventory
+    from training import Options, executor_asked, load_inventory
 
+    kind, head = executor_asked(context.obj, executor, address)
     run = run_to_resume(context.obj, name) if name else None
     if run is not None:
         inventory = load_inventory({run.env_name: run.task.env}, context.obj)
         say_where(context.obj)
-        tell(Notebook(context.obj), carry_out(context.obj, inventory, run, Options()), as_json=False)
+        options = Options(executor=kind, address=head)
+        tell(Notebook(context.obj), carry_out(context.obj, inventory, run, options), as_json=False)
         return
     Sessions(context.obj).require_nobody()
     record = session_to_resume(context.obj, name)
+    if kind not in ("local", record.executor):
+        raise invalid("executor", kind, f"session {record.session_id} trains on {record.executor}", "leave it out")
+    if head is not None:
+        record = record.model_copy(update={"address": head})
     night = Night(context.obj, load_inventory({record.env_name: record.task.env}, context.obj), record)
     say_where(context.obj)
     night.detach() if detach else night.go()

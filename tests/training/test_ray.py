@@ -17,7 +17,8 @@ from lab.base.paths import Workspace, cache_dir
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
 from lab.store.records import RunState
-from tests.training.conftest import LocalCluster, Queue
+from tests.conftest import Cli
+from tests.training.conftest import SHORT, LocalCluster, Queue
 from training.executors import cluster as ray_cluster
 from training.executors.choosing import executor_asked
 from training.executors.cluster import RayExecutor
@@ -208,6 +209,24 @@ def test_real_replicates_are_those_of_this_machine(
         assert notebook.paths(there.run_id).seed(5).weights("latest").exists()
     finally:
         runner.close()
+
+
+@pytest.mark.slow
+def test_a_person_trains_goes_on_and_confirms_on_the_cluster(
+    one_cluster: LocalCluster, cli: Cli, queue: Queue, notebook: Notebook
+) -> None:
+    where = ["--executor", "ray", "--address", one_cluster.address]
+    first = queue({"autopilot.seeds": 2})
+    assert cli("resume", first.run_id, *where).code == 0
+    changed = {**SHORT, "autopilot.seeds": 2, "train.learning_rate": 0.01}
+    short = [word for key, value in changed.items() for word in ("--set", f"{key}={value}")]
+    assert cli("train", *where, *short).code == 0
+    assert cli("confirm", "2", *where).code == 0
+    runs = notebook.index.records()
+    assert len(runs) >= 4  # these two, and fresh seeds of both
+    for run in runs:
+        assert run.state is RunState.FINISHED, run.reason
+        assert all(result.node for result in notebook.results(run)), "none of them trained here"
 
 
 @pytest.mark.parametrize(
