@@ -10,6 +10,7 @@ import platform
 import secrets
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def installation() -> str:
     return " ".join([sys.executable, *versions, f"form={FORM}", *_gpus()])
 
 
-def versions_here() -> dict[str, str]:
+@cache  # read from files for each replicate, they take more time than all else that surrounds one
+def versions_here() -> Mapping[str, str]:
     """The versions by which two machines may train differently: of what trains, of autopilot and of Python."""
     found = {package: _version(package) for package in (*NEEDED, "autopilot")}
     return {**{package: number for package, number in found.items() if number}, "python": platform.python_version()}

@@ -77,7 +77,7 @@ class SlotState(Message):
             node=node,
             host=host,
             pid=os.getpid(),
-            versions=versions_here(),
+            versions=dict(versions_here()),
             time=now(),
             gpus=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
             order=order,
