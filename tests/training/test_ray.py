@@ -7,22 +7,26 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 
+from lab.base import now
 from lab.base.errors import InvalidInput, TrainingFailed
 from lab.base.paths import Workspace, cache_dir
 from lab.space.inventory import Inventory
 from lab.store.notebook import Notebook
-from lab.store.records import RunState
+from lab.store.records import ReplicateResult, RunState
 from tests.conftest import Cli
 from tests.training.conftest import SHORT, LocalCluster, Queue
 from training.executors import cluster as ray_cluster
 from training.executors.choosing import executor_asked
 from training.executors.cluster import RayExecutor
 from training.executors.madeup import MadeUp
+from training.executors.messages import SlotState
+from training.executors.remote import of_machine
 from training.executors.transfer import OutOfStep, Sender, receive
 from training.protocol import Progress
 from training.run import train_run
@@ -108,6 +112,8 @@ def test_a_session_that_was_killed_finds_its_replicates_again(
         from lab.store.notebook import Notebook
         from training.executors.cluster import RayExecutor
         from training.executors.madeup import MadeUp
+from training.executors.messages import SlotState
+from training.executors.remote import of_machine
         from training.inventory import load_inventory
         from training.run import train_run
         from training.runner import SlotRunner
@@ -227,6 +233,17 @@ def test_a_person_trains_goes_on_and_confirms_on_the_cluster(
     for run in runs:
         assert run.state is RunState.FINISHED, run.reason
         assert all(result.node for result in notebook.results(run)), "none of them trained here"
+
+
+@pytest.mark.parametrize("behind", [-7200.0, 0.4, 86_400.0])
+def test_moments_are_told_by_the_clock_of_who_asked(behind: float) -> None:
+    here = now()
+    state = SlotState.here("node", "far").model_copy(update={"behind": behind})
+    there = here - timedelta(seconds=behind)
+    result = of_machine(ReplicateResult(seed=1, state=RunState.FINISHED, first_step=there), state)
+    assert result.node == "far"
+    assert result.first_step is not None
+    assert abs(result.first_step - here) < timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
