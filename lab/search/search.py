@@ -187,11 +187,13 @@ class Search:
     @property
     def leader(self) -> Leader | None:
         """The run that the search now believes in; None while nothing has a score."""
-        known, sign = self.believed, self.group.goal.sign
+        known, goal = self.believed, self.group.goal
         if known is None:
             return None
         scores = self.history.trials[known.leader].scores
-        return Leader(self.runs[known.leader], sign * known.mean, known.gain, len(scores))
+        mean = goal.within(goal.sign * known.mean)  # the model is of lines, and knows no bound
+        gain = known.gain - abs(mean - goal.sign * known.mean)
+        return Leader(self.runs[known.leader], mean, gain, len(scores))
 
     def outlook(self, changes: Mapping[str, Any]) -> Outlook | None:
         """Where the model sees one replicate of a changed config; None while nothing has a score.

@@ -1,5 +1,6 @@
 """The objective: the metric that runs are scored by, what sums up its replicates, which way is good, its bounds."""
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -77,6 +78,11 @@ class Objective:
     def limit(self) -> float | None:
         """The best value there can be; None where nothing is declared."""
         return self.high if self.direction == "max" else self.low
+
+    def within(self, value: float) -> float:
+        """The nearest that the metric can be to a value which somebody expects of it."""
+        least = -math.inf if self.low is None else self.low
+        return min(max(value, least), math.inf if self.high is None else self.high)
 
     def of_scores(self, values: Sequence[float], n: int | None = None) -> float:
         """What the replicates of a config add up to: its score.

@@ -91,6 +91,15 @@ def test_what_is_under_way_and_what_failed_is_counted_and_what_a_person_stopped_
     assert (failed.scores, failed.pending, failed.failed) == ((), 0, 1)
 
 
+def test_nothing_is_believed_to_be_beyond_what_the_metric_can_be(lab: Lab, make_run: RunMaker) -> None:
+    search = known(lab, make_run({"train.learning_rate": 0.01}))
+    assert search.believed is not None
+    baseline = search.believed.mean - search.believed.gain
+    vars(search)["believed"] = replace(search.believed, mean=1.2, gain=1.2 - baseline)
+    assert search.leader is not None
+    assert (search.leader.mean, search.leader.gain) == pytest.approx((1.0, 1.0 - baseline))
+
+
 def test_less_is_better_where_the_objective_says_so(
     lab: Lab, make_run: RunMaker, notebook: Notebook, inventory: Inventory
 ) -> None:
