@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lab.base import FULL, AutopilotError, Busy, TrainingFailed, Workspace, full_text, now, owned, write_atomic
-from lab.judge import Watch, record_verdict, watch
+from lab.judge import Slowness, Watch, record_verdict, slowness, watch
 from lab.space import Inventory, check_config
 from lab.store import Notebook, Pruning, ReplicateResult, RunRecord, RunState, StopReason
 from training.executors import ExecutorKind
@@ -45,6 +45,8 @@ class Options:
 
     prune: bool = False
     """End runs that look hopeless beside their peers."""
+    hurry: bool = False
+    """Hours are what a session counts by: end what a search asked for if it trains far more slowly than is usual."""
     mirrors: tuple[str, ...] = ()
     """`tensorboard`, `wandb`."""
     mlflow: str | None = None
@@ -138,7 +140,10 @@ def _train(
     _keep_ballast(notebook.workspace)
     with contextlib.suppress(RuntimeError):  # no further thread: it will take a moment longer then
         threading.Thread(target=_get_ready_to_conclude, daemon=True).start()
-    pruner = _Pruner(watch(notebook, record, config) if options.prune else None)
+    pruner = _Pruner(
+        watch(notebook, record, config) if options.prune else None,
+        slowness(notebook, record, config) if options.hurry else None,
+    )
     notebook.update(run_id, state=RunState.RUNNING, started=now(), attempt=record.attempt + 1)
 
     def seen(progress: Progress) -> None:
@@ -224,10 +229,10 @@ class _Onlooker:
 
 
 class _Pruner:
-    """The link between the watch over a run and those who ask whether to stop it."""
+    """The link between those who watch a run and those who ask whether to stop it."""
 
-    def __init__(self, watch: Watch | None) -> None:
-        self._watch = watch
+    def __init__(self, watch: Watch | None, slowness: Slowness | None) -> None:
+        self._watch, self._slowness = watch, slowness
 
     @property
     def pruning(self) -> Pruning | None:
@@ -236,8 +241,12 @@ class _Pruner:
     def saw(self, progress: Progress) -> None:
         if self._watch is not None and progress.phase == "train":
             self._watch.saw(progress.seed, progress.steps, progress.score)
+        if self._slowness is not None and progress.phase == "train":
+            self._slowness.saw(progress.seed, progress.steps, progress.total)
 
     def stopping(self) -> StopReason | None:
+        if self._slowness is not None and (slow := self._slowness.verdict()) is not None:
+            return StopReason(state=RunState.PRUNED, reason=f"pruned: {slow}")
         pruning = self.pruning
         if pruning is None or pruning.spared:
             return None

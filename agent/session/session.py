@@ -73,7 +73,8 @@ class Session:
         self.journal = Journal(self._paths, self.view, self.notifier)
         self.approver = self.rules or Approver(record.approve, self.lab)
         self._work_on()
-        options = Options(prune=record.prune, mirrors=record.mirrors)
+        hurry = record.budgets.hours is not None and not record.repeatable  # else no clock has a part in it
+        options = Options(prune=record.prune, hurry=hurry, mirrors=record.mirrors)
         self.wave = Wave(self.lab, self.runner, self.stop, options)
         self.budget = Budget(record.budgets, record.spent, self.price, self._spent, self.turns)
         before_threads()

@@ -31,6 +31,7 @@ from lab.judge.predictions import (
 )
 from lab.judge.pruning import Watch, pruning_report, watch
 from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
+from lab.judge.slowness import Slowness, slowness
 from lab.judge.stability import SEVERAL, Stabilities, Stability
 from lab.judge.stats import compare, detectable, noise_floor
 from lab.judge.stopping import (
@@ -79,6 +80,7 @@ __all__ = [
     "Plan",
     "Scored",
     "SeedRequest",
+    "Slowness",
     "Stabilities",
     "Stability",
     "Watch",
@@ -133,6 +135,7 @@ __all__ = [
     "score_predictions",
     "scored_predictions",
     "scores_of",
+    "slowness",
     "spending",
     "still_rising",
     "track_records",

@@ -1,4 +1,6 @@
-"""A hopeless run is ended early, by real training, and nothing of it is lost."""
+"""A hopeless run, or one that is far too slow, is ended early, by real training, and nothing of it is lost."""
+
+import importlib
 
 import pytest
 
@@ -39,3 +41,17 @@ def test_nothing_is_pruned_unless_asked_for(train: Train) -> None:
         train(STEPS)
     found = train({**STEPS, "train.learning_rate": 1e-6})
     assert (found.state, found.pruning) == (RunState.FINISHED, None)
+
+
+def test_what_a_search_asked_for_and_trains_far_too_slowly_is_ended(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = importlib.import_module("lab.judge.slowness")  # the package has a function of that name
+    monkeypatch.setattr(rule, "SLOWEST", 3.0)
+    monkeypatch.setattr(rule, "LEAST", 2.0)
+    monkeypatch.setattr(rule, "LOOK", 0.5)
+    night = {"session": "night", "options": Options(hurry=True)}
+    usual = train(STEPS, arm="baseline", **night)
+    slow = train({**STEPS, "train.update_epochs": 32, "train.total_timesteps": 2_000_000}, arm="offline", **night)
+    assert (usual.state, slow.state) == (RunState.FINISHED, RunState.PRUNED)
+    assert "pruned: too slow: it would take" in (slow.reason or "")

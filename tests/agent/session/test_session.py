@@ -751,3 +751,18 @@ def test_a_stop_gives_back_all_that_trains_side_by_side(make_session: Make, note
     assert [run.run_id for run in runs[3:5]] == [run.run_id for run in begun]
     assert [run.attempt for run in runs] == [1, 1, 1, 2, 2, 1]
     assert all(run.state is RunState.FINISHED for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "more", "hurry"),
+    [
+        (Budgets(hours=8), {}, True),
+        (Budgets(hours=8, max_runs=20), {}, True),
+        (Budgets(max_runs=20), {}, False),
+        (Budgets(hours=8), {"repeatable": True}, False),
+    ],
+)
+def test_only_a_night_that_is_counted_in_hours_ends_what_is_slow(
+    make_session: Make, budgets: Budgets, more: dict[str, Any], hurry: bool
+) -> None:
+    assert make_session(budgets=budgets, **more).wave.options.hurry == hurry
