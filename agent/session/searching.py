@@ -11,7 +11,7 @@ from agent.session.making import RunMaker
 from agent.session.shares import Shares
 from lab.base import InvalidInput, now
 from lab.judge import SPENDING, Incumbency, SeedRequest, level_for, paces
-from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, before_proof, name_contender
+from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, before_proof, complete, name_contender
 from lab.store import Lab, Leading, Proposal, ProposalState, RunRecord, Selection, SessionRecord, Sessions
 
 DEFAULT = "race"
@@ -187,7 +187,11 @@ class NightSearch:
         if not incumbency.left or incumbency.undecided() is not None:
             return False
         after, level = incumbency.left - 1, level_for(incumbency.contenders)
-        named = name_contender(search.history, level, incumbency.matters(), self._had(search), after, room, self.looks)
+        leader, goal = search.leader, self.group.goal
+        done = leader is not None and complete(leader.mean, leader.gain, goal.limit, incumbency.min_effect)
+        named = name_contender(
+            search.history, level, incumbency.matters(), self._had(search), after, room, self.looks, complete=done
+        )
         if named is None:
             return False
         run = search.runs[named.trial]

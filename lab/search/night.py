@@ -33,6 +33,10 @@ ENDLESS = 60
 """Replicates after which a long night may name its first contender, as soon as it is sure enough of one."""
 
 
+REST = 0.02
+"""Part of what the baseline leaves below a bound, of which no more is left once a search may end."""
+
+
 @dataclass(frozen=True)
 class Contender:
     """A trial that is to face the baseline on fresh seeds of both, and the plan of the looks at them."""
@@ -54,6 +58,7 @@ def name_contender(
     after: int = 0,
     step: int = 1,
     looks: int = len(SPENDING),
+    complete: bool = False,
 ) -> Contender | None:
     """The contender, if it is time to name one.
 
@@ -65,6 +70,7 @@ def name_contender(
         after: contenders that may still be named after this one.
         step: replicates that will be trained before this is asked again.
         looks: at the fresh seeds, at most.
+        complete: whether hardly anything is left to gain, so that there is no reason to search on.
     """
     left, outlook = history.left, _outlook(history, level, had, looks)
     if outlook is None:
@@ -72,10 +78,26 @@ def name_contender(
     trained = sum(len(trial.scores) for trial in history.trials)
     sure = outlook.chances[-1] >= SURE and trained >= ENDLESS and len(outlook.chances) == looks
     early = sure and (left is None or after > 0)  # the end is far: something proven is worth having before it
+    early = early or (complete and outlook.chances[outlook.needed - 1] >= AIMED)
     most = 2 * GROUP * (outlook.needed + after * looks)
     if not early and (left is None or left >= most + step):  # there is time to search on
         return None
     return Contender(outlook.leader, Plan(level, min_effect, GROUP, spending(len(outlook.chances))))
+
+
+def complete(believed: float, gain: float, limit: float | None, min_effect: float | None = None) -> bool:
+    """Whether hardly anything is left to gain beyond what is believed of the leader.
+
+    Args:
+        believed: its score.
+        gain: how much better than the baseline it is believed to be.
+        limit: the best score there can be; None where nobody knows.
+        min_effect: the smallest difference that matters, as a person said; None for none.
+    """
+    if limit is None or gain <= 0:
+        return False
+    rest = abs(limit - believed)
+    return rest <= max(min_effect or 0.0, REST * (rest + gain))
 
 
 def before_proof(history: History, level: float, had: Collection[int] = (), looks: int = len(SPENDING)) -> History:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.judge import NIGHT, spending
-from lab.search import History, Range, SearchSpace, Trial, before_proof, contenders, name_contender
+from lab.search import History, Range, SearchSpace, Trial, before_proof, complete, contenders, name_contender
 from lab.search.night import power
 
 SPACE = SearchSpace((Range("rate", 0.0, 1.0), Range("clip", 0.0, 1.0)))
@@ -53,6 +53,36 @@ def test_where_no_end_is_in_sight_it_is_named_once_it_is_sure_and_enough_was_tra
     fewer = tuple(replace(trial, scores=trial.scores[:5]) for trial in endless.trials)  # 55 in all
     assert name_contender(replace(endless, trials=fewer), NIGHT) is None
     assert name_contender(replace(history(0.12, 0), left=None), NIGHT) is None  # not sure enough
+
+
+@pytest.mark.parametrize("left", [None, 200])
+def test_where_nothing_is_left_to_gain_it_is_named_at_once(left: int | None) -> None:
+    early = replace(history(1.0, 0), left=left)
+    early = replace(early, trials=tuple(replace(trial, scores=trial.scores[:2]) for trial in early.trials))
+    assert name_contender(early, NIGHT) is None
+    named = name_contender(early, NIGHT, complete=True)
+    assert named is not None
+    assert named.trial == 10
+    unlikely = replace(history(0.05, 0), left=left)
+    assert name_contender(unlikely, NIGHT, complete=True) is None
+
+
+@pytest.mark.parametrize(
+    ("believed", "gain", "limit", "min_effect", "done"),
+    [
+        (1.0, 0.3, 1.0, None, True),
+        (0.996, 0.25, 1.0, None, True),
+        (0.95, 0.45, 1.0, None, False),
+        (0.95, 0.45, 1.0, 0.06, True),  # what is left does not matter, a person said
+        (-3.0, 50.0, -2.5, None, True),  # less is better, as the search has it
+        (0.95, 0.0, 1.0, 0.1, False),  # the baseline leads
+        (0.95, 0.45, None, None, False),
+    ],
+)
+def test_nothing_is_left_to_gain_close_to_a_bound(
+    believed: float, gain: float, limit: float | None, min_effect: float | None, done: bool
+) -> None:
+    assert complete(believed, gain, limit, min_effect) == done
 
 
 def test_a_contender_that_was_named_before_gets_no_second_proof() -> None:
