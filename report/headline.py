@@ -17,6 +17,7 @@ from lab.store import (
     RunState,
     Selection,
     SessionRecord,
+    Sessions,
 )
 from report.best import leader_of
 from report.confirmations import confirmations
@@ -141,6 +142,9 @@ def _commands(
     if session.ended is None:
         if waits and session.approve == "manual":
             yield "autopilot review"
+        at_work = Sessions(notebook.workspace).running()
+        if at_work is None or at_work.session != session.session_id:
+            yield "autopilot resume"
         return
     if failed is not None:
         yield f"autopilot logs {failed}"

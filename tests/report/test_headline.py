@@ -160,6 +160,9 @@ def test_a_contender_that_is_not_decided(
     assert contender is not None
     number = notebook.run(contender.candidate).number
     assert headline(session).startswith(f"A contender is being proven: #{number} ")
+    assert headline_of(notebook, proposals, session.record).command == "autopilot resume"  # nobody is at work
+    with session.sessions.sole(session.record.session_id):
+        assert headline_of(notebook, proposals, session.record).command is None
     session.record = session.record.model_copy(update={"ended": session.record.created, "ended_because": "a test"})
     text = headline(session)
     assert re.match(rf"One contender is undecided: #{number} .*; `autopilot confirm {number}` takes up to \d", text)
