@@ -110,8 +110,8 @@ def _meant(notebook: Notebook, name: str, known: Mapping[str, Named]) -> str | N
     if NUMBER.fullmatch(name) or name.lower() in ROLES or (is_id(name) and notebook.workspace.run(name).dir.exists()):
         found = _or_none(lambda: run_called(notebook, name))
         return f"{name} is {found}" if found else f"{name}, once there is one"
-    fits = notebook.index.ask("SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 LIMIT 2", (name,))
-    return str(fits[0][0]) if len(fits) == 1 else None
+    fits = _with_part(notebook, name, 2)
+    return fits[0] if len(fits) == 1 else None
 
 
 def run_called(notebook: Notebook, said: str) -> str:
@@ -138,13 +138,11 @@ def run_called(notebook: Notebook, said: str) -> str:
     for run_id, one in names_in(notebook.workspace).items():
         if one.name == text and notebook.workspace.run(run_id).run.exists():
             return run_id
-    fits = notebook.index.ask(
-        "SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 ORDER BY created, run_id LIMIT ?", (text, SHOWN + 1)
-    )
+    fits = _with_part(notebook, text, SHOWN + 1)
     if len(fits) == 1:
-        return str(fits[0][0])
+        return fits[0]
     if fits and text:
-        raise invalid("run", text, "is part of several ids", named([name for (name,) in fits]))
+        raise invalid("run", text, "is part of several ids", named(fits))
     raise _unknown(notebook, text)
 
 
@@ -241,11 +239,16 @@ def _unknown(notebook: Notebook, text: str) -> NotFound:
     lists = ", and 'autopilot runs' lists them" if there.startswith("there are #") else ""
     part = ""
     if (match := NUMBER.fullmatch(text)) and len(match[1]) >= PART:
-        asked = "SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 ORDER BY created, run_id LIMIT 1"
-        ids = notebook.index.ask(asked, (match[1],))
         means = "; a whole number always means a run's number, never a part of"
-        part = "".join(f"{means} {one}{f', which is {tail(one)}' if tail(one) != one else ''}" for (one,) in ids)
+        ids = _with_part(notebook, match[1], 1)
+        part = "".join(f"{means} {one}{f', which is {tail(one)}' if tail(one) != one else ''}" for one in ids)
     return NotFound(f"run {text[:80]!r} is not in this workspace: {there}{lists}{part}")
+
+
+def _with_part(notebook: Notebook, text: str, most: int) -> list[str]:
+    """The oldest runs with a text somewhere in their ids."""
+    asked = "SELECT run_id FROM runs WHERE instr(run_id, ?) > 0 ORDER BY created, run_id LIMIT ?"
+    return [str(run_id) for (run_id,) in notebook.index.ask(asked, (text, most))]
 
 
 def _numbers(notebook: Notebook) -> str:
