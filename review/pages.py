@@ -68,10 +68,9 @@ def pages(page: Page) -> APIRouter:
     @routes.get("/sessions/{name}")
     @page.steady
     def _session(request: Request, name: str) -> HTMLResponse:
-        record = Sessions(notebook.workspace).get(name)
-        paths = notebook.workspace.session(name)
-        there = folder_views.own(paths.digest, paths.dir)
-        text = paths.digest.read_text(encoding="utf-8", errors="replace") if there else ""
+        sessions = Sessions(notebook.workspace)
+        record, paths = sessions.get(name), notebook.workspace.session(name)
+        text = sessions.digest(name) if folder_views.own(paths.digest, paths.dir) else ""
         told: dict[str, Any] = {
             "digest": html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}")),
             "arms": compared_arms(notebook, record.group, name),

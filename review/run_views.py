@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from lab.base import AutopilotError, Damaged, lasting, number, plain, read_model, short
+from lab.base import AutopilotError, Damaged, is_id, lasting, number, plain, read_model, short
 from lab.claims import Checked
 from lab.judge import Yardsticks, current_verdict, places_of
 from lab.store import (
@@ -15,6 +15,7 @@ from lab.store import (
     ReplicateResult,
     RunRecord,
     Selection,
+    Sessions,
     Verdict,
     Wanted,
     active_time,
@@ -52,6 +53,7 @@ def listing(sparks: Sparks, wanted: Wanted, page: int) -> dict[str, Any]:
         "page": page,
         "pages": pages,
         "choices": questions.kinds(),
+        "gone": Sessions(notebook.workspace).gone(wanted.session) if is_id(wanted.session) else "",
         "damaged": notebook.damaged,
     }
 
