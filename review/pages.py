@@ -98,10 +98,10 @@ def pages(page: Page) -> APIRouter:
         way: Literal["up", "down"] = "down",
         number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
     ) -> HTMLResponse:
-        kinds: dict[str, Any] = {"preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session}
+        kinds: dict[str, Any] = {"preset": preset, "state": state, "arm": arm, "session": session}
         wanted = Wanted(env_name=env, **kinds, text=text.strip(), sort=sort, descending=way == "down")
-        listed = run_views.listing(page.sparks, wanted, number)
-        chosen = {"env": env, **kinds, "text": text}
+        listed = run_views.listing(page.sparks, wanted, number, verdict)
+        chosen = {"env": env, **kinds, "verdict": verdict, "text": text}
         return page.render(request, "runs.html.j2", **listed, wanted=wanted, chosen=chosen, sort=sort, way=way)
 
     @routes.get("/runs/{run_id}")
