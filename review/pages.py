@@ -14,7 +14,7 @@ from fastapi.responses import (
 
 from lab.base import NotFound, Record, RunPaths, SessionPaths, is_id, plain
 from lab.space import Group
-from lab.store import Questions, RunState, Sessions, Wanted, run_called
+from lab.store import Questions, RunState, Sessions, Wanted, proposal_called, run_called
 from report import compared_arms, compared_with, effects_in, headline_of, is_it_better
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views, space_views
@@ -67,9 +67,13 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/sessions/{name}")
     @page.steady
-    def _session(request: Request, name: str) -> HTMLResponse:
+    def _session(request: Request, name: str) -> Response:
+        """The page of a session; part of its id leads there."""
         sessions = Sessions(notebook.workspace)
-        record, paths = sessions.get(name), notebook.workspace.session(name)
+        record = sessions.named(name)
+        if record.session_id != name:
+            return RedirectResponse(f"/sessions/{record.session_id}", status_code=303)
+        paths = notebook.workspace.session(name)
         text = sessions.digest(name) if folder_views.own(paths.digest, paths.dir) else ""
         told: dict[str, Any] = {
             "digest": html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}")),
@@ -137,8 +141,11 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/proposals/{proposal_id}")
     @page.steady
-    def _proposal(request: Request, proposal_id: str) -> HTMLResponse:
-        proposal = proposals.get(proposal_id)
+    def _proposal(request: Request, proposal_id: str) -> Response:
+        """The page of a proposal; part of its id leads there."""
+        proposal = proposal_called(proposals, proposal_id)
+        if proposal.proposal_id != proposal_id:
+            return RedirectResponse(f"/proposals/{proposal.proposal_id}", status_code=303)
         return page.render(
             request, "proposal.html.j2", waiting=seen(proposal, page.lab(proposal.env_name)), error="", given={}
         )

@@ -341,6 +341,15 @@ def test_the_list_is_sorted_and_filtered_by_what_it_shows(site: Site, make_run: 
     assert "<option>promising</option>" in site.get("/runs").text
 
 
+def test_part_of_an_id_leads_to_the_page(site: Site, make_session: Make, propose: Any) -> None:
+    proposal, name = propose(), make_session().run().session_id
+    for kind, whole in (("sessions", name), ("proposals", proposal.proposal_id)):
+        answer = site.get(f"/{kind}/{whole.rpartition('-')[2]}")
+        assert (answer.status_code, answer.headers.get("location")) == (303, f"/{kind}/{whole}")
+        assert site.get(f"/{kind}/{whole}").status_code == 200
+        assert site.get(f"/{kind}/nothing-of-it").status_code == 404
+
+
 def test_approve_and_history(site: Site, propose: Any, proposals: Proposals) -> None:
     proposal = propose({"train.ent_coef": 0.02})
     here = f"/proposals/{proposal.proposal_id}"
