@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from lab.base import AutopilotError, Damaged, is_id, lasting, number, plain, read_model, short
 from lab.claims import Checked
 from lab.judge import ORDER, Yardsticks, all_fresh_scores, current_verdict, words_of
-from lab.space import Group
+from lab.space import Group, Objective
 from lab.store import (
     MetricSummary,
     Notebook,
@@ -84,13 +84,14 @@ def _words(notebook: Notebook, groups: Sequence[Group]) -> dict[str, str]:
 
 def _fresh(notebook: Notebook, groups: Sequence[Group], column: str) -> dict[str, float]:
     """What a column shows of the runs about which fresh seeds have decided."""
-    told = {
-        "score": lambda goal, scores: goal.of_scores(scores),
-        "worst": lambda goal, scores: goal.sign * min(goal.sign * value for value in scores),
-        "n": lambda _, scores: len(scores),
-    }[column]
     known = ((group.goal, all_fresh_scores(notebook, group)) for group in groups)
-    return {name: told(goal, scores) for goal, fresh in known for name, scores in fresh.items()}
+    return {name: _figure(goal, scores, column) for goal, fresh in known for name, scores in fresh.items()}
+
+
+def _figure(goal: Objective, scores: Sequence[float], column: str) -> float:
+    if column == "n":
+        return len(scores)
+    return goal.of_scores(scores) if column == "score" else goal.sign * min(goal.sign * value for value in scores)
 
 
 class Line(NamedTuple):
