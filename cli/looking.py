@@ -50,7 +50,7 @@ def env_called(notebook: "Notebook", said: str) -> str:
     fits = [said] if said in there else [one for one in there if re.search(rf"(?<![^\W_]){re.escape(said)}$", one)]
     if len(fits) == 1:
         return fits[0]
-    rule = "is the end of several environments' names" if fits else "is no environment of a run here"
+    rule = "is the end of several environments' names" if fits else "has no runs here"
     raise invalid("env", said, rule, ", ".join(fits or there) or "none, since there are no runs yet")
 
 

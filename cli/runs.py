@@ -170,6 +170,7 @@ def arms(
 
     notebook = Notebook(context.obj)
     session = Sessions(context.obj).named(session).session_id if session else None
+    env = None if env is None else env_called(notebook, env)
     group, others = group_of(notebook, env, preset, objective, session)
     found = arms_of(notebook, group, session) if group else None
     if as_json:

@@ -1,4 +1,4 @@
-"""The headline of a night: one sentence from the record, and at most six lines of what it rests on.
+"""The headline of a night: one sentence from the record, and at most seven lines of what it rests on.
 
 Digest, page, `status` and notifications all begin with it.
 """
@@ -35,8 +35,8 @@ class Headline(Record):
     text: str
     """One sentence, two where something else went wrong besides."""
     lines: tuple[tuple[str, str], ...]
-    """Label and text: what waits, a new incumbent, what was learnt, what it cost, what to do next as a command; then
-    what would mend a model that gave up."""
+    """Label and text: what waits, a new incumbent, what was learnt, runs that are gone, what it cost, what to do next
+    as a command; then what would mend a model that gave up."""
     command: str | None
     """What to do next; None where there is nothing."""
     failed: bool = False
@@ -63,6 +63,7 @@ def headline_of(
         ("waits", _waits(notebook, staged)),
         ("incumbent", _won(notebook, session, named)),
         ("learnt", learnt or ""),
+        ("gone", Sessions(notebook.workspace).gone(session.session_id)),
         ("cost", _cost(notebook, session, len(runs))),
         ("next", command or ""),
         ("then", "" if session.ended is None else mending_text(session)),

@@ -87,8 +87,9 @@ def effect_text(effect: Effect, goal: Objective) -> str:
 
 
 def share_text(effect: Effect) -> str:
-    """A share in whole per cents; what is estimated beyond all of it is all."""
-    return f"{min(100, round(100 * effect.share))} %"
+    """A share in whole per cents; what rounds to all of it, or is estimated beyond, is nearly all."""
+    percent = round(100 * effect.share)
+    return f"{percent} %" if percent < 100 else "nearly all"
 
 
 def size_text(effect: Effect, goal: Objective) -> str:

@@ -17,7 +17,7 @@ from lab.space import Group, in_order
 from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, RunState, Selection, SessionRecord
 from report.best import leader_of
 from report.confirmations import confirmations
-from report.facts import NAMED, name_text
+from report.facts import NAMED, difference_text, name_text
 from report.trouble import gave_up_text
 
 STEADIER = 0.05
@@ -88,7 +88,9 @@ def _why(run: RunRecord) -> str:
 
 def _better(notebook: Notebook, won: Confirmation) -> str:
     """A contender that fresh seeds have confirmed."""
-    new, old = _fresh(notebook, won), scores_of(notebook, won.incumbent)
+    new, old = _sides(notebook, won)
+    if not (new and old):
+        return f"{_change(notebook, won)} is better{_where(won)}: {_recorded(won)}."
     mean, before = _score(notebook, won, new), _score(notebook, won, old)
     figures = to_tell(before, mean)
     steadier = ", and steadier" if _steadier(new, old) else ""
@@ -160,7 +162,9 @@ def _believed(session: SessionRecord, leader: Leading) -> str:
 
 def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothing: str, unproven: str) -> str:
     """A contender that faced the incumbent on fresh seeds and was dropped, behind how it came out in all."""
-    new, old = _fresh(notebook, one), scores_of(notebook, one.incumbent)
+    new, old = _sides(notebook, one)
+    if not (new and old):
+        return f"{nothing}: the contender {_called(notebook, one.candidate)} was dropped, {_recorded(one)}."
     figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
     of_all = f" ({former})" if (former := _of_all(notebook, one, old)) else ""
     came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}{of_all}"
@@ -218,11 +222,22 @@ def _where(one: Confirmation) -> str:
     return f" on the preset {one.preset}" if one.preset else ""
 
 
-def _fresh(notebook: Notebook, one: Confirmation) -> list[float]:
-    """A contender's fresh seeds: its own figures are flattered."""
+def _sides(notebook: Notebook, one: Confirmation) -> tuple[list[float], list[float]]:
+    """A contender's fresh seeds, since its own figures are flattered, and all of the incumbent's.
+
+    Empty where the runs are no longer there.
+    """
     place = Incumbency(notebook, notebook.run(one.candidate).group)
     there = [notebook.run(name) for name in one.runs if notebook.readable(name)]
-    return place.values(there if one.runs else place.fresh(one.candidate, one))
+    new = place.values(there if one.runs else place.fresh(one.candidate, one))
+    old = scores_of(notebook, one.incumbent) if notebook.readable(one.incumbent) else []
+    return new if len(new) >= one.seeds else [], old
+
+
+def _recorded(one: Confirmation) -> str:
+    """What a proof came to by its own line, where runs of it are no longer there."""
+    told = "" if one.effect is None else f"{one.metric} {difference_text(one.effect, one.low, one.high)} "
+    return f"{told}on {one.seeds} fresh seeds a side, of which not all runs are in runs/ any more"
 
 
 def _score(notebook: Notebook, one: Confirmation, values: Sequence[float]) -> float:

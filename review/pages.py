@@ -14,7 +14,7 @@ from fastapi.responses import (
 
 from lab.base import NotFound, Record, RunPaths, SessionPaths, is_id, plain
 from lab.space import Group
-from lab.store import Questions, RunState, Sessions, Wanted, run_called
+from lab.store import Questions, RunState, Sessions, Wanted, proposal_called, run_called
 from report import compared_arms, compared_with, effects_in, headline_of, is_it_better
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views, space_views
@@ -67,11 +67,14 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/sessions/{name}")
     @page.steady
-    def _session(request: Request, name: str) -> HTMLResponse:
-        record = Sessions(notebook.workspace).get(name)
+    def _session(request: Request, name: str) -> Response:
+        """The page of a session; part of its id leads there."""
+        sessions = Sessions(notebook.workspace)
+        record = sessions.named(name)
+        if record.session_id != name:
+            return RedirectResponse(f"/sessions/{record.session_id}", status_code=303)
         paths = notebook.workspace.session(name)
-        there = folder_views.own(paths.digest, paths.dir)
-        text = paths.digest.read_text(encoding="utf-8", errors="replace") if there else ""
+        text = sessions.digest(name) if folder_views.own(paths.digest, paths.dir) else ""
         told: dict[str, Any] = {
             "digest": html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}")),
             "arms": compared_arms(notebook, record.group, name),
@@ -99,10 +102,10 @@ def pages(page: Page) -> APIRouter:
         way: Literal["up", "down"] = "down",
         number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
     ) -> HTMLResponse:
-        kinds: dict[str, Any] = {"preset": preset, "state": state, "verdict": verdict, "arm": arm, "session": session}
+        kinds: dict[str, Any] = {"preset": preset, "state": state, "arm": arm, "session": session}
         wanted = Wanted(env_name=env, **kinds, text=text.strip(), sort=sort, descending=way == "down")
-        listed = run_views.listing(page.sparks, wanted, number)
-        chosen = {"env": env, **kinds, "text": text}
+        listed = run_views.listing(page.sparks, wanted, number, verdict)
+        chosen = {"env": env, **kinds, "verdict": verdict, "text": text}
         return page.render(request, "runs.html.j2", **listed, wanted=wanted, chosen=chosen, sort=sort, way=way)
 
     @routes.get("/runs/{run_id}")
@@ -138,8 +141,11 @@ def pages(page: Page) -> APIRouter:
 
     @routes.get("/proposals/{proposal_id}")
     @page.steady
-    def _proposal(request: Request, proposal_id: str) -> HTMLResponse:
-        proposal = proposals.get(proposal_id)
+    def _proposal(request: Request, proposal_id: str) -> Response:
+        """The page of a proposal; part of its id leads there."""
+        proposal = proposal_called(proposals, proposal_id)
+        if proposal.proposal_id != proposal_id:
+            return RedirectResponse(f"/proposals/{proposal.proposal_id}", status_code=303)
         return page.render(
             request, "proposal.html.j2", waiting=seen(proposal, page.lab(proposal.env_name)), error="", given={}
         )

@@ -1,13 +1,15 @@
 """The contents of pages about runs: the list of runs, and one run with its report, its replicates and its relatives."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from lab.base import AutopilotError, Damaged, lasting, number, plain, read_model, short
+from lab.base import AutopilotError, Damaged, is_id, lasting, number, plain, read_model, short
 from lab.claims import Checked
-from lab.judge import Yardsticks, current_verdict, places_of
+from lab.judge import ORDER, Yardsticks, all_fresh_scores, current_verdict, words_of
+from lab.space import Group, Objective
 from lab.store import (
     MetricSummary,
     Notebook,
@@ -15,6 +17,7 @@ from lab.store import (
     ReplicateResult,
     RunRecord,
     Selection,
+    Sessions,
     Verdict,
     Wanted,
     active_time,
@@ -31,14 +34,31 @@ RELATIVES = 30
 """Ancestors, and children, that are named at most."""
 
 
-def listing(sparks: Sparks, wanted: Wanted, page: int) -> dict[str, Any]:
-    """A page of the list of runs, its rows as `autopilot runs --json` has them, with their small pictures."""
+def listing(sparks: Sparks, wanted: Wanted, page: int, verdict: str = "") -> dict[str, Any]:
+    """A page of the list of runs, its rows as `autopilot runs --json` has them, with their small pictures.
+
+    What is shown is what is sorted and filtered by: figures of fresh seeds, degrees of inconclusive.
+
+    Args:
+        sparks: the small pictures.
+        wanted: which runs, in what order.
+        page: from 1 on.
+        verdict: a word of the column; empty for any.
+    """
     notebook = sparks.notebook
-    questions = Questions(notebook.index)
-    listed = questions.listing(wanted, page, PAGE, _places(notebook) if wanted.sort == "verdict" else None)
+    questions, by_verdict = Questions(notebook.index), wanted.sort == "verdict"
+    words = _words(notebook, questions.groups()) if verdict or by_verdict else {}
+    listed = questions.listing(
+        wanted,
+        page,
+        PAGE,
+        among=[run for run, word in words.items() if word == verdict] if verdict else None,
+        places={run: ORDER.index(word) for run, word in words.items()} if by_verdict else None,
+        instead=_fresh(notebook, questions.groups(), wanted.sort) if wanted.sort in ("score", "worst", "n") else None,
+    )
     pages = max(1, -(-listed.total // PAGE))
     if page > pages:
-        return listing(sparks, wanted, pages)
+        return listing(sparks, wanted, pages, verdict)
     rows, known = list[tuple[RunRecord, RunView]](), Yardsticks()
     for row in listed.rows:
         try:
@@ -51,15 +71,27 @@ def listing(sparks: Sparks, wanted: Wanted, page: int) -> dict[str, Any]:
         "total": listed.total,
         "page": page,
         "pages": pages,
-        "choices": questions.kinds(),
+        "choices": {**questions.kinds(), "verdict": ORDER},
+        "gone": Sessions(notebook.workspace).gone(wanted.session) if is_id(wanted.session) else "",
         "damaged": notebook.damaged,
     }
 
 
-def _places(notebook: Notebook) -> dict[str, int]:
-    """How good each judged run may be, degrees of inconclusive among the verdicts: promising before hopeless."""
-    groups = Questions(notebook.index).groups()
-    return {name: place for group in groups for name, place in places_of(notebook, group).items()}
+def _words(notebook: Notebook, groups: Sequence[Group]) -> dict[str, str]:
+    """How good each judged run may be, in the word that the list shows."""
+    return {name: word for group in groups for name, word in words_of(notebook, group).items()}
+
+
+def _fresh(notebook: Notebook, groups: Sequence[Group], column: str) -> dict[str, float]:
+    """What a column shows of the runs about which fresh seeds have decided."""
+    known = ((group.goal, all_fresh_scores(notebook, group)) for group in groups)
+    return {name: _figure(goal, scores, column) for goal, fresh in known for name, scores in fresh.items()}
+
+
+def _figure(goal: Objective, scores: Sequence[float], column: str) -> float:
+    if column == "n":
+        return len(scores)
+    return goal.of_scores(scores) if column == "score" else goal.sign * min(goal.sign * value for value in scores)
 
 
 class Line(NamedTuple):

@@ -222,7 +222,7 @@ class Night:
             finally:
                 view.close()
                 notifier.close()
-        print_markdown(self.workspace.session(record.session_id).digest.read_text(encoding="utf-8"))
+        print_markdown(Sessions(self.workspace).digest(record.session_id))
         if record.ended is None:
             sys.stdout.write(f"\ninterrupted; to go on: autopilot resume {record.session_id}\n")
         elif not any(run.state == "finished" for run in self.session.mine()):

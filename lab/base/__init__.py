@@ -33,7 +33,7 @@ from lab.base.names import ID, NUMBER, SHOWN, id_called, is_id, named, slug, tai
 from lab.base.paths import Workspace, cache_dir, existing
 from lab.base.schema import SCHEMA, Record, Upgrades, new_id, now
 from lab.base.settings import PREFIX, Table, Tables, nearest_first, options_in, refusal, rule_of, settings, wrong
-from lab.base.text import lasting, number, plain, rounded, short
+from lab.base.text import count_of, lasting, number, plain, rounded, short
 from lab.base.threads import before_threads
 from lab.base.values import LARGEST, Columns, fit, numbers, parted, storable, text_of
 
@@ -68,6 +68,7 @@ __all__ = [
     "append_whole",
     "before_threads",
     "cache_dir",
+    "count_of",
     "existing",
     "fit",
     "full_text",

@@ -30,6 +30,11 @@ def short(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def count_of(count: int, noun: str) -> str:
+    """A count with its noun, such as `1 run` and `2,000 replicates`; the noun takes an s."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def lasting(seconds: float) -> str:
     """A duration as people say it, such as `2 h 05 min`."""
     minutes, rest = divmod(round(seconds), 60)

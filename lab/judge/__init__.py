@@ -11,7 +11,7 @@ from lab.judge.costs import (
     paces,
     replicate_seconds,
 )
-from lab.judge.degrees import Degree, Yardsticks, degree_of, places_of
+from lab.judge.degrees import ORDER, Degree, Yardsticks, degree_of, words_of
 from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
 from lab.judge.evidence import preset_of
 from lab.judge.finding import Finding, Move, Weight, ranked
@@ -37,6 +37,7 @@ from lab.judge.stats import compare, detectable, noise_floor
 from lab.judge.stopping import (
     FAILURES,
     PLATEAU,
+    all_fresh_scores,
     exhausted,
     failures,
     fresh_scores,
@@ -65,6 +66,7 @@ __all__ = [
     "GROUP",
     "NEIGHBOURHOOD",
     "NIGHT",
+    "ORDER",
     "PLATEAU",
     "SEVERAL",
     "SPENDING",
@@ -86,6 +88,7 @@ __all__ = [
     "Watch",
     "Weight",
     "Yardsticks",
+    "all_fresh_scores",
     "beyond_noise",
     "compare",
     "compare_runs",
@@ -118,7 +121,6 @@ __all__ = [
     "noise_floor",
     "noise_of",
     "paces",
-    "places_of",
     "plateau",
     "preset_of",
     "promises",
@@ -141,4 +143,5 @@ __all__ = [
     "track_records",
     "watch",
     "weigh",
+    "words_of",
 ]

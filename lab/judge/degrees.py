@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from lab.judge.incumbency import MATTERS
-from lab.judge.stopping import scores_of
-from lab.judge.verdicts import noise_of
+from lab.judge.stopping import all_fresh_scores, scores_of
+from lab.judge.verdicts import current_verdict, faced, noise_of
 from lab.space import Group, Objective
 from lab.store import Notebook, Questions, RunRecord
 
 Word = Literal["promising", "undecided", "no different", "hopeless"]
-ORDER: tuple[str, ...] = ("better", "first", "promising", "undecided", "no different", "hopeless", "worse")
-"""Verdicts and degrees, the best first."""
+ORDER: tuple[str, ...] = (
+    "better", "first", "promising", "undecided", "inconclusive", "not proven better", "no different", "hopeless",
+    "worse",
+)  # fmt: skip
+"""Verdicts and degrees, the best first: the words that lists show."""
 PROMISING = 0.10
 """One-sided p-value up to which a run is promising: more would be a coin's toss, less is what a proof is for."""
 INTERVAL = 0.95
@@ -121,23 +124,28 @@ def degree_of(
     return Degree(by.word(mean, n), float(stdtr(by.freedom, -gain / error)), abs(gain) + by.reach * error)
 
 
-def places_of(notebook: Notebook, group: Group) -> dict[str, int]:
-    """The place in `ORDER`, 0 the best, of each run of a group that has a verdict; from the index alone.
+def words_of(notebook: Notebook, group: Group) -> dict[str, str]:
+    """The word of `ORDER` that lists show of each run of a group that has a verdict; no folder is opened for it.
 
     Args:
         notebook: where they are.
         group: whose.
     """
-    incumbent = notebook.incumbent(group)
+    incumbent, fresh = notebook.incumbent(group), all_fresh_scores(notebook, group)
     by = _yardstick(notebook, group, incumbent, None)
-    places = dict[str, int]()
+    named = {one.candidate for one in notebook.index.confirmations(group=group)}
+    words = dict[str, str]()
     for run_id, verdict, alike, mean, n in Questions(notebook.index).judged(group):
-        word = verdict
-        if verdict == "inconclusive":
-            measured = alike and run_id != incumbent
-            word = by.word(mean, n) if by and measured and mean is not None else "undecided"
-        places[run_id] = ORDER.index(word)
-    return places
+        word, scores = verdict, fresh.get(run_id)
+        lost = run_id in named and faced(notebook, run_id) is not None
+        if lost and (stands := current_verdict(notebook, run_id)):
+            word = stands.verdict
+        if word == "inconclusive" and alike and scores and lost:
+            word = "not proven better"
+        elif word == "inconclusive" and alike and run_id != incumbent and by and mean is not None:
+            word = by.word(math.fsum(scores) / len(scores), len(scores)) if scores else by.word(mean, n)
+        words[run_id] = word
+    return words
 
 
 def _yardstick(notebook: Notebook, group: Group, incumbent: str | None, min_effect: float | None) -> Yardstick | None:

@@ -79,6 +79,17 @@ def fresh_scores(notebook: Notebook, run_id: str, at: datetime | None = None) ->
     return [value for row in rows if since <= row.created and (row.finished or 0.0) <= till for value in row.values]
 
 
+def all_fresh_scores(notebook: Notebook, group: Group) -> dict[str, list[float]]:
+    """The fresh scores of each run of a group about which fresh seeds have decided."""
+    named = dict.fromkeys(one.candidate for one in notebook.index.confirmations(group=group) if one.effect is not None)
+
+    def read() -> dict[str, list[float]]:
+        known = {run: fresh_scores(notebook, run) for run in named if notebook.readable(run)}
+        return {run: scores for run, scores in known.items() if scores}
+
+    return notebook.index.kept(group, "fresh scores", read)
+
+
 def promises(confirmation: Confirmation, goal: Objective) -> bool:
     """Whether a contender that was dropped is better by its fresh seeds' 95 % interval, though not by the test.
 

@@ -6,7 +6,7 @@ With ten thousand runs each takes milliseconds (benchmarks/ten_thousand.py).
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -38,7 +38,6 @@ class Wanted(Record):
     env_name: str = ""
     preset: str = ""
     state: str = ""
-    verdict: str = ""
     arm: str = ""
     session: str = ""
     text: str = ""
@@ -86,23 +85,34 @@ class Questions:
         """The latest runs, oldest first."""
         return self.index.rows(Selection(env_name=env_name), order="newest", limit=count)[::-1]
 
-    def listing(self, wanted: Wanted, page: int, size: int, places: Mapping[str, int] | None = None) -> Listing:
+    def listing(
+        self,
+        wanted: Wanted,
+        page: int,
+        size: int,
+        *,
+        among: Collection[str] | None = None,
+        places: Mapping[str, int] | None = None,
+        instead: Mapping[str, float] | None = None,
+    ) -> Listing:
         """A page of the runs that fit; those without what they are sorted by come last, the run of a number first.
 
         Args:
             wanted: which, in what order.
             page: from 1 on.
             size: runs of a page.
+            among: only these runs; all if not given.
             places: run id to its place, 0 the best, in the place of what `wanted` sorts by; descending is best first.
+            instead: run id to the number that it is sorted by in the place of its column's.
         """
         where, values = ["damaged IS NULL"], list[Any]()
         for column in KINDS:
             if value := getattr(wanted, column):
                 where.append(f"{column} = ?")
                 values.append(value)
-        if wanted.verdict:
-            where.append(f"({STANDS}) = ?")
-            values.append(wanted.verdict)
+        if among is not None:
+            where.append("runs.run_id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(among)))
         first = ""
         if wanted.text:
             has = "instr(runs.run_id || ' ' || coalesce(parent, '') || ' ' || coalesce(changed, ''), ?) > 0"
@@ -112,6 +122,10 @@ class Questions:
             where.append(has)
             values.append(wanted.text)
         condition, by = " AND ".join(where), SORTED.get(wanted.sort, wanted.sort)
+        if instead:  # ids and numbers: nothing in it would have to be quoted
+            told = f"json_each('{json.dumps(dict(instead))}')"
+            other = f"(SELECT value FROM {told} WHERE key = runs.run_id)"  # noqa: S608
+            by = f"CASE WHEN runs.run_id IN (SELECT key FROM {told}) THEN {other} ELSE {by} END"  # noqa: S608
         way = "DESC" if wanted.descending else "ASC"
         if places is not None:
             order = f"{first}created {way}, runs.run_id {way}"
@@ -126,8 +140,7 @@ class Questions:
         rows = self.index.rows_where(condition, values, order=order, limit=size, skip=skip)
         if len(rows) < size and (rows or not skip):  # the last page says how many there are
             return Listing(rows, skip + len(rows))
-        counted = FROM if wanted.verdict else "runs"  # joined, each run's verdict is looked up whether asked for or not
-        total = self.index.ask(f"SELECT COUNT(*) FROM {counted} WHERE {condition}", values)[0][0]  # noqa: S608
+        total = self.index.ask(f"SELECT COUNT(*) FROM runs WHERE {condition}", values)[0][0]  # noqa: S608
         return Listing(rows, int(total))
 
     def judged(self, group: Group) -> list[tuple[str, str, bool, float | None, int]]:

@@ -18,21 +18,27 @@ from lab.base import (
     Record,
     Workspace,
     append_line,
+    count_of,
     id_called,
+    is_id,
     lasting,
     now,
     owned,
     owner_of,
     plain,
+    read_lines,
     read_model,
     read_records,
     write_model,
 )
+from lab.store.connections import folders
 from lab.store.records import RunRecord
 from lab.store.session import Leading, SessionRecord, SlotsSeen
 
 LATEST = "latest"
 """What the newest session may be called."""
+NAMED = 3
+"""Runs that have gone which are named."""
 SINCE = "%Y-%m-%d %H:%M:%S UTC"
 
 
@@ -148,8 +154,22 @@ class Sessions:
         """Whether somebody may mean a session by this: `latest`, or an id or part of one."""
         return said == LATEST or (not said.isdigit() and any(said in name for name in self.names()))
 
+    def gone(self, name: str) -> str:
+        """That runs which a session made are no longer there, in a line; empty where all are.
+
+        Whoever says how many runs it has says this too: they are counted in nothing that is told of it from then on.
+        """
+        lines = (line for line in read_lines(self.workspace.session(name).events) if line.get("event") == "created")
+        made = dict.fromkeys(run for line in lines if is_id(run := str(line.get("run"))))
+        there = set(folders(self.workspace)) if made else set[str]()
+        if not (gone := [run for run in made if run not in there]):
+            return ""
+        named = ", ".join(gone[:NAMED]) + (f" and {len(gone) - NAMED} more" if len(gone) > NAMED else "")
+        are = "is" if len(gone) == 1 else "are"
+        return f"{count_of(len(gone), 'run')} of this session {are} no longer in runs/: {named}"
+
     def digest(self, name: str) -> str:
-        """A session's digest, in Markdown.
+        """A session's digest, in Markdown; below its headline, which of its runs have gone since.
 
         Raises:
             NotFound: it has none yet.
@@ -157,7 +177,9 @@ class Sessions:
         path = self.workspace.session(name).digest
         if not path.exists():
             raise NotFound(f"session {name} has no digest yet: it is written when a session ends or stops")
-        return path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace")
+        title, headline, rest = (*text.split("\n\n", 2), "", "")[:3]
+        return f"{title}\n\n{headline}\n\n{gone}.\n\n{rest}" if (gone := self.gone(name)) else text
 
     def leader_beside(self, run: RunRecord) -> Leading | None:
         """What the search of a run's session believed to be best when the run ended, the run itself not yet known.

@@ -184,6 +184,7 @@ def test_the_command_works_where_there_is_nobody_to_compare(cli: Cli, workspace:
 
 def test_what_is_not_there_is_refused_in_one_line(cli: Cli, make_run: RunMaker) -> None:
     make_run()
+    assert cli("arms", "--env", ENV.removeprefix("puffer_")).out == cli("arms", "--env", ENV).out
     for option, value in (("--env", "puffer_pong"), ("--preset", "full"), ("--objective", "perf:min")):
         done = cli("arms", option, value)
         assert done.code == 2

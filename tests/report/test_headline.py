@@ -1,6 +1,7 @@
 """A night's headline is what the record says: whether something is better, by how much, what to do next."""
 
 import re
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from statistics import fmean
@@ -248,3 +249,33 @@ def test_before_anything_has_trained(make_session: Make, notebook: Notebook, cli
 ])  # fmt: skip
 def test_numbers_have_the_digits_that_tell_them_apart(values: tuple[float, ...], told: list[str]) -> None:
     assert to_tell(*values) == told
+
+
+def test_a_run_that_is_gone_is_said_by_whoever_counts(make_session: Make, notebook: Notebook, called: Cli) -> None:
+    session = make_session(FakeRunner(), budgets=Budgets(max_runs=4))
+    session.run()
+    *_, last = notebook.runs(session=session.record.session_id)
+    shutil.rmtree(notebook.workspace.run(last.run_id).dir)
+    told = f"1 run of this session is no longer in runs/: {last.run_id}"
+    for command in ("status", "digest"):
+        assert told in called(command).out
+    assert last.run_id not in called("runs").out
+
+
+@pytest.mark.parametrize("gone", ["incumbent", "seeds"])
+def test_a_proof_whose_runs_are_gone_is_told_by_its_own_line(
+    gone: str, make_session: Make, make_run: RunMaker, notebook: Notebook, proposals: Proposals
+) -> None:
+    session = make_session().record
+    mine = {"session": session.session_id}
+    base, new = (make_run({"train.learning_rate": rate}, **mine) for rate in (0.01, 0.02))
+    seeds = make_run(replicates_of=new.run_id, replicates=5, **mine)
+    won = Confirmation(
+        time=now(), candidate=new.run_id, incumbent=base.run_id, outcome="confirmed", why="shown", level=0.01,
+        min_effect=0.0, group=5, looks=1, metric="perf", seeds=5, effect=0.2, low=0.1, high=0.3, runs=(seeds.run_id,),
+        **mine,
+    )  # fmt: skip
+    append_line(notebook.workspace.confirmations, won.model_dump(mode="json"))
+    shutil.rmtree(notebook.workspace.run(base.run_id if gone == "incumbent" else seeds.run_id).dir)
+    said = headline_of(notebook, proposals, session).text
+    assert "is better: perf +0.2 [+0.1, +0.3] on 5 fresh seeds a side, of which not all runs" in said

@@ -42,6 +42,11 @@ def test_each_line_says_where_it_is_best_how_much_it_does_and_how_sure_that_is()
     ]
 
 
+def test_what_rounds_to_all_of_the_differences_is_nearly_all() -> None:
+    alone = Effects(60, 21, 0.5, (Effect((RATE,), (SLOW,), 0.997, 0.31, 0.2, 0.42),), ())
+    assert ", nearly all of the differences; " in effect_lines(alone, PERF)[0]
+
+
 def test_where_less_is_better_the_best_is_less() -> None:
     loss = Objective.of("episode_length:min", ENV)
     assert "-0.31 [-0.42, -0.2] in episode_length" in effect_lines(FOUND, loss)[0]

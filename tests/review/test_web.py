@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.base.files import read_lines, write_model
+from lab.base.files import append_line, read_lines, write_model
 from lab.base.schema import now
+from lab.judge.degrees import ORDER
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -18,7 +19,7 @@ from lab.store.notebook import Notebook
 from lab.store.notes import comments_in
 from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
-from lab.store.records import RunState
+from lab.store.records import Confirmation, RunState
 from lab.store.sessions import Sessions
 from report.view import view_of
 from review import decisions
@@ -307,6 +308,46 @@ def test_the_list_draws_each_run_and_orders_by_how_good_it_may_be(
     ]
     assert worst == sorted(worst, reverse=True)
     assert names("sort=worst&way=up")[:1] == names("sort=worst")[-2:-1]
+
+
+def test_the_list_is_sorted_and_filtered_by_what_it_shows(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    base = make_run({"autopilot.seeds": 5})
+    worse, best = (make_run({"train.learning_rate": rate}, parent=base.run_id) for rate in (0.00002, 0.008))
+    opened = Confirmation(
+        time=now(), candidate=best.run_id, incumbent=base.run_id, outcome="opened", why="", level=0.01, min_effect=0.0,
+        group=5, looks=1, metric="perf", session=None,
+    )  # fmt: skip
+    append_line(notebook.workspace.confirmations, opened.model_dump(mode="json"))
+    seeds = make_run({"train.learning_rate": 0.00001}, replicates_of=best.run_id, replicates=5)
+    ended = {"time": now(), "outcome": "dropped", "seeds": 5, "effect": 0.1, "low": -0.1, "high": 0.3}
+    lost = opened.model_copy(update={**ended, "runs": (seeds.run_id,)})
+    append_line(notebook.workspace.confirmations, lost.model_dump(mode="json"))
+
+    def listed(query: str) -> list[str]:
+        return re.findall(r'<td><a href="/runs/([\w-]+)">', site.get(f"/runs?{query}").text)
+
+    shown = {run.run_id: view_of(notebook, run) for run in (base, worse, best, seeds)}
+    assert shown[best.run_id].fresh
+    for sort, figure in {
+        "score": lambda score: score.value,
+        "worst": lambda score: min(score.values),
+        "n": lambda score: score.n,
+    }.items():
+        figures = [figure(shown[name].score) for name in listed(f"sort={sort}")]
+        assert figures == sorted(figures, reverse=True), sort
+    assert listed("verdict=not+proven+better") == [best.run_id]
+    word = next(word for word in ORDER if shown[worse.run_id].judged.startswith(word))
+    assert worse.run_id in listed(f"verdict={word.replace(' ', '+')}")
+    assert "<option>promising</option>" in site.get("/runs").text
+
+
+def test_part_of_an_id_leads_to_the_page(site: Site, make_session: Make, propose: Any) -> None:
+    proposal, name = propose(), make_session().run().session_id
+    for kind, whole in (("sessions", name), ("proposals", proposal.proposal_id)):
+        answer = site.get(f"/{kind}/{whole.rpartition('-')[2]}")
+        assert (answer.status_code, answer.headers.get("location")) == (303, f"/{kind}/{whole}")
+        assert site.get(f"/{kind}/{whole}").status_code == 200
+        assert site.get(f"/{kind}/nothing-of-it").status_code == 404
 
 
 def test_approve_and_history(site: Site, propose: Any, proposals: Proposals) -> None:

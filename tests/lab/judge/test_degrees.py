@@ -5,7 +5,7 @@ from statistics import fmean
 import pytest
 from scipy.stats import t
 
-from lab.judge.degrees import ORDER, degree_of, places_of
+from lab.judge.degrees import degree_of, words_of
 from lab.judge.stopping import scores_of
 from lab.judge.verdicts import noise_of
 from lab.store.notebook import Notebook
@@ -66,9 +66,9 @@ def test_the_order_of_lists_is_that_of_the_degrees(group: RunMaker, notebook: No
     rates = (0.0051, 0.007, 0.01, 0.0004, 0.00002)
     runs = [group({"train.learning_rate": rate}) for rate in rates]
     broken = group({"train.gamma": 0.9}, fault="crash")
-    places, incumbent = places_of(notebook, broken.group), notebook.incumbent(broken.group)
-    assert set(places) == {incumbent, *(run.run_id for run in runs)}
-    assert ORDER[places[str(incumbent)]] == "first"
+    words, incumbent = words_of(notebook, broken.group), notebook.incumbent(broken.group)
+    assert set(words) == {incumbent, *(run.run_id for run in runs)}
+    assert words[str(incumbent)] == "first"
     for run in runs:
         judged = view_of(notebook, run).judged
-        assert judged.startswith(ORDER[places[run.run_id]])
+        assert judged.startswith(words[run.run_id])
