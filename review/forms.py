@@ -16,6 +16,7 @@ from lab.space import assignments
 from lab.store import Proposal, add_comment, add_note, log_lines, notes_in, require_seen
 from review import decisions, session_views
 from review.page import Page
+from review.waiting import others
 from review.waiting import seen as shown
 
 LOGGED = 100
@@ -123,8 +124,8 @@ def deciding(page: Page) -> APIRouter:
 
     def again(request: Request, proposal_id: str, form: Mapping[str, str], error: str) -> Response:
         proposal = proposals.get(proposal_id)
-        waiting = shown(proposal, page.lab(proposal.env_name))
-        return page.render(request, "proposal.html.j2", 409, waiting=waiting, error=plain(error, 4000), given=form)
+        about = {"waiting": shown(proposal, page.lab(proposal.env_name)), "others": others(proposals, proposal)}
+        return page.render(request, "proposal.html.j2", 409, **about, error=plain(error, 4000), given=form)
 
     @routes.post("/{proposal_id}/approve")
     async def _approve(request: Request, proposal_id: str) -> Response:

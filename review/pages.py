@@ -20,7 +20,7 @@ from review import charts as draw
 from review import folder_views, group_views, run_views, session_views, space_views
 from review.page import Page
 from review.prose import html_of
-from review.waiting import seen
+from review.waiting import others, seen
 
 Text = Annotated[str, Query(max_length=200)]
 Names = Annotated[list[str], Query(max_length=20)]
@@ -146,9 +146,8 @@ def pages(page: Page) -> APIRouter:
         proposal = proposal_called(proposals, proposal_id)
         if proposal.proposal_id != proposal_id:
             return RedirectResponse(f"/proposals/{proposal.proposal_id}", status_code=303)
-        return page.render(
-            request, "proposal.html.j2", waiting=seen(proposal, page.lab(proposal.env_name)), error="", given={}
-        )
+        waiting, more = seen(proposal, page.lab(proposal.env_name)), others(proposals, proposal)
+        return page.render(request, "proposal.html.j2", waiting=waiting, others=more, error="", given={})
 
     return routes
 

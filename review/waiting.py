@@ -102,6 +102,12 @@ def undecided(proposals: Proposals) -> list[Proposal]:
     return proposals.live(ProposalState.STAGED)
 
 
+def others(proposals: Proposals, proposal: Proposal) -> list[Proposal]:
+    """What else waits for a decision: those that came after a proposal first, then those before it, oldest first."""
+    waits = [one for one in undecided(proposals) if one.proposal_id != proposal.proposal_id]
+    return sorted(waits, key=lambda one: (one.created, one.proposal_id) < (proposal.created, proposal.proposal_id))
+
+
 def seen(proposal: Proposal, lab: Lab) -> Waiting:
     """A proposal with everything that a decision wants; nothing is written.
 

@@ -368,6 +368,25 @@ def test_approve_and_history(site: Site, propose: Any, proposals: Proposals) -> 
     assert proposals.get(proposal.proposal_id).state is S.APPROVED
 
 
+def test_a_proposals_page_leads_to_the_next_that_waits(site: Site, propose: Any, proposals: Proposals) -> None:
+    made = list[str]()
+    for gamma in (0.91, 0.92, 0.93):
+        made.append(propose({"train.gamma": gamma}).proposal_id)
+        proposals.decide(made[-1], S.STAGED, "policy", "left to a person")  # else the next takes its place
+    first, second, third = made
+
+    def leads_to(proposal_id: str) -> list[str]:
+        return re.findall(r'rel="next" href="/proposals/([^"]+)">([^<]+)<', site.get(f"/proposals/{proposal_id}").text)
+
+    several = "The next of 2 more that wait for you"
+    assert [leads_to(one) for one in (first, second, third)] == [[(to, several)] for to in (second, third, first)]
+    site.post(f"/proposals/{second}/approve", site.form(f"/proposals/{second}"))
+    assert leads_to(second) == [(third, several)]
+    assert leads_to(third) == [(first, "One more waits for you")]
+    site.post(f"/proposals/{third}/reject", {**site.form(f"/proposals/{third}"), "why": "no"})
+    assert leads_to(first) == []
+
+
 def test_reject_wants_a_reason(site: Site, propose: Any, proposals: Proposals) -> None:
     proposal = propose()
     here = f"/proposals/{proposal.proposal_id}"
