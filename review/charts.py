@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lab.base import NotFound, Record, plain
+from lab.judge import scores_of
 from lab.search import Placed, front_of
 from lab.space import PARAMETERS, Group, Scale, logged_as
 from lab.store import Curve, Notebook, SessionRecord, Setting, mean_curve, run_curves, settings_of
@@ -154,12 +155,32 @@ def best_so_far(notebook: Notebook, session: SessionRecord) -> Chart:
     )
     # By another statistic runs of different numbers of replicates have no best: their scores are not alike.
     so_far = Series(label=name, role="best", kind="steps", group=1, x=line[0], y=line[1])
+    drawn = (so_far, points) if so_named else (points,)
     return Chart(
         title=f"{goal.name} of each run, with 95 % intervals{so_named}",
         x=Axis(label="since the session began", unit=unit, follows=True),
         y=Axis(label=goal.name),
-        series=() if not scored else (so_far, points) if so_named else (points,),
+        series=(*drawn, *_proofs(notebook, session, times)) if scored else (),
     )
+
+
+def _proofs(notebook: Notebook, session: SessionRecord, times: float) -> list[Series]:
+    """When contenders of a session were decided, at what they came to: those that were proven, and the others."""
+    found = notebook.index.confirmations(group=session.group, session=session.session_id)
+    series = list[Series]()
+    kinds: tuple[tuple[str, Role, str], ...] = (
+        ("confirmed", "incumbent", "proven better on fresh seeds"),
+        ("dropped", "parent", "not proven on fresh seeds"),
+    )
+    for group, (outcome, role, label) in enumerate(kinds, start=2):
+        ended = [one for one in found if one.outcome == outcome and notebook.readable(one.candidate)]
+        came = [(one, scores) for one in ended if (scores := scores_of(notebook, one.candidate))]
+        if came:
+            at = tuple(times * (one.time - session.created).total_seconds() / 3600 for one, _ in came)
+            means = tuple(session.goal.of_scores(scores) for _, scores in came)
+            names = tuple(one.candidate for one, _ in came)
+            series.append(Series(label=label, role=role, group=group, kind="points", x=at, y=means, names=names))
+    return series
 
 
 def arms(notebook: Notebook, group: Group, session: str | None = None) -> Chart:

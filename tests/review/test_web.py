@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,28 @@ def test_charts_are_what_the_record_says(site: Site, make_session: Make, noteboo
     assert sum(len(one["x"]) for one in against["series"]) == len(notebook.runs())
     assert site.get("/charts/search", params={"group": 0, "key": "train.nonsense"}).status_code == 404
     assert site.get("/charts/search", params={"group": 9, "key": key}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("outcome", "label"), [("confirmed", "proven better on fresh seeds"), ("dropped", "not proven on fresh seeds")]
+)
+def test_the_leaders_chart_marks_what_came_of_proofs(
+    site: Site, make_session: Make, notebook: Notebook, outcome: str, label: str
+) -> None:
+    session = make_session()
+    session.run()
+    base, contender, *_ = notebook.runs()
+    decided = Confirmation(
+        time=session.record.created + timedelta(seconds=1), candidate=contender.run_id, incumbent=base.run_id,
+        outcome=outcome, why="a test", level=0.01, min_effect=0.0, group=5, looks=1, metric="perf", seeds=5,
+        effect=0.2, low=0.1, high=0.3, runs=(contender.run_id,), session=session.record.session_id,
+    )  # fmt: skip
+    append_line(notebook.workspace.confirmations, decided.model_dump(mode="json"))
+    drawn = site.get(f"/charts/best/{session.record.session_id}").json()
+    (proofs,) = (one for one in drawn["series"] if "fresh seeds" in one["label"])
+    (score,) = notebook.values(contender.run_id, "perf")
+    assert (proofs["label"], proofs["kind"], proofs["names"]) == (label, "points", [contender.run_id])
+    assert (proofs["x"], proofs["y"]) == ([pytest.approx(1.0)], [pytest.approx(score)])
 
 
 def test_a_runs_page_has_all_its_curves_and_folds_what_few_look_at(
