@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from lab.base import lasting, number, plain, write_atomic
+from lab.base import count_of, lasting, number, plain, write_atomic
 from lab.judge import (
     ENOUGH,
     Incumbency,
@@ -191,11 +191,11 @@ def _course(session: SessionRecord, runs: list[RunRecord]) -> str:
     fresh = sum(run.replicates_of is not None for run in runs)
     more = f"{fresh} of them {'was' if fresh == 1 else 'were'} more replicates of others. " if fresh else ""
     trained = sum(len(run.seeds) for run in runs)
-    most = f" of {session.replicates}" if session.replicates else ""
-    how = f"{more}{trained}{most} replicates in all. {how}"
+    most = f"{trained} of {count_of(session.replicates, 'replicate')}" if session.replicates else ""
+    how = f"{more}{most or count_of(trained, 'replicate')} in all. {how}"
     pruned = sum(run.state is RunState.PRUNED for run in runs)
     and_pruned = f", {pruned} {'was' if pruned == 1 else 'were'} pruned" if pruned else ""
-    return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
+    return f"{finished} of {count_of(len(runs), 'run')} finished{and_pruned}. {how}"
 
 
 def _ended(runs: list[RunRecord]) -> int:

@@ -5,7 +5,7 @@ Digest, page, `status` and notifications all begin with it.
 
 from collections.abc import Iterator, Sequence
 
-from lab.base import Record, lasting
+from lab.base import Record, count_of, lasting
 from lab.judge import Incumbency, promises, scores_of
 from lab.store import (
     Confirmation,
@@ -111,7 +111,7 @@ def _waits(notebook: Notebook, staged: Sequence[Proposal]) -> str:
         return "nothing waits for a decision"
     named = "; ".join(f"{proposed_text(notebook, p)} (by {p.by})" for p in staged[:WAITING])
     more = f"; {len(staged) - WAITING} more" if len(staged) > WAITING else ""
-    return f"{_counted(len(staged), 'proposal')} for you: {named}{more}"
+    return f"{count_of(len(staged), 'proposal')} for you: {named}{more}"
 
 
 def _cost(notebook: Notebook, session: SessionRecord, runs: int) -> str:
@@ -120,11 +120,7 @@ def _cost(notebook: Notebook, session: SessionRecord, runs: int) -> str:
     trained = notebook.replicates(session.session_id)
     tokens = f", {spent.tokens:,} tokens" if spent.tokens else ""
     dollars = f", ${spent.dollars:.2f}" if spent.dollars else ""
-    return f"{lasting(spent.seconds)}, {_counted(runs, 'run')} with {_counted(trained, 'replicate')}{tokens}{dollars}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{lasting(spent.seconds)}, {count_of(runs, 'run')} with {count_of(trained, 'replicate')}{tokens}{dollars}"
 
 
 def _commands(

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from agent.approval import PolicySettings, policy_settings, rule_on
-from lab.base import AutopilotError, InvalidInput, NotFound, Record, lasting, number, plain, short
+from lab.base import AutopilotError, InvalidInput, NotFound, Record, count_of, lasting, number, plain, short
 from lab.judge import expected_seconds, lessons_of
 from lab.search import Range
 from lab.space import Parameter, Scale, remarks, space_of
@@ -153,7 +153,8 @@ def _sweep(proposal: Proposal) -> str:
     if proposal.sweep is None:
         return ""
     sweep = proposal.sweep
-    return f"any config within these ranges, chosen by the arm {sweep.arm}; {sweep.replicates} replicates in all"
+    many = count_of(sweep.replicates, "replicate")
+    return f"any config within these ranges, chosen by the arm {sweep.arm}; {many} in all"
 
 
 def _changes(proposal: Proposal, lab: Lab) -> tuple[Change, ...]:

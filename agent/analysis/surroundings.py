@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab.base import AutopilotError, lasting, plain, short
+from lab.base import AutopilotError, count_of, lasting, plain, short
 from lab.search import Choice, Range, search_space
 from lab.space import Code, Scale, derive, inert, metrics_of, space_of
 from lab.store import SHOWN, Sessions, active_time, leading
@@ -173,6 +173,7 @@ def _pace(context: ToolContext) -> Iterator[str]:
     run, took = context.subject, active_time(context.subject)
     steps = context.notebook.config(run.run_id).train.get("total_timesteps")
     if took is not None:
-        yield f"this run took {lasting(took.total_seconds())}: {len(run.seeds)} replicates of {short(steps)} steps"
+        many = count_of(len(run.seeds), "replicate")
+        yield f"this run took {lasting(took.total_seconds())}: {many} of {short(steps)} steps"
     if context.steps_left is not None:
         yield f"the time left is good for {short(context.steps_left)} steps of all replicates together"

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from agent.approval import Approver
 from agent.model import AGENT, Price
-from lab.base import AutopilotError, TrainingFailed, existing, invalid, lasting, plain, short
+from lab.base import AutopilotError, TrainingFailed, count_of, existing, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
 from lab.search import BASELINE, contenders, plan_of, search_space
 from lab.space import BOOKKEEPING, Config, Environment, aggregated, derive, preset, refuse_statistic
@@ -127,7 +127,9 @@ class Preflight:
 
     def _objective(self) -> str:
         record, task = self.record, self.record.task
-        more = f"; the baseline has {self._baseline} replicates, for the noise floor" if self._baseline else ""
+        more = (
+            f"; the baseline has {count_of(self._baseline, 'replicate')}, for the noise floor" if self._baseline else ""
+        )
         return (
             f"{record.objective} on {record.env_name}, preset {record.preset}: {_replicates(record.seeds)} of"
             f" {short(self._steps)} steps a run, scored on {task.slots} agents in a fixed evaluation{more}"
@@ -242,7 +244,9 @@ class Preflight:
             said += "; its price is not known ([prices] in autopilot.toml)"
         else:
             dollars = each * (0.95 * self.price.input + 0.05 * self.price.output) / 1e6
-            said += f", ${dollars:.3f} at the price that is known, ${dollars * runs:.2f} for {runs:,.0f} runs"
+            said += (
+                f", ${dollars:.3f} at the price that is known, ${dollars * runs:.2f} for {count_of(round(runs), 'run')}"
+            )
         if limits.max_tokens and limits.max_tokens < each * runs:
             said += f"; the tokens are used up after about {limits.max_tokens / each:,.0f} analyses"
         return said

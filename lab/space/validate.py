@@ -6,7 +6,7 @@ All problems are reported at once, each with key, value, rule and the nearest va
 from collections.abc import Mapping
 from typing import Any
 
-from lab.base import InvalidInput, Problem
+from lab.base import InvalidInput, Problem, count_of
 from lab.space.config import Config, agents_in_unit, derive
 from lab.space.inert import idle_changes
 from lab.space.inventory import Environment, Inventory
@@ -74,7 +74,7 @@ def _beyond(config: Config, steps_left: int | None) -> list[Problem]:
     seeds = int(config.autopilot["seeds"] or 1)
     if steps_left is None or int(config.train["total_timesteps"] or 0) * seeds <= steps_left:
         return []
-    rule = f"with {seeds} replicates takes more than the {steps_left:,} steps that the session leaves a run"
+    rule = f"with {count_of(seeds, 'replicate')} takes more than the {steps_left:,} steps that the session leaves a run"
     return [_problem(config, "train.total_timesteps", rule, max(1_000, steps_left // seeds))]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from lab.base import SCHEMA, Record, short
+from lab.base import SCHEMA, Record, count_of, short
 from lab.space import Group, Objective, few
 
 
@@ -146,7 +146,7 @@ class Proposal(Record):
     @property
     def _swept(self) -> str:
         assert self.sweep is not None  # noqa: S101 - asked of sweeps alone
-        return f" (sweep by {self.sweep.arm}, {self.sweep.replicates} replicates)"
+        return f" (sweep by {self.sweep.arm}, {count_of(self.sweep.replicates, 'replicate')})"
 
     @property
     def brief(self) -> str:
