@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from lab.claims.manners import (
     AFTER,
-    CLOCK,
     COLUMN,
     COUNTS,
     IMPLIED,
@@ -19,12 +18,11 @@ from lab.claims.manners import (
     PARTED,
     PASSED,
     PLACED,
-    STUCK,
     UNLIKE,
     VERBS,
     WHOLE,
 )
-from lab.claims.plans import FORWARD, KEEPS, PAST
+from lab.claims.plans import FORWARD, KEEPS
 from lab.claims.reading import Sentence
 from lab.claims.subjects import OF
 from lab.claims.worded import in_words, unknown
@@ -50,14 +48,14 @@ def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
     """
     if Code.SEED in s.codes:
         return Doubt("of which replicate it is is not clear")
-    clock = CLOCK.search(s.text, s.tokens[first].start, s.tokens[last].end + 6)
-    if why := _plan(s, first) or ("a time of day" if clock else None):
+    if why := _plan(s, first):
         return Doubt(why)
-    equation = s.codes[first] == Code.EQUATION
+    if s.codes[first] == Code.EQUATION:
+        return None
     counts = COUNTS.search(s.codes[first : last + 1])
     numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER and not counts]
-    why = _equation(s, first) if equation else _subject(s, numbers[0] if numbers else first, last)
-    if why is None and not numbers and not equation:  # `3.4 sd under the baseline` compares nothing of the two
+    why = _subject(s, numbers[0] if numbers else first, last)
+    if why is None and not numbers:  # `3.4 sd under the baseline` compares nothing of the two
         measure = re.search(coded("number quantity$"), s.codes[:first])
         why = "what it is a measure of is not clear" if measure else in_words(s, first, last)
     if why or not numbers:
@@ -71,17 +69,9 @@ def _plan(s: Sentence, first: int) -> str | None:
     if s.ours:
         return None
     if s.section == "next_step" or s.forward or FORWARD.search(s.text):
-        kept = s.section == "next_step" and (KEEPS.search(re.split("[,;]", before)[-1]) or PAST.search(before))
+        kept = s.section == "next_step" and KEEPS.search(re.split("[,;]", before)[-1])
         return None if kept else "a plan"
     return None
-
-
-def _equation(s: Sentence, place: int) -> str | None:
-    """Why an equation is not certain: words in it, or a part of a longer one."""
-    start, end = s.tokens[place].start, s.tokens[place].end
-    words = re.search(r"[A-Za-wyz]{2}", re.sub(r"[\w.]*[._]\w+", "", s.text[start:end]))
-    longer = re.match(r"[.,]?\d|\s*[-/×*x+=]", s.text[end:]) or re.search(r"[\d,/×*+]\s*$", s.text[:start])
-    return "what is worked out is not clear" if words or longer else None
 
 
 def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
@@ -153,26 +143,16 @@ def _odd(s: Sentence, left: int, right: int) -> int | None:
 def _other(s: Sentence, place: int, first: int, last: int) -> bool:
     """Whether a number may be of another quantity than the one at a place, or a bound, a factor, part of a product."""
     quantity, meant, number, tail = s.named_quantity(place), s.quantity(first), s.number(last), s.tokens[last].end
-    relative = number.signed and first == last
     return bool(
-        quantity.foreign
-        or s.word(place).startswith("rate")  # of learning, or of wins
+        s.word(place).startswith("rate")  # of learning, or of wins
         or (place > last and s.word(place) == "episodes")  # so many of them, none is so long
         or (place > last and number.step >= 1 and not number.percent and quantity.keys[0].startswith("curve:losses/"))
-        or len(quantity.keys) > 4
-        or quantity.keys[0].startswith("curve:performance/")
-        or (meant is not None and meant != quantity and meant.section != "count")
-        or (
-            re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:])
-            and (len(quantity.keys) < 2 or quantity.section != "config")
-        )
-        or (re.match(r"\s*[~=]", s.text[tail:]) and s.codes[last + 1 : last + 2] in coded("= run"))
-        or (AFTER.match(s.text, tail) and not s.ours and not named_beside(s, first, last))
-        or number.than
-        or (number.times and not re.search(coded("[against than]"), s.codes[last:]))
-        or (number.signed and first != last)
-        or (s.codes[place - 1 : place] == Code.ARROW and Code.NUMBER in s.codes[:place])
-        or (relative and Code.RUN not in s.codes)
+        or meant not in (None, quantity)
+        or (re.match(r"\s*(?:[×x/·±]\s*\S|\*\s*\d)", s.text[tail:]) and len(quantity.keys) < 2)
+        or (AFTER.match(s.text, tail) and not named_beside(s, first, last))
+        or number.times
+        or s.codes[place - 1 : place] == Code.ARROW
+        or (number.signed and first == last and Code.RUN not in s.codes)
     )
 
 
@@ -184,11 +164,11 @@ def _counted(s: Sentence, place: int, first: int, last: int, quantity: Quantity)
     if not sections & {"count", "derived", "steps", "noise"}:
         return None
     told = place < first and s.codes[place + 1 : place + 2] in (":", "=")
-    own = told and s.own and len(word) > 1 and word != "seeds"
+    own = told and s.own
     exact = word.replace(" ", "_") in {key.partition(":")[2] for key in quantity.keys} - {"epochs", "steps", "all"}
-    alone = word.startswith("replicate") and place > first and not UNLIKE.search(s.text[: s.tokens[first].start])
+    alone = word.startswith("replicate") and not UNLIKE.search(s.text[: s.tokens[first].start])
     placed = PLACED.search(s.text[: s.tokens[place].start])
-    if not placed and (own or alone or (exact and not sections & {"noise", "count"}) or (told and "_" in word)):
+    if not placed and (own or alone or (exact and not sections & {"noise", "count"})):
         return None
     return "what is counted is not clear"
 
@@ -197,7 +177,7 @@ def _of_mean(s: Sentence, place: int, first: int, quantity: Quantity) -> str | N
     """Why a figure of a metric may be none of the run's mean: of a policy, a seed, a point of the curve, of runs."""
     if quantity.section not in ("metric", "curve"):
         return None
-    if GREEDY.search(s.before) or GREEDY.search(s.text):
+    if GREEDY.search(s.text):
         return "of which policy it is is not clear"
     start = max([0, *(s.tokens[i].end for i in range(place) if s.codes[i] in ";.")])
     before = s.text[start : s.tokens[place].start]
@@ -228,24 +208,13 @@ def _named_before(s: Sentence, first: int) -> int | None:
         elif code not in PASSED + (coded("word arrow") if s.ours else Code.WORD):
             return None
         place -= 1
-    if place < 0:
-        return None
-    between = s.text[s.tokens[place].end : s.tokens[first].start]
-    if not crossed and Code.RUN not in s.codes[place:first] and STUCK.search(between.translate({0x3E: None})):
-        return None
-    return place
+    return place if place >= 0 else None
 
 
 def _remark(s: Sentence, place: int, first: int) -> bool:
     """Whether a number in brackets is a run's behind what it is described by: `#3 with its lower rate (0.71)`."""
     told = re.search(coded("run ([word between up down better worse]{1,4})$"), s.codes[:place])
-    described = told and s.word(told.start(1)) == "with" and s.named_quantity(place).section == "config"
-    return (
-        bool(described)
-        and not s.number(first).signed
-        and s.codes[place + 1 : first] == "("
-        and s.codes[first + 1 : first + 2] == ")"
-    )
+    return told is not None and s.word(told.start(1)) == "with"
 
 
 def _label(s: Sentence) -> bool:
@@ -268,7 +237,7 @@ def _headed(s: Sentence) -> bool:
             named += codes == Code.QUANTITY
         elif not COLUMN.fullmatch(text):
             return False
-    return named == 1 and Code.QUANTITY not in s.codes and s.codes.count(coded("number")) == 1
+    return named == 1
 
 
 BEHIND = r"(?:[word between]|to (?!number)|\()* run"

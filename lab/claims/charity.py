@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterator
 
 from lab.claims.certain import named_beside, unclear
-from lab.claims.numbers import real
-from lab.claims.plans import KEEPS, PAST
+from lab.claims.plans import KEEPS
 from lab.claims.reading import Sentence
 from lab.claims.readings import said_somewhere
-from lab.claims.words import Code, Quantity, coded
+from lab.claims.words import Code, coded
 
 ELSEWHERE = re.compile(
     r"\b(?:earlier|previous(?:ly)?|prior|before|older|formerly|used to|tried|others?|another|history|ranged|varied)\b"
@@ -40,7 +39,7 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
         return doubt.why
     if doubt and all(said_somewhere(s, i, numbers[0], sure=s.adjacent(i)) for i in numbers):
         return doubt.why
-    if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
+    if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text)):
         return "a plan: nothing that is now so"
     readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)
     return next((reading for reading in readings if reading), None) or _of_fresh_seeds(s, numbers, first, last)
@@ -59,23 +58,18 @@ def _of_fresh_seeds(s: Sentence, numbers: list[int], first: int, last: int) -> s
 def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Iterator[str | None]:
     """Readings of a number, or of two of them, whose run is only presumed or that may be a difference."""
     place, number = numbers[0], s.number(numbers[-1])
-    quantity, (_, named) = s.quantity(place) or s.objective, s.owned(place)
-    free = not named and not s.labelled_line(place)
-    yield from _to_come(s, numbers, quantity)
+    free = not s.owned(place)[1] and not s.labelled_line(place)
     compared = re.search(coded("[up down better worse than not by]"), s.codes[first : last + 1]) is not None
-    relative = number.signed or compared or number.points or number.times
+    relative = number.signed or compared
     way = re.search(coded("([up down]) word? from? word?$"), s.codes[: numbers[0]])
     turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == Code.UP)
     if s.section == "next_step" or number.word or turned:
         return
     if s.adjacent(place) and not (free or relative):
-        curve = quantity.section == "curve" and not s.aspects(place) and len(numbers) == 1
-        yield said_somewhere(s, place, place, sure=True, own=True) if curve else None
         return
-    if _elsewhere(s) and not s.compared_by_name() and (free or relative):
+    if _elsewhere(s) and (free or relative):
         yield "which run is meant is not said"
-    bound = compared and not (number.signed or number.percent or number.points or number.times)
-    bound = bound and not re.search(coded("from|to"), s.codes[first : numbers[-1]])
+    bound = compared and not number.percent
     against = s.names_another() if len(numbers) > 1 else relative and s.compared_by_name()
     if not against and not bound:  # where whom it is compared with is said, that has been tried
         readings = [said_somewhere(s, i, place, sure=len(numbers) > 1 or s.adjacent(i)) for i in numbers]
@@ -88,28 +82,6 @@ def _elsewhere(s: Sentence) -> bool:
     return any(not any(a <= it.start() < b for a, b in names) for it in ELSEWHERE.finditer(s.text))
 
 
-def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[str | None]:
-    """Readings as something that is still to come, and that nothing staged speaks against."""
-    keys = {key.partition(":")[2] for key in quantity.settable}
-    staged = any(keys & proposal.overrides.keys() for proposal in s.known.proposals)
-    last = s.tokens[numbers[-1]].end
-    if staged or quantity.section != "config" or s.own or s.lead or Code.RUN in s.codes:
-        return
-    behind = ORIGIN.match(s.text, last)
-    origin = (
-        numbers[0]
-        if len(numbers) > 1
-        else next((i for i in s.within(last, len(s.text)) if s.codes[i] == Code.NUMBER), None)
-    )
-    now = [float(value) for key in keys if real(value := s.subject.config.get(key))]
-    if (len(numbers) > 1 or behind) and origin is not None and any(s.number(origin).sets(value) for value in now):
-        yield f"it begins at what is now so ({now[0]:.6g}): a plan"
-
-
-ORIGIN = re.compile(r"\s*\((?:(?:up |down )?from|was|now|currently|instead of)\s")
-"""What follows a new value where the old one stands in brackets: `0.35 (from 0.2)`."""
-
-
 def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     """Readings of a direction in words: against another run, within the training, of what nobody names."""
     codes = s.codes[first : last + 1]
@@ -119,21 +91,12 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     quantity = s.named_quantity(first) if s.codes[first] == Code.QUANTITY else s.quantity(first) or s.objective
     if s.compared_by_name() or quantity.section not in ("metric", "curve"):
         return
-    if Code.RATIO in codes:
-        yield (
-            "it may be said of a peak or of an end"
-            if re.match(coded("word? run aspect"), s.codes[last + 1 :])
-            else None
-        )
-        return
-    if directed is None or s.section == "title":
+    if Code.RATIO in codes or directed is None or s.section == "title":
         return
     curves = [curve for key in quantity.keys if (curve := s.subject.curves.get(key.partition(":")[2]))]
-    if not curves and not s.named(first):
-        yield "it may be said of how the training went, of which the record has no curve"
     up = directed.group() == Code.UP
     for curve in curves:
-        if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
+        if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last))):
             course = f"from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
             yield f"it may be said of the training: {course}"
     mine = s.one(quantity, s.subject, set())

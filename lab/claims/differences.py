@@ -5,8 +5,7 @@ import re
 
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits
-from lab.claims.words import LOWER_IS_BETTER, Code, Quantity, coded
+from lab.claims.words import Code, Quantity, coded
 
 SIGN: dict[str, int] = {Code.UP: 1, Code.DOWN: -1, Code.BETTER: 1, Code.WORSE: -1}
 SHOWN = 1e-6
@@ -52,25 +51,12 @@ def relatives(s: Sentence) -> None:
             re.search(coded("by$"), before) or beside or (trailed and not number.word)
         ):
             continue
-        if not (led or trailed or shared or number.times) and _is_value(s, index, number):
-            continue  # `explains -3 % of the variance`
         _relative(s, index, number, led, trailed, shared is not None)
 
 
-def _is_value(s: Sentence, index: int, number: Number) -> bool:
-    quantity = s.quantity(index)
-    values = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
-    return any(fits(number, value) for value, _ in values)
-
-
 def _behind_value(s: Sentence, index: int) -> bool:
-    """Whether a signed number stands behind a value as its difference to something that is spoken of.
-
-    `worse than the parent (-0.129)`, `with the likeliest action they score 0.079, -0.0274`.
-    """
-    before, signed = s.codes[:index], s.number(index).signed
-    in_brackets = before.endswith(coded("(")) and Code.RUN in s.codes
-    return signed and (in_brackets or (before.endswith(coded("number ,")) and Code.ASPECT in before))
+    """Whether a signed number stands in brackets as a difference to a run: `worse than the parent (-0.129)`."""
+    return s.number(index).signed and s.codes[:index].endswith("(") and Code.RUN in s.codes
 
 
 def _relative(
@@ -90,15 +76,13 @@ def _relative(
     if beaten or quantity is None or (quantity.section == "count" and number.signed):
         quantity = s.objective
     bases = compared(s, quantity, index)
-    if quantity.foreign or not bases:
+    if not bases:
         s.judge(first, last, None, "nothing in the record to take it from")
         return
     said = Number(abs(number.value), number.step, number.approximate)
     results, told = [], list[str]()
     for new, old, what in bases:
         worth = _worth(number, new, old)
-        if quantity.keys and code in (Code.BETTER, Code.WORSE) and LOWER_IS_BETTER.search(quantity.keys[0]):
-            worth = -worth
         direction = not sign or shared or number.times or (worth > 0) == (sign > 0)
         off = 0.0 if number.percent or number.points or number.times else SHOWN * max(abs(new), abs(old))
         results.append(said.fits(abs(worth), off) and direction and _close(number, worth))
@@ -138,8 +122,8 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
         return [(value, sampled[name].mean, f"greedy {name}") for name, value in greedy]
     if quantity.keys and quantity.keys[0] == "verdict:effect":
         return [(v.effect, 0.0, f"effect against {a}") for a, v in s.subject.verdicts.items() if v.effect is not None]
-    if extreme := PEAK.match(s.text[s.tokens[index].end :]):
-        return _against_extreme(s, quantity, "min" if extreme["low"] else "max")
+    if PEAK.match(s.text[s.tokens[index].end :]):
+        return _against_peak(s, quantity)
     reference = s.reference_at(index)
     pairs: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
@@ -157,20 +141,17 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
 PEAK = re.compile(
     r"\s*(?:below|under|short of|lower than|off|above|higher than|from) (?:its|the|this run's) (?:own )?"
     r"(?:(?:earlier|training|previous) )?"
-    r"(?:peak|maximum|best|high(?:est)? point|(?P<low>minimum|trough|low(?:est)? point))\b"
+    r"(?:peak|maximum|best|high(?:est)? point)\b"
     r"(?! (?:run|prior|config|mean|so far|of the night))"
 )
-"""What follows a number that is measured from a curve's extreme: `34 % below its own peak`."""
+"""What follows a number that is measured from a curve's peak: `34 % below its own peak`."""
 
 
-def _against_extreme(s: Sentence, quantity: Quantity, which: str) -> list[tuple[float, float, str]]:
-    """A run's end against the highest or lowest point of its own curve."""
-    name = s.known.metric
+def _against_peak(s: Sentence, quantity: Quantity) -> list[tuple[float, float, str]]:
+    """A run's end against the highest point of its own curve."""
     keys = [key.partition(":")[2] for key in quantity.keys if key.startswith("curve:")]
-    if not keys and quantity.keys and quantity.keys[0] in (f"metric:{name}", "metric:score"):
-        keys = [f"environment/{name}", "environment/score"]
     curves = [(key, curve) for key in keys if (curve := s.subject.curves.get(key))]
-    return [(curve.last, getattr(curve, which).value, f"{key}, its end against its {which}") for key, curve in curves]
+    return [(curve.last, curve.max.value, f"{key}, its end against its peak") for key, curve in curves]
 
 
 GAP = re.compile(

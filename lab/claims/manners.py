@@ -12,8 +12,6 @@ UNLIKE = re.compile(
 """Words of a clause by which a figure is of something else than the run's mean."""
 COLUMN = re.compile(r"\W*(?:value|mean|result|metric|key|setting|now|this run|run|)\W*", re.IGNORECASE)
 """A heading of a column, or of a row, that adds nothing to what the other says."""
-STUCK = re.compile(r"[×/·^\u0391-\u03c9≥≤<>±+]|\bx\b|\d")
-"""What may not stand between a name and its number."""
 PASSED = coded("=:(~[- aspect up down same from to by not better worse between run against than ratio")
 """Codes that may stand between a quantity and its number."""
 VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
@@ -53,7 +51,6 @@ MOMENT = re.compile(
     re.IGNORECASE,
 )
 """A moment of a training, at which a figure or a comparison is not that of its end: `at 10 %`, `by 2M steps`."""
-CLOCK = re.compile(r"\b\d\d?:\d\d\b")
 WHOLE = re.compile(r"epochs?|steps?|updates?|iterations?", re.IGNORECASE)
 BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
 PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")

@@ -5,7 +5,7 @@ import re
 from lab.claims.numbers import Number, real
 from lab.claims.reading import Sentence
 from lab.claims.recorded import settles
-from lab.claims.words import FUTURE, LATER, Code, Quantity
+from lab.claims.words import LATER, Code, Quantity
 
 FORWARD = re.compile(
     r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|(?:still|things) to do|targets?|goal"
@@ -70,11 +70,11 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
     setting = quantity.section in ("config", "derived", "count")
     if hit or (so and (of_now or not setting)):
         s.judge(index, index, True, hit or so or "")
-    elif LATER.search(before) and not FUTURE.search(s.text):
+    elif LATER.search(before):
         s.used.add(index)  # an idea beyond what was staged
-    elif coming and s.ours and s.held and not number.than:
+    elif coming and s.held and not number.than:
         s.judge(index, index, False, "; ".join(what for _, what in coming[:2]))
-    elif now and (_kept(s, before) if setting else PAST.search(s.text) and not number.than):
+    elif now and setting and _kept(s, before):
         s.judge(index, index, False, "; ".join(what for _, what in now[:2]))
     else:
         s.judge(index, index, None, f"nothing of it is staged{'; so it is already' if so else ''}")

@@ -133,7 +133,7 @@ class Sentence(Phrase):
         for listed in LISTED.finditer(self.codes):
             span = range(*listed.span())
             names, figures = ([i for i in span if self.codes[i] == code] for code in (Code.QUANTITY, Code.NUMBER))
-            if index in figures and len(names) == len(figures):
+            if index in figures:
                 return names[figures.index(index)]
         return None
 
@@ -204,14 +204,9 @@ class Sentence(Phrase):
 
     def labelled_line(self, index: int) -> bool:
         """Whether a number stands behind the label that its line begins with: `- perf: 0.98` is said of this run."""
-        if self.section == "history" or re.search("[∈{]", self.text):
-            return False
         before, after = self.codes[:index], self.codes[index + 1 : index + 2]
-        if before == Code.ASPECT and self.carried is not None:
-            return True  # `perf: peak 0.98; last 0.97`
-        led = LABELLED.fullmatch(before) is not None
         named = Code.QUANTITY in before[-4:] or (after == Code.QUANTITY and Code.QUANTITY in before)
-        return led and named
+        return named and LABELLED.fullmatch(before) is not None
 
     def adjacent(self, index: int) -> bool:
         """Whether the quantity stands right beside the number: there is no doubt what the number is of."""
@@ -276,8 +271,7 @@ class Sentence(Phrase):
 
     def _asks(self, first: int) -> bool:
         """Whether a sentence asks or plans: `see whether the score rises` says nothing of now."""
-        asked = ASKS.search(self.text[: self.tokens[first].start]) or self.text.rstrip().endswith("?")
-        return bool(asked) or (self.section == "next_step" and not self.ours)
+        return ASKS.search(self.text[: self.tokens[first].start]) is not None
 
     def _strange(self, first: int, last: int) -> bool:
         """Whether the sentence is about something that no record has, and does not come back to the run."""

@@ -44,8 +44,6 @@ APART = re.compile(
     re.IGNORECASE,
 )
 TOOK = re.compile(r"\b(?:took|wall|train\w*|eval\w*|secs?|seconds?|s|min|minutes?|mem\w*)\b", re.IGNORECASE)
-MILLIONS = re.compile(r"\(M\b|\bM(?:illion)? steps|\bsteps? \(M\)", re.IGNORECASE)
-"""What stands in the heading of a column of steps in millions."""
 NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
 
 
@@ -104,7 +102,7 @@ def _nothing(s: Sentence, place: int, run: KnownRun) -> str | None:
     return f"{quantity.keys[0].partition(':')[2]} {value:.6g} in {run.run_id}" if value == 0 else None
 
 
-def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool = False) -> str | None:
+def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | None:
     """Words for which value of the record a number is, of all runs and all quantities that the sentence may speak of.
 
     Args:
@@ -112,13 +110,12 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool
         place: the number's token.
         first: that of the first number of its claim.
         sure: whether it can be of the claim's own quantity alone.
-        own: whether it can be of its own run alone.
     """
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
     if number.vague:
         return None
     quantity, (owner, _) = s.quantity(first), s.owned(place)
-    beside = own or named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
+    beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
     spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
     steps = STEPS.keys if number.value >= MANY else ()
     keys = tuple(dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps]))
@@ -131,9 +128,7 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool
             found := somehow(
                 number,
                 (
-                    *chain.from_iterable(
-                        of_quantity(s, run, meant, s.aspects(place), f"{s.text} @" if own else s.text)
-                    ),
+                    *chain.from_iterable(of_quantity(s, run, meant, s.aspects(place), s.text)),
                     *(scatter(s, run, [known.metric], s.text) if SEED.search(s.text) else ()),
                 ),
             )
@@ -163,8 +158,6 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
         said: the statement with what it stands under.
     """
     number, quantity = s.number(place), s.quantity(place)
-    if number.value < MANY and any(MILLIONS.search(text) for text, _ in s.cells):
-        number = number.scaled(1e6)
     whole = number.step >= 1 and not number.percent
     adjacent = quantity is not None and s.adjacent(place) and not s.cells
     if quantity and not quantity.foreign and not number.unit:
@@ -290,15 +283,12 @@ def _worths(number: Number, new: float, old: float, sign: int) -> Iterator[float
 
 def _origin(s: Sentence) -> KnownRun | None:
     """The run whose config the one that is spoken of repeats."""
-    name = s.home.replicates_of
-    return s.known.get(name) or s.known.repeats.get(name or "")
+    return s.known.get(s.home.replicates_of)
 
 
 def _two(s: Sentence, place: int, pair: tuple[Number, Number], runs: list[KnownRun], said: str) -> str | None:
     """What two figures are together: ends of a range, of an interval or of a stretch of a curve, or two settings."""
     one, other = pair
-    if other.percent and not one.percent:
-        one = Number(one.value, one.step, percent=True)
     for low, high, what in _pairs(s, place, runs, said):
         if low != high and fits(one, low) and fits(other, high):
             return f"{what}: {low:.6g} to {high:.6g}"
@@ -342,4 +332,4 @@ def _before(s: Sentence, old: KnownRun, new: KnownRun) -> bool:
     """Whether one run may be what another one came from: it is older, and no other one is named to compare with."""
     if old is new or old.created is None or new.created is None:
         return old is not new and old.run_id == new.parent
-    return old.created < new.created and (not s.compared_by_name() or s.reference in (old, new))
+    return old.created < new.created and not s.compared_by_name()

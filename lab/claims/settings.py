@@ -24,7 +24,6 @@ SPOKEN = {
 """What switches are called beside their keys."""
 ASIDE = re.compile(r"[`*]* ?[(,;/] ?(?:in |the |vs |against )*")
 """What stands between a switch and the run whose own follows: `rnn on (baseline off)`."""
-SHORT = re.compile(r"\b(?:anneal(?:ed)?|opt)\b", re.IGNORECASE)
 SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
 """What stands between a start and the run whose weights it took."""
 SWITCHED = r"(?:is |was |are |stays |stayed |kept |switched |turned |set to |has been |still )*"
@@ -70,12 +69,10 @@ def cells(s: Sentence) -> None:
 
 def _option(s: Sentence, key: str, value: bool | str, said: re.Match[str]) -> None:
     inside = [i for i, token in enumerate(s.tokens) if token.start < said.end() and token.end > said.start("value")]
-    if inside and not s.used & set(inside) and value != "auto":
+    if inside:
         s.look(inside[0])
         word = said["value"].lower()
         true = (word in ON) == value if isinstance(value, bool) else word == value.lower()
-        if not true and SHORT.search(said.group()):
-            return  # `variant B: anneal true`: so short a word says it of anything
         s.judge(inside[0], inside[-1], true, f"{key} {str(value).lower()} in {s.subject.run_id}")
         for run, old, at in _sides(s, said):
             if (base := run.config.get(key)) is not None and (word := old.lower()):
@@ -206,19 +203,13 @@ def starts(s: Sentence) -> None:
     for pattern, resumed in ((FRESH, False), (RESUMED, True)):
         for said in pattern.finditer(s.text):
             inside = s.within(*said.span())
-            if (
-                not inside
-                or s.used & set(inside)
-                or re.search(r"\b(?:not|no|without|never)\s+$", s.text[: said.start()])
-            ):
-                continue
             s.look(inside[0])
             place = s.about(inside[0])
             if place is not None and SOURCE.fullmatch(s.text[said.end() : s.tokens[place].start]):
                 s.subject = s.home  # `resumed from the best checkpoint of X`
             truth = _resumed(s.subject)
             told = "it went on from another's weights" if truth else "it began with fresh weights"
-            false = None if truth is None or not s.named(inside[0]) else False
+            false = False if s.named(inside[0]) else None
             s.judge(inside[0], inside[-1], truth == resumed or false, told if truth is not None else "nothing says so")
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from lab.claims.naming import CLOCK, RUN_ROLES, RunNames
-from lab.claims.numbers import DURATION, NUMBER, Number, number_in
+from lab.claims.numbers import NUMBER, Number, number_in
 from lab.claims.vocabulary import vocabulary
 from lab.claims.words import (
     ASPECTS,
@@ -173,18 +173,13 @@ class Reader:
         return next((Token(code, at, it.end()) for code, pattern in NAMES if (it := pattern.match(text, at))), None)
 
     def _number(self, text: str, at: int) -> Token | None:
-        if took := DURATION.match(text, at):
-            return Token(Code.NUMBER, at, took.end(), Number(60.0 * int(took["min"]) + int(took["s"]), 1.0, unit=True))
         match = NUMBER.match(text, at)
         if match is None:
             return None
         end = match.end()
-        if end < len(text) and (text[end].isalpha() or text[end] == "_") and not match["unit"]:
+        if end < len(text) and text[end].isalpha():
             return None  # a name that begins with a digit
-        number = number_in(match)
-        while end > at and text[end - 1].isspace():
-            end -= 1
-        return Token(Code.NUMBER, at, end, number)
+        return Token(Code.NUMBER, at, end, number_in(match))
 
     def _word(self, text: str, at: int) -> Token | None:
         quantity = self.quantity(text, at)

@@ -51,20 +51,14 @@ def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> No
     if not values:
         s.judge(index, index, None, "nothing in the record says it")
         return
-    if number.than and not s.adjacent(index):
+    if number.than:
         s.judge(index, index, None, "it is not said what it bounds")
         return
     true = any(settles(number, value, quantity) for value, _ in values)
-    if not true and s.known.proposals and AHEAD.search(s.text):
-        keys = [key.partition(":")[2] for key in quantity.settable]
-        staged = [proposal.overrides.get(key) for proposal in s.known.proposals for key in keys]
-        true = any(real(value) and fits(number, float(value)) for value in staged if value is not None)
     false = False if s.attached(index) else None
     s.judge(index, index, true or false, "; ".join(what for _, what in values[:2]))
 
 
-AHEAD = re.compile(r"\b(next|propos\w+|try|trying|staged?)\b", re.IGNORECASE)
-"""A sentence about what is to come."""
 COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
 
 
@@ -100,15 +94,16 @@ def changes(s: Sentence) -> None:
         quantity = s.quantity(first)
         if s.codes[first : last + 1] == coded("number from number"):
             old, new = new, old
-        if Code.ARROW in s.codes[first : last + 1] and _stops(s, first, last):
-            continue  # `0.08 -> 0.19 @ 74k -> 0.33`: each at its own moment
+        beside = s.codes[max(0, first - 3) : first] + s.codes[last + 1 : last + 4]
+        if Code.ARROW in s.codes[first : last + 1] and Code.ARROW in beside.split(";")[0]:
+            continue  # `0.08 -> 0.19 -> 0.33`: a longer way
         behind = [
             s.named_quantity(i)
             for i in range(s.codes.find(coded("arrow"), first, last), last)
             if s.codes[i] == Code.QUANTITY
         ]
-        if Code.ARROW in s.codes[first:last] and (new.percent > old.percent or (behind and behind[0] != quantity)):
-            continue  # `64 => batch 24,576`; `97K vs 172K → 44 % slower`
+        if Code.ARROW in s.codes[first:last] and behind and behind[0] != quantity:
+            continue  # `64 => batch 24,576`
         if quantity and exchanged(s, first, last, quantity, old, new):
             continue
         pairs = _pairs(s, quantity)
@@ -134,13 +129,6 @@ def changes(s: Sentence) -> None:
         )
 
 
-def _stops(s: Sentence, first: int, last: int) -> bool:
-    """Whether a pair is part of a longer way, or one of the two is a moment: `98k -> 0.112`."""
-    beside = s.codes[max(0, first - 3) : first] + s.codes[last + 1 : last + 4]
-    places = [i for i in (first, last, last + 1) if s.codes[i : i + 1] == Code.NUMBER]
-    return Code.ARROW in beside.split(";")[0] or any(s.text[: s.tokens[i].start].rstrip().endswith("@") for i in places)
-
-
 def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, str]]:
     if quantity is None:
         return []
@@ -160,8 +148,6 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
             if "max" in said:
                 pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
                 pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
-            if "quarter" in said:
-                pairs.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
     return pairs
 
 
@@ -172,21 +158,12 @@ def origins(s: Sentence) -> None:
         "|[up down] word? than [word run]{0,3} number"
     ):
         number = s.number(last)
-        if number.percent and re.search("%", s.text) and s.quantity(first) is None:
-            continue
-        quantity = s.quantity(first)
-        if quantity is None or quantity.foreign:
-            s.judge(first, last, None, "nothing in the record has that name")
-            continue
+        quantity = s.quantity(first) or s.objective
         aspects = s.aspects(last)
         up = s.codes[first] == Code.UP
         if (
             Code.THAN in s.codes[first:last] and Code.RUN not in s.codes[first:last]
         ):  # `more than two replicates`: a bound
-            values = [] if quantity.section == "count" else s.values(quantity, s.subject, aspects)
-            bound = number.bound
-            if values:
-                s.judge(first, last, any((value > bound) == up for value, _ in values), values[0][1])
             s.used.add(last)
             continue
         named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)

@@ -25,7 +25,7 @@ def comparisons(s: Sentence) -> None:
         "|[up down] than? word? run|[up down] [word down]? than word{0,2} [run quantity aspect]"
         "|[up down](?=[,.; and]|$)|[up down] against run"
     ):
-        if any(i in s.used for i in range(first, last + 1)) or re.match(coded("[:=]? number"), s.codes[last + 1 :]):
+        if s.used & set(range(first, last + 1)):
             continue
         quantity = s.quantity(first)
         if s.word(first) in {"slower", "faster"}:
@@ -44,10 +44,7 @@ def comparisons(s: Sentence) -> None:
         new, old = s.one(quantity, s.subject, s.aspects(first)), s.one(quantity, reference, s.aspects(first))
         if new is None or old is None:
             continue
-        up = (
-            s.codes[last if s.codes[last] in coded("up down") and s.codes[first] in coded("up down") else first]
-            == Code.UP
-        )
+        up = s.codes[last if s.codes[last] in coded("up down") else first] == Code.UP
         start = first
         if first > 0 and s.codes[first - 1] == Code.QUANTITY and bare:
             start = first - 1
@@ -72,8 +69,7 @@ def sames(s: Sentence) -> None:
         if new is None or old is None:
             continue
         apart = abs(new - old) / max(abs(old), abs(new), 1e-12)
-        true = True if apart <= ALIKE else None if apart <= 2 * ALIKE else False
-        s.judge(first, last, true, f"{old:.6g} before, {new:.6g} now")
+        s.judge(first, last, apart <= ALIKE, f"{old:.6g} before, {new:.6g} now")
 
 
 OUTCOME = re.compile(
@@ -91,20 +87,19 @@ def outcomes(s: Sentence) -> None:
     for match in OUTCOME.finditer(s.text):
         inside = s.within(*match.span())
         before = s.text[: match.start()].lower()[-60:]
-        if not inside or any(i in s.used for i in inside) or DENIED.search(before) or FUTURE.search(s.text):
+        if DENIED.search(before):
             continue
         runs = [i for i in range(inside[0]) if s.codes[i] == Code.RUN]
         own = [s.tokens[i] for i in runs if not s.refers(i)]
         s.subject = s.run_of(own[-1], s.known.run) if own else s.known.run
         against = {s.run_of(s.tokens[i]).run_id for i in runs if s.refers(i)}
         came = {one.verdict for name, one in s.subject.verdicts.items() if name in (against or {name})}
-        first = s.subject.parent is None and not came
         told = f"verdict: {', '.join(sorted(came)) or 'none'}"
         if match["verdict"]:
             true = match["verdict"].lower() in came
         elif match["incumbent"]:
             told_by_seeds = s.subject.confirmed is not None and s.subject.confirmed.outcome == "confirmed"
-            true = "better" in came or first or told_by_seeds or s.known.incumbent == s.subject.run_id
+            true = "better" in came or told_by_seeds or s.known.incumbent == s.subject.run_id
         else:
             true = bool(came & ({"better", "worse"} if match["significant"] else {"better"}))
         s.judge(inside[0], inside[-1], true, told)
@@ -138,8 +133,7 @@ def verdicts(s: Sentence) -> None:
         if reference is s.subject:
             continue
         near = s.quantity(first)
-        spoken = Code.QUANTITY in s.codes[:first] or s.text.lstrip()[:1].islower()
-        if near and near.section == "metric" and s.objective.keys[0] not in near.keys and Code.RUN in codes and spoken:
+        if near and near.section == "metric" and s.objective.keys[0] not in near.keys and Code.RUN in codes:
             _in_a_metric(s, first, last, code, near, reference or s.reference)
             continue
         known = s.subject.verdicts
@@ -195,8 +189,6 @@ def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
 def alterations(s: Sentence) -> None:
     """Judge what was changed: `no overrides`, `only the learning rate was changed`, `two keys were changed`."""
     proposals = s.known.proposals if s.section == "next_step" else ()
-    if len(proposals) > 1:
-        return  # of which of them it is said, nobody can tell
     changed = set(proposals[0].overrides) if proposals else set(s.subject.changed)
     compared = (*s.runs_named(), *filter(None, map(s.known.get, s.against)))
     told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
@@ -210,14 +202,7 @@ def alterations(s: Sentence) -> None:
         if Code.CHANGED not in s.codes[max(0, first - 2) : last + 1] or quantity.section != "config":
             continue
         only = {key.partition(":")[2] for key in quantity.keys} >= changed and len(changed) == 1
-        start = (
-            first - 1
-            if first and s.codes[first - 1] == Code.CHANGED and Code.CHANGED not in s.codes[first : last + 1]
-            else first
-        )
-        s.judge(
-            start + 1 if s.codes[start] == Code.CHANGED and s.codes[start + 1] == Code.ONLY else start, last, only, told
-        )
+        s.judge(first + (s.codes[first] == Code.CHANGED), last, only, told)
     for first, last in s.matches("not [word]{0,1} key|not [word]{0,2} changed"):
         if s.word(first) == "not":
             continue  # of what stands before it: `friction was not changed`
@@ -227,28 +212,19 @@ def alterations(s: Sentence) -> None:
     ):
         place = next(i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER)
         number = s.number(place)
-        if number.percent or number.step != 1 or number.value > 20:
+        if number.step != 1:
             continue
         tuned = {key for key in changed if not key.startswith("autopilot.")}  # beside how the weights began
         counts = {len(changed), len(tuned), *map(len, against)}
         tried = {run.run_id for run in (*s.runs_named(), s.home)} | {s.subject.parent}
-        sure = changed and tried.issuperset(s.around) and not LESS.search(s.text)
+        sure = changed and tried.issuperset(s.around)
         s.judge(first, last, number.value in counts or (False if sure else None), told)
     for match in ALL_ELSE.finditer(s.text):
-        inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
-        if not inside or ("nothing" in match.group().lower()) != (
-            "changed" in match.group().lower().replace("unchanged", "")
-        ):
-            continue
+        inside = s.within(*match.span())
         named = s.spoken | {
             key.partition(":")[2] for token in s.tokens if token.code == Code.QUANTITY for key in token.value.keys
         }
-        true = changed <= named or any(keys and keys <= named for keys in against)
-        s.judge(inside[0], inside[-1], only if only is not None else true, told)
-
-
-LESS = re.compile(r"\b(?:besides?|apart from|aside from|except|other than|there|further|more)\b", re.IGNORECASE)
-"""Words by which a count of changed keys leaves some of them out, or is of others."""
+        s.judge(inside[0], inside[-1], only if only is not None else changed <= named, told)
 
 
 def _differing(run: KnownRun, other: KnownRun) -> set[str]:
@@ -289,7 +265,7 @@ def ranks(s: Sentence) -> None:
 
 def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:
     inside = [i for i, token in enumerate(s.tokens) if token.start >= start and token.end <= end]
-    if not inside or any(i in s.used for i in inside if s.codes[i] not in coded("number run word")):
+    if any(i in s.used for i in inside if s.codes[i] not in coded("number run word")):
         return
     s.look(inside[0])
     quantity = next((s.tokens[i].value for i in inside if s.codes[i] == Code.QUANTITY), None)
@@ -302,10 +278,8 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
     quantity = quantity or Quantity((f"metric:{name}",))
     low = word in SMALLER or word == "most low"
     if word in ("best", "worst"):
-        lower_better = bool(LOWER_IS_BETTER.search(quantity.keys[0])) or (
-            quantity.keys[0] == f"metric:{name}" and s.known.goal.sign < 0
-        )
-        low = lower_better == (word == "best")
+        lower_better = quantity.keys[0] == f"metric:{name}" and s.known.goal.sign < 0
+        low = (lower_better or bool(LOWER_IS_BETTER.search(quantity.keys[0]))) == (word == "best")
     runs = s.known.finished
     if last:
         count = whole(last) or 0

@@ -19,17 +19,13 @@ def in_words(s: Sentence, first: int, last: int) -> str | None:
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
     if Code.RATIO in codes and (led or EVERY.search(s.text) or s.word(first) == "half"):
         return "what it is a share of is not clear"
-    if re.search(coded("[better worse]"), codes) and EVERY.search(s.text):
-        return "which figures are compared is not clear"
     if (way := re.search(coded("[better worse]"), codes)) and not BETTER.search(s.text):
         new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
         sign = s.known.goal.sign if way[0] == Code.BETTER else -s.known.goal.sign
         if new is not None and old is not None and (new - old) * sign > 0:
             return "so it is by the means"
-    figure = s.codes.rfind(Code.NUMBER, 0, first)
-    of_none = first - 4 < figure > 0 and Code.QUANTITY not in s.codes[figure:first] and unknown(s, figure - 1)
-    if of_none or re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
-        return "of which figure it is said is not clear"  # `pole 97 %; track 2 %, less than base`
+    if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
+        return "of which figure it is said is not clear"
     ranks = Code.SUPERLATIVE in codes and not _among_all(s, first, last)
     return "among which runs is not clear" if ranks else _way(s, first, codes)
 
@@ -48,8 +44,7 @@ def _way(s: Sentence, first: int, codes: str) -> str | None:
     if MOMENT.search(s.text[: s.tokens[first].start]):
         return "of which moment it is said is not clear"
     quantity = s.quantity(first) if re.search(coded("[up down]"), codes) else None
-    named = quantity and quantity.section == "count" and quantity in [t.value for t in s.tokens]
-    many = quantity and quantity.section in ("count", "noise") and not named  # a spread has several measures
+    many = quantity and quantity.section == "noise"  # a spread has several measures
     judged = s.labelled or re.search(coded("[better worse]"), codes)
     told = s.carried is None or bool({*s.carried.keys} & {*s.objective.keys})  # else that of the sentence before
     bare = not judged and not re.search(coded("quantity|run" if told else "quantity"), s.codes)
