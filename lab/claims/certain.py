@@ -9,24 +9,62 @@ of now. Of all else the text leaves open what is meant, and it is not called fal
 import re
 from dataclasses import dataclass
 
-from lab.claims.manners import (
-    AFTER,
-    COLUMN,
-    COUNTS,
-    IMPLIED,
-    MOMENT,
-    PARTED,
-    PASSED,
-    PLACED,
-    UNLIKE,
-    VERBS,
-    WHOLE,
-)
 from lab.claims.plans import FORWARD, KEEPS
 from lab.claims.reading import Sentence
 from lab.claims.subjects import OF
-from lab.claims.worded import in_words, unknown
-from lab.claims.words import FILLERS, GREEDY, Code, Quantity, coded
+from lab.claims.words import FILLERS, GREEDY, SMALL, Code, Quantity, coded
+
+UNLIKE = re.compile(
+    r"\b(?:predicted|forecast|target|lifetime|worst|best|pooled|together|in all|total of|all|average of|both"
+    r"|median|per seed|each seed|seeds? #?\d+|repeats?|reseeds?|curve|pts?|points?|@ ?\d)\b",
+    re.IGNORECASE,
+)
+"""Words of a clause by which a figure is of something else than the run's mean."""
+COLUMN = re.compile(r"\W*(?:value|mean|result|metric|key|setting|now|this run|run|)\W*", re.IGNORECASE)
+"""A heading of a column, or of a row, that adds nothing to what the other says."""
+PASSED = coded("=:(~[- aspect up down same from to by not better worse between run against than ratio")
+"""Codes that may stand between a quantity and its number."""
+VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
+NOUNS = frozenset(("difference", "gap", "interval", "reading", "measured", "average"))
+EVERY = re.compile(r"\b(?:pooled|means|every|each|all|repeats?|reseeds?)\b", re.IGNORECASE)
+COUNTS = re.compile(coded("key|^[number and word not]* quantity.*[up down]"))
+"""Codes of a count of changed keys, or of replicates above or below something."""
+IMPLIED = re.compile(
+    r"\bdifference (?:to|from|against) [^,.;\d]{0,40},? $|\bhalving to $"
+    r"|\b(?:minibatch(?:es)?|epochs?|batch(?:es)?) of $",
+    re.IGNORECASE,
+)
+"""What says by itself which quantity follows: the objective's difference, half of what was changed."""
+AFTER = re.compile(
+    r"[\s,(]{0,3}(?:seeds?\b|@|at (?:\d|step|ep(?:och)?s?\b|update)|after\b|by \d|half|around\b|early\b"
+    r"|mid|in the first|when\b|until\b"
+    r"|before\b|(?:for|on|in|over|of|from) (?:\w+ ){0,2}(?:seeds?|best|worst|all|both|\d)|(?:worst|best|peak|max)\b"
+    r"|with (?:\d|half)|in [a-z]\b|twice\b|over (?:the|all)\b"
+    r"|greedy|train|per\b|or\b|and (?:up|above|below|more|less|so)\b"
+    r"|(?:is|was) (?:the|a|too|what|just|not)\b|would\b|(?:fell|dropped|rose|climbed|sank|went)\b"
+    r"|seems?\b|looks?\b|->|=>|\u2192|\?|avg|mean|median|averaged?)",
+    re.IGNORECASE,
+)
+"""What follows a figure that is of a part, of many, of a moment, or of no run at all."""
+PLACED = re.compile(
+    r"\b(?:an?|one|per|each|every|at|by|from|after|until|around|before|since|in) (?:the )?$", re.IGNORECASE
+)
+"""What stands before a noun of a moment, or of one of many: `at epoch 45`, `an epoch = 65,536`."""
+_ABOUT = r"(?:(?:about|around|roughly|the|only|just|first|last|final) |~ ?)*"
+_STEPS = (
+    r"[\d.,]+ ?(?:[kM]|(?:agent |env )?steps|epochs?)\b(?! ?(?:agent |env )?(?:steps ?)?(?:per\b|/|a s))"  # no speed
+)
+MOMENT = re.compile(
+    rf"\b(?:by|within|over|in) {_ABOUT}{_STEPS}"
+    rf"|\b(?:at|after|around|from|until|till|past|before|near) {_ABOUT}"
+    rf"(?:{_STEPS}|[\d.,]+ ?%(?! \w+er\b|-)|half[- ]?(?:way|time)|mid[- ]?\w+|(?:a |one )?(?:half|third|quarter)\b)",
+    re.IGNORECASE,
+)
+"""A moment of a training, at which a figure or a comparison is not that of its end: `at 10 %`, `by 2M steps`."""
+WHOLE = re.compile(r"epochs?|steps?|updates?|iterations?", re.IGNORECASE)
+BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
+PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
+TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -39,13 +77,7 @@ class Doubt:
 
 
 def unclear(s: Sentence, first: int, last: int) -> Doubt | None:
-    """Why a claim is not certain enough to be called false; None where it is.
-
-    Args:
-        s: the sentence.
-        first: the claim's first token.
-        last: its last one.
-    """
+    """Why a claim is not certain enough to be called false; None where it is."""
     if Code.SEED in s.codes:
         return Doubt("of which replicate it is is not clear")
     if why := _plan(s, first):
@@ -120,13 +152,7 @@ def _sole(s: Sentence, first: int) -> int | None:
 
 
 def _odd(s: Sentence, left: int, right: int) -> int | None:
-    """The place of an unknown word in the clause of a figure and its name; None where there is none.
-
-    Args:
-        s: the sentence.
-        left: the place of the first of the two.
-        right: the place of the last of them.
-    """
+    """The place of an unknown word in the clause of a figure and its name; None where there is none."""
     start, end, ends = left, right, ",;.)&|N"
     label = (
         ":"
@@ -245,13 +271,7 @@ BEHIND = r"(?:[word between]|to (?!number)|\()* run"
 
 
 def named_beside(s: Sentence, place: int, last: int) -> bool:
-    """Whether a run is named right beside a claim.
-
-    Args:
-        s: the sentence.
-        place: the claim's first number, or its first token.
-        last: its last token.
-    """
+    """Whether a run is named right beside a claim."""
     number = s.number(place) if s.codes[place] == Code.NUMBER else None
     relative = number and (number.signed or number.percent or number.points)
     behind = re.match(
@@ -276,3 +296,48 @@ def _subject(s: Sentence, place: int, last: int) -> str | None:
     if s.crowded or (midway and s.codes[place] == Code.NUMBER):
         return told  # `basically 7asp with another clip range`: of which of the two, this run or that one
     return told if len(others | ({s.home.run_id} if s.lead else set())) > 1 else None
+
+
+def in_words(s: Sentence, first: int, last: int) -> str | None:
+    """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
+    codes = s.codes[first : last + 1]
+    led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
+    if Code.RATIO in codes and (led or EVERY.search(s.text) or s.word(first) == "half"):
+        return "what it is a share of is not clear"
+    if (way := re.search(coded("[better worse]"), codes)) and not BETTER.search(s.text):
+        new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
+        sign = s.known.goal.sign if way[0] == Code.BETTER else -s.known.goal.sign
+        if new is not None and old is not None and (new - old) * sign > 0:
+            return "so it is by the means"
+    if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
+        return "of which figure it is said is not clear"
+    ranks = Code.SUPERLATIVE in codes and not _among_all(s, first, last)
+    return "among which runs is not clear" if ranks else _way(s, first, codes)
+
+
+def _among_all(s: Sentence, first: int, last: int) -> bool:
+    """Whether a rank is among all runs as they are now, for all that its words say."""
+    clause = re.match(coded("[^,;.)]{0,5}"), s.codes[last + 1 :])
+    after = range(last + 1, last + 1 + (clause.end() if clause else 0))
+    return not (TIMED.search(s.text) or any(unknown(s, i) for i in (*range(first, last + 1), *after)))
+
+
+def _way(s: Sentence, first: int, codes: str) -> str | None:
+    """Why it is not certain of what a claim's words say which way it went, and of which moment of the training."""
+    if s.ours or not re.search(coded("[up down better worse]"), codes):
+        return None
+    if MOMENT.search(s.text[: s.tokens[first].start]):
+        return "of which moment it is said is not clear"
+    quantity = s.quantity(first) if re.search(coded("[up down]"), codes) else None
+    many = quantity and quantity.section == "noise"  # a spread has several measures
+    judged = s.labelled or re.search(coded("[better worse]"), codes)
+    told = s.carried is None or bool({*s.carried.keys} & {*s.objective.keys})  # else that of the sentence before
+    bare = not judged and not re.search(coded("quantity|run" if told else "quantity"), s.codes)
+    return "what is compared is not clear" if bare or many else None
+
+
+def unknown(s: Sentence, index: int) -> bool:
+    """Whether a token is a word that says nothing to the checker."""
+    opening = next((s.word(i) for i, code in enumerate(s.codes) if code == Code.WORD), "")
+    known = FILLERS | SMALL | VERBS | NOUNS | ({"keep", "set", "try", opening} if s.section == "next_step" else set())
+    return s.codes[index] == Code.WORD and s.word(index) not in known

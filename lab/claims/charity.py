@@ -25,13 +25,7 @@ ELSEWHERE = re.compile(
 
 
 def other_reading(s: Sentence, first: int, last: int) -> str | None:
-    """Words for a reading which the text leaves open and under which a claim is true; None where there is none.
-
-    Args:
-        s: the sentence.
-        first: the claim's first token.
-        last: its last one.
-    """
+    """Words for a reading which the text leaves open and under which a claim is true; None where there is none."""
     numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     doubt = unclear(s, first, last)
     told = s.own or any(named_beside(s, i, last) for i in numbers)  # what is oddly put, of a run that is named

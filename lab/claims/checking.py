@@ -22,6 +22,7 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     settings.makings,
     settings.starts,
     settings.kinship,
+    settings.endings,
     verbal.alterations,
     figures.intervals,
     replicates.splits,

@@ -23,11 +23,7 @@ OWN = {Meaning.CONFIG, Meaning.METRICS, Meaning.TITLE}
 
 
 def stages(text: str) -> bool:
-    """Whether the text of a next step is that of a report, which says what was staged, and not of a note's plan.
-
-    Args:
-        text: with its heading, where it has one.
-    """
+    """Whether the text of a next step is that of a report, which says what was staged, and not of a note's plan."""
     return not (first := announced(text)) or re.search(r"\bnext step|\bstaged|\bpropos", first, re.I) is not None
 
 
@@ -58,11 +54,7 @@ class Context:
     _cut: dict[tuple[int, int], list[Token]] = field(default_factory=dict)
 
     def lead(self, passage: Passage) -> tuple[str, ...]:
-        """The runs that a passage is about by its item, its cell's row or column, or what it stands under.
-
-        Args:
-            passage: of the text.
-        """
+        """The runs that a passage is about by its item, its cell's row or column, or what it stands under."""
         self.firm = True
         for place in passage.labels:
             if run := next((token for token in self._tokens(place) if token.code == Code.RUN), None):

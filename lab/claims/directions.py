@@ -42,15 +42,11 @@ def courses(s: Sentence) -> None:
     if s.section == "next_step":
         return
     for finding, pattern in COURSE.items():
-        for said in pattern.finditer(s.text):
-            inside = s.within(*said.span())
-            if not inside or s.used & set(inside):
-                continue
-            s.look(inside[0])
+        for said, first, last in s.phrases(pattern):
             found = _course(s)
             named = [t.value for t in s.tokens if t.code == Code.QUANTITY and t.start < said.end()]
             if finding in found and (not named or set(named[-1].keys) & set(s.objective.keys)):
-                s.say(inside[0], inside[-1], "verified", found[finding])
+                s.say(first, last, "verified", found[finding])
 
 
 IMPROVING, FLAT = 0.05, 0.01
@@ -83,7 +79,7 @@ def moved(s: Sentence) -> None:
     for first, last in s.matches("[up down better worse] word{0,2} quantity"):
         quantity, before = s.named_quantity(last), s.text[: s.tokens[first].start]
         if (
-            set(range(first, last)) & s.used
+            not s.free(first, last - 1)
             or re.match(coded("[:=]? number|word? [from than]"), s.codes[last + 1 :])
             or not (
                 MOVED.fullmatch(s.word(first)) or (s.codes[first] in coded("up down") and HAD.search(before.lower()))
@@ -104,9 +100,7 @@ def moved(s: Sentence) -> None:
 def went(s: Sentence) -> None:
     """Judge which way something went: `Policy entropy went up instead of down`, `learning rate was lowered`."""
     for first, last in s.matches("quantity word{0,2} [up down] word{0,2} [up down]?"):
-        if any(i in s.used for i in range(first + 1, last + 1)) or re.match(
-            coded("[word]? [number run quantity than to]"), s.codes[last + 1 :]
-        ):
+        if not s.free(first + 1, last) or re.match(coded("[word]? [number run quantity than to]"), s.codes[last + 1 :]):
             continue
         quantity = s.named_quantity(first)
         place = next(i for i in range(first + 1, last + 1) if s.codes[i] in coded("up down"))
@@ -124,7 +118,7 @@ def went(s: Sentence) -> None:
 def turned(s: Sentence) -> None:
     """Find true an adjective of what differs from the parent: `the smaller learning rate`, `update_epochs ↑`."""
     for first, last in s.matches("[up down] aspect? quantity|quantity [up down](?=[;,.]|arrow|$)"):
-        if s.section == "next_step" or set(range(first, last + 1)) & s.used:
+        if s.section == "next_step" or not s.free(first, last):
             continue
         quantity = s.named_quantity(first if s.codes[first] == Code.QUANTITY else last)
         way = 1 if Code.UP in s.codes[first : last + 1] else -1

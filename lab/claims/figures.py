@@ -183,12 +183,7 @@ def thresholds(s: Sentence) -> None:
 def zeros(s: Sentence) -> None:
     """Judge whether an effect's interval holds zero: `an interval that includes zero`."""
     pattern = r"\b(includes?|contains?|spans?|covers?|straddles?|crosses|excludes?)\s+(?:zero|0)\b(?!\.\d)"
-    for match in re.finditer(pattern, s.text, re.IGNORECASE):
-        inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
+    for match, first, last in s.phrases(re.compile(pattern, re.IGNORECASE)):
         ends = [(v.low, v.high) for v in s.subject.verdicts.values() if v.low is not None and v.high is not None]
-        true = (
-            any(low <= 0 <= high for low, high in ends) != match.group(1).lower().startswith("exclude")
-            if ends
-            else None
-        )
-        s.judge(inside[0], inside[-1], true, "; ".join(f"{low:.6g} to {high:.6g}" for low, high in ends))
+        holds = any(low <= 0 <= high for low, high in ends) != match.group(1).lower().startswith("exclude")
+        s.judge(first, last, holds if ends else None, "; ".join(f"{low:.6g} to {high:.6g}" for low, high in ends))

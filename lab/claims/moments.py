@@ -45,12 +45,7 @@ def at_moments(s: Sentence, place: int, runs: Sequence[KnownRun], names: Sequenc
 
 
 def dated(s: Sentence, place: int) -> bool:
-    """Whether a moment stands right behind a figure, which is then of that moment: `0.76 at 40 %`.
-
-    Args:
-        s: the sentence.
-        place: the figure's token.
-    """
+    """Whether a moment stands right behind a figure, which is then of that moment: `0.76 at 40 %`."""
     said = MOMENT.match(s.text, s.tokens[place].end + 1)
     return said is not None and bool(said["share"] or said["unit"] or said["half"])
 

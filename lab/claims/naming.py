@@ -50,12 +50,7 @@ def clock_of(run_id: str) -> str | None:
 
 
 def runs_named(text: str, ids: Iterable[str]) -> list[str]:
-    """The runs that a text names by id, a part of it or clock time, the latest of those that share one.
-
-    Args:
-        text: any.
-        ids: of all runs there are, oldest first.
-    """
+    """The runs that a text names by id, a part of it or clock time: the latest of `ids`, which are the oldest first."""
     words, clocks = set(WORD.findall(text)), set[str]()
     for match in (*CLOCK.finditer(text), *PART.finditer(text)):
         parts = [part for part in match.groupdict().values() if part]
@@ -91,12 +86,7 @@ class RunNames:
         self.short = {run.run_id.rpartition("-")[2]: run.run_id for run in known.runs if "-" in run.run_id}
 
     def at(self, text: str, at: int) -> tuple[str | tuple[str, ...], int] | None:
-        """The run, or runs, named at a place in a text, and where the name ends; `?` for one that is not known.
-
-        Args:
-            text: any.
-            at: where a word begins in it.
-        """
+        """The run, or runs, named at a place in a text, and where the name ends; `?` for one that is not known."""
         if match := RUN_ID.match(text, at):
             return match.group(), match.end()
         if (match := CLOCK.match(text, at) or PART.match(text, at)) and (runs := self._timed(match)):

@@ -1,7 +1,8 @@
 """A sentence under examination: what its numbers are of, and the claims found in it, judged against the record.
 
 Rules look for patterns over one letter per token (`words.CODES`); what a rule has used, later ones leave alone. A
-number that no rule can put to a quantity is unsupported: it is never called true.
+number that no rule can put to a quantity is unsupported: it is never called true. A claim reaches from its `first` to
+its `last` token; a `place` or an `index` is one of a figure or a word.
 """
 
 import re
@@ -300,6 +301,18 @@ class Sentence(Phrase):
             if not any(i in self.used and self.codes[i] in coded("number equation") for i in span):
                 self.look(match.start())
                 yield match.start(), match.end() - 1
+
+    def phrases(self, pattern: str | re.Pattern[str]) -> Iterator[tuple[re.Match[str], int, int]]:
+        """Where words stand that no rule has used yet: the match of a pattern, its first and its last token."""
+        for said in re.finditer(pattern, self.text):
+            inside = self.within(*said.span())
+            if inside and not self.used & set(inside):
+                self.look(inside[0])
+                yield said, inside[0], inside[-1]
+
+    def free(self, first: int, last: int) -> bool:
+        """Whether no rule has used any of some tokens."""
+        return not self.used & set(range(first, last + 1))
 
     def number(self, index: int) -> Number:
         """The number at a token."""

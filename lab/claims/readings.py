@@ -48,13 +48,7 @@ NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGN
 
 
 def fitting(s: Sentence, first: int, last: int) -> str | None:
-    """Words for what makes a figure, or two of them, true where it is not clear what they are; None if nothing does.
-
-    Args:
-        s: the sentence.
-        first: the claim's first token.
-        last: its last one.
-    """
+    """Words for what makes a figure, or two of them, true where it is not clear what they are; None if nothing does."""
     places = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     if len(places) not in (1, 2) or s.section == "next_step":
         return None

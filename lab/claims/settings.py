@@ -126,10 +126,8 @@ def makings(s: Sentence) -> None:
         patterns = [(rf"(?<![\w:]){re.escape(said)}(?![\w:])", what) for said, what in told.items()]
         patterns.append((rf"\b{re.escape(run.arm or '?')} arm\b|\barm[ =:]+{re.escape(run.arm or '?')}\b", "arm"))
         for pattern, what in patterns:
-            for said in re.finditer(pattern, s.text, re.IGNORECASE):
-                inside = s.within(*said.span())
-                if inside and not s.used & set(inside):
-                    s.say(inside[0], inside[-1], "verified", f"the {what} of {run.run_id}: {said.group()}")
+            for said, first, last in s.phrases(re.compile(pattern, re.IGNORECASE)):
+                s.say(first, last, "verified", f"the {what} of {run.run_id}: {said.group()}")
         for said in TIME.finditer(s.text):
             second, step = float(said[3]), 10.0 ** -len(said[3].partition(".")[2])
             for at in _moments(run):
@@ -152,7 +150,7 @@ AGAIN = re.compile(
 
 
 def kinship(s: Sentence) -> None:
-    """Find true whose child or repetition a run is, how it ended and that it has one replicate: `its parent is #21`."""
+    """Find true whose child or repetition a run is: `its parent is #21`."""
     if s.section == "next_step":
         return
     for first, last in s.matches("run [:=word]{1,2} run"):
@@ -176,17 +174,19 @@ def kinship(s: Sentence) -> None:
             run.replicates_of == origin.run_id for run in (s.home, *s.runs_named())
         ):
             s.say(place, place, "verified", f"it repeats {origin.run_id}")
-    for said in (*LONE.finditer(s.text), *STATE.finditer(s.text)):
-        inside = s.within(*said.span())
-        if not inside or s.used & set(inside):
-            continue
-        s.look(inside[0])
-        n = max((metric.n for metric in s.subject.metrics.values()), default=0)
-        groups = said.groupdict()
-        state = (groups.get("state") or groups.get("ill") or "").lower()
-        states = {s.subject.state, s.subject.confirmed.outcome if s.subject.confirmed else ""}
-        if state in states if groups else n == 1:
-            s.say(inside[0], inside[-1], "verified", f"{s.subject.run_id} {state or 'has one replicate'}")
+
+
+def endings(s: Sentence) -> None:
+    """Find true how a run ended and that it has one replicate."""
+    if s.section == "next_step":
+        return
+    for _, first, last in s.phrases(LONE):
+        if max((metric.n for metric in s.subject.metrics.values()), default=0) == 1:
+            s.say(first, last, "verified", f"{s.subject.run_id} has one replicate")
+    for said, first, last in s.phrases(STATE):
+        state = (said["state"] or said["ill"]).lower()
+        if state in {s.subject.state, s.subject.confirmed.outcome if s.subject.confirmed else ""}:
+            s.say(first, last, "verified", f"{s.subject.run_id} {state}")
 
 
 def _moments(run: KnownRun) -> Iterator[datetime]:
@@ -201,16 +201,14 @@ def starts(s: Sentence) -> None:
     if s.section == "next_step" or FUTURE.search(s.text) or GENERAL.search(s.text):
         return
     for pattern, resumed in ((FRESH, False), (RESUMED, True)):
-        for said in pattern.finditer(s.text):
-            inside = s.within(*said.span())
-            s.look(inside[0])
-            place = s.about(inside[0])
+        for said, first, last in s.phrases(pattern):
+            place = s.about(first)
             if place is not None and SOURCE.fullmatch(s.text[said.end() : s.tokens[place].start]):
                 s.subject = s.home  # `resumed from the best checkpoint of X`
             truth = _resumed(s.subject)
             told = "it went on from another's weights" if truth else "it began with fresh weights"
-            false = False if s.named(inside[0]) else None
-            s.judge(inside[0], inside[-1], truth == resumed or false, told if truth is not None else "nothing says so")
+            false = False if s.named(first) else None
+            s.judge(first, last, truth == resumed or false, told if truth is not None else "nothing says so")
 
 
 def _resumed(run: KnownRun) -> bool | None:

@@ -78,11 +78,7 @@ class Passage:
 
 
 def heading(line: str) -> Meaning | None:
-    """What a line announces, where it is a heading: one by its marks, or a few words that say what comes.
-
-    Args:
-        line: one line of a text.
-    """
+    """What a line announces, where it is a heading: one by its marks, or a few words that say what comes."""
     marked = re.fullmatch(r"\s*(?:#{1,6}\s+(?P<hash>.+?)|\*\*(?P<bold>[^*]+)\*\*:?|__(?P<score>[^_]+)__:?)\s*", line)
     words = (marked["hash"] or marked["bold"] or marked["score"]) if marked else line
     bare = re.sub(r"\([^()]*\)", " ", words).strip().removesuffix(":").strip()

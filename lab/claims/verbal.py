@@ -25,7 +25,7 @@ def comparisons(s: Sentence) -> None:
         "|[up down] than? word? run|[up down] [word down]? than word{0,2} [run quantity aspect]"
         "|[up down](?=[,.; and]|$)|[up down] against run"
     ):
-        if s.used & set(range(first, last + 1)):
+        if not s.free(first, last):
             continue
         quantity = s.quantity(first)
         if s.word(first) in {"slower", "faster"}:
@@ -58,7 +58,7 @@ ALIKE = 0.02
 def sames(s: Sentence) -> None:
     """Judge claims that nothing has moved: `the same as before`, `unchanged`."""
     for first, last in s.matches("same (?:word{0,2} [than word]? run)?"):
-        if any(i in s.used for i in range(first, last + 1)) or re.match(coded("[word]? number"), s.codes[last + 1 :]):
+        if not s.free(first, last) or re.match(coded("[word]? number"), s.codes[last + 1 :]):
             continue
         if Code.RUN not in s.codes[first : last + 1] and s.word(first) != "unchanged":
             continue
@@ -84,12 +84,10 @@ DENIED = re.compile(r"\b(?:not|no|never|cannot|hardly|without|neither|nor|if|whe
 
 def outcomes(s: Sentence) -> None:
     """Judge outcomes, true only where a verdict says so: `a confirmed improvement`, `is the new incumbent`."""
-    for match in OUTCOME.finditer(s.text):
-        inside = s.within(*match.span())
-        before = s.text[: match.start()].lower()[-60:]
-        if DENIED.search(before):
+    for match, first, last in s.phrases(OUTCOME):
+        if DENIED.search(s.text[: match.start()].lower()[-60:]):
             continue
-        runs = [i for i in range(inside[0]) if s.codes[i] == Code.RUN]
+        runs = [i for i in range(first) if s.codes[i] == Code.RUN]
         own = [s.tokens[i] for i in runs if not s.refers(i)]
         s.subject = s.run_of(own[-1], s.known.run) if own else s.known.run
         against = {s.run_of(s.tokens[i]).run_id for i in runs if s.refers(i)}
@@ -102,7 +100,7 @@ def outcomes(s: Sentence) -> None:
             true = "better" in came or told_by_seeds or s.known.incumbent == s.subject.run_id
         else:
             true = bool(came & ({"better", "worse"} if match["significant"] else {"better"}))
-        s.judge(inside[0], inside[-1], true, told)
+        s.judge(first, last, true, told)
 
 
 def verdicts(s: Sentence) -> None:
@@ -116,7 +114,7 @@ def verdicts(s: Sentence) -> None:
         *s.matches("[better worse](?:[than against] [word]{0,2} [run aspect]|word? run)"),
         *s.matches("run [word]{0,2} better|undecided|better|worse"),
     ]:
-        if any(i in s.used for i in range(first, last + 1)):
+        if not s.free(first, last):
             continue
         codes = s.codes[first : last + 1]
         code = next(c for c in codes if c in coded("better worse undecided"))
@@ -219,12 +217,11 @@ def alterations(s: Sentence) -> None:
         tried = {run.run_id for run in (*s.runs_named(), s.home)} | {s.subject.parent}
         sure = changed and tried.issuperset(s.around)
         s.judge(first, last, number.value in counts or (False if sure else None), told)
-    for match in ALL_ELSE.finditer(s.text):
-        inside = s.within(*match.span())
+    for _, first, last in s.phrases(ALL_ELSE):
         named = s.spoken | {
             key.partition(":")[2] for token in s.tokens if token.code == Code.QUANTITY for key in token.value.keys
         }
-        s.judge(inside[0], inside[-1], only if only is not None else changed <= named, told)
+        s.judge(first, last, only if only is not None else changed <= named, told)
 
 
 def _differing(run: KnownRun, other: KnownRun) -> set[str]:
