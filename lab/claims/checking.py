@@ -27,7 +27,6 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     figures.intervals,
     replicates.splits,
     replicates.counted,
-    replicates.single,
     values.changes,
     values.origins,
     figures.thresholds,

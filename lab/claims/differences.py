@@ -113,13 +113,6 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     if quantity is None:
         return []
     aspects = s.aspects(index) - {"first"}
-    if {"greedy", "sampled"} & {token.value for token in s.tokens if token.code == Code.ASPECT}:
-        sampled = s.subject.metrics
-        meant = {key.partition(":")[2] for key in quantity.keys} | (
-            {s.known.metric} if quantity == s.objective else set()
-        )
-        greedy = [(name, value) for name, value in s.subject.greedy.items() if name in sampled and name in meant]
-        return [(value, sampled[name].mean, f"greedy {name}") for name, value in greedy]
     if quantity.keys and quantity.keys[0] == "verdict:effect":
         return [(v.effect, 0.0, f"effect against {a}") for a, v in s.subject.verdicts.items() if v.effect is not None]
     if PEAK.match(s.text[s.tokens[index].end :]):

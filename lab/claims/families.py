@@ -280,16 +280,3 @@ def stretches(s: Sentence, run: KnownRun, name: str) -> Iterator[tuple[float, fl
     for (a, one), (b, other) in combinations(points, 2) if len(points) <= 24 else pairwise(points):
         if a < b:
             yield one, other, f"{name} at steps {a:,.0f} and {b:,.0f}"
-
-
-def everything(run: KnownRun) -> Statistics:
-    """All that the record has of a run, whatever it is of."""
-    for name, metric in run.metrics.items():
-        yield from ((value, name) for value in (metric.mean, metric.low, metric.high, *metric.values) if real(value))
-    for name, values in (*run.greedy_values.items(), *((name, (value,)) for name, value in run.greedy.items())):
-        yield from ((value, f"greedy {name}") for value in values)
-    for name, curve in run.curves.items():
-        ends = (curve.first, curve.last, curve.max.value, curve.min.value, curve.max.step, curve.min.step)
-        yield from ((value, name) for value in (*ends, *curve.quarter_means))
-    named = (*run.config.items(), *run.derived.items(), *run.amounts.items())
-    yield from ((float(value), name) for name, value in named if real(value))

@@ -20,7 +20,6 @@ from lab.claims.families import (
     STEPS,
     amounts,
     counts,
-    everything,
     means,
     of_curve,
     of_quantity,
@@ -114,7 +113,6 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
     steps = STEPS.keys if number.value >= MANY else ()
     keys = tuple(dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps]))
     meant = Quantity((*quantity.settable, *steps) if quantity and sure else keys)
-    near = {run.run_id: run for run in ((owner,) if beside else (owner, s.home, known.run, *s.runs_named()))}.values()
     hits = [
         f"is {s.role_of(run)}'s: {found}"
         for run in ((owner,) if beside else every)
@@ -131,8 +129,6 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
     if any(fits(number, value) for value in (*known.told.values(), *ends)):
         hits.append("is told of the run otherwise")
-    if not hits and not sure and (found := somehow(number, [pair for run in near for pair in everything(run)])):
-        hits.append(f"may be of something else: {found}")
     relative = number.signed or number.percent or number.points or number.times or APART.search(s.text)
     for key in keys if relative and not beside and not hits else ():
         values = [value for run in every if (value := s.one(Quantity((key,)), run, set())) is not None]

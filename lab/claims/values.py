@@ -161,11 +161,6 @@ def origins(s: Sentence) -> None:
         quantity = s.quantity(first) or s.objective
         aspects = s.aspects(last)
         up = s.codes[first] == Code.UP
-        if (
-            Code.THAN in s.codes[first:last] and Code.RUN not in s.codes[first:last]
-        ):  # `more than two replicates`: a bound
-            s.used.add(last)
-            continue
         named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
         now = s.one(quantity, s.subject, aspects)
         others = _older(s, quantity, named, aspects)

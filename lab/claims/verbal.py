@@ -111,17 +111,13 @@ def verdicts(s: Sentence) -> None:
         wanted = VERDICTS[s.codes[first]]
         s.judge(first, last, came.verdict == wanted if came else None, f"verdict: {came.verdict if came else 'none'}")
     for first, last in [
-        *s.matches("[better worse](?:[than against] [word]{0,2} [run aspect]|word? run)"),
+        *s.matches("[better worse](?:[than against] [word]{0,2} run|word? run)"),
         *s.matches("run [word]{0,2} better|undecided|better|worse"),
     ]:
         if not s.free(first, last):
             continue
         codes = s.codes[first : last + 1]
         code = next(c for c in codes if c in coded("better worse undecided"))
-        if Code.ASPECT in codes:
-            _against_sampled(s, first, last, code)
-            continue
-        word = next(s.word(i) for i in range(first, last + 1) if s.codes[i] == code)
         firm = re.search(
             r"\b(significant(ly)?|clear(ly)?|solid|definite(ly)?)\s*$", s.text[: s.tokens[first].start].lower()
         )
@@ -136,33 +132,12 @@ def verdicts(s: Sentence) -> None:
             continue
         known = s.subject.verdicts
         against = reference.run_id if reference else next(iter(known), None)
-        said = VERDICTS[code]
-        start = first
-        if firm:
-            start -= len(re.findall(r"\w+", firm.group(0)))
-        start = max(start, 0)
-        if against and against in known and s.subject.arm != "imported":  # those are never judged
-            s.judge(start, last, known[against].verdict == said, f"verdict against {against}: {known[against].verdict}")
-        else:
-            _without_verdict(s, start, last, said, reference, word)
-
-
-def _without_verdict(s: Sentence, start: int, last: int, said: str, reference: KnownRun | None, word: str) -> None:
-    """Judge a verdict that is not on record: only the means can speak, and only against."""
-    name = s.known.scored
-    new, old = s.subject.metrics.get(name), reference.metrics.get(name) if reference else None
-    alike = reference is not None and s.known.alike(name, s.subject, reference)
-    if not new or not old or said == "inconclusive" or not alike:
-        s.judge(start, last, None, "no verdict of it is on record")
-        return
-    better = s.known.goal.better(new.mean, old.mean)
-    wrong = better != (said == "better")
-    s.judge(
-        start,
-        last,
-        False if wrong else None,
-        f"{name} {old.mean:.6g} and {new.mean:.6g}; no verdict is on record ({word})",
-    )
+        if against and against in known:
+            told, true = (
+                f"verdict against {against}: {known[against].verdict}",
+                known[against].verdict == VERDICTS[code],
+            )
+            s.judge(first - bool(firm), last, true, told)
 
 
 def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quantity, reference: KnownRun) -> None:
@@ -172,16 +147,6 @@ def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quanti
         return
     better = (new < old) if LOWER_IS_BETTER.search(quantity.keys[0]) else (new > old)
     s.judge(first, last, better == (code == Code.BETTER) and new != old, f"{quantity.keys[0]}: {old:.6g} to {new:.6g}")
-
-
-def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
-    name = s.known.metric
-    greedy, metric = s.subject.greedy.get(name), s.subject.metrics.get(name)
-    if greedy is None or metric is None:
-        return
-    of_greedy = not any(s.codes[i] == Code.ASPECT and s.tokens[i].value == "greedy" for i in range(first, last + 1))
-    better = s.known.goal.better(greedy, metric.mean) == of_greedy
-    s.judge(first, last, better == (code == Code.BETTER), f"greedy {name} {greedy:.6g}, sampled {metric.mean:.6g}")
 
 
 def alterations(s: Sentence) -> None:
