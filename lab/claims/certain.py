@@ -26,7 +26,6 @@ PASSED = coded("=:(~[- aspect up down same from to by not better worse between r
 """Codes that may stand between a quantity and its number."""
 VERBS = frozenset(("goes", "went", "going", "lie", "lies", "runs", "down", "up", "stays", "its", "apart", "lost"))
 NOUNS = frozenset(("difference", "gap", "interval", "reading", "measured", "average"))
-EVERY = re.compile(r"\b(?:pooled|means|every|each|all|repeats?|reseeds?)\b", re.IGNORECASE)
 COUNTS = re.compile(coded("key|^[number and word not]* quantity.*[up down]"))
 """Codes of a count of changed keys, or of replicates above or below something."""
 IMPLIED = re.compile(
@@ -217,6 +216,7 @@ def _named_before(s: Sentence, first: int) -> int | None:
         coded("run [:word (]?$"), s.codes[:first]
     )
     fraction, crossed, place = s.number(first).step < 1, False, first - 1
+    labels = re.match(coded("-? quantity [:=][^quantity]*$"), s.codes)  # a label of a line with no other quantity
     while place >= 0 and (s.codes[place] != Code.QUANTITY or (fraction and s.word(place) == "replicates")):
         code = s.codes[place] if s.codes[place] != Code.QUANTITY else "w"
         if code == Code.WORD and s.codes[place] == Code.QUANTITY:
@@ -225,7 +225,7 @@ def _named_before(s: Sentence, first: int) -> int | None:
             return None
         if code == Code.NUMBER and s.codes[place + 1] == "(" and not crossed:
             crossed = True  # `mean_reward 30.44 (+2.64 vs parent)`
-        elif code in coded(", number and )") and _label(s):
+        elif code in coded(", number and )") and labels:
             crossed = True  # `- success_rate: 0.000 (down from 9.38 @0.12 and 1.26e3 @0.01)`
         elif code in coded(", number and )") and near:
             crossed = True  # `perf 0.98, against 0.96 for the parent`
@@ -241,11 +241,6 @@ def _remark(s: Sentence, place: int, first: int) -> bool:
     """Whether a number in brackets is a run's behind what it is described by: `#3 with its lower rate (0.71)`."""
     told = re.search(coded("run ([word between up down better worse]{1,4})$"), s.codes[:place])
     return told is not None and s.word(told.start(1)) == "with"
-
-
-def _label(s: Sentence) -> bool:
-    """Whether a sentence begins with the one quantity that it names, as a label."""
-    return re.match(coded("-? quantity [:=]"), s.codes) is not None and s.codes.count(coded("quantity")) == 1
 
 
 def _touch(s: Sentence, left: int, right: int) -> bool:
@@ -302,7 +297,7 @@ def in_words(s: Sentence, first: int, last: int) -> str | None:
     """Why a claim in words is not certain: a rank among what nobody names, or as it stood once; a switch that turns."""
     codes = s.codes[first : last + 1]
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
-    if Code.RATIO in codes and (led or EVERY.search(s.text) or s.word(first) == "half"):
+    if Code.RATIO in codes and (led or s.word(first) == "half"):
         return "what it is a share of is not clear"
     if (way := re.search(coded("[better worse]"), codes)) and not BETTER.search(s.text):
         new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())

@@ -64,7 +64,9 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     if _elsewhere(s) and (free or relative):
         yield "which run is meant is not said"
     bound = compared and not number.percent
-    against = s.names_another() if len(numbers) > 1 else relative and s.compared_by_name()
+    against = (
+        any(run is not s.subject for run in s.runs_named()) if len(numbers) > 1 else relative and s.compared_by_name()
+    )
     if not against and not bound:  # where whom it is compared with is said, that has been tried
         readings = [said_somewhere(s, i, place, sure=len(numbers) > 1 or s.adjacent(i)) for i in numbers]
         yield readings[0] if all(readings) else None

@@ -95,7 +95,10 @@ class Context:
                 for name in self._ids(t)
             ),
             row=self.row(passage),
-            cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
+            cells=tuple(
+                (self.text[a:b].strip(), "".join(token.code for token in self._tokens((a, b))))
+                for a, b in passage.labels
+            ),
         )
 
     def _led(self, passage: Passage) -> bool:
@@ -147,9 +150,6 @@ class Context:
     def row(self, passage: Passage) -> tuple[tuple[str, Number], ...]:
         """The figures before a cell in its row that were found true, each with the run that its column names."""
         return tuple(self._rows.get(passage.labels[0], ())) if len(passage.labels) > 1 else ()
-
-    def _codes(self, place: tuple[int, int]) -> str:
-        return "".join(token.code for token in self._tokens(place))
 
     def carry(self, sentence: Sentence, passage: Passage) -> None:
         """Keep what a sentence spoke of, and a figure found true, for those behind it."""

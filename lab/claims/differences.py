@@ -44,7 +44,9 @@ def relatives(s: Sentence) -> None:
         shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
         beside = re.match(coded("[word quantity]? [against than]"), after)
         plus = number.signed and number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
-        plus = plus or _behind_value(s, index)
+        plus = plus or (
+            number.signed and s.codes[:index].endswith("(") and Code.RUN in s.codes
+        )  # `worse than #3 (-0.129)`
         if not (led or trailed or shared or plus or (number.signed and (number.percent or beside)) or number.times):
             continue
         if not (number.percent or number.points or number.times or plus) and not (
@@ -52,11 +54,6 @@ def relatives(s: Sentence) -> None:
         ):
             continue
         _relative(s, index, number, led, trailed, shared is not None)
-
-
-def _behind_value(s: Sentence, index: int) -> bool:
-    """Whether a signed number stands in brackets as a difference to a run: `worse than the parent (-0.129)`."""
-    return s.number(index).signed and s.codes[:index].endswith("(") and Code.RUN in s.codes
 
 
 def _relative(
@@ -116,7 +113,8 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     if quantity.keys and quantity.keys[0] == "verdict:effect":
         return [(v.effect, 0.0, f"effect against {a}") for a, v in s.subject.verdicts.items() if v.effect is not None]
     if PEAK.match(s.text[s.tokens[index].end :]):
-        return _against_peak(s, quantity)
+        curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
+        return [(curve.last, curve.max.value, f"{key}, its end against its peak") for key, curve in curves if curve]
     reference = s.reference_at(index)
     pairs: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
@@ -138,13 +136,6 @@ PEAK = re.compile(
     r"(?! (?:run|prior|config|mean|so far|of the night))"
 )
 """What follows a number that is measured from a curve's peak: `34 % below its own peak`."""
-
-
-def _against_peak(s: Sentence, quantity: Quantity) -> list[tuple[float, float, str]]:
-    """A run's end against the highest point of its own curve."""
-    keys = [key.partition(":")[2] for key in quantity.keys if key.startswith("curve:")]
-    curves = [(key, curve) for key in keys if (curve := s.subject.curves.get(key))]
-    return [(curve.last, curve.max.value, f"{key}, its end against its peak") for key, curve in curves]
 
 
 GAP = re.compile(

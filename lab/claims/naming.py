@@ -89,8 +89,10 @@ class RunNames:
         """The run, or runs, named at a place in a text, and where the name ends; `?` for one that is not known."""
         if match := RUN_ID.match(text, at):
             return match.group(), match.end()
-        if (match := CLOCK.match(text, at) or PART.match(text, at)) and (runs := self._timed(match)):
-            return (runs[0] if len(runs) == 1 else runs), match.end()
+        if (match := CLOCK.match(text, at) or PART.match(text, at)) and (
+            runs := self.clocks.get(next(filter(None, match.groups())).replace(":", "").zfill(4))
+        ):
+            return (runs[0] if len(runs) == 1 else tuple(runs)), match.end()
         if (match := COUNTED.match(text, at)) and self.numbered:
             return self.numbered.get(int(match["number"] or match["plain"]), "?"), match.end()
         if (match := BY_VALUE.match(text, at)) and (runs := self._alike(match)):
@@ -123,11 +125,6 @@ class RunNames:
         runs = self._by_value(headed["key"] or headed["key2"], number)
         begin = min(i for i in (headed.start("number"), headed.start("key2")) if i >= 0)
         return (runs, begin, max(headed.end("key"), headed.end("number2"))) if runs else None
-
-    def _timed(self, match: re.Match[str]) -> tuple[str, ...]:
-        """The runs that began at a time of day."""
-        digits = next((part for part in match.groupdict().values() if part), "").replace(":", "").zfill(4)
-        return tuple(self.clocks.get(digits, ()))
 
     def _alike(self, match: re.Match[str]) -> tuple[str, ...]:
         """Runs that have the value which a match of `BY_VALUE` names."""

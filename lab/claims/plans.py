@@ -57,13 +57,11 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
     """
     coming, now = _coming(s, quantity, number), _now(s, index, quantity)
     before = s.text[: s.tokens[index].start]
-    if not coming and s.codes[index - 1 : index] == "=" and _stages(s):
-        bases = [run for proposal in s.known.proposals if (run := s.known.get(proposal.parent))]
-        coming = [it for run in bases for it in s.values(quantity, run, set())]  # what was staged leaves it as it is
+    clause = re.split(r"[,;.]|\band\b", s.text[s.tokens[index].end :])[0]
     hit = next((what for value, what in coming if settles(number, value, quantity)), None)
     so = next((what for value, what in now if settles(number, value, quantity)), None)
     of_now = (
-        bool(KEEPS.search(before) or KEEPS.search(_clause(s, index)) or ORIGIN.search(before))
+        bool(KEEPS.search(before) or KEEPS.search(clause) or ORIGIN.search(before))
         or Code.RUN in s.codes
         or any(OLD.fullmatch(text) for text, _ in s.cells)
     )
@@ -74,28 +72,10 @@ def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None
         s.used.add(index)  # an idea beyond what was staged
     elif coming and s.held and not number.than:
         s.judge(index, index, False, "; ".join(what for _, what in coming[:2]))
-    elif now and setting and _kept(s, before):
+    elif now and setting and (KEEPS if s.ours else STAYS).search(before):
         s.judge(index, index, False, "; ".join(what for _, what in now[:2]))
     else:
         s.judge(index, index, None, f"nothing of it is staged{'; so it is already' if so else ''}")
-
-
-def _kept(s: Sentence, before: str) -> bool:
-    """Whether words before a setting's value say that it is so now: in a plan, `keep it at` may be of what is to be."""
-    return bool((KEEPS if s.ours else STAYS).search(before))
-
-
-def _stages(s: Sentence) -> bool:
-    """Whether the sentence says what was staged: it names a key of that."""
-    staged = {key for proposal in s.known.proposals for key in proposal.overrides}
-    return any(
-        f"config:{key}" in token.value.keys for token in s.tokens if token.code == Code.QUANTITY for key in staged
-    )
-
-
-def _clause(s: Sentence, index: int) -> str:
-    """What follows a number up to the end of its clause."""
-    return re.split(r"[,;.]|\band\b", s.text[s.tokens[index].end :])[0]
 
 
 def _coming(s: Sentence, quantity: Quantity, number: Number) -> list[tuple[float, str]]:

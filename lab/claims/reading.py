@@ -263,16 +263,13 @@ class Sentence(Phrase):
             status, evidence = "unsupported", "that run is not in the record"
         if status != "unsupported" and self._strange(first, last):
             status, evidence = "unsupported", "it speaks of something that is not in the record"
-        if status == "verified" and Code.NUMBER not in self.codes[first : last + 1] and self._asks(first):
+        asked = ASKS.search(self.text[: self.tokens[first].start])
+        if status == "verified" and Code.NUMBER not in self.codes[first : last + 1] and asked:
             status, evidence = "unsupported", f"a question or a plan; {evidence}"
         if status == "contradicted" and (reading := self.charity(self, first, last)):
             status, evidence = "unsupported", f"{reading}; {evidence}"
         self.used.update(range(first, last + 1))
         self.claims.append(Found(self.tokens[first].start, self.tokens[last].end, status, evidence))
-
-    def _asks(self, first: int) -> bool:
-        """Whether a sentence asks or plans: `see whether the score rises` says nothing of now."""
-        return ASKS.search(self.text[: self.tokens[first].start]) is not None
 
     def _strange(self, first: int, last: int) -> bool:
         """Whether the sentence is about something that no record has, and does not come back to the run."""

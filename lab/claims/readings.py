@@ -80,8 +80,10 @@ def _fitting(s: Sentence, first: int, last: int, places: list[int]) -> str | Non
         number, at = s.number(places[0]), dated(s, places[0])
         then = [*at_moments(s, places[0], runs, _curves(s, places[0], told))] if at and number.step < 1 else []
         return told_by(number, then) if then else _one(s, places[0], runs, near, told)
-    pair = s.number(places[0]), s.number(places[1])
-    return _two(s, places[0], pair, runs, told)
+    one, other = s.number(places[0]), s.number(places[1])
+    pairs = ((low, high, what) for low, high, what in _pairs(s, places[0], runs, told) if low != high)
+    hit = next((pair for pair in pairs if fits(one, pair[0]) and fits(other, pair[1])), None)
+    return f"{hit[2]}: {hit[0]:.6g} to {hit[1]:.6g}" if hit else None
 
 
 def _nothing(s: Sentence, place: int, run: KnownRun) -> str | None:
@@ -230,7 +232,7 @@ def _curves(s: Sentence, place: int, said: str) -> list[str]:
 def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
     """Of which two values a figure is the difference, or the ratio: of two runs, or of greedy and sampled actions."""
     number, (owner, _) = s.number(place), s.owned(place)
-    anchors = [s.known.get(s.home.parent), s.known.get(s.known.baseline), _origin(s)]
+    anchors = [s.known.get(s.home.parent), s.known.get(s.known.baseline), s.known.get(s.home.replicates_of)]
     others = list({run.run_id: run for run in (*runs, *filter(None, anchors))}.values())
     mine = [*{run.run_id: run for run in (owner, s.subject, s.home, s.known.run)}.values()]
     if named_beside(s, place, place) or s.compared_by_name():
@@ -271,21 +273,8 @@ def _worths(number: Number, new: float, old: float, sign: int) -> Iterator[float
         yield worth if number.signed else abs(worth)
 
 
-def _origin(s: Sentence) -> KnownRun | None:
-    """The run whose config the one that is spoken of repeats."""
-    return s.known.get(s.home.replicates_of)
-
-
-def _two(s: Sentence, place: int, pair: tuple[Number, Number], runs: list[KnownRun], said: str) -> str | None:
-    """What two figures are together: ends of a range, of an interval or of a stretch of a curve, or two settings."""
-    one, other = pair
-    for low, high, what in _pairs(s, place, runs, said):
-        if low != high and fits(one, low) and fits(other, high):
-            return f"{what}: {low:.6g} to {high:.6g}"
-    return None
-
-
 def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator[tuple[float, float, str]]:
+    """What two figures may be: ends of a range, of an interval or of a stretch of a curve, or two settings."""
     quantity = s.quantity(place)
     for run in runs:
         seeds = run.seeds

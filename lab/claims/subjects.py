@@ -180,10 +180,6 @@ class Phrase:
             *(run for t in self.tokens if t.code == Code.RUN and (run := self.run_of(t)) is not NOBODY),
         ]
 
-    def names_another(self) -> bool:
-        """Whether the sentence names a run beside the one it is about."""
-        return any(token.code == Code.RUN and self.run_of(token) is not self.subject for token in self.tokens)
-
     def role_of(self, run: KnownRun) -> str:
         """What a run is to this one: `the parent`, or its id."""
         roles = {self.known.run.run_id: "this run", self.known.run.parent: "the parent"}

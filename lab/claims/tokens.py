@@ -78,10 +78,6 @@ SHORTEST = 3
 """Letters of a name cut short."""
 
 
-def _initials(name: str) -> str:
-    return "".join(part[:1] for part in name.split("_"))
-
-
 def _begins(parts: list[str], name: list[str]) -> bool:
     """Whether the parts of a name cut short begin those of a whole one, in order."""
     return len(parts) <= len(name) and all(len(a) > 1 and b.startswith(a) for a, b in zip(parts, name, strict=False))
@@ -209,7 +205,11 @@ class Reader:
         whole = [name for name in self.names if _begins(parts, name.split("_"))]
         part = [n for n in self.names if len(parts) == 1 and any(_begins(parts, [one]) for one in n.split("_")[1:])]
         first = [
-            name for name in self.names if len(parts) == 1 and len(name.split("_")) > 1 and _initials(name) == parts[0]
+            name
+            for name in self.names
+            if len(parts) == 1
+            and len(name.split("_")) > 1
+            and "".join(part[:1] for part in name.split("_")) == parts[0]
         ]
         for names in (whole, part, first):
             if len({*names}) == 1 and (len("".join(parts)) >= SHORTEST or names is first):

@@ -107,9 +107,8 @@ def verdicts(s: Sentence) -> None:
     """Judge verdicts: `better than the incumbent`, `a significant improvement`, `inconclusive`."""
     for first, last in s.matches("[better worse] word run [against than] word? run"):
         s.subject, other = s.run_of(s.tokens[first + 2]), s.tokens[last]
-        came = s.subject.verdicts.get(s.run_of(other).run_id)
-        wanted = VERDICTS[s.codes[first]]
-        s.judge(first, last, came.verdict == wanted if came else None, f"verdict: {came.verdict if came else 'none'}")
+        if came := s.subject.verdicts.get(s.run_of(other).run_id):
+            s.judge(first, last, came.verdict == VERDICTS[s.codes[first]], f"verdict: {came.verdict}")
     for first, last in [
         *s.matches("[better worse](?:[than against] [word]{0,2} run|word? run)"),
         *s.matches("run [word]{0,2} better|undecided|better|worse"),
@@ -133,11 +132,8 @@ def verdicts(s: Sentence) -> None:
         known = s.subject.verdicts
         against = reference.run_id if reference else next(iter(known), None)
         if against and against in known:
-            told, true = (
-                f"verdict against {against}: {known[against].verdict}",
-                known[against].verdict == VERDICTS[code],
-            )
-            s.judge(first - bool(firm), last, true, told)
+            came = known[against].verdict
+            s.judge(first - bool(firm), last, came == VERDICTS[code], f"verdict against {against}: {came}")
 
 
 def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quantity, reference: KnownRun) -> None:

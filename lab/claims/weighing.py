@@ -20,12 +20,8 @@ NEAR, ALIKE, SCALE = 8, 0.02, 50.0
 """How many tokens apart a word and its figure may stand; by what share what is the same may differ; by what factor two
 figures of one quantity may."""
 ABOUT = re.compile(r"\b(?:about|roughly|nearly|almost|around|some)\s+$|~$", re.IGNORECASE)
-EXTREME = re.compile(
-    r"\b(best|worst|highest|lowest|every|each|all|any|both) (?:of |one |seeds?|replicates?)", re.IGNORECASE
-)
 AMONG = re.compile(r"#(\d+) ?(?:-|\u2013|to) ?#?(\d+)")
 OF = re.compile(r"\b(?:of|among|out of) (?:the |these |all )?(?:(\w+)\b)?", re.IGNORECASE)
-EACH = {"every", "each", "all", "any", "both"}
 VERDICT = re.compile(r"significan|confirm", re.IGNORECASE)
 """Words of a verdict, which is none of the means."""
 FAR = 32
@@ -107,10 +103,6 @@ def _of_runs(s: Sentence, i: int, end: int, figures: dict[int, float]) -> Iterat
     if seed is not None:
         mine = s.subject.by_seed.get(seed, {}).get(name)
     theirs = s.one(quantity, other, s.aspects(i))
-    said = EXTREME.search(s.text[s.tokens[i].end : s.tokens[min(end, place + 4) - 1].end])
-    if said and (metric := other.metrics.get(name)):
-        low = said[1].lower() in ("worst", "lowest") or (said[1].lower() in EACH and s.codes[i] == Code.DOWN)
-        theirs = min(metric.values) if low else max(metric.values)
     if mine is not None and theirs is not None and s.known.alike(name, s.subject, other):
         yield mine, theirs, f"{name}: {theirs:.6g} in {other.run_id}, {mine:.6g}"
 
