@@ -113,7 +113,7 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
         return None
     place = _named_before(s, first)
     beside = place is not None and (re.search("[:=]", s.codes[place:first]) or _touch(s, place, first))
-    behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :]) and _touch(s, last, last + 1)
+    behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :])
     near = place is not None and s.codes[last + 1 : last + 3] != coded("and number")
     place = last + 1 if behind and not beside else _sole(s, first) if place is None else place
     if place is None or _moment(s, place, first) or _remark(s, place, first) or _other(s, place, first, last):

@@ -65,10 +65,8 @@ class Context:
     def sentence(self, passage: Passage, lead: tuple[str, ...], start: int, end: int) -> Sentence:
         """A sentence of a passage, ready for the rules."""
         piece, before = self.text[start:end].replace("\n", " "), self._before(passage, start)
-        label = next(
-            (t.value for place in reversed(passage.labels) for t in self._tokens(place) if t.code == Code.QUANTITY),
-            None,
-        )
+        heads = [token for place in reversed(passage.labels) for token in self._tokens(place)]
+        label = next((token.value for token in heads if token.code == Code.QUANTITY), None)
         return Sentence(
             self.known,
             passage.meaning.value,

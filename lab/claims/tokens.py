@@ -179,7 +179,7 @@ class Reader:
 
     def _word(self, text: str, at: int) -> Token | None:
         quantity = self.quantity(text, at)
-        best: Token | None = Token(Code.QUANTITY, at, quantity[1], quantity[0]) if quantity else None
+        best = Token(Code.QUANTITY, at, quantity[1], quantity[0]) if quantity else None
         for code, value, pattern in _coded():
             match = pattern.match(text, at)
             if match and (best is None or match.end() > best.end):
@@ -204,15 +204,8 @@ class Reader:
         parts = match["name"].lower().split("_")
         whole = [name for name in self.names if _begins(parts, name.split("_"))]
         part = [n for n in self.names if len(parts) == 1 and any(_begins(parts, [one]) for one in n.split("_")[1:])]
-        first = [
-            name
-            for name in self.names
-            if len(parts) == 1
-            and len(name.split("_")) > 1
-            and "".join(part[:1] for part in name.split("_")) == parts[0]
-        ]
-        for names in (whole, part, first):
-            if len({*names}) == 1 and (len("".join(parts)) >= SHORTEST or names is first):
+        for names in (whole, part):
+            if len({*names}) == 1 and len("".join(parts)) >= SHORTEST:
                 keys = (f"metric:{names[0]}", f"curve:environment/{names[0]}", *self.names[names[0]])
                 return Token(Code.QUANTITY, at, match.end("name"), Quantity(keys))
         unknown = "_" in match["name"] or "=" in match.group()
