@@ -60,8 +60,8 @@ MOMENT = re.compile(
     re.IGNORECASE,
 )
 """A moment of a training, at which a figure or a comparison is not that of its end: `at 10 %`, `by 2M steps`."""
-WHOLE = re.compile(r"epochs?|steps?|updates?|iterations?", re.IGNORECASE)
 BETTER = re.compile(r"significan|confirm", re.IGNORECASE)
+WHOLE = re.compile(r"epochs?|steps?|updates?|iterations?", re.IGNORECASE)
 PARTED = re.compile(r" (?:minibatch(?:es)?|epochs?) of \d")
 TIMED = re.compile(r"\b(?:was the|so far|yet|up to|at the time|when|then|until|first shots?)\b", re.IGNORECASE)
 
@@ -116,7 +116,7 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     behind = re.match(coded("quantity (?![:=(]?~? number)"), s.codes[last + 1 :])
     near = place is not None and s.codes[last + 1 : last + 3] != coded("and number")
     place = last + 1 if behind and not beside else _sole(s, first) if place is None else place
-    if place is None or _moment(s, place, first) or _remark(s, place, first) or _other(s, place, first, last):
+    if place is None or _moment(s, place, first) or _other(s, place, first, last):
         return Doubt("which quantity is meant is not clear")
     if why := _counted(s, place, first, last, s.named_quantity(place)) or _of_mean(
         s, place, first, s.named_quantity(place)
@@ -202,10 +202,10 @@ def _of_mean(s: Sentence, place: int, first: int, quantity: Quantity) -> str | N
     """Why a figure of a metric may be none of the run's mean: of a policy, a seed, a point of the curve, of runs."""
     if quantity.section not in ("metric", "curve"):
         return None
-    if GREEDY.search(s.text):
-        return "of which policy it is is not clear"
     start = max([0, *(s.tokens[i].end for i in range(place) if s.codes[i] in ";.")])
     before = s.text[start : s.tokens[place].start]
+    if GREEDY.search(s.text):
+        return "of which policy it is is not clear"
     unlike = UNLIKE.search(before) or MOMENT.search(s.text[start : s.tokens[first].start])
     return "it may be of another figure than the mean" if unlike and not s.ours else None
 
@@ -235,12 +235,6 @@ def _named_before(s: Sentence, first: int) -> int | None:
             return None
         place -= 1
     return place if place >= 0 else None
-
-
-def _remark(s: Sentence, place: int, first: int) -> bool:
-    """Whether a number in brackets is a run's behind what it is described by: `#3 with its lower rate (0.71)`."""
-    told = re.search(coded("run ([word between up down better worse]{1,4})$"), s.codes[:place])
-    return told is not None and s.word(told.start(1)) == "with"
 
 
 def _touch(s: Sentence, left: int, right: int) -> bool:
@@ -273,8 +267,6 @@ def named_beside(s: Sentence, place: int, last: int) -> bool:
         coded(r"(?:[word between against up down than]|to (?!number)|\()* run" if relative else BEHIND),
         s.codes[last + 1 : last + 5],
     )
-    if behind and s.has_its_own(last, last + behind.end()):
-        behind = None
     led = re.search(coded("run [word:=(aspect]{0,2}(?:quantity [word:=(aspect between]{0,3})?$"), s.codes[:place])
     return bool(behind or led or Code.RUN in s.codes[place:last])
 
@@ -299,13 +291,6 @@ def in_words(s: Sentence, first: int, last: int) -> str | None:
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
     if Code.RATIO in codes and (led or s.word(first) == "half"):
         return "what it is a share of is not clear"
-    if (way := re.search(coded("[better worse]"), codes)) and not BETTER.search(s.text):
-        new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
-        sign = s.known.goal.sign if way[0] == Code.BETTER else -s.known.goal.sign
-        if new is not None and old is not None and (new - old) * sign > 0:
-            return "so it is by the means"
-    if re.match(r"\s*(?:->|=>|→)", s.text[s.tokens[last].end :]):
-        return "of which figure it is said is not clear"
     ranks = Code.SUPERLATIVE in codes and not _among_all(s, first, last)
     return "among which runs is not clear" if ranks else _way(s, first, codes)
 

@@ -99,10 +99,6 @@ class Context:
             ),
         )
 
-    def _led(self, passage: Passage) -> bool:
-        """Whether the row or the column of a cell names a run."""
-        return any(token.code == Code.RUN for place in passage.labels for token in self._tokens(place))
-
     def _before(self, passage: Passage, start: int) -> str:
         """What a statement says before a sentence of it, and what it stands under."""
         above = [self.text[a:b] for a, b in passage.above]
@@ -125,7 +121,8 @@ class Context:
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
         announced = [ids for place in passage.above if self.text[place[0]] != "#" for ids in self._sides(place)[1]]
-        if passage.labels and not self._led(passage) and any(ids != lead for ids in announced):
+        led = any(token.code == Code.RUN for place in passage.labels for token in self._tokens(place))
+        if passage.labels and not led and any(ids != lead for ids in announced):
             return True  # a table below `What #3 had on other seeds:`
         begun = min(begun, self._running_on(passage, -1))
         place, behind = (begun, passage.end), (passage.end, self._running_on(passage, 1))

@@ -20,8 +20,6 @@ NEARLY = re.compile(
 THAT = re.compile(
     r"\s+(?:that|its|as|what|the (?=\w+ (?:of|as))|more|less|faster|slower|higher|lower|longer|shorter|\w+er)\b"
 )
-WENT = re.compile(r"\w+ed|rose|fell|grew|sank|fall(?:s|ing)?|ris(?:es|ing)|climb(?:s|ing)?|drop(?:s|ping)?|went \w+")
-"""Verbs of going up or down, before which a number is no difference."""
 FAR = 1.35
 """By which factor it has to be off to be false behind these words: `nearly double` is said of 1.6 times."""
 
@@ -39,8 +37,6 @@ def relatives(s: Sentence) -> None:
             coded("(by)$"), before
         )
         trailed = re.match(coded("quantity? ([up down])"), after)
-        if trailed and not number.percent and WENT.fullmatch(s.word(index + trailed.end())):
-            trailed = None  # `on 25 it rose`; `entropy on 25 fell from 1.1`: a seed, or whatever else goes that way
         shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
         beside = re.match(coded("[word quantity]? [against than]"), after)
         plus = number.signed and number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
@@ -69,8 +65,7 @@ def _relative(
     sign = SIGN.get(code or "", 0)
     if number.signed:
         sign = 1 if number.value > 0 else -1
-    beaten = re.search(coded("[better worse] [word]? run by$"), s.codes[:index]) is not None
-    if beaten or quantity is None or (quantity.section == "count" and number.signed):
+    if quantity is None or (quantity.section == "count" and number.signed):
         quantity = s.objective
     bases = compared(s, quantity, index)
     if not bases:
@@ -83,8 +78,6 @@ def _relative(
         direction = not sign or shared or number.times or (worth > 0) == (sign > 0)
         off = 0.0 if number.percent or number.points or number.times else SHOWN * max(abs(new), abs(old))
         results.append(said.fits(abs(worth), off) and direction and _close(number, worth))
-        if number.times and old and code == Code.DOWN:
-            results.append(bool(new) and said.fits(old / new) and _close(number, old / new))
         told.append(f"{what}: {old:.6g} to {new:.6g}, {worth:+.4g}{' %' if number.percent else ''}")
     s.judge(first, last, any(results), "; ".join(told[:2]))
 
@@ -110,8 +103,6 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     if quantity is None:
         return []
     aspects = s.aspects(index) - {"first"}
-    if quantity.keys and quantity.keys[0] == "verdict:effect":
-        return [(v.effect, 0.0, f"effect against {a}") for a, v in s.subject.verdicts.items() if v.effect is not None]
     if PEAK.match(s.text[s.tokens[index].end :]):
         curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
         return [(curve.last, curve.max.value, f"{key}, its end against its peak") for key, curve in curves if curve]
@@ -216,13 +207,8 @@ def ratios(s: Sentence) -> None:
         bases = compared(s, quantity, index)
         if quantity is None or not bases:
             continue
-        bound = re.search(coded("([up down]) than word?$"), s.codes[:index])
-        if bound and bases:
-            true = any(old and ((new / old > ratio) == (bound.group(1) == Code.UP)) for new, old, _ in bases)
-            figure = re.match(coded("[word run]{1,4} number"), s.codes[index + 1 :])  # `less than half of #3's 15 s`
-            false = None if figure else False
-            s.judge(index - len(bound.group()), index, true or false, "; ".join(what for _, _, what in bases[:2]))
-            continue
+        if re.search(coded("[up down] than word?$"), s.codes[:index]):
+            continue  # `less than half of #3's 15 s`: a bound
         last = index + (after.end() if after else 0)
         first = index - (before.end() - before.start() if before else 0)
         code = after.group(1) if after else before.group(1) if before else None

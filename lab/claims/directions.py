@@ -5,7 +5,7 @@ import re
 from lab.base import number
 from lab.claims.numbers import real
 from lab.claims.reading import Sentence
-from lab.claims.words import LOWER_IS_BETTER, Code, coded
+from lab.claims.words import Code, coded
 from lab.space import logged_as
 
 VERBS = {"lowered", "raised", "increased", "reduced", "decreased", "cut", "rose", "fell", "dropped"}
@@ -91,9 +91,7 @@ def moved(s: Sentence) -> None:
         new, old = s.one(quantity, s.subject, set()), s.one(quantity, s.reference, set())
         if new is None or old is None or new == old:
             continue
-        up = s.codes[first] == Code.UP
-        if s.codes[first] in coded("better worse"):
-            up = (s.codes[first] == Code.BETTER) != bool(LOWER_IS_BETTER.search(quantity.keys[0]))
+        up = s.codes[first] in (Code.UP, Code.BETTER)
         s.judge(first, last, (new > old) == up, f"{old:.6g} in {s.reference.run_id}, {new:.6g} in {s.subject.run_id}")
 
 

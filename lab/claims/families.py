@@ -84,9 +84,6 @@ def of_curve(
     for moment in moments:
         at = f"{name} near step {moment.value:,.0f}"
         yield from (((value, f"{at}: {value:.6g}") for value in values) for values in _near(points, moment))
-    if meant and len(replicates := [*curves_of(points)]) > 1:
-        ends = [(one[0][1], one[-1][1], max(v for _, v in one), min(v for _, v in one)) for one in replicates]
-        yield ((value, f"{name} of a replicate: {value:.6g}") for four in ends for value in four)
     if every and not meant and not moments and _tells(s, [value for _, value in points]):
         yield ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in points)
 

@@ -73,8 +73,8 @@ def intervals(s: Sentence) -> None:
             one, other = s.number(first + ends[0]), s.number(first + ends[1])
             if pattern == "NoN" and one.value > other.value:
                 continue  # `1.33 to 0.46`: a way, no range
-            if pattern == "NoN" and first > 0 and s.codes[first - 1] in coded("from by"):
-                continue
+            if pattern == "NoN" and s.codes[:first].endswith(("f", "y")):
+                continue  # `from 0.46 to 1.33`
             if other.percent and not one.percent:
                 one = Number(one.value, one.step, percent=True)
             if s.section == "next_step" and LATER.search(s.text):
@@ -149,10 +149,8 @@ def _recorded(s: Sentence, run: KnownRun, names: list[str]) -> list[tuple[float 
         pairs += [(a, b, f"{name} of runs alike") for a in among for b in among if a != b]
         among = [float(other.config[name]) for other in s.alike(run) if real(other.config.get(name))]
         pairs += [(min(among), max(among), f"{name} of runs alike")] if len(set(among)) > 1 else []
-    if run is s.known.run:
-        pairs += [
-            (p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if p.metric in names or not names
-        ]
+    foretold = [p for p in s.known.predicted if p.metric in names or not names] if run is s.known.run else []
+    pairs += [(p.low, p.high, f"predicted of {p.metric}") for p in foretold]
     return pairs
 
 
@@ -163,13 +161,10 @@ def thresholds(s: Sentence) -> None:
         if word not in {"above", "below", "exceeded", "exceeds", "exceed", "under", "over"}:
             continue
         quantity, up = s.quantity(last) or s.objective, word not in {"below", "under"}
-        every = re.search(r"\b(all|each|every)\b", s.text) is not None
         bound = number.bound
         aspects = s.aspects(last) | {"max" if up else "min"}
         recorded = s.values(quantity, s.subject, aspects) or s.values(quantity, s.subject, set())
         values = [value for value, _ in recorded]
-        if every:
-            values = [v for k in quantity.keys if (m := s.subject.metrics.get(k.partition(":")[2])) for v in m.values]
         if not values:
             s.judge(first, last, None, "no such value in the record")
             continue

@@ -40,10 +40,6 @@ ORIGIN = re.compile(
 """What stands before the value that is now so."""
 OLD = re.compile(r"\W*(?:now|from|current(?:ly)?|old|was|before|today|here)\W*", re.IGNORECASE)
 """A heading of a column of values that are now so."""
-PAST = re.compile(
-    r"\b(?:was|were|now|current(?:ly)?|too|ran|had|scored|reached|got|ended|dropped|fell|rose)\b", re.IGNORECASE
-)
-"""Words by which a plan speaks of what was measured."""
 
 
 def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None:
@@ -86,10 +82,6 @@ def _coming(s: Sentence, quantity: Quantity, number: Number) -> list[tuple[float
         if section == "config":
             staged = [proposal.overrides.get(name) for proposal in s.known.proposals]
             values += [(float(new), f"staged: {name} {new}") for new in staged if new is not None and real(new)]
-        elif section == "metric":
-            for p in s.known.expected:
-                if p.metric == name:
-                    values += [(p.low, f"predicted from {p.low:.6g}"), (p.high, f"to {p.high:.6g}")]
     if number.percent or quantity.section == "proposal":
         values += [(p.coverage, f"coverage {p.coverage}") for p in s.known.expected]
     return values

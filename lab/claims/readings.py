@@ -297,18 +297,3 @@ def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator
         for name in dict.fromkeys(names):
             yield from stretches(s, run, name)
     yield from ((p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if FORETOLD.search(said))
-    if quantity and not quantity.foreign:
-        anchors = [run for run in (s.known.get(s.known.run.parent), s.known.get(s.known.baseline)) if run]
-        for new in runs:
-            for old in (*runs, *anchors):
-                for key in quantity.settable if _before(s, old, new) else ():
-                    a, b = s.one(Quantity((key,)), old, set()), s.one(Quantity((key,)), new, set())
-                    if a is not None and b is not None:
-                        yield a, b, f"{key} in {old.run_id} and {new.run_id}"
-
-
-def _before(s: Sentence, old: KnownRun, new: KnownRun) -> bool:
-    """Whether one run may be what another one came from: it is older, and no other one is named to compare with."""
-    if old is new or old.created is None or new.created is None:
-        return old is not new and old.run_id == new.parent
-    return old.created < new.created and not s.compared_by_name()

@@ -7,7 +7,6 @@ from functools import cache
 
 from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
-from lab.claims.tokens import TIME
 from lab.claims.words import FUTURE, GENERAL, Code
 from lab.judge import KnownRun
 from lab.space import PARAMETERS
@@ -128,24 +127,16 @@ def makings(s: Sentence) -> None:
         for pattern, what in patterns:
             for said, first, last in s.phrases(re.compile(pattern, re.IGNORECASE)):
                 s.say(first, last, "verified", f"the {what} of {run.run_id}: {said.group()}")
-        for said in TIME.finditer(s.text):
-            second, step = float(said[3]), 10.0 ** -len(said[3].partition(".")[2])
-            for at in _moments(run):
-                near = abs(at.second + at.microsecond / 1e6 - second) <= step
-                if near and (at.hour, at.minute) == (int(said[1]), int(said[2])):
-                    place = s.within(*said.span())[0]
-                    s.say(place, place, "verified", f"{run.run_id} {at:%H:%M:%S.%f}")
-                    break
 
 
 LONE = re.compile(
     r"\b(?:(?:a|one|only|the|just) )*(?:(?:single|lone) (?:seed|replicate)|one (?:seed|replicate))\b", re.IGNORECASE
 )
-STATE = re.compile(
-    r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted|finished|confirmed|dropped)\b", re.IGNORECASE
-)
 AGAIN = re.compile(
     r"\b(?:more|fresh|new|further) seeds (?:of|for) $|\b(?:repeats?|repeated|reseeds?|rerun of) $", re.IGNORECASE
+)
+STATE = re.compile(
+    r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted|finished|confirmed|dropped)\b", re.IGNORECASE
 )
 
 
@@ -169,10 +160,9 @@ def kinship(s: Sentence) -> None:
             if told.run_id == (s.known.run if s.cells else s.home).parent:
                 s.say(i, i, "verified", f"the parent is {told.run_id}")
     for place in [i for i, code in enumerate(s.codes) if code == Code.RUN and i not in s.used]:
-        origin = s.run_of(s.tokens[place])
-        if AGAIN.search(s.text[: s.tokens[place].start]) and any(
-            run.replicates_of == origin.run_id for run in (s.home, *s.runs_named())
-        ):
+        origin, before = s.run_of(s.tokens[place]), s.text[: s.tokens[place].start]
+        repeats = [run for run in (s.home, *s.runs_named()) if run.replicates_of == origin.run_id]
+        if AGAIN.search(before) and repeats:
             s.say(place, place, "verified", f"it repeats {origin.run_id}")
 
 

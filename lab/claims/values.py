@@ -7,8 +7,7 @@ from lab.claims.numbers import Number, real
 from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import GENERAL, Code, Quantity, coded
-from lab.judge import KnownRun
+from lab.claims.words import Code, Quantity, coded
 
 
 def numbers(s: Sentence) -> None:
@@ -65,22 +64,13 @@ COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
 def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None) -> bool:
     """Whether a number claims nothing of a run: a count of runs, `one` as a pronoun, the method in general."""
     token = s.tokens[index]
-    position = (
-        quantity is not None
-        and "steps:all" in quantity.keys
-        and re.search(r"\b(at|after|around|near|until|within|first)\s+(step\s+)?$", s.text[: token.start].lower())
-    )
-    if position and not any(fits(number, value) for value in s.known.told.values()):
-        return s.reading(s, index, index) is None
     if COUNTED.match(s.text, token.end) and not number.percent:
         return True
     if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in (Code.QUANTITY, Code.KEY):
         return True
     counting = quantity is not None and quantity.section in ("count", "config", "derived", "noise")
     far = index + 2 < len(s.codes) and Code.QUANTITY not in s.codes[index + 1 : index + 3]
-    if number.word and (not counting or far):
-        return True
-    return GENERAL.search(s.text[: token.start]) is not None and s.section in ("theory", "next_step")
+    return number.word and (not counting or far)
 
 
 def changes(s: Sentence) -> None:
@@ -97,19 +87,11 @@ def changes(s: Sentence) -> None:
         beside = s.codes[max(0, first - 3) : first] + s.codes[last + 1 : last + 4]
         if Code.ARROW in s.codes[first : last + 1] and Code.ARROW in beside.split(";")[0]:
             continue  # `0.08 -> 0.19 -> 0.33`: a longer way
-        behind = [
-            s.named_quantity(i)
-            for i in range(s.codes.find(coded("arrow"), first, last), last)
-            if s.codes[i] == Code.QUANTITY
-        ]
-        if Code.ARROW in s.codes[first:last] and behind and behind[0] != quantity:
-            continue  # `64 => batch 24,576`
         if quantity and exchanged(s, first, last, quantity, old, new):
             continue
         pairs = _pairs(s, quantity)
         names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
         pairs += [pair for low, high, what in over_runs(s, names) for pair in ((low, high, what), (high, low, what))]
-        known = bool(pairs)
         for other in [t.value for t in s.tokens[:first] if t.code == Code.QUANTITY and t.value.section == "config"]:
             pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
         true: bool | None = None
@@ -120,8 +102,8 @@ def changes(s: Sentence) -> None:
             )
         if true and (led := re.search(coded("([up down]) word?$"), s.codes[:first])) and s.codes[first] == Code.FROM:
             true = (new.value > old.value) == (led.group(1) == Code.UP)
-        shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
-        true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
+        if not any(fits(old, a) or fits(new, b) for a, b, _ in pairs):
+            true = None  # `lr 0.001 → 0.26`: of something else
         if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last):
             continue  # `lr 0.001 → 0.26`: each for itself
         s.judge(
@@ -145,9 +127,6 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
                     pairs.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
         if section == "curve" and (curve := s.subject.curves.get(name)):
             pairs.append((curve.first, curve.last, f"{name}, first and last"))
-            if "max" in said:
-                pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
-                pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
     return pairs
 
 
@@ -163,7 +142,7 @@ def origins(s: Sentence) -> None:
         up = s.codes[first] == Code.UP
         named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
         now = s.one(quantity, s.subject, aspects)
-        others = _older(s, quantity, named, aspects)
+        others = s.values(quantity, named or s.reference, aspects)
         if s.section == "next_step" and now is not None and settles(number, now, quantity):
             s.judge(first, last, True, f"now {now:.6g}")  # `up from 0.004`, where it is to go
             continue
@@ -178,17 +157,3 @@ def origins(s: Sentence) -> None:
             continue
         s.judge(first, last - 1, rising, told)
         s.judge(last, last, bool(hit), told)
-
-
-def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set[str]) -> list[tuple[float, str]]:
-    """The values that one may have come from, each with words for it."""
-    values = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
-    if named is None:
-        for key in quantity.keys:
-            section, _, name = key.partition(":")
-            if section == "curve" and (curve := s.subject.curves.get(name)):
-                values += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
-        for run in s.known.finished:
-            if run.run_id != s.subject.run_id and any(s.codes[i] == Code.RUN for i in range(len(s.codes))):
-                values += s.values(quantity, run, aspects) if run == s.reference else []
-    return values

@@ -16,6 +16,10 @@ ALL_ELSE = re.compile(
 )
 
 
+BARE = {"up", "down", "more", "less", "cut", "extra", "higher", "lower", "longer", "deeper"}
+"""Words that compare nothing by themselves."""
+
+
 def comparisons(s: Sentence) -> None:
     """Judge comparisons without a number: `higher than its parent`, `fell below the incumbent's`."""
     if s.section == "next_step" and FUTURE.search(s.text):
@@ -35,11 +39,7 @@ def comparisons(s: Sentence) -> None:
         if quantity is None or quantity.section not in ("metric", "curve", "config") or reference is NOBODY:
             continue
         bare = Code.RUN not in s.codes[first : last + 1]
-        if (
-            bare
-            and s.word(first) in {"up", "down", "more", "less", "cut", "extra", "higher", "lower", "longer", "deeper"}
-            and not (re.search(r"\bit (?:is|was)\b", s.text.lower()))
-        ):
+        if bare and s.word(first) in BARE and not re.search(r"\bit (?:is|was)\b", s.text.lower()):
             continue
         new, old = s.one(quantity, s.subject, s.aspects(first)), s.one(quantity, reference, s.aspects(first))
         if new is None or old is None:
@@ -173,8 +173,7 @@ def alterations(s: Sentence) -> None:
         number = s.number(place)
         if number.step != 1:
             continue
-        tuned = {key for key in changed if not key.startswith("autopilot.")}  # beside how the weights began
-        counts = {len(changed), len(tuned), *map(len, against)}
+        counts = {len(changed), *map(len, against)}
         tried = {run.run_id for run in (*s.runs_named(), s.home)} | {s.subject.parent}
         sure = changed and tried.issuperset(s.around)
         s.judge(first, last, number.value in counts or (False if sure else None), told)
@@ -217,8 +216,6 @@ def ranks(s: Sentence) -> None:
         r"rank(?:s|ed)? (?P<ord>first|second|third|fourth|fifth|last)(?: in \w+)?", s.text, re.IGNORECASE
     ):
         _rank(s, match.start(), match.end(), "best", match["ord"], None)
-    for match in re.finditer(r"behind only the (?:incumbent|parent|baseline)", s.text, re.IGNORECASE):
-        _rank(s, match.start(), match.end(), "best", "second", None)
 
 
 def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:

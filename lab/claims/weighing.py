@@ -170,9 +170,6 @@ def _pairs(s: Sentence) -> Iterator[tuple[Number, Number]]:
     named = [
         figure for run in runs for name, figure in row if (known := s.known.get(name)) and str(known.number) == run
     ]
-    if len(named) == 2:
-        yield named[0], named[1]
-        return
     (last, figure), home = row[-1], s.known.run.run_id
     for name, other in row[:-1]:
         if not named or other in named or figure in named:
