@@ -291,6 +291,11 @@ def in_words(s: Sentence, first: int, last: int) -> str | None:
     led = re.search(r"\b(?:after|at|by|for|the|about) $", s.text[: s.tokens[first].start])
     if Code.RATIO in codes and (led or s.word(first) == "half"):
         return "what it is a share of is not clear"
+    if (way := re.search(coded("[better worse]"), codes)) and not BETTER.search(s.text):
+        new, old = s.one(s.objective, s.subject, set()), s.one(s.objective, s.reference, set())
+        sign = s.known.goal.sign if way[0] == Code.BETTER else -s.known.goal.sign
+        if new is not None and old is not None and (new - old) * sign > 0:
+            return "so it is by the means"
     ranks = Code.SUPERLATIVE in codes and not _among_all(s, first, last)
     return "among which runs is not clear" if ranks else _way(s, first, codes)
 

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator
 
 from lab.claims.certain import named_beside, unclear
+from lab.claims.numbers import real
 from lab.claims.plans import KEEPS
 from lab.claims.reading import Sentence
 from lab.claims.readings import said_somewhere
-from lab.claims.words import Code, coded
+from lab.claims.words import Code, Quantity, coded
 
 ELSEWHERE = re.compile(
     r"\b(?:earlier|previous(?:ly)?|prior|before|older|formerly|used to|tried|others?|another|history|ranged|varied)\b"
@@ -53,6 +54,7 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
     """Readings of a number, or of two of them, whose run is only presumed or that may be a difference."""
     place, number = numbers[0], s.number(numbers[-1])
     free = not s.owned(place)[1] and not s.labelled_line(place)
+    yield from _to_come(s, numbers, s.quantity(place) or s.objective)
     compared = re.search(coded("[up down better worse than not by]"), s.codes[first : last + 1]) is not None
     relative = number.signed or compared
     way = re.search(coded("([up down]) word? from? word?$"), s.codes[: numbers[0]])
@@ -76,6 +78,28 @@ def _elsewhere(s: Sentence) -> bool:
     """Whether the text speaks of runs that it does not name, outside the words that name one."""
     names = [(token.start, token.end) for token in s.tokens if token.code == Code.RUN]
     return any(not any(a <= it.start() < b for a, b in names) for it in ELSEWHERE.finditer(s.text))
+
+
+def _to_come(s: Sentence, numbers: list[int], quantity: Quantity) -> Iterator[str | None]:
+    """Readings as something that is still to come, and that nothing staged speaks against."""
+    keys = {key.partition(":")[2] for key in quantity.settable}
+    staged = any(keys & proposal.overrides.keys() for proposal in s.known.proposals)
+    last = s.tokens[numbers[-1]].end
+    if staged or quantity.section != "config" or s.own or s.lead or Code.RUN in s.codes:
+        return
+    behind = ORIGIN.match(s.text, last)
+    origin = (
+        numbers[0]
+        if len(numbers) > 1
+        else next((i for i in s.within(last, len(s.text)) if s.codes[i] == Code.NUMBER), None)
+    )
+    now = [float(value) for key in keys if real(value := s.subject.config.get(key))]
+    if (len(numbers) > 1 or behind) and origin is not None and any(s.number(origin).sets(value) for value in now):
+        yield f"it begins at what is now so ({now[0]:.6g}): a plan"
+
+
+ORIGIN = re.compile(r"\s*\((?:(?:up |down )?from|was|now|currently|instead of)\s")
+"""What follows a new value where the old one stands in brackets: `0.35 (from 0.2)`."""
 
 
 def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:

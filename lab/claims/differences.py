@@ -178,13 +178,7 @@ SHARED = frozenset(("noise", "count"))
 
 
 def _says_of_what(s: Sentence, index: int, quantity: Quantity) -> bool:
-    """Whether a ratio's own clause names what it is of, and no pair of figures that says it better.
-
-    Args:
-        s: the sentence.
-        index: the ratio's place.
-        quantity: what it is taken to be of.
-    """
+    """Whether a ratio's own clause names what it is of, and no pair of figures that says it better."""
     if quantity.section in SHARED or re.match(coded("[^;.]{0,4} number [arrow to] number"), s.codes[index + 1 :]):
         return False
     begin = max(s.codes.rfind(mark, 0, index) for mark in ",;.") + 1

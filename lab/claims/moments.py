@@ -22,14 +22,7 @@ FEWEST, FAR = 1e4, 60
 
 
 def at_moments(s: Sentence, place: int, runs: Sequence[KnownRun], names: Sequence[str]) -> Statistics:
-    """The values of some curves at the moments that stand nearest to a figure, of one replicate where it is named.
-
-    Args:
-        s: the sentence.
-        place: the figure's token.
-        runs: those that it may be of.
-        names: the curves that it may be of.
-    """
+    """The values of some curves at the moments that stand nearest to a figure, of one replicate where it is named."""
     for share, steps, words in _near(s, place):
         for run in runs:
             step = share * (run.steps or 0.0) if share else steps

@@ -43,14 +43,7 @@ OLD = re.compile(r"\W*(?:now|from|current(?:ly)?|old|was|before|today|here)\W*",
 
 
 def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None:
-    """Judge a number of a plan.
-
-    Args:
-        s: the sentence.
-        index: the number's token.
-        quantity: what the number is of.
-        number: the number.
-    """
+    """Judge a number of a plan."""
     coming, now = _coming(s, quantity, number), _now(s, index, quantity)
     before = s.text[: s.tokens[index].start]
     clause = re.split(r"[,;.]|\band\b", s.text[s.tokens[index].end :])[0]
@@ -100,16 +93,7 @@ def _now(s: Sentence, index: int, quantity: Quantity) -> list[tuple[float, str]]
 
 
 def exchanged(s: Sentence, first: int, last: int, quantity: Quantity, old: Number, new: Number) -> bool:
-    """Judge an old value and a new one of a plan's setting; whether there is such a plan.
-
-    Args:
-        s: the sentence.
-        first: the claim's first token.
-        last: its last one.
-        quantity: what the numbers are of.
-        old: the first number.
-        new: the second one.
-    """
+    """Judge an old value and a new one of a plan's setting; whether there is such a plan."""
     keys = [key.partition(":")[2] for key in quantity.settable if key.startswith("config:")]
     if s.section != "next_step" or not keys:
         return False
