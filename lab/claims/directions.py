@@ -109,7 +109,7 @@ def went(s: Sentence) -> None:
         elif quantity.section == "config" and s.word(place) in VERBS:
             key = quantity.keys[0].partition(":")[2]
             values = s.subject.changed.get(key)
-            true = bool(values) and all(map(real, values)) and (values[1] > values[0]) == up
+            true = values is not None and all(map(real, values)) and (values[1] > values[0]) == up
             s.judge(first, last, true, f"{key}: {values[0]} to {values[1]}" if values else f"{key} was not changed")
 
 
