@@ -124,23 +124,10 @@ class Context:
         led = any(token.code == Code.RUN for place in passage.labels for token in self._tokens(place))
         if passage.labels and not led and any(ids != lead for ids in announced):
             return True  # a table below `What #3 had on other seeds:`
-        begun = min(begun, self._running_on(passage, -1))
-        place, behind = (begun, passage.end), (passage.end, self._running_on(passage, 1))
+        place = (begun, passage.end)
         tokens = [token for token in self._tokens(place) if token.code == Code.RUN and token.end <= start - begun]
-        tokens += [token for token in self._tokens(behind) if token.code == Code.RUN]
         named = [self._ids(token) for token in tokens if passage.start == begun or token.value not in RUN_ROLES]
         return any(ids != lead for ids in named)
-
-    def _running_on(self, passage: Passage, way: int) -> int:
-        """Where the line before a passage begins (-1), or the one behind it ends, if the two may be one sentence."""
-        if way < 0:
-            before = self.text[: passage.start].rstrip(" ")
-            lower = self.text[passage.start : passage.start + 1].islower()
-            runs_on = lower and before.endswith("\n") and before[-2:-1].strip("\n.:!?;")
-            return before.rfind("\n", 0, len(before) - 1) + 1 if runs_on else passage.start
-        unfinished = not re.search(r"[.:!?;]\s*$", self.text[passage.start : passage.end])
-        line = re.match(r"\n[ ]*[a-z][^\n]*", self.text[passage.end :])
-        return passage.end + line.end() if line and unfinished else passage.end
 
     def row(self, passage: Passage) -> tuple[tuple[str, Number], ...]:
         """The figures before a cell in its row that were found true, each with the run that its column names."""

@@ -37,23 +37,21 @@ def relatives(s: Sentence) -> None:
             coded("(by)$"), before
         )
         trailed = re.match(coded("quantity? ([up down])"), after)
-        shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
         beside = re.match(coded("[word quantity]? [against than]"), after)
-        plus = number.signed and number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
-        plus = plus or (
-            number.signed and s.codes[:index].endswith("(") and Code.RUN in s.codes
-        )  # `worse than #3 (-0.129)`
-        if not (led or trailed or shared or plus or (number.signed and (number.percent or beside)) or number.times):
+        bracketed = s.codes[:index].endswith("(") and Code.RUN in s.codes  # `worse than #3 (-0.129)`
+        rises = number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
+        plus = number.signed and (rises or bracketed)
+        if not (led or trailed or plus or (number.signed and (number.percent or beside)) or number.times):
             continue
         if not (number.percent or number.points or number.times or plus) and not (
             re.search(coded("by$"), before) or beside or (trailed and not number.word)
         ):
             continue
-        _relative(s, index, number, led, trailed, shared is not None)
+        _relative(s, index, number, led, trailed)
 
 
 def _relative(
-    s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None, shared: bool
+    s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None
 ) -> None:
     quantity = s.quantity(index)
     code = next((match.group(1) for match in (trailed, led) if match and match.group(1) != Code.BY), None)
@@ -75,7 +73,7 @@ def _relative(
     results, told = [], list[str]()
     for new, old, what in bases:
         worth = _worth(number, new, old)
-        direction = not sign or shared or number.times or (worth > 0) == (sign > 0)
+        direction = not sign or number.times or (worth > 0) == (sign > 0)
         off = 0.0 if number.percent or number.points or number.times else SHOWN * max(abs(new), abs(old))
         results.append(said.fits(abs(worth), off) and direction and _close(number, worth))
         told.append(f"{what}: {old:.6g} to {new:.6g}, {worth:+.4g}{' %' if number.percent else ''}")

@@ -100,9 +100,7 @@ class Sentence(Phrase):
                 break
         after = index + 1
         while after < len(self.codes) and self.codes[after] in coded("word aspect between run") and after <= index + 3:
-            if self.codes[after] == Code.ASPECT and not re.match(
-                coded("[word aspect]* number"), self.codes[after + 1 :]
-            ):
+            if self.codes[after] == Code.ASPECT:
                 aspects.add(str(self.tokens[after].value))
             after += 1
         return aspects
@@ -144,8 +142,6 @@ class Sentence(Phrase):
         if place is None:
             remarks = self._remarks(index)
             for i in range(index - 1, -1, -1):
-                if self.codes[i] == "|" and Code.WORD in self.codes[i:index]:
-                    return None  # another cell, of something else
                 if i in remarks:
                     continue
                 if self.codes[i] == Code.QUANTITY and self._possible(i, index):

@@ -107,8 +107,6 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | 
         sure: whether it can be of the claim's own quantity alone.
     """
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
-    if number.vague:
-        return None
     quantity, (owner, _) = s.quantity(first), s.owned(place)
     beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
     spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]

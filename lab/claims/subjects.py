@@ -123,11 +123,8 @@ class Phrase:
             if token.value in OTHERS and not self._opens(place):
                 continue
             bare = self.codes[place - 1 : place + 2] == coded("(run)")
-            if (
-                index < place
-                and not bare
-                and self.codes.count(coded("("), index, place) > self.codes.count(coded(")"), index, place)
-            ):
+            within = self.codes.count("(", index, place) > self.codes.count(")", index, place)
+            if index < place and within and not bare:
                 continue  # `63.84 (before: 57.33, run X)`: named in brackets, and of what stands in them
             return place
         return None

@@ -212,10 +212,6 @@ def ranks(s: Sentence) -> None:
         if MOMENT.match(s.text, match.end()):
             continue  # `highest in the first epoch`: among its own
         _rank(s, match.start(), match.end(), match["word"].lower(), match["ord"], match["n"])
-    for match in re.finditer(
-        r"rank(?:s|ed)? (?P<ord>first|second|third|fourth|fifth|last)(?: in \w+)?", s.text, re.IGNORECASE
-    ):
-        _rank(s, match.start(), match.end(), "best", match["ord"], None)
 
 
 def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:
