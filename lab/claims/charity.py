@@ -65,7 +65,7 @@ def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Itera
         return
     if _elsewhere(s) and (free or relative):
         yield "which run is meant is not said"
-    bound = compared and not number.percent
+    bound = compared and not (number.signed or number.percent or number.points or number.times)
     against = (
         any(run is not s.subject for run in s.runs_named()) if len(numbers) > 1 else relative and s.compared_by_name()
     )

@@ -90,9 +90,9 @@ class RunNames:
         if match := RUN_ID.match(text, at):
             return match.group(), match.end()
         if (match := CLOCK.match(text, at) or PART.match(text, at)) and (
-            runs := self.clocks.get(next(filter(None, match.groups())).replace(":", "").zfill(4))
+            timed := self.clocks.get(next(filter(None, match.groups())).replace(":", "").zfill(4))
         ):
-            return (runs[0] if len(runs) == 1 else tuple(runs)), match.end()
+            return (timed[0] if len(timed) == 1 else tuple(timed)), match.end()
         if (match := COUNTED.match(text, at)) and self.numbered:
             return self.numbered.get(int(match["number"] or match["plain"]), "?"), match.end()
         if (match := BY_VALUE.match(text, at)) and (runs := self._alike(match)):

@@ -132,8 +132,8 @@ def verdicts(s: Sentence) -> None:
         known = s.subject.verdicts
         against = reference.run_id if reference else next(iter(known), None)
         if against and against in known:
-            came = known[against].verdict
-            s.judge(first - bool(firm), last, came == VERDICTS[code], f"verdict against {against}: {came}")
+            verdict = known[against].verdict
+            s.judge(first - bool(firm), last, verdict == VERDICTS[code], f"verdict against {against}: {verdict}")
 
 
 def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quantity, reference: KnownRun) -> None:
