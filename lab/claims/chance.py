@@ -36,12 +36,7 @@ def somehow(number: Number, values: Sequence[tuple[float, str]]) -> str | None:
 
 
 def chance(number: Number, values: Sequence[float]) -> float:
-    """The share of the numbers about this one, written as it is, that would say one of the values as well.
-
-    Args:
-        number: as it is written.
-        values: those that it may say.
-    """
+    """The share of the numbers about this one, written as it is, that would say one of the values as well."""
     unit = 0.01 if number.percent or number.points else 1.0
     x, slack = abs(number.value) * unit, number.step * unit / 2
     low, high = x * (1 - ABOUT), x * (1 + ABOUT)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lab.claims.certain import named_beside, unclear
 from lab.claims.numbers import real
-from lab.claims.plans import KEEPS, PAST
+from lab.claims.plans import KEEPS
 from lab.claims.reading import Sentence
 from lab.claims.readings import said_somewhere
 from lab.claims.words import Code, Quantity, coded
@@ -26,13 +26,7 @@ ELSEWHERE = re.compile(
 
 
 def other_reading(s: Sentence, first: int, last: int) -> str | None:
-    """Words for a reading which the text leaves open and under which a claim is true; None where there is none.
-
-    Args:
-        s: the sentence.
-        first: the claim's first token.
-        last: its last one.
-    """
+    """Words for a reading which the text leaves open and under which a claim is true; None where there is none."""
     numbers = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     doubt = unclear(s, first, last)
     told = s.own or any(named_beside(s, i, last) for i in numbers)  # what is oddly put, of a run that is named
@@ -40,7 +34,7 @@ def other_reading(s: Sentence, first: int, last: int) -> str | None:
         return doubt.why
     if doubt and all(said_somewhere(s, i, numbers[0], sure=s.adjacent(i)) for i in numbers):
         return doubt.why
-    if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text) or PAST.search(s.text)):
+    if s.section == "next_step" and not (s.known.proposals or KEEPS.search(s.text)):
         return "a plan: nothing that is now so"
     readings = _of_numbers(s, numbers, first, last) if numbers else _of_words(s, first, last)
     return next((reading for reading in readings if reading), None) or _of_fresh_seeds(s, numbers, first, last)
@@ -59,24 +53,22 @@ def _of_fresh_seeds(s: Sentence, numbers: list[int], first: int, last: int) -> s
 def _of_numbers(s: Sentence, numbers: list[int], first: int, last: int) -> Iterator[str | None]:
     """Readings of a number, or of two of them, whose run is only presumed or that may be a difference."""
     place, number = numbers[0], s.number(numbers[-1])
-    quantity, (_, named) = s.quantity(place) or s.objective, s.owned(place)
-    free = not named and not s.labelled_line(place)
-    yield from _to_come(s, numbers, quantity)
+    free = not s.owned(place)[1] and not s.labelled_line(place)
+    yield from _to_come(s, numbers, s.quantity(place) or s.objective)
     compared = re.search(coded("[up down better worse than not by]"), s.codes[first : last + 1]) is not None
-    relative = number.signed or compared or number.points or number.times
+    relative = number.signed or compared
     way = re.search(coded("([up down]) word? from? word?$"), s.codes[: numbers[0]])
     turned = way and len(numbers) > 1 and (number.value > s.number(place).value) != (way[1] == Code.UP)
     if s.section == "next_step" or number.word or turned:
         return
     if s.adjacent(place) and not (free or relative):
-        curve = quantity.section == "curve" and not s.aspects(place) and len(numbers) == 1
-        yield said_somewhere(s, place, place, sure=True, own=True) if curve else None
         return
-    if _elsewhere(s) and not s.compared_by_name() and (free or relative):
+    if _elsewhere(s) and (free or relative):
         yield "which run is meant is not said"
     bound = compared and not (number.signed or number.percent or number.points or number.times)
-    bound = bound and not re.search(coded("from|to"), s.codes[first : numbers[-1]])
-    against = s.names_another() if len(numbers) > 1 else relative and s.compared_by_name()
+    against = (
+        any(run is not s.subject for run in s.runs_named()) if len(numbers) > 1 else relative and s.compared_by_name()
+    )
     if not against and not bound:  # where whom it is compared with is said, that has been tried
         readings = [said_somewhere(s, i, place, sure=len(numbers) > 1 or s.adjacent(i)) for i in numbers]
         yield readings[0] if all(readings) else None
@@ -119,21 +111,12 @@ def _of_words(s: Sentence, first: int, last: int) -> Iterator[str | None]:
     quantity = s.named_quantity(first) if s.codes[first] == Code.QUANTITY else s.quantity(first) or s.objective
     if s.compared_by_name() or quantity.section not in ("metric", "curve"):
         return
-    if Code.RATIO in codes:
-        yield (
-            "it may be said of a peak or of an end"
-            if re.match(coded("word? run aspect"), s.codes[last + 1 :])
-            else None
-        )
-        return
-    if directed is None or s.section == "title":
+    if Code.RATIO in codes or directed is None or s.section == "title":
         return
     curves = [curve for key in quantity.keys if (curve := s.subject.curves.get(key.partition(":")[2]))]
-    if not curves and not s.named(first):
-        yield "it may be said of how the training went, of which the record has no curve"
     up = directed.group() == Code.UP
     for curve in curves:
-        if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last)) if a != b):
+        if any((b > a) == up for a, b in ((curve.first, curve.last), (curve.max.value, curve.last))):
             course = f"from {curve.first:.6g} over {curve.max.value:.6g} to {curve.last:.6g}"
             yield f"it may be said of the training: {course}"
     mine = s.one(quantity, s.subject, set())

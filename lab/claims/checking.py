@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lab.claims import differences, directions, figures, replicates, settings, values, verbal, weighing
 from lab.claims.context import Context, announced, stages
-from lab.claims.reading import Found, Sentence, Status
+from lab.claims.reading import Sentence, Status
 from lab.claims.structure import Meaning, passages
 from lab.claims.tokens import Reader
 from lab.claims.words import CAUSES, Code
@@ -22,11 +22,11 @@ RULES: tuple[Callable[[Sentence], None], ...] = (
     settings.makings,
     settings.starts,
     settings.kinship,
+    settings.endings,
     verbal.alterations,
     figures.intervals,
     replicates.splits,
     replicates.counted,
-    replicates.single,
     values.changes,
     values.origins,
     figures.thresholds,
@@ -141,19 +141,14 @@ def _section(known: Known, reader: Reader, section: str, text: str, *, held: boo
             piece = sentence.text
             spans = [(at, at + len(line)) for line in known.quoted if (at := piece.find(line)) >= 0]
             told = [f for f in sentence.claims if not any(a <= f.start and f.end <= b for a, b in spans)]
-            claims += [_claim(section, text, start, f) for f in sorted(told, key=lambda f: f.start)]
+            for f in sorted(told, key=lambda f: f.start):
+                a, b = start + f.start, start + f.end
+                claim = Claim(section=section, quote=text[a:b], start=a, end=b, status=f.status, evidence=f.evidence)
+                claims.append(claim)
             context.carry(sentence, passage)
             if CAUSES.search(piece) and _of_an_outcome(sentence):
                 causes.append(Cause(section=section, quote=piece.strip(), marks=marks(known, sentence)))
     return Checked(claims=tuple(claims), causes=tuple(causes), failed=tuple(failed))
-
-
-def _claim(section: str, text: str, begun: int, claim: Found) -> Claim:
-    """A claim with its place in the section's text, where the sentence begins at `begun`."""
-    start, end = begun + claim.start, begun + claim.end
-    return Claim(
-        section=section, quote=text[start:end], start=start, end=end, status=claim.status, evidence=claim.evidence
-    )
 
 
 def marks(known: Known, sentence: Sentence) -> tuple[Mark, ...]:

@@ -23,11 +23,7 @@ OWN = {Meaning.CONFIG, Meaning.METRICS, Meaning.TITLE}
 
 
 def stages(text: str) -> bool:
-    """Whether the text of a next step is that of a report, which says what was staged, and not of a note's plan.
-
-    Args:
-        text: with its heading, where it has one.
-    """
+    """Whether the text of a next step is that of a report, which says what was staged, and not of a note's plan."""
     return not (first := announced(text)) or re.search(r"\bnext step|\bstaged|\bpropos", first, re.I) is not None
 
 
@@ -58,11 +54,7 @@ class Context:
     _cut: dict[tuple[int, int], list[Token]] = field(default_factory=dict)
 
     def lead(self, passage: Passage) -> tuple[str, ...]:
-        """The runs that a passage is about by its item, its cell's row or column, or what it stands under.
-
-        Args:
-            passage: of the text.
-        """
+        """The runs that a passage is about by its item, its cell's row or column, or what it stands under."""
         self.firm = True
         for place in passage.labels:
             if run := next((token for token in self._tokens(place) if token.code == Code.RUN), None):
@@ -73,10 +65,8 @@ class Context:
     def sentence(self, passage: Passage, lead: tuple[str, ...], start: int, end: int) -> Sentence:
         """A sentence of a passage, ready for the rules."""
         piece, before = self.text[start:end].replace("\n", " "), self._before(passage, start)
-        label = next(
-            (t.value for place in reversed(passage.labels) for t in self._tokens(place) if t.code == Code.QUANTITY),
-            None,
-        )
+        heads = [token for place in reversed(passage.labels) for token in self._tokens(place)]
+        label = next((token.value for token in heads if token.code == Code.QUANTITY), None)
         return Sentence(
             self.known,
             passage.meaning.value,
@@ -103,12 +93,11 @@ class Context:
                 for name in self._ids(t)
             ),
             row=self.row(passage),
-            cells=tuple((self.text[a:b].strip(), self._codes((a, b))) for a, b in passage.labels),
+            cells=tuple(
+                (self.text[a:b].strip(), "".join(token.code for token in self._tokens((a, b))))
+                for a, b in passage.labels
+            ),
         )
-
-    def _led(self, passage: Passage) -> bool:
-        """Whether the row or the column of a cell names a run."""
-        return any(token.code == Code.RUN for place in passage.labels for token in self._tokens(place))
 
     def _before(self, passage: Passage, start: int) -> str:
         """What a statement says before a sentence of it, and what it stands under."""
@@ -132,32 +121,17 @@ class Context:
         begun = self.text.rfind("\n\n", 0, passage.start) + 1 if free else passage.start
         lead = lead or (self.known.run.run_id,)
         announced = [ids for place in passage.above if self.text[place[0]] != "#" for ids in self._sides(place)[1]]
-        if passage.labels and not self._led(passage) and any(ids != lead for ids in announced):
+        led = any(token.code == Code.RUN for place in passage.labels for token in self._tokens(place))
+        if passage.labels and not led and any(ids != lead for ids in announced):
             return True  # a table below `What #3 had on other seeds:`
-        begun = min(begun, self._running_on(passage, -1))
-        place, behind = (begun, passage.end), (passage.end, self._running_on(passage, 1))
+        place = (begun, passage.end)
         tokens = [token for token in self._tokens(place) if token.code == Code.RUN and token.end <= start - begun]
-        tokens += [token for token in self._tokens(behind) if token.code == Code.RUN]
         named = [self._ids(token) for token in tokens if passage.start == begun or token.value not in RUN_ROLES]
         return any(ids != lead for ids in named)
-
-    def _running_on(self, passage: Passage, way: int) -> int:
-        """Where the line before a passage begins (-1), or the one behind it ends, if the two may be one sentence."""
-        if way < 0:
-            before = self.text[: passage.start].rstrip(" ")
-            lower = self.text[passage.start : passage.start + 1].islower()
-            runs_on = lower and before.endswith("\n") and before[-2:-1].strip("\n.:!?;")
-            return before.rfind("\n", 0, len(before) - 1) + 1 if runs_on else passage.start
-        unfinished = not re.search(r"[.:!?;]\s*$", self.text[passage.start : passage.end])
-        line = re.match(r"\n[ ]*[a-z][^\n]*", self.text[passage.end :])
-        return passage.end + line.end() if line and unfinished else passage.end
 
     def row(self, passage: Passage) -> tuple[tuple[str, Number], ...]:
         """The figures before a cell in its row that were found true, each with the run that its column names."""
         return tuple(self._rows.get(passage.labels[0], ())) if len(passage.labels) > 1 else ()
-
-    def _codes(self, place: tuple[int, int]) -> str:
-        return "".join(token.code for token in self._tokens(place))
 
     def carry(self, sentence: Sentence, passage: Passage) -> None:
         """Keep what a sentence spoke of, and a figure found true, for those behind it."""

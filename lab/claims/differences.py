@@ -5,8 +5,7 @@ import re
 
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
-from lab.claims.recorded import fits
-from lab.claims.words import LOWER_IS_BETTER, Code, Quantity, coded
+from lab.claims.words import Code, Quantity, coded
 
 SIGN: dict[str, int] = {Code.UP: 1, Code.DOWN: -1, Code.BETTER: 1, Code.WORSE: -1}
 SHOWN = 1e-6
@@ -21,8 +20,6 @@ NEARLY = re.compile(
 THAT = re.compile(
     r"\s+(?:that|its|as|what|the (?=\w+ (?:of|as))|more|less|faster|slower|higher|lower|longer|shorter|\w+er)\b"
 )
-WENT = re.compile(r"\w+ed|rose|fell|grew|sank|fall(?:s|ing)?|ris(?:es|ing)|climb(?:s|ing)?|drop(?:s|ping)?|went \w+")
-"""Verbs of going up or down, before which a number is no difference."""
 FAR = 1.35
 """By which factor it has to be off to be false behind these words: `nearly double` is said of 1.6 times."""
 
@@ -40,41 +37,21 @@ def relatives(s: Sentence) -> None:
             coded("(by)$"), before
         )
         trailed = re.match(coded("quantity? ([up down])"), after)
-        if trailed and not number.percent and WENT.fullmatch(s.word(index + trailed.end())):
-            trailed = None  # `on 25 it rose`; `entropy on 25 fell from 1.1`: a seed, or whatever else goes that way
-        shared = re.match(r"\s*of (?:the|its) (?:incumbent|parent|baseline|previous)[^.,;]* value", s.text[token.end :])
         beside = re.match(coded("[word quantity]? [against than]"), after)
-        plus = number.signed and number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
-        plus = plus or _behind_value(s, index)
-        if not (led or trailed or shared or plus or (number.signed and (number.percent or beside)) or number.times):
+        bracketed = s.codes[:index].endswith("(") and Code.RUN in s.codes  # `worse than #3 (-0.129)`
+        rises = number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
+        plus = number.signed and (rises or bracketed)
+        if not (led or trailed or plus or (number.signed and (number.percent or beside)) or number.times):
             continue
         if not (number.percent or number.points or number.times or plus) and not (
             re.search(coded("by$"), before) or beside or (trailed and not number.word)
         ):
             continue
-        if not (led or trailed or shared or number.times) and _is_value(s, index, number):
-            continue  # `explains -3 % of the variance`
-        _relative(s, index, number, led, trailed, shared is not None)
-
-
-def _is_value(s: Sentence, index: int, number: Number) -> bool:
-    quantity = s.quantity(index)
-    values = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
-    return any(fits(number, value) for value, _ in values)
-
-
-def _behind_value(s: Sentence, index: int) -> bool:
-    """Whether a signed number stands behind a value as its difference to something that is spoken of.
-
-    `worse than the parent (-0.129)`, `with the likeliest action they score 0.079, -0.0274`.
-    """
-    before, signed = s.codes[:index], s.number(index).signed
-    in_brackets = before.endswith(coded("(")) and Code.RUN in s.codes
-    return signed and (in_brackets or (before.endswith(coded("number ,")) and Code.ASPECT in before))
+        _relative(s, index, number, led, trailed)
 
 
 def _relative(
-    s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None, shared: bool
+    s: Sentence, index: int, number: Number, led: re.Match[str] | None, trailed: re.Match[str] | None
 ) -> None:
     quantity = s.quantity(index)
     code = next((match.group(1) for match in (trailed, led) if match and match.group(1) != Code.BY), None)
@@ -86,24 +63,19 @@ def _relative(
     sign = SIGN.get(code or "", 0)
     if number.signed:
         sign = 1 if number.value > 0 else -1
-    beaten = re.search(coded("[better worse] [word]? run by$"), s.codes[:index]) is not None
-    if beaten or quantity is None or (quantity.section == "count" and number.signed):
+    if quantity is None or (quantity.section == "count" and number.signed):
         quantity = s.objective
     bases = compared(s, quantity, index)
-    if quantity.foreign or not bases:
+    if not bases:
         s.judge(first, last, None, "nothing in the record to take it from")
         return
     said = Number(abs(number.value), number.step, number.approximate)
     results, told = [], list[str]()
     for new, old, what in bases:
         worth = _worth(number, new, old)
-        if quantity.keys and code in (Code.BETTER, Code.WORSE) and LOWER_IS_BETTER.search(quantity.keys[0]):
-            worth = -worth
-        direction = not sign or shared or number.times or (worth > 0) == (sign > 0)
+        direction = not sign or number.times or (worth > 0) == (sign > 0)
         off = 0.0 if number.percent or number.points or number.times else SHOWN * max(abs(new), abs(old))
         results.append(said.fits(abs(worth), off) and direction and _close(number, worth))
-        if number.times and old and code == Code.DOWN:
-            results.append(bool(new) and said.fits(old / new) and _close(number, old / new))
         told.append(f"{what}: {old:.6g} to {new:.6g}, {worth:+.4g}{' %' if number.percent else ''}")
     s.judge(first, last, any(results), "; ".join(told[:2]))
 
@@ -129,17 +101,9 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     if quantity is None:
         return []
     aspects = s.aspects(index) - {"first"}
-    if {"greedy", "sampled"} & {token.value for token in s.tokens if token.code == Code.ASPECT}:
-        sampled = s.subject.metrics
-        meant = {key.partition(":")[2] for key in quantity.keys} | (
-            {s.known.metric} if quantity == s.objective else set()
-        )
-        greedy = [(name, value) for name, value in s.subject.greedy.items() if name in sampled and name in meant]
-        return [(value, sampled[name].mean, f"greedy {name}") for name, value in greedy]
-    if quantity.keys and quantity.keys[0] == "verdict:effect":
-        return [(v.effect, 0.0, f"effect against {a}") for a, v in s.subject.verdicts.items() if v.effect is not None]
-    if extreme := PEAK.match(s.text[s.tokens[index].end :]):
-        return _against_extreme(s, quantity, "min" if extreme["low"] else "max")
+    if PEAK.match(s.text[s.tokens[index].end :]):
+        curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
+        return [(curve.last, curve.max.value, f"{key}, its end against its peak") for key, curve in curves if curve]
     reference = s.reference_at(index)
     pairs: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
@@ -157,20 +121,10 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
 PEAK = re.compile(
     r"\s*(?:below|under|short of|lower than|off|above|higher than|from) (?:its|the|this run's) (?:own )?"
     r"(?:(?:earlier|training|previous) )?"
-    r"(?:peak|maximum|best|high(?:est)? point|(?P<low>minimum|trough|low(?:est)? point))\b"
+    r"(?:peak|maximum|best|high(?:est)? point)\b"
     r"(?! (?:run|prior|config|mean|so far|of the night))"
 )
-"""What follows a number that is measured from a curve's extreme: `34 % below its own peak`."""
-
-
-def _against_extreme(s: Sentence, quantity: Quantity, which: str) -> list[tuple[float, float, str]]:
-    """A run's end against the highest or lowest point of its own curve."""
-    name = s.known.metric
-    keys = [key.partition(":")[2] for key in quantity.keys if key.startswith("curve:")]
-    if not keys and quantity.keys and quantity.keys[0] in (f"metric:{name}", "metric:score"):
-        keys = [f"environment/{name}", "environment/score"]
-    curves = [(key, curve) for key in keys if (curve := s.subject.curves.get(key))]
-    return [(curve.last, getattr(curve, which).value, f"{key}, its end against its {which}") for key, curve in curves]
+"""What follows a number that is measured from a curve's peak: `34 % below its own peak`."""
 
 
 GAP = re.compile(
@@ -222,13 +176,7 @@ SHARED = frozenset(("noise", "count"))
 
 
 def _says_of_what(s: Sentence, index: int, quantity: Quantity) -> bool:
-    """Whether a ratio's own clause names what it is of, and no pair of figures that says it better.
-
-    Args:
-        s: the sentence.
-        index: the ratio's place.
-        quantity: what it is taken to be of.
-    """
+    """Whether a ratio's own clause names what it is of, and no pair of figures that says it better."""
     if quantity.section in SHARED or re.match(coded("[^;.]{0,4} number [arrow to] number"), s.codes[index + 1 :]):
         return False
     begin = max(s.codes.rfind(mark, 0, index) for mark in ",;.") + 1
@@ -251,13 +199,8 @@ def ratios(s: Sentence) -> None:
         bases = compared(s, quantity, index)
         if quantity is None or not bases:
             continue
-        bound = re.search(coded("([up down]) than word?$"), s.codes[:index])
-        if bound and bases:
-            true = any(old and ((new / old > ratio) == (bound.group(1) == Code.UP)) for new, old, _ in bases)
-            figure = re.match(coded("[word run]{1,4} number"), s.codes[index + 1 :])  # `less than half of #3's 15 s`
-            false = None if figure else False
-            s.judge(index - len(bound.group()), index, true or false, "; ".join(what for _, _, what in bases[:2]))
-            continue
+        if re.search(coded("[up down] than word?$"), s.codes[:index]):
+            continue  # `less than half of #3's 15 s`: a bound
         last = index + (after.end() if after else 0)
         first = index - (before.end() - before.start() if before else 0)
         code = after.group(1) if after else before.group(1) if before else None

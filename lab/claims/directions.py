@@ -5,7 +5,7 @@ import re
 from lab.base import number
 from lab.claims.numbers import real
 from lab.claims.reading import Sentence
-from lab.claims.words import LOWER_IS_BETTER, Code, Quantity, coded
+from lab.claims.words import Code, coded
 from lab.space import logged_as
 
 VERBS = {"lowered", "raised", "increased", "reduced", "decreased", "cut", "rose", "fell", "dropped"}
@@ -42,33 +42,17 @@ def courses(s: Sentence) -> None:
     if s.section == "next_step":
         return
     for finding, pattern in COURSE.items():
-        for said in pattern.finditer(s.text):
-            inside = s.within(*said.span())
-            if (
-                not inside
-                or s.used & set(inside)
-                or re.search(r"\b(?:if|not|never|until|once)\s+$", s.text[: said.start()])
-            ):
-                continue
-            s.look(inside[0])
-            named = [
-                t.value
-                for t in s.tokens
-                if t.code == Code.QUANTITY and t.start < said.end() and t.value.section in MEASURED
-            ]
-            own = not named or bool(set(named[-1].keys) & set(s.objective.keys))
-            found = _course(s) if own else _gone(s) if _is_entropy(named[-1]) else {}
-            if finding in found:
-                s.say(inside[0], inside[-1], "verified", found[finding])
+        for said, first, last in s.phrases(pattern):
+            found = _course(s)
+            named = [t.value for t in s.tokens if t.code == Code.QUANTITY and t.start < said.end()]
+            if finding in found and (not named or set(named[-1].keys) & set(s.objective.keys)):
+                s.say(first, last, "verified", found[finding])
 
 
-MEASURED = ("metric", "curve", "foreign")
 IMPROVING, FLAT = 0.05, 0.01
 """Share of a curve's whole range that it moved from the third quarter to the last: still on its way, at rest."""
 FALLEN = 0.85
 """Share of its peak below which a curve has fallen back."""
-GONE = 0.05
-"""Entropy at the end, as a share of what it was at the start, below which it has collapsed."""
 
 
 def _course(s: Sentence) -> dict[str, str]:
@@ -80,24 +64,12 @@ def _course(s: Sentence) -> dict[str, str]:
     third, last = curve.quarter_means[-2:]
     moved = goal.gain(last, third) / (curve.max.value - curve.min.value)
     best = goal.best((curve.max.value, curve.min.value))
-    if goal.sign > 0 and best > 0 and curve.last < FALLEN * best:
+    if curve.last < FALLEN * best and goal.sign > 0:
         return {"fell_back": f"{goal.metric} {number(curve.last)} at the end, {number(best)} at its best"}
     quarters = f"quarters of {goal.metric}: {', '.join(map(number, curve.quarter_means))}"
     if moved > IMPROVING:
         return {"still_improving": quarters}
     return {"plateau": quarters} if abs(moved) < FLAT else {}
-
-
-def _gone(s: Sentence) -> dict[str, str]:
-    """Whether the policy's entropy collapsed."""
-    entropy = s.subject.curves.get("losses/entropy")
-    if entropy is None or entropy.first <= 0 or entropy.last >= GONE * entropy.first:
-        return {}
-    return {"fell_back": f"entropy {number(entropy.last)} at the end, {number(entropy.first)} at the start"}
-
-
-def _is_entropy(quantity: Quantity) -> bool:
-    return "curve:losses/entropy" in quantity.keys
 
 
 def moved(s: Sentence) -> None:
@@ -107,7 +79,7 @@ def moved(s: Sentence) -> None:
     for first, last in s.matches("[up down better worse] word{0,2} quantity"):
         quantity, before = s.named_quantity(last), s.text[: s.tokens[first].start]
         if (
-            set(range(first, last)) & s.used
+            not s.free(first, last - 1)
             or re.match(coded("[:=]? number|word? [from than]"), s.codes[last + 1 :])
             or not (
                 MOVED.fullmatch(s.word(first)) or (s.codes[first] in coded("up down") and HAD.search(before.lower()))
@@ -119,18 +91,14 @@ def moved(s: Sentence) -> None:
         new, old = s.one(quantity, s.subject, set()), s.one(quantity, s.reference, set())
         if new is None or old is None or new == old:
             continue
-        up = s.codes[first] == Code.UP
-        if s.codes[first] in coded("better worse"):
-            up = (s.codes[first] == Code.BETTER) != bool(LOWER_IS_BETTER.search(quantity.keys[0]))
+        up = s.codes[first] in (Code.UP, Code.BETTER)
         s.judge(first, last, (new > old) == up, f"{old:.6g} in {s.reference.run_id}, {new:.6g} in {s.subject.run_id}")
 
 
 def went(s: Sentence) -> None:
     """Judge which way something went: `Policy entropy went up instead of down`, `learning rate was lowered`."""
     for first, last in s.matches("quantity word{0,2} [up down] word{0,2} [up down]?"):
-        if any(i in s.used for i in range(first + 1, last + 1)) or re.match(
-            coded("[word]? [number run quantity than to]"), s.codes[last + 1 :]
-        ):
+        if not s.free(first + 1, last) or re.match(coded("[word]? [number run quantity than to]"), s.codes[last + 1 :]):
             continue
         quantity = s.named_quantity(first)
         place = next(i for i in range(first + 1, last + 1) if s.codes[i] in coded("up down"))
@@ -141,22 +109,14 @@ def went(s: Sentence) -> None:
         elif quantity.section == "config" and s.word(place) in VERBS:
             key = quantity.keys[0].partition(":")[2]
             values = s.subject.changed.get(key)
-            true = (
-                bool(values) and all(real(v) for v in values or ()) and (values[1] > values[0]) == up
-                if values
-                else False
-            )
+            true = values is not None and all(map(real, values)) and (values[1] > values[0]) == up
             s.judge(first, last, true, f"{key}: {values[0]} to {values[1]}" if values else f"{key} was not changed")
 
 
 def turned(s: Sentence) -> None:
     """Find true an adjective of what differs from the parent: `the smaller learning rate`, `update_epochs ↑`."""
     for first, last in s.matches("[up down] aspect? quantity|quantity [up down](?=[;,.]|arrow|$)"):
-        if (
-            s.section == "next_step"
-            or set(range(first, last + 1)) & s.used
-            or re.match(coded("[:=]? number"), s.codes[last + 1 :])
-        ):
+        if s.section == "next_step" or not s.free(first, last):
             continue
         quantity = s.named_quantity(first if s.codes[first] == Code.QUANTITY else last)
         way = 1 if Code.UP in s.codes[first : last + 1] else -1

@@ -36,7 +36,6 @@ OWNED = re.compile(r"\bseed #?(\d+) (?:of|in|from) (?:the )?$", re.IGNORECASE)
 HEADED = re.compile(r"\W*(?:seed |s)?(\d+)\W*")
 """A row's heading, or the label of an item, that is a seed."""
 LEVEL = re.compile(r"\b(?:past|pass\w*|cross\w*|over|above|below|reach\w*|beyond|hits?|exceed\w*) (-?\d*\.?\d+ ?%?)")
-HALF = re.compile(r"\b(?:one half|a half|halfway)\b", re.IGNORECASE)
 BEGUN = re.compile(r"\b(?:first|nothing|starts?|shows?|begins?|takes? off)\b", re.IGNORECASE)
 EPOCH = re.compile(r"\b(?:ep(?:och)?s?|updates?|iter(?:ation)?s?)\.?\s*#?\s*$", re.IGNORECASE)
 TOOK = ("training seconds", "evaluation seconds", "memory MiB")
@@ -85,9 +84,6 @@ def of_curve(
     for moment in moments:
         at = f"{name} near step {moment.value:,.0f}"
         yield from (((value, f"{at}: {value:.6g}") for value in values) for values in _near(points, moment))
-    if meant and len(replicates := [*curves_of(points)]) > 1:
-        ends = [(one[0][1], one[-1][1], max(v for _, v in one), min(v for _, v in one)) for one in replicates]
-        yield ((value, f"{name} of a replicate: {value:.6g}") for four in ends for value in four)
     if every and not meant and not moments and _tells(s, [value for _, value in points]):
         yield ((value, f"{name} at step {step:,.0f}: {value:.6g}") for step, value in points)
 
@@ -132,9 +128,7 @@ def _crossings(s: Sentence, points: Sequence[tuple[float, float]]) -> Statistics
     texts = [s.text, *(text for text, _ in s.cells)]
     levels = [number_in(NUMBER.match(said[1])) for text in texts for said in LEVEL.finditer(text)]
     wanted = [level.bound for level in levels if level and abs(level.bound) < MANY]
-    wanted += [0.5] if HALF.search(s.text) else []
     wanted += [1e-9] if BEGUN.search(s.text) else []
-    wanted += [0.0] if "zero" in s.text else []
     for level in wanted:
         for (_, before), (step, after) in pairwise(points):
             if (before < level) != (after < level):
@@ -155,13 +149,8 @@ def _moments(s: Sentence, run: KnownRun) -> Iterator[Number]:
                 yield number
             elif batch and EPOCH.search(s.text[: s.tokens[i].start]):
                 yield number.scaled(batch)
-    heads = [text for text, _ in s.cells]
-    for text in heads:
-        if (found := number_in(NUMBER.match(text))) and (found.value >= MANY or batch):
-            if found.value >= MANY:
-                yield found
-            elif batch and any(EPOCH.search(head) for head in heads):
-                yield found.scaled(batch)
+    heads = (number_in(NUMBER.match(text)) for text, _ in s.cells)
+    yield from (head for head in heads if head and head.value >= MANY)
 
 
 def _near(points: Sequence[tuple[float, float]], moment: Number) -> Iterator[list[float]]:
@@ -245,17 +234,9 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
 
 def amounts(s: Sentence, run: KnownRun, unit: str) -> Statistics:
     """The time, in the unit that is written, or the memory that a run took."""
-    per = (
-        60
-        if "min" in unit and not unit.endswith(("s", "sec", "seconds"))
-        else 3600
-        if re.search(r"\dh|hour", unit)
-        else 1
-    )
-    took = run.by_seed.get(s.seed or -1, {})
-    each = {f"{name} of seed {seed}": value for seed, its in run.by_seed.items() for name, value in its.items()}
-    each = {name: value for name, value in each.items() if name.partition(" of ")[0] in TOOK}
-    told = {name: took[name] for name in TOOK if name in took} or {**run.amounts, **each}
+    per = 60 if "min" in unit and not unit.endswith(("s", "sec", "seconds")) else 1
+    its = run.by_seed.get(s.seed or -1, {})
+    told = {name: its[name] for name in TOOK if name in its} or run.amounts
     for name, amount in told.items():
         if ("MiB" in name) == ("mib" in unit or "mb" in unit):
             yield amount / per, f"{name} of {run.run_id}: {amount:.6g}"
@@ -288,10 +269,6 @@ def stretches(s: Sentence, run: KnownRun, name: str) -> Iterator[tuple[float, fl
     curve = run.curves.get(name)
     if curve is None:
         return
-    if seed := seed_curve(s, run, run.points.get(name, ())):
-        values = [value for _, value in seed]
-        ends = values[0], max(values), min(values), values[-1]
-        yield from ((a, b, f"{name} of seed {s.seed}") for a, b in combinations(ends, 2))
     yield curve.first, curve.last, f"{name}, first and last"
     yield curve.min.value, curve.max.value, f"{name}, lowest and highest"
     yield curve.first, curve.max.value, f"{name}, first and highest"
@@ -300,17 +277,3 @@ def stretches(s: Sentence, run: KnownRun, name: str) -> Iterator[tuple[float, fl
     for (a, one), (b, other) in combinations(points, 2) if len(points) <= 24 else pairwise(points):
         if a < b:
             yield one, other, f"{name} at steps {a:,.0f} and {b:,.0f}"
-
-
-def everything(run: KnownRun) -> Statistics:
-    """All that the record has of a run, whatever it is of."""
-    for name, metric in run.metrics.items():
-        yield from ((value, name) for value in (metric.mean, metric.low, metric.high, *metric.values) if real(value))
-    for name, values in (*run.greedy_values.items(), *((name, (value,)) for name, value in run.greedy.items())):
-        yield from ((value, f"greedy {name}") for value in values)
-    for name, curve in run.curves.items():
-        ends = (curve.first, curve.last, curve.max.value, curve.min.value, curve.max.step, curve.min.step)
-        yield from ((value, name) for value in (*ends, *curve.quarter_means))
-        yield from ((value, name) for _, value in run.points.get(name, ()))
-    named = (*run.config.items(), *run.derived.items(), *run.amounts.items())
-    yield from ((float(value), name) for name, value in named if real(value))

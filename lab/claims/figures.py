@@ -55,8 +55,6 @@ def _evaluated(node: ast.expr) -> float:
     """
     if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
         return float(node.value)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_evaluated(node.operand)
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         return OPERATORS[type(node.op)](_evaluated(node.left), _evaluated(node.right))
     raise ValueError(ast.dump(node)[:80])
@@ -75,13 +73,11 @@ def intervals(s: Sentence) -> None:
             one, other = s.number(first + ends[0]), s.number(first + ends[1])
             if pattern == "NoN" and one.value > other.value:
                 continue  # `1.33 to 0.46`: a way, no range
-            if pattern == "NoN" and first > 0 and s.codes[first - 1] in coded("from by"):
-                continue
-            if pattern == r"\(N,N\)" and (other.percent != one.percent or one.signed):
-                continue  # `(-0.019, -2.2 %)`: one thing twice
+            if pattern == "NoN" and s.codes[:first].endswith(("f", "y")):
+                continue  # `from 0.46 to 1.33`
             if other.percent and not one.percent:
                 one = Number(one.value, one.step, percent=True)
-            if s.section == "next_step" and LATER.search(s.text) and not FUTURE.search(s.text):
+            if s.section == "next_step" and LATER.search(s.text):
                 s.used.update(range(first, last + 1))
                 continue
             start, end = (first, last) if pattern[0] in r"\[" else (first + ends[0], first + ends[1])
@@ -93,9 +89,7 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
     if end + 1 < len(s.codes) and s.codes[end + 1] == Code.RUN:
         run = s.run_of(s.tokens[end + 1])
     if quantity and quantity.section == "count":  # `its replicates lie between`: of what is spoken of
-        quantity = next(
-            (t.value for t in s.tokens if t.code == Code.QUANTITY and t.value.section == "metric"), s.objective
-        )
+        quantity = s.objective
     ahead = s.section == "next_step" or (bool(s.known.proposals) and FUTURE.search(s.text) is not None)
     pairs: list[tuple[float | None, float | None, str]] = []
     directions: list[tuple[int, bool]] = []
@@ -125,7 +119,7 @@ def _interval(s: Sentence, start: int, end: int, place: int, one: Number, other:
 
 
 OVER = re.compile(
-    r"\b(?:over|across|among|in|of|for) (?:all |the |our |these )*(?P<last>last|past|latest|recent|first)? ?"
+    r"\b(?:over|across|among|in|of|for) (?:all |the |our |these )*(?:last|past|latest|recent)? ?"
     r"(?P<n>\w+)? ?(?:finished )?runs?\b",
     re.IGNORECASE,
 )
@@ -138,12 +132,9 @@ def over_runs(s: Sentence, names: list[str]) -> Iterator[tuple[float, float, str
     if said is None:
         return
     count, runs = whole(said["n"] or ""), s.known.finished
-    first = (said["last"] or "").lower() == "first"
-    runs = (runs[:count] if first else runs[-count:]) if count else runs
     for name in names:
-        values = [run.metrics[name].mean for run in runs if name in run.metrics]
-        values += [float(run.config[name]) for run in runs if real(run.config.get(name))]
-        if len(set(values)) > 1 and (count is None or len(values) == count):
+        values = [run.metrics[name].mean for run in runs[-(count or 0) :] if name in run.metrics]
+        if len(set(values)) > 1:
             yield min(values), max(values), f"{name} over {len(values)} runs"
 
 
@@ -158,10 +149,8 @@ def _recorded(s: Sentence, run: KnownRun, names: list[str]) -> list[tuple[float 
         pairs += [(a, b, f"{name} of runs alike") for a in among for b in among if a != b]
         among = [float(other.config[name]) for other in s.alike(run) if real(other.config.get(name))]
         pairs += [(min(among), max(among), f"{name} of runs alike")] if len(set(among)) > 1 else []
-    if run is s.known.run:
-        pairs += [
-            (p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if p.metric in names or not names
-        ]
+    foretold = [p for p in s.known.predicted if p.metric in names or not names] if run is s.known.run else []
+    pairs += [(p.low, p.high, f"predicted of {p.metric}") for p in foretold]
     return pairs
 
 
@@ -171,23 +160,11 @@ def thresholds(s: Sentence) -> None:
         word, number = s.word(last - 1), s.number(last)
         if word not in {"above", "below", "exceeded", "exceeds", "exceed", "under", "over"}:
             continue
-        if number.percent and re.match(r"\s*(?:higher|lower|more|less)", s.text[s.tokens[last].end :]):
-            continue
-        quantity, up = s.quantity(last), word not in {"below", "under"}
-        if quantity is None or quantity.section == "count":
-            quantity = next(
-                (t.value for t in s.tokens if t.code == Code.QUANTITY and t.value.section == "metric"),
-                s.carried or s.objective,
-            )
-        every = re.search(r"\b(all|each|every)\b", s.text) is not None
+        quantity, up = s.quantity(last) or s.objective, word not in {"below", "under"}
         bound = number.bound
         aspects = s.aspects(last) | {"max" if up else "min"}
         recorded = s.values(quantity, s.subject, aspects) or s.values(quantity, s.subject, set())
         values = [value for value, _ in recorded]
-        if every:
-            values = [
-                v for k in quantity.keys if (m := s.subject.metrics.get(k.partition(":")[2])) for v in m.values
-            ] or values
         if not values:
             s.judge(first, last, None, "no such value in the record")
             continue
@@ -201,12 +178,7 @@ def thresholds(s: Sentence) -> None:
 def zeros(s: Sentence) -> None:
     """Judge whether an effect's interval holds zero: `an interval that includes zero`."""
     pattern = r"\b(includes?|contains?|spans?|covers?|straddles?|crosses|excludes?)\s+(?:zero|0)\b(?!\.\d)"
-    for match in re.finditer(pattern, s.text, re.IGNORECASE):
-        inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
+    for match, first, last in s.phrases(re.compile(pattern, re.IGNORECASE)):
         ends = [(v.low, v.high) for v in s.subject.verdicts.values() if v.low is not None and v.high is not None]
-        true = (
-            any(low <= 0 <= high for low, high in ends) != match.group(1).lower().startswith("exclude")
-            if ends
-            else None
-        )
-        s.judge(inside[0], inside[-1], true, "; ".join(f"{low:.6g} to {high:.6g}" for low, high in ends))
+        holds = any(low <= 0 <= high for low, high in ends) != match.group(1).lower().startswith("exclude")
+        s.judge(first, last, holds if ends else None, "; ".join(f"{low:.6g} to {high:.6g}" for low, high in ends))

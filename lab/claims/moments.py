@@ -22,14 +22,7 @@ FEWEST, FAR = 1e4, 60
 
 
 def at_moments(s: Sentence, place: int, runs: Sequence[KnownRun], names: Sequence[str]) -> Statistics:
-    """The values of some curves at the moments that stand nearest to a figure, of one replicate where it is named.
-
-    Args:
-        s: the sentence.
-        place: the figure's token.
-        runs: those that it may be of.
-        names: the curves that it may be of.
-    """
+    """The values of some curves at the moments that stand nearest to a figure, of one replicate where it is named."""
     for share, steps, words in _near(s, place):
         for run in runs:
             step = share * (run.steps or 0.0) if share else steps
@@ -45,12 +38,7 @@ def at_moments(s: Sentence, place: int, runs: Sequence[KnownRun], names: Sequenc
 
 
 def dated(s: Sentence, place: int) -> bool:
-    """Whether a moment stands right behind a figure, which is then of that moment: `0.76 at 40 %`.
-
-    Args:
-        s: the sentence.
-        place: the figure's token.
-    """
+    """Whether a moment stands right behind a figure, which is then of that moment: `0.76 at 40 %`."""
     said = MOMENT.match(s.text, s.tokens[place].end + 1)
     return said is not None and bool(said["share"] or said["unit"] or said["half"])
 

@@ -50,12 +50,7 @@ def clock_of(run_id: str) -> str | None:
 
 
 def runs_named(text: str, ids: Iterable[str]) -> list[str]:
-    """The runs that a text names by id, a part of it or clock time, the latest of those that share one.
-
-    Args:
-        text: any.
-        ids: of all runs there are, oldest first.
-    """
+    """The runs that a text names by id, a part of it or clock time: the latest of `ids`, which are the oldest first."""
     words, clocks = set(WORD.findall(text)), set[str]()
     for match in (*CLOCK.finditer(text), *PART.finditer(text)):
         parts = [part for part in match.groupdict().values() if part]
@@ -91,16 +86,13 @@ class RunNames:
         self.short = {run.run_id.rpartition("-")[2]: run.run_id for run in known.runs if "-" in run.run_id}
 
     def at(self, text: str, at: int) -> tuple[str | tuple[str, ...], int] | None:
-        """The run, or runs, named at a place in a text, and where the name ends; `?` for one that is not known.
-
-        Args:
-            text: any.
-            at: where a word begins in it.
-        """
+        """The run, or runs, named at a place in a text, and where the name ends; `?` for one that is not known."""
         if match := RUN_ID.match(text, at):
             return match.group(), match.end()
-        if (match := CLOCK.match(text, at) or PART.match(text, at)) and (runs := self._timed(match)):
-            return (runs[0] if len(runs) == 1 else runs), match.end()
+        if (match := CLOCK.match(text, at) or PART.match(text, at)) and (
+            timed := self.clocks.get(next(filter(None, match.groups())).replace(":", "").zfill(4))
+        ):
+            return (timed[0] if len(timed) == 1 else tuple(timed)), match.end()
         if (match := COUNTED.match(text, at)) and self.numbered:
             return self.numbered.get(int(match["number"] or match["plain"]), "?"), match.end()
         if (match := BY_VALUE.match(text, at)) and (runs := self._alike(match)):
@@ -133,11 +125,6 @@ class RunNames:
         runs = self._by_value(headed["key"] or headed["key2"], number)
         begin = min(i for i in (headed.start("number"), headed.start("key2")) if i >= 0)
         return (runs, begin, max(headed.end("key"), headed.end("number2"))) if runs else None
-
-    def _timed(self, match: re.Match[str]) -> tuple[str, ...]:
-        """The runs that began at a time of day."""
-        digits = next((part for part in match.groupdict().values() if part), "").replace(":", "").zfill(4)
-        return tuple(self.clocks.get(digits, ()))
 
     def _alike(self, match: re.Match[str]) -> tuple[str, ...]:
         """Runs that have the value which a match of `BY_VALUE` names."""

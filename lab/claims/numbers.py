@@ -91,10 +91,6 @@ NUMBER = re.compile(
 )
 
 
-DURATION = re.compile(r"(?P<min>\d+) ?min(?:utes?)?,? (?P<s>\d\d?) ?s(?:ec(?:onds?)?)?\b")
-"""Minutes and seconds: `5 min 35 s`."""
-
-
 def number_in(match: re.Match[str] | None) -> Number | None:
     """The number that a match of `NUMBER` is; None for no match."""
     if match is None:

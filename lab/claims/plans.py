@@ -5,7 +5,7 @@ import re
 from lab.claims.numbers import Number, real
 from lab.claims.reading import Sentence
 from lab.claims.recorded import settles
-from lab.claims.words import FUTURE, LATER, Code, Quantity
+from lab.claims.words import LATER, Code, Quantity
 
 FORWARD = re.compile(
     r"\b(?:plan(?:s|ned|ning)?|tmrw|tmr|tomorrow|tonight|want\w*|to-?do|(?:still|things) to do|targets?|goal"
@@ -40,62 +40,31 @@ ORIGIN = re.compile(
 """What stands before the value that is now so."""
 OLD = re.compile(r"\W*(?:now|from|current(?:ly)?|old|was|before|today|here)\W*", re.IGNORECASE)
 """A heading of a column of values that are now so."""
-PAST = re.compile(
-    r"\b(?:was|were|now|current(?:ly)?|too|ran|had|scored|reached|got|ended|dropped|fell|rose)\b", re.IGNORECASE
-)
-"""Words by which a plan speaks of what was measured."""
 
 
 def planned(s: Sentence, index: int, quantity: Quantity, number: Number) -> None:
-    """Judge a number of a plan.
-
-    Args:
-        s: the sentence.
-        index: the number's token.
-        quantity: what the number is of.
-        number: the number.
-    """
+    """Judge a number of a plan."""
     coming, now = _coming(s, quantity, number), _now(s, index, quantity)
     before = s.text[: s.tokens[index].start]
-    if not coming and s.codes[index - 1 : index] == "=" and _stages(s):
-        bases = [run for proposal in s.known.proposals if (run := s.known.get(proposal.parent))]
-        coming = [it for run in bases for it in s.values(quantity, run, set())]  # what was staged leaves it as it is
+    clause = re.split(r"[,;.]|\band\b", s.text[s.tokens[index].end :])[0]
     hit = next((what for value, what in coming if settles(number, value, quantity)), None)
     so = next((what for value, what in now if settles(number, value, quantity)), None)
     of_now = (
-        bool(KEEPS.search(before) or KEEPS.search(_clause(s, index)) or ORIGIN.search(before))
+        bool(KEEPS.search(before) or KEEPS.search(clause) or ORIGIN.search(before))
         or Code.RUN in s.codes
         or any(OLD.fullmatch(text) for text, _ in s.cells)
     )
     setting = quantity.section in ("config", "derived", "count")
     if hit or (so and (of_now or not setting)):
         s.judge(index, index, True, hit or so or "")
-    elif LATER.search(before) and not FUTURE.search(s.text):
+    elif LATER.search(before):
         s.used.add(index)  # an idea beyond what was staged
-    elif coming and s.ours and s.held and not number.than:
+    elif coming and s.held and not number.than:
         s.judge(index, index, False, "; ".join(what for _, what in coming[:2]))
-    elif now and (_kept(s, before) if setting else PAST.search(s.text) and not number.than):
+    elif now and setting and (KEEPS if s.ours else STAYS).search(before):
         s.judge(index, index, False, "; ".join(what for _, what in now[:2]))
     else:
         s.judge(index, index, None, f"nothing of it is staged{'; so it is already' if so else ''}")
-
-
-def _kept(s: Sentence, before: str) -> bool:
-    """Whether words before a setting's value say that it is so now: in a plan, `keep it at` may be of what is to be."""
-    return bool((KEEPS if s.ours else STAYS).search(before))
-
-
-def _stages(s: Sentence) -> bool:
-    """Whether the sentence says what was staged: it names a key of that."""
-    staged = {key for proposal in s.known.proposals for key in proposal.overrides}
-    return any(
-        f"config:{key}" in token.value.keys for token in s.tokens if token.code == Code.QUANTITY for key in staged
-    )
-
-
-def _clause(s: Sentence, index: int) -> str:
-    """What follows a number up to the end of its clause."""
-    return re.split(r"[,;.]|\band\b", s.text[s.tokens[index].end :])[0]
 
 
 def _coming(s: Sentence, quantity: Quantity, number: Number) -> list[tuple[float, str]]:
@@ -106,10 +75,6 @@ def _coming(s: Sentence, quantity: Quantity, number: Number) -> list[tuple[float
         if section == "config":
             staged = [proposal.overrides.get(name) for proposal in s.known.proposals]
             values += [(float(new), f"staged: {name} {new}") for new in staged if new is not None and real(new)]
-        elif section == "metric":
-            for p in s.known.expected:
-                if p.metric == name:
-                    values += [(p.low, f"predicted from {p.low:.6g}"), (p.high, f"to {p.high:.6g}")]
     if number.percent or quantity.section == "proposal":
         values += [(p.coverage, f"coverage {p.coverage}") for p in s.known.expected]
     return values
@@ -128,16 +93,7 @@ def _now(s: Sentence, index: int, quantity: Quantity) -> list[tuple[float, str]]
 
 
 def exchanged(s: Sentence, first: int, last: int, quantity: Quantity, old: Number, new: Number) -> bool:
-    """Judge an old value and a new one of a plan's setting; whether there is such a plan.
-
-    Args:
-        s: the sentence.
-        first: the claim's first token.
-        last: its last one.
-        quantity: what the numbers are of.
-        old: the first number.
-        new: the second one.
-    """
+    """Judge an old value and a new one of a plan's setting; whether there is such a plan."""
     keys = [key.partition(":")[2] for key in quantity.settable if key.startswith("config:")]
     if s.section != "next_step" or not keys:
         return False

@@ -1,7 +1,8 @@
 """A sentence under examination: what its numbers are of, and the claims found in it, judged against the record.
 
 Rules look for patterns over one letter per token (`words.CODES`); what a rule has used, later ones leave alone. A
-number that no rule can put to a quantity is unsupported: it is never called true.
+number that no rule can put to a quantity is unsupported: it is never called true. A claim reaches from its `first` to
+its `last` token; a `place` or an `index` is one of a figure or a word.
 """
 
 import re
@@ -99,9 +100,7 @@ class Sentence(Phrase):
                 break
         after = index + 1
         while after < len(self.codes) and self.codes[after] in coded("word aspect between run") and after <= index + 3:
-            if self.codes[after] == Code.ASPECT and not re.match(
-                coded("[word aspect]* number"), self.codes[after + 1 :]
-            ):
+            if self.codes[after] == Code.ASPECT:
                 aspects.add(str(self.tokens[after].value))
             after += 1
         return aspects
@@ -133,7 +132,7 @@ class Sentence(Phrase):
         for listed in LISTED.finditer(self.codes):
             span = range(*listed.span())
             names, figures = ([i for i in span if self.codes[i] == code] for code in (Code.QUANTITY, Code.NUMBER))
-            if index in figures and len(names) == len(figures):
+            if index in figures:
                 return names[figures.index(index)]
         return None
 
@@ -143,8 +142,6 @@ class Sentence(Phrase):
         if place is None:
             remarks = self._remarks(index)
             for i in range(index - 1, -1, -1):
-                if self.codes[i] == "|" and Code.WORD in self.codes[i:index]:
-                    return None  # another cell, of something else
                 if i in remarks:
                     continue
                 if self.codes[i] == Code.QUANTITY and self._possible(i, index):
@@ -204,14 +201,9 @@ class Sentence(Phrase):
 
     def labelled_line(self, index: int) -> bool:
         """Whether a number stands behind the label that its line begins with: `- perf: 0.98` is said of this run."""
-        if self.section == "history" or re.search("[∈{]", self.text):
-            return False
         before, after = self.codes[:index], self.codes[index + 1 : index + 2]
-        if before == Code.ASPECT and self.carried is not None:
-            return True  # `perf: peak 0.98; last 0.97`
-        led = LABELLED.fullmatch(before) is not None
         named = Code.QUANTITY in before[-4:] or (after == Code.QUANTITY and Code.QUANTITY in before)
-        return led and named
+        return named and LABELLED.fullmatch(before) is not None
 
     def adjacent(self, index: int) -> bool:
         """Whether the quantity stands right beside the number: there is no doubt what the number is of."""
@@ -267,17 +259,13 @@ class Sentence(Phrase):
             status, evidence = "unsupported", "that run is not in the record"
         if status != "unsupported" and self._strange(first, last):
             status, evidence = "unsupported", "it speaks of something that is not in the record"
-        if status == "verified" and Code.NUMBER not in self.codes[first : last + 1] and self._asks(first):
+        asked = ASKS.search(self.text[: self.tokens[first].start])
+        if status == "verified" and Code.NUMBER not in self.codes[first : last + 1] and asked:
             status, evidence = "unsupported", f"a question or a plan; {evidence}"
         if status == "contradicted" and (reading := self.charity(self, first, last)):
             status, evidence = "unsupported", f"{reading}; {evidence}"
         self.used.update(range(first, last + 1))
         self.claims.append(Found(self.tokens[first].start, self.tokens[last].end, status, evidence))
-
-    def _asks(self, first: int) -> bool:
-        """Whether a sentence asks or plans: `see whether the score rises` says nothing of now."""
-        asked = ASKS.search(self.text[: self.tokens[first].start]) or self.text.rstrip().endswith("?")
-        return bool(asked) or (self.section == "next_step" and not self.ours)
 
     def _strange(self, first: int, last: int) -> bool:
         """Whether the sentence is about something that no record has, and does not come back to the run."""
@@ -306,6 +294,18 @@ class Sentence(Phrase):
             if not any(i in self.used and self.codes[i] in coded("number equation") for i in span):
                 self.look(match.start())
                 yield match.start(), match.end() - 1
+
+    def phrases(self, pattern: str | re.Pattern[str]) -> Iterator[tuple[re.Match[str], int, int]]:
+        """Where words stand that no rule has used yet: the match of a pattern, its first and its last token."""
+        for said in re.finditer(pattern, self.text):
+            inside = self.within(*said.span())
+            if inside and not self.used & set(inside):
+                self.look(inside[0])
+                yield said, inside[0], inside[-1]
+
+    def free(self, first: int, last: int) -> bool:
+        """Whether no rule has used any of some tokens."""
+        return not self.used & set(range(first, last + 1))
 
     def number(self, index: int) -> Number:
         """The number at a token."""

@@ -20,7 +20,6 @@ from lab.claims.families import (
     STEPS,
     amounts,
     counts,
-    everything,
     means,
     of_curve,
     of_quantity,
@@ -44,19 +43,11 @@ APART = re.compile(
     re.IGNORECASE,
 )
 TOOK = re.compile(r"\b(?:took|wall|train\w*|eval\w*|secs?|seconds?|s|min|minutes?|mem\w*)\b", re.IGNORECASE)
-MILLIONS = re.compile(r"\(M\b|\bM(?:illion)? steps|\bsteps? \(M\)", re.IGNORECASE)
-"""What stands in the heading of a column of steps in millions."""
 NAMED = re.compile(r"\bcurves?\b|\btrain(?:ing)? (?:p(?:oin)?ts?|end)\b", re.IGNORECASE)
 
 
 def fitting(s: Sentence, first: int, last: int) -> str | None:
-    """Words for what makes a figure, or two of them, true where it is not clear what they are; None if nothing does.
-
-    Args:
-        s: the sentence.
-        first: the claim's first token.
-        last: its last one.
-    """
+    """Words for what makes a figure, or two of them, true where it is not clear what they are; None if nothing does."""
     places = [i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER]
     if len(places) not in (1, 2) or s.section == "next_step":
         return None
@@ -89,8 +80,10 @@ def _fitting(s: Sentence, first: int, last: int, places: list[int]) -> str | Non
         number, at = s.number(places[0]), dated(s, places[0])
         then = [*at_moments(s, places[0], runs, _curves(s, places[0], told))] if at and number.step < 1 else []
         return told_by(number, then) if then else _one(s, places[0], runs, near, told)
-    pair = s.number(places[0]), s.number(places[1])
-    return _two(s, places[0], pair, runs, told)
+    one, other = s.number(places[0]), s.number(places[1])
+    pairs = ((low, high, what) for low, high, what in _pairs(s, places[0], runs, told) if low != high)
+    hit = next((pair for pair in pairs if fits(one, pair[0]) and fits(other, pair[1])), None)
+    return f"{hit[2]}: {hit[0]:.6g} to {hit[1]:.6g}" if hit else None
 
 
 def _nothing(s: Sentence, place: int, run: KnownRun) -> str | None:
@@ -104,7 +97,7 @@ def _nothing(s: Sentence, place: int, run: KnownRun) -> str | None:
     return f"{quantity.keys[0].partition(':')[2]} {value:.6g} in {run.run_id}" if value == 0 else None
 
 
-def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool = False) -> str | None:
+def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool) -> str | None:
     """Words for which value of the record a number is, of all runs and all quantities that the sentence may speak of.
 
     Args:
@@ -112,18 +105,14 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool
         place: the number's token.
         first: that of the first number of its claim.
         sure: whether it can be of the claim's own quantity alone.
-        own: whether it can be of its own run alone.
     """
     number, known, every = s.number(place), s.known, (*s.known.runs, *s.known.repeats.values())
-    if number.vague:
-        return None
     quantity, (owner, _) = s.quantity(first), s.owned(place)
-    beside = own or named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
+    beside = named_beside(s, place, place) or PEAK.match(s.text, s.tokens[place].end) is not None
     spoken = [key for token in s.tokens if token.code == Code.QUANTITY for key in token.value.settable]
     steps = STEPS.keys if number.value >= MANY else ()
     keys = tuple(dict.fromkeys([f"metric:{known.scored}", f"curve:environment/{known.metric}", *spoken, *steps]))
     meant = Quantity((*quantity.settable, *steps) if quantity and sure else keys)
-    near = {run.run_id: run for run in ((owner,) if beside else (owner, s.home, known.run, *s.runs_named()))}.values()
     hits = [
         f"is {s.role_of(run)}'s: {found}"
         for run in ((owner,) if beside else every)
@@ -131,9 +120,7 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool
             found := somehow(
                 number,
                 (
-                    *chain.from_iterable(
-                        of_quantity(s, run, meant, s.aspects(place), f"{s.text} @" if own else s.text)
-                    ),
+                    *chain.from_iterable(of_quantity(s, run, meant, s.aspects(place), s.text)),
                     *(scatter(s, run, [known.metric], s.text) if SEED.search(s.text) else ()),
                 ),
             )
@@ -142,8 +129,6 @@ def said_somewhere(s: Sentence, place: int, first: int, *, sure: bool, own: bool
     ends = (end for p in (*known.predicted, *known.expected) for end in (p.low, p.high))
     if any(fits(number, value) for value in (*known.told.values(), *ends)):
         hits.append("is told of the run otherwise")
-    if not hits and not sure and (found := somehow(number, [pair for run in near for pair in everything(run)])):
-        hits.append(f"may be of something else: {found}")
     relative = number.signed or number.percent or number.points or number.times or APART.search(s.text)
     for key in keys if relative and not beside and not hits else ():
         values = [value for run in every if (value := s.one(Quantity((key,)), run, set())) is not None]
@@ -163,8 +148,6 @@ def _one(s: Sentence, place: int, runs: list[KnownRun], near: list[KnownRun], sa
         said: the statement with what it stands under.
     """
     number, quantity = s.number(place), s.quantity(place)
-    if number.value < MANY and any(MILLIONS.search(text) for text, _ in s.cells):
-        number = number.scaled(1e6)
     whole = number.step >= 1 and not number.percent
     adjacent = quantity is not None and s.adjacent(place) and not s.cells
     if quantity and not quantity.foreign and not number.unit:
@@ -247,7 +230,7 @@ def _curves(s: Sentence, place: int, said: str) -> list[str]:
 def _difference(s: Sentence, place: int, runs: list[KnownRun]) -> str | None:
     """Of which two values a figure is the difference, or the ratio: of two runs, or of greedy and sampled actions."""
     number, (owner, _) = s.number(place), s.owned(place)
-    anchors = [s.known.get(s.home.parent), s.known.get(s.known.baseline), _origin(s)]
+    anchors = [s.known.get(s.home.parent), s.known.get(s.known.baseline), s.known.get(s.home.replicates_of)]
     others = list({run.run_id: run for run in (*runs, *filter(None, anchors))}.values())
     mine = [*{run.run_id: run for run in (owner, s.subject, s.home, s.known.run)}.values()]
     if named_beside(s, place, place) or s.compared_by_name():
@@ -288,24 +271,8 @@ def _worths(number: Number, new: float, old: float, sign: int) -> Iterator[float
         yield worth if number.signed else abs(worth)
 
 
-def _origin(s: Sentence) -> KnownRun | None:
-    """The run whose config the one that is spoken of repeats."""
-    name = s.home.replicates_of
-    return s.known.get(name) or s.known.repeats.get(name or "")
-
-
-def _two(s: Sentence, place: int, pair: tuple[Number, Number], runs: list[KnownRun], said: str) -> str | None:
-    """What two figures are together: ends of a range, of an interval or of a stretch of a curve, or two settings."""
-    one, other = pair
-    if other.percent and not one.percent:
-        one = Number(one.value, one.step, percent=True)
-    for low, high, what in _pairs(s, place, runs, said):
-        if low != high and fits(one, low) and fits(other, high):
-            return f"{what}: {low:.6g} to {high:.6g}"
-    return None
-
-
 def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator[tuple[float, float, str]]:
+    """What two figures may be: ends of a range, of an interval or of a stretch of a curve, or two settings."""
     quantity = s.quantity(place)
     for run in runs:
         seeds = run.seeds
@@ -328,18 +295,3 @@ def _pairs(s: Sentence, place: int, runs: list[KnownRun], said: str) -> Iterator
         for name in dict.fromkeys(names):
             yield from stretches(s, run, name)
     yield from ((p.low, p.high, f"predicted of {p.metric}") for p in s.known.predicted if FORETOLD.search(said))
-    if quantity and not quantity.foreign:
-        anchors = [run for run in (s.known.get(s.known.run.parent), s.known.get(s.known.baseline)) if run]
-        for new in runs:
-            for old in (*runs, *anchors):
-                for key in quantity.settable if _before(s, old, new) else ():
-                    a, b = s.one(Quantity((key,)), old, set()), s.one(Quantity((key,)), new, set())
-                    if a is not None and b is not None:
-                        yield a, b, f"{key} in {old.run_id} and {new.run_id}"
-
-
-def _before(s: Sentence, old: KnownRun, new: KnownRun) -> bool:
-    """Whether one run may be what another one came from: it is older, and no other one is named to compare with."""
-    if old is new or old.created is None or new.created is None:
-        return old is not new and old.run_id == new.parent
-    return old.created < new.created and (not s.compared_by_name() or s.reference in (old, new))

@@ -7,15 +7,6 @@ from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
 from lab.claims.words import Code, whole
 
-SPOKEN = re.compile(r"\b(seeds?|replicates?)\b", re.IGNORECASE)
-EXTREME = re.compile(
-    r"\b(?P<which>worst|best|lowest|highest)(?:[ -](?:scoring|performing))? (?:of (?:the |its )?\w+ )?"
-    r"(?:seeds?|replicates?)(?: (?:only|just|still|score[ds]?|reached|reaches|got|had|has|was|is|at|with|of|perf))*"
-    r"\s*[:(]?\s*$",
-    re.IGNORECASE,
-)
-"""What stands right before the value of one extreme replicate: `the worst seed scored`, `the lowest replicate (`."""
-SCATTER = re.compile(r"(±|\+/-|\+-)\s*$")
 SPLIT = re.compile(r"\b(minibatch(?:es)?|epochs?|updates?|batch(?:es)?) of $", re.IGNORECASE)
 PARTS = {"m": "minibatches", "e": "epochs", "u": "epochs", "b": "epochs"}
 SOME = re.compile(
@@ -25,36 +16,6 @@ SOME = re.compile(
     re.IGNORECASE,
 )
 """How many replicates are said to lie above or below something: `two of three replicates exceeded`."""
-
-
-def single(s: Sentence) -> None:
-    """Judge one replicate's value, or the median: `seed 11 reached 0.2613`, `the lowest replicate (0.2545)`."""
-    if not SPOKEN.search(s.text):
-        return
-    for index in _numbers(s):
-        number = s.number(index)
-        if number.step >= 1 or number.percent:
-            continue
-        s.look(index)
-        if said := EXTREME.search(s.text[: s.tokens[index].start]):
-            _extreme(s, index, said["which"].lower())
-
-
-def _extreme(s: Sentence, index: int, which: str) -> None:
-    """Judge `the worst seed scored 0.46`: of the objective's metric, or the metric that the sentence names."""
-    named = next(
-        (token.value for token in s.tokens if token.code == Code.QUANTITY and token.value.section == "metric"), None
-    )
-    names = {key.partition(":")[2] for key in (named or s.objective).keys}
-    goal, ends = s.known.goal, list[tuple[float, str]]()
-    for name, metric in s.subject.metrics.items():
-        if name in names and metric.n > 1:
-            low, high, values = min(metric.values), max(metric.values), metric.values
-            of = {"lowest": low, "highest": high, "worst": goal.worst(values), "best": goal.best(values)}[which]
-            ends.append((of, f"the {which} replicate of {name}: {of:.6g}"))
-    if ends:
-        hit = _hit(s, index, ends)
-        s.judge(index, index, hit is not None, hit or "; ".join(what for _, what in ends))
 
 
 def counted(s: Sentence) -> None:
@@ -107,8 +68,3 @@ def splits(s: Sentence) -> None:
 
 def _numbers(s: Sentence) -> Iterator[int]:
     return (i for i, code in enumerate(s.codes) if code == Code.NUMBER and i not in s.used)
-
-
-def _hit(s: Sentence, index: int, values: list[tuple[float, str]]) -> str | None:
-    """Words for the first value that a number says."""
-    return next((what for value, what in values if fits(s.number(index), value)), None)

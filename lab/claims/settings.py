@@ -7,7 +7,6 @@ from functools import cache
 
 from lab.claims.reading import Sentence
 from lab.claims.subjects import NOBODY
-from lab.claims.tokens import TIME
 from lab.claims.words import FUTURE, GENERAL, Code
 from lab.judge import KnownRun
 from lab.space import PARAMETERS
@@ -24,7 +23,6 @@ SPOKEN = {
 """What switches are called beside their keys."""
 ASIDE = re.compile(r"[`*]* ?[(,;/] ?(?:in |the |vs |against )*")
 """What stands between a switch and the run whose own follows: `rnn on (baseline off)`."""
-SHORT = re.compile(r"\b(?:anneal(?:ed)?|opt)\b", re.IGNORECASE)
 SOURCE = re.compile(r"[^,;.]{0,40}\b(?:of|from) |[^,;.]{0,3}")
 """What stands between a start and the run whose weights it took."""
 SWITCHED = r"(?:is |was |are |stays |stayed |kept |switched |turned |set to |has been |still )*"
@@ -70,12 +68,10 @@ def cells(s: Sentence) -> None:
 
 def _option(s: Sentence, key: str, value: bool | str, said: re.Match[str]) -> None:
     inside = [i for i, token in enumerate(s.tokens) if token.start < said.end() and token.end > said.start("value")]
-    if inside and not s.used & set(inside) and value != "auto":
+    if inside:
         s.look(inside[0])
         word = said["value"].lower()
         true = (word in ON) == value if isinstance(value, bool) else word == value.lower()
-        if not true and SHORT.search(said.group()):
-            return  # `variant B: anneal true`: so short a word says it of anything
         s.judge(inside[0], inside[-1], true, f"{key} {str(value).lower()} in {s.subject.run_id}")
         for run, old, at in _sides(s, said):
             if (base := run.config.get(key)) is not None and (word := old.lower()):
@@ -129,33 +125,23 @@ def makings(s: Sentence) -> None:
         patterns = [(rf"(?<![\w:]){re.escape(said)}(?![\w:])", what) for said, what in told.items()]
         patterns.append((rf"\b{re.escape(run.arm or '?')} arm\b|\barm[ =:]+{re.escape(run.arm or '?')}\b", "arm"))
         for pattern, what in patterns:
-            for said in re.finditer(pattern, s.text, re.IGNORECASE):
-                inside = s.within(*said.span())
-                if inside and not s.used & set(inside):
-                    s.say(inside[0], inside[-1], "verified", f"the {what} of {run.run_id}: {said.group()}")
-        for said in TIME.finditer(s.text):
-            second, step = float(said[3]), 10.0 ** -len(said[3].partition(".")[2])
-            for at in _moments(run):
-                near = abs(at.second + at.microsecond / 1e6 - second) <= step
-                if near and (at.hour, at.minute) == (int(said[1]), int(said[2])):
-                    place = s.within(*said.span())[0]
-                    s.say(place, place, "verified", f"{run.run_id} {at:%H:%M:%S.%f}")
-                    break
+            for said, first, last in s.phrases(re.compile(pattern, re.IGNORECASE)):
+                s.say(first, last, "verified", f"the {what} of {run.run_id}: {said.group()}")
 
 
 LONE = re.compile(
     r"\b(?:(?:a|one|only|the|just) )*(?:(?:single|lone) (?:seed|replicate)|one (?:seed|replicate))\b", re.IGNORECASE
 )
-STATE = re.compile(
-    r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted|finished|confirmed|dropped)\b", re.IGNORECASE
-)
 AGAIN = re.compile(
     r"\b(?:more|fresh|new|further) seeds (?:of|for) $|\b(?:repeats?|repeated|reseeds?|rerun of) $", re.IGNORECASE
+)
+STATE = re.compile(
+    r"\bstate ?[:=]? ?(?P<state>\w+)|\b(?P<ill>diverged|failed|interrupted|finished|confirmed|dropped)\b", re.IGNORECASE
 )
 
 
 def kinship(s: Sentence) -> None:
-    """Find true whose child or repetition a run is, how it ended and that it has one replicate: `its parent is #21`."""
+    """Find true whose child or repetition a run is: `its parent is #21`."""
     if s.section == "next_step":
         return
     for first, last in s.matches("run [:=word]{1,2} run"):
@@ -174,22 +160,23 @@ def kinship(s: Sentence) -> None:
             if told.run_id == (s.known.run if s.cells else s.home).parent:
                 s.say(i, i, "verified", f"the parent is {told.run_id}")
     for place in [i for i, code in enumerate(s.codes) if code == Code.RUN and i not in s.used]:
-        origin = s.run_of(s.tokens[place])
-        if AGAIN.search(s.text[: s.tokens[place].start]) and any(
-            run.replicates_of == origin.run_id for run in (s.home, *s.runs_named())
-        ):
+        origin, before = s.run_of(s.tokens[place]), s.text[: s.tokens[place].start]
+        repeats = [run for run in (s.home, *s.runs_named()) if run.replicates_of == origin.run_id]
+        if AGAIN.search(before) and repeats:
             s.say(place, place, "verified", f"it repeats {origin.run_id}")
-    for said in (*LONE.finditer(s.text), *STATE.finditer(s.text)):
-        inside = s.within(*said.span())
-        if not inside or s.used & set(inside):
-            continue
-        s.look(inside[0])
-        n = max((metric.n for metric in s.subject.metrics.values()), default=0)
-        groups = said.groupdict()
-        state = (groups.get("state") or groups.get("ill") or "").lower()
-        states = {s.subject.state, s.subject.confirmed.outcome if s.subject.confirmed else ""}
-        if state in states if groups else n == 1:
-            s.say(inside[0], inside[-1], "verified", f"{s.subject.run_id} {state or 'has one replicate'}")
+
+
+def endings(s: Sentence) -> None:
+    """Find true how a run ended and that it has one replicate."""
+    if s.section == "next_step":
+        return
+    for _, first, last in s.phrases(LONE):
+        if max((metric.n for metric in s.subject.metrics.values()), default=0) == 1:
+            s.say(first, last, "verified", f"{s.subject.run_id} has one replicate")
+    for said, first, last in s.phrases(STATE):
+        state = (said["state"] or said["ill"]).lower()
+        if state in {s.subject.state, s.subject.confirmed.outcome if s.subject.confirmed else ""}:
+            s.say(first, last, "verified", f"{s.subject.run_id} {state}")
 
 
 def _moments(run: KnownRun) -> Iterator[datetime]:
@@ -204,22 +191,14 @@ def starts(s: Sentence) -> None:
     if s.section == "next_step" or FUTURE.search(s.text) or GENERAL.search(s.text):
         return
     for pattern, resumed in ((FRESH, False), (RESUMED, True)):
-        for said in pattern.finditer(s.text):
-            inside = s.within(*said.span())
-            if (
-                not inside
-                or s.used & set(inside)
-                or re.search(r"\b(?:not|no|without|never)\s+$", s.text[: said.start()])
-            ):
-                continue
-            s.look(inside[0])
-            place = s.about(inside[0])
+        for said, first, last in s.phrases(pattern):
+            place = s.about(first)
             if place is not None and SOURCE.fullmatch(s.text[said.end() : s.tokens[place].start]):
                 s.subject = s.home  # `resumed from the best checkpoint of X`
             truth = _resumed(s.subject)
             told = "it went on from another's weights" if truth else "it began with fresh weights"
-            false = None if truth is None or not s.named(inside[0]) else False
-            s.judge(inside[0], inside[-1], truth == resumed or false, told if truth is not None else "nothing says so")
+            false = False if s.named(first) else None
+            s.judge(first, last, truth == resumed or false, told if truth is not None else "nothing says so")
 
 
 def _resumed(run: KnownRun) -> bool | None:

@@ -78,11 +78,7 @@ class Passage:
 
 
 def heading(line: str) -> Meaning | None:
-    """What a line announces, where it is a heading: one by its marks, or a few words that say what comes.
-
-    Args:
-        line: one line of a text.
-    """
+    """What a line announces, where it is a heading: one by its marks, or a few words that say what comes."""
     marked = re.fullmatch(r"\s*(?:#{1,6}\s+(?P<hash>.+?)|\*\*(?P<bold>[^*]+)\*\*:?|__(?P<score>[^_]+)__:?)\s*", line)
     words = (marked["hash"] or marked["bold"] or marked["score"]) if marked else line
     bare = re.sub(r"\([^()]*\)", " ", words).strip().removesuffix(":").strip()
@@ -169,7 +165,7 @@ def _tabled(lines: list[str], blocks: Iterable[tuple[str, int, int, int]]) -> It
     for kind, first, last, level in blocks:
         begun = first
         if kind == "text":
-            for bars, group in groupby(range(first, last), key=lambda number: _bars(lines[number])):
+            for bars, group in groupby(range(first, last), key=lambda number: len(_split(lines[number], 0)) - 1):
                 numbers = [*group]
                 if len(numbers) >= (3 if bars == 1 else 2) and bars:
                     if begun < numbers[0]:
@@ -178,10 +174,6 @@ def _tabled(lines: list[str], blocks: Iterable[tuple[str, int, int, int]]) -> It
                     yield BARE, numbers[0], begun, level
         if begun < last:
             yield kind, begun, last, level
-
-
-def _bars(line: str) -> int:
-    return len(_split(line, 0)) - 1
 
 
 def _statements(lines: list[str], starts: list[int], first: int, last: int) -> Iterator[tuple[int, int, int]]:

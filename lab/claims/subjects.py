@@ -123,11 +123,8 @@ class Phrase:
             if token.value in OTHERS and not self._opens(place):
                 continue
             bare = self.codes[place - 1 : place + 2] == coded("(run)")
-            if (
-                index < place
-                and not bare
-                and self.codes.count(coded("("), index, place) > self.codes.count(coded(")"), index, place)
-            ):
+            within = self.codes.count("(", index, place) > self.codes.count(")", index, place)
+            if index < place and within and not bare:
                 continue  # `63.84 (before: 57.33, run X)`: named in brackets, and of what stands in them
             return place
         return None
@@ -179,10 +176,6 @@ class Phrase:
             self.subject,
             *(run for t in self.tokens if t.code == Code.RUN and (run := self.run_of(t)) is not NOBODY),
         ]
-
-    def names_another(self) -> bool:
-        """Whether the sentence names a run beside the one it is about."""
-        return any(token.code == Code.RUN and self.run_of(token) is not self.subject for token in self.tokens)
 
     def role_of(self, run: KnownRun) -> str:
         """What a run is to this one: `the parent`, or its id."""

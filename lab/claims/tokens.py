@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from lab.claims.naming import CLOCK, RUN_ROLES, RunNames
-from lab.claims.numbers import DURATION, NUMBER, Number, number_in
+from lab.claims.numbers import NUMBER, Number, number_in
 from lab.claims.vocabulary import vocabulary
 from lab.claims.words import (
     ASPECTS,
@@ -76,10 +76,6 @@ LABEL = re.compile(r"(?P<name>[A-Za-z][A-Za-z_]*)\s?(?:[=:]\s?)?~?[+-]?(?=\.?\d)
 """A word right before a number."""
 SHORTEST = 3
 """Letters of a name cut short."""
-
-
-def _initials(name: str) -> str:
-    return "".join(part[:1] for part in name.split("_"))
 
 
 def _begins(parts: list[str], name: list[str]) -> bool:
@@ -173,22 +169,17 @@ class Reader:
         return next((Token(code, at, it.end()) for code, pattern in NAMES if (it := pattern.match(text, at))), None)
 
     def _number(self, text: str, at: int) -> Token | None:
-        if took := DURATION.match(text, at):
-            return Token(Code.NUMBER, at, took.end(), Number(60.0 * int(took["min"]) + int(took["s"]), 1.0, unit=True))
         match = NUMBER.match(text, at)
         if match is None:
             return None
         end = match.end()
-        if end < len(text) and (text[end].isalpha() or text[end] == "_") and not match["unit"]:
+        if end < len(text) and text[end].isalpha():
             return None  # a name that begins with a digit
-        number = number_in(match)
-        while end > at and text[end - 1].isspace():
-            end -= 1
-        return Token(Code.NUMBER, at, end, number)
+        return Token(Code.NUMBER, at, end, number_in(match))
 
     def _word(self, text: str, at: int) -> Token | None:
         quantity = self.quantity(text, at)
-        best: Token | None = Token(Code.QUANTITY, at, quantity[1], quantity[0]) if quantity else None
+        best = Token(Code.QUANTITY, at, quantity[1], quantity[0]) if quantity else None
         for code, value, pattern in _coded():
             match = pattern.match(text, at)
             if match and (best is None or match.end() > best.end):
@@ -213,11 +204,8 @@ class Reader:
         parts = match["name"].lower().split("_")
         whole = [name for name in self.names if _begins(parts, name.split("_"))]
         part = [n for n in self.names if len(parts) == 1 and any(_begins(parts, [one]) for one in n.split("_")[1:])]
-        first = [
-            name for name in self.names if len(parts) == 1 and len(name.split("_")) > 1 and _initials(name) == parts[0]
-        ]
-        for names in (whole, part, first):
-            if len({*names}) == 1 and (len("".join(parts)) >= SHORTEST or names is first):
+        for names in (whole, part):
+            if len({*names}) == 1 and len("".join(parts)) >= SHORTEST:
                 keys = (f"metric:{names[0]}", f"curve:environment/{names[0]}", *self.names[names[0]])
                 return Token(Code.QUANTITY, at, match.end("name"), Quantity(keys))
         unknown = "_" in match["name"] or "=" in match.group()

@@ -7,8 +7,7 @@ from lab.claims.numbers import Number, real
 from lab.claims.plans import exchanged, planned
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits, settles
-from lab.claims.words import GENERAL, Code, Quantity, coded
-from lab.judge import KnownRun
+from lab.claims.words import Code, Quantity, coded
 
 
 def numbers(s: Sentence) -> None:
@@ -51,42 +50,27 @@ def _of_a_run(s: Sentence, index: int, number: Number, quantity: Quantity) -> No
     if not values:
         s.judge(index, index, None, "nothing in the record says it")
         return
-    if number.than and not s.adjacent(index):
+    if number.than:
         s.judge(index, index, None, "it is not said what it bounds")
         return
     true = any(settles(number, value, quantity) for value, _ in values)
-    if not true and s.known.proposals and AHEAD.search(s.text):
-        keys = [key.partition(":")[2] for key in quantity.settable]
-        staged = [proposal.overrides.get(key) for proposal in s.known.proposals for key in keys]
-        true = any(real(value) and fits(number, float(value)) for value in staged if value is not None)
     false = False if s.attached(index) else None
     s.judge(index, index, true or false, "; ".join(what for _, what in values[:2]))
 
 
-AHEAD = re.compile(r"\b(next|propos\w+|try|trying|staged?)\b", re.IGNORECASE)
-"""A sentence about what is to come."""
 COUNTED = re.compile(r"\s*(?:of the |one |runs?\b)", re.IGNORECASE)
 
 
 def _no_claim(s: Sentence, index: int, number: Number, quantity: Quantity | None) -> bool:
     """Whether a number claims nothing of a run: a count of runs, `one` as a pronoun, the method in general."""
     token = s.tokens[index]
-    position = (
-        quantity is not None
-        and "steps:all" in quantity.keys
-        and re.search(r"\b(at|after|around|near|until|within|first)\s+(step\s+)?$", s.text[: token.start].lower())
-    )
-    if position and not any(fits(number, value) for value in s.known.told.values()):
-        return s.reading(s, index, index) is None
     if COUNTED.match(s.text, token.end) and not number.percent:
         return True
     if number.word and number.value == 1 and s.codes[index + 1 : index + 2] not in (Code.QUANTITY, Code.KEY):
         return True
     counting = quantity is not None and quantity.section in ("count", "config", "derived", "noise")
     far = index + 2 < len(s.codes) and Code.QUANTITY not in s.codes[index + 1 : index + 3]
-    if number.word and (not counting or far):
-        return True
-    return GENERAL.search(s.text[: token.start]) is not None and s.section in ("theory", "next_step")
+    return number.word and (not counting or far)
 
 
 def changes(s: Sentence) -> None:
@@ -100,21 +84,14 @@ def changes(s: Sentence) -> None:
         quantity = s.quantity(first)
         if s.codes[first : last + 1] == coded("number from number"):
             old, new = new, old
-        if Code.ARROW in s.codes[first : last + 1] and _stops(s, first, last):
-            continue  # `0.08 -> 0.19 @ 74k -> 0.33`: each at its own moment
-        behind = [
-            s.named_quantity(i)
-            for i in range(s.codes.find(coded("arrow"), first, last), last)
-            if s.codes[i] == Code.QUANTITY
-        ]
-        if Code.ARROW in s.codes[first:last] and (new.percent > old.percent or (behind and behind[0] != quantity)):
-            continue  # `64 => batch 24,576`; `97K vs 172K → 44 % slower`
+        beside = s.codes[max(0, first - 3) : first] + s.codes[last + 1 : last + 4]
+        if Code.ARROW in s.codes[first : last + 1] and Code.ARROW in beside.split(";")[0]:
+            continue  # `0.08 -> 0.19 -> 0.33`: a longer way
         if quantity and exchanged(s, first, last, quantity, old, new):
             continue
         pairs = _pairs(s, quantity)
         names = [key.partition(":")[2] for key in quantity.keys] if quantity else []
         pairs += [pair for low, high, what in over_runs(s, names) for pair in ((low, high, what), (high, low, what))]
-        known = bool(pairs)
         for other in [t.value for t in s.tokens[:first] if t.code == Code.QUANTITY and t.value.section == "config"]:
             pairs += _pairs(s, other)  # `train.gamma (discount of reward) went up, from 0.95 to 0.99`
         true: bool | None = None
@@ -125,20 +102,13 @@ def changes(s: Sentence) -> None:
             )
         if true and (led := re.search(coded("([up down]) word?$"), s.codes[:first])) and s.codes[first] == Code.FROM:
             true = (new.value > old.value) == (led.group(1) == Code.UP)
-        shares = any(fits(old, a) or fits(new, b) for a, b, _ in pairs)
-        true = None if true is False and not (known and shares) else true  # `lr 0.001 → 0.26`: of something else
+        if not any(fits(old, a) or fits(new, b) for a, b, _ in pairs):
+            true = None  # `lr 0.001 → 0.26`: of something else
         if true is None and Code.ARROW in s.codes[first:last] and not s.reading(s, first, last):
             continue  # `lr 0.001 → 0.26`: each for itself
         s.judge(
             first, last, true, "; ".join(f"{what}: {a:.6g} to {b:.6g}" for a, b, what in pairs[:2]) or "no such pair"
         )
-
-
-def _stops(s: Sentence, first: int, last: int) -> bool:
-    """Whether a pair is part of a longer way, or one of the two is a moment: `98k -> 0.112`."""
-    beside = s.codes[max(0, first - 3) : first] + s.codes[last + 1 : last + 4]
-    places = [i for i in (first, last, last + 1) if s.codes[i : i + 1] == Code.NUMBER]
-    return Code.ARROW in beside.split(";")[0] or any(s.text[: s.tokens[i].start].rstrip().endswith("@") for i in places)
 
 
 def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, str]]:
@@ -157,11 +127,6 @@ def _pairs(s: Sentence, quantity: Quantity | None) -> list[tuple[float, float, s
                     pairs.append((old[0][0], new[0][0], f"{name} in {other.run_id} and {s.subject.run_id}"))
         if section == "curve" and (curve := s.subject.curves.get(name)):
             pairs.append((curve.first, curve.last, f"{name}, first and last"))
-            if "max" in said:
-                pairs.append((curve.first, curve.max.value, f"{name}, first and highest"))
-                pairs.append((curve.max.value, curve.last, f"{name}, highest and last"))
-            if "quarter" in said:
-                pairs.append((curve.quarter_means[0], curve.quarter_means[-1], f"{name}, first and last quarter"))
     return pairs
 
 
@@ -172,26 +137,12 @@ def origins(s: Sentence) -> None:
         "|[up down] word? than [word run]{0,3} number"
     ):
         number = s.number(last)
-        if number.percent and re.search("%", s.text) and s.quantity(first) is None:
-            continue
-        quantity = s.quantity(first)
-        if quantity is None or quantity.foreign:
-            s.judge(first, last, None, "nothing in the record has that name")
-            continue
+        quantity = s.quantity(first) or s.objective
         aspects = s.aspects(last)
         up = s.codes[first] == Code.UP
-        if (
-            Code.THAN in s.codes[first:last] and Code.RUN not in s.codes[first:last]
-        ):  # `more than two replicates`: a bound
-            values = [] if quantity.section == "count" else s.values(quantity, s.subject, aspects)
-            bound = number.bound
-            if values:
-                s.judge(first, last, any((value > bound) == up for value, _ in values), values[0][1])
-            s.used.add(last)
-            continue
         named = next((s.run_of(s.tokens[i]) for i in range(first, last) if s.codes[i] == Code.RUN), None)
         now = s.one(quantity, s.subject, aspects)
-        others = _older(s, quantity, named, aspects)
+        others = s.values(quantity, named or s.reference, aspects)
         if s.section == "next_step" and now is not None and settles(number, now, quantity):
             s.judge(first, last, True, f"now {now:.6g}")  # `up from 0.004`, where it is to go
             continue
@@ -206,17 +157,3 @@ def origins(s: Sentence) -> None:
             continue
         s.judge(first, last - 1, rising, told)
         s.judge(last, last, bool(hit), told)
-
-
-def _older(s: Sentence, quantity: Quantity, named: KnownRun | None, aspects: set[str]) -> list[tuple[float, str]]:
-    """The values that one may have come from, each with words for it."""
-    values = s.values(quantity, named or s.reference, aspects | ({"last"} if quantity.section == "curve" else set()))
-    if named is None:
-        for key in quantity.keys:
-            section, _, name = key.partition(":")
-            if section == "curve" and (curve := s.subject.curves.get(name)):
-                values += [(curve.first, f"{name}, first: {curve.first:.6g}"), (curve.max.value, f"{name}, highest")]
-        for run in s.known.finished:
-            if run.run_id != s.subject.run_id and any(s.codes[i] == Code.RUN for i in range(len(s.codes))):
-                values += s.values(quantity, run, aspects) if run == s.reference else []
-    return values

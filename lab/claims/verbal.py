@@ -16,6 +16,10 @@ ALL_ELSE = re.compile(
 )
 
 
+BARE = {"up", "down", "more", "less", "cut", "extra", "higher", "lower", "longer", "deeper"}
+"""Words that compare nothing by themselves."""
+
+
 def comparisons(s: Sentence) -> None:
     """Judge comparisons without a number: `higher than its parent`, `fell below the incumbent's`."""
     if s.section == "next_step" and FUTURE.search(s.text):
@@ -25,7 +29,7 @@ def comparisons(s: Sentence) -> None:
         "|[up down] than? word? run|[up down] [word down]? than word{0,2} [run quantity aspect]"
         "|[up down](?=[,.; and]|$)|[up down] against run"
     ):
-        if any(i in s.used for i in range(first, last + 1)) or re.match(coded("[:=]? number"), s.codes[last + 1 :]):
+        if not s.free(first, last):
             continue
         quantity = s.quantity(first)
         if s.word(first) in {"slower", "faster"}:
@@ -35,19 +39,12 @@ def comparisons(s: Sentence) -> None:
         if quantity is None or quantity.section not in ("metric", "curve", "config") or reference is NOBODY:
             continue
         bare = Code.RUN not in s.codes[first : last + 1]
-        if (
-            bare
-            and s.word(first) in {"up", "down", "more", "less", "cut", "extra", "higher", "lower", "longer", "deeper"}
-            and not (re.search(r"\bit (?:is|was)\b", s.text.lower()))
-        ):
+        if bare and s.word(first) in BARE and not re.search(r"\bit (?:is|was)\b", s.text.lower()):
             continue
         new, old = s.one(quantity, s.subject, s.aspects(first)), s.one(quantity, reference, s.aspects(first))
         if new is None or old is None:
             continue
-        up = (
-            s.codes[last if s.codes[last] in coded("up down") and s.codes[first] in coded("up down") else first]
-            == Code.UP
-        )
+        up = s.codes[last if s.codes[last] in coded("up down") else first] == Code.UP
         start = first
         if first > 0 and s.codes[first - 1] == Code.QUANTITY and bare:
             start = first - 1
@@ -61,7 +58,7 @@ ALIKE = 0.02
 def sames(s: Sentence) -> None:
     """Judge claims that nothing has moved: `the same as before`, `unchanged`."""
     for first, last in s.matches("same (?:word{0,2} [than word]? run)?"):
-        if any(i in s.used for i in range(first, last + 1)) or re.match(coded("[word]? number"), s.codes[last + 1 :]):
+        if not s.free(first, last) or re.match(coded("[word]? number"), s.codes[last + 1 :]):
             continue
         if Code.RUN not in s.codes[first : last + 1] and s.word(first) != "unchanged":
             continue
@@ -72,8 +69,7 @@ def sames(s: Sentence) -> None:
         if new is None or old is None:
             continue
         apart = abs(new - old) / max(abs(old), abs(new), 1e-12)
-        true = True if apart <= ALIKE else None if apart <= 2 * ALIKE else False
-        s.judge(first, last, true, f"{old:.6g} before, {new:.6g} now")
+        s.judge(first, last, apart <= ALIKE, f"{old:.6g} before, {new:.6g} now")
 
 
 OUTCOME = re.compile(
@@ -88,47 +84,39 @@ DENIED = re.compile(r"\b(?:not|no|never|cannot|hardly|without|neither|nor|if|whe
 
 def outcomes(s: Sentence) -> None:
     """Judge outcomes, true only where a verdict says so: `a confirmed improvement`, `is the new incumbent`."""
-    for match in OUTCOME.finditer(s.text):
-        inside = s.within(*match.span())
-        before = s.text[: match.start()].lower()[-60:]
-        if not inside or any(i in s.used for i in inside) or DENIED.search(before) or FUTURE.search(s.text):
+    for match, first, last in s.phrases(OUTCOME):
+        if DENIED.search(s.text[: match.start()].lower()[-60:]):
             continue
-        runs = [i for i in range(inside[0]) if s.codes[i] == Code.RUN]
+        runs = [i for i in range(first) if s.codes[i] == Code.RUN]
         own = [s.tokens[i] for i in runs if not s.refers(i)]
         s.subject = s.run_of(own[-1], s.known.run) if own else s.known.run
         against = {s.run_of(s.tokens[i]).run_id for i in runs if s.refers(i)}
         came = {one.verdict for name, one in s.subject.verdicts.items() if name in (against or {name})}
-        first = s.subject.parent is None and not came
         told = f"verdict: {', '.join(sorted(came)) or 'none'}"
         if match["verdict"]:
             true = match["verdict"].lower() in came
         elif match["incumbent"]:
             told_by_seeds = s.subject.confirmed is not None and s.subject.confirmed.outcome == "confirmed"
-            true = "better" in came or first or told_by_seeds or s.known.incumbent == s.subject.run_id
+            true = "better" in came or told_by_seeds or s.known.incumbent == s.subject.run_id
         else:
             true = bool(came & ({"better", "worse"} if match["significant"] else {"better"}))
-        s.judge(inside[0], inside[-1], true, told)
+        s.judge(first, last, true, told)
 
 
 def verdicts(s: Sentence) -> None:
     """Judge verdicts: `better than the incumbent`, `a significant improvement`, `inconclusive`."""
     for first, last in s.matches("[better worse] word run [against than] word? run"):
         s.subject, other = s.run_of(s.tokens[first + 2]), s.tokens[last]
-        came = s.subject.verdicts.get(s.run_of(other).run_id)
-        wanted = VERDICTS[s.codes[first]]
-        s.judge(first, last, came.verdict == wanted if came else None, f"verdict: {came.verdict if came else 'none'}")
+        if came := s.subject.verdicts.get(s.run_of(other).run_id):
+            s.judge(first, last, came.verdict == VERDICTS[s.codes[first]], f"verdict: {came.verdict}")
     for first, last in [
-        *s.matches("[better worse](?:[than against] [word]{0,2} [run aspect]|word? run)"),
+        *s.matches("[better worse](?:[than against] [word]{0,2} run|word? run)"),
         *s.matches("run [word]{0,2} better|undecided|better|worse"),
     ]:
-        if any(i in s.used for i in range(first, last + 1)):
+        if not s.free(first, last):
             continue
         codes = s.codes[first : last + 1]
         code = next(c for c in codes if c in coded("better worse undecided"))
-        if Code.ASPECT in codes:
-            _against_sampled(s, first, last, code)
-            continue
-        word = next(s.word(i) for i in range(first, last + 1) if s.codes[i] == code)
         firm = re.search(
             r"\b(significant(ly)?|clear(ly)?|solid|definite(ly)?)\s*$", s.text[: s.tokens[first].start].lower()
         )
@@ -138,39 +126,14 @@ def verdicts(s: Sentence) -> None:
         if reference is s.subject:
             continue
         near = s.quantity(first)
-        spoken = Code.QUANTITY in s.codes[:first] or s.text.lstrip()[:1].islower()
-        if near and near.section == "metric" and s.objective.keys[0] not in near.keys and Code.RUN in codes and spoken:
+        if near and near.section == "metric" and s.objective.keys[0] not in near.keys and Code.RUN in codes:
             _in_a_metric(s, first, last, code, near, reference or s.reference)
             continue
         known = s.subject.verdicts
         against = reference.run_id if reference else next(iter(known), None)
-        said = VERDICTS[code]
-        start = first
-        if firm:
-            start -= len(re.findall(r"\w+", firm.group(0)))
-        start = max(start, 0)
-        if against and against in known and s.subject.arm != "imported":  # those are never judged
-            s.judge(start, last, known[against].verdict == said, f"verdict against {against}: {known[against].verdict}")
-        else:
-            _without_verdict(s, start, last, said, reference, word)
-
-
-def _without_verdict(s: Sentence, start: int, last: int, said: str, reference: KnownRun | None, word: str) -> None:
-    """Judge a verdict that is not on record: only the means can speak, and only against."""
-    name = s.known.scored
-    new, old = s.subject.metrics.get(name), reference.metrics.get(name) if reference else None
-    alike = reference is not None and s.known.alike(name, s.subject, reference)
-    if not new or not old or said == "inconclusive" or not alike:
-        s.judge(start, last, None, "no verdict of it is on record")
-        return
-    better = s.known.goal.better(new.mean, old.mean)
-    wrong = better != (said == "better")
-    s.judge(
-        start,
-        last,
-        False if wrong else None,
-        f"{name} {old.mean:.6g} and {new.mean:.6g}; no verdict is on record ({word})",
-    )
+        if against and against in known:
+            verdict = known[against].verdict
+            s.judge(first - bool(firm), last, verdict == VERDICTS[code], f"verdict against {against}: {verdict}")
 
 
 def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quantity, reference: KnownRun) -> None:
@@ -182,21 +145,9 @@ def _in_a_metric(s: Sentence, first: int, last: int, code: str, quantity: Quanti
     s.judge(first, last, better == (code == Code.BETTER) and new != old, f"{quantity.keys[0]}: {old:.6g} to {new:.6g}")
 
 
-def _against_sampled(s: Sentence, first: int, last: int, code: str) -> None:
-    name = s.known.metric
-    greedy, metric = s.subject.greedy.get(name), s.subject.metrics.get(name)
-    if greedy is None or metric is None:
-        return
-    of_greedy = not any(s.codes[i] == Code.ASPECT and s.tokens[i].value == "greedy" for i in range(first, last + 1))
-    better = s.known.goal.better(greedy, metric.mean) == of_greedy
-    s.judge(first, last, better == (code == Code.BETTER), f"greedy {name} {greedy:.6g}, sampled {metric.mean:.6g}")
-
-
 def alterations(s: Sentence) -> None:
     """Judge what was changed: `no overrides`, `only the learning rate was changed`, `two keys were changed`."""
     proposals = s.known.proposals if s.section == "next_step" else ()
-    if len(proposals) > 1:
-        return  # of which of them it is said, nobody can tell
     changed = set(proposals[0].overrides) if proposals else set(s.subject.changed)
     compared = (*s.runs_named(), *filter(None, map(s.known.get, s.against)))
     told = f"changed: {', '.join(sorted(changed)) or 'nothing'}"
@@ -210,14 +161,7 @@ def alterations(s: Sentence) -> None:
         if Code.CHANGED not in s.codes[max(0, first - 2) : last + 1] or quantity.section != "config":
             continue
         only = {key.partition(":")[2] for key in quantity.keys} >= changed and len(changed) == 1
-        start = (
-            first - 1
-            if first and s.codes[first - 1] == Code.CHANGED and Code.CHANGED not in s.codes[first : last + 1]
-            else first
-        )
-        s.judge(
-            start + 1 if s.codes[start] == Code.CHANGED and s.codes[start + 1] == Code.ONLY else start, last, only, told
-        )
+        s.judge(first + (s.codes[first] == Code.CHANGED), last, only, told)
     for first, last in s.matches("not [word]{0,1} key|not [word]{0,2} changed"):
         if s.word(first) == "not":
             continue  # of what stands before it: `friction was not changed`
@@ -227,28 +171,17 @@ def alterations(s: Sentence) -> None:
     ):
         place = next(i for i in range(first, last + 1) if s.codes[i] == Code.NUMBER)
         number = s.number(place)
-        if number.percent or number.step != 1 or number.value > 20:
+        if number.step != 1:
             continue
-        tuned = {key for key in changed if not key.startswith("autopilot.")}  # beside how the weights began
-        counts = {len(changed), len(tuned), *map(len, against)}
+        counts = {len(changed), *map(len, against)}
         tried = {run.run_id for run in (*s.runs_named(), s.home)} | {s.subject.parent}
-        sure = changed and tried.issuperset(s.around) and not LESS.search(s.text)
+        sure = changed and tried.issuperset(s.around)
         s.judge(first, last, number.value in counts or (False if sure else None), told)
-    for match in ALL_ELSE.finditer(s.text):
-        inside = [i for i, token in enumerate(s.tokens) if token.start >= match.start() and token.end <= match.end()]
-        if not inside or ("nothing" in match.group().lower()) != (
-            "changed" in match.group().lower().replace("unchanged", "")
-        ):
-            continue
+    for _, first, last in s.phrases(ALL_ELSE):
         named = s.spoken | {
             key.partition(":")[2] for token in s.tokens if token.code == Code.QUANTITY for key in token.value.keys
         }
-        true = changed <= named or any(keys and keys <= named for keys in against)
-        s.judge(inside[0], inside[-1], only if only is not None else true, told)
-
-
-LESS = re.compile(r"\b(?:besides?|apart from|aside from|except|other than|there|further|more)\b", re.IGNORECASE)
-"""Words by which a count of changed keys leaves some of them out, or is of others."""
+        s.judge(first, last, only if only is not None else changed <= named, told)
 
 
 def _differing(run: KnownRun, other: KnownRun) -> set[str]:
@@ -279,17 +212,11 @@ def ranks(s: Sentence) -> None:
         if MOMENT.match(s.text, match.end()):
             continue  # `highest in the first epoch`: among its own
         _rank(s, match.start(), match.end(), match["word"].lower(), match["ord"], match["n"])
-    for match in re.finditer(
-        r"rank(?:s|ed)? (?P<ord>first|second|third|fourth|fifth|last)(?: in \w+)?", s.text, re.IGNORECASE
-    ):
-        _rank(s, match.start(), match.end(), "best", match["ord"], None)
-    for match in re.finditer(r"behind only the (?:incumbent|parent|baseline)", s.text, re.IGNORECASE):
-        _rank(s, match.start(), match.end(), "best", "second", None)
 
 
 def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, last: str | None) -> None:
     inside = [i for i, token in enumerate(s.tokens) if token.start >= start and token.end <= end]
-    if not inside or any(i in s.used for i in inside if s.codes[i] not in coded("number run word")):
+    if any(i in s.used for i in inside if s.codes[i] not in coded("number run word")):
         return
     s.look(inside[0])
     quantity = next((s.tokens[i].value for i in inside if s.codes[i] == Code.QUANTITY), None)
@@ -302,10 +229,8 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
     quantity = quantity or Quantity((f"metric:{name}",))
     low = word in SMALLER or word == "most low"
     if word in ("best", "worst"):
-        lower_better = bool(LOWER_IS_BETTER.search(quantity.keys[0])) or (
-            quantity.keys[0] == f"metric:{name}" and s.known.goal.sign < 0
-        )
-        low = lower_better == (word == "best")
+        lower_better = quantity.keys[0] == f"metric:{name}" and s.known.goal.sign < 0
+        low = (lower_better or bool(LOWER_IS_BETTER.search(quantity.keys[0]))) == (word == "best")
     runs = s.known.finished
     if last:
         count = whole(last) or 0

@@ -20,12 +20,8 @@ NEAR, ALIKE, SCALE = 8, 0.02, 50.0
 """How many tokens apart a word and its figure may stand; by what share what is the same may differ; by what factor two
 figures of one quantity may."""
 ABOUT = re.compile(r"\b(?:about|roughly|nearly|almost|around|some)\s+$|~$", re.IGNORECASE)
-EXTREME = re.compile(
-    r"\b(best|worst|highest|lowest|every|each|all|any|both) (?:of |one |seeds?|replicates?)", re.IGNORECASE
-)
 AMONG = re.compile(r"#(\d+) ?(?:-|\u2013|to) ?#?(\d+)")
 OF = re.compile(r"\b(?:of|among|out of) (?:the |these |all )?(?:(\w+)\b)?", re.IGNORECASE)
-EACH = {"every", "each", "all", "any", "both"}
 VERDICT = re.compile(r"significan|confirm", re.IGNORECASE)
 """Words of a verdict, which is none of the means."""
 FAR = 32
@@ -103,17 +99,10 @@ def _of_runs(s: Sentence, i: int, end: int, figures: dict[int, float]) -> Iterat
     if other is NOBODY or other is s.subject or quantity is None:
         return
     name = quantity.keys[0].partition(":")[2]
-    if s.codes[i] == Code.RATIO and s.carried and Code.QUANTITY not in s.codes:
-        quantity = s.carried
-        name = quantity.keys[0].partition(":")[2]
     mine, seed = s.one(quantity, s.subject, s.aspects(i)), seed_of(s, i)
     if seed is not None:
         mine = s.subject.by_seed.get(seed, {}).get(name)
     theirs = s.one(quantity, other, s.aspects(i))
-    said = EXTREME.search(s.text[s.tokens[i].end : s.tokens[min(end, place + 4) - 1].end])
-    if said and (metric := other.metrics.get(name)):
-        low = said[1].lower() in ("worst", "lowest") or (said[1].lower() in EACH and s.codes[i] == Code.DOWN)
-        theirs = min(metric.values) if low else max(metric.values)
     if mine is not None and theirs is not None and s.known.alike(name, s.subject, other):
         yield mine, theirs, f"{name}: {theirs:.6g} in {other.run_id}, {mine:.6g}"
 
@@ -157,7 +146,7 @@ def across(s: Sentence) -> None:
     """Find true what a cell makes of two figures of its row that were found true: `up 32 %`, `x1.8`, `lower`."""
     places = [i for i, code in enumerate(s.codes) if code == Code.NUMBER]
     ways = [WAYS[code] for code in s.codes if code in WAYS]
-    if len(s.row) < 2 or len(places) > 1 or len(ways) > 1 or s.section == "next_step" or not s.tokens:
+    if len(s.row) < 2 or len(places) > 1 or s.section == "next_step":
         return
     if any(claim.status == "verified" for claim in s.claims) or set(s.codes) - {*WAYS, Code.NUMBER, Code.BY}:
         return
@@ -181,9 +170,6 @@ def _pairs(s: Sentence) -> Iterator[tuple[Number, Number]]:
     named = [
         figure for run in runs for name, figure in row if (known := s.known.get(name)) and str(known.number) == run
     ]
-    if len(named) == 2:
-        yield named[0], named[1]
-        return
     (last, figure), home = row[-1], s.known.run.run_id
     for name, other in row[:-1]:
         if not named or other in named or figure in named:
@@ -200,7 +186,7 @@ def _exact(s: Sentence, name: str, figure: Number) -> Number:
 def _between(s: Sentence, number: Number, new: Number, old: Number, way: int) -> Iterator[tuple[float, float]]:
     """How far apart, or how many times each other, two figures are, in a number's unit, and how far rounding is off."""
     a, b, heading = new.value, old.value, s.cells[-1][0]
-    if not b or not a or (way and (a - b) * way <= 0):
+    if not b or not a:
         return
     sign = -1 if way < 0 else 1
     blur = new.step / abs(a) / 2 + old.step / abs(b) / 2
@@ -239,7 +225,7 @@ def _worths(number: Number, figures: list[float]) -> Iterator[tuple[float, str]]
                 yield new / old, told
             elif number.percent:
                 yield (100 * (new - old) / abs(old)) if number.signed else 100 * abs(new - old) / abs(old), told
-            elif number.step < 1 and not number.unit:
+            else:
                 yield new - old, told
 
 
@@ -250,7 +236,7 @@ def listed(s: Sentence) -> None:
         open_ = [c for c in s.claims if c.status == "unsupported" and s.tokens[places[0]].start <= c.start]
         open_ = [c for c in open_ if c.end <= s.tokens[places[-1]].end]
         numbers = [s.number(i) for i in places]
-        if s.section == "next_step" or not open_ or any(n.step >= 1 or n.percent or n.signed for n in numbers):
+        if s.section == "next_step" or not open_:
             continue
         for values, what in _of_replicates(s, places[0]):
             if len(values) == len(numbers) and all(n.fits(value) for n, value in zip(numbers, values, strict=True)):
@@ -287,14 +273,13 @@ def placed(s: Sentence) -> None:
             continue
         s.look(i)
         quantity = quantity_at(s, i)
-        if quantity is None or (open_ and "place " in open_.evidence) or Code.ORDINAL in s.codes[max(0, i - 2) : i]:
+        if quantity is None or (open_ and "place " in open_.evidence):
             continue
-        seed = next((int(s.tokens[j].value) for j in (i + 1, i + 2) if s.codes[j : j + 1] == Code.SEED), seed_of(s, i))
+        seed = seed_of(s, i)
         told = _among_seeds(s, i, seed, quantity) if seed is not None else _among_runs(s, i, quantity)
         if told:
             s.claims = [claim for claim in s.claims if claim is not open_]
-            last = next((j for j in (i + 1, i + 2) if s.codes[j : j + 1] == Code.SEED), i)
-            s.say(i, last, "verified", told)
+            s.say(i, i, "verified", told)
 
 
 def _lower(s: Sentence, i: int, name: str) -> bool | None:
