@@ -235,7 +235,7 @@ def steps_of(s: Sentence, run: KnownRun, names: Sequence[str], said: str) -> Ite
 def amounts(s: Sentence, run: KnownRun, unit: str) -> Statistics:
     """The time, in the unit that is written, or the memory that a run took."""
     per = 60 if "min" in unit and not unit.endswith(("s", "sec", "seconds")) else 1
-    its = run.by_seed.get(s.seed or -1, {})
+    its = run.by_seed.get(-1 if s.seed is None else s.seed, {})
     told = {name: its[name] for name in TOOK if name in its} or run.amounts
     for name, amount in told.items():
         if ("MiB" in name) == ("mib" in unit or "mb" in unit):

@@ -193,7 +193,7 @@ def _families(
         yield at_moments(s, place, runs, curves)
     for run in runs:
         yield fresh(s, run, said)
-        if its := run.by_seed.get(s.seed or -1):
+        if its := run.by_seed.get(-1 if s.seed is None else s.seed):
             every = [one for name in names for one in (name, f"greedy {name}") if one in its]
             yield ((its[one], f"{one} of seed {s.seed}: {its[one]:.6g}") for one in every)
         if free and not whole:
