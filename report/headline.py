@@ -44,7 +44,12 @@ class Headline(Record):
 
 
 def headline_of(
-    notebook: Notebook, proposals: Proposals, session: SessionRecord, learnt: str | None = None
+    notebook: Notebook,
+    proposals: Proposals,
+    session: SessionRecord,
+    learnt: str | None = None,
+    *,
+    at_work: bool | None = None,
 ) -> Headline:
     """The headline of a session as it stands.
 
@@ -53,12 +58,16 @@ def headline_of(
         proposals: the queue.
         session: whose.
         learnt: the most telling thing that was learnt, where somebody has worked that out.
+        at_work: whether the session goes on now; looked up if None.
     """
+    if at_work is None:
+        running = Sessions(notebook.workspace).running()
+        at_work = running is not None and running.session == session.session_id
     staged = proposals.live(ProposalState.STAGED, group=session.group)
     named = confirmations(notebook, session.group)
     runs = notebook.index.rows(Selection(session=session.session_id))
     failed = _failed(runs) if session.ended is not None else None
-    command = next(_commands(notebook, session, named, failed, waits=bool(staged)), None)
+    command = next(_commands(notebook, session, named, failed, waits=bool(staged), at_work=at_work), None)
     rows = [
         ("waits", _waits(notebook, staged)),
         ("incumbent", _won(notebook, session, named)),
@@ -124,7 +133,13 @@ def _cost(notebook: Notebook, session: SessionRecord, runs: int) -> str:
 
 
 def _commands(
-    notebook: Notebook, session: SessionRecord, named: Sequence[Confirmation], failed: int | None, *, waits: bool
+    notebook: Notebook,
+    session: SessionRecord,
+    named: Sequence[Confirmation],
+    failed: int | None,
+    *,
+    waits: bool,
+    at_work: bool,
 ) -> Iterator[str]:
     """What to do next, as commands, the first thing first; none while the session is at work and waits for nobody.
 
@@ -134,13 +149,13 @@ def _commands(
         named: the contenders of its group.
         failed: the run to look at where none has a score.
         waits: a proposal waits for a person.
+        at_work: the session goes on now.
     """
     group = session.group
     if session.ended is None:
         if waits and session.approve == "manual":
             yield "autopilot review"
-        at_work = Sessions(notebook.workspace).running()
-        if at_work is None or at_work.session != session.session_id:
+        if not at_work:
             yield "autopilot resume"
         return
     if failed is not None:
