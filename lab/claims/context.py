@@ -186,7 +186,7 @@ class Context:
             i
             for i in runs
             if above.codes[i + 1 : i + 2] == Code.ARROW
-            or (above.refers(i) and (moved or above.codes[i - 1 : i] in (Code.AGAINST, Code.THAN)))
+            or (above.refers(i) and (moved or re.search(coded("[against than][word]?$"), above.codes[:i])))
         ]
         return (
             tuple(name for i in base for name in self._ids(tokens[i])),

@@ -103,6 +103,12 @@ def outcomes(s: Sentence) -> None:
         s.judge(first, last, true, told)
 
 
+NONE = re.compile(
+    r"\b(?:none|neither|nobody|nothing|no (?:\w+ )?(?:runs?|configs?|one|replicates?|seeds?))\b", re.IGNORECASE
+)
+"""What stands before a verdict of several runs: `none of them beats the baseline`."""
+
+
 def verdicts(s: Sentence) -> None:
     """Judge verdicts: `better than the incumbent`, `a significant improvement`, `inconclusive`."""
     for first, last in s.matches("[better worse] word run [against than] word? run"):
@@ -113,7 +119,7 @@ def verdicts(s: Sentence) -> None:
         *s.matches("[better worse](?:[than against] [word]{0,2} run|word? run)"),
         *s.matches("run [word]{0,2} better|undecided|better|worse"),
     ]:
-        if not s.free(first, last):
+        if not s.free(first, last) or NONE.search(s.text[: s.tokens[first].start]):
             continue
         codes = s.codes[first : last + 1]
         code = next(c for c in codes if c in coded("better worse undecided"))
@@ -250,5 +256,6 @@ def _rank(s: Sentence, start: int, end: int, word: str, ordinal: str | None, las
     wanted = len(values) if said == "last" else ORDINALS[said]
     # `gamma 0.99 (lowest of the set)` is of the gamma, which is no metric; the objective is only what is left
     named = any(code == Code.QUANTITY and s.named_quantity(at) != quantity for at, code in enumerate(s.codes))
+    named = named or s.carried not in (None, quantity)  # `lr 0.0001; the lowest of all runs`
     false = None if quantity.keys == (f"metric:{name}",) and (named or s.labelled) else False
     s.judge(inside[0], inside[-1], place == wanted or false, f"place {place} of {len(values)} by {quantity.keys[0]}")

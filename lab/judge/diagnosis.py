@@ -16,7 +16,7 @@ from lab.judge.evidence import Evidence
 from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.symptoms import Symptom, counted, symptoms
 from lab.space import Group, logged_as
-from lab.store import Lab, Notebook, RunRecord, Selection, mean_curve, outline, run_curves
+from lab.store import Lab, Notebook, RunRecord, Selection, outline, run_curves
 
 ILL = 0.4
 """Strength from which on a finding asks for a remedy; below, it is worth knowing."""
@@ -124,7 +124,7 @@ def still_rising(notebook: Notebook, run: RunRecord) -> bool:
     ]
     if not curves:
         return False
-    curve = outline(*mean_curve(curves))
+    curve = outline(curves)
     spread, (third, last) = curve.max.value - curve.min.value, curve.quarter_means[-2:]
     return spread > 0 and run.goal.gain(last, third) / spread > RISING
 

@@ -84,20 +84,23 @@ def mean_curve(curves: Sequence[Curve]) -> tuple[Array, Array]:
     return grid, np.mean([np.interp(grid, curve.steps, curve.values) for curve in curves], axis=0)
 
 
-def outline(steps: Array, values: Array) -> Outline:
-    """First, last, extremes and quarters of a curve.
+def outline(curves: Sequence[Curve]) -> Outline:
+    """First, last, extremes and quarters of a metric: as one replicate logged it, else of the mean over several.
 
     Args:
-        steps: ascending; shape (points,).
-        values: shape (points,).
+        curves: one for each replicate, at least one.
     """
+    grid, mean = mean_curve(curves)
+    steps, values = grid, mean
+    if len(curves) == 1:  # between the points of a grid a peak may be lost
+        steps, values = curves[0].steps, curves[0].values
     peak, trough = int(values.argmax()), int(values.argmin())
     return Outline(
         first=float(values[0]),
         last=float(values[-1]),
         max=Extreme(float(values[peak]), float(steps[peak])),
         min=Extreme(float(values[trough]), float(steps[trough])),
-        quarter_means=tuple(float(part.mean()) for part in np.array_split(values, 4)),
+        quarter_means=tuple(float(part.mean()) for part in np.array_split(mean, 4)),
     )
 
 
