@@ -109,8 +109,8 @@ def _figure(s: Sentence, first: int, last: int) -> Doubt | None:
     """Why it is not clear which quantity a number, or a pair of them, is of."""
     if s.cells:
         moment = len(s.cells) == 1 and WHOLE.fullmatch(s.cells[0][0])
-        why = "a row of one moment may be meant" if moment else "the column's heading is not known"
-        return Doubt(why) if moment or not _headed(s) else None
+        told = "a row of one moment may be meant" if moment else "the column's heading is not known"
+        return Doubt(told) if moment or not _headed(s) else None
     if IMPLIED.search(s.text[: s.tokens[first].start]) or PARTED.match(s.text, s.tokens[last].end):
         return None
     place = _named_before(s, first)
