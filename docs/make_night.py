@@ -16,7 +16,7 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parent / "examples"
 NIGHTS = {
-    "hour": "start --env puffer_cartpole --hours 1 --model offline --approve auto --min-effect 0.001",
+    "hour": "start --env puffer_cartpole --hours 1 --model offline --approve auto",
     "drones": "start --env drone_delivery --seeds 3 --max-runs 20 --approve auto --confirm none"
     " --set train.total_timesteps=2000000",
 }

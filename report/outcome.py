@@ -122,9 +122,13 @@ def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
     elif (leader := leader_of(notebook, session)) is not None and leader.run == one.candidate:
         told = f" ({_believed(session, leader)})"
     who = _called(notebook, one.candidate)
+    passed = [it for it in notebook.index.confirmations(one.candidate) if it.outcome == "passed"] if one.preset else []
+    if passed:  # what is proven is said first
+        who = f"{_better(notebook, passed[-1])[:-1]}; on the preset {one.preset} it"
     if session.ended is None:
-        return f"A contender is being proven: {who}{told}."
-    return f"One contender is undecided: {who}{told}; {_confirming(notebook, one.candidate, one)}."
+        return f"{who} is being proven{told}." if passed else f"A contender is being proven: {who}{told}."
+    decides = _confirming(notebook, one.candidate, one)
+    return f"{who} is undecided{told}; {decides}." if passed else f"One contender is undecided: {who}{told}; {decides}."
 
 
 def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmation]) -> str:
@@ -166,12 +170,18 @@ def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothin
     if not (new and old):
         return f"{nothing}: the contender {_called(notebook, one.candidate)} was dropped, {_recorded(one)}."
     figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
-    of_all = f" ({former})" if (former := _of_all(notebook, one, old)) else ""
-    came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]} against {figures[0]}{of_all}"
-    if not promises(one, session.goal):
-        return f"{nothing}: the contender {came} on {one.seeds} fresh seeds{_would_have_shown(session, one, new, old)}."
+    came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]}"
+    seeds = f"on {one.seeds} fresh seeds"
+    promising = promises(one, session.goal)
+    if len(old) > one.seeds:
+        number = notebook.index.number_of(one.incumbent)
+        came += f" {seeds}, against {figures[0]} on all {len(old)} of #{number}'s"
+    else:
+        came += f" against {figures[0]} {seeds}{' a side' if promising else ''}"
+    if not promising:
+        return f"{nothing}: the contender {came}{_would_have_shown(session, one, new, old)}."
     decides = f": {_confirming(notebook, one.candidate, one)}" if session.ended else ""
-    return f"{unproven}; {came} on {one.seeds} fresh seeds a side, which spread too widely to prove it{decides}."
+    return f"{unproven}; {came}, which spread too widely to prove it{decides}."
 
 
 def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[float], old: Sequence[float]) -> str:

@@ -172,6 +172,29 @@ def test_a_contender_that_is_not_decided(
     assert "; proof stopped, nothing decided yet: " in stage
 
 
+@pytest.mark.parametrize("over", [True, False])
+def test_what_is_proven_on_its_own_preset_is_said_while_a_longer_one_is_open(
+    make_session: Make, make_run: RunMaker, notebook: Notebook, proposals: Proposals, over: bool
+) -> None:
+    session = make_session().record
+    mine = {"session": session.session_id}
+    base = make_run({"autopilot.seeds": 5}, **mine)
+    contender = make_run({"train.learning_rate": 0.01, "autopilot.seeds": 5}, parent=base.run_id, **mine)
+    passed = Confirmation(
+        time=now(), candidate=contender.run_id, incumbent=base.run_id, outcome="passed", why="better", level=0.01,
+        min_effect=0.0, group=5, looks=1, then="full", metric="perf", seeds=5, effect=0.2, low=0.1, high=0.3,
+        runs=(contender.run_id,), **mine,
+    )  # fmt: skip
+    more = {"outcome": "opened", "preset": "full", "then": None, "seeds": 0, "effect": None, "low": None, "high": None}
+    for one in (passed, passed.model_copy(update={**more, "runs": ()})):
+        append_line(notebook.workspace.confirmations, one.model_dump(mode="json"))
+    ended = {"ended": now(), "ended_because": "a test"} if over else {}
+    text = headline_of(notebook, proposals, session.model_copy(update=ended)).text
+    assert re.match(r"#2 \(`.*`\) is better: perf [\d.]+ → [\d.]+ on 5 fresh seeds a side", text), text
+    open_ = r"undecided.*; `autopilot confirm 2` (takes up to .*|decides it)" if over else "being proven.*"
+    assert re.search(rf"\); on the preset full it is {open_}\.$", text), text
+
+
 @pytest.mark.parametrize(("low", "said"), [
     (0.06, r"Nothing is proven better than the baseline in 1 run; #2 .* came to perf [\d.]+ against [\d.]+ on 5 fresh"
            r" seeds a side, which spread too widely to prove it: `autopilot confirm 2` takes up to \d.*"),
