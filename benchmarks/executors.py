@@ -20,7 +20,7 @@ from lab.base import Workspace
 from lab.space import preset_config
 from lab.store import Notebook, ReplicateResult, create_run
 from training import Plan, load_inventory
-from training.executors import Executor, LocalExecutor, MadeUp, MadeUpExecutor
+from training.executors import Executor, LocalExecutor, MadeUp, MadeUpExecutor, Running
 from training.executors.cluster import RayExecutor
 from training.executors.settings import RaySettings, SlurmSettings
 from training.executors.slurm import SlurmExecutor
@@ -46,18 +46,24 @@ def jobs(workspace: Workspace, count: int) -> list[TrainJob]:
 
 def carry_out(executor: Executor, wanted: list[TrainJob], slots: int) -> tuple[float, float, list[ReplicateResult]]:
     """Seconds until all have ended, until the last one was handed out, and what came of each."""
-    waiting, active, came, began, handed = list(wanted), [], [], time.monotonic(), 0.0
-    while waiting or active:
+    waiting, active, came, began, handed = list(wanted), list[Running](), [], time.monotonic(), 0.0
+
+    def hand_out() -> None:
+        nonlocal handed
         while waiting and (running := executor.begin(waiting[0], slots)) is not None:
             active.append(running)
             waiting.pop(0)
             handed = time.monotonic() - began
+
+    while waiting or active:
+        hand_out()
         executor.wait(active, 0.25)
         for running in list(active):
             if (result := running.poll(lambda _: None)) is not None:
                 came.append(result)
                 running.end()
                 active.remove(running)
+                hand_out()  # at once, as a session does: what ends together must not wait for each other
     return time.monotonic() - began, handed, came
 
 
