@@ -195,7 +195,7 @@ def _course(session: SessionRecord, runs: list[RunRecord]) -> str:
     how = f"{more}{most or count_of(trained, 'replicate')} in all. {how}"
     pruned = sum(run.state is RunState.PRUNED for run in runs)
     and_pruned = f", {pruned} {'was' if pruned == 1 else 'were'} pruned" if pruned else ""
-    return f"{finished} of {count_of(len(runs), 'run')} finished{and_pruned}. {how}"
+    return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"
 
 
 def _ended(runs: list[RunRecord]) -> int:

@@ -127,9 +127,7 @@ class Preflight:
 
     def _objective(self) -> str:
         record, task = self.record, self.record.task
-        more = (
-            f"; the baseline has {count_of(self._baseline, 'replicate')}, for the noise floor" if self._baseline else ""
-        )
+        more = f"; the baseline has {_replicates(self._baseline)}, for the noise floor" if self._baseline else ""
         return (
             f"{record.objective} on {record.env_name}, preset {record.preset}: {_replicates(record.seeds)} of"
             f" {short(self._steps)} steps a run, scored on {task.slots} agents in a fixed evaluation{more}"
@@ -217,7 +215,7 @@ class Preflight:
         limits, seeds = self.record.budgets, self.record.seeds
         parts = [
             f"{limits.hours:g} h" if limits.hours else "",
-            f"{_many(limits.max_runs, 'run')} × {_many(seeds, 'seed')}" if limits.max_runs else "",
+            f"{count_of(limits.max_runs, 'run')} × {count_of(seeds, 'seed')}" if limits.max_runs else "",
             f"{limits.max_tokens:,} tokens" if limits.max_tokens else "",
             f"${limits.max_dollars:g}" if limits.max_dollars else "",
         ]
@@ -323,7 +321,7 @@ class Preflight:
             rule = f"has {free / 2**20:.0f} MiB free, and a training needs {NEEDED / 2**20:.0f} MiB"
             raise invalid("workspace", str(self.lab.notebook.workspace.root), rule, "make room, or another --workspace")
         runs = self.record.budgets.max_runs or 1
-        short = f"; {_many(runs, 'run')} need more" if free < NEEDED + runs * each else ""
+        short = f"; {count_of(runs, 'run')} need more" if free < NEEDED + runs * each else ""
         room = f"{free / 2**30:,.1f} GiB" if free >= 2**30 else f"{free / 2**20:.0f} MiB"
         return f"{room} free; a run leaves about {each / 2**20:.1f} MiB{short}"
 
@@ -343,11 +341,7 @@ def _size(folder: Path) -> int:
 
 
 def _replicates(count: int) -> str:
-    return _many(count, "replicate")
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' if count != 1 else ''}"
+    return count_of(count, "replicate")
 
 
 def _about(seconds: float) -> str:

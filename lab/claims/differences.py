@@ -5,6 +5,7 @@ import re
 
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
+from lab.claims.recorded import fits
 from lab.claims.words import Code, Quantity, coded
 
 SIGN: dict[str, int] = {Code.UP: 1, Code.DOWN: -1, Code.BETTER: 1, Code.WORSE: -1}
@@ -38,16 +39,33 @@ def relatives(s: Sentence) -> None:
         )
         trailed = re.match(coded("quantity? ([up down])"), after)
         beside = re.match(coded("[word quantity]? [against than]"), after)
-        bracketed = s.codes[:index].endswith("(") and Code.RUN in s.codes  # `worse than #3 (-0.129)`
         rises = number.value > 0 and not GAP.search(s.text[: token.start][-40:].lower())
-        plus = number.signed and (rises or bracketed)
+        plus = number.signed and (rises or _behind_value(s, index))
         if not (led or trailed or plus or (number.signed and (number.percent or beside)) or number.times):
             continue
         if not (number.percent or number.points or number.times or plus) and not (
             re.search(coded("by$"), before) or beside or (trailed and not number.word)
         ):
             continue
+        if not (led or trailed or number.times) and _is_value(s, index, number):
+            continue  # `explains -3 % of the variance`
         _relative(s, index, number, led, trailed)
+
+
+def _is_value(s: Sentence, index: int, number: Number) -> bool:
+    quantity = s.quantity(index)
+    values = s.values(quantity, s.owner(index), s.aspects(index)) if quantity else []
+    return any(fits(number, value) for value, _ in values)
+
+
+def _behind_value(s: Sentence, index: int) -> bool:
+    """Whether a signed number stands behind a value as its difference to something that is spoken of.
+
+    `worse than the parent (-0.129)`, `with the likeliest action they score 0.079, -0.0274`.
+    """
+    before = s.codes[:index]
+    in_brackets = before.endswith(coded("(")) and Code.RUN in s.codes
+    return in_brackets or (before.endswith(coded("number ,")) and Code.ASPECT in before)
 
 
 def _relative(
@@ -101,6 +119,11 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     if quantity is None:
         return []
     aspects = s.aspects(index) - {"first"}
+    if {"greedy", "sampled"} & {token.value for token in s.tokens if token.code == Code.ASPECT}:
+        means, name = s.subject.metrics, s.known.metric
+        meant = {key.partition(":")[2] for key in quantity.keys} | ({name} if quantity == s.objective else set())
+        greedy = [(key, value) for key, value in s.subject.greedy.items() if key in means and key in meant]
+        return [(value, means[key].mean, f"greedy {key}") for key, value in greedy]
     if PEAK.match(s.text[s.tokens[index].end :]):
         curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
         return [(curve.last, curve.max.value, f"{key}, its end against its peak") for key, curve in curves if curve]
