@@ -168,12 +168,12 @@ def _proofs(notebook: Notebook, session: SessionRecord, times: float) -> list[Se
     """When contenders of a session were decided, at what they came to: those that were proven, and the others."""
     found = notebook.index.confirmations(group=session.group, session=session.session_id)
     series = list[Series]()
-    kinds: tuple[tuple[str, Role, str], ...] = (
-        ("confirmed", "incumbent", "proven better on fresh seeds"),
-        ("dropped", "parent", "not proven on fresh seeds"),
+    kinds: tuple[tuple[tuple[str, ...], Role, str], ...] = (
+        (("confirmed", "passed"), "incumbent", "proven better on fresh seeds"),
+        (("dropped",), "parent", "not proven on fresh seeds"),
     )
-    for group, (outcome, role, label) in enumerate(kinds, start=2):
-        ended = [one for one in found if one.outcome == outcome and notebook.readable(one.candidate)]
+    for group, (outcomes, role, label) in enumerate(kinds, start=2):
+        ended = [one for one in found if one.outcome in outcomes and notebook.readable(one.candidate)]
         came = [(one, scores) for one in ended if (scores := scores_of(notebook, one.candidate))]
         if came:
             at = tuple(times * (one.time - session.created).total_seconds() / 3600 for one, _ in came)

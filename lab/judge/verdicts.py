@@ -50,7 +50,8 @@ def current_verdict(notebook: Notebook, run_id: str, at: datetime | None = None)
         return verdict
     worst = fresh.high if notebook.run(run_id).goal.sign > 0 else fresh.low
     lost = worst is not None and notebook.run(run_id).goal.sign * worst < 0
-    said = "better" if fresh.outcome == "confirmed" else "worse" if lost else "inconclusive"
+    proven = fresh.outcome in ("confirmed", "passed")  # on its own preset, whatever a longer one will say
+    said = "better" if proven else "worse" if lost else "inconclusive"
     told = {"against": fresh.incumbent, "effect": fresh.effect, "low": fresh.low, "high": fresh.high}
     where = f" on the preset {fresh.preset}" if fresh.preset else ""
     method = f"{fresh.seeds} fresh seeds a side{where}, {fresh.why}"
@@ -68,7 +69,7 @@ def faced(notebook: Notebook, run_id: str, at: datetime | None = None) -> Confir
     ended = [
         one
         for one in notebook.index.confirmations(run_id)
-        if one.outcome in ("confirmed", "dropped") and one.effect is not None and (at is None or one.time <= at)
+        if one.outcome != "opened" and one.effect is not None and (at is None or one.time <= at)
     ]
     return ended[-1] if ended else None
 

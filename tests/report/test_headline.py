@@ -15,7 +15,7 @@ from lab.base.text import lasting
 from lab.judge.incumbency import Incumbency
 from lab.judge.stats import noise_floor
 from lab.judge.stopping import scores_of
-from lab.judge.verdicts import compare_runs
+from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.search.plan import findable
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
@@ -193,6 +193,11 @@ def test_what_is_proven_on_its_own_preset_is_said_while_a_longer_one_is_open(
     assert re.match(r"#2 \(`.*`\) is better: perf [\d.]+ → [\d.]+ on 5 fresh seeds a side", text), text
     open_ = r"undecided.*; `autopilot confirm 2` (takes up to .*|decides it)" if over else "being proven.*"
     assert re.search(rf"\); on the preset full it is {open_}\.$", text), text
+    verdict = current_verdict(notebook, contender.run_id)
+    assert verdict is not None
+    assert (verdict.verdict, verdict.effect, verdict.n) == ("better", 0.2, (5, 5))
+    assert weigh(notebook, contender.run_id, base.run_id).verdict == "better"
+    assert weigh(notebook, base.run_id, contender.run_id).verdict == "worse"
 
 
 @pytest.mark.parametrize(("low", "said"), [
