@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from lab.base.files import write_model
@@ -32,6 +33,10 @@ from training.inventory import load_inventory
 from training.run import train_run
 
 ENV = "puffer_cartpole"
+
+# On a busy machine an example that imports something takes seconds: no time is an assertion.
+hypothesis.settings.register_profile("autopilot", deadline=None)
+hypothesis.settings.load_profile("autopilot")
 
 # What is started by nohup or in the background of a script has signals ignored, and so has all that it starts: the
 # programs under test would rightly not heed them.
