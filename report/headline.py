@@ -60,14 +60,14 @@ def headline_of(
         learnt: the most telling thing that was learnt, where somebody has worked that out.
         at_work: whether the session goes on now; looked up if None.
     """
-    if at_work is None:
+    if at_work is None and session.ended is None:  # of one that is over nobody need ask
         running = Sessions(notebook.workspace).running()
         at_work = running is not None and running.session == session.session_id
     staged = proposals.live(ProposalState.STAGED, group=session.group)
     named = confirmations(notebook, session.group)
     runs = notebook.index.rows(Selection(session=session.session_id))
     failed = _failed(runs) if session.ended is not None else None
-    command = next(_commands(notebook, session, named, failed, waits=bool(staged), at_work=at_work), None)
+    command = next(_commands(notebook, session, named, failed, waits=bool(staged), at_work=bool(at_work)), None)
     rows = [
         ("waits", _waits(notebook, staged)),
         ("incumbent", _won(notebook, session, named)),

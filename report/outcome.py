@@ -94,8 +94,7 @@ def _better(notebook: Notebook, won: Confirmation) -> str:
     mean, before = _score(notebook, won, new), _score(notebook, won, old)
     figures = to_tell(before, mean)
     steadier = ", and steadier" if _steadier(new, old) else ""
-    worst = notebook.run(won.candidate).goal.sign
-    lows = to_tell(*(worst * min(worst * x for x in side) for side in (old, new)))
+    lows = to_tell(*map(notebook.run(won.candidate).goal.worst, (old, new)))
     former = f"; {of_all}" if (of_all := _of_all(notebook, won, old)) else ""
     return (
         f"{_change(notebook, won)} is better{_where(won)}: {won.metric} {figures[0]} → {figures[1]} on {won.seeds}"

@@ -91,7 +91,7 @@ def _fresh(notebook: Notebook, groups: Sequence[Group], column: str) -> dict[str
 def _figure(goal: Objective, scores: Sequence[float], column: str) -> float:
     if column == "n":
         return len(scores)
-    return goal.of_scores(scores) if column == "score" else goal.sign * min(goal.sign * value for value in scores)
+    return goal.of_scores(scores) if column == "score" else goal.worst(scores)
 
 
 class Line(NamedTuple):

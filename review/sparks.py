@@ -78,7 +78,7 @@ class Sparks:
                 view,
                 _line(curve, curves[run.objective]),
                 _spread(view.score.values, scores[run.objective]) if view.score else None,
-                run.goal.sign * min(run.goal.sign * value for value in view.score.values) if view.score else None,
+                run.goal.worst(view.score.values) if view.score else None,
             )
             for run, view, curve in pairs
         ]

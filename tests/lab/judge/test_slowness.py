@@ -10,8 +10,6 @@ from lab.store.notebook import Notebook
 from lab.store.records import RunRecord
 from tests.conftest import RunMaker
 
-MINUTE = 60.0
-
 
 class Clock:
     """What a test says that the time is."""
@@ -35,7 +33,7 @@ class Clock:
 def test_ten_times_as_long_as_usual_and_more_than_a_minute_is_too_slow(usual: float, pace: float, slow: bool) -> None:
     clock, total = Clock(), 1_000_000
     watch = Slowness(usual, clock)
-    for share in range(101):  # of the way, or of a minute where that is longer
+    for share in range(101):
         clock.now = usual * pace * share / 100
         watch.saw(1, total * share // 100, total)
         if clock.now < 15.0:
