@@ -73,6 +73,11 @@ class Page:
         )
         templates.filters.update(short=short, num=number, lasting=lasting, linked=self.linked)
         templates.filters["proposed"] = lambda proposal: plain(proposed_text(self.notebook, proposal), 400)
+        templates.filters["orphaned"] = lambda proposal: (
+            ""
+            if self.notebook.readable(proposal.parent)
+            else f"its parent run {proposal.parent} is gone or can't be read"
+        )
         return templates
 
     def linked(self, text: str) -> Markup:

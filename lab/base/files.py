@@ -152,12 +152,19 @@ def append_whole(handle: int, data: bytes, *, durable: bool = False) -> None:
         raise
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a line file; a last line that was cut off by a crash is passed over."""
+def read_lines(path: Path, holding: str = "") -> Iterator[dict[str, Any]]:
+    """The JSON objects of a line file; a last line that was cut off by a crash is passed over.
+
+    Args:
+        path: of the file, which need not exist.
+        holding: text without which a line is passed over unread.
+    """
     if not path.exists():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
+            if holding not in line:
+                continue
             try:
                 value = json.loads(line)
             except ValueError:

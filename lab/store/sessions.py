@@ -31,7 +31,6 @@ from lab.base import (
     read_records,
     write_model,
 )
-from lab.store.connections import folders
 from lab.store.records import RunRecord
 from lab.store.session import Leading, SessionRecord, SlotsSeen
 
@@ -159,14 +158,15 @@ class Sessions:
 
         Whoever says how many runs it has says this too: they are counted in nothing that is told of it from then on.
         """
-        lines = (line for line in read_lines(self.workspace.session(name).events) if line.get("event") == "created")
-        made = dict.fromkeys(run for line in lines if is_id(run := str(line.get("run"))))
-        there = set(folders(self.workspace)) if made else set[str]()
-        if not (gone := [run for run in made if run not in there]):
+        # Every headline asks, each line of the list of sessions too: neither all of the journal nor all runs are read.
+        lines = read_lines(self.workspace.session(name).events, holding='"created"')
+        named = (str(line.get("run")) for line in lines if line.get("event") == "created")
+        made = dict.fromkeys(run for run in named if is_id(run))
+        if not (gone := [run for run in made if not self.workspace.run(run).dir.is_dir()]):
             return ""
-        named = ", ".join(gone[:NAMED]) + (f" and {len(gone) - NAMED} more" if len(gone) > NAMED else "")
+        few = ", ".join(gone[:NAMED]) + (f" and {len(gone) - NAMED} more" if len(gone) > NAMED else "")
         are = "is" if len(gone) == 1 else "are"
-        return f"{count_of(len(gone), 'run')} of this session {are} no longer in runs/: {named}"
+        return f"{count_of(len(gone), 'run')} of this session {are} no longer in runs/: {few}"
 
     def digest(self, name: str) -> str:
         """A session's digest, in Markdown; below its headline, which of its runs have gone since.

@@ -4,7 +4,7 @@
 const NEAR = 30; // pixels within which the pointer finds a point
 const HEIGHT = 300, SMALL = 190;
 const COLOURS = ["--run", "--parent", "--incumbent", "--other3", "--other4", "--other5"];
-const BY_ROLE = { run: "--run", parent: "--parent", incumbent: "--incumbent", best: "--incumbent" };
+const BY_ROLE = { run: "--run", parent: "--parent", incumbent: "--incumbent", best: "--other4" }; // a leader is in one colour here and in reports
 
 // A custom property with light-dark() is only resolved where it is used as a colour.
 const probe = document.createElement("span");
@@ -392,17 +392,19 @@ function begin(within) {
 function decide(event) {
   const typing = event.target.closest("input, textarea, select, [role=group]");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const cards = [...document.querySelectorAll(".decision")];
+  const cards = [...document.querySelectorAll(".decision")], next = document.querySelector("a[rel=next]"); // on a page of its own
   if (!cards.length) return;
   const at = cards.findIndex((card) => card.contains(document.activeElement));
   const card = cards[Math.max(at, 0)];
   const to = {
     a: () => card.querySelector("button.yes"), r: () => card.querySelector("[name=why]"),
-    j: () => cards[Math.min(at + 1, cards.length - 1)], k: () => cards[Math.max(at - 1, 0)],
+    j: () => next || cards[Math.min(at + 1, cards.length - 1)], k: () => cards[Math.max(at - 1, 0)],
   }[event.key];
-  if (!to) return;
+  const found = to && to();
+  if (!found) return;
   event.preventDefault();
-  to().focus();
+  if (found === next) { next.click(); return; }
+  found.focus();
   card.scrollIntoView({ block: "nearest" });
 }
 

@@ -270,6 +270,28 @@ def test_two_keys_from_the_front_page_to_a_decision(
     assert approved[0].decisions[-1].who == "person ada, web"
 
 
+def test_the_same_keys_on_a_proposals_own_page(tab: Watched, proposals: Proposals, propose: Any) -> None:
+    made = list[str]()
+    for gamma in (0.91, 0.92):
+        made.append(propose({"train.gamma": gamma}).proposal_id)
+        proposals.decide(made[-1], S.STAGED, "policy", "left to a person")  # else the next takes its place
+    first, second = made
+    page = tab.page
+    page.goto(f"/proposals/{first}")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**/proposals/{second}")
+    page.keyboard.press("r")
+    page.keyboard.type("too far")
+    page.keyboard.press("Enter")
+    page.get_by_text("too far").first.wait_for()
+    assert proposals.get(second).state is S.REJECTED
+    page.goto(f"/proposals/{first}")
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    page.get_by_text("by person ada, web").first.wait_for()
+    assert proposals.get(first).state is S.APPROVED
+
+
 @pytest.fixture
 def paths(make_session: Make, notebook: Notebook, proposals: Proposals, propose: Any) -> list[str]:
     """The address of every kind of page, of a night with a proposal that waits."""

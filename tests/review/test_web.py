@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -739,6 +740,20 @@ def test_a_damaged_run_stands_in_nobodys_way(
         own = site.get(f"/runs/{broken}")
         assert own.status_code == 404
         assert name in own.text
+
+
+def test_what_cant_be_approved_has_no_button_for_it(
+    site: Site, propose: Any, make_run: RunMaker, notebook: Notebook
+) -> None:
+    parent = make_run()
+    here = propose({"train.gamma": 0.91}, parent=parent.run_id).proposal_id
+    assert 'class="yes">Approve<' in site.get("/decide").text
+    shutil.rmtree(notebook.paths(parent.run_id).dir)
+    for path in ("/decide", "/proposals", f"/proposals/{here}"):
+        shown = site.get(path).text
+        assert 'class="yes">Approve<' not in shown, path
+        assert "It can't be approved" in shown, path
+        assert 'class="no">Reject<' in shown, path
 
 
 def test_a_proposal_whose_run_was_interrupted_says_so(
