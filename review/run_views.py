@@ -21,6 +21,7 @@ from lab.store import (
     Verdict,
     Wanted,
     active_time,
+    called_so,
 )
 from report import RunView, changed_text, interval_text, particulars, verdict_text, view_of
 from review.charts import Logged, logged
@@ -53,6 +54,7 @@ def listing(sparks: Sparks, wanted: Wanted, page: int, verdict: str = "") -> dic
         page,
         PAGE,
         among=[run for run, word in words.items() if word == verdict] if verdict else None,
+        called=called_so(notebook, wanted.text),
         places={run: ORDER.index(word) for run, word in words.items()} if by_verdict else None,
         instead=_fresh(notebook, questions.groups(), wanted.sort) if wanted.sort in ("score", "worst", "n") else None,
     )

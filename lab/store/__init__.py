@@ -7,7 +7,7 @@ from lab.store.index import Index
 from lab.store.lab import Lab
 from lab.store.legacy import look, store
 from lab.store.lineage import control, is_control, source_file
-from lab.store.naming import give_name, names_in, number_of, proposal_called, run_called
+from lab.store.naming import called_so, give_name, names_in, number_of, proposal_called, run_called
 from lab.store.notebook import Notebook, active_time, log_tail
 from lab.store.notes import (
     ENTRY,
@@ -116,6 +116,7 @@ __all__ = [
     "active_time",
     "add_comment",
     "add_note",
+    "called_so",
     "comments_in",
     "control",
     "create_run",

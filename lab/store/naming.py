@@ -146,6 +146,20 @@ def run_called(notebook: Notebook, said: str) -> str:
     raise _unknown(notebook, text)
 
 
+def called_so(notebook: Notebook, text: str) -> list[str]:
+    """The runs that a word means by their place, by the name that a person gave them, or by part of it or of a tag.
+
+    Args:
+        notebook: where they are.
+        text: what somebody looks for, in any case; numbers, ids and keys are not looked for here.
+    """
+    word = text.strip().lower()
+    if word in ROLES:
+        return [run] if (run := _or_none(lambda: _in_role(notebook, word))) else []
+    named = names_in(notebook.workspace).items() if word else ()
+    return [run for run, one in named if any(word in said.lower() for said in (one.name or "", *one.tags))]
+
+
 def proposal_called(proposals: Proposals, said: str) -> Proposal:
     """The proposal that is meant.
 

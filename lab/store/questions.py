@@ -92,6 +92,7 @@ class Questions:
         size: int,
         *,
         among: Collection[str] | None = None,
+        called: Collection[str] = (),
         places: Mapping[str, int] | None = None,
         instead: Mapping[str, float] | None = None,
     ) -> Listing:
@@ -102,6 +103,7 @@ class Questions:
             page: from 1 on.
             size: runs of a page.
             among: only these runs; all if not given.
+            called: runs that the text of `wanted` means besides those in which it is.
             places: run id to its place, 0 the best, in the place of what `wanted` sorts by; descending is best first.
             instead: run id to the number that it is sorted by in the place of its column's.
         """
@@ -119,8 +121,8 @@ class Questions:
             if match := NUMBER.fullmatch(wanted.text):
                 first = f"nth = {int(match[1])} DESC, "
                 has = f"(nth = {int(match[1])} OR {has})"
-            where.append(has)
-            values.append(wanted.text)
+            where.append(f"({has} OR runs.run_id IN (SELECT value FROM json_each(?)))")  # noqa: S608 - no text of theirs
+            values += [wanted.text, json.dumps(list(called))]
         condition, by = " AND ".join(where), SORTED.get(wanted.sort, wanted.sort)
         if instead:  # ids and numbers: nothing in it would have to be quoted
             told = f"json_each('{json.dumps(dict(instead))}')"

@@ -17,6 +17,7 @@ from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
 from lab.store.lab import Lab
+from lab.store.naming import give_name
 from lab.store.notebook import Notebook
 from lab.store.notes import comments_in
 from lab.store.proposal import ProposalState as S
@@ -363,6 +364,22 @@ def test_the_list_is_sorted_and_filtered_by_what_it_shows(site: Site, make_run: 
     word = next(word for word in ORDER if shown[worse.run_id].judged.startswith(word))
     assert worse.run_id in listed(f"verdict={word.replace(' ', '+')}")
     assert "<option>promising</option>" in site.get("/runs").text
+
+
+def test_the_list_finds_runs_by_what_people_call_them(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
+    base = make_run()
+    child = make_run({"train.learning_rate": 0.002}, parent=base.run_id)
+    other = make_run({"train.gamma": 0.9}, parent=base.run_id)
+    give_name(notebook, child.run_id, "Steady one", ("keep",))
+
+    def found(text: str) -> list[str]:
+        return re.findall(r'<td><a href="/runs/([\w-]+)">', site.get("/runs", params={"text": text}).text)
+
+    assert found("incumbent") == found("Baseline") == [base.run_id]
+    assert found("latest") == [other.run_id]
+    assert found("leader") == []  # nobody has searched
+    assert found("steady") == found("keep") == [child.run_id]
+    assert found("gamma") == [other.run_id]
 
 
 def test_part_of_an_id_leads_to_the_page(site: Site, make_session: Make, propose: Any) -> None:
