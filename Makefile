@@ -26,11 +26,14 @@ demo-mcp: dev  ## an agent from outside drives a night of three runs over MCP (a
 # Where there is room the fast tests' workspaces are in memory: a session flushes every line of its record to the disk.
 ROOM = $(shell [ "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 8000000 ] 2>/dev/null && echo /dev/shm)
 
+# A test that hangs fails by its name, with where it hung: without this all that is said is that time ran out.
+HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
+
 test: dev check  ## lint, types, and the fast tests
-	@$(if $(ROOM),PYTEST_DEBUG_TEMPROOT=$(ROOM)) $(BIN)/python -m pytest -n 2 -m "not slow and not nights and not llm" --durations 25
+	@$(if $(ROOM),PYTEST_DEBUG_TEMPROOT=$(ROOM)) $(BIN)/python -m pytest -n 2 $(HANGS) -m "not slow and not nights and not llm" --durations 25
 
 test-slow: dev  ## the tests that take minutes
-	@$(BIN)/python -m pytest -n 3 -m "slow and not nights" --durations 10
+	@$(BIN)/python -m pytest -n 3 $(HANGS) -m "slow and not nights" --durations 10
 
 test-nights: dev  ## whole nights whose truth is known, searches where noise rules, a thousand hostile calls: chances, as a benchmark asks
 	@$(BIN)/python -m pytest -n 2 -m nights --durations 10

@@ -112,8 +112,6 @@ def test_a_session_that_was_killed_finds_its_replicates_again(
         from lab.store.notebook import Notebook
         from training.executors.cluster import RayExecutor
         from training.executors.madeup import MadeUp
-from training.executors.messages import SlotState
-from training.executors.remote import of_machine
         from training.inventory import load_inventory
         from training.run import train_run
         from training.runner import SlotRunner
@@ -127,7 +125,8 @@ from training.executors.remote import of_machine
     assert child.stdout is not None
     begun = set()
     while len(begun) < 2:
-        begun.add(child.stdout.readline())
+        assert (line := child.stdout.readline()), "it ended before both were at it"
+        begun.add(line)
     child.kill()
     child.wait()
     before = {one.pid for one in slots()}
