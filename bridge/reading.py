@@ -22,7 +22,7 @@ from bridge.door import Door
 from lab.base import NotFound, plain
 from lab.judge import group_diagnosis, rival
 from lab.store import Sessions
-from report import compared, headline_of, proposal_row, status_of, view_of
+from report import compared, digest_now, headline_of, proposal_row, status_of, view_of
 
 RunName = Annotated[
     str,
@@ -142,9 +142,8 @@ def digest(door: Door, session: Name | None = None) -> NightDigest:
 
     It is written when a session ends or stops; while one runs, `autopilot_status` tells.
     """
-    sessions = Sessions(door.workspace)
-    record = sessions.named(session, begins="autopilot_start")
-    text = sessions.digest(record.session_id)
+    record = Sessions(door.workspace).named(session, begins="autopilot_start")
+    text = digest_now(door.notebook, door.proposals, record)
     findings, missing = door.found(lambda: group_diagnosis(door.lab(record.env_name), record.group))
     return NightDigest(
         session=record.session_id,

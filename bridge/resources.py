@@ -10,7 +10,7 @@ from bridge.answers import LONGEST
 from bridge.door import Door
 from lab.base import NotFound, plain
 from lab.store import Sessions, notes_in
-from report import render
+from report import digest_now, render
 
 SCHEME = "autopilot://"
 LISTED = 10
@@ -75,8 +75,8 @@ def read(door: Door, uri: str) -> tuple[str, str]:
         case "runs", "metrics":
             return _fitted(json.dumps(_metrics(door, name))), "application/json"
         case "sessions", "digest":
-            sessions = Sessions(door.workspace)
-            return _fitted(sessions.digest(sessions.named(name).session_id)), "text/markdown"
+            record = Sessions(door.workspace).named(name)
+            return _fitted(digest_now(door.notebook, door.proposals, record)), "text/markdown"
         case "jobs", None:
             return _fitted(jobs.look(door, name).model_dump_json()), "application/json"
     valid = ", ".join(place.uri for place in (*TEMPLATES, NOTES))

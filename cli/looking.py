@@ -77,14 +77,14 @@ def digest(
 ) -> None:
     """What a night came to: its headline, what waits, contenders, runs, what was learnt."""
     from lab.store import Notebook, Proposals, Sessions
-    from report import emit_json, headline_of, print_markdown
+    from report import digest_now, emit_json, headline_of, print_markdown
 
     workspace: Workspace = context.obj
-    sessions = Sessions(workspace)
-    record = sessions.named(session)
-    text = sessions.digest(record.session_id)
+    notebook, proposals = Notebook(workspace), Proposals(workspace)
+    record = Sessions(workspace).named(session)
+    text = digest_now(notebook, proposals, record)
     if as_json:
-        headline = headline_of(Notebook(workspace), Proposals(workspace), record)
+        headline = headline_of(notebook, proposals, record)
         emit_json({"session": record.session_id, "headline": headline.model_dump(mode="json"), "digest": text})
     else:
         print_markdown(text)

@@ -20,7 +20,7 @@ from report.facts import (
     verdict_text,
     warm_start,
 )
-from report.headline import Headline, headline_of
+from report.headline import Headline, digest_now, headline_of
 from report.learnt import (
     effect_data,
     effect_lines,
@@ -84,6 +84,7 @@ __all__ = [
     "comparison",
     "contenders",
     "difference_text",
+    "digest_now",
     "early_ends_of",
     "effect_data",
     "effect_lines",

@@ -67,7 +67,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
     text = render(
         "digest.md.j2",
         session=session,
-        headline=headline_of(notebook, proposals, session, learnt[0] if told else None, at_work=False),
+        headline=headline_of(notebook, proposals, session, learnt[0] if told else None, at_work=False).markdown(),
         course=_course(session, runs) + slots_text(notebook, session, _ended(runs)),
         trouble=trouble_text(session),
         metric=session.goal.name,

@@ -15,7 +15,7 @@ from fastapi.responses import (
 from lab.base import NotFound, Record, RunPaths, SessionPaths, is_id, plain
 from lab.space import Group
 from lab.store import Questions, RunState, Sessions, Wanted, proposal_called, run_called
-from report import compared_arms, compared_with, effects_in, headline_of, is_it_better
+from report import compared_arms, compared_with, digest_now, effects_in, headline_of, is_it_better
 from review import charts as draw
 from review import folder_views, group_views, run_views, session_views, space_views
 from review.page import Page
@@ -74,7 +74,7 @@ def pages(page: Page) -> APIRouter:
         if record.session_id != name:
             return RedirectResponse(f"/sessions/{record.session_id}", status_code=303)
         paths = notebook.workspace.session(name)
-        text = sessions.digest(name) if folder_views.own(paths.digest, paths.dir) else ""
+        text = digest_now(notebook, proposals, record) if folder_views.own(paths.digest, paths.dir) else ""
         told: dict[str, Any] = {
             "digest": html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}")),
             "arms": compared_arms(notebook, record.group, name),

@@ -169,7 +169,7 @@ class Sessions:
         return f"{count_of(len(gone), 'run')} of this session {are} no longer in runs/: {few}"
 
     def digest(self, name: str) -> str:
-        """A session's digest, in Markdown; below its headline, which of its runs have gone since.
+        """A session's digest, in Markdown, as it was written.
 
         Raises:
             NotFound: it has none yet.
@@ -177,9 +177,7 @@ class Sessions:
         path = self.workspace.session(name).digest
         if not path.exists():
             raise NotFound(f"session {name} has no digest yet: it is written when a session ends or stops")
-        text = path.read_text(encoding="utf-8", errors="replace")
-        title, headline, rest = (*text.split("\n\n", 2), "", "")[:3]
-        return f"{title}\n\n{headline}\n\n{gone}.\n\n{rest}" if (gone := self.gone(name)) else text
+        return path.read_text(encoding="utf-8", errors="replace")
 
     def leader_beside(self, run: RunRecord) -> Leading | None:
         """What the search of a run's session believed to be best when the run ended, the run itself not yet known.

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,11 @@ from lab.judge.stopping import scores_of
 from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.search.plan import findable
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import Confirmation, RunState
 from lab.store.session import Budgets
+from lab.store.sessions import Sessions
 from report.digest import write_digest
 from report.facts import name_text
 from report.headline import headline_of
@@ -288,6 +291,25 @@ def test_a_run_that_is_gone_is_said_by_whoever_counts(make_session: Make, notebo
     for command in ("status", "digest"):
         assert told in called(command).out
     assert last.run_id not in called("runs").out
+
+
+def test_a_digest_begins_with_what_has_been_decided_since(
+    make_session: Make, notebook: Notebook, proposals: Proposals, called: Cli, propose: Any
+) -> None:
+    session = make_session(FakeRunner(), budgets=Budgets(max_runs=2))
+    propose({"train.gamma": 0.93})
+    session.run()
+    written = Sessions(notebook.workspace).digest(session.record.session_id)
+    assert "- waits: 1 proposal for you" in written
+    assert called("digest").out.strip() == written.strip()
+    (waiting,) = proposals.live(ProposalState.STAGED)
+    assert called("reject", waiting.proposal_id, "--why", "no").code == 0
+    told = called("digest").out
+    assert "- waits: nothing waits for a decision" in told
+    assert "1 proposal for you" not in told
+    assert "What follows is from when the digest was written." in told
+    assert told.rstrip().endswith(written.partition("finished. ")[2].rstrip())
+    assert Sessions(notebook.workspace).digest(session.record.session_id) == written
 
 
 @pytest.mark.parametrize("gone", ["incumbent", "seeds"])

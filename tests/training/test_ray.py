@@ -125,7 +125,8 @@ def test_a_session_that_was_killed_finds_its_replicates_again(
     assert child.stdout is not None
     begun = set()
     while len(begun) < 2:
-        assert (line := child.stdout.readline()), "it ended before both were at it"
+        line = child.stdout.readline()
+        assert line, "it ended before both were at it"
         begun.add(line)
     child.kill()
     child.wait()
