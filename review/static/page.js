@@ -377,6 +377,7 @@ class Chart {
 
 const charts = new Map();
 function begin(within) {
+  within.querySelectorAll(".scroll table, .report table").forEach(stackable);
   for (const figure of within.querySelectorAll("figure.chart")) {
     if (charts.has(figure)) continue;
     const chart = new Chart(figure);
@@ -385,6 +386,25 @@ function begin(within) {
     new IntersectionObserver((seen, observer) => {
       if (seen.some((one) => one.isIntersecting)) { observer.disconnect(); chart.load(); }
     }, { rootMargin: "300px" }).observe(figure);
+  }
+}
+
+// On a phone a row of a table is a card: each cell says which column's it is. It stays a table to whoever hears it.
+function stackable(table) {
+  const heads = table.tHead ? [...table.tHead.rows[0].cells] : [];
+  table.classList.add("stacks");
+  table.setAttribute("role", "table");
+  for (const group of [table.tHead, ...table.tBodies]) group?.setAttribute("role", "rowgroup");
+  for (const row of table.rows) {
+    row.setAttribute("role", "row");
+    [...row.cells].forEach((cell, at) => {
+      const head = heads[at], lead = !at || (at === 1 && row.cells[0].querySelector("input"));
+      cell.setAttribute("role", cell.tagName === "TH" ? "columnheader" : "cell");
+      if (cell.tagName === "TH") return;
+      cell.classList.toggle("lead", Boolean(lead));
+      cell.classList.toggle("void", !cell.textContent.trim() && !cell.querySelector("svg, input"));
+      if (head && !lead) cell.dataset.label = head.dataset.column ?? head.textContent.trim();
+    });
   }
 }
 
