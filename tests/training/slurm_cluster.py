@@ -177,8 +177,9 @@ class LocalSlurm:
         deadline = time.monotonic() + COMES_UP
         while "Restarts=1" not in self.tell("scontrol", "show", "jobs"):  # one that was about to end anyway is not
             assert time.monotonic() < deadline, self.log()
-            rows = [line.split() for line in self.tell("squeue", "-h", "-t", "all", "-o", "%i %T %N").splitlines()]
-            running = [row[2] for row in rows if len(row) == 3 and row[1] == "RUNNING"]
+            rows = [line.split() for line in self.tell("squeue", "-h", "-t", "all", "-o", "%i %T %M %N").splitlines()]
+            # One that has just begun: another may have said what came of it, and is begun again for nothing.
+            running = [row[3] for row in rows if len(row) == 4 and row[1:3] == ["RUNNING", "0:00"]]
             if len(rows) >= number and running:
                 where = f"--nodelist={running[-1]}"
                 self.tell("sbatch", "-W", "-p", "urgent", where, "-o", "/dev/null", "-D", "/", "--wrap=true")

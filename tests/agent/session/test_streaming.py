@@ -158,7 +158,7 @@ def test_a_night_on_slurm_is_the_one_of_this_machine_although_a_job_is_preempted
     tmp_path: Path, inventory: Inventory
 ) -> None:
     pytest.importorskip("submitit")
-    made_up = MadeUp(seconds=1, uneven=4)
+    made_up = MadeUp(seconds=2, uneven=4)
     with LocalSlurm() as cluster:
         there = SlurmExecutor(Workspace(tmp_path / "there"), "night", parallel=SLOTS, made_up=made_up)
         nights, preempting = [], threading.Thread(target=cluster.preempt, args=(4,))
