@@ -149,7 +149,7 @@ def _waits(notebook: Notebook, staged: Sequence[Proposal]) -> str:
         return "nothing waits for a decision"
     named = "; ".join(f"{proposed_text(notebook, p)} (by {p.by})" for p in staged[:WAITING])
     more = f"; {len(staged) - WAITING} more" if len(staged) > WAITING else ""
-    return f"{count_of(len(staged), 'proposal')} for you: {named}{more}"
+    return f"{count_of(len(staged), 'proposal')} for you (autopilot review): {named}{more}"
 
 
 def _cost(notebook: Notebook, session: SessionRecord, runs: int) -> str:

@@ -10,7 +10,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from lab.base import AutopilotError, lasting, plain, short
+from lab.base import AutopilotError, count_of, lasting, plain, short
 from lab.judge import GROUP, SPENDING, Incumbency, longest_seconds, noise_floor, promises, room_above, scores_of
 from lab.search import findable
 from lab.space import Group, in_order
@@ -134,22 +134,23 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
     """A night in which nothing was shown to be better."""
     rows = notebook.index.rows(Selection(session=session.session_id))
     incumbent, plan = notebook.incumbent(session.group), session.plan
-    count = sum(row.run_id != incumbent or row.arm != "baseline" for row in rows)
+    # More seeds of one are no other try.
+    count = sum(not row.replicates_of and (row.run_id != incumbent or row.arm != "baseline") for row in rows)
     what = "the baseline"
     if incumbent is not None and notebook.readable(incumbent) and notebook.run(incumbent).arm != "baseline":
         what = _called(notebook, incumbent)
     beat = "beat" if session.ended else "has beaten"
-    runs = f"{count} run{'s' if count != 1 else ''}"
-    head = f"Nothing {beat} {what} in {runs}" if count else "Only the baseline has been trained"
+    tried = count_of(count, "config")
+    head = f"Nothing {beat} {what} in {tried}" if count else "Only the baseline has been trained"
     if told := [one for one in lost if one.effect is not None]:
-        return _faced(notebook, session, told[-1], head, f"Nothing is proven better than {what} in {runs}")
+        return _faced(notebook, session, told[-1], head, f"Nothing is proven better than {what} in {tried}")
     if lost:
         return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why})."
     leader = leader_of(notebook, session)
     if leader is not None and leader.run != incumbent and leader.gain > 0:
         believed = f"{_called(notebook, leader.run)} may be better ({_believed(session, leader)})"
         decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
-        return f"Nothing is proven better than {what} in {runs}; {believed}{decides}."
+        return f"Nothing is proven better than {what} in {tried}; {believed}{decides}."
     if plan is not None and plan.hopeless:
         return f"{head}; at this noise nothing that is left to gain could have been shown."
     if plan is not None and plan.room is not None and plan.room <= 0:

@@ -104,9 +104,9 @@ def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
     mine = notebook.index.confirmations(group=record.group, session=record.session_id)
     opened = [one for one in mine if one.outcome == "opened"]
     _, search, proof = phases(notebook, record)
-    short = plan.search is not None and search < plan.search and record.ended is None
-    least = f" of {plan.search} or more" if short else ""
-    said = f"search {search}{least}"
+    short = plan.search is not None and search < plan.search
+    planned = f" of {plan.search} or more" if record.ended is None else f" of the {plan.search} that were planned"
+    said = f"search {search}{planned if short else ''}"
     if not plan.looks:
         return f"{said}; no proof: too few replicates for fresh seeds"
     if not opened:

@@ -149,7 +149,10 @@ def test_a_night_in_which_nothing_is_better(make_session: Make, headline: Callab
     session = make_session(Equal(), budgets=Budgets(max_runs=45))
     session.run()
     text = headline(session)
-    assert re.match(r"Nothing (beat the baseline|is proven better than the baseline) in \d+ runs", text), text
+    told = re.match(r"Nothing (?:beat the baseline|is proven better than the baseline) in (\d+) configs", text)
+    assert told, text
+    runs = session.notebook.runs(session=session.record.session_id)
+    assert int(told[1]) == sum(run.arm != "baseline" and not run.replicates_of for run in runs) < len(runs) - 1
     if "came to" in text or text.endswith("shown."):
         assert re.search(r"; a gain of [\d.]+ would have been shown\.$", text), text
 
@@ -204,10 +207,10 @@ def test_what_is_proven_on_its_own_preset_is_said_while_a_longer_one_is_open(
 
 
 @pytest.mark.parametrize(("low", "said"), [
-    (0.06, r"Nothing is proven better than the baseline in 1 run; #2 .* came to perf [\d.]+ against [\d.]+ on 5 fresh"
-           r" seeds a side, which spread too widely to prove it: `autopilot confirm 2` takes up to \d.*"),
-    (-0.06, r"Nothing beat the baseline in 1 run: the contender #2 .* on 5 fresh seeds; a gain of ([\d.]+) would have"
-            r" been shown\."),
+    (0.06, r"Nothing is proven better than the baseline in 1 config; #2 .* came to perf [\d.]+ against [\d.]+ on 5"
+           r" fresh seeds a side, which spread too widely to prove it: `autopilot confirm 2` takes up to \d.*"),
+    (-0.06, r"Nothing beat the baseline in 1 config: the contender #2 .* on 5 fresh seeds; a gain of ([\d.]+) would"
+            r" have been shown\."),
 ])  # fmt: skip
 def test_a_contender_that_was_dropped(
     make_session: Make, make_run: RunMaker, notebook: Notebook, proposals: Proposals, low: float, said: str
@@ -300,7 +303,7 @@ def test_a_digest_begins_with_what_has_been_decided_since(
     propose({"train.gamma": 0.93})
     session.run()
     written = Sessions(notebook.workspace).digest(session.record.session_id)
-    assert "- waits: 1 proposal for you" in written
+    assert "- waits: 1 proposal for you (autopilot review): " in written
     assert called("digest").out.strip() == written.strip()
     (waiting,) = proposals.live(ProposalState.STAGED)
     assert called("reject", waiting.proposal_id, "--why", "no").code == 0
