@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from lab.base import AutopilotError, Damaged, is_id, lasting, number, plain, read_model, short
 from lab.claims import Checked
-from lab.judge import ORDER, Yardsticks, all_fresh_scores, current_verdict, words_of
+from lab.judge import ORDER, Stands, Yardsticks, all_fresh_scores, current_verdict, words_of
 from lab.space import Group, Objective
 from lab.store import (
     MetricSummary,
@@ -53,9 +53,9 @@ def listing(sparks: Sparks, wanted: Wanted, page: int, verdict: str = "") -> dic
         wanted,
         page,
         PAGE,
-        among=[run for run, word in words.items() if word == verdict] if verdict else None,
+        among=[run for run, one in words.items() if one.word == verdict] if verdict else None,
         called=called_so(notebook, wanted.text),
-        places={run: ORDER.index(word) for run, word in words.items()} if by_verdict else None,
+        places={run: one.place for run, one in words.items()} if by_verdict else None,
         instead=_fresh(notebook, questions.groups(), wanted.sort) if wanted.sort in ("score", "worst", "n") else None,
     )
     pages = max(1, -(-listed.total // PAGE))
@@ -79,9 +79,9 @@ def listing(sparks: Sparks, wanted: Wanted, page: int, verdict: str = "") -> dic
     }
 
 
-def _words(notebook: Notebook, groups: Sequence[Group]) -> dict[str, str]:
+def _words(notebook: Notebook, groups: Sequence[Group]) -> dict[str, Stands]:
     """How good each judged run may be, in the word that the list shows."""
-    return {name: word for group in groups for name, word in words_of(notebook, group).items()}
+    return {name: one for group in groups for name, one in words_of(notebook, group).items()}
 
 
 def _fresh(notebook: Notebook, groups: Sequence[Group], column: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from lab.judge.costs import (
     paces,
     replicate_seconds,
 )
-from lab.judge.degrees import ORDER, Degree, Yardsticks, degree_of, words_of
+from lab.judge.degrees import ORDER, Degree, Stands, Yardsticks, degree_of, words_of
 from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_rising
 from lab.judge.evidence import preset_of
 from lab.judge.finding import Finding, Move, Weight, ranked
@@ -85,6 +85,7 @@ __all__ = [
     "Slowness",
     "Stabilities",
     "Stability",
+    "Stands",
     "Watch",
     "Weight",
     "Yardsticks",

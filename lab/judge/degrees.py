@@ -84,6 +84,15 @@ class Yardstick(NamedTuple):
         return self.noise * math.sqrt(1 / n + 1 / self.n)
 
 
+class Stands(NamedTuple):
+    """Where lists have a run."""
+
+    word: str
+    """Of `ORDER`."""
+    place: float
+    """From 0, the best first: of one word that first which lies more standard errors above the incumbent."""
+
+
 Yardsticks = dict[Group, Yardstick | None]
 """By group: what its runs are measured by; None where they can't be."""
 
@@ -124,8 +133,8 @@ def degree_of(
     return Degree(by.word(mean, n), float(stdtr(by.freedom, -gain / error)), abs(gain) + by.reach * error)
 
 
-def words_of(notebook: Notebook, group: Group) -> dict[str, str]:
-    """The word of `ORDER` that lists show of each run of a group that has a verdict; no folder is opened for it.
+def words_of(notebook: Notebook, group: Group) -> dict[str, Stands]:
+    """The word that lists show of each run of a group that has a verdict, and its place; no folder is opened for it.
 
     Args:
         notebook: where they are.
@@ -134,17 +143,18 @@ def words_of(notebook: Notebook, group: Group) -> dict[str, str]:
     incumbent, fresh = notebook.incumbent(group), all_fresh_scores(notebook, group)
     by = _yardstick(notebook, group, incumbent, None)
     named = {one.candidate for one in notebook.index.confirmations(group=group)}
-    words = dict[str, str]()
+    words = dict[str, Stands]()
     for run_id, verdict, alike, mean, n in Questions(notebook.index).judged(group):
-        word, scores = verdict, fresh.get(run_id)
+        word, above, scores = verdict, 0.0, fresh.get(run_id)
         lost = run_id in named and faced(notebook, run_id) is not None
         if lost and (stands := current_verdict(notebook, run_id)):
             word = stands.verdict
         if word == "inconclusive" and alike and scores and lost:
             word = "not proven better"
         elif word == "inconclusive" and alike and run_id != incumbent and by and mean is not None:
-            word = by.word(math.fsum(scores) / len(scores), len(scores)) if scores else by.word(mean, n)
-        words[run_id] = word
+            known = (math.fsum(scores) / len(scores), len(scores)) if scores else (mean, n)
+            word, above = by.word(*known), by.gain(known[0]) / by.error(known[1])
+        words[run_id] = Stands(word, ORDER.index(word) - 0.5 * above / (1 + abs(above)))  # less than half a word away
     return words
 
 

@@ -93,7 +93,7 @@ class Questions:
         *,
         among: Collection[str] | None = None,
         called: Collection[str] = (),
-        places: Mapping[str, int] | None = None,
+        places: Mapping[str, float] | None = None,
         instead: Mapping[str, float] | None = None,
     ) -> Listing:
         """A page of the runs that fit; those without what they are sorted by come last, the run of a number first.
@@ -299,6 +299,6 @@ class Questions:
         return [Best(*row) for row in self.index.ask(query, tuple(group))]
 
 
-def _last(place: int | None, descending: bool) -> tuple[bool, int]:
+def _last(place: float | None, descending: bool) -> tuple[bool, float]:
     """What to sort by a place: the best first where it descends, and what has none last either way."""
     return place is None, 0 if place is None else place if descending else -place

@@ -1,11 +1,12 @@
 """How inconclusive a run is, by the noise floor of its group."""
 
+from itertools import pairwise
 from statistics import fmean
 
 import pytest
 from scipy.stats import t
 
-from lab.judge.degrees import degree_of, words_of
+from lab.judge.degrees import ORDER, degree_of, words_of
 from lab.judge.stopping import scores_of
 from lab.judge.verdicts import noise_of
 from lab.store.notebook import Notebook
@@ -68,7 +69,14 @@ def test_the_order_of_lists_is_that_of_the_degrees(group: RunMaker, notebook: No
     broken = group({"train.gamma": 0.9}, fault="crash")
     words, incumbent = words_of(notebook, broken.group), notebook.incumbent(broken.group)
     assert set(words) == {incumbent, *(run.run_id for run in runs)}
-    assert words[str(incumbent)] == "first"
+    assert words[str(incumbent)].word == "first"
     for run in runs:
         judged = view_of(notebook, run).judged
-        assert judged.startswith(words[run.run_id])
+        assert judged.startswith(words[run.run_id].word)
+    shown = sorted(runs, key=lambda run: words[run.run_id].place)
+    order = [ORDER.index(words[run.run_id].word) for run in shown]
+    assert order == sorted(order)
+    for one, next_one in pairwise(shown):  # of one word, one replicate each: the better score first
+        if words[one.run_id].word == words[next_one.run_id].word:
+            assert notebook.values(one.run_id, "perf") >= notebook.values(next_one.run_id, "perf")
+    assert len({words[run.run_id].word for run in runs}) < len(runs)
