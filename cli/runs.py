@@ -96,7 +96,7 @@ def tell(notebook: "Notebook", run: "RunRecord", *, as_json: bool) -> None:
     from lab.store import RunState
     from report import emit_json, show_run, view_of
 
-    emit_json(view_of(notebook, run).model_dump()) if as_json else show_run(notebook, run)
+    emit_json(view_of(notebook, run, whole=True).model_dump()) if as_json else show_run(notebook, run)
     if run.state is not RunState.FINISHED:
         raise AutopilotError(f"run {run.run_id} ended as {run.state}: {run.reason}")
 
@@ -151,7 +151,7 @@ def runs(
         if older := Questions(notebook.index).listing(Wanted(env_name=env or ""), 1, 1).total - len(latest):
             typer.echo(f"{older} older one{'' if older == 1 else 's'}: --limit {older + len(latest)}")
         return
-    emit_json([view_of(notebook, run).model_dump() for run in latest])
+    emit_json([view_of(notebook, run, whole=True).model_dump() for run in latest])
     for line in passed_over(notebook.damaged):
         typer.echo(plain(line, 1000), err=True)
 
@@ -221,7 +221,7 @@ def show(context: typer.Context, run: RunArgument = None, as_json: JsonOption = 
         more = {"record": record.model_dump(mode="json"), "config": notebook.config(run).model_dump()}
         emit_json(
             {
-                **view_of(notebook, record).model_dump(),
+                **view_of(notebook, record, whole=True).model_dump(),
                 **more,
                 "summary": summary.model_dump(mode="json") if summary else None,
             }
@@ -245,7 +245,8 @@ def compare(
 
     notebook = Notebook(context.obj)
     run = called(notebook, run)
-    comparison = compared(notebook, run, called(notebook, against) if against else rival(notebook, run))
+    other = called(notebook, against) if against else rival(notebook, run)
+    comparison = compared(notebook, run, other, whole=True)
     emit_json(comparison) if as_json else print_comparison(comparison)
 
 

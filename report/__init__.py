@@ -20,7 +20,7 @@ from report.facts import (
     verdict_text,
     warm_start,
 )
-from report.headline import Headline, digest_now, headline_of
+from report.headline import Headline, headline_of
 from report.learnt import (
     effect_data,
     effect_lines,
@@ -32,6 +32,7 @@ from report.learnt import (
     why_nothing,
 )
 from report.live import LineView, MeasurementTable, SilentView, make_view, print_preset
+from report.morning import digest_now
 from report.outcome import outcome
 from report.pictures import compared_with, objective_bands
 from report.planning import outlook_lines, plan_text, proof_text

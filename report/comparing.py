@@ -12,13 +12,14 @@ from report.facts import name_text
 CAUTION = "one test on the seeds at hand, which may have made it look good: fresh seeds have not said so"
 
 
-def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
+def compared(notebook: Notebook, run_id: str, against: str, *, whole: bool = False) -> dict[str, Any]:
     """The verdict with its interval, whether they are like with like, what changed, the means of their metrics.
 
     Args:
         notebook: where they are.
         run_id: a finished run.
         against: another one.
+        whole: with all more seeds of their configs, as people are told; their own alone if not.
 
     Raises:
         NotFound: there is no such run.
@@ -28,9 +29,10 @@ def compared(notebook: Notebook, run_id: str, against: str) -> dict[str, Any]:
     if run_id == against:
         raise invalid("run", run_id, "is compared with itself", "two different runs: 'autopilot runs' lists them")
     require_alike(notebook.run(run_id), notebook.run(against))
-    weighed = weigh(notebook, run_id, against)
-    verdict = weighed if proof_between(notebook, run_id, against) else compare_runs(notebook, run_id, against)
-    answer = comparison(notebook, verdict, run_id, against)
+    weighed = verdict = weigh(notebook, run_id, against, whole=whole)
+    if not proof_between(notebook, run_id, against):
+        verdict = compare_runs(notebook, run_id, against, whole=whole)
+    answer = comparison(notebook, verdict, run_id, against, whole=whole)
     if verdict.verdict == "better" and weighed.verdict != "better":
         answer["caution"] = CAUTION
     pair = (("run", run_id), ("against", against))
@@ -54,7 +56,7 @@ def require_alike(run: RunRecord, against: RunRecord) -> None:
 
 
 def comparison(
-    notebook: Notebook, verdict: Verdict, one: str, other: str, at: datetime | None = None
+    notebook: Notebook, verdict: Verdict, one: str, other: str, at: datetime | None = None, *, whole: bool = False
 ) -> dict[str, Any]:
     """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have.
 
@@ -67,9 +69,10 @@ def comparison(
         one: the run.
         other: another one.
         at: when the verdict stood so; now if not given.
+        whole: as the verdict is.
     """
     new, old = notebook.summary(one), notebook.summary(other)
-    sides = _judged(notebook, one, other, at)
+    sides = _judged(notebook, one, other, at, whole=whole)
     both = {name: summary for name, summary in new.metrics.items() if old and name in old.metrics} if new else {}
     goal = notebook.run(one).goal
     shared, score = leading(both, goal.metric), dict[str, Any]()
@@ -90,11 +93,11 @@ def comparison(
     }
 
 
-def _judged(notebook: Notebook, one: str, other: str, at: datetime | None) -> list[list[float]]:
+def _judged(notebook: Notebook, one: str, other: str, at: datetime | None, *, whole: bool) -> list[list[float]]:
     """The scores of either side that the verdict is of: of a proof's fresh seeds where one has faced the other."""
     met = proof_between(notebook, one, other, at)
     if met is None:
-        return judged_values(notebook, one, other, at)
+        return judged_values(notebook, one, other, at, whole=whole)
     proof, turned = met
     place = Incumbency(notebook, notebook.run(proof.candidate).group)
     mine = place.values([notebook.run(run) for run in proof.runs if notebook.readable(run)])

@@ -14,14 +14,14 @@ from lab.judge import (
     scores_of,
     track_records,
 )
-from lab.space import Group
 from lab.store import Lab, Notebook, Proposals, ProposalState, RunRecord, RunState, SessionRecord, score_of, summarize
 from report.arms import compared_arms
 from report.best import Compared, compared_of, comparison_text
 from report.confirmations import contenders
-from report.facts import interval_text, name_text, proposed_text
+from report.facts import interval_text, name_text
 from report.headline import headline_of
 from report.learnt import effects_in, learnt_lines, why_nothing
+from report.morning import waiting_lines
 from report.planning import outlook_lines, plan_text, reached_text, stage_text
 from report.plots import arms_so_far, best_so_far
 from report.progress import believed_of, progress_of
@@ -30,7 +30,7 @@ from report.slots import slots_text
 from report.templates import render
 from report.trade import traded
 from report.trouble import trouble_text
-from report.view import RunView, idle_text, view_of
+from report.view import RunView, view_of
 
 TESTS = {
     "mean": "by permutation and by Welch's test; the intervals are Welch's, and show how large a difference may be",
@@ -95,7 +95,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
             f"{run.run_id}: {run.state}, {plain(run.reason, 400)}" for run in runs if run.reason and _failed(run)
         ],
         turned_down=_turned_down(proposals, session),
-        waiting=_waiting(notebook, proposals, group) or ["Nothing waits for a decision."],
+        waiting=waiting_lines(notebook, proposals, group),
         commands=_commands(session, proposals, runs, Incumbency(notebook, group), compared),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
@@ -143,7 +143,7 @@ def _shown(notebook: Notebook, session: SessionRecord, runs: list[RunRecord], me
 
 
 def _row(notebook: Notebook, run: RunRecord) -> dict[str, str]:
-    row = view_of(notebook, run)
+    row = view_of(notebook, run, whole=True)
     return {
         "number": f"#{row.number}",
         "run": row.run_id,
@@ -256,17 +256,6 @@ def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
     return [
         f"{p.proposal_id} ({p.brief}), by {p.decisions[-1].who}: {plain(p.decisions[-1].why, 300)}"
         for p in mine[-TURNED_DOWN:]
-    ]
-
-
-def _waiting(notebook: Notebook, proposals: Proposals, group: Group) -> list[str]:
-    live = proposals.live(ProposalState.STAGED, ProposalState.APPROVED, group=group)
-    return [
-        f"{proposal.proposal_id} ({'held' if proposal.held else proposal.state}, by {proposal.by}):"
-        f" {proposed_text(notebook, proposal)}"
-        + (f" ({proposal.decisions[-1].why})" if proposal.held else "")
-        + (f"; {idle}" if (idle := idle_text(notebook, proposal, over=True)) else "")
-        for proposal in live
     ]
 
 

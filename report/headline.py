@@ -3,7 +3,6 @@
 Digest, page, `status` and notifications all begin with it.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from lab.base import Record, count_of, lasting
@@ -28,9 +27,6 @@ from report.trouble import mending_text
 
 WAITING = 2
 """Proposals that are named."""
-HEAD = re.compile(r"\*\*.+\*\*\n(?:\n(?:- [a-z]+: .*\n+)+)?")
-"""A headline in a digest."""
-LEARNT = re.compile(r"^- learnt: (.+)$", re.MULTILINE)
 
 
 class Headline(Record):
@@ -90,26 +86,6 @@ def headline_of(
         rows.sort(key=lambda row: row[0] != "next")
     lines = tuple(row for row in rows if row[1])
     return Headline(text=outcome(notebook, session, named), lines=lines, command=command, failed=bool(failed))
-
-
-def digest_now(notebook: Notebook, proposals: Proposals, session: SessionRecord) -> str:
-    """A session's digest, in Markdown, under its headline as the record stands now: people decide after a night.
-
-    Args:
-        notebook: where its runs are.
-        proposals: the queue.
-        session: whose.
-
-    Raises:
-        NotFound: it has none yet.
-    """
-    title, _, written = Sessions(notebook.workspace).digest(session.session_id).partition("\n\n")
-    then = head[0].strip() if (head := HEAD.match(written)) else ""
-    learnt = found[1] if (found := LEARNT.search(then)) else None
-    now = headline_of(notebook, proposals, session, learnt).markdown()
-    since = "What follows is from when the digest was written." if now != then else ""
-    rest = written[head.end() :] if head else written
-    return "\n\n".join(part for part in (title, now, since, rest.lstrip("\n")) if part)
 
 
 def _failed(runs: Sequence[Row]) -> int | None:

@@ -114,6 +114,10 @@ def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
         return f"{said}; {ended if record.ended else f'then a proof of up to {plan.reserve}'}"
     open_still = sum(one.outcome != "opened" for one in mine) < len(opened)
     stands = "done" if not open_still else "under way" if record.ended is None else "stopped, nothing decided yet"
+    if open_still and any(one.outcome == "passed" for one in mine):
+        stands = (
+            f"passed on {record.preset}, {'under way' if record.ended is None else 'undecided'} on {opened[-1].preset}"
+        )
     return f"{said}; proof {stands}: {proof} fresh seeds of up to {plan.reserve}"
 
 

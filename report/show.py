@@ -56,7 +56,7 @@ def runs_table(notebook: Notebook, runs: list[RunRecord]) -> None:
     from rich.text import Text
 
     table = _table("run", "state", "env", "changed", "score", "verdict", "id")
-    rows, names = [view_of(notebook, run) for run in runs], names_in(notebook.workspace)
+    rows, names = [view_of(notebook, run, whole=True) for run in runs], names_in(notebook.workspace)
     for run, row in zip(runs, rows, strict=True):
         verdict = f"{row.judged}{' *' if row.incumbent else ''}"
         score = f"{run.goal.name} {row.scored}" if row.score else ""
@@ -104,7 +104,7 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     from rich.text import Text
 
     damaged = notebook.damage(run.run_id) is not None
-    row = (run if damaged else view_of(notebook, run)).model_dump(mode="json")
+    row = (run if damaged else view_of(notebook, run, whole=True)).model_dump(mode="json")
     row["changed"] = changed_text(notebook, run)
     head = (
         "state",
@@ -215,7 +215,7 @@ def _details(notebook: Notebook, run: RunRecord, *, whole: bool) -> list[tuple[s
     details: list[tuple[str, str]] = []
     questions = Questions(notebook.index)
     if whole and not run.goal.is_mean:  # the table of metrics has means
-        details.append(("score", f"{run.goal.name} {view_of(notebook, run).scored}"))
+        details.append(("score", f"{run.goal.name} {view_of(notebook, run, whole=True).scored}"))
     if whole and len(above := questions.lineage(run.run_id)) > 2:
         details.append(
             ("lineage", " ← ".join(row.run_id for row in above[:LINE]) + (" ← …" if len(above) > LINE else ""))

@@ -7,7 +7,7 @@ import contextlib
 from datetime import datetime
 
 from lab.base import AutopilotError, Record, is_id
-from lab.judge import Yardsticks, current_verdict, degree_of, faced, fresh_scores
+from lab.judge import Yardsticks, current_verdict, degree_of, faced, fresh_scores, whole_scores
 from lab.space import bounds_of
 from lab.store import (
     Notebook,
@@ -45,7 +45,7 @@ class RunView(Record):
     """What it changed against its parent, such as `ent_coef 0.001 → 0.01`."""
     score: Score | None
     """The objective's statistic over the replicates; None unless the run finished. Of the fresh seeds alone once these
-    have decided about it: what a run was named for flatters it."""
+    have decided about it: what a run was named for flatters it. For people with all more seeds of its config."""
     verdict: str | None
     """`better` once fresh seeds have confirmed it, else what the run got when it ended."""
     degree: str | None
@@ -68,7 +68,14 @@ class RunView(Record):
         return self.state if self.score is None else f"{self.score.value:.4g} (n={self.score.n}{fresh})"
 
 
-def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None, known: Yardsticks | None = None) -> RunView:
+def view_of(
+    notebook: Notebook,
+    run: RunRecord,
+    at: datetime | None = None,
+    known: Yardsticks | None = None,
+    *,
+    whole: bool = False,
+) -> RunView:
     """What is shown of a run.
 
     Args:
@@ -76,12 +83,15 @@ def view_of(notebook: Notebook, run: RunRecord, at: datetime | None = None, know
         run: its record.
         at: the verdict is the one that it had then; the one it has now if not given.
         known: what a list of runs keeps from one to the next.
+        whole: with more seeds of its config that were trained since, as people are told of it now; its own alone if
+            not, as reports and models are.
     """
     summary, verdict = notebook.summary(run.run_id), current_verdict(notebook, run.run_id, at)
     metric = summary.metrics.get(run.goal.metric) if summary else None
     open_ = verdict is not None and verdict.verdict == "inconclusive" and not verdict.confounds
     fresh = fresh_scores(notebook, run.run_id, at)
-    metric = summarize(fresh, bounds=bounds_of(run.goal.metric, run.env_name)) if metric and fresh else metric
+    told = fresh or (whole_scores(notebook, run.group).get(run.run_id, []) if whole else [])
+    metric = summarize(told, bounds=bounds_of(run.goal.metric, run.env_name)) if metric and told else metric
     degree = degree_of(notebook, run, known=known, mine=metric.values if metric else ()) if open_ else None
     lost = bool(fresh) and open_ and faced(notebook, run.run_id, at) is not None
     same = {name: getattr(run, name) for name in RunView.model_fields.keys() & RunRecord.model_fields.keys()}

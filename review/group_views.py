@@ -9,6 +9,7 @@ from lab.search import Effect
 from lab.space import BOOKKEEPING, Group
 from lab.store import Lab, Notebook, Questions, Selection, run_called, varied_keys
 from report import (
+    RunView,
     compared,
     compared_arms,
     difference_text,
@@ -58,15 +59,16 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
     verdicts, reasons = list[dict[str, Any]](), list[str]()
     for name in names[1:]:
         try:
-            verdicts.append(compared(notebook, name, first))
+            verdicts.append(compared(notebook, name, first, whole=True))
         except InvalidInput as error:
             reasons.append(str(error))
     curves = [logged(notebook, name) for name in names[1:]]
     flats = {name: notebook.config(name).flat() for name in names}
+    rows = [view_of(notebook, record, whole=True) for record in records]
     keys = dict.fromkeys(key for flat in flats.values() for key in flat)
     return {
         "names": names,
-        "rows": [view_of(notebook, record) for record in records],
+        "rows": rows,
         "verdicts": [
             {
                 **one,
@@ -80,22 +82,24 @@ def together(notebook: Notebook, names: list[str]) -> dict[str, Any]:
             for key in keys
             if len({str(flats[name].get(key)) for name in names}) > 1
         ],
-        "metrics": _side_by_side(notebook, names),
+        "metrics": _side_by_side(notebook, names, rows),
         "logged": Logged.of(name for name in logged(notebook, first) if all(name in one for one in curves)),
     }
 
 
-def _side_by_side(notebook: Notebook, names: list[str]) -> list[tuple[str, list[str]]]:
-    """The mean of each metric with its interval, run by run."""
+def _side_by_side(notebook: Notebook, names: list[str], rows: list[RunView]) -> list[tuple[str, list[str]]]:
+    """The mean of each metric with its interval, run by run; of the objective the score as its row has it."""
     summaries = [notebook.summary(name) for name in names]
     metrics = dict.fromkeys(metric for summary in summaries if summary for metric in summary.metrics)
-    table = []
+    goal, table = notebook.run(names[0]).goal, []
     for metric in metrics:
         cells = []
-        for summary in summaries:
+        for summary, row in zip(summaries, rows, strict=True):
             one = summary.metrics.get(metric) if summary else None
-            n = f"; n = {one.n}" if one and one.n > 1 else ""  # of one the interval says so
-            cells.append(f"{number(one.mean)} ({interval_text(one)}{n})" if one else "none")
+            score = row.score if goal.is_mean and metric == goal.metric else None
+            told = (score.value, score) if score else (one.mean, one) if one else None
+            n = f"; n = {told[1].n}" if told and told[1].n > 1 else ""  # of one the interval says so
+            cells.append(f"{number(told[0])} ({interval_text(told[1])}{n})" if told else "none")
         table.append((plain(metric, 60), cells))
     return table
 
@@ -105,7 +109,7 @@ def searched(notebook: Notebook, group: Group) -> dict[str, Any]:
     questions = Questions(notebook.index)
     return {
         "keys": varied_keys(notebook.index, Selection(group), SEARCHED),
-        "best": [view_of(notebook, notebook.run(row.run_id)) for row in questions.best(group, BEST)],
+        "best": [view_of(notebook, notebook.run(row.run_id), whole=True) for row in questions.best(group, BEST)],
     }
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from lab.base import AutopilotError, Damaged, is_id, lasting, number, plain, read_model, short
 from lab.claims import Checked
-from lab.judge import ORDER, Stands, Yardsticks, all_fresh_scores, current_verdict, words_of
+from lab.judge import ORDER, Stands, Yardsticks, current_verdict, whole_scores, words_of
 from lab.space import Group, Objective
 from lab.store import (
     MetricSummary,
@@ -56,7 +56,7 @@ def listing(sparks: Sparks, wanted: Wanted, page: int, verdict: str = "") -> dic
         among=[run for run, one in words.items() if one.word == verdict] if verdict else None,
         called=called_so(notebook, wanted.text),
         places={run: one.place for run, one in words.items()} if by_verdict else None,
-        instead=_fresh(notebook, questions.groups(), wanted.sort) if wanted.sort in ("score", "worst", "n") else None,
+        instead=_whole(notebook, questions.groups(), wanted.sort) if wanted.sort in ("score", "worst", "n") else None,
     )
     pages = max(1, -(-listed.total // PAGE))
     if page > pages:
@@ -65,7 +65,7 @@ def listing(sparks: Sparks, wanted: Wanted, page: int, verdict: str = "") -> dic
     for row in listed.rows:
         try:
             record = notebook.run(row.run_id)
-            rows.append((record, view_of(notebook, record, known=known)))
+            rows.append((record, view_of(notebook, record, known=known, whole=True)))
         except AutopilotError as error:
             notebook.notice({row.run_id: str(error)})
     return {
@@ -84,10 +84,10 @@ def _words(notebook: Notebook, groups: Sequence[Group]) -> dict[str, Stands]:
     return {name: one for group in groups for name, one in words_of(notebook, group).items()}
 
 
-def _fresh(notebook: Notebook, groups: Sequence[Group], column: str) -> dict[str, float]:
-    """What a column shows of the runs about which fresh seeds have decided."""
-    known = ((group.goal, all_fresh_scores(notebook, group)) for group in groups)
-    return {name: _figure(goal, scores, column) for goal, fresh in known for name, scores in fresh.items()}
+def _whole(notebook: Notebook, groups: Sequence[Group], column: str) -> dict[str, float]:
+    """What a column shows of the runs about which more is known than their own replicates."""
+    known = ((group.goal, whole_scores(notebook, group)) for group in groups)
+    return {name: _figure(goal, scores, column) for goal, whole in known for name, scores in whole.items()}
 
 
 def _figure(goal: Objective, scores: Sequence[float], column: str) -> float:
@@ -118,7 +118,7 @@ def run(notebook: Notebook, run_id: str) -> dict[str, Any]:
     verdict = current_verdict(notebook, run_id)
     changed = notebook.changes(run_id)
     return {
-        "row": view_of(notebook, record),
+        "row": view_of(notebook, record, whole=True),
         "record": record,
         "verdict": _verdict(notebook, record, verdict, reported=bool(report)),
         "report": report,

@@ -33,7 +33,7 @@ def tonight(notebook: Notebook, proposals: Proposals) -> dict[str, Any]:
         **deciding(proposals),
         "queued": [row for row in state["waiting"] if row["state"] != "staged"],
         "runs_by_state": state["runs"],
-        "latest": [view_of(notebook, run) for run in rows],
+        "latest": [view_of(notebook, run, whole=True) for run in rows],
         "budgets": _budgets(notebook, record) if record else [],
         "candidates": contenders(notebook, record.group, record.session_id) if record else [],
         "unreadable": state.get("damaged", ""),

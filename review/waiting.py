@@ -158,21 +158,22 @@ def _sweep(proposal: Proposal) -> str:
 
 
 def _changes(proposal: Proposal, lab: Lab) -> tuple[Change, ...]:
+    unknown = ""
     try:
         old = lab.notebook.config(proposal.parent).flat()
     except AutopilotError:
-        old = {}
+        old, unknown = {}, "not known"
     space = space_of(lab.inventory.environment(proposal.env_name))
     if proposal.sweep is not None:
         spans = proposal.sweep.keys.items()
-        return tuple(_change(key, old.get(key), span.text, space.get(key)) for key, span in spans)
-    return tuple(_change(key, old.get(key), new, space.get(key)) for key, new in proposal.overrides.items())
+        return tuple(_change(key, old.get(key), span.text, space.get(key), unknown) for key, span in spans)
+    return tuple(_change(key, old.get(key), new, space.get(key), unknown) for key, new in proposal.overrides.items())
 
 
-def _change(key: str, old: Any, new: Any, parameter: Parameter | None) -> Change:
+def _change(key: str, old: Any, new: Any, parameter: Parameter | None, unknown: str) -> Change:
     return Change(
         key=plain(key, 100),
-        old=plain(short(old), 100),
+        old=unknown or plain(short(old), 100),
         new=plain(short(new), 100),
         value=json.dumps(new),
         range=parameter.range if parameter else "",
@@ -218,7 +219,7 @@ def _cited(notebook: Notebook, name: str, role: str) -> Cited | None:
     """A run that a theory rests on, or why it can't be shown; None for a word that is only spelt like a run's id."""
     try:
         run = notebook.run(name)
-        row = view_of(notebook, run)
+        row = view_of(notebook, run, whole=True)
     except NotFound:
         return None if role == "cited" else Cited(run_id=name, role=role, changed="?", score="is gone", verdict=None)
     except AutopilotError as error:

@@ -4,6 +4,7 @@ The budget is replicates: a config starts on one, and the search decides which c
 side is asked for together, each as if those before it were under way.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -164,9 +165,10 @@ class Scheduler:
             self.searching.believe(known)
             if self.searching.name_contender(known, room) and (fresh := self.confirm(seconds_left)) is not None:
                 return [fresh]
-        runs: list[RunRecord] = []
+        runs, kept = list[RunRecord](), self._kept()
         for slot in range(room):
-            if (left := self.searching.left()) is not None and left <= 0 and runs:
+            left = self.searching.left(seconds_left if kept else None)
+            if left is not None and left <= kept and (runs or kept):
                 break
             run = self._next(incumbent, steps_left, seconds_left, alone=slot == 0)
             if run is None:
@@ -261,10 +263,8 @@ class Scheduler:
         Args:
             seconds_left: that the session has; None without a limit.
         """
-        while (outcome := self.incumbency.step()) is not None:
+        while (outcome := self.incumbency.step(self._repeated())) is not None:
             if isinstance(outcome, SeedRequest):
-                if outcome.run in self._repeated():
-                    return None  # they are under way, on other slots
                 try:
                     if self._too_long(outcome, seconds_left) or self._too_many(outcome):
                         return None
@@ -273,6 +273,15 @@ class Scheduler:
                     outcome = self.incumbency.drop(f"can't be trained on the preset {outcome.preset}: {error}")
             self.note_confirmation(outcome)
         return None
+
+    def _kept(self) -> int:
+        """Replicates that what trains beside fresh seeds leaves for those that are still to come."""
+        current, begun = self.incumbency.current(), Counter[str | None]()
+        if current is None or any(need.run in (current.candidate, current.incumbent) for need in self._put_off):
+            return 0
+        for run in self.untrained():
+            begun[run.replicates_of] += len(run.seeds)
+        return self.incumbency.outstanding(begun)
 
     def settle(self) -> None:
         """Take note that a confirmation has ended, if the seeds that are there decide it."""

@@ -16,7 +16,7 @@ from lab.judge.diagnosis import diagnose, diagnosis_of, group_diagnosis, still_r
 from lab.judge.evidence import preset_of
 from lab.judge.finding import Finding, Move, Weight, ranked
 from lab.judge.gathering import known_of, proposed_of
-from lab.judge.incumbency import Incumbency, SeedRequest, fresh_config, repeat
+from lab.judge.incumbency import Incumbency
 from lab.judge.known import Known, KnownRun
 from lab.judge.lessons import Lesson, direction, lessons_of
 from lab.judge.predictions import (
@@ -30,6 +30,7 @@ from lab.judge.predictions import (
     track_records,
 )
 from lab.judge.pruning import Watch, pruning_report, watch
+from lab.judge.repeats import SeedRequest, fresh_config, repeat
 from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
 from lab.judge.slowness import Slowness, slowness
 from lab.judge.stability import SEVERAL, Stabilities, Stability
@@ -37,7 +38,6 @@ from lab.judge.stats import compare, detectable, noise_floor
 from lab.judge.stopping import (
     FAILURES,
     PLATEAU,
-    all_fresh_scores,
     exhausted,
     failures,
     fresh_scores,
@@ -46,6 +46,7 @@ from lab.judge.stopping import (
     reached,
     room_above,
     scores_of,
+    whole_scores,
 )
 from lab.judge.verdicts import (
     compare_runs,
@@ -89,7 +90,6 @@ __all__ = [
     "Watch",
     "Weight",
     "Yardsticks",
-    "all_fresh_scores",
     "beyond_noise",
     "compare",
     "compare_runs",
@@ -144,5 +144,6 @@ __all__ = [
     "track_records",
     "watch",
     "weigh",
+    "whole_scores",
     "words_of",
 ]

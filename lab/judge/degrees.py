@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from lab.judge.incumbency import MATTERS
-from lab.judge.stopping import all_fresh_scores, scores_of
+from lab.judge.stopping import scores_of, whole_scores
 from lab.judge.verdicts import current_verdict, faced, noise_of
 from lab.space import Group, Objective
 from lab.store import Notebook, Questions, RunRecord
@@ -140,12 +140,12 @@ def words_of(notebook: Notebook, group: Group) -> dict[str, Stands]:
         notebook: where they are.
         group: whose.
     """
-    incumbent, fresh = notebook.incumbent(group), all_fresh_scores(notebook, group)
+    incumbent, whole = notebook.incumbent(group), whole_scores(notebook, group)
     by = _yardstick(notebook, group, incumbent, None)
     named = {one.candidate for one in notebook.index.confirmations(group=group)}
     words = dict[str, Stands]()
     for run_id, verdict, alike, mean, n in Questions(notebook.index).judged(group):
-        word, above, scores = verdict, 0.0, fresh.get(run_id)
+        word, above, scores = verdict, 0.0, whole.get(run_id)
         lost = run_id in named and faced(notebook, run_id) is not None
         if lost and (stands := current_verdict(notebook, run_id)):
             word = stands.verdict

@@ -12,16 +12,17 @@ few.
 """
 
 import itertools
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from lab.base import InvalidInput, append_line, now
+from lab.judge.repeats import SeedRequest
 from lab.judge.sequential import GROUP, SPENDING, Look, Plan, level_for, level_outside, look, spending
 from lab.judge.stopping import promises
 from lab.judge.verdicts import confounds, noise_of
-from lab.space import Config, Group, Inventory, check_config, moved
-from lab.store import Confirmation, Notebook, RunRecord, RunState, Selection, create_run
+from lab.space import Group
+from lab.store import Confirmation, Notebook, RunRecord, RunState, Selection
 
 MATTERS = 0.5
 """The smallest effect that matters where nobody says another: half the standard deviation between replicates."""
@@ -30,16 +31,6 @@ THEN_LEVEL = 0.05
 ENDED = ("confirmed", "dropped")
 RETRIES = 2
 """Runs of the incumbent's fresh seeds that may fail before a confirmation is given up."""
-
-
-class SeedRequest(NamedTuple):
-    """Fresh seeds that a confirmation waits for."""
-
-    run: str
-    """Whose config is repeated."""
-    seeds: int
-    preset: str | None = None
-    """On which preset; None for the run's own."""
 
 
 @dataclass
@@ -61,10 +52,27 @@ class Incumbency:
     who: str | None = None
     """Who asks for a confirmation outside of a session; the record names them."""
 
-    def step(self) -> SeedRequest | Confirmation | None:
-        """What to do: train fresh seeds, or take note that a confirmation ended; None where none is under way."""
+    def step(self, under_way: Collection[str | None] = ()) -> SeedRequest | Confirmation | None:
+        """What to do: train fresh seeds, or take note that a confirmation ended; None where nothing is to be done.
+
+        Args:
+            under_way: runs of which more seeds train already: meanwhile the other side's may.
+        """
         current = self.current() or self._go_on()
-        return None if current is None else self._advance(current)
+        return None if current is None else self._advance(current, under_way)
+
+    def outstanding(self, begun: Mapping[str | None, int]) -> int:
+        """Fresh seeds that the confirmation under way may yet ask for, by its plan; 0 where none is.
+
+        Args:
+            begun: run to its seeds that train now.
+        """
+        if (current := self.current()) is None:
+            return 0
+        most = current.group * current.looks
+        sides = (current.candidate, current.incumbent)
+        have = [sum(len(run.seeds) for run in self.fresh(side, current)) + begun.get(side, 0) for side in sides]
+        return sum(max(0, most - count) for count in have)
 
     def current(self) -> Confirmation | None:
         """The confirmation under way."""
@@ -158,7 +166,7 @@ class Incumbency:
     def settle(self) -> Confirmation | None:
         """Take note that the confirmation under way has ended, if the seeds that are there decide it."""
         current = self.current()
-        outcome = self._advance(current) if current else None
+        outcome = self._advance(current, ()) if current else None
         return outcome if isinstance(outcome, Confirmation) else None
 
     def _unfit(self, run: RunRecord) -> str | None:
@@ -209,7 +217,7 @@ class Incumbency:
 
     # --- one confirmation ----------------------------------------------------------------------------------------
 
-    def _advance(self, current: Confirmation) -> SeedRequest | Confirmation:
+    def _advance(self, current: Confirmation, under_way: Collection[str | None]) -> SeedRequest | Confirmation | None:
         new, old = (self.fresh(run, current) for run in (current.candidate, current.incumbent))
         if failed := next((run for run in new if run.state is not RunState.FINISHED), None):
             return self._end(current, "dropped", f"a fresh seed ended as {failed.state}: {failed.reason}", new)
@@ -221,9 +229,10 @@ class Incumbency:
         plan = Plan(current.level, current.min_effect, current.group, spending(current.looks))
         result: Look | None = None
         for target in range(plan.group, plan.cap + 1, plan.group):
-            for run, values in ((current.candidate, mine), (current.incumbent, theirs)):
-                if len(values) < target:
-                    return SeedRequest(run, target - len(values), current.preset)
+            sides = ((current.candidate, mine), (current.incumbent, theirs))
+            if short := [(run, target - len(values)) for run, values in sides if len(values) < target]:
+                asked = next(((run, more) for run, more in short if run not in under_way), None)
+                return SeedRequest(*asked, current.preset) if asked else None
             if why := self._unlike(new, sound):
                 return self._end(current, "dropped", f"the fresh seeds are not like with like: {why}", new)
             result = look(mine[:target], theirs[:target], plan, self.group.goal)
@@ -291,60 +300,3 @@ class Incumbency:
     def _record(self, confirmation: Confirmation) -> Confirmation:
         append_line(self.notebook.workspace.confirmations, confirmation.model_dump(mode="json"))
         return confirmation
-
-
-def fresh_config(notebook: Notebook, need: SeedRequest, inventory: Inventory | None = None) -> Config:
-    """What the fresh seeds that a confirmation waits for are trained with.
-
-    Args:
-        notebook: where the run is.
-        need: whose config, on which preset.
-        inventory: of this machine; needed where the preset is another one than the run's.
-
-    Raises:
-        InvalidInput: the changes of the run do not go with that preset.
-    """
-    original, config = notebook.run(need.run), notebook.config(need.run)
-    if need.preset not in (None, original.preset) and inventory is not None:
-        environment = inventory.environment(original.env_name)
-        config = moved(notebook.workspace, environment, config, original.preset, str(need.preset))
-        check_config(config, inventory)
-    return config.without_seed()
-
-
-def repeat(
-    notebook: Notebook,
-    need: SeedRequest,
-    session: str | None = None,
-    inventory: Inventory | None = None,
-    proposal: str | None = None,
-) -> RunRecord:
-    """Queue fresh seeds of a run.
-
-    Args:
-        notebook: where.
-        need: whose config, how many seeds, on which preset.
-        session: that asks for it.
-        inventory: as in `fresh_config`.
-        proposal: that it comes of; None where a confirmation waits for it.
-
-    Raises:
-        InvalidInput: the changes of the run do not go with that preset.
-    """
-    original = notebook.run(need.run)
-    return create_run(
-        notebook,
-        fresh_config(notebook, need, inventory),
-        notebook.overrides(need.run),
-        preset=need.preset or original.preset,
-        objective=original.objective,
-        arm=original.arm,
-        parent=original.parent,
-        session=session,
-        replicates=need.seeds,
-        replicates_of=need.run,
-        proposal=proposal,
-        task=original.task,
-        variants=original.variants,
-        resume=original.resume,
-    )

@@ -79,15 +79,29 @@ def fresh_scores(notebook: Notebook, run_id: str, at: datetime | None = None) ->
     return [value for row in rows if since <= row.created and (row.finished or 0.0) <= till for value in row.values]
 
 
-def all_fresh_scores(notebook: Notebook, group: Group) -> dict[str, list[float]]:
-    """The fresh scores of each run of a group about which fresh seeds have decided."""
+def whole_scores(notebook: Notebook, group: Group) -> dict[str, list[float]]:
+    """What people are told of each run about which more is known than its own replicates, by run id.
+
+    Its fresh seeds once these have decided, else its own replicates and all more seeds of its config, as `scores_of`:
+    a list in which a lucky seed stood for a config would sort by luck.
+
+    Args:
+        notebook: where they are.
+        group: whose.
+    """
     named = dict.fromkeys(one.candidate for one in notebook.index.confirmations(group=group) if one.effect is not None)
 
     def read() -> dict[str, list[float]]:
-        known = {run: fresh_scores(notebook, run) for run in named if notebook.readable(run)}
-        return {run: scores for run, scores in known.items() if scores}
+        rows = notebook.index.rows(Selection(group, scored=True))
+        whole = {row.run_id: list(row.values) for row in rows if not row.replicates_of}
+        more = [row for row in rows if row.replicates_of in whole]
+        for row in more:
+            whole[str(row.replicates_of)] += row.values
+        known = {str(row.replicates_of): whole[str(row.replicates_of)] for row in more}
+        fresh = {run: fresh_scores(notebook, run) for run in named if notebook.readable(run)}
+        return known | {run: scores for run, scores in fresh.items() if scores}
 
-    return notebook.index.kept(group, "fresh scores", read)
+    return notebook.index.kept(group, "whole scores", read)
 
 
 def promises(confirmation: Confirmation, goal: Objective) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.base import InvalidInput, append_line, invalid, now, short
 from lab.judge.stats import compare, noise_floor
-from lab.judge.stopping import fresh_scores
+from lab.judge.stopping import fresh_scores, whole_scores
 from lab.space import Group
 from lab.store import Confirmation, Notebook, RunRecord, Selection, Verdict, control, is_control
 
@@ -95,7 +95,7 @@ def proof_between(
     return None
 
 
-def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> Verdict:
+def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = None, *, whole: bool = False) -> Verdict:
     """Two finished runs, as a report may say it: not `better` before fresh seeds have confirmed it.
 
     One test at the 5 % level is right for two runs chosen beforehand (`compare`); a night makes dozens, and finds
@@ -107,6 +107,7 @@ def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = N
         run_id: the run.
         against: another one.
         at: as it stood then; now if not given.
+        whole: with all more seeds of their configs, as people are told; their own alone if not.
 
     Raises:
         InvalidInput: one of them has no score.
@@ -116,7 +117,8 @@ def weigh(notebook: Notebook, run_id: str, against: str, at: datetime | None = N
         known = current_verdict(notebook, proof.candidate, at)
         if known:
             return _turned(known) if turned else known
-    verdict, like = compare_runs(notebook, run_id, against, at), control(notebook, notebook.run(run_id))
+    verdict = compare_runs(notebook, run_id, against, at, whole=whole)
+    like = control(notebook, notebook.run(run_id))
     if verdict.verdict != "better" or (like is not None and like.run_id == against):
         return verdict
     return verdict.model_copy(update={"verdict": "inconclusive"})
@@ -132,7 +134,9 @@ def _turned(verdict: Verdict) -> Verdict:
     return verdict.model_copy(update=pair | told)
 
 
-def judged_values(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> list[list[float]]:
+def judged_values(
+    notebook: Notebook, run_id: str, against: str, at: datetime | None = None, *, whole: bool = False
+) -> list[list[float]]:
     """The objective in each replicate of two runs, by which they are compared, the run's first.
 
     Of one that has faced the incumbent its fresh seeds: what it was named for flatters it.
@@ -142,21 +146,27 @@ def judged_values(notebook: Notebook, run_id: str, against: str, at: datetime | 
         run_id: the run, whose objective it is.
         against: another one.
         at: as it stood then; now if not given.
+        whole: with all more seeds of their configs, as people are told; their own alone if not.
     """
-    return [values for values, _ in _sides(notebook, run_id, against, at)]
+    return [values for values, _ in _sides(notebook, run_id, against, at, whole=whole)]
 
 
-def _sides(notebook: Notebook, run_id: str, against: str, at: datetime | None) -> list[tuple[list[float], bool]]:
+def _sides(
+    notebook: Notebook, run_id: str, against: str, at: datetime | None, *, whole: bool
+) -> list[tuple[list[float], bool]]:
     """As `judged_values`, each side with whether it is of fresh seeds."""
     runs = [notebook.run(name) for name in (run_id, against)]
     alike = runs[0].objective == runs[1].objective
     alike = alike and runs[0].replicates_of != against and runs[1].replicates_of != run_id
     fresh = [fresh_scores(notebook, run.run_id, at) if alike else [] for run in runs]
-    own = [list(notebook.values(run.run_id, runs[0].goal.metric)) for run in runs]
+    more = whole_scores(notebook, runs[0].group) if whole and alike else {}
+    own = [more.get(run.run_id) or list(notebook.values(run.run_id, runs[0].goal.metric)) for run in runs]
     return [(again or values, bool(again)) for again, values in zip(fresh, own, strict=True)]
 
 
-def compare_runs(notebook: Notebook, run_id: str, against: str, at: datetime | None = None) -> Verdict:
+def compare_runs(
+    notebook: Notebook, run_id: str, against: str, at: datetime | None = None, *, whole: bool = False
+) -> Verdict:
     """Two finished runs in the first one's objective; inconclusive where they are not like with like.
 
     One that fresh seeds have made incumbent is told by these: by what it was chosen for it would be too hard to beat.
@@ -166,11 +176,12 @@ def compare_runs(notebook: Notebook, run_id: str, against: str, at: datetime | N
         run_id: the run.
         against: another one.
         at: as it stood then; now if not given.
+        whole: with all more seeds of their configs, as people are told; their own alone if not.
 
     Raises:
         InvalidInput: one of them has no score.
     """
-    record, sides = notebook.run(run_id), _sides(notebook, run_id, against, at)
+    record, sides = notebook.run(run_id), _sides(notebook, run_id, against, at, whole=whole)
     (new, _), (old, _) = sides
     for name, values in ((run_id, new), (against, old)):
         if not values:

@@ -403,7 +403,9 @@ function stackable(table) {
       if (cell.tagName === "TH") return;
       cell.classList.toggle("lead", Boolean(lead));
       cell.classList.toggle("void", !cell.textContent.trim() && !cell.querySelector("svg, input"));
-      if (head && !lead) cell.dataset.label = head.dataset.column ?? head.textContent.trim();
+      const label = head ? head.dataset.column ?? head.textContent.trim() : "";
+      // Of a run its number is enough; what leads a card says itself what it is, but for a number such as a seed.
+      if (label && (!lead || /^[\d.]+$/.test(cell.textContent.trim()))) cell.dataset.label = label.match(/^#\d+(?= )/)?.[0] ?? label;
     });
   }
 }

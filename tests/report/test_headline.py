@@ -310,8 +310,13 @@ def test_a_digest_begins_with_what_has_been_decided_since(
     told = called("digest").out
     assert "- waits: nothing waits for a decision" in told
     assert "1 proposal for you" not in told
-    assert "What follows is from when the digest was written." in told
-    assert told.rstrip().endswith(written.partition("finished. ")[2].rstrip())
+    assert "What follows is from when the digest was written, but for what waits." in told
+    assert waiting.proposal_id in written
+    assert f"autopilot approve {waiting.proposal_id}" not in told
+    assert waiting.proposal_id not in told.partition("## What waits")[2]
+    runs = written.partition("## Runs")[2].partition("## ")[0]
+    assert len(runs) > 100
+    assert runs in told
     assert Sessions(notebook.workspace).digest(session.record.session_id) == written
 
 

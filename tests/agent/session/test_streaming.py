@@ -49,13 +49,20 @@ class Counting(MadeUpExecutor):
 
 
 def session_in(
-    place: Path, inventory: Inventory, executor: Executor, *, in_order: bool = True, runs: int = 9, **settings: Any
+    place: Path,
+    inventory: Inventory,
+    executor: Executor,
+    *,
+    in_order: bool = True,
+    runs: int = 9,
+    slots: int = SLOTS,
+    **settings: Any,
 ) -> StreamingSession:
     workspace = Workspace(place)
     workspace.create()
     record = SessionRecord(
         session_id="the-night", env_name=ENV, preset="quick", objective="perf:max", model="offline", approve="auto",
-        seeds=1, budgets=Budgets(max_runs=runs), parallel=SLOTS, repeatable=in_order, created=now(), settings=settings,
+        seeds=1, budgets=Budgets(max_runs=runs), parallel=slots, repeatable=in_order, created=now(), settings=settings,
     )  # fmt: skip
     stop, lab = threading.Event(), Lab(Notebook(workspace), inventory)
     analyst = Analyst(lab, OfflineResearcher(), record.session_id, stop.is_set)
@@ -177,3 +184,20 @@ def test_a_night_on_slurm_is_the_one_of_this_machine_although_a_job_is_preempted
     assert {result.node for result in results} <= {"n1", "n2", "n3"}
     assert all(result.node for result in results)
     assert {note for result in results for note in result.notes} == {"its job was begun 2 times"}
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_what_a_proof_needs_is_kept_while_its_seeds_are_under_way(
+    tmp_path: Path, inventory: Inventory, in_order: bool
+) -> None:
+    executor = MadeUpExecutor(MadeUp(seconds=0.3, uneven=5), 7)  # a side's five seeds leave two slots
+    session = session_in(tmp_path / "a", inventory, executor, in_order=in_order, runs=30, slots=7)
+    record, index = session.run(), session.notebook.index
+    assert record.ended_because == "all 30 replicates are trained"
+    outcomes = [one.outcome for one in index.confirmations(session=record.session_id)]
+    assert outcomes[0] == "opened"
+    assert len(outcomes) == 2, "decided"
+    opened, decided = index.confirmations(session=record.session_id)
+    proof = [run for run in session.mine() if run.created >= opened.time and run.created <= decided.time]
+    sides = [run.replicates_of for run in proof if run.replicates_of]
+    assert set(sides[:2]) == {opened.candidate, opened.incumbent}, "both sides train side by side"

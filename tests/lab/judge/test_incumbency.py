@@ -8,8 +8,9 @@ import pytest
 from lab.base.errors import InvalidInput
 from lab.base.files import append_line
 from lab.base.schema import now
-from lab.judge.incumbency import Incumbency, SeedRequest, repeat
+from lab.judge.incumbency import Incumbency
 from lab.judge.lessons import lessons_of
+from lab.judge.repeats import SeedRequest, repeat
 from lab.judge.sequential import NIGHT
 from lab.judge.stopping import scores_of
 from lab.judge.verdicts import compare_runs, current_verdict, weigh

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import trim_mean
 
-from lab.judge.incumbency import Incumbency, SeedRequest, repeat
+from lab.judge.incumbency import Incumbency
 from lab.judge.lessons import lessons_of
 from lab.judge.predictions import score_predictions
+from lab.judge.repeats import SeedRequest, repeat
 from lab.judge.sequential import Plan, look, lowest
 from lab.judge.stats import compare
 from lab.judge.stopping import exhausted, reached

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from lab.judge.incumbency import Incumbency, SeedRequest, repeat
+from lab.judge.incumbency import Incumbency
+from lab.judge.repeats import SeedRequest, repeat
 from lab.search import standing_of
 from lab.search.contest import contest_of
 from lab.space.inventory import Inventory

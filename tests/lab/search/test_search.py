@@ -8,7 +8,7 @@ import pytest
 
 from agent.approval.approver import Approver
 from agent.approval.policy import Allow, PolicySettings
-from lab.judge.incumbency import SeedRequest, repeat
+from lab.judge.repeats import SeedRequest, repeat
 from lab.search import Choice, History, Permits, Range, Search
 from lab.search.history import Ask
 from lab.space.inventory import Inventory
