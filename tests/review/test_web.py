@@ -366,6 +366,26 @@ def test_the_list_is_sorted_and_filtered_by_what_it_shows(site: Site, make_run: 
     assert "<option>promising</option>" in site.get("/runs").text
 
 
+def test_a_row_has_all_seeds_of_its_config(site: Site, make_run: RunMaker, notebook: Notebook, cli: Cli) -> None:
+    base = make_run({"autopilot.seeds": 3})
+    lucky = make_run({"train.learning_rate": 0.008}, parent=base.run_id)
+    other = make_run({"train.learning_rate": 0.0079}, parent=base.run_id)
+    more = [make_run({"train.learning_rate": 0.00001}, replicates_of=lucky.run_id) for _ in range(2)]  # it collapses
+    values = [value for run in (lucky, *more) for value in notebook.values(run.run_id, "perf")]
+    row = view_of(notebook, lucky, whole=True)
+    assert row.score is not None
+    assert list(row.score.values) == values
+    assert view_of(notebook, lucky).scored.endswith("(n=3)"), "what a model reads is the run's own"
+    by_score = re.findall(r'<td><a href="/runs/([\w-]+)">', site.get("/runs?sort=score").text)
+    assert by_score.index(other.run_id) < by_score.index(lucky.run_id)
+    rows = {one["run_id"]: one for one in json.loads(cli("runs", "--json").out)}
+    assert rows[lucky.run_id]["score"]["n"] == len(values)
+    told = json.loads(cli("compare", lucky.run_id, base.run_id, "--json").out)
+    assert told["n"] == [len(values), 3]
+    page = site.get("/compare", params={"run": [base.run_id, lucky.run_id]}).text
+    assert f"n = {len(values)}" in page.partition('aria-label="Metrics"')[2]
+
+
 def test_the_list_finds_runs_by_what_people_call_them(site: Site, make_run: RunMaker, notebook: Notebook) -> None:
     base = make_run()
     child = make_run({"train.learning_rate": 0.002}, parent=base.run_id)
