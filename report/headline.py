@@ -24,6 +24,7 @@ from report.confirmations import confirmations
 from report.facts import name_text, proposed_text
 from report.outcome import FAILED, of_session, outcome, to_tell
 from report.trouble import mending_text
+from report.view import idle_text
 
 WAITING = 2
 """Proposals that are named."""
@@ -74,7 +75,7 @@ def headline_of(
     failed = _failed(runs) if session.ended is not None else None
     command = next(_commands(notebook, session, named, failed, waits=bool(staged), at_work=bool(at_work)), None)
     rows = [
-        ("waits", _waits(notebook, staged)),
+        ("waits", _waits(notebook, staged, proposals.live(ProposalState.APPROVED, group=session.group))),
         ("incumbent", _won(notebook, session, named)),
         ("learnt", learnt or ""),
         ("gone", Sessions(notebook.workspace).gone(session.session_id)),
@@ -119,10 +120,12 @@ def _whole(notebook: Notebook, won: Sequence[Confirmation]) -> str:
 # --- the lines -------------------------------------------------------------------------------------------------------
 
 
-def _waits(notebook: Notebook, staged: Sequence[Proposal]) -> str:
-    """What waits for a person."""
+def _waits(notebook: Notebook, staged: Sequence[Proposal], approved: Sequence[Proposal]) -> str:
+    """What waits for a person; where nothing does, what a person has approved and nobody is there to train."""
     if not staged:
-        return "nothing waits for a decision"
+        mine = [one for one in approved if one.decisions[-1].who.startswith("person") and idle_text(notebook, one)]
+        next_one = f"; the next session trains {count_of(len(mine), 'proposal')} that you approved" if mine else ""
+        return f"nothing waits for a decision{next_one}"
     named = "; ".join(f"{proposed_text(notebook, p)} (by {p.by})" for p in staged[:WAITING])
     more = f"; {len(staged) - WAITING} more" if len(staged) > WAITING else ""
     return f"{count_of(len(staged), 'proposal')} for you (autopilot review): {named}{more}"

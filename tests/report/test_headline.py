@@ -315,6 +315,9 @@ def test_a_digest_begins_with_what_has_been_decided_since(
     assert f"autopilot approve {waiting.proposal_id}" not in told
     assert waiting.proposal_id not in told.partition("## What waits")[2]
     runs = written.partition("## Runs")[2].partition("## ")[0]
+    again = propose({"train.gamma": 0.94}).proposal_id
+    assert called("approve", again).code == 0
+    assert "nothing waits for a decision; the next session trains 1 proposal that you approved" in called("digest").out
     assert len(runs) > 100
     assert runs in told
     assert Sessions(notebook.workspace).digest(session.record.session_id) == written
