@@ -201,3 +201,14 @@ def test_what_a_proof_needs_is_kept_while_its_seeds_are_under_way(
     proof = [run for run in session.mine() if run.created >= opened.time and run.created <= decided.time]
     sides = [run.replicates_of for run in proof if run.replicates_of]
     assert set(sides[:2]) == {opened.candidate, opened.incumbent}, "both sides train side by side"
+
+
+def test_a_repeatable_night_with_a_proof_does_not_depend_on_it_either(tmp_path: Path, inventory: Inventory) -> None:
+    nights = []
+    for uneven in (5, 6):
+        executor = MadeUpExecutor(MadeUp(seconds=0.3, uneven=uneven), 7)
+        session = session_in(tmp_path / str(uneven), inventory, executor, runs=30, slots=7)
+        session.run()
+        assert len(session.notebook.index.confirmations()) == 2, "decided"
+        nights.append(told(session.notebook))
+    assert nights[0] == nights[1]
