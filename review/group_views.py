@@ -95,11 +95,10 @@ def _side_by_side(notebook: Notebook, names: list[str], rows: list[RunView]) -> 
     for metric in metrics:
         cells = []
         for summary, row in zip(summaries, rows, strict=True):
-            one = summary.metrics.get(metric) if summary else None
-            score = row.score if goal.is_mean and metric == goal.metric else None
-            told = (score.value, score) if score else (one.mean, one) if one else None
-            n = f"; n = {told[1].n}" if told and told[1].n > 1 else ""  # of one the interval says so
-            cells.append(f"{number(told[0])} ({interval_text(told[1])}{n})" if told else "none")
+            own = summary.metrics.get(metric) if summary else None
+            one = row.score or own if goal.is_mean and metric == goal.metric else own
+            n = f"; n = {one.n}" if one and one.n > 1 else ""  # of one the interval says so
+            cells.append(f"{number(one.mean)} ({interval_text(one)}{n})" if one else "none")
         table.append((plain(metric, 60), cells))
     return table
 

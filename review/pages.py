@@ -78,7 +78,7 @@ def pages(page: Page) -> APIRouter:
         told: dict[str, Any] = {
             "digest": html_of(text, folder_views.pictures_of(paths, f"/sessions/{name}")),
             "arms": compared_arms(notebook, record.group, name),
-            "headline": headline_of(notebook, proposals, record),
+            "headline": None if text else headline_of(notebook, proposals, record),  # a digest begins with its own
         }
         return page.render(request, "session.html.j2", record=record, **told)
 

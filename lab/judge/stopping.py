@@ -4,6 +4,7 @@ Everything is worked out anew each time, so that a restart comes to the same.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -89,17 +90,17 @@ def whole_scores(notebook: Notebook, group: Group) -> dict[str, list[float]]:
         notebook: where they are.
         group: whose.
     """
-    named = dict.fromkeys(one.candidate for one in notebook.index.confirmations(group=group) if one.effect is not None)
 
     def read() -> dict[str, list[float]]:
-        rows = notebook.index.rows(Selection(group, scored=True))
-        whole = {row.run_id: list(row.values) for row in rows if not row.replicates_of}
-        more = [row for row in rows if row.replicates_of in whole]
-        for row in more:
-            whole[str(row.replicates_of)] += row.values
-        known = {str(row.replicates_of): whole[str(row.replicates_of)] for row in more}
-        fresh = {run: fresh_scores(notebook, run) for run in named if notebook.readable(run)}
-        return known | {run: scores for run, scores in fresh.items() if scores}
+        rows, more = notebook.index.rows(Selection(group, scored=True)), defaultdict[str, list[float]](list)
+        own = {row.run_id: row.values for row in rows if not row.replicates_of}
+        for row in rows:
+            if row.replicates_of:
+                more[row.replicates_of] += row.values
+        whole = {run: [*own[run], *seeds] for run, seeds in more.items() if run in own}
+        decided = {one.candidate for one in notebook.index.confirmations(group=group) if one.effect is not None}
+        fresh = {run: fresh_scores(notebook, run) for run in decided if notebook.readable(run)}
+        return whole | {run: scores for run, scores in fresh.items() if scores}
 
     return notebook.index.kept(group, "whole scores", read)
 
