@@ -3,6 +3,7 @@
 Replicates are what it counts. What it believes is written down each time something has been trained, for whoever looks.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from agent.session.decisions import Decisions
 from agent.session.making import RunMaker
 from agent.session.shares import Shares
 from lab.base import InvalidInput, now
-from lab.judge import SPENDING, Incumbency, SeedRequest, level_for, paces
+from lab.judge import SPENDING, Incumbency, SeedRequest, paces
 from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, before_proof, complete, name_contender
 from lab.store import Lab, Leading, Proposal, ProposalState, RunRecord, Selection, SessionRecord, Sessions
 
@@ -74,7 +75,12 @@ class NightSearch:
             sweep=proposal.sweep,
             trade=self.record.trade,
         )
-        return search.suggest(arm=self.arm(proposal.sweep.arm)) if search else []
+        mine = Selection(proposal=proposal.proposal_id)
+        return (
+            _begun(search, self.notebook.index.records(mine)).suggest(arm=self.arm(proposal.sweep.arm))
+            if search
+            else []
+        )
 
     def asked(self, steps_left: int | None, seconds_left: float | None = None) -> RunRecord | None:
         """A run of what the search asks for, queued, if nobody has to decide on it."""
@@ -132,10 +138,24 @@ class NightSearch:
         left = self.left(seconds_left)
         seed, trade = self.record.session_id, self.record.trade
         search = Search.of(self.lab, self.group, seed=seed, left=left, permits=permits, trade=trade)
-        if search is None or not reserve or not self.incumbency.left:
+        if search is None or not reserve:
             return search
-        level, had = level_for(self.incumbency.contenders), self._had(search)
-        return replace(search, history=before_proof(search.history, level, had, self.looks))
+        search = _begun(search, self._since_proof())
+        if not self.incumbency.left:
+            return search
+        return replace(
+            search, history=before_proof(search.history, self.incumbency.level, self._had(search), self.looks)
+        )
+
+    def _since_proof(self) -> list[RunRecord]:
+        """The session's runs of its group; of those beside and after a proof that has ended the latter."""
+        ends = [
+            one.time
+            for one in self.notebook.index.confirmations(group=self.group)
+            if one.session == self.record.session_id and one.outcome != "opened"
+        ]
+        mine = self.notebook.runs(self.group, session=self.record.session_id)
+        return [run for run in mine if not ends or run.created >= ends[-1]]
 
     def _had(self, search: Search) -> list[int]:
         """The trials that were contenders before."""
@@ -186,7 +206,7 @@ class NightSearch:
         incumbency = self.incumbency
         if not incumbency.left or incumbency.undecided() is not None:
             return False
-        after, level = incumbency.left - 1, level_for(incumbency.contenders)
+        after, level = incumbency.left - 1, incumbency.level
         leader, goal = search.leader, self.group.goal
         done = leader is not None and complete(leader.mean, leader.gain, goal.limit, incumbency.min_effect)
         named = name_contender(
@@ -230,3 +250,9 @@ class NightSearch:
 
     def _mine(self) -> list[RunRecord]:
         return self.notebook.runs(session=self.record.session_id)
+
+
+def _begun(search: Search, runs: Sequence[RunRecord]) -> Search:
+    """A search that was begun with these runs: what else there is of its history was there before."""
+    before = search.history.replicates - sum(len(run.seeds) for run in runs)
+    return replace(search, history=replace(search.history, since=max(0, before)))

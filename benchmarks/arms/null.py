@@ -2,7 +2,8 @@
 
 Every config has the baseline's mean. What a search names is then as good as any other, whoever proposed it, and its
 fresh seeds are drawn anew; so a night comes down to its proofs: `K` contenders, each against the baseline's fresh seeds
-(the same for all of them, as in a night), at its share of the night's level. The noise is normal, skewed, bimodal or
+(the same for all of them, as in a night), at its share of the night's level; and where all were dropped before their
+last look, further ones at what these left of it. The noise is normal, skewed, bimodal or
 cartpole's own; or the contender has four times the baseline's spread; or it collapses on one seed in eight and is so
 much better on the others. A night that names a contender less often is wrong less often.
 """
@@ -17,7 +18,7 @@ import numpy as np
 
 from benchmarks.common import tell
 from benchmarks.nights import noise, proof, upper
-from lab.judge import NIGHT, Plan, spending
+from lab.judge import FINEST, GROUP, NIGHT, Plan, spending, spent
 from training import usable_cores
 
 SHAPES = ("normal", "skewed", "bimodal", "cartpole", "wide", "collapse")
@@ -40,16 +41,19 @@ def contender(shape: str, random: np.random.Generator, seeds: int) -> list[float
 
 
 def is_fooled(shape: str, count: int, looks: int, number: int) -> bool:
-    """Whether a night of so many contenders calls one of them better."""
+    """Whether a night of so many contenders, and of what these leave, calls one of them better."""
     more = () if looks == LOOKS[0] else (looks,)
     random = np.random.default_rng([13, SHAPES.index(shape), count, number, *more])
-    plan = Plan(NIGHT / count, 0.0, spending=spending(looks))
     base = "normal" if shape in ("wide", "collapse") else shape
-    old = noise(base, random)(plan.cap).tolist()
-    for _ in range(count):
+    old, unspent, named = noise(base, random)(GROUP * looks).tolist(), NIGHT, 0
+    while named < count or unspent >= FINEST:
+        plan = Plan(NIGHT / count if named < count else unspent, 0.0, spending=spending(looks))
         new, theirs = iter(contender(shape, random, plan.cap)), iter(old)
-        if proof(partial(_next, new), partial(_next, theirs), plan)[0]:
+        won, trained, _ = proof(partial(_next, new), partial(_next, theirs), plan)
+        if won:
             return True
+        unspent -= spent(plan.level, looks, len(trained) // GROUP)
+        named += 1
     return False
 
 

@@ -1,13 +1,14 @@
 """One search on a world whose truth is known."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmarks.arms.worlds import Narrow, Pool, Surrogate
 from benchmarks.nights import proof
-from lab.judge import NIGHT, Plan
+from lab.judge import FINEST, NIGHT, Plan, spent
 from lab.search import BASELINE, Arm, History, Point, Trial, before_proof, contenders, name_contender
 
 
@@ -79,21 +80,24 @@ def night(arm: Arm, world: Surrogate | Pool | Narrow, budget: int, seed: int) ->
     table, taken, proposals = world.table, 0.0, 0
     trials = [Trial(table.default, tuple(world.draw(table.default, BASELINE, random)))]
     used, contender, proven, named = BASELINE, None, False, list[int]()
-    level = NIGHT / contenders(budget)
+    unspent, shared, since = NIGHT, list[float](), 0
     while used < budget:
-        history = History(table.space, tuple(trials), seed, budget - used)
+        history = History(table.space, tuple(trials), seed, budget - used, since=since)
         after = contenders(budget) - len(named) - 1
-        chosen = name_contender(history, level, had=named, after=after) if after >= 0 else None
+        level = NIGHT / contenders(budget) if after >= 0 else 0.0 if proven or unspent < FINEST else unspent
+        chosen = name_contender(history, level, had=named, after=max(0, after)) if level else None
         if chosen is not None:
             named, contender = [*named, chosen.trial], chosen.trial
-            confirmed, new, old = prove(world, trials[chosen.trial].point, table.default, chosen.plan, random)
-            used += len(new) + len(old)
-            for at, more in ((chosen.trial, new), (0, old)):
+            confirmed, new, old = prove(world, trials[chosen.trial].point, table.default, chosen.plan, shared, random)
+            for at, more in ((chosen.trial, new), (0, old[len(shared) :])):
                 trials[at] = replace(trials[at], scores=(*trials[at].scores, *more))
+                used += len(more)
+            shared, since = max(shared, old, key=len), used
+            unspent -= spent(level, len(chosen.plan.spending), len(new) // chosen.plan.group)
             proven = proven or confirmed
             continue
         began = time.perf_counter()
-        ask = arm.propose(before_proof(history, level, named) if after >= 0 else history, 1)[0]
+        ask = arm.propose(before_proof(history, level, named) if level else history, 1)[0]
         taken, proposals = taken + time.perf_counter() - began, proposals + 1
         scores = tuple(world.draw(ask.point, min(ask.replicates, budget - used), random))
         used += len(scores)
@@ -110,7 +114,15 @@ def night(arm: Arm, world: Surrogate | Pool | Narrow, budget: int, seed: int) ->
 
 
 def prove(
-    world: Surrogate | Pool | Narrow, point: Point, default: Point, plan: Plan, random: np.random.Generator
-) -> tuple[bool, list[float], list[float]]:
-    """Fresh seeds of both sides, look by look."""
-    return proof(lambda seeds: world.draw(point, seeds, random), lambda seeds: world.draw(default, seeds, random), plan)
+    world: Surrogate | Pool | Narrow, point: Point, default: Point, plan: Plan, shared: Sequence[float],
+    random: np.random.Generator,
+) -> tuple[bool, list[float], list[float]]:  # fmt: skip
+    """Fresh seeds of both sides, look by look; the baseline's begin with those that an earlier contender had."""
+    there = list(shared)
+
+    def theirs(seeds: int) -> list[float]:
+        taken = [*there[:seeds], *world.draw(default, max(0, seeds - len(there)), random)]
+        del there[:seeds]
+        return taken
+
+    return proof(lambda seeds: world.draw(point, seeds, random), theirs, plan)

@@ -31,7 +31,19 @@ from lab.judge.predictions import (
 )
 from lab.judge.pruning import Watch, pruning_report, watch
 from lab.judge.repeats import SeedRequest, fresh_config, repeat
-from lab.judge.sequential import GROUP, NIGHT, SPENDING, Plan, level_for, level_outside, look, lowest, spending
+from lab.judge.sequential import (
+    FINEST,
+    GROUP,
+    NIGHT,
+    SPENDING,
+    Plan,
+    level_for,
+    level_outside,
+    look,
+    lowest,
+    spending,
+    spent,
+)
 from lab.judge.slowness import Slowness, slowness
 from lab.judge.stability import SEVERAL, Stabilities, Stability
 from lab.judge.stats import compare, detectable, noise_floor
@@ -64,6 +76,7 @@ from lab.judge.verdicts import (
 __all__ = [
     "ENOUGH",
     "FAILURES",
+    "FINEST",
     "GROUP",
     "NEIGHBOURHOOD",
     "NIGHT",
@@ -140,6 +153,7 @@ __all__ = [
     "scores_of",
     "slowness",
     "spending",
+    "spent",
     "still_rising",
     "track_records",
     "watch",

@@ -18,7 +18,19 @@ from datetime import datetime
 
 from lab.base import InvalidInput, append_line, now
 from lab.judge.repeats import SeedRequest
-from lab.judge.sequential import GROUP, SPENDING, Look, Plan, level_for, level_outside, look, spending
+from lab.judge.sequential import (
+    FINEST,
+    GROUP,
+    NIGHT,
+    SPENDING,
+    Look,
+    Plan,
+    level_for,
+    level_outside,
+    look,
+    spending,
+    spent,
+)
 from lab.judge.stopping import promises
 from lab.judge.verdicts import confounds, noise_of
 from lab.space import Group
@@ -89,8 +101,16 @@ class Incumbency:
 
     @property
     def left(self) -> int:
-        """Contenders that the session may still name."""
-        return max(0, self.contenders - self.named)
+        """Contenders that the session may still name: one more where those it had were dropped early."""
+        return max(self.contenders - self.named, 1 if self._unspent() else 0)
+
+    @property
+    def level(self) -> float:
+        """The level of the session's next contender, one-sided; what is not spent of the night's where all were named.
+
+        0 where no further one may be named.
+        """
+        return level_for(self.contenders) if self.named < self.contenders else self._unspent()
 
     def open(self, run: RunRecord, looks: int = len(SPENDING)) -> Confirmation:
         """Name a contender, whatever it was chosen by.
@@ -273,8 +293,19 @@ class Incumbency:
             return level_outside(self.named + 1)
         if not self.left:
             rule = "the error budget that was laid out for them is used up"
-            raise InvalidInput(f"session {self.session} has named {self.named} of {self.contenders} contenders: {rule}")
-        return level_for(self.contenders)
+            raise InvalidInput(f"session {self.session} has named {self.named} contenders: {rule}")
+        return self.level
+
+    def _unspent(self) -> float:
+        """What contenders that were dropped before their last look have left of the night's level.
+
+        0 where it is too little for a look, or one of them was not dropped.
+        """
+        last = {one.candidate: one for one in self._all() if one.session == self.session}
+        if self.session is None or any(one.outcome != "dropped" for one in last.values()):
+            return 0.0
+        unspent = NIGHT - sum(spent(one.level, one.looks, one.seeds // one.group) for one in last.values())
+        return unspent if unspent >= FINEST else 0.0
 
     def matters(self) -> float:
         """The smallest difference that matters, in the objective's units."""

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 NIGHT = 0.01
 """Probability of a false incumbent in a night of equal configs, at most: at 5 % a month of nights has one or two."""
 GROUP = 5
-"""Fresh seeds a side before each look: perfectly separated, five against five have p = 1/252."""
+"""Fresh seeds a side before each look."""
+FINEST = 1 / math.comb(2 * GROUP, GROUP)
+"""The p-value of two perfectly separated groups: a look at a lower level can show nothing."""
 SPENDING = (0.5, 0.75, 1.0)
 """Shares of the level that are used up after each look; as many looks as entries."""
 ROWS = 40
@@ -43,6 +45,8 @@ SLACK = 1e-9
 """Differences by rounding."""
 HOPELESS = 0.9
 """Confidence that the effect is below the smallest that matters, with which a confirmation ends."""
+FUTILE = 0.1
+"""Chance of showing the effect by the last look, by what the seeds so far say, below which it ends as well."""
 
 
 def level_for(contenders: int) -> float:
@@ -66,6 +70,17 @@ def level_outside(number: int) -> float:
 def spending(looks: int) -> tuple[float, ...]:
     """Shares of the level that are used up after each of so many looks: half of it at the first, the rest evenly."""
     return tuple(0.5 + 0.5 * at / (looks - 1) for at in range(looks)) if looks > 1 else (1.0,)
+
+
+def spent(level: float, looks: int, taken: int) -> float:
+    """What a confirmation has used of its level.
+
+    Args:
+        level: one-sided, of all looks.
+        looks: that were planned.
+        taken: of these; none where it ended without one, which counts as all.
+    """
+    return level * (spending(looks)[taken - 1] if taken else 1.0)
 
 
 @dataclass(frozen=True)
@@ -132,7 +147,28 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, goal: Objective
         return Look("dropped", f"{why} after {what}", *facts)
     if done >= len(plan.spending):
         return Look("dropped", f"not shown to be better within {what}", *facts)
+    chance = _predicted(test, effect, count, plan)
+    if chance < FUTILE:
+        return Look("dropped", f"a chance of {chance:.0%} to be shown within {plan.cap}, after {what}", *facts)
     return Look("continue", f"undecided after {what}", *facts)
+
+
+def _predicted(test: Any, effect: float, seeds: int, plan: Plan) -> float:
+    """The chance that the last look shows it, by the seeds so far: its predictive power (Spiegelhalter et al. 1986).
+
+    Of the t-test at the level that the plan leaves the last look, as if both sides went on to spread as they do. To end
+    a confirmation by it makes no false incumbent likelier. 1 for a statistic without a test.
+    """
+    from scipy.stats import t
+
+    if test is None:
+        return 1.0
+    error, share = _half_width(test, effect, 0.95) / float(t.isf(0.025, test.df)), seeds / plan.cap
+    if not error > 0:  # without any spread
+        return float(effect > plan.min_effect)
+    level = nominal_levels(plan.level, plan.spending)[-1]
+    needed = max(plan.min_effect, float(t.isf(level, 2 * plan.cap - 2)) * error * math.sqrt(share))
+    return float(t.sf((needed - effect) / (error * math.sqrt(1 - share)), test.df))
 
 
 def lowest(seeds: int, level: float) -> int | None:

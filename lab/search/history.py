@@ -61,11 +61,18 @@ class History:
     """What the best score is wanted for each amount of; None for the best score alone. Only the race heeds it."""
     proof: bool = False
     """Fresh seeds will tell of the best one: the search may believe in it to the end."""
+    since: int = 0
+    """Replicates that were there when this search began, or went on after a proof: its end is a share of the others."""
 
     @property
     def draws(self) -> list[int]:
         """A seed for whatever is drawn next."""
-        return [self.seed, len(self.trials), sum(len(t.scores) + t.failed + t.pending for t in self.trials)]
+        return [self.seed, len(self.trials), self.replicates]
+
+    @property
+    def replicates(self) -> int:
+        """Of all trials, those that failed and those that are pending included."""
+        return sum(len(trial.scores) + trial.failed + trial.pending for trial in self.trials)
 
     @property
     def number(self) -> int:

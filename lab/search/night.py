@@ -23,6 +23,9 @@ SURE = 0.9
 """Chance of a proof that a plan speaks of, and from which on a long night need not wait."""
 AIMED = 0.75
 """Chance of a proof, by what is believed, that replicates are kept for: more would be paid for by the search."""
+KEPT = 2
+"""Looks that replicates are kept for at the least, where there are as many: where one alone seems to be enough, the
+leader was lucky or the baseline was not, more often than not. A proof that ends with its first gives the rest back."""
 WORTH = 0.1
 """The same, below which a proof is not tried."""
 NODES = 9
@@ -136,8 +139,8 @@ def _outlook(history: History, level: float, had: Collection[int], looks: int) -
     chances = [likely(belief, noise, GROUP * count, level, history.statistic) for count in range(1, looks + 1)]
     if chances[-1] < WORTH:
         return None
-    needed = next((count for count, chance in enumerate(chances, start=1) if chance >= AIMED), looks)
-    return _Outlook(belief.leader, chances, needed)
+    enough = (count for count, chance in enumerate(chances, start=1) if chance >= AIMED and count >= KEPT)
+    return _Outlook(belief.leader, chances, next(enough, looks))
 
 
 def _spread(scores: Sequence[float]) -> float:

@@ -140,7 +140,7 @@ class _Step:
         left = self.history.left
         sparse = self._sparse()
         last = LAST_OF_SPARSE if sparse else LAST
-        ending = left is not None and not self.history.proof and left <= last * (left + used)
+        ending = left is not None and not self.history.proof and left <= last * (left + used - self.history.since)
         racing = not self.history.only_new
         if racing and (ending or (not sparse and again < AGAIN * (len(self.trials) - self.start))):
             return self._race()

@@ -11,7 +11,7 @@ from lab.base.schema import now
 from lab.judge.incumbency import Incumbency
 from lab.judge.lessons import lessons_of
 from lab.judge.repeats import SeedRequest, repeat
-from lab.judge.sequential import NIGHT
+from lab.judge.sequential import NIGHT, spent
 from lab.judge.stopping import scores_of
 from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.space.inventory import Inventory
@@ -283,15 +283,34 @@ def test_a_confirmation_goes_on_after_an_interruption(
 def test_the_budget_of_errors_is_kept(make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]) -> None:
     base = make_run({"autopilot.seeds": 5}, session="night")
     place = Incumbency(notebook, base.group, "night", contenders=2)
-    for gamma in (0.96, 0.97):
-        assert place.open(make_run({"train.gamma": gamma}, parent=base.run_id)).level == pytest.approx(NIGHT / 2)
-        carried_through(place, fresh)
-    assert place.named == 2
-    third = make_run({"train.gamma": 0.98}, parent=base.run_id)
-    with pytest.raises(InvalidInput, match="session night has named 2 of 2 contenders"):
-        place.open(third)
-    assert Incumbency(notebook, base.group, "night", contenders=2).named == 2  # by the record
-    assert Incumbency(notebook, base.group, "next", contenders=1).open(third).level == NIGHT
+    levels = list[float]()
+    for gamma in (0.96, 0.97, 0.98):  # each is dropped at its first look, so that half of its share is left
+        levels.append(place.open(make_run({"train.gamma": gamma}, parent=base.run_id)).level)
+        found, _ = carried_through(place, fresh)
+        assert found is not None
+        assert (found.outcome, found.seeds) == ("dropped", 5)
+    assert levels == pytest.approx([NIGHT / 2] * 3)
+    assert sum(spent(level, 3, 1) for level in levels) <= NIGHT
+    assert (place.named, place.left, place.level) == (3, 0, 0.0)  # what is left could show nothing at five a side
+    another = make_run({"train.gamma": 0.985}, parent=base.run_id)
+    with pytest.raises(InvalidInput, match="session night has named 3 contenders"):
+        place.open(another)
+    assert Incumbency(notebook, base.group, "night", contenders=2).left == 0  # by the record
+    assert Incumbency(notebook, base.group, "next", contenders=1).open(another).level == NIGHT
+
+
+def test_a_contender_that_was_confirmed_leaves_no_level_to_another(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    base = make_run({**BAD, "autopilot.seeds": 5}, session="night")
+    place = Incumbency(notebook, base.group, "night")
+    assert (place.left, place.level) == (1, NIGHT)
+    place.open(make_run(GOOD, parent=base.run_id))
+    assert (place.left, place.level) == (0, 0.0)  # while it is open
+    found, _ = carried_through(place, fresh)
+    assert found is not None
+    assert (found.outcome, found.seeds) == ("confirmed", 5)
+    assert (place.left, place.level) == (0, 0.0)
 
 
 def test_who_can_not_become_incumbent(make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]) -> None:

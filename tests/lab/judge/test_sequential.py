@@ -34,11 +34,27 @@ def test_what_is_too_small_to_matter_is_dropped_however_sure() -> None:
 
 
 def test_it_goes_on_while_nothing_is_clear_and_ends_at_the_cap() -> None:
-    new, old = [0.0, 1.0, 2.0, 3.0, 4.0] * 3, [4.0, 0.5, 2.0, 3.0, 0.0] * 3
+    new, old = [0.0, 1.0, 2.0, 3.0, 4.0] * 3, [2.0, 0.2, 1.0, 1.5, -0.2] * 3
     assert look(new[:5], old[:5], Plan(PLAN.level, 0.0), MORE).decision == "continue"
     assert look(new[:10], old[:10], Plan(PLAN.level, 0.0), MORE).decision == "continue"
     assert look(new, old, Plan(PLAN.level, 0.0), MORE).decision == "dropped"
     assert Plan(0.01, 0.0).cap == 15
+
+
+def test_it_ends_early_where_the_seeds_that_are_left_would_hardly_show_it() -> None:
+    new, old = [0.0, 1.0, 2.0, 3.0, 4.0], [4.0, 0.5, 2.0, 3.0, 0.0]
+    found = look(new, old, Plan(PLAN.level, 0.0), MORE)
+    assert (found.decision, found.seeds) == ("dropped", 5)
+    assert found.why == "a chance of 5% to be shown within 15, after 5 fresh seeds a side"
+    alike = look([1.0] * 5, [1.0] * 5, Plan(PLAN.level, 0.0), MORE)  # as good as can be, both
+    assert alike.decision == "dropped"
+
+
+@pytest.mark.parametrize(("gain", "least", "most"), [(0.0, 0.5, 1.0), (1.5, 0.0, 0.04)])
+def test_what_is_better_is_hardly_ever_given_up_early(gain: float, least: float, most: float) -> None:
+    draw, plan = np.random.default_rng(21), Plan(PLAN.level, 0.0)
+    looks = [look(draw.standard_normal(5) + gain, draw.standard_normal(5), plan, MORE) for _ in range(400)]
+    assert least <= sum(one.decision == "dropped" for one in looks) / len(looks) <= most
 
 
 def test_the_same_seeds_give_the_same_decision() -> None:

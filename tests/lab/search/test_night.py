@@ -24,11 +24,12 @@ def history(gain: float, left: int, noise: float = 0.1) -> History:
 
 
 def test_a_large_difference_is_left_for_the_end_and_a_smaller_one_takes_its_seeds_in_time() -> None:
-    assert name_contender(history(1.0, 45), NIGHT) is None  # it takes ten, so the search goes on
-    assert name_contender(history(1.0, 11), NIGHT) is None
-    clear = name_contender(history(1.0, 10), NIGHT)
-    assert clear is not None
-    assert (clear.trial, clear.plan.cap) == (10, 5)
+    assert name_contender(history(1.0, 45), NIGHT) is None  # it takes twenty at most, so the search goes on
+    assert name_contender(history(1.0, 21), NIGHT) is None
+    for left, cap in ((20, 10), (10, 5)):  # one look alone only where there is no room for two
+        clear = name_contender(history(1.0, left), NIGHT)
+        assert clear is not None
+        assert (clear.trial, clear.plan.cap) == (10, cap)
     assert name_contender(history(0.12, 31), NIGHT) is None
     unclear = name_contender(history(0.12, 30), NIGHT)
     assert unclear is not None
@@ -104,7 +105,7 @@ def test_what_trains_side_by_side_does_not_step_over_the_last_chance() -> None:
 
 
 def test_the_race_is_run_before_the_replicates_of_a_proof() -> None:
-    for gain, left, likely in ((1.0, 35, True), (0.12, 15, False)):  # where it is not, who is best is told by a race
+    for gain, left, likely in ((1.0, 25, True), (0.12, 15, False)):  # where it is not, who is best is told by a race
         before = before_proof(history(gain, 45), NIGHT)
         assert (before.left, before.proof) == (left, likely)
     for without in (history(-0.2, 45), replace(history(1.0, 0), left=None)):  # nothing to be proven, or any number left
