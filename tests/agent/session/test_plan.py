@@ -68,6 +68,14 @@ def test_the_plan_is_firm_once_the_baseline_is_known_and_is_kept(
     assert "there is room for " in told
 
 
+def test_a_session_after_others_tries_new_configs_too(make_session: Make, notebook: Notebook) -> None:
+    make_session(Noisy(), budgets=Budgets(max_runs=60)).run()
+    session = make_session(Noisy(), budgets=Budgets(max_runs=12), contenders=1)
+    session.run()
+    tried = [run for run in notebook.runs(session=session.record.session_id) if run.replicates_of is None]
+    assert len(tried) >= 6  # the session's last replicates go to the best that there are
+
+
 def test_a_session_that_goes_on_keeps_the_plan_that_it_had(make_session: Make, notebook: Notebook) -> None:
     first = make_session(Planted(), budgets=Budgets(max_runs=20))
     while first.record.plan is None:

@@ -211,6 +211,19 @@ def test_the_end_of_a_race_goes_to_its_best_unless_a_proof_tells_of_them() -> No
     assert any(RaceArm().propose(replace(one, proof=True), 1)[0].trial is None for one in settling)
 
 
+def test_the_end_of_a_race_is_a_share_of_what_it_began_with_itself() -> None:
+    once = tried(40)
+    long_ago = History(SPACE, (*once[:-10], *(replace(one, scores=one.scores * 2) for one in once[-10:])), left=9)
+    assert long_ago.replicates == 50
+
+    def new(since: int) -> int:
+        asked = (RaceArm().propose(replace(long_ago, since=since, seed=seed), 1)[0] for seed in range(12))
+        return sum(ask.trial is None for ask in asked)
+
+    assert new(0) == 0  # nine are the last fifth of fifty-nine
+    assert new(50) > 6  # and all that this search has
+
+
 def test_the_first_points_of_a_race_leave_no_fifth_of_any_key_out() -> None:
     trials = list[Trial]()
     while len(trials) < 12:
