@@ -149,7 +149,7 @@ def look(new: Sequence[float], old: Sequence[float], plan: Plan, goal: Objective
         return Look("dropped", f"not shown to be better within {what}", *facts)
     chance = _predicted(test, effect, count, plan)
     if chance < FUTILE:
-        return Look("dropped", f"a chance of {chance:.0%} to be shown within {plan.cap}, after {what}", *facts)
+        return Look("dropped", f"{what} leave a chance of {chance:.0%} that {plan.cap} would show it", *facts)
     return Look("continue", f"undecided after {what}", *facts)
 
 

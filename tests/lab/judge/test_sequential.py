@@ -45,7 +45,7 @@ def test_it_ends_early_where_the_seeds_that_are_left_would_hardly_show_it() -> N
     new, old = [0.0, 1.0, 2.0, 3.0, 4.0], [4.0, 0.5, 2.0, 3.0, 0.0]
     found = look(new, old, Plan(PLAN.level, 0.0), MORE)
     assert (found.decision, found.seeds) == ("dropped", 5)
-    assert found.why == "a chance of 5% to be shown within 15, after 5 fresh seeds a side"
+    assert found.why == "5 fresh seeds a side leave a chance of 5% that 15 would show it"
     alike = look([1.0] * 5, [1.0] * 5, Plan(PLAN.level, 0.0), MORE)  # as good as can be, both
     assert alike.decision == "dropped"
 
