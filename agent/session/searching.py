@@ -45,7 +45,7 @@ class NightSearch:
             assert proposal.sweep is not None  # noqa: S101 - it is one
             mine = self.notebook.index.records(Selection(proposal=proposal.proposal_id))
             left = proposal.sweep.replicates - sum(len(run.seeds) for run in mine)
-            asked = self._swept(proposal, left, seconds_left) if left > 0 else []
+            asked = self._swept(proposal, mine, left, seconds_left) if left > 0 else []
             if asked:
                 count = min(left, asked[0].replicates)
                 if asked[0].run is not None:
@@ -61,8 +61,10 @@ class NightSearch:
         while (proposal := self.proposals.sweeping(self.group)) is not None:
             self.proposals.decide(proposal.proposal_id, ProposalState.DONE, "session", why)
 
-    def _swept(self, proposal: Proposal, left: int, seconds_left: float | None) -> list[Suggestion]:
-        """What the arm of a sweep asks for next."""
+    def _swept(
+        self, proposal: Proposal, mine: Sequence[RunRecord], left: int, seconds_left: float | None
+    ) -> list[Suggestion]:
+        """What the arm of a sweep asks for next, after its own runs so far."""
         assert proposal.sweep is not None  # noqa: S101 - it is one
         budget = self.left(seconds_left)
         search = Search.of(
@@ -75,12 +77,7 @@ class NightSearch:
             sweep=proposal.sweep,
             trade=self.record.trade,
         )
-        mine = Selection(proposal=proposal.proposal_id)
-        return (
-            _begun(search, self.notebook.index.records(mine)).suggest(arm=self.arm(proposal.sweep.arm))
-            if search
-            else []
-        )
+        return _begun(search, mine).suggest(arm=self.arm(proposal.sweep.arm)) if search else []
 
     def asked(self, steps_left: int | None, seconds_left: float | None = None) -> RunRecord | None:
         """A run of what the search asks for, queued, if nobody has to decide on it."""
@@ -141,11 +138,9 @@ class NightSearch:
         if search is None or not reserve:
             return search
         search = _begun(search, self._since_proof())
-        if not self.incumbency.left:
+        if not (level := self.incumbency.level):
             return search
-        return replace(
-            search, history=before_proof(search.history, self.incumbency.level, self._had(search), self.looks)
-        )
+        return replace(search, history=before_proof(search.history, level, self._had(search), self.looks))
 
     def _since_proof(self) -> list[RunRecord]:
         """The session's runs of its group; of those beside and after a proof that has ended the latter."""

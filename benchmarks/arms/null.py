@@ -3,9 +3,9 @@
 Every config has the baseline's mean. What a search names is then as good as any other, whoever proposed it, and its
 fresh seeds are drawn anew; so a night comes down to its proofs: `K` contenders, each against the baseline's fresh seeds
 (the same for all of them, as in a night), at its share of the night's level; and where all were dropped before their
-last look, further ones at what these left of it. The noise is normal, skewed, bimodal or
-cartpole's own; or the contender has four times the baseline's spread; or it collapses on one seed in eight and is so
-much better on the others. A night that names a contender less often is wrong less often.
+last look, further ones at what these left of it. The noise is normal, skewed, bimodal or cartpole's own; or the
+contender has four times the baseline's spread; or it collapses on one seed in eight and is so much better on the
+others. A night that names a contender less often is wrong less often.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.common import tell
 from benchmarks.nights import noise, proof, upper
-from lab.judge import FINEST, GROUP, NIGHT, Plan, spending, spent
+from lab.judge import FINEST, GROUP, NIGHT, Plan, level_for, spending, spent
 from training import usable_cores
 
 SHAPES = ("normal", "skewed", "bimodal", "cartpole", "wide", "collapse")
@@ -47,7 +47,7 @@ def is_fooled(shape: str, count: int, looks: int, number: int) -> bool:
     base = "normal" if shape in ("wide", "collapse") else shape
     old, unspent, named = noise(base, random)(GROUP * looks).tolist(), NIGHT, 0
     while named < count or unspent >= FINEST:
-        plan = Plan(NIGHT / count if named < count else unspent, 0.0, spending=spending(looks))
+        plan = Plan(level_for(count) if named < count else unspent, 0.0, spending=spending(looks))
         new, theirs = iter(contender(shape, random, plan.cap)), iter(old)
         won, trained, _ = proof(partial(_next, new), partial(_next, theirs), plan)
         if won:

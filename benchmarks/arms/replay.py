@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.arms.worlds import Narrow, Pool, Surrogate
 from benchmarks.nights import proof
-from lab.judge import FINEST, NIGHT, Plan, spent
+from lab.judge import FINEST, NIGHT, Plan, level_for, spent
 from lab.search import BASELINE, Arm, History, Point, Trial, before_proof, contenders, name_contender
 
 
@@ -84,7 +84,7 @@ def night(arm: Arm, world: Surrogate | Pool | Narrow, budget: int, seed: int) ->
     while used < budget:
         history = History(table.space, tuple(trials), seed, budget - used, since=since)
         after = contenders(budget) - len(named) - 1
-        level = NIGHT / contenders(budget) if after >= 0 else 0.0 if proven or unspent < FINEST else unspent
+        level = level_for(contenders(budget)) if after >= 0 else 0.0 if proven or unspent < FINEST else unspent
         chosen = name_contender(history, level, had=named, after=max(0, after)) if level else None
         if chosen is not None:
             named, contender = [*named, chosen.trial], chosen.trial

@@ -102,7 +102,7 @@ class Incumbency:
     @property
     def left(self) -> int:
         """Contenders that the session may still name: one more where those it had were dropped early."""
-        return max(self.contenders - self.named, 1 if self._unspent() else 0)
+        return max(self.contenders - self.named, int(self.level > 0))
 
     @property
     def level(self) -> float:

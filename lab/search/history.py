@@ -24,6 +24,11 @@ class Trial:
     """That a replicate took; None where nobody measured."""
 
     @property
+    def replicates(self) -> int:
+        """That were begun, whatever came of them."""
+        return len(self.scores) + self.failed + self.pending
+
+    @property
     def mean(self) -> float:
         """Of the scores there are; at least one."""
         return sum(self.scores) / len(self.scores)
@@ -72,7 +77,7 @@ class History:
     @property
     def replicates(self) -> int:
         """Of all trials, those that failed and those that are pending included."""
-        return sum(len(trial.scores) + trial.failed + trial.pending for trial in self.trials)
+        return sum(trial.replicates for trial in self.trials)
 
     @property
     def number(self) -> int:

@@ -134,7 +134,7 @@ class _Step:
     def _choose(self) -> Ask | None:
         if self.known is None or len(self.trials) < self.start:
             return self._random()
-        used = sum(len(t.scores) + t.failed + t.pending for t in self.trials)
+        used = sum(trial.replicates for trial in self.trials)
         first = len(self.trials[0].scores) + self.trials[0].failed  # the baseline's replicates are not the race's
         again = used - first - (len(self.trials) - 1)
         left = self.history.left
