@@ -1,4 +1,4 @@
-"""Nights in which nothing is better: `.venv/bin/python -m benchmarks.arms.null [--nights 2000]`.
+"""Nights in which nothing is better: `.venv/bin/python -m benchmarks.arms.null [--nights 2000] [--noise wide]`.
 
 Every config has the baseline's mean. What a search names is then as good as any other, whoever proposed it, and its
 fresh seeds are drawn anew; so a night comes down to its proofs: `K` contenders, each against the baseline's fresh seeds
@@ -79,8 +79,10 @@ def main() -> None:
     """Print the share of nights that call something better."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--nights", type=int, default=2000)
+    parser.add_argument("--noise", choices=SHAPES, action="append", help="this one alone, again for more")
     wanted = parser.parse_args()
-    cases = [*itertools.product(SHAPES, (1, 2, 3), LOOKS[:1]), *itertools.product(SHAPES, (1, 2), LOOKS[1:])]
+    shapes = wanted.noise or SHAPES
+    cases = [*itertools.product(shapes, (1, 2, 3), LOOKS[:1]), *itertools.product(shapes, (1, 2), LOOKS[1:])]
     with ProcessPoolExecutor(usable_cores()) as pool:
         found = list(pool.map(shares, *zip(*cases, strict=True), itertools.repeat(wanted.nights)))
     tell("nights in which no config is better than the baseline", nights=wanted.nights, results=found)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.arms.equal import night as equal_night
+from benchmarks.arms.left_out import RULES
 from benchmarks.arms.null import is_fooled
 from benchmarks.arms.replay import night, search
 from benchmarks.arms.table import read_table
@@ -167,6 +168,24 @@ def test_the_command_says_what_each_arm_ended_with(table: Path) -> None:
 
 
 @pytest.mark.slow
+def test_rules_are_chosen_on_the_other_tables_and_told_on_the_one_left_out(table: Path) -> None:
+    command = [
+        sys.executable, "-m", "benchmarks.arms.left_out", "--table", str(table), "--table", str(table),
+        "--budget", "40", "--choosing", "1", "--telling", "2",
+    ]  # fmt: skip
+    root = Path(__file__).resolve().parents[2]
+    one, other = json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)[
+        "results"
+    ]
+    assert one["when choosing"].keys() == RULES.keys()
+    assert len(set(one["when choosing"].values())) > 1  # the rules make a difference
+    best = max(other["when choosing"], key=other["when choosing"].get)
+    assert one["chosen on the others"] == other["chosen on itself"] == best
+    low, mean, high = one["chosen less today's"]
+    assert low <= mean <= high
+    assert one["ends with"] - one["today's"] == pytest.approx(mean, abs=0.002)
+
+
 @pytest.mark.slow
 def test_equal_arms_are_hardly_ever_told_apart_and_by_intervals_alone_they_are() -> None:
     """Twelve nights in which configs differ and replicates hardly do: some leaders are better, and no arm is."""
