@@ -7,9 +7,11 @@ and proves nothing. What each recommends, the night its leader, is trained on ei
 
 import argparse
 import contextlib
+import json
 import os
+import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,10 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first night")
     wanted = parser.parse_args()
     with ProcessPoolExecutor(usable_cores()) as pool:
-        pairs = list(pool.map(pair, range(wanted.first, wanted.first + wanted.nights)))
+        started = [pool.submit(pair, number) for number in range(wanted.first, wanted.first + wanted.nights)]
+        for done in as_completed(started):
+            sys.stderr.write(f"{json.dumps(done.result())}\n")  # as they come: hours go into them
+    pairs = [one.result() for one in started]
     away = np.array([one["night"] - one["tpe"] for one in pairs])
     from scipy.stats import t
 
