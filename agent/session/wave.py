@@ -88,4 +88,5 @@ def numbered(mine: Sequence[RunRecord], run: RunRecord, most: int | None) -> str
     first = 1 + sum(len(one.seeds) for one in mine[:at])
     last = first + len(run.seeds) - 1
     which = f"replicate {first}" if first == last else f"replicates {first} to {last}"
-    return f"run {at + 1}, {which}{f' of {most}' if most else ''}"
+    budget = "" if not most else f" of {most}" if last <= most else f" (asked for: {most})"
+    return f"run {at + 1}, {which}{budget}"

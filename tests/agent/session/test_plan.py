@@ -118,6 +118,17 @@ def test_a_short_night_says_that_it_proves_nothing(make_session: Make, notebook:
     assert "contender" not in events(session)
 
 
+def test_a_night_that_its_baseline_uses_up_says_so(
+    make_session: Make, notebook: Notebook, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = make_session(Planted(), budgets=Budgets(max_runs=1))
+    session.run()
+    assert "replicates 1 to 5 (asked for: 1)" in capsys.readouterr().out
+    assert "baseline 5, which takes all there are: nothing is left to search with; a larger --max-runs" in (
+        digest(notebook, session.record.session_id).replace("Baseline", "baseline")
+    )
+
+
 def test_where_everything_fails_there_is_no_plan(make_session: Make, notebook: Notebook) -> None:
     session = make_session(FakeRunner(faults=dict.fromkeys(range(1, 99), "crash")))
     session.run()
