@@ -13,7 +13,7 @@ from lab.store import Leading, NightPlan, Notebook, SessionRecord
 def plan_text(plan: NightPlan) -> str:
     """How a night's replicates are laid out, such as `baseline 5, search 25 or more, proof up to 30`."""
     parts = [f"baseline {plan.baseline}"] if plan.baseline else ["no baseline: the incumbent is known"]
-    if plan.search == 0 and plan.baseline:
+    if plan.replicates is not None and plan.replicates <= plan.baseline:
         parts.append("which takes all there are: nothing is left to search with; a larger --max-runs")
     elif plan.looks == 0:
         parts += ["search all the others", "no proof: too few are left for fresh seeds"]

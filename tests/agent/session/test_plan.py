@@ -10,7 +10,7 @@ from agent.approval.policy import policy_settings
 from agent.model.offline import OfflineResearcher
 from agent.session.night import the_same_again
 from lab.base.files import append_line, read_lines, read_model
-from lab.search import Search, phases
+from lab.search import Search, lay_out, phases
 from lab.space.environments import preset_config
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
@@ -18,7 +18,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.records import ReplicateResult
 from lab.store.session import Budgets, SessionRecord
-from report import status_lines
+from report import plan_text, status_lines
 from tests.agent.conftest import Make, events
 from tests.conftest import ENV
 from tools.context import ToolContext
@@ -127,6 +127,10 @@ def test_a_night_that_its_baseline_uses_up_says_so(
     assert "baseline 5, which takes all there are: nothing is left to search with; a larger --max-runs" in (
         digest(notebook, session.record.session_id).replace("Baseline", "baseline")
     )
+
+
+def test_a_night_whose_proof_may_take_all_that_the_baseline_leaves_is_not_used_up() -> None:
+    assert plan_text(lay_out(15, 3, keys=20)) == "baseline 5, search 0 or more, proof up to 10"
 
 
 def test_where_everything_fails_there_is_no_plan(make_session: Make, notebook: Notebook) -> None:
