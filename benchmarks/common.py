@@ -103,6 +103,12 @@ def median(values: Sequence[float], digits: int = 3) -> dict[str, float | int]:
     return {**{key: round(value, digits) for key, value in found.items()}, "n": len(values)}
 
 
+def interval(values: Any) -> tuple[float, float]:
+    """The ends of the 95 % interval of the mean of an array, by normal theory; of one value, that value."""
+    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return round(float(values.mean()) - half, 3), round(float(values.mean()) + half, 3)
+
+
 def tell(what: str, **found: Any) -> None:
     """Print what was found, and on what machine."""
     machine = {"cores": usable_cores(), "python": platform.python_version(), "system": platform.platform()}

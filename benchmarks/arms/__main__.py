@@ -15,6 +15,7 @@ from benchmarks.arms.product import product_night
 from benchmarks.arms.replay import Night, night, search
 from benchmarks.arms.table import Table, read_table
 from benchmarks.arms.worlds import TUNED, Narrow, Pool, Surrogate
+from benchmarks.common import interval
 from lab.base import InvalidInput
 from lab.search import ARMS, ApartArm, Arm
 from training import usable_cores
@@ -149,7 +150,7 @@ def _arm(name: str) -> Arm:
 
 def _outcome(name: str, truths: dict[str, Any], seconds: float, proof: dict[str, int] | None) -> Outcome:
     mine = truths[name]
-    low, high = _interval(mine)
+    low, high = interval(mine)
     others = [other for other in truths if other != name and other not in NIGHTS] or [name]
     best = max(others, key=lambda other: truths[other].mean())
     away = mine - truths[best]
@@ -158,13 +159,8 @@ def _outcome(name: str, truths: dict[str, Any], seconds: float, proof: dict[str,
     wins = float(np.mean((mine > rival + 1e-9) + 0.5 * (np.abs(mine - rival) <= 1e-9)))
     return Outcome(
         name, round(float(mine.mean()), 3), low, high, round(float(np.quantile(mine, 0.1)), 3),
-        round(float(away.mean()), 3), _interval(away)[0], round(wins, 3), round(seconds, 4), proof,
+        round(float(away.mean()), 3), interval(away)[0], round(wins, 3), round(seconds, 4), proof,
     )  # fmt: skip
-
-
-def _interval(values: Any) -> tuple[float, float]:
-    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return round(float(values.mean()) - half, 3), round(float(values.mean()) + half, 3)
 
 
 def _proofs(nights: Sequence[Night], default: float | None) -> dict[str, int] | None:
