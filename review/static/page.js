@@ -460,7 +460,9 @@ function keep(name, value) { try { localStorage.setItem(name, JSON.stringify(val
 document.addEventListener("DOMContentLoaded", () => {
   begin(document);
   columns();
-  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  // Not by scrollIntoView: that is where the next Tab would start from, past the way to the content.
+  const here = document.querySelector("nav [aria-current]"), nav = here?.closest("nav");
+  if (nav) nav.scrollLeft += Math.max(0, here.getBoundingClientRect().right - nav.getBoundingClientRect().right);
   document.addEventListener("keydown", decide);
   for (const form of document.querySelectorAll("form[data-controls]")) {
     form.hidden = false;

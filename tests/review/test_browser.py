@@ -347,6 +347,8 @@ def test_a_phone_shows_headline_decision_and_what_to_do_next_at_once(
     phone.page.goto(paths[2])
     for badge in phone.page.locator("h1 .badge").all():
         expect(badge).to_be_in_viewport(ratio=1)
+    phone.page.goto("/sessions")  # the last of the pages, past the edge at first
+    expect(phone.page.locator("nav [aria-current]")).to_be_in_viewport(ratio=1)
     phone.context.close()
     assert phone.wrong == []
 
