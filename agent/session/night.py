@@ -23,7 +23,7 @@ from agent.session.signals import Stopping
 from agent.session.streaming import StreamingSession
 from lab.base import AutopilotError, InvalidInput, Workspace, append_line, invalid, now, plain
 from lab.space import Config, Inventory
-from lab.store import LATEST, Lab, Notebook, SessionRecord, Sessions
+from lab.store import LATEST, Lab, Notebook, RunState, Selection, SessionRecord, Sessions
 from mirror import followed
 from report import make_view, print_markdown, say_where
 from training import ProcessRunner, SlotRunner, executor_for
@@ -45,6 +45,12 @@ def session_to_resume(workspace: Workspace, name: str | None) -> SessionRecord:
         return record
     if interrupted := Sessions(workspace).interrupted():
         return interrupted[0]
+    notebook = Notebook(workspace)
+    running = notebook.index.records(Selection(states=(RunState.RUNNING,)))
+    left = next((run.run_id for run in running[::-1] if run.session is None and notebook.interrupted(run)), None)
+    if left is not None:
+        which = f"run {notebook.index.number_of(left)} was interrupted: 'autopilot resume {left}' trains it again"
+        raise InvalidInput(f"there is no session to go on with; {which}")
     raise InvalidInput("there is no session to go on with: 'autopilot start' begins one")
 
 

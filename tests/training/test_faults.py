@@ -469,11 +469,17 @@ def test_a_training_whose_parent_is_killed_is_told_from_one_that_goes_on_and_tra
     assert run.state is RunState.RUNNING
     assert notebook.interrupted(run)
     assert cli("runs", "--json").json()[0]["state"] == "interrupted"
+    for what in ((), ("latest",)):
+        assert (
+            f"no session to go on with; run 1 was interrupted: 'autopilot resume {run.run_id}'"
+            in cli("resume", *what).err
+        )
     again = cli("resume", run.run_id)
     assert again.code == 0, again.err
     (run,) = notebook.runs()
     assert (run.state, run.attempt) == (RunState.FINISHED, 2)
     assert "has ended (finished)" in cli("resume", run.run_id).err
+    assert "was interrupted" not in cli("resume").err
 
 
 def test_a_worker_whose_server_was_closed_can_still_be_asked_how_it_ended() -> None:
