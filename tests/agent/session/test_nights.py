@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import binom
 
 from benchmarks.replayed import CLAIM, RUNS, Outcome, Recorded, night, outcome, planted_in
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from training.runner import Plan, ProcessRunner
+
+NIGHTS = 12
+LEVEL = 0.01
+"""Nights with a false incumbent, at the most: what a session's proofs are laid down for."""
+CONFIRMED, LEADS = 168 / 200, 197 / 200
+"""Of nights with something planted: proven, and believed in at the end (docs/benchmarks.md, nights 200 to 399)."""
+CHANCE = 0.002
+"""How likely a night's luck may at least have made what is seen."""
 
 
 @pytest.mark.nights
@@ -26,7 +35,7 @@ def test_a_night_of_equal_configs_finds_nothing(tmp_path: Path, inventory: Inven
 @pytest.mark.nights
 def test_planted_improvements_are_found_and_confirmed(tmp_path: Path, inventory: Inventory) -> None:
     nights, digests = list[Outcome](), list[str]()
-    for number in range(6):
+    for number in range(NIGHTS):
         runner = Recorded(night=number, planted=planted_in(inventory, number))
         session = night(tmp_path / f"night-{number}", inventory, runner, RUNS, f"night-{number}")
         nights.append(outcome(session, runner))
@@ -38,10 +47,11 @@ def test_planted_improvements_are_found_and_confirmed(tmp_path: Path, inventory:
             assert "leave a rate of rare collapses of up to" in digest
             digests.append(digest)
     assert digests
-    assert not any(one.crowned and not one.right for one in nights)
-    assert sum(one.right for one in nights) >= 3
-    assert sum(one.leads for one in nights) >= 4
     assert sum(one.claims for one in nights) == 0
+    wrong = sum(one.crowned and not one.right for one in nights)
+    assert binom.sf(wrong - 1, NIGHTS, LEVEL) > CHANCE
+    assert binom.cdf(sum(one.right for one in nights), NIGHTS, CONFIRMED) > CHANCE
+    assert binom.cdf(sum(one.leads for one in nights), NIGHTS, LEADS) > CHANCE
 
 
 @dataclass
