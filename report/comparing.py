@@ -1,10 +1,12 @@
 """Two runs compared, as the terminal, `--json` and the page say it."""
 
+import math
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 from lab.base import invalid, rounded
-from lab.judge import Incumbency, compare_runs, judged_values, proof_between, weigh
+from lab.judge import Incumbency, compare_runs, judged_runs, proof_between, weigh
 from lab.space import changed
 from lab.store import Notebook, RunRecord, Verdict, leading
 from report.facts import name_text
@@ -60,8 +62,8 @@ def comparison(
 ) -> dict[str, Any]:
     """What can be said of two finished runs: verdict, what changed, the means of the metrics that both have.
 
-    The score first, of the replicates that the verdict is of; of another statistic than the mean, of both sides at the
-    smaller number of them.
+    The score first; all of the replicates that the verdict is of. The score by another statistic than the mean, of both
+    sides at the smaller number of them.
 
     Args:
         notebook: where they are.
@@ -72,34 +74,41 @@ def comparison(
         whole: as the verdict is.
     """
     new, old = notebook.summary(one), notebook.summary(other)
-    sides = _judged(notebook, one, other, at, whole=whole)
     both = {name: summary for name, summary in new.metrics.items() if old and name in old.metrics} if new else {}
-    goal = notebook.run(one).goal
-    shared, score = leading(both, goal.metric), dict[str, Any]()
-    if all(sides):
-        n = None if goal.is_mean else min(map(len, sides))
-        told = [rounded(goal.of_scores(side, n)) for side in sides]
-        score = {goal.name: dict(zip(("run", "against"), told, strict=True))}
+    goal, sides = notebook.run(one).goal, _judged(notebook, one, other, at, whole=whole)
+    means = dict[str, dict[str, float | None]]()
+
+    def tell(name: str, *told: float) -> None:
+        means.setdefault(name, dict(zip(("run", "against"), map(rounded, told), strict=True)))
+
+    for metric in [goal.metric, *leading(both, goal.metric)]:
+        values = [side(metric) for side in sides]
+        if metric == goal.metric and all(values):
+            n = None if goal.is_mean else min(map(len, values))
+            tell(goal.name, *(goal.of_scores(side, n) for side in values))
+        if all(values):
+            tell(metric, *(math.fsum(side) / len(side) for side in values))
     differs = changed(notebook.config(other), notebook.config(one))
     return {
         **verdict.model_dump(mode="json", exclude={"time"}),
         "changed": {key: list(values) for key, values in differs.items()},
-        "means": score
-        | {
-            name: {"run": rounded(new.metrics[name].mean), "against": rounded(old.metrics[name].mean)}
-            for name in shared
-            if new and old and name not in score
-        },
+        "means": means,
     }
 
 
-def _judged(notebook: Notebook, one: str, other: str, at: datetime | None, *, whole: bool) -> list[list[float]]:
-    """The scores of either side that the verdict is of: of a proof's fresh seeds where one has faced the other."""
+def _judged(
+    notebook: Notebook, one: str, other: str, at: datetime | None, *, whole: bool
+) -> list[Callable[[str], list[float]]]:
+    """Of either side a metric in each replicate that the verdict is of: a proof's, where one has faced the other."""
+
+    def of(runs: Iterable[str], most: int | None = None) -> Callable[[str], list[float]]:
+        there = [run for run in runs if notebook.readable(run)]
+        return lambda metric: [value for run in there for value in notebook.values(run, metric)][:most]
+
     met = proof_between(notebook, one, other, at)
     if met is None:
-        return judged_values(notebook, one, other, at, whole=whole)
+        return [of(runs) for runs, _ in judged_runs(notebook, one, other, at, whole=whole)]
     proof, turned = met
-    place = Incumbency(notebook, notebook.run(proof.candidate).group)
-    mine = place.values([notebook.run(run) for run in proof.runs if notebook.readable(run)])
-    sides = [mine[: proof.seeds], place.values(place.fresh(proof.incumbent, proof))[: proof.seeds]]
+    fresh = Incumbency(notebook, notebook.run(proof.candidate).group).fresh(proof.incumbent, proof)
+    sides = [of(proof.runs, proof.seeds), of((run.run_id for run in fresh), proof.seeds)]
     return sides[::-1] if turned else sides

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from lab.base import number
 from lab.space import Group, Objective
-from lab.store import Confirmation, Notebook, RunRecord, RunState, Selection, score_of, summarize
+from lab.store import Confirmation, Notebook, Row, RunRecord, RunState, Selection, score_of, summarize
 
 FAILURES = 3
 """Runs in a row without a score, after which only the incumbent is built on."""
@@ -54,13 +54,23 @@ def scores_of(notebook: Notebook, run_id: str) -> list[float]:
     """
     if fresh := fresh_scores(notebook, run_id):
         return fresh
-    run = notebook.run(run_id)
-    more = notebook.index.rows(Selection(replicates_of=run_id, preset=run.preset, scored=True))
-    return [*notebook.values(run_id, run.goal.metric), *(value for row in more for value in row.values)]
+    own = notebook.values(run_id, notebook.run(run_id).goal.metric)
+    return [*own, *(value for row in more_rows(notebook, run_id) for value in row.values)]
 
 
 def fresh_scores(notebook: Notebook, run_id: str, at: datetime | None = None) -> list[float]:
     """A run's objective in each fresh seed since it was named; none before these have decided about it.
+
+    Args:
+        notebook: where it is.
+        run_id: the run.
+        at: as it stood then; now if not given.
+    """
+    return [value for row in fresh_rows(notebook, run_id, at) for value in row.values]
+
+
+def fresh_rows(notebook: Notebook, run_id: str, at: datetime | None = None) -> list[Row]:
+    """The runs that trained a run's fresh seeds since it was named; none before these have decided about it.
 
     What a run was named for flatters it; its fresh seeds don't, nor what is trained of it later, as beside those that
     want its place.
@@ -76,8 +86,13 @@ def fresh_scores(notebook: Notebook, run_id: str, at: datetime | None = None) ->
         return []
     opened = [one.time for one in named if one.outcome == "opened" and one.time <= ended[-1]]
     since, till = max(opened, default=ended[-1]).timestamp(), math.inf if at is None else at.timestamp()
-    rows = notebook.index.rows(Selection(replicates_of=run_id, preset=notebook.run(run_id).preset, scored=True))
-    return [value for row in rows if since <= row.created and (row.finished or 0.0) <= till for value in row.values]
+    return [row for row in more_rows(notebook, run_id) if since <= row.created and (row.finished or 0.0) <= till]
+
+
+def more_rows(notebook: Notebook, run_id: str) -> list[Row]:
+    """The runs that trained more seeds of a run's config at its length."""
+    preset = notebook.run(run_id).preset
+    return notebook.index.rows(Selection(replicates_of=run_id, preset=preset, scored=True))
 
 
 def whole_scores(notebook: Notebook, group: Group) -> dict[str, list[float]]:

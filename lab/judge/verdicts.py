@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.base import InvalidInput, append_line, invalid, now, short
 from lab.judge.stats import compare, noise_floor
-from lab.judge.stopping import fresh_scores, whole_scores
+from lab.judge.stopping import fresh_rows, more_rows
 from lab.space import Group
 from lab.store import Confirmation, Notebook, RunRecord, Selection, Verdict, control, is_control
 
@@ -134,10 +134,10 @@ def _turned(verdict: Verdict) -> Verdict:
     return verdict.model_copy(update=pair | told)
 
 
-def judged_values(
+def judged_runs(
     notebook: Notebook, run_id: str, against: str, at: datetime | None = None, *, whole: bool = False
-) -> list[list[float]]:
-    """The objective in each replicate of two runs, by which they are compared, the run's first.
+) -> list[tuple[list[str], bool]]:
+    """The runs by whose replicates two runs are compared, the first one's first, and whether these are fresh seeds.
 
     Of one that has faced the incumbent its fresh seeds: what it was named for flatters it.
 
@@ -148,20 +148,27 @@ def judged_values(
         at: as it stood then; now if not given.
         whole: with all more seeds of their configs, as people are told; their own alone if not.
     """
-    return [values for values, _ in _sides(notebook, run_id, against, at, whole=whole)]
+    runs = [notebook.run(name) for name in (run_id, against)]
+    alike = runs[0].objective == runs[1].objective
+    alike = alike and runs[0].replicates_of != against and runs[1].replicates_of != run_id
+
+    def side(name: str) -> tuple[list[str], bool]:
+        if fresh := [row.run_id for row in fresh_rows(notebook, name, at)] if alike else []:
+            return fresh, True
+        return [name, *(row.run_id for row in (more_rows(notebook, name) if whole and alike else ()))], False
+
+    return [side(run.run_id) for run in runs]
 
 
 def _sides(
     notebook: Notebook, run_id: str, against: str, at: datetime | None, *, whole: bool
 ) -> list[tuple[list[float], bool]]:
-    """As `judged_values`, each side with whether it is of fresh seeds."""
-    runs = [notebook.run(name) for name in (run_id, against)]
-    alike = runs[0].objective == runs[1].objective
-    alike = alike and runs[0].replicates_of != against and runs[1].replicates_of != run_id
-    fresh = [fresh_scores(notebook, run.run_id, at) if alike else [] for run in runs]
-    more = whole_scores(notebook, runs[0].group) if whole and alike else {}
-    own = [more.get(run.run_id) or list(notebook.values(run.run_id, runs[0].goal.metric)) for run in runs]
-    return [(again or values, bool(again)) for again, values in zip(fresh, own, strict=True)]
+    """The objective in each replicate of either side, as `judged_runs`, and whether it is of fresh seeds."""
+    metric = notebook.run(run_id).goal.metric
+    return [
+        ([value for name in names for value in notebook.values(name, metric)], fresh)
+        for names, fresh in judged_runs(notebook, run_id, against, at, whole=whole)
+    ]
 
 
 def compare_runs(

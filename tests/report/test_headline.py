@@ -24,6 +24,7 @@ from lab.store.proposals import Proposals
 from lab.store.records import Confirmation, RunState
 from lab.store.session import Budgets
 from lab.store.sessions import Sessions
+from report.comparing import compared
 from report.digest import write_digest
 from report.facts import name_text
 from report.headline import headline_of
@@ -131,6 +132,11 @@ def test_an_incumbents_later_seeds_count_beside_those_that_won_it_its_place(
     )
     assert told.n == (3, 5)
     assert told.method.endswith(f"; {new.run_id} by its 5 fresh seeds")
+    means = compared(notebook, beside.run_id, new.run_id)["means"]
+    assert len(means) > 3
+    for metric, one in means.items():  # all of them of the replicates that the verdict is of
+        sides = (notebook.values(run.run_id, metric) for run in (beside, fresh))
+        assert list(one.values()) == pytest.approx([fmean(side) for side in sides], rel=1e-3), metric
     assert compare_runs(notebook, beside.run_id, new.run_id, opened.time).n == (3, 3)
     later = make_run(replicates_of=new.run_id, replicates=5)
     assert scores_of(notebook, new.run_id) == [
