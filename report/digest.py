@@ -64,10 +64,11 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
     shown = _shown(notebook, session, runs, metric)
     learnt, effects = learnt_lines(lab, group), effects_in(lab, group)
     told = effects is not None and why_nothing(effects) is None
+    headline = headline_of(notebook, proposals, session, learnt[0] if told else None, at_work=False)
     text = render(
         "digest.md.j2",
         session=session,
-        headline=headline_of(notebook, proposals, session, learnt[0] if told else None, at_work=False).markdown(),
+        headline=headline.markdown(),
         course=_course(session, runs) + slots_text(notebook, session, _ended(runs)),
         trouble=trouble_text(session),
         metric=session.goal.name,
@@ -96,7 +97,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         ],
         turned_down=_turned_down(proposals, session),
         waiting=waiting_lines(notebook, proposals, group),
-        commands=_commands(session, proposals, runs, Incumbency(notebook, group), compared),
+        commands=_commands(session, proposals, runs, Incumbency(notebook, group), compared, headline.command),
     )
     write_atomic(paths.digest, re.sub(r"\n{3,}", "\n\n", text))
 
@@ -260,17 +261,34 @@ def _turned_down(proposals: Proposals, session: SessionRecord) -> list[str]:
 
 
 def _commands(
-    session: SessionRecord, proposals: Proposals, runs: list[RunRecord], incumbency: Incumbency, compared: Compared
+    session: SessionRecord,
+    proposals: Proposals,
+    runs: list[RunRecord],
+    incumbency: Incumbency,
+    compared: Compared,
+    first: str | None,
 ) -> list[str]:
+    """How a person goes on, with what the headline says to do next where it is a proof.
+
+    Args:
+        session: over or not.
+        proposals: the queue.
+        runs: the session's.
+        incumbency: of its group.
+        compared: what its search believes in.
+        first: the headline's command.
+    """
     group, undecided = session.group, incumbency.undecided()
     staged = next(reversed(proposals.live(ProposalState.STAGED, group=group)), None)
     commands = ["autopilot runs"]
     if told := [run.run_id for run in _own(runs) if _reported(incumbency.notebook, run)]:
         leader, incumbent = compared.leader, incumbency.notebook.incumbent(group)
-        first = next((run for run in (incumbent, leader.run if leader else None) if run in told[1:]), told[-1])
-        commands.append(f"autopilot report {first}")
+        telling = next((run for run in (incumbent, leader.run if leader else None) if run in told[1:]), told[-1])
+        commands.append(f"autopilot report {telling}")
     if undecided is not None and session.ended is not None:
         commands.append(f"autopilot confirm {undecided.candidate}")
+    elif first is not None and first.startswith("autopilot confirm "):
+        commands.append(first)
     if staged:
         commands += [
             f"autopilot approve {staged.proposal_id}",

@@ -176,7 +176,8 @@ def _commands(
         yield f"autopilot confirm {notebook.index.number_of(mine[-1].candidate)}"
     leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
     had = {one.candidate: one.outcome for one in named}
-    if not mine and leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had}:
+    won = any(one.outcome == "confirmed" for one in mine)
+    if not won and leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had}:
         yield f"autopilot confirm {notebook.index.number_of(leader.run)}"
     if waits:
         yield "autopilot review"

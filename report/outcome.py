@@ -8,7 +8,7 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lab.base import AutopilotError, count_of, lasting, plain, short
 from lab.judge import GROUP, SPENDING, Incumbency, longest_seconds, noise_floor, promises, room_above, scores_of
@@ -135,27 +135,35 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
     rows = notebook.index.rows(Selection(session=session.session_id))
     incumbent, plan = notebook.incumbent(session.group), session.plan
     # More seeds of one are no other try.
-    count = sum(not row.replicates_of and (row.run_id != incumbent or row.arm != "baseline") for row in rows)
+    own = [row for row in rows if RunState(row.state).ended and not row.replicates_of]
+    count = sum(row.run_id != incumbent or row.arm != "baseline" for row in own)
     what = "the baseline"
     if incumbent is not None and notebook.readable(incumbent) and notebook.run(incumbent).arm != "baseline":
         what = _called(notebook, incumbent)
     beat = "beat" if session.ended else "has beaten"
-    tried = count_of(count, "config")
+    tried, unproven = count_of(count, "config"), f"Nothing is proven better than {what} in "
     head = f"Nothing {beat} {what} in {tried}" if count else "Only the baseline has been trained"
+    leads = _leads(notebook, session, {incumbent, *(one.candidate for one in lost)})
     if told := [one for one in lost if one.effect is not None]:
-        return _faced(notebook, session, told[-1], head, f"Nothing is proven better than {what} in {tried}")
+        return _faced(notebook, session, told[-1], head, f"{unproven}{tried}", leads)
     if lost:
-        return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why})."
-    leader = leader_of(notebook, session)
-    if leader is not None and leader.run != incumbent and leader.gain > 0:
-        believed = f"{_called(notebook, leader.run)} may be better ({_believed(session, leader)})"
-        decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
-        return f"Nothing is proven better than {what} in {tried}; {believed}{decides}."
+        return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why}){leads}."
+    if leads:
+        return f"{unproven}{tried}{leads}."
     if plan is not None and plan.hopeless:
         return f"{head}; at this noise nothing that is left to gain could have been shown."
     if plan is not None and plan.room is not None and plan.room <= 0:
         return f"{head}: there is nothing left to gain."
     return f"{head}{_would_show(session)}."
+
+
+def _leads(notebook: Notebook, session: SessionRecord, known: Collection[str | None]) -> str:
+    """What the search believes in beyond the incumbent and what was dropped, after a semicolon; empty where nothing."""
+    leader = leader_of(notebook, session)
+    if leader is None or leader.run in known or leader.gain <= 0:
+        return ""
+    decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
+    return f"; {_called(notebook, leader.run)} may be better ({_believed(session, leader)}){decides}"
 
 
 def _believed(session: SessionRecord, leader: Leading) -> str:
@@ -164,11 +172,13 @@ def _believed(session: SessionRecord, leader: Leading) -> str:
     return f"believed {figures[1]} against {figures[0]}"
 
 
-def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothing: str, unproven: str) -> str:
+def _faced(
+    notebook: Notebook, session: SessionRecord, one: Confirmation, nothing: str, unproven: str, leads: str
+) -> str:
     """A contender that faced the incumbent on fresh seeds and was dropped, behind how it came out in all."""
     new, old = _sides(notebook, one)
     if not (new and old):
-        return f"{nothing}: the contender {_called(notebook, one.candidate)} was dropped, {_recorded(one)}."
+        return f"{nothing}: the contender {_called(notebook, one.candidate)} was dropped, {_recorded(one)}{leads}."
     figures = to_tell(_score(notebook, one, old), _score(notebook, one, new))
     came = f"{_called(notebook, one.candidate)} came to {one.metric} {figures[1]}"
     seeds = f"on {one.seeds} fresh seeds"
@@ -179,13 +189,15 @@ def _faced(notebook: Notebook, session: SessionRecord, one: Confirmation, nothin
     else:
         came += f" against {figures[0]} {seeds}{' a side' if promising else ''}"
     if not promising:
-        return f"{nothing}: the contender {came}{_would_have_shown(session, one, new, old)}."
+        return (
+            f"{unproven if leads else nothing}: the contender {came}{_would_have_shown(session, one, new, old)}{leads}."
+        )
     decides = f": {_confirming(notebook, one.candidate, one)}" if session.ended else ""
     return f"{unproven}; {came}, which spread too widely to prove it{decides}."
 
 
 def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[float], old: Sequence[float]) -> str:
-    """What gain a proof would have shown, after a semicolon, by how much its own seeds spread; empty where none.
+    """What gain a proof would have shown, as its own clause, by how much its own seeds spread; empty where none.
 
     Not by the noise that was planned with: a contender may spread wider than the baseline did.
     """
@@ -193,18 +205,19 @@ def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[f
     gain = findable(noise[0], one.seeds, one.level, session.goal.statistic) if noise and one.seeds > 1 else math.inf
     room = room_above(old, session.goal) if old else None
     if room is not None and room < gain < math.inf:
-        return f"; at their spread nothing that is left to gain ({_digits(room, room)}) could have been shown"
-    return _shown_text(gain)
+        return f", where at their spread nothing that is left to gain ({_digits(room, room)}) could have been shown"
+    return f", where {_shown_text(gain)}" if _shown_text(gain) else ""
 
 
 def _would_show(session: SessionRecord) -> str:
     """What gain a night without a contender would have shown, after a semicolon; empty where nobody knows."""
     plan = session.plan
-    return _shown_text(plan.findable[-1]) if plan is not None and plan.findable else ""
+    told = _shown_text(plan.findable[-1]) if plan is not None and plan.findable else ""
+    return f"; {told}" if told else ""
 
 
 def _shown_text(gain: float) -> str:
-    return f"; a gain of {_digits(gain, gain)} would have been shown" if math.isfinite(gain) and gain > 0 else ""
+    return f"a gain of {_digits(gain, gain)} would have been shown" if math.isfinite(gain) and gain > 0 else ""
 
 
 # --- its parts -------------------------------------------------------------------------------------------------------

@@ -18,11 +18,15 @@ from lab.judge.stats import noise_floor
 from lab.judge.stopping import scores_of
 from lab.judge.verdicts import compare_runs, current_verdict, weigh
 from lab.search.plan import findable
+from lab.space.config import Config
+from lab.space.inventory import Inventory
+from lab.store.creation import create_run
+from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import Confirmation, RunState
-from lab.store.session import Budgets
+from lab.store.session import Budgets, Leading
 from lab.store.sessions import Sessions
 from report.comparing import compared
 from report.digest import write_digest
@@ -160,7 +164,7 @@ def test_a_night_in_which_nothing_is_better(make_session: Make, headline: Callab
     runs = session.notebook.runs(session=session.record.session_id)
     assert int(told[1]) == sum(run.arm != "baseline" and not run.replicates_of for run in runs) < len(runs) - 1
     if "came to" in text or text.endswith("shown."):
-        assert re.search(r"; a gain of [\d.]+ would have been shown\.$", text), text
+        assert re.search(r"[;,](?: where)? a gain of [\d.]+ would have been shown[.;]", text), text
 
 
 def test_a_contender_that_is_not_decided(
@@ -215,8 +219,8 @@ def test_what_is_proven_on_its_own_preset_is_said_while_a_longer_one_is_open(
 @pytest.mark.parametrize(("low", "said"), [
     (0.06, r"Nothing is proven better than the baseline in 1 config; #2 .* came to perf [\d.]+ against [\d.]+ on 5"
            r" fresh seeds a side, which spread too widely to prove it: `autopilot confirm 2` takes up to \d.*"),
-    (-0.06, r"Nothing beat the baseline in 1 config: the contender #2 .* on 5 fresh seeds; a gain of ([\d.]+) would"
-            r" have been shown\."),
+    (-0.06, r"Nothing beat the baseline in 1 config: the contender #2 .* on 5 fresh seeds, where a gain of ([\d.]+)"
+            r" would have been shown\."),
 ])  # fmt: skip
 def test_a_contender_that_was_dropped(
     make_session: Make, make_run: RunMaker, notebook: Notebook, proposals: Proposals, low: float, said: str
@@ -243,6 +247,46 @@ def test_a_contender_that_was_dropped(
         assert float(found[1]) == pytest.approx(findable(noise[0], 5, 0.01), rel=0.05)
     else:
         assert headline.command == "autopilot confirm 2"
+
+
+def test_what_may_be_better_is_said_beside_a_contender_that_was_dropped(
+    make_session: Make,
+    make_run: RunMaker,
+    notebook: Notebook,
+    proposals: Proposals,
+    inventory: Inventory,
+    config: Config,
+) -> None:
+    """Only the contender has met fresh seeds; what the search believes in by now is what to prove next."""
+    session = make_session().record
+    mine = {"session": session.session_id}
+    base = make_run({"autopilot.seeds": 5}, **mine)
+    contender, leader = (
+        make_run({"train.learning_rate": rate, "autopilot.seeds": 5}, parent=base.run_id, **mine)
+        for rate in (0.01, 0.02)
+    )
+    create_run(  # was never trained, so it is no config in which nothing was found
+        notebook, config, {}, preset="quick", objective="perf:max", arm="offline", parent=base.run_id, **mine
+    )
+    lost = Confirmation(
+        time=now(), candidate=contender.run_id, incumbent=base.run_id, outcome="dropped", why="not shown", level=0.01,
+        min_effect=0.0, group=5, looks=1, metric="perf", seeds=5, effect=0.2, low=-0.06, high=0.4,
+        runs=(contender.run_id,), **mine,
+    )  # fmt: skip
+    append_line(notebook.workspace.confirmations, lost.model_dump(mode="json"))
+    believed = Leading(time=now(), trained=15, run=leader.run_id, mean=0.8, gain=0.2, replicates=5)
+    Sessions(notebook.workspace).believe(session.session_id, believed)
+    session = session.model_copy(update={"ended": now(), "ended_because": "a test"})
+    headline = headline_of(notebook, proposals, session)
+    assert re.fullmatch(
+        r"Nothing is proven better than the baseline in 2 configs: the contender #2 .* on 5 fresh seeds, where a"
+        r" gain of [\d.]+ would have been shown; #3 .* may be better \(believed 0\.80 against 0\.60\):"
+        r" `autopilot confirm 3` .*",
+        headline.text,
+    ), headline.text
+    assert headline.command == "autopilot confirm 3"
+    write_digest(Lab(notebook, inventory), proposals, session)
+    assert "\nautopilot confirm 3\n" in notebook.workspace.session(session.session_id).digest.read_text()
 
 
 def test_a_night_in_which_everything_failed(

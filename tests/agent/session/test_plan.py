@@ -63,7 +63,7 @@ def test_the_plan_is_firm_once_the_baseline_is_known_and_is_kept(
     assert stage.startswith("search ")
     assert "proof done: " in stage
     told = digest(notebook, record.session_id)
-    assert "Plan: Baseline 5, search 10 or more, proof up to 30. Replicates differ by " in told
+    assert "Plan, as it was laid out: Baseline 5, search 10 or more, proof up to 30. Replicates differ by " in told
     assert "in nine of ten cases fresh seeds show a gain of " in told
     assert "there is room for " in told
 
@@ -137,7 +137,7 @@ def test_where_everything_fails_there_is_no_plan(make_session: Make, notebook: N
     session = make_session(FakeRunner(faults=dict.fromkeys(range(1, 99), "crash")))
     session.run()
     assert session.record.plan is None
-    assert "Plan: " not in digest(notebook, session.record.session_id)
+    assert "Plan, as it was" not in digest(notebook, session.record.session_id)
 
 
 ONE = """
