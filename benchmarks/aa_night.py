@@ -99,7 +99,7 @@ def came_to(session: Session, runner: InSecret) -> dict[str, Any]:
             for one in confirmations if one.outcome != "opened"
         ],
         "proven": notebook.incumbent(group) != baseline.run_id,
-        "says": [line for line in digest.splitlines() if line.startswith(("Plan: ", "On ", "The search", "Nothing"))],
+        "says": [line for line in digest.splitlines() if line.startswith(("Plan, ", "On ", "The search", "Nothing"))],
     }  # fmt: skip
 
 

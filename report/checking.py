@@ -1,9 +1,10 @@
 """`autopilot check`: a report of a run, or any text about one, against the record."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 
-from lab.base import AutopilotError, NotFound, invalid, plain
+from lab.base import AutopilotError, NotFound, invalid, plain, read_lines
 from lab.claims import RUN_ID, Checked, check, numbers_named, runs_named, sections_of
 from lab.judge import diagnosis_of, known_of, noise_of
 from lab.store import Lab, Notebook, Proposals
@@ -39,12 +40,22 @@ def check_report(notebook: Notebook, what: str, about: str | None = None) -> Che
     line = re.search(r"\(staged in (.+)\)$", text, re.MULTILINE)
     named = re.findall(r"proposals/([^/\s]+)\.json", line.group(1)) if line else []
     proposals = [proposal for proposal in staged if proposal.proposal_id in named] or staged[-1:]
-    incumbent, noise = notebook.incumbent(run.group), noise_of(notebook, run.group)
+    began = _analysed(notebook, about) if path == notebook.paths(about).report else None
+    incumbent, noise = notebook.incumbent(run.group), noise_of(notebook, run.group, began)
     lab = _lab(notebook, run.env_name)
     agents = (lab.inventory.environment(run.env_name).agents_per_env if lab else None) or 1
     findings = diagnosis_of(lab, run) if lab and run.state.ended else ()
     known = known_of(notebook, run, agents, incumbent, noise, proposals, _mentioned(notebook, text), findings)
     return check(known, sections_of(text))
+
+
+def _analysed(notebook: Notebook, run_id: str) -> datetime | None:
+    """When the analysis began that wrote a run's report, by which its figures of noise are; None where nobody knows."""
+    head = next(read_lines(notebook.paths(run_id).transcript), {})
+    try:
+        return datetime.fromisoformat(str(head.get("time")))
+    except ValueError:
+        return None
 
 
 def _mentioned(notebook: Notebook, text: str) -> list[str]:

@@ -261,21 +261,26 @@ def rival(notebook: Notebook, run_id: str) -> str:
     return other
 
 
-def noise_of(notebook: Notebook, group: Group) -> tuple[float, int] | None:
+def noise_of(notebook: Notebook, group: Group, at: datetime | None = None) -> tuple[float, int] | None:
     """The noise floor of a group: pooled replicate standard deviation, and its degrees of freedom.
 
     More replicates of a run count with it. The first one of a run that had only one is left out: it got more for what
     that one scored.
+
+    Args:
+        notebook: where its runs are.
+        group: whose.
+        at: as it stood then; now if not given.
     """
 
     def made() -> tuple[float, int] | None:
         values: dict[str, list[float]] = defaultdict(list)
-        for row in notebook.index.rows(Selection(group, scored=True, native=True)):
+        for row in notebook.index.rows(Selection(group, scored=True, native=True, ended_by=at)):
             if len(row.values) > 1 or row.replicates_of is not None:
                 values[row.replicates_of or row.run_id].extend(row.values)
         return noise_floor(list(values.values()))
 
-    return notebook.index.kept(group, "noise", made)
+    return notebook.index.kept(group, "noise", made) if at is None else made()
 
 
 def _asked(count: float | None, total: Any) -> float | None:

@@ -18,6 +18,7 @@ from agent.model.scripted import ScriptedModel
 from lab.base.files import read_lines, read_model
 from lab.base.text import short
 from lab.claims.checking import Checked
+from lab.judge.verdicts import noise_of
 from lab.space.inventory import Inventory
 from lab.store.lab import Lab
 from lab.store.notebook import Notebook
@@ -650,3 +651,18 @@ def test_the_sampler_is_asked_once_for_what_a_model_may_choose_from(
     assert chosen[0]
     assert chosen == [chosen[0]] * 3
     assert len(asked) == 1
+
+
+def test_a_report_is_checked_by_the_noise_that_was_known_when_it_was_written(
+    make_run: RunMaker, notebook: Notebook, inventory: Inventory
+) -> None:
+    base = make_run({"autopilot.seeds": 5})
+    run = make_run({"train.learning_rate": 0.02, "autopilot.seeds": 1}, parent=base.run_id)
+    Analyst(Lab(notebook, inventory), OfflineResearcher()).analyse(run)
+    text, noise = notebook.paths(run.run_id).report.read_text(), noise_of(notebook, run.group)
+    assert "standard error of such a difference: " in text
+    before = check_report(notebook, run.run_id)
+    assert before.count("unsupported") == 0
+    make_run(replicates_of=base.run_id, replicates=5)
+    assert noise_of(notebook, run.group) != noise
+    assert check_report(notebook, run.run_id) == before
