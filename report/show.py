@@ -104,7 +104,8 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     from rich.text import Text
 
     damaged = notebook.damage(run.run_id) is not None
-    row = (run if damaged else view_of(notebook, run, whole=True)).model_dump(mode="json")
+    view = None if damaged else view_of(notebook, run, whole=True)
+    row = (view or run).model_dump(mode="json")
     row["changed"] = changed_text(notebook, run)
     head = (
         "state",
@@ -128,6 +129,8 @@ def show_run(notebook: Notebook, run: RunRecord) -> None:
     with contextlib.suppress(Damaged):  # said at the end
         summary = notebook.summary(run.run_id)
     if summary:
+        if view is not None and view.elsewhere:
+            say(f"{'metrics':13} {view.elsewhere}")
         table = _table("metric", "mean", "low", "high", "n")
         for name, metric in summary.metrics.items():
             ends = ("" if end is None else end for end in (metric.low, metric.high))  # of one replicate there are none

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from lab.base import AutopilotError, Record, is_id
 from lab.judge import Yardsticks, current_verdict, degree_of, faced, fresh_scores, whole_scores
-from lab.space import bounds_of
+from lab.space import Objective, bounds_of
 from lab.store import (
     Notebook,
     Proposal,
@@ -66,6 +66,17 @@ class RunView(Record):
         """The score as people read it, or the state."""
         fresh = " fresh" if self.fresh else ""
         return self.state if self.score is None else f"{self.score.value:.4g} (n={self.score.n}{fresh})"
+
+    @property
+    def elsewhere(self) -> str:
+        """What more seeds of its config say, beside figures of its own replicates; empty where there are none."""
+        if self.score is None or not (self.fresh or self.score.n > len(self.seeds)):
+            return ""
+        own = f"{len(self.seeds)} replicates" if len(self.seeds) > 1 else "one replicate"
+        which = f"{self.score.n} fresh seeds" if self.fresh else f"all {self.score.n} seeds of its config"
+        return (
+            f"of its own {own}; on {which} {Objective.of(self.objective, self.env_name).name} is {self.score.value:.4g}"
+        )
 
 
 def view_of(

@@ -105,7 +105,7 @@ def test_a_night_of_several_steps_says_what_they_gain_together(
 
 
 def test_an_incumbents_later_seeds_count_beside_those_that_won_it_its_place(
-    make_run: RunMaker, notebook: Notebook
+    make_run: RunMaker, notebook: Notebook, cli: Cli
 ) -> None:
     base, new = (make_run({"train.learning_rate": rate, "autopilot.seeds": 3}) for rate in (0.01, 0.02))
     flattering = make_run(replicates_of=new.run_id, replicates=2)
@@ -136,6 +136,9 @@ def test_an_incumbents_later_seeds_count_beside_those_that_won_it_its_place(
     )
     assert told.n == (3, 5)
     assert told.method.endswith(f"; {new.run_id} by its 5 fresh seeds")
+    there = f"of its own 3 replicates; on 5 fresh seeds perf is {fmean(scores_of(notebook, new.run_id)):.4g}"
+    assert there in cli("show", new.run_id).out
+    assert "of its own" not in cli("show", beside.run_id).out
     means = compared(notebook, beside.run_id, new.run_id)["means"]
     assert len(means) > 3
     for metric, one in means.items():  # all of them of the replicates that the verdict is of

@@ -353,6 +353,8 @@ def test_the_list_is_sorted_and_filtered_by_what_it_shows(site: Site, make_run: 
 
     shown = {run.run_id: view_of(notebook, run) for run in (base, worse, best, seeds)}
     assert shown[best.run_id].fresh
+    page = site.get(f"/runs/{best.run_id}").text  # whose tables are of the run alone, and say so
+    assert re.search(r'<p class="quiet">Of its own .* on 5 fresh seeds perf is [\d.]+\.</p>', page)
     for sort, figure in {
         "score": lambda score: score.value,
         "worst": lambda score: min(score.values),
