@@ -192,8 +192,12 @@ def _course(session: SessionRecord, runs: list[RunRecord]) -> str:
     fresh = sum(run.replicates_of is not None for run in runs)
     more = f"{fresh} of them {'was' if fresh == 1 else 'were'} more replicates of others. " if fresh else ""
     trained = sum(len(run.seeds) for run in runs)
-    most = f"{trained} of {count_of(session.replicates, 'replicate')}" if session.replicates else ""
-    how = f"{more}{most or count_of(trained, 'replicate')} in all. {how}"
+    most = session.replicates
+    asked = f" (asked for: {most})" if most else ""
+    budget = f"{count_of(trained, 'replicate')} in all{asked}"
+    if most and trained <= most:  # which a baseline may go beyond
+        budget = f"{trained} of {count_of(most, 'replicate')} in all"
+    how = f"{more}{budget}. {how}"
     pruned = sum(run.state is RunState.PRUNED for run in runs)
     and_pruned = f", {pruned} {'was' if pruned == 1 else 'were'} pruned" if pruned else ""
     return f"{finished} of {len(runs)} runs finished{and_pruned}. {how}"

@@ -67,6 +67,8 @@ class Probe:
     measured: list[Measurement] = field(default_factory=list)
     why: str = ""
     """Why the last moment came to nothing."""
+    late: bool = False
+    """Whether that was because it took too long."""
 
     def run(self, deadline: float, on_measured: Callable[[Measurement], None]) -> Measurement:
         """Measure topologies until none is left or time is up.
@@ -179,7 +181,7 @@ class Probe:
             moments = _gathered(workers, patience, self.stopping)
             if moments is None:
                 ended = next((worker for worker in workers if worker.gone()), None)
-                self.why = ended.said() if ended else f"it takes longer than {patience:g} s"
+                self.why, self.late = ended.said() if ended else f"it takes longer than {patience:g} s", ended is None
             return moments
         finally:
             for worker in workers:

@@ -162,7 +162,9 @@ class Preflight:
         probe = Probe(self.config, environment, self.lab.inventory, self.measuring, root)
         moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
         if moments is None:
-            raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: {plain(probe.why, 400)}")
+            else_ = "; is the machine busy? After a run of 'autopilot train' nothing has to be measured"
+            why = f"{plain(probe.why, 400)}{else_ if probe.late else ''}"
+            raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: {why}")
         pace = Pace(
             start=max(moment.start for moment in moments),
             step=max(1 / moment.sps for moment in moments),
@@ -295,6 +297,8 @@ class Preflight:
     def _plan(self, replicates: int | None) -> list[tuple[str, str]]:
         """How the night is laid out by what is known before it, and what could be found if its noise is known."""
         keys, known = self._keys, self._baseline == 0
+        if not keys:
+            return []
         plan = plan_of(self.lab.notebook, self.record, replicates, keys=keys, named=self.contenders, known=known)
         found = list(outlook_lines(plan, self.record.goal, self.record.seeds))
         first = "more seeds of the incumbent have" if known else "the baseline has"

@@ -130,6 +130,24 @@ def test_what_score_is_weighed_against_is_said_with_the_search(announced: Announ
     )
 
 
+def test_a_machine_too_busy_to_measure_is_told_what_takes_its_place(
+    announced: Announce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.probe.PATIENCE", 0.01)
+    said = r"longer than 0\.01 s; is the machine busy\? After a run of 'autopilot train' nothing has to be measured$"
+    with pytest.raises(AutopilotError, match=said):
+        announced("puffer_cartpole")
+
+
+def test_rules_that_leave_nothing_to_search_have_no_plan(announced: Announce, workspace: Workspace) -> None:
+    (workspace.root / "autopilot.toml").write_text(
+        '[[policy.allow]]\nkeys = ["train.learning_rate"]\nvalues = [0.005]\n'
+    )
+    said = announced("puffer_cartpole", approve="policy")
+    assert said["search"].startswith("the policy leaves nothing to search: it allows no key to change")
+    assert "plan" not in said
+
+
 def test_an_environment_that_raises_at_once_says_what(announced: Announce, workspace: Workspace) -> None:
     (workspace.root / "ours_raising.py").write_text(OURS)
     with pytest.raises(AutopilotError, match=r"Raising': can't be trained here \(ValueError: made up\)"):

@@ -124,9 +124,9 @@ def test_a_night_that_its_baseline_uses_up_says_so(
     session = make_session(Planted(), budgets=Budgets(max_runs=1))
     session.run()
     assert "replicates 1 to 5 (asked for: 1)" in capsys.readouterr().out
-    assert "baseline 5, which takes all there are: nothing is left to search with; a larger --max-runs" in (
-        digest(notebook, session.record.session_id).replace("Baseline", "baseline")
-    )
+    told = digest(notebook, session.record.session_id)
+    assert "5 replicates in all (asked for: 1). It ended because" in told
+    assert "Baseline 5, which takes all there are: nothing is left to search with; a larger --max-runs" in told
 
 
 def test_a_night_whose_proof_may_take_all_that_the_baseline_leaves_is_not_used_up() -> None:
