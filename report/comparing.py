@@ -102,8 +102,9 @@ def _judged(
     """Of either side a metric in each replicate that the verdict is of: a proof's, where one has faced the other."""
 
     def of(runs: Iterable[str], most: int | None = None) -> Callable[[str], list[float]]:
-        there = [run for run in runs if notebook.readable(run)]
-        return lambda metric: [value for run in there for value in notebook.values(run, metric)][:most]
+        read = [notebook.summary(run) for run in runs if notebook.readable(run)]
+        metrics = [summary.metrics for summary in read if summary is not None]
+        return lambda name: [value for each in metrics if name in each for value in each[name].values][:most]
 
     met = proof_between(notebook, one, other, at)
     if met is None:

@@ -162,8 +162,8 @@ class Preflight:
         probe = Probe(self.config, environment, self.lab.inventory, self.measuring, root)
         moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
         if moments is None:
-            else_ = "; is the machine busy? After a run of 'autopilot train' nothing has to be measured"
-            why = f"{plain(probe.why, 400)}{else_ if probe.late else ''}"
+            hint = "; is the machine busy? After a run of 'autopilot train' nothing has to be measured"
+            why = f"{plain(probe.why, 400)}{hint if probe.late else ''}"
             raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: {why}")
         pace = Pace(
             start=max(moment.start for moment in moments),
