@@ -131,6 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = error.format_message()
         before = "--workspace" in text and "No such option" in text
         hint = ": it stands before the command, as in 'autopilot --workspace DIR status'" if before else ""
+        if text.startswith("No such command"):
+            hint = " 'autopilot --help' lists them"
         _fail(f"{text}{hint}", error.exit_code)
     except AutopilotError as error:
         _fail(str(error), error.exit_code)

@@ -13,17 +13,17 @@ import typer
 from lab.base import InvalidInput, Problem, invalid
 
 
-def whole(key: str, high: int = 10**12) -> Callable[[Any], int]:
-    """A reader of whole numbers from 1 to `high`."""
+def whole(key: str, high: int = 10**12, low: int = 1) -> Callable[[Any], int]:
+    """A reader of whole numbers from `low` to `high`."""
 
     def read(text: Any) -> int:
         try:
             value = int(str(text).replace("_", ""))
         except ValueError:
-            value = 0
-        if not 1 <= value <= high:
-            rule = f"must be a whole number from 1{f' to {high}' if high < 10**12 else ' on'}"
-            valid = f"such as {min(max(value, 1), high)}"
+            value = low - 1
+        if not low <= value <= high:
+            rule = f"must be a whole number from {low}{f' to {high}' if high < 10**12 else ' on'}"
+            valid = f"such as {min(max(value, low), high)}"
             raise InvalidInput([Problem(key=key, value=repr(text), rule=rule, valid=valid)])
         return value
 

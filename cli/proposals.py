@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import JsonOption, who
+from cli.options import JsonOption, who, whole
 from lab.base import plain
 
 ProposalArgument = Annotated[str, typer.Argument(metavar="PROPOSAL", help="Its id, or part of it.")]
@@ -121,7 +121,9 @@ def web(
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where it listens; other than this machine's own only with a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 for a free one.")] = 8321,
+    port: Annotated[
+        int, typer.Option(parser=whole("port", 65535, low=0), metavar="N", help="0 for a free one.")
+    ] = 8321,
     token: Annotated[
         str | None, typer.Option(help="What a browser from elsewhere has to bring; a new one if not given.")
     ] = None,

@@ -87,7 +87,9 @@ class TestBadInput:
             (["reject", "nope"], ["--why"]),
             (["resume"], ["autopilot start"]),
             (["stop"], ["no session"]),
-            (["nonsense"], ["nonsense"]),
+            (["nonsense"], ["nonsense", "'autopilot --help' lists them"]),
+            (["web", "--port", "abc"], ["port = 'abc': must be a whole number from 0 to 65535; valid: such as 0"]),
+            (["web", "--port", "99999"], ["port = '99999'", "valid: such as 65535"]),
         ],
     )
     def test_of_the_others(self, called: Cli, unchanged: None, arguments: list[str], words: list[str]) -> None:
