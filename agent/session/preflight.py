@@ -100,9 +100,9 @@ class Preflight:
         """
         disk, endpoint = self._told
         pace, how, logged = self._pace()
-        seconds = pace.seconds(self._steps, self.record.seeds)
-        runs, which = self._runs(pace)
-        self.contenders = contenders(round(runs * self.record.seeds) if runs < RARELY else self.record.replicates)
+        seconds, (runs, which) = pace.seconds(self._steps, self.record.seeds), self._runs(pace)
+        replicates = round(runs * self.record.seeds) if runs < RARELY else self.record.replicates
+        self.contenders = contenders(replicates)
         return [
             ("objective", f"{self._objective()}{logged}"),
             ("device", self._device()),
@@ -111,7 +111,7 @@ class Preflight:
             ("model", f"{endpoint}{self._tokens(runs)}"),
             ("approval", self._approval()),
             ("search", self._search()),
-            *self._plan(round(runs * self.record.seeds) if runs < RARELY else self.record.replicates),
+            *(self._plan(replicates) if self._keys else ()),
             ("proof", self._proof(pace)),
             ("disk", disk),
         ]
@@ -162,9 +162,9 @@ class Preflight:
         probe = Probe(self.config, environment, self.lab.inventory, self.measuring, root)
         moments = probe.moments(self.config, self.record.task, self._baseline or self.record.seeds)
         if moments is None:
-            hint = "; is the machine busy? After a run of 'autopilot train' nothing has to be measured"
-            why = f"{plain(probe.why, 400)}{hint if probe.late else ''}"
-            raise AutopilotError(f"{self.record.env_name} could not be trained for a moment: {why}")
+            hint = "; is the machine busy? A run of 'autopilot train' would say as well" if probe.late else ""
+            why = f"could not be trained for a moment: {plain(probe.why, 400)}{hint}"
+            raise AutopilotError(f"{self.record.env_name} {why}")
         pace = Pace(
             start=max(moment.start for moment in moments),
             step=max(1 / moment.sps for moment in moments),
@@ -297,8 +297,6 @@ class Preflight:
     def _plan(self, replicates: int | None) -> list[tuple[str, str]]:
         """How the night is laid out by what is known before it, and what could be found if its noise is known."""
         keys, known = self._keys, self._baseline == 0
-        if not keys:
-            return []
         plan = plan_of(self.lab.notebook, self.record, replicates, keys=keys, named=self.contenders, known=known)
         found = list(outlook_lines(plan, self.record.goal, self.record.seeds))
         first = "more seeds of the incumbent have" if known else "the baseline has"

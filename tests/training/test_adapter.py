@@ -303,12 +303,15 @@ def test_bfloat16_is_refused_where_pufferlib_fails_with_it(ask: Any) -> None:
 def test_observations_kept_in_the_main_memory_train_the_same_policy(ask: Any) -> None:
     code = """
         trainer = build(config)
+        before = [weights.double().sum().item() for weights in trainer.policy.parameters()]
         trainer.evaluate(); trainer.train()
-        say([type(trainer.observations).__name__, trainer.losses])
+        after = [weights.double().sum().item() for weights in trainer.policy.parameters()]
+        say([type(trainer.observations).__name__, before, after])
         """
     there, here = (ask(code, {"train.cpu_offload": offload}) for offload in (True, False))
     assert (there[0], here[0]) == ("Offloaded", "Tensor")
-    assert there[1] == here[1]
+    assert there[1:] == here[1:]
+    assert there[1] != there[2]  # PufferLib keeps its losses four times a second: a quick training has none to compare
 
 
 def test_nvcc_does_not_stand_for_a_kernel_that_was_built(
