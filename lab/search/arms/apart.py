@@ -3,6 +3,7 @@
 Each has a process of its own that stays, since importing takes longer than proposing.
 """
 
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -24,8 +25,11 @@ class ApartArm:
     def __post_init__(self) -> None:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing.util import Finalize
 
         self._process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        # A forked process waits for its children before it ends, and these for it; their queue is closed at 10.
+        Finalize(self._process, _end, (weakref.ref(self._process),), exitpriority=20)
 
     def propose(self, history: History, count: int) -> list[Ask]:
         """The process's answer."""
@@ -39,6 +43,11 @@ class ApartArm:
     def close(self) -> None:
         """End the process."""
         self._process.shutdown(cancel_futures=True)
+
+
+def _end(process: "weakref.ref[ProcessPoolExecutor]") -> None:
+    if (there := process()) is not None:
+        there.shutdown(cancel_futures=True)
 
 
 def _there(name: str, history: History, count: int) -> list[Point]:

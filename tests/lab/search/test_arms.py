@@ -1,10 +1,12 @@
 """What every arm holds to, whoever it is; and that each finds what there is to be found."""
 
 import math
+import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,6 +139,25 @@ def test_each_finds_a_hill(name: str) -> None:
     assert np.mean([search(arm, 30, 0.02, seed) for seed in range(2)]) > 0.9
     if isinstance(arm, ApartArm):
         arm.close()
+
+
+_KEPT: list[Arm] = []
+
+
+def _ask_and_keep() -> None:
+    _KEPT.append(ARMS["gp"](1))
+    _KEPT[0].propose(History(SPACE, tried(3), left=30), 1)
+
+
+def test_a_forked_process_ends_although_it_never_closed_such_an_arm() -> None:
+    process = multiprocessing.get_context("fork").Process(target=_ask_and_keep)
+    process.start()
+    process.join(120)
+    try:
+        assert process.exitcode == 0
+    finally:
+        for one in (*psutil.Process(process.pid).children(), process) if process.is_alive() else ():
+            one.kill()
 
 
 @pytest.mark.nights
