@@ -141,15 +141,16 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
     if incumbent is not None and notebook.readable(incumbent) and notebook.run(incumbent).arm != "baseline":
         what = _called(notebook, incumbent)
     beat = "beat" if session.ended else "has beaten"
-    tried, unproven = count_of(count, "config"), f"Nothing is proven better than {what} in "
+    tried = count_of(count, "config")
+    unproven = f"Nothing is proven better than {what} in {tried}"
     head = f"Nothing {beat} {what} in {tried}" if count else "Only the baseline has been trained"
     leads = _leads(notebook, session, {incumbent, *(one.candidate for one in lost)})
     if told := [one for one in lost if one.effect is not None]:
-        return _faced(notebook, session, told[-1], head, f"{unproven}{tried}", leads)
+        return _faced(notebook, session, told[-1], head, unproven, leads)
     if lost:
         return f"{head}: the contender {_called(notebook, lost[-1].candidate)} was dropped ({lost[-1].why}){leads}."
     if leads:
-        return f"{unproven}{tried}{leads}."
+        return f"{unproven}{leads}."
     if plan is not None and plan.hopeless:
         return f"{head}; at this noise nothing that is left to gain could have been shown."
     if plan is not None and plan.room is not None and plan.room <= 0:
@@ -206,7 +207,8 @@ def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[f
     room = room_above(old, session.goal) if old else None
     if room is not None and room < gain < math.inf:
         return f", where at their spread nothing that is left to gain ({_digits(room, room)}) could have been shown"
-    return f", where {_shown_text(gain)}" if _shown_text(gain) else ""
+    told = _shown_text(gain)
+    return f", where {told}" if told else ""
 
 
 def _would_show(session: SessionRecord) -> str:

@@ -137,9 +137,9 @@ def reached_text(notebook: Notebook, record: SessionRecord, leader: Leading | No
     if leader.run == notebook.incumbent(record.group) or notebook.index.confirmations(leader.run):
         return None
     needed = seeds_for(leader.gain, plan.noise, level_for(plan.contenders), record.goal.statistic)
-    believed = f"a gain of {number(leader.gain)}, as the search believes it,"
+    gain = f"gain of {number(leader.gain)}, as the search believes it"
     if needed is None:
-        return f"No number of fresh seeds up to a thousand a side would show {believed[:-1]}."
+        return f"No number of fresh seeds up to a thousand a side would show a {gain}."
     trained = notebook.replicates(record.session_id)
     left = "" if plan.replicates is None else f"; {max(0, plan.replicates - trained)} replicates were left at the end"
-    return f"A{believed[1:]} is shown in nine of ten cases by {needed} fresh seeds a side{left}."
+    return f"A {gain}, is shown in nine of ten cases by {needed} fresh seeds a side{left}."

@@ -167,7 +167,8 @@ def test_a_night_in_which_nothing_is_better(make_session: Make, headline: Callab
     runs = session.notebook.runs(session=session.record.session_id)
     assert int(told[1]) == sum(run.arm != "baseline" and not run.replicates_of for run in runs) < len(runs) - 1
     if "came to" in text or text.endswith("shown."):
-        assert re.search(r"[;,](?: where)? a gain of [\d.]+ would have been shown[.;]", text), text
+        leads = r"; #\d+ .* may be better \(believed [\d.]+ against [\d.]+\): `autopilot confirm \d+` .*"
+        assert re.search(rf"(?:;|, where) a gain of [\d.]+ would have been shown(?:{leads})?\.$", text), text
 
 
 def test_a_contender_that_is_not_decided(
