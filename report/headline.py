@@ -19,10 +19,9 @@ from lab.store import (
     SessionRecord,
     Sessions,
 )
-from report.best import leader_of
 from report.confirmations import confirmations
 from report.facts import name_text, proposed_text
-from report.outcome import FAILED, of_session, outcome, to_tell
+from report.outcome import FAILED, of_session, outcome, to_tell, worth_a_proof
 from report.trouble import mending_text
 from report.view import idle_text
 
@@ -174,13 +173,11 @@ def _commands(
     mine = of_session(notebook, named, session)
     if mine and promises(mine[-1], session.goal):
         yield f"autopilot confirm {notebook.index.number_of(mine[-1].candidate)}"
-    leader, incumbent = leader_of(notebook, session), notebook.incumbent(group)
-    had = {one.candidate: one.outcome for one in named}
-    won = any(one.outcome == "confirmed" for one in mine)
-    if not won and leader is not None and leader.gain > 0 and leader.run not in {incumbent, *had}:
+    leader, incumbent = worth_a_proof(notebook, session, mine), notebook.incumbent(group)
+    if leader is not None and all(one.outcome != "confirmed" for one in mine):
         yield f"autopilot confirm {notebook.index.number_of(leader.run)}"
     if waits:
         yield "autopilot review"
-    if incumbent is not None and had.get(incumbent) == "confirmed":
+    if incumbent is not None and any(one.candidate == incumbent and one.outcome == "confirmed" for one in named):
         yield f"autopilot report {notebook.index.number_of(incumbent)}"
     yield "autopilot report"

@@ -8,7 +8,7 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from lab.base import AutopilotError, count_of, lasting, plain, short
 from lab.judge import GROUP, SPENDING, Incumbency, longest_seconds, noise_floor, promises, room_above, scores_of
@@ -144,7 +144,7 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
     tried = count_of(count, "config")
     unproven = f"Nothing is proven better than {what} in {tried}"
     head = f"Nothing {beat} {what} in {tried}" if count else "Only the baseline has been trained"
-    leads = _leads(notebook, session, {incumbent, *(one.candidate for one in lost)})
+    leads = _leads(notebook, session, lost)
     if told := [one for one in lost if one.effect is not None]:
         return _faced(notebook, session, told[-1], head, unproven, leads)
     if lost:
@@ -158,10 +158,26 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
     return f"{head}{_would_show(session)}."
 
 
-def _leads(notebook: Notebook, session: SessionRecord, known: Collection[str | None]) -> str:
-    """What the search believes in beyond the incumbent and what was dropped, after a semicolon; empty where nothing."""
+def worth_a_proof(notebook: Notebook, session: SessionRecord, mine: Sequence[Confirmation]) -> Leading | None:
+    """What the search believes in, where a proof of it would be new; None where nothing is.
+
+    Args:
+        notebook: where its runs are.
+        session: the night, over or not.
+        mine: its confirmations, whose contenders have had their proof.
+
+    Returns:
+        The leader, where it is believed to be better than the incumbent and is no contender of the night.
+    """
     leader = leader_of(notebook, session)
-    if leader is None or leader.run in known or leader.gain <= 0:
+    known = {notebook.incumbent(session.group), *(one.candidate for one in mine)}
+    return leader if leader is not None and leader.gain > 0 and leader.run not in known else None
+
+
+def _leads(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmation]) -> str:
+    """What the search believes in beyond the incumbent and what was dropped, after a semicolon; empty where nothing."""
+    leader = worth_a_proof(notebook, session, lost)
+    if leader is None:
         return ""
     decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
     return f"; {_called(notebook, leader.run)} may be better ({_believed(session, leader)}){decides}"

@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--world", default="gp", choices=["gp", "trees"])
     parser.add_argument("--budget", type=int, default=60, help="replicates")
     parser.add_argument("--nights", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first, which seeds its noise")
     parser.add_argument("--weights", type=Path, help="a GGUF file, in the place of SmolLM2")
     parser.add_argument("--base-url", help="an endpoint, in the place of a model on this machine")
     parser.add_argument("--threads", type=int, default=2, help="of a model on this machine")
@@ -160,7 +161,7 @@ def main() -> None:
             address = wanted.base_url or open_.enter_context(serving(weights, CONTEXT, wanted.threads))
             os.environ.setdefault("OPENAI_API_KEY", "none")
             model = OpenAIChat(name, address, ModelSettings(timeout=600, max_tokens=600, temperature=0.8))
-        for seed in range(wanted.nights):
+        for seed in range(wanted.first, wanted.first + wanted.nights):
             for arm in arms:
                 nights.append(fared(world, arm, wanted.budget, seed, model))
                 sys.stderr.write(json.dumps(asdict(nights[-1])) + "\n")

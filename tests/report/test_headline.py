@@ -289,6 +289,10 @@ def test_what_may_be_better_is_said_beside_a_contender_that_was_dropped(
         headline.text,
     ), headline.text
     assert headline.command == "autopilot confirm 3"
+    before = lost.model_copy(update={"candidate": leader.run_id, "session": "20260101-000000-night", "runs": ()})
+    append_line(notebook.workspace.confirmations, before.model_dump(mode="json"))
+    again = headline_of(notebook, proposals, session)  # what an earlier night had dropped is believed in all the same
+    assert (again.text, again.command) == (headline.text, headline.command)
     write_digest(Lab(notebook, inventory), proposals, session)
     assert "\nautopilot confirm 3\n" in notebook.workspace.session(session.session_id).digest.read_text()
 
