@@ -8,7 +8,11 @@ from lab.base import LARGEST, InvalidInput, Problem
 
 
 def assignments(settings: list[str] | None) -> dict[str, Any]:
-    """The overrides in `KEY=VALUE` texts; a value is a number or JSON where it can be read as such, else a text."""
+    """The overrides in `KEY=VALUE` texts; a value is a number or JSON where it can be read as such, else a text.
+
+    Raises:
+        InvalidInput: one is not written so, or a key is set to two values.
+    """
     values: dict[str, Any] = {}
     for item in settings or ():
         key, equals, text = item.partition("=")
@@ -16,7 +20,10 @@ def assignments(settings: list[str] | None) -> dict[str, Any]:
             raise InvalidInput(
                 [Problem(key="set", value=repr(item), rule="is not KEY=VALUE", valid="train.ent_coef=0.01")]
             )
-        values[key.strip()] = _value(text.strip())
+        key, value = key.strip(), _value(text.strip())
+        if values.setdefault(key, value) != value:
+            rule = f"is set to {values[key]!r} as well"
+            raise InvalidInput([Problem(key=key, value=repr(value), rule=rule, valid="one --set for a key")])
     return values
 
 
