@@ -62,6 +62,13 @@ def read_table(path: Path, default: dict[str, Scalar] | None = None) -> Table:
     Raises:
         InvalidInput: it is no such table.
     """
+    try:
+        return _table(path, default or {})
+    except (ValueError, csv.Error, lzma.LZMAError) as error:
+        raise InvalidInput(f"{path}: is no table of runs: {error}") from error
+
+
+def _table(path: Path, default: Mapping[str, Scalar]) -> Table:
     text = lzma.decompress(path.read_bytes()).decode() if path.suffix == ".xz" else path.read_text()
     rows = list(csv.DictReader(text.splitlines()))
     keys = [name for name in (rows[0] if rows else ()) if name.startswith(PREFIX)]
@@ -75,14 +82,17 @@ def read_table(path: Path, default: dict[str, Scalar] | None = None) -> Table:
         seed, budget = (row["run_id"], row["seed"]), float(row["budget"])
         if seed not in last or budget > last[seed][0]:
             last[seed] = (budget, float(row["performance"] or "nan"))
-    worst = min(score for _, score in last.values() if math.isfinite(score))
+    finite = [score for _, score in last.values() if math.isfinite(score)]
+    if not finite:
+        raise InvalidInput(f"{path}: is no table of runs: no performance is a number")
+    worst = min(finite)
     scores: dict[str, list[float]] = defaultdict(list)
     for (run, _), (_, score) in last.items():
         scores[run].append(score if math.isfinite(score) else worst)
     first = next(iter(points.values()))
     space = SearchSpace(tuple(dimension(key, [point[key] for point in points.values()]) for key in first))
     middle = {dim.key: dim.value(0.5) for dim in space.dimensions}
-    start = {**(middle if DEFAULTS.keys() & first.keys() else first), **DEFAULTS, **(default or {})}
+    start = {**(middle if DEFAULTS.keys() & first.keys() else first), **DEFAULTS, **default}
     known = {dim.key: dim.value(dim.place(start[dim.key])) for dim in space.dimensions}
     return Table(
         path.name.split(".")[0], space, tuple(points.values()), tuple(np.array(scores[run]) for run in points), known

@@ -58,10 +58,17 @@ def test_a_table_is_read_whatever_its_columns_are_called(table: Path) -> None:
 
 
 def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path) -> None:
-    for text in ("", "a,b\n1,2\n", "run_id,seed,budget,performance\n0,0,1,1\n"):
+    header = "run_id,seed,budget,performance"
+    for text in (
+        *("", "a,b\n1,2\n", f"{header}\n0,0,1,1\n"),
+        *(f"{header},hp_config.step\n0,0,{row}\n" for row in ("1,high,0.1", "all,1,0.1", "1,,0.1", "1,nan,0.1")),
+    ):
         (tmp_path / "none.csv").write_text(text)
         with pytest.raises(InvalidInput, match="is no table of runs"):
             read_table(tmp_path / "none.csv")
+    (tmp_path / "none.csv.xz").write_text("run_id")
+    with pytest.raises(InvalidInput, match="is no table of runs"):
+        read_table(tmp_path / "none.csv.xz")
 
 
 def test_the_recorded_table_begins_with_the_preset() -> None:
