@@ -113,11 +113,10 @@ class Night:
         """
         endpoint = self.model if isinstance(self.model, Endpoint) else None
         preflight = Preflight(
-            self.record, config, self.lab, self.runner, self._here, endpoint, self.approver, self.price
+            self.record, config, self.lab, self.runner, self._here, endpoint, self.approver, self.price, _while_waiting
         )
-        if sys.stdout.isatty() and endpoint is not None:
-            sys.stdout.write(f"asking {self.record.model} …\n")
-            sys.stdout.flush()
+        if endpoint is not None:
+            _while_waiting(f"asking {self.record.model} …")
         with self._or_remembered():
             preflight.require()
         say_where(self.workspace)
@@ -282,3 +281,10 @@ def model_named(
 def redacted_address(address: str) -> str:
     """An address without what stands before its host."""
     return re.sub(r"//[^/@]*@", "//…@", address)
+
+
+def _while_waiting(text: str) -> None:
+    """Say what takes a while to whoever sits at the terminal; a log says what came of it."""
+    if sys.stdout.isatty():
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()

@@ -1,9 +1,8 @@
 """What a session is going to do, said before it does it; and whether it can: disk, device, endpoint."""
 
-import difflib
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,7 +12,7 @@ from agent.model import AGENT, Price
 from lab.base import AutopilotError, TrainingFailed, count_of, existing, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
 from lab.search import BASELINE, contenders, plan_of, search_space
-from lab.space import BOOKKEEPING, Config, Environment, aggregated, derive, preset, refuse_statistic
+from lab.space import BOOKKEEPING, Config, Environment, aggregated, derive, is_misspelt, preset, refuse_statistic
 from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
 from report import outlook_lines, plan_text, proof_text
 from tools import outline
@@ -51,6 +50,8 @@ class Preflight:
     """None for the offline researcher, and for an agent from outside."""
     approver: Approver
     price: Price | None
+    say: Callable[[str], None] = lambda _: None
+    """Told what takes a while, before it does."""
     contenders: int = 1
     """That the night may name, once it is known how long it is."""
     _told: tuple[str, str] = ("", "")
@@ -157,6 +158,7 @@ class Preflight:
         if known is not None and not known.rough:
             runs = len(known.runs)
             return known, f"as {runs} run{'s' if runs > 1 else ''} here took, evaluation included", ""
+        self.say("measuring how fast it trains …")
         environment = self._environment
         root = str(self.lab.notebook.workspace.root.absolute())
         probe = Probe(self.config, environment, self.lab.inventory, self.measuring, root)
@@ -186,7 +188,7 @@ class Preflight:
             return ""
         refuse_statistic(metric, known)
         # Of one's own environments others may come with rarer episodes, but not others that are spelt almost the same.
-        if all(moment.settled for moment in moments) or _is_misspelt(metric, known):
+        if all(moment.settled for moment in moments) or is_misspelt(metric, known):
             raise invalid("objective", metric, f"is nothing that {env} logs", " | ".join(sorted(known)))
         seen = plain(", ".join(sorted(known)), 500)
         return f"; no episode has logged {metric} so far, but {seen}: without it in the evaluation no run has a score"
@@ -331,11 +333,6 @@ class Preflight:
         latest = [run for run in self.lab.notebook.latest(5, self.record.env_name) if run.state.ended]
         sizes = [_size(self.lab.notebook.workspace.run(run.run_id).dir) for run in latest]
         return sum(sizes) / len(sizes) if sizes else KEPT_MIB * 2**20
-
-
-def _is_misspelt(name: str, known: Iterable[str]) -> bool:
-    close = difflib.get_close_matches(name, known, 1, cutoff=0.8)
-    return bool(close) and abs(len(close[0]) - len(name)) <= 1
 
 
 def _size(folder: Path) -> int:

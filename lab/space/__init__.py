@@ -14,7 +14,7 @@ from lab.space.environments import (
     preset_config,
     task_of,
 )
-from lab.space.hints import closest_environments, closest_keys
+from lab.space.hints import closest_environments, closest_keys, is_misspelt
 from lab.space.inert import changed, idle_changes, inert, remarks, telling
 from lab.space.inventory import Code, Environment, Inventory
 from lab.space.limits import LimitTables, check_open, declared_limits
@@ -123,6 +123,7 @@ __all__ = [
     "idle_changes",
     "in_order",
     "inert",
+    "is_misspelt",
     "is_state",
     "kinship",
     "logged_as",

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 MEANT = {
     "lr": "train.learning_rate",
@@ -78,3 +78,9 @@ def closest_environments(name: str, known: Collection[str], few: int = 3) -> lis
 def _kin(name: str) -> str:
     """A name without what makes it Gymnasium's or PufferLib's, and without its version."""
     return re.sub(r"-v\d+$", "", name.rpartition(":")[2]).removeprefix("puffer_").replace("-", "").lower()
+
+
+def is_misspelt(name: str, known: Iterable[str]) -> bool:
+    """Whether a name is spelt almost like one that is known: alike to four fifths, one letter longer or shorter."""
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+    return bool(close) and abs(len(close[0]) - len(name)) <= 1
