@@ -5,6 +5,7 @@ worker for each job, which costs milliseconds; elsewhere (a GPU's driver does no
 before it is needed. Either way it trains once and ends, its outcome is a file, and it dies with its parent.
 """
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -139,7 +140,7 @@ def work(connection: socket.socket) -> None:
     try:
         _work(connection)
         status = 0
-    except (BrokenPipeError, ConnectionResetError):
+    except ConnectionResetError:
         pass  # the parent has gone
     finally:
         if status and (error := sys.exc_info()[1]) is not None:
@@ -151,7 +152,10 @@ def _work(connection: socket.socket) -> None:
     requests = connection.makefile("r")
 
     def emit(message: Message) -> None:
-        connection.sendall(json_of(message).encode() + b"\n")
+        try:
+            connection.sendall(json_of(message).encode() + b"\n")
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)  # the parent has gone, which is no outcome of the job and must not be recorded as one
 
     emit(Ready(pid=os.getpid()))
     line = requests.readline()
@@ -200,8 +204,9 @@ class _Requests:
         return self._why
 
     def _listen(self) -> None:
-        for line in self._lines:
-            self._why = StopRequest.model_validate_json(line).why
+        with contextlib.suppress(ConnectionResetError):  # a parent that was killed with our words unread
+            for line in self._lines:
+                self._why = StopRequest.model_validate_json(line).why
         os._exit(1)
 
 

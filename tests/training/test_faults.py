@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -29,7 +30,7 @@ from tests.training.conftest import LONG, Queue, Train
 from training.process import ForkServer, Worker, start_worker
 from training.protocol import Progress, Ready
 from training.run import ATTEMPTS, Options, train_run
-from training.runner import ProcessRunner
+from training.runner import Plan, ProcessRunner
 
 pytestmark = pytest.mark.slow
 
@@ -492,3 +493,29 @@ def test_a_worker_whose_server_was_closed_can_still_be_asked_how_it_ended() -> N
     assert worker.was_killed()
     assert "lost the process that forks workers" in worker.how_it_ended()
     worker.kill()
+
+
+def test_a_replicate_whose_news_nobody_reads_any_more_has_not_failed(
+    workspace: Workspace, notebook: Notebook, inventory: Inventory, queue: Queue
+) -> None:
+    """Whoever trains was killed before it had read all: what lies unread resets the socket, in place of closing it."""
+    run = queue({**LONG, "autopilot.seeds": 1})
+    environment = inventory.environment(run.env_name)
+    plan = Plan(run, notebook.config(run.run_id), run.seeds, workspace, environment, "cpu", run.goal)
+    server = ForkServer()
+    try:
+        worker = server.worker(1)
+        worker.send(plan.job(run.seeds[0]))
+        while not any(isinstance(event, Progress) for event in worker.read(60) or ()):
+            assert not worker.gone(), worker.said()
+        assert worker.pid is not None
+        process = psutil.Process(worker.pid)
+        assert select.select([worker], [], [], 60)[0]  # more of it, which nobody reads
+        with Path(os.devnull).open() as nothing:
+            os.dup2(nothing.fileno(), worker.fileno())  # our end is closed, and the server lives
+        process.wait(60)
+    finally:
+        server.close()
+    paths = workspace.run(run.run_id).seed(run.seeds[0])
+    assert paths.log.exists()
+    assert not paths.result.exists()
