@@ -26,7 +26,7 @@ from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
 from mirror import followed
 from report import SilentView, make_view
-from training import Options, SlotRunner, executor_for, load_inventory, require_space, train_run
+from training import Options, SlotRunner, Stopped, executor_for, load_inventory, require_space, train_run
 
 
 def prepare(
@@ -89,17 +89,28 @@ def train_once(
     with _ready(workspace, inventory, config, options) as runner:
         variants = chosen(config, inventory.environment(config.env_name).variants)
         run = create_run(Notebook(workspace), config, overrides, arm=arm, variants=variants, **fields)
-        return _trained(workspace, inventory, run, options, runner)
+        return _trained(workspace, inventory, run, replace(options, requeue=False), runner)
 
 
-def carry_out(workspace: Workspace, inventory: Inventory, run: RunRecord, options: Options) -> RunRecord:
+def carry_out(
+    workspace: Workspace, inventory: Inventory, run: RunRecord, options: Options, *, requeue: bool = False
+) -> RunRecord:
     """Train a person's run that is queued or was interrupted, and keep its weights if it is stopped.
+
+    Args:
+        workspace: where it is.
+        inventory: what this machine has.
+        run: the run.
+        options: how it is trained and shown.
+        requeue: it goes back to the queue if it is stopped, and the command that asked for it goes on with it.
 
     Raises:
         Busy: another process trains it.
         InvalidInput: the workspace can't be written.
         TrainingFailed: it could not be begun; it stays queued.
+        Stopped: it was stopped and went back to the queue.
     """
+    options = replace(options, requeue=requeue)
     with _ready(workspace, inventory, Notebook(workspace).config(run.run_id), options) as runner:
         return _trained(workspace, inventory, run, options, runner)
 
@@ -131,10 +142,10 @@ def _trained(
         try:
             with Stopping() as stopping:
                 view.training(run, f"{run.env_name}, {run.preset}")
-                options = replace(options, requeue=False)
                 return train_run(notebook, runner, inventory, run.run_id, view.progress, stopping.is_set, options)
-        except KeyboardInterrupt:  # asked twice: at once, and nobody is to go on with it
-            notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
+        except KeyboardInterrupt:  # asked twice: at once
+            if not options.requeue:  # and nobody is to go on with it
+                notebook.fail(run.run_id, RunState.KILLED, "stopped by the user, at once")
             raise
         finally:
             view.close()
@@ -177,7 +188,7 @@ def train_control(workspace: Workspace, name: str, run_id: str | None, options: 
             variants=notebook.run(run.resume.run_id).variants,
             resume=run.resume,
         )
-        return _trained(workspace, inventory, made, options, runner)
+        return _trained(workspace, inventory, made, replace(options, requeue=False), runner)
 
 
 def confirm_run(workspace: Workspace, name: str, min_effect: float | None, options: Options, who: str) -> Confirmation:
@@ -213,9 +224,10 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
                 if (dropped := place.drop(f"can't be trained on the preset {outcome.preset}: {error}")) is not None:
                     return dropped
                 raise
-            ended = carry_out(workspace, inventory, made, options)
-            if ended.state is RunState.KILLED:
-                raise AutopilotError(f"stopped; 'autopilot confirm {name}' begins these seeds again")
+            try:  # these very seeds are gone on with: whoever could have others drawn could choose among them
+                carry_out(workspace, inventory, made, options, requeue=True)
+            except Stopped as error:
+                raise AutopilotError(f"stopped; 'autopilot confirm {name}' goes on with these seeds") from error
     if outcome is None:
         raise AutopilotError(f"the confirmation of {name} can't go on: its records can't be read ('autopilot runs')")
     return outcome

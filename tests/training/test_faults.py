@@ -24,7 +24,8 @@ from lab.space.task import Variant
 from lab.store.creation import create_run
 from lab.store.curves import run_curves
 from lab.store.notebook import Notebook
-from lab.store.records import RunState
+from lab.store.records import RunRecord, RunState
+from lab.store.selection import Selection
 from tests.conftest import Cli
 from tests.training.conftest import LONG, Queue, Train
 from training.process import ForkServer, Worker, start_worker
@@ -481,6 +482,37 @@ def test_a_training_whose_parent_is_killed_is_told_from_one_that_goes_on_and_tra
     assert (run.state, run.attempt) == (RunState.FINISHED, 2)
     assert "has ended (finished)" in cli("resume", run.run_id).err
     assert "was interrupted" not in cli("resume").err
+
+
+def test_a_confirmation_that_was_stopped_goes_on_with_the_seeds_it_had_drawn(
+    workspace: Workspace, notebook: Notebook, train: Train, cli: Cli
+) -> None:
+    """Whoever could have other seeds drawn by stopping it could choose among them."""
+    longer = {"train.total_timesteps": 524_288, "autopilot.seeds": 1}
+    base, contender = (train({**longer, "train.learning_rate": rate}) for rate in (0.005, 0.01))
+    autopilot = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root)]
+    process = subprocess.Popen([*autopilot, "confirm", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def fresh() -> list[RunRecord]:
+        return notebook.index.records(Selection(replicates_of=contender.run_id))
+
+    while not any(notebook.results(run) for run in fresh()):
+        assert process.poll() is None, process.communicate()
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert f"stopped; 'autopilot confirm {contender.run_id}' goes on with these seeds" in said
+    (stopped,) = fresh()
+    assert stopped.state is RunState.QUEUED
+    done = {result.seed: result for result in notebook.results(stopped) if result.state is RunState.FINISHED}
+    assert 0 < len(done) < len(stopped.seeds)
+    assert cli("confirm", "2").code == 0
+    first, *_ = fresh()
+    assert (first.run_id, first.seeds, first.attempt) == (stopped.run_id, stopped.seeds, 2)
+    assert all(result == done.get(result.seed, result) for result in notebook.results(first))
+    repeated = [*fresh(), *notebook.index.records(Selection(replicates_of=base.run_id))]
+    assert {run.state for run in repeated} == {RunState.FINISHED}
 
 
 def test_a_worker_whose_server_was_closed_can_still_be_asked_how_it_ended() -> None:
