@@ -12,7 +12,18 @@ from agent.session.making import RunMaker
 from agent.session.shares import Shares
 from lab.base import InvalidInput, now
 from lab.judge import SPENDING, Incumbency, SeedRequest, paces
-from lab.search import ARMS, Arm, Permits, Search, Suggestion, asked_for, before_proof, complete, name_contender
+from lab.search import (
+    ARMS,
+    Arm,
+    Permits,
+    Search,
+    Suggestion,
+    asked_for,
+    before_proof,
+    complete,
+    name_contender,
+    provable,
+)
 from lab.store import Lab, Leading, Proposal, ProposalState, RunRecord, Selection, SessionRecord, Sessions
 
 DEFAULT = "race"
@@ -30,6 +41,8 @@ class NightSearch:
     incumbency: Incumbency
     looks: int = len(SPENDING)
     """At the fresh seeds of a contender, at most, as the night's plan has it."""
+    nothing_new: str = ""
+    """Why no new config can be had, once that is known: what was tried may then be proven without waiting for more."""
     _arms: dict[str, Arm] = field(default_factory=dict)
     """Name to the arm of a sweep; some hold a process."""
 
@@ -165,7 +178,27 @@ class NightSearch:
         """
         search = self.search(seconds_left)
         asked = search.suggest() if search else []
+        if search is not None and not asked and self.may_prove(seconds_left):  # nothing new can be had
+            asked = list(filter(None, [search.more_seeds()]))
         return self._more(asked[0]) if asked and asked[0].run is not None else None
+
+    def through(self, seconds_left: float | None = None) -> str | None:
+        """Why the search is at its end: nothing new can be had, and what there is can't be proven; None while it isn't.
+
+        Args:
+            seconds_left: that the session has; None without a limit.
+        """
+        return self.nothing_new if self.nothing_new and not self.may_prove(seconds_left) else None
+
+    def may_prove(self, seconds_left: float | None = None) -> bool:
+        """Whether what is believed in may yet be named and proven with the replicates that are left.
+
+        Args:
+            seconds_left: that the session has; None without a limit.
+        """
+        level, search = self.incumbency.level, self.search(seconds_left, reserve=False)
+        free = search is not None and level > 0 and self.incumbency.undecided() is None
+        return free and search is not None and provable(search.history, level, self._had(search), self.looks)
 
     def _more(self, asked: Suggestion, proposal: str | None = None) -> RunRecord:
         """The seeds that are asked for, queued."""
@@ -204,6 +237,7 @@ class NightSearch:
         after, level = incumbency.left - 1, incumbency.level
         leader, goal = search.leader, self.group.goal
         done = leader is not None and complete(leader.mean, leader.gain, goal.limit, incumbency.min_effect)
+        done = done or bool(self.nothing_new)
         named = name_contender(
             search.history, level, incumbency.matters(), self._had(search), after, room, self.looks, complete=done
         )

@@ -116,7 +116,7 @@ class Session:
         if not runs and not self.pause.is_set() and self.enough() is None:
             self.decisions.decide(self.steps_left())
             runs = self.scheduler.begin(self.steps_left(), self.budget.left(), self.wave.room(self.group))
-        job = self.think()
+        job = self.think(idle=not runs)
         if runs:
             self.train(runs, job)
         if job is not None:
@@ -142,9 +142,10 @@ class Session:
         why = record.ended_because or why_over(self.mine(), record.replicates) or self.budget.why_over()
         if why is not None or self.scheduler.incumbency.undecided() is not None:  # a confirmation is carried through
             return why
-        return reached(self.notebook, self.group, record.target) or exhausted(
+        why = reached(self.notebook, self.group, record.target) or exhausted(
             self.notebook, self.group, self.scheduler.incumbency.matters()
         )
+        return why or self.scheduler.searching.through(self.budget.left())
 
     # --- its parts -----------------------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class Session:
         """This session's runs, oldest first."""
         return self.scheduler.mine()
 
-    def think(self) -> AnalysisJob | None:
+    def think(self, *, idle: bool) -> AnalysisJob | None:
         """Begin the analysis that is due: of a run that has none, else for a proposal where none waits.
 
         The offline researcher reports on what an arm asked for, since a model would fall behind by each. One that may
@@ -168,17 +169,17 @@ class Session:
         own = [run for run in due if run not in controls]
         ahead, left = self.record.ahead, self.steps_left()
         propose = ahead == 1 or (self.proposals.waiting(self.group) is None and len(own) < ahead)
-        subject = own[0] if own else self.scheduler.latest() if self.proposal_wanted() else None
+        subject = own[0] if own else self.scheduler.latest() if self.proposal_wanted(idle=idle) else None
         if subject is None and not controls:
             return None
         return self._analyses.submit(self.analyst.work, subject, controls, self.budget, left, propose=propose)
 
-    def proposal_wanted(self) -> bool:
-        """Whether nothing is approved or waits for a decision, and another run may be begun."""
+    def proposal_wanted(self, *, idle: bool) -> bool:
+        """Whether nothing is approved or waits, and another run may be begun; of a model's share, unless all is idle."""
         waiting = self.proposals.waiting(self.group)
         if self.record.model == "offline":  # it would propose what the sweep trains
             waiting = waiting or self.proposals.sweeping(self.group)
-        elif not self.scheduler.searching.shares.model_due():
+        elif not idle and not self.scheduler.searching.shares.model_due():
             return False
         return waiting is None and self.enough() is None
 
@@ -264,10 +265,11 @@ class Session:
         for proposal in outcome.staged:
             self.journal.note(f"staged {proposal.proposal_id} by {proposal.by}: {proposal.brief}")
             self.view.night(self._status)
+            self.scheduler.searching.nothing_new = ""
         if outcome.ended:
             rules = "; ".join(self.approver.rules)
             let_pass = f" (the rules of [policy] let pass: {rules})" if rules else ""
-            self._update(ended_because=f"nothing more to try: {outcome.ended.rstrip('.')}{let_pass}")
+            self.scheduler.searching.nothing_new = f"nothing more to try: {outcome.ended.rstrip('.')}{let_pass}"
         self._save()
 
     def wait(self) -> None:

@@ -173,7 +173,7 @@ class StreamingSession(Session):
     def _analyse(self) -> None:
         """Begin the analysis that is due, and take note of one that is through; in order it is waited for."""
         if self._job is None:
-            self._job = self.think()
+            self._job = self.think(idle=not self._under_way)
         if self._job is None:
             return
         if self.in_order:

@@ -60,6 +60,8 @@ class History:
     """Keys that a new point may change of trial 0's, at most; None for any number."""
     only_new: bool = False
     """No more replicates of points that were tried: somebody wants a config to try next."""
+    only_tried: bool = False
+    """No new points: all that may be had were tried. Only the race heeds it."""
     statistic: Statistic = "mean"
     """What sums up the replicates of a point, as the model believes in it."""
     trade: Trade | None = None

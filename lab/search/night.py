@@ -119,6 +119,18 @@ def before_proof(history: History, level: float, had: Collection[int] = (), look
     return replace(history, left=max(0, history.left - 2 * GROUP * outlook.needed), proof=likely)
 
 
+def provable(history: History, level: float, had: Collection[int] = (), looks: int = len(SPENDING)) -> bool:
+    """Whether what is now believed in may be proven with the replicates that are left.
+
+    Args:
+        history: as for `name_contender`.
+        level: as there.
+        had: as there.
+        looks: as there.
+    """
+    return _outlook(history, level, had, looks) is not None
+
+
 class _Outlook(NamedTuple):
     """What a proof of the leader would come to."""
 

@@ -179,6 +179,11 @@ class Search:
             tried = tried | {self._identity(suggestion.changes)}
         return suggested
 
+    def more_seeds(self) -> Suggestion | None:
+        """One more replicate of what may be the best, where nothing new can be had; None while nothing has a score."""
+        asks = OWN.propose(replace(self.history, only_tried=True), 1)
+        return self._said(asks[0], frozenset(), ()) if asks else None
+
     @cached_property
     def believed(self) -> Believed | None:
         """What the product's own model of all replicates says; None while nothing has a score."""

@@ -132,6 +132,8 @@ class _Step:
         self.known = replace(known, belief=belief, at=[*known.at, *new], places=np.vstack([known.places, places]))
 
     def _choose(self) -> Ask | None:
+        if self.history.only_tried:
+            return None if self.known is None else self._race()
         if self.known is None or len(self.trials) < self.start:
             return self._random()
         used = sum(trial.replicates for trial in self.trials)
