@@ -155,7 +155,7 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
         return f"{head}; at this noise nothing that is left to gain could have been shown."
     if plan is not None and plan.room is not None and plan.room <= 0:
         return f"{head}: there is nothing left to gain."
-    return f"{head}{_would_show(session)}."
+    return f"{head}{_would_show(session) if count or session.ended is None else ''}."
 
 
 def worth_a_proof(notebook: Notebook, session: SessionRecord, mine: Sequence[Confirmation]) -> Leading | None:
@@ -228,14 +228,24 @@ def _would_have_shown(session: SessionRecord, one: Confirmation, new: Sequence[f
 
 
 def _would_show(session: SessionRecord) -> str:
-    """What gain a night without a contender would have shown, after a semicolon; empty where nobody knows."""
+    """What gain a night without a contender would have shown, after a semicolon; empty where nobody knows.
+
+    Before its end nothing has been put to the proof yet: it is what the night is laid out for.
+    """
     plan = session.plan
-    told = _shown_text(plan.findable[-1]) if plan is not None and plan.findable else ""
+    if plan is None or not plan.findable:
+        return ""
+    gain = plan.findable[-1]
+    told = _shown_text(gain) if session.ended else _gain_text(gain, "the night is laid out to show a gain of {}")
     return f"; {told}" if told else ""
 
 
 def _shown_text(gain: float) -> str:
-    return f"a gain of {_digits(gain, gain)} would have been shown" if math.isfinite(gain) and gain > 0 else ""
+    return _gain_text(gain, "a gain of {} would have been shown")
+
+
+def _gain_text(gain: float, words: str) -> str:
+    return words.format(_digits(gain, gain)) if math.isfinite(gain) and gain > 0 else ""
 
 
 # --- its parts -------------------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ class Session:
         return self._analyses.submit(self.analyst.work, subject, controls, self.budget, left, propose=propose)
 
     def proposal_wanted(self, *, idle: bool) -> bool:
-        """Whether nothing is approved or waits, and another run may be begun; of a model's share, unless all is idle."""
+        """Whether nothing is approved or waits, and another run may be begun; where all is idle whatever the share."""
         waiting = self.proposals.waiting(self.group)
         if self.record.model == "offline":  # it would propose what the sweep trains
             waiting = waiting or self.proposals.sweeping(self.group)

@@ -17,7 +17,7 @@ from lab.judge.incumbency import Incumbency
 from lab.judge.stats import noise_floor
 from lab.judge.stopping import scores_of
 from lab.judge.verdicts import compare_runs, current_verdict, weigh
-from lab.search.plan import findable
+from lab.search.plan import findable, plan_of
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -295,6 +295,23 @@ def test_what_may_be_better_is_said_beside_a_contender_that_was_dropped(
     assert (again.text, again.command) == (headline.text, headline.command)
     write_digest(Lab(notebook, inventory), proposals, session)
     assert "\nautopilot confirm 3\n" in notebook.workspace.session(session.session_id).digest.read_text()
+
+
+def test_before_its_end_a_night_says_what_it_is_laid_out_to_show(
+    make_session: Make, make_run: RunMaker, notebook: Notebook, proposals: Proposals
+) -> None:
+    session = make_session(budgets=Budgets(max_runs=60)).record
+    make_run({"autopilot.seeds": 5}, session=session.session_id)
+    plan = plan_of(notebook, session, 60, keys=20, named=1, known=False)
+    session = session.model_copy(update={"plan": plan})
+    told = headline_of(notebook, proposals, session).text
+    gain = rf"{plan.findable[-1]:.2g}"
+    assert re.fullmatch(
+        rf"Only the baseline has been trained; the night is laid out to show a gain of {gain}[\d]*\.", told
+    ), told
+    session = session.model_copy(update={"ended": now(), "ended_because": "a test"})
+    told = headline_of(notebook, proposals, session).text
+    assert told == "Only the baseline has been trained."
 
 
 def test_a_night_in_which_everything_failed(

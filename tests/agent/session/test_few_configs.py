@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from lab.space.validate import space_of
 from lab.space.inventory import Environment, Inventory
 from lab.space.task import Limit
+from lab.space.validate import space_of
 from lab.store.notebook import Notebook
 from lab.store.session import Budgets
 from tests.agent.conftest import Make
