@@ -127,6 +127,8 @@ def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
     if session.ended is None:
         return f"{who} is being proven{told}." if passed else f"A contender is being proven: {who}{told}."
     decides = _confirming(notebook, one.candidate, one)
+    if (now := notebook.incumbent(session.group)) not in (None, one.incumbent):
+        decides = f"{_called(notebook, str(now))} has taken the place since that it was to take"
     return f"{who} is undecided{told}; {decides}." if passed else f"One contender is undecided: {who}{told}; {decides}."
 
 

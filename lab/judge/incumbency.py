@@ -87,7 +87,7 @@ class Incumbency:
         return sum(max(0, most - count) for count in have)
 
     def current(self) -> Confirmation | None:
-        """The confirmation under way."""
+        """The confirmation under way; none against a run that has lost its place since, which would decide nothing."""
         return self._latest("opened")
 
     def undecided(self) -> Confirmation | None:
@@ -315,9 +315,10 @@ class Incumbency:
         return MATTERS * noise[0] if noise else 0.0
 
     def _latest(self, *outcomes: str) -> Confirmation | None:
-        """The first candidate whose last entry is one of these; none on a longer preset where those are left alone."""
-        last = {one.candidate: one for one in self._all()}
-        return next((one for one in last.values() if one.outcome in outcomes and self._is_ours(one)), None)
+        """The first candidate whose last entry is one of these, and who still faces the incumbent."""
+        last, incumbent = {one.candidate: one for one in self._all()}, self.notebook.incumbent(self.group)
+        mine = (one for one in last.values() if one.outcome in outcomes and self._is_ours(one))
+        return next((one for one in mine if one.incumbent == incumbent), None)
 
     def _is_ours(self, confirmation: Confirmation) -> bool:
         """Whether a confirmation is this one's to go on with: one on a longer preset may be left to others."""

@@ -407,3 +407,23 @@ def test_whoever_wants_no_second_confirmation_leaves_those_of_others_alone(
     again = Incumbency(notebook, run.group).step()
     assert isinstance(again, SeedRequest)
     assert again.preset == "full"
+
+
+def test_a_second_confirmation_against_a_run_that_has_lost_its_place_is_not_gone_on_with(
+    make_run: RunMaker, notebook: Notebook, fresh: Callable[..., RunRecord]
+) -> None:
+    """It would give the place to a run that is better than a former incumbent, and perhaps worse than today's."""
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    first, second = make_run(GOOD, parent=base.run_id), make_run(GOOD | {"train.gamma": 0.96}, parent=base.run_id)
+    place = Incumbency(notebook, base.group, "night", then="full")
+    place.open(first)
+    found, _ = carried_through(place, fresh)
+    assert found is not None
+    assert found.outcome == "passed"
+    other = Incumbency(notebook, base.group, "other night", short=True)
+    other.open(second)
+    assert carried_through(other, fresh)[0] is not None
+    assert notebook.incumbent(base.group) == second.run_id
+    anyone = Incumbency(notebook, base.group)
+    assert (anyone.undecided(), anyone.step()) == (None, None)
+    assert anyone.open(first).incumbent == second.run_id  # it may face today's, if somebody asks for that
