@@ -4,12 +4,14 @@ The mean of a config that got more replicates because it looked good is flattere
 stands what the search's model believes, as the session wrote it down, and that nobody has proven it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.base import number
-from lab.judge import detectable, noise_of
+from lab.judge import detectable, level_outside, noise_of
+from lab.search import worth_proving
 from lab.space import Group
-from lab.store import Leading, Notebook, RunRecord, Selection, SessionRecord, Sessions
+from lab.store import Confirmation, Leading, Notebook, RunRecord, Selection, SessionRecord, Sessions
 from report.confirmations import on_fresh_seeds
 from report.facts import changed_text
 
@@ -45,6 +47,27 @@ def leader_of(notebook: Notebook, session: SessionRecord) -> Leading | None:
     """The run that a session's search believed in last, if it can still be read."""
     known = Sessions(notebook.workspace).leading(session.session_id)
     return known[-1] if known and notebook.readable(known[-1].run) else None
+
+
+def worth_a_proof(notebook: Notebook, session: SessionRecord, mine: Sequence[Confirmation]) -> Leading | None:
+    """What the search believes in, where a proof of it would be new; None where nothing is.
+
+    Args:
+        notebook: where its runs are.
+        session: the night, over or not.
+        mine: its confirmations, whose contenders have had their proof.
+
+    Returns:
+        The leader, where it is believed to be better than the incumbent, by as much as a proof may show, and is no
+        contender of the night.
+    """
+    leader, noise = leader_of(notebook, session), noise_of(notebook, session.group)
+    known = {notebook.incumbent(session.group), *(one.candidate for one in mine)}
+    if leader is None or leader.gain <= 0 or leader.run in known:
+        return None
+    first = level_outside(1)
+    hidden = noise is not None and not worth_proving(leader.gain, noise[0], first, session.goal.statistic)
+    return None if hidden else leader
 
 
 def comparison_text(notebook: Notebook, compared: Compared, session: SessionRecord) -> str:

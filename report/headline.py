@@ -19,9 +19,10 @@ from lab.store import (
     SessionRecord,
     Sessions,
 )
+from report.best import worth_a_proof
 from report.confirmations import confirmations
 from report.facts import name_text, proposed_text
-from report.outcome import FAILED, of_session, outcome, to_tell, worth_a_proof
+from report.outcome import FAILED, of_session, outcome, to_tell
 from report.trouble import mending_text
 from report.view import idle_text
 

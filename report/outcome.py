@@ -11,11 +11,20 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lab.base import AutopilotError, count_of, lasting, plain, short
-from lab.judge import GROUP, SPENDING, Incumbency, longest_seconds, noise_floor, promises, room_above, scores_of
+from lab.judge import (
+    GROUP,
+    SPENDING,
+    Incumbency,
+    longest_seconds,
+    noise_floor,
+    promises,
+    room_above,
+    scores_of,
+)
 from lab.search import findable
 from lab.space import Group, in_order
 from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, RunState, Selection, SessionRecord
-from report.best import leader_of
+from report.best import leader_of, worth_a_proof
 from report.confirmations import confirmations
 from report.facts import NAMED, difference_text, name_text
 from report.trouble import gave_up_text
@@ -158,22 +167,6 @@ def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirma
     if plan is not None and plan.room is not None and plan.room <= 0:
         return f"{head}: there is nothing left to gain."
     return f"{head}{_would_show(session) if count or session.ended is None else ''}."
-
-
-def worth_a_proof(notebook: Notebook, session: SessionRecord, mine: Sequence[Confirmation]) -> Leading | None:
-    """What the search believes in, where a proof of it would be new; None where nothing is.
-
-    Args:
-        notebook: where its runs are.
-        session: the night, over or not.
-        mine: its confirmations, whose contenders have had their proof.
-
-    Returns:
-        The leader, where it is believed to be better than the incumbent and is no contender of the night.
-    """
-    leader = leader_of(notebook, session)
-    known = {notebook.incumbent(session.group), *(one.candidate for one in mine)}
-    return leader if leader is not None and leader.gain > 0 and leader.run not in known else None
 
 
 def _leads(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmation]) -> str:

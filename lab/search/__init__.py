@@ -8,7 +8,7 @@ from lab.search.forecast import Forecast, forecast
 from lab.search.front import Placed
 from lab.search.history import Arm, History, Trial
 from lab.search.keys import search_space
-from lab.search.night import BASELINE, before_proof, complete, contenders, name_contender, provable
+from lab.search.night import BASELINE, before_proof, complete, contenders, name_contender, provable, worth_proving
 from lab.search.permits import Permits
 from lab.search.plan import Phases, findable, lay_out, phases, plan_of, seeds_for
 from lab.search.points import Choice, Point, Range, SearchSpace
@@ -74,4 +74,5 @@ __all__ = [
     "state_of",
     "sweep_of",
     "swept",
+    "worth_proving",
 ]

@@ -202,6 +202,18 @@ def power(gain: float, noise: float, seeds: int, level: float, statistic: Statis
     return chance if math.isfinite(chance) else float(gain > 0)  # so far apart that the tail can't be computed
 
 
+def worth_proving(gain: float, noise: float, level: float, statistic: Statistic = "mean") -> bool:
+    """Whether a proof that goes to its last look shows a gain often enough to be tried: once in ten times.
+
+    Args:
+        gain: as of `power`.
+        noise: as there.
+        level: as there.
+        statistic: as there.
+    """
+    return power(gain, noise, GROUP * len(SPENDING), level, statistic) >= WORTH
+
+
 def _power_of_the_worst(shift: float, seeds: int, level: float) -> float:
     """The mean, over where the incumbent's k-th worst seed lies, of the chance that no seed of the contender is below.
 

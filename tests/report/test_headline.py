@@ -293,6 +293,14 @@ def test_what_may_be_better_is_said_beside_a_contender_that_was_dropped(
     append_line(notebook.workspace.confirmations, before.model_dump(mode="json"))
     again = headline_of(notebook, proposals, session)  # what an earlier night had dropped is believed in all the same
     assert (again.text, again.command) == (headline.text, headline.command)
+    hidden = believed.model_copy(
+        update={"trained": 16, "mean": 0.6001, "gain": 0.0001}
+    )  # no proof would show as much as that
+    Sessions(notebook.workspace).believe(session.session_id, hidden)
+    quiet = headline_of(notebook, proposals, session)
+    assert "may be better" not in quiet.text
+    assert not quiet.command.startswith("autopilot confirm")
+    Sessions(notebook.workspace).believe(session.session_id, believed.model_copy(update={"trained": 17}))
     write_digest(Lab(notebook, inventory), proposals, session)
     assert "\nautopilot confirm 3\n" in notebook.workspace.session(session.session_id).digest.read_text()
 

@@ -132,19 +132,17 @@ class _Step:
         self.known = replace(known, belief=belief, at=[*known.at, *new], places=np.vstack([known.places, places]))
 
     def _choose(self) -> Ask | None:
-        if self.history.only_tried:
-            return None if self.known is None else self._race()
-        if self.known is None or len(self.trials) < self.start:
+        if self.known is None or (len(self.trials) < self.start and not self.history.only_tried):
             return self._random()
         used = sum(trial.replicates for trial in self.trials)
         first = len(self.trials[0].scores) + self.trials[0].failed  # the baseline's replicates are not the race's
         again = used - first - (len(self.trials) - 1)
-        left = self.history.left
-        sparse = self._sparse()
+        left, sparse = self.history.left, self._sparse()
         last = LAST_OF_SPARSE if sparse else LAST
         ending = left is not None and not self.history.proof and left <= last * (left + used - self.history.since)
         racing = not self.history.only_new
-        if racing and (ending or (not sparse and again < AGAIN * (len(self.trials) - self.start))):
+        due = not sparse and again < AGAIN * (len(self.trials) - self.start)
+        if racing and (self.history.only_tried or ending or due):
             return self._race()
         blind = sparse or self.known.belief.explains() < FORETELLS
         if self.draw.random() < (BLIND if blind else BREADTH):
