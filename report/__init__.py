@@ -5,6 +5,7 @@ from report.best import is_it_better
 from report.checking import check_report
 from report.comparing import compared, comparison
 from report.confirmations import became_text, contenders, since_text
+from report.confirming import confirming_text
 from report.digest import write_digest
 from report.draft import ReportDraft
 from report.exporting import export_run
@@ -83,6 +84,7 @@ __all__ = [
     "compared_arms",
     "compared_with",
     "comparison",
+    "confirming_text",
     "contenders",
     "difference_text",
     "digest_now",

@@ -11,21 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lab.base import AutopilotError, count_of, lasting, plain, short
-from lab.judge import (
-    GROUP,
-    SPENDING,
-    Incumbency,
-    longest_seconds,
-    noise_floor,
-    promises,
-    room_above,
-    scores_of,
-)
+from lab.judge import Incumbency, noise_floor, promises, room_above, scores_of
 from lab.search import findable
-from lab.space import Group, in_order
+from lab.space import in_order
 from lab.store import Confirmation, Leading, Notebook, Questions, RunRecord, RunState, Selection, SessionRecord
 from report.best import leader_of, worth_a_proof
 from report.confirmations import confirmations
+from report.confirming import decides_text
 from report.facts import NAMED, difference_text, name_text
 from report.trouble import gave_up_text
 
@@ -57,7 +49,8 @@ def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmat
         return _better(notebook, by_outcome["confirmed"][-1])
     if by_outcome["passed"]:
         one = by_outcome["passed"][-1]
-        return f"{_better(notebook, one)[:-1]}; whether it is on the preset {one.then} is open."
+        decides = f": {decides_text(notebook, one.candidate, one)}" if session.ended else ""
+        return f"{_better(notebook, one)[:-1]}; whether it is on the preset {one.then} is open{decides}."
     if by_outcome["opened"]:
         return _open(notebook, session, by_outcome["opened"][-1])
     return _nothing(notebook, session, mine)
@@ -135,7 +128,7 @@ def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
         who = f"{_better(notebook, passed[-1])[:-1]}; on the preset {one.preset} it"
     if session.ended is None:
         return f"{who} is being proven{told}." if passed else f"A contender is being proven: {who}{told}."
-    decides = _confirming(notebook, one.candidate, one)
+    decides = decides_text(notebook, one.candidate, one)
     if (now := notebook.incumbent(session.group)) not in (None, one.incumbent):
         decides = f"{_called(notebook, str(now))} has taken the place since that it was to take"
     return f"{who} is undecided{told}; {decides}." if passed else f"One contender is undecided: {who}{told}; {decides}."
@@ -174,7 +167,7 @@ def _leads(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmati
     leader = worth_a_proof(notebook, session, lost)
     if leader is None:
         return ""
-    decides = f": {_confirming(notebook, leader.run)}" if session.ended else ""
+    decides = f": {decides_text(notebook, leader.run)}" if session.ended else ""
     return f"; {_called(notebook, leader.run)} may be better ({_believed(session, leader)}){decides}"
 
 
@@ -204,7 +197,7 @@ def _faced(
         return (
             f"{unproven if leads else nothing}: the contender {came}{_would_have_shown(session, one, new, old)}{leads}."
         )
-    decides = f": {_confirming(notebook, one.candidate, one)}" if session.ended else ""
+    decides = f": {decides_text(notebook, one.candidate, one)}" if session.ended else ""
     return f"{unproven}; {came}, which spread too widely to prove it{decides}."
 
 
@@ -299,29 +292,6 @@ def _steadier(new: Sequence[float], old: Sequence[float]) -> bool:
     from scipy.stats import levene
 
     return bool(levene(new, old, center="median").pvalue < STEADIER)
-
-
-def _confirming(notebook: Notebook, run_id: str, one: Confirmation | None = None) -> str:
-    """The command that decides it, and what it takes."""
-    number = notebook.index.number_of(run_id)
-    run = notebook.run(run_id)
-    left = _seeds_left(notebook, run.group, one)
-    seconds = notebook.index.kept(  # the page asks every two seconds
-        run.group, f"time of {left} of {run_id}",
-        lambda: longest_seconds(notebook, notebook.config(run_id), run.group, left),
-    )  # fmt: skip
-    takes = f" takes up to {lasting(seconds)}" if seconds else " decides it"
-    return f"`autopilot confirm {number}`{takes}"
-
-
-def _seeds_left(notebook: Notebook, group: Group, one: Confirmation | None) -> int:
-    """How many replicates a confirmation has yet to train, of both sides, where it goes to its last look."""
-    if one is None:
-        return 2 * GROUP * len(SPENDING)
-    place, each = Incumbency(notebook, group), one.group * one.looks
-    under_way = one.outcome == "opened"
-    there = [len(place.values(place.fresh(run, one))) if under_way else 0 for run in (one.candidate, one.incumbent)]
-    return sum(max(0, each - count) for count in there)
 
 
 def to_tell(*values: float) -> list[str]:

@@ -2,7 +2,7 @@
 
 from training.executors import Executor, LocalExecutor, Place, RayTables, SlurmTables, executor_asked, executor_for
 from training.fake import FakeRunner
-from training.inventory import load_inventory, missing, require_loadable
+from training.inventory import load_inventory, missing, require_loadable, stored_inventory
 from training.probe import Probe
 from training.probing import Probing
 from training.process import PRIVATE, THREADS, start_worker
@@ -45,6 +45,7 @@ __all__ = [
     "require_space",
     "room_for",
     "start_worker",
+    "stored_inventory",
     "train_run",
     "usable_cores",
 ]

@@ -9,7 +9,7 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,7 @@ from lab.space import (
     WRAPPERS,
     Environment,
     Inventory,
+    Limit,
     Variants,
     check_importable,
     declared_limits,
@@ -90,7 +91,7 @@ def load_inventory(
         InvalidInput: the variants that the workspace declares can't be read, or Python has another module for one that
             the workspace has.
     """
-    variants, limits = (declared_variants(workspace), declared_limits(workspace)) if workspace else ({}, {})
+    declared = (declared_variants(workspace), declared_limits(workspace)) if workspace else ({}, {})
     wrappers = declared_wrappers(workspace) if workspace else {}
     asked = build if isinstance(build, Mapping) else {}
     wanted = {
@@ -103,7 +104,30 @@ def load_inventory(
     if workspace is not None:
         for name in wanted:
             check_importable("env", name, workspace.root)
-    known = _known(wanted, set(asked), workspace, timeout)
+    return _overlaid(_known(wanted, set(asked), workspace, timeout), *declared, wanted)
+
+
+def stored_inventory(env_name: str, workspace: Workspace) -> Inventory | None:
+    """This machine's inventory as it was last written, for who only looks: no worker is asked.
+
+    Args:
+        env_name: the environment that has to be in it.
+        workspace: whose variants and limits it has.
+
+    Returns:
+        None where there is none of this installation, or it has no such environment.
+
+    Raises:
+        InvalidInput: what the workspace declares can't be read.
+    """
+    known = _stored()
+    if known is None or env_name not in known.environments:
+        return None
+    return _overlaid(known, declared_variants(workspace), declared_limits(workspace), (env_name,))
+
+
+def _overlaid(known: Inventory, variants: Variants, limits: dict[str, Limit], wanted: Collection[str]) -> Inventory:
+    """An inventory with what a workspace declares, without what others have of their own."""
     overlaid = {
         name: environment.model_copy(update={"variants": _for(variants, name), "limits": limits})
         for name, environment in known.environments.items()

@@ -25,7 +25,7 @@ from lab.space import (
 from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
 from mirror import followed
-from report import SilentView, make_view
+from report import SilentView, confirming_text, make_view
 from training import Options, SlotRunner, Stopped, executor_for, load_inventory, require_space, train_run
 
 
@@ -216,6 +216,9 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
         if min_effect is not None and opened.min_effect != min_effect:
             rule = f"{opened.min_effect:.6g} was laid down when the confirmation was opened"
             raise InvalidInput([Problem(key="min-effect", value=f"{min_effect:g}", rule=rule, valid="leave it out")])
+        if not options.silent:
+            sys.stdout.write(f"{confirming_text(notebook, opened, inventory)}\n")
+            sys.stdout.flush()
         while isinstance(outcome := place.step(), SeedRequest):
             waiting = notebook.index.records(Selection(replicates_of=outcome.run, states=UNDONE))
             try:

@@ -30,6 +30,7 @@ from lab.judge.predictions import (
     track_records,
 )
 from lab.judge.pruning import Watch, pruning_report, watch
+from lab.judge.remaining import Remaining, remaining, seconds_of
 from lab.judge.repeats import SeedRequest, fresh_config, repeat
 from lab.judge.sequential import (
     FINEST,
@@ -94,6 +95,7 @@ __all__ = [
     "Pace",
     "Paces",
     "Plan",
+    "Remaining",
     "Scored",
     "SeedRequest",
     "Slowness",
@@ -144,6 +146,7 @@ __all__ = [
     "ranked",
     "reached",
     "record_verdict",
+    "remaining",
     "repeat",
     "replicate_seconds",
     "rival",
@@ -151,6 +154,7 @@ __all__ = [
     "score_predictions",
     "scored_predictions",
     "scores_of",
+    "seconds_of",
     "slowness",
     "spending",
     "spent",

@@ -47,7 +47,7 @@ from lab.space.seeds import (
     of_config,
 )
 from lab.space.statistic import NAMED, TRIM, Statistic, expected_weights, summed_up, weights
-from lab.space.task import Task, Variant
+from lab.space.task import Limit, Task, Variant
 from lab.space.validate import check_config, check_overrides, memory_of, space_of
 from lab.space.variants import Variants, VariantTables, chosen, declared_variants
 from lab.space.wrappers import WRAPPERS, WrapperTables, declared_wrappers, environment_wrappers
@@ -75,6 +75,7 @@ __all__ = [
     "Environment",
     "Group",
     "Inventory",
+    "Limit",
     "LimitTables",
     "Measurement",
     "Metric",
