@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from lab.base import number
 from lab.judge import GROUP, SPENDING, level_for, lowest
-from lab.search import phases, seeds_for
+from lab.search import findable, phases, seeds_for
 from lab.space import Objective
 from lab.store import Leading, NightPlan, Notebook, SessionRecord
 
@@ -65,20 +65,23 @@ def outlook_lines(plan: NightPlan, goal: Objective, seeds: int) -> Iterator[str]
         goal: in whose units.
         seeds: replicates that a run stands for.
     """
-    if plan.noise is None or not plan.findable:
+    if plan.noise is None:
         return
-    seen = [(gain if math.isfinite(gain) else None, GROUP * at) for at, gain in enumerate(plan.findable, start=1)]
+    # Where the plan has no fresh seeds, what some would show is known all the same.
+    looks, level = range(1, len(SPENDING) + 1), level_for(plan.contenders)
+    gains = plan.findable or [findable(plan.noise, GROUP * at, level, goal.statistic) for at in looks]
+    seen = [(gain if math.isfinite(gain) else None, GROUP * at) for at, gain in enumerate(gains, start=1)]
     sizes = [f"{'none' if gain is None else number(gain)} with {count}" for gain, count in seen]
     shown = ", ".join([*sizes[:2], *sizes[max(2, len(sizes) - 1) :]])
     rough = ", a rough guess" if plan.freedom < GROUP else ""
     room = f"; there is room for {number(plan.room)} ({_bound(goal)})" if plan.room is not None else ""
     yield (
         f"replicates differ by {number(plan.noise)} ({plan.freedom} degrees of freedom{rough}): in nine of ten cases"
-        f" fresh seeds show a gain of {shown} a side{room}"
+        f" fresh seeds {'show' if plan.findable else 'would show'} a gain of {shown} a side{room}"
     )
     if plan.wanted is not None and plan.room is not None and plan.wanted > plan.room:
         yield f"{number(plan.wanted)} (--min-effect) is more than there is left to gain: nothing can be found"
-    elif plan.wanted is not None and plan.findable[-1] > plan.wanted:
+    elif plan.wanted is not None and gains[-1] > plan.wanted:
         yield f"{number(plan.wanted)} (--min-effect) is less than that: a gain so small would mostly not be shown"
     if plan.hopeless:
         yield "at this noise nothing that is left to gain could be shown; " + _help(plan, seeds)
