@@ -36,7 +36,7 @@ from report.live import LineView, MeasurementTable, SilentView, make_view, print
 from report.morning import digest_now
 from report.outcome import outcome
 from report.pictures import compared_with, objective_bands
-from report.planning import outlook_lines, plan_text, proof_text
+from report.planning import no_room, no_room_text, outlook_lines, plan_text, proof_text
 from report.plots import learning_curves
 from report.progress import believed_of, progress_of
 from report.run_report import Report, report_of, write_report
@@ -104,6 +104,8 @@ __all__ = [
     "make_view",
     "marked",
     "name_text",
+    "no_room",
+    "no_room_text",
     "notes_of",
     "objective_bands",
     "outcome",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from lab.base import number
+from lab.base import count_of, number
 from lab.judge import GROUP, SPENDING, level_for, lowest
 from lab.search import findable, phases, seeds_for
 from lab.space import Objective
@@ -26,15 +26,16 @@ def plan_text(plan: NightPlan) -> str:
     return ", ".join(parts)
 
 
-def proof_text(record: SessionRecord, contenders: int, baseline: int) -> str:
+def proof_text(record: SessionRecord, contenders: int, baseline: int, gone: int = 0) -> str:
     """How something comes to be called better on the session's own preset; begins with `none` where nothing can.
 
     Args:
         record: the session.
         contenders: that it may name.
         baseline: replicates of the baseline, 0 where none is trained.
+        gone: replicates that go to a confirmation which is open already.
     """
-    most = record.replicates
+    most = None if record.replicates is None else record.replicates - gone
     if most is not None and most - baseline < 2 * GROUP:
         count = f"{most} replicate{'' if most == 1 else 's'}"
         return f"none: {count} leave no {2 * GROUP} for fresh seeds: a larger --max-runs"
@@ -42,6 +43,37 @@ def proof_text(record: SessionRecord, contenders: int, baseline: int) -> str:
     who = f"at most {contenders} contender{'' if contenders == 1 else 's'}, named by the search"
     span = f"{GROUP} to {GROUP * looks}" if looks > 1 else f"{GROUP}"
     return f"{who}, on {span} fresh seeds a side{_by_statistic(record.goal, contenders, GROUP * looks)}"
+
+
+def no_room(record: SessionRecord, baseline: int, gone: int = 0) -> str:
+    """Why a budget of replicates can't come to the fresh seeds on a longer preset; empty where it can.
+
+    A proof takes a group of seeds a side on either preset at the least, and before it, where the group has no runs yet,
+    what it proves a replicate.
+
+    Args:
+        record: the session, which has a longer preset.
+        baseline: replicates of the baseline, 0 where none is trained.
+        gone: replicates that go to a confirmation which is open already.
+    """
+    if record.replicates is None or record.replicates - gone - baseline - bool(baseline) >= 4 * GROUP:
+        return ""
+    return (
+        f"{count_of(record.replicates - gone, 'replicate')} leave no {2 * GROUP} for it beside those of the first proof"
+    )
+
+
+def no_room_text(why: str, larger: str) -> str:
+    """What follows where a budget can't come to the fresh seeds on a longer preset, and what would help.
+
+    Args:
+        why: as of `no_room`, or since there is no time.
+        larger: the option that bounds it.
+    """
+    return (
+        f": this budget has no room for that, {why}, so nothing that this session finds becomes incumbent in it;"
+        f" 'autopilot confirm' or another session goes on. What would help: --confirm none, or a larger {larger}"
+    )
 
 
 def _by_statistic(goal: Objective, contenders: int, seeds: int) -> str:

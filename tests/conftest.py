@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,14 @@ def lasted(notebook: Notebook, run: RunRecord, seconds: float, **more: Any) -> N
     """Have the record say that a run took so long; the notebook changes nothing of one that has ended."""
     changes = {"started": run.created, "finished": run.created + timedelta(seconds=seconds), **more}
     write_model(notebook.workspace.run(run.run_id).run, run.model_copy(update=changes))
+
+
+def seconds_told(text: str) -> float:
+    """A duration as it is told, such as `2 h 05 min`."""
+    found = re.fullmatch(r"(?:(\d+) h ?)?(?:(\d+) min ?)?(?:([\d.]+) s)?", text)
+    assert found, text
+    hours, minutes, rest = (float(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + rest
 
 
 @dataclass

@@ -1,27 +1,23 @@
 """What a session is going to do, said before it does it; and whether it can: disk, device, endpoint."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from agent.approval import Approver
 from agent.model import AGENT, Price
-from lab.base import AutopilotError, TrainingFailed, count_of, existing, invalid, lasting, plain, short
+from agent.session.pending import based_on, pending
+from agent.session.uses import disk_text, tokens_text
+from lab.base import AutopilotError, count_of, invalid, lasting, plain, short
 from lab.judge import GROUP, Pace, Paces, paces
 from lab.search import BASELINE, contenders, plan_of, search_space
-from lab.space import BOOKKEEPING, Config, Environment, aggregated, derive, is_misspelt, preset, refuse_statistic
-from lab.store import COUNTS, Lab, Selection, SessionRecord, Sessions, map_metrics
-from report import outlook_lines, plan_text, proof_text
+from lab.space import BOOKKEEPING, Config, Environment, aggregated, derive, is_misspelt, moved, refuse_statistic
+from lab.store import COUNTS, Lab, Selection, SessionRecord, map_metrics
+from report import no_room, no_room_text, outlook_lines, plan_text, proof_text
 from tools import outline
-from training import NEEDED, Moment, Probe, ProcessRunner, SlotRunner, limit_text, require_loadable
+from training import Moment, Probe, ProcessRunner, SlotRunner, require_loadable
 
-TOKENS = 50_000
-"""Of one analysis, where none was made here yet (docs/benchmarks.md, `benchmarks.prompt`)."""
-KEPT_MIB = 2.0
-"""What a run leaves on the disk, where none was made here yet: metrics, last weights, report, pictures."""
 AROUND = 2.0
 """Seconds of a night of the offline researcher in which nothing trains: reports on its first and last run, digest."""
 UNCOUNTED = ("the offline researcher uses no tokens", "tokens of an agent are not counted")
@@ -43,6 +39,7 @@ class Preflight:
 
     record: SessionRecord
     config: Config
+    """What was asked for; from then on what the runs are changes of."""
     lab: Lab
     runner: SlotRunner
     measuring: ProcessRunner
@@ -56,6 +53,11 @@ class Preflight:
     """That the night may name, once it is known how long it is."""
     _told: tuple[str, str] = ("", "")
 
+    def __post_init__(self) -> None:
+        """Look at what is there: runs are changes of the incumbent's config, whatever the preset has by now."""
+        self.asked, self.config = self.config, based_on(self.lab, self.record, self.config)
+        self.pending = pending(self.lab, self.record)
+
     def require(self) -> None:
         """Make sure that it can begin.
 
@@ -67,7 +69,7 @@ class Preflight:
         self._bounded()
         self._begins_alike()
         require_loadable(self.lab.notebook.workspace, self.record.env_name)
-        self._told = (self._disk(), self._endpoint())
+        self._told = (disk_text(self.lab, self.record), self._endpoint())
 
     def _bounded(self) -> None:
         """Refuse a budget that is to end the night, alone, and never will."""
@@ -103,23 +105,28 @@ class Preflight:
         pace, how, logged = self._pace()
         seconds, (runs, which) = pace.seconds(self._steps, self.record.seeds), self._runs(pace)
         replicates = round(runs * self.record.seeds) if runs < RARELY else self.record.replicates
-        self.contenders = contenders(replicates)
+        self.contenders, rest = contenders(replicates), replicates
+        if self.pending and replicates is not None:
+            by_time = round(self.pending.seconds / seconds * self.record.seeds)
+            rest = max(0, replicates - (self.pending.seeds if replicates == self.record.replicates else by_time))
+        first = [("first", self.pending.text(self.lab, self.record.group))] if self.pending else []
         return [
             ("objective", f"{self._objective()}{logged}"),
             ("device", self._device()),
             ("time", f"{_about(seconds)} a run of {_replicates(self.record.seeds)} ({how})"),
             ("budget", f"{self._budgets()}: {which}"),
-            ("model", f"{endpoint}{self._tokens(runs)}"),
+            ("model", f"{endpoint}{tokens_text(self.lab, self.record, self.price, runs) if self.endpoint else ''}"),
             ("approval", self._approval()),
+            *first,
             ("search", self._search()),
-            *(self._plan(replicates) if self._keys else ()),
+            *(self._plan(rest) if self._keys else ()),
             ("proof", self._proof(pace)),
             ("disk", disk),
         ]
 
     @property
     def _steps(self) -> int:
-        return int(self.config.train["total_timesteps"] or 0)
+        return _steps(self.config)
 
     @property
     def _baseline(self) -> int:
@@ -129,9 +136,11 @@ class Preflight:
     def _objective(self) -> str:
         record, task = self.record, self.record.task
         more = f"; the baseline has {_replicates(self._baseline)}, for the noise floor" if self._baseline else ""
+        asked = _steps(self.asked)
+        other = f" (as the incumbent has; the preset {short(asked)})" if asked != self._steps else ""
         return (
             f"{record.objective} on {record.env_name}, preset {record.preset}: {_replicates(record.seeds)} of"
-            f" {short(self._steps)} steps a run, scored on {task.slots} agents in a fixed evaluation{more}"
+            f" {short(self._steps)} steps a run{other}, scored on {task.slots} agents in a fixed evaluation{more}"
         )
 
     def _device(self) -> str:
@@ -194,25 +203,32 @@ class Preflight:
         return f"; no episode has logged {metric} so far, but {seen}: without it in the evaluation no run has a score"
 
     def _runs(self, pace: Paces) -> tuple[float, str]:
-        """The night's length in runs of so many seeds, and what that buys."""
-        limits, seconds = self.record.budgets, pace.seconds(self._steps, self.record.seeds)
-        first = pace.seconds(self._steps, self._baseline or self.record.seeds) + AROUND
+        """The night's length in runs of so many seeds, and what that buys beside a confirmation that is open."""
+        limits, seeds = self.record.budgets, self.record.seeds
+        seconds, first = pace.seconds(self._steps, seeds), self._first(pace)
+        gone = self.pending.seconds / seconds if self.pending and seconds > 0 else 0.0  # in runs' time
+        opened = self.pending.seeds if self.pending and gone else 0
         by_time = 1 + (limits.hours * 3600 - first) / seconds if limits.hours else None
         most = limits.max_runs
         if by_time is not None and (most is None or by_time < most):
             if by_time < 1 and self._baseline:
                 return 1, f"less than the baseline takes ({_about(first)}), which is trained to its end all the same"
-            count = max(1, round(by_time * self.record.seeds))
+            count = max(1, round((by_time - gone) * seeds))
             return max(1.0, by_time), f"time for about {_replicates(count)}{self._of_these()}"
         if most is not None:
-            count = most * self.record.seeds
-            takes = (
-                f"takes about {_about(first)}" if most == 1 else f"take about {_about(first + (most - 1) * seconds)}"
-            )
-            return most, f"{_replicates(count)}, however they are spent, {takes}{self._of_these()}"
+            count, took = most * seeds, first + (most - opened / seeds - 1 + gone) * seconds
+            takes = f"take{'s' if most == 1 else ''} {'up to' if opened else 'about'} {_about(took)}"
+            of_these = f", {opened} of them the open confirmation's" if opened else self._of_these()
+            return most, f"{_replicates(count)}, however they are spent, {takes}{of_these}"
         return RARELY, "without a limit of time or runs: 'autopilot stop' ends it"
 
+    def _first(self, pace: Paces) -> float:
+        """Seconds of the baseline, or of another first run, and of what surrounds a night."""
+        return pace.seconds(self._steps, self._baseline or self.record.seeds) + AROUND
+
     def _of_these(self) -> str:
+        if self.pending and self.pending.seeds:
+            return f", beside the {self.pending.seeds} of the open confirmation"
         return f", the baseline's {self._baseline} and those of a proof included" if self._baseline else ""
 
     def _budgets(self) -> str:
@@ -235,32 +251,6 @@ class Preflight:
         begun = time.monotonic()
         self.endpoint.check(outline())
         return f"{self.record.model} answered within {time.monotonic() - begun:.1f} s"
-
-    def _tokens(self, runs: float) -> str:
-        if self.endpoint is None:
-            return ""
-        each, how = self._tokens_each()
-        limits = self.record.budgets
-        said = f"; about {each:,.0f} tokens an analysis ({how})"
-        if self.price is None:
-            said += "; its price is not known ([prices] in autopilot.toml)"
-        else:
-            dollars = each * (0.95 * self.price.input + 0.05 * self.price.output) / 1e6
-            said += (
-                f", ${dollars:.3f} at the price that is known, ${dollars * runs:.2f} for {count_of(round(runs), 'run')}"
-            )
-        if limits.max_tokens and limits.max_tokens < each * runs:
-            said += f"; the tokens are used up after about {limits.max_tokens / each:,.0f} analyses"
-        return said
-
-    def _tokens_each(self) -> tuple[float, str]:
-        """Tokens of an analysis by earlier sessions of this model here."""
-        spent, runs = 0, 0
-        for other in Sessions(self.lab.notebook.workspace).all():
-            if other.model == self.record.model and other.spent.tokens:
-                spent += other.spent.tokens
-                runs += sum(not run.replicates_of for run in self.lab.notebook.runs(session=other.session_id))
-        return (spent / runs, "as in earlier sessions here") if runs else (TOKENS, "as measured elsewhere")
 
     def _approval(self) -> str:
         return {
@@ -303,40 +293,37 @@ class Preflight:
         found = list(outlook_lines(plan, self.record.goal, self.record.seeds))
         first = "more seeds of the incumbent have" if known else "the baseline has"
         later = [] if found else [f"what could be found is known once {first} trained"]
-        return [("plan", "; ".join([plan_text(plan), *found, *later]))]
+        then = self.record.confirm if replicates is not None and plan.looks else None
+        kept = [f"none are kept for the preset {then}, which has what the proof leaves"] if then else []
+        return [("plan", "; ".join([plan_text(plan), *kept, *found, *later]))]
 
     def _proof(self, pace: Paces) -> str:
         """How something comes to be called better."""
-        said, then = proof_text(self.record, self.contenders, self._baseline), self.record.confirm
-        if then is None or said.startswith("none"):
+        record, then, gone = self.record, self.record.confirm, self.pending.seeds if self.pending else 0
+        said = proof_text(record, self.contenders, self._baseline, gone)
+        if self.pending and not self.pending.afforded:
+            return "none: nothing is named while the open confirmation is undecided"
+        if said.startswith("none"):
+            return f"beside the open confirmation {said}" if self.pending else said
+        said = f"once the open confirmation is decided: {said}" if self.pending else said
+        if then is None:
             return said
-        config = preset(self.lab.notebook.workspace, self._environment, then)
-        longer = int(config.train["total_timesteps"] or 0)
-        there = paces(self.lab.notebook, config, self.record.group._replace(preset=then), self._room())
-        takes = (pace if there is None or there.rough else there).seconds(longer, GROUP)
-        return f"{said}, then on the preset {then} ({longer:,} steps; {GROUP} seeds take about {_about(takes)})"
-
-    def _disk(self) -> str:
-        if limited := limit_text():
-            raise TrainingFailed(limited)
-        place = existing(self.lab.notebook.workspace.runs)
-        free, each = shutil.disk_usage(place).free, self._bytes_each()
-        if free < NEEDED:
-            rule = f"has {free / 2**20:.0f} MiB free, and a training needs {NEEDED / 2**20:.0f} MiB"
-            raise invalid("workspace", str(self.lab.notebook.workspace.root), rule, "make room, or another --workspace")
-        runs = self.record.budgets.max_runs or 1
-        short = f"; {count_of(runs, 'run')} need more" if free < NEEDED + runs * each else ""
-        room = f"{free / 2**30:,.1f} GiB" if free >= 2**30 else f"{free / 2**20:.0f} MiB"
-        return f"{room} free; a run leaves about {each / 2**20:.1f} MiB{short}"
-
-    def _bytes_each(self) -> float:
-        latest = [run for run in self.lab.notebook.latest(5, self.record.env_name) if run.state.ended]
-        sizes = [_size(self.lab.notebook.workspace.run(run.run_id).dir) for run in latest]
-        return sum(sizes) / len(sizes) if sizes else KEPT_MIB * 2**20
+        config = moved(self.lab.notebook.workspace, self._environment, self.config, record.preset, then)
+        there = paces(self.lab.notebook, config, record.group._replace(preset=then), self._room())
+        takes = (pace if there is None or there.rough else there).seconds(_steps(config), GROUP)
+        said += f", then on the preset {then} ({_steps(config):,} steps; {GROUP} seeds take about {_about(takes)})"
+        if why := no_room(record, self._baseline, gone):
+            return said + no_room_text(f"since {why}", "--max-runs")
+        # A proof has two groups of seeds on either preset at the least.
+        least = 2 * (pace.seconds(self._steps, GROUP) + takes) + (self.pending.seconds if self.pending else 0)
+        least += self._first(pace) if self._baseline else 0
+        if (hours := record.budgets.hours) is not None and least > hours * 3600:
+            return said + no_room_text(f"since the least that it takes is {_about(least)}", "--hours")
+        return said
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _steps(config: Config) -> int:
+    return int(config.train["total_timesteps"] or 0)
 
 
 def _replicates(count: int) -> str:

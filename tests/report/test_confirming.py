@@ -18,7 +18,7 @@ from lab.store.proposals import Proposals
 from lab.store.records import Confirmation, RunRecord
 from report.headline import headline_of
 from tests.agent.conftest import Make, make_session
-from tests.conftest import ENV
+from tests.conftest import ENV, seconds_told
 from tests.lab.judge.test_costs import Clocked
 from training.executors.madeup import MadeUpExecutor
 from training.run import Options, train_run
@@ -28,14 +28,6 @@ __all__ = ["make_session"]
 EACH = 20.0
 """Seconds of a replicate on the preset quick, one after the other, next to nothing of it evaluation."""
 Opened = Callable[..., Confirmation]
-
-
-def seconds(told: str) -> float:
-    """A duration as it is told."""
-    found = re.fullmatch(r"(?:(\d+) h )?(?:(\d+) min)? ?(?:(\d+) s)?", told)
-    assert found, told
-    hours, minutes, rest = (float(part or 0) for part in found.groups())
-    return 3600 * hours + 60 * minutes + rest
 
 
 @pytest.fixture
@@ -86,7 +78,7 @@ def test_a_confirmation_on_a_longer_preset_takes_as_long_as_its_seeds_will_train
             r"`autopilot confirm 2` takes up to ([^,;.]*)\.$", headline_of(notebook, proposals, session).text
         )
         assert found
-        return seconds(found[1])
+        return seconds_told(found[1])
 
     assert longer(inventory) >= 10
     assert takes() == pytest.approx(30 * EACH * longer(inventory), rel=0.05)  # by steps alone
@@ -106,8 +98,8 @@ def test_what_follows_on_a_longer_preset_is_told_beside_the_proof_before_it(
         headline_of(notebook, proposals, session).text,
     )
     assert found
-    assert seconds(found[1]) == pytest.approx(10 * EACH, rel=0.05)
-    assert seconds(found[2]) == pytest.approx(30 * EACH * longer(inventory), rel=0.05)
+    assert seconds_told(found[1]) == pytest.approx(10 * EACH, rel=0.05)
+    assert seconds_told(found[2]) == pytest.approx(30 * EACH * longer(inventory), rel=0.05)
 
 
 def test_one_that_has_passed_says_what_the_longer_preset_takes(
@@ -121,7 +113,7 @@ def test_one_that_has_passed_says_what_the_longer_preset_takes(
     text = headline_of(notebook, proposals, session).text
     found = re.search(r"on the preset full is open: `autopilot confirm 2` takes up to (.*)\.$", text)
     assert found, text
-    assert seconds(found[1]) == pytest.approx(30 * EACH * longer(inventory), rel=0.05)
+    assert seconds_told(found[1]) == pytest.approx(30 * EACH * longer(inventory), rel=0.05)
 
 
 def test_confirm_says_first_what_it_may_train_and_how_long_that_takes(
@@ -139,4 +131,4 @@ def test_confirm_says_first_what_it_may_train_and_how_long_that_takes(
         capsys.readouterr().out,
     )
     assert found
-    assert seconds(found[1]) == pytest.approx(20 * EACH * longer(inventory), rel=0.05)
+    assert seconds_told(found[1]) == pytest.approx(20 * EACH * longer(inventory), rel=0.05)

@@ -10,16 +10,19 @@ import pytest
 from agent.session.launch import prepare
 from agent.session.night import Night
 from lab.base.errors import AutopilotError, InvalidInput
+from lab.base.files import append_line
 from lab.base.paths import Workspace
 from lab.base.schema import new_id, now
+from lab.judge.repeats import SeedRequest, repeat
 from lab.space.config import Config
 from lab.space.environments import task_of
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
-from lab.store.records import RunRecord
+from lab.store.records import Confirmation, RunRecord
 from lab.store.session import Budgets, SessionRecord
 from tests.agent.conftest import Make
+from tests.conftest import seconds_told
 from tests.lab.judge.test_costs import Clocked
 from training.process import ForkServer
 from training.run import train_run
@@ -261,3 +264,117 @@ def test_a_session_has_time_for_what_runs_like_the_incumbent_take(
         trained(then[1], Clocked(seconds=then[0], at_once=1, evaluation=1), 2)
     left, steps = session.steps_left(), int(config.train["total_timesteps"] or 0)
     assert left == pytest.approx(2 * (1800 - 10) / 90 * steps, rel=0.05)
+
+
+# --- what there is no room for, and what goes on ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("runs", "confirm", "said"), [
+    (8, "full", r", then on the preset full \(.* steps; 5 seeds take about .*\): this budget has no room for that,"
+                r" since 24 replicates leave no 10 for it beside those of the first proof, so nothing that this session"
+                r" finds becomes incumbent in it; .*--confirm none, or a larger --max-runs"),
+    (9, "full", r", then on the preset full \([\d,]+ steps; 5 seeds take about [^:]*\)"),
+    (8, None, r", on 5 fresh seeds a side"),
+])  # fmt: skip
+def test_a_budget_without_room_for_the_longer_preset_says_that_nothing_becomes_incumbent(
+    announced: Announce, runs: int, confirm: str | None, said: str
+) -> None:
+    told = announced("puffer_cartpole", confirm=confirm, budgets=Budgets(max_runs=runs))
+    assert re.fullmatch(f"at most 1 contender.*{said}", told["proof"]), told["proof"]
+    kept = "none are kept for the preset full, which has what the proof leaves"
+    assert (kept in told["plan"]) == (confirm is not None)
+
+
+def test_a_budget_of_time_without_room_for_the_longer_preset_says_so_too(announced: Announce) -> None:
+    short, long = (announced("puffer_cartpole", confirm="full", budgets=Budgets(hours=h)) for h in (0.02, 100))
+    assert short["proof"].endswith(" goes on. What would help: --confirm none, or a larger --hours")
+    assert "no room" not in long["proof"]
+
+
+@pytest.fixture
+def shortened(notebook: Notebook, inventory: Inventory, config: Config) -> Callable[[float], RunRecord]:
+    """Runs of 100,000 steps, whose replicates take 10 s each, one after the other."""
+
+    def make(rate: float) -> RunRecord:
+        made = create_run(
+            notebook, config.with_overrides({"train.learning_rate": rate, "train.total_timesteps": 100_000}), {},
+            preset="quick", objective="perf:max", replicates=5, arm="person",
+        )  # fmt: skip
+        runner = Clocked(seconds=5 * 10, at_once=1, evaluation=0.001)
+        return train_run(notebook, runner, inventory, made.run_id, lambda _: None)
+
+    return make
+
+
+def test_what_is_announced_is_what_the_incumbent_has(
+    announced: Announce, shortened: Callable[[float], RunRecord]
+) -> None:
+    shortened(0.01)
+    said = announced("puffer_cartpole", parallel=1, budgets=Budgets(max_runs=3))
+    assert "3 replicates of 100,000 steps a run (as the incumbent has; the preset 2,000,000)," in said["objective"]
+    assert re.match(r"(29|30|31) s a run of 3 replicates \(as 1 run here took", said["time"]), said["time"]
+    assert re.search(r"9 replicates, however they are spent, take about 1 min 3\d s", said["budget"]), said["budget"]
+
+
+def test_what_could_be_found_is_told_by_the_noise_that_is_known(
+    announced: Announce, shortened: Callable[[float], RunRecord]
+) -> None:
+    for rate in (0.01, 0.02, 0.03):
+        shortened(rate)
+    plan = announced("puffer_cartpole", budgets=Budgets(max_runs=3))["plan"]
+    assert "no proof: too few are left for fresh seeds; replicates differ by " in plan
+    assert "(12 degrees of freedom): in nine of ten cases fresh seeds would show a gain of " in plan
+    assert "is known once" not in plan
+
+
+@pytest.mark.parametrize(("preset", "where"), [("full", "on the preset full"), (None, "on its own preset")])
+def test_an_open_confirmation_is_said_to_go_on_first_and_counts(
+    announced: Announce, shortened: Callable[[float], RunRecord], notebook: Notebook, inventory: Inventory,
+    preset: str | None, where: str,
+) -> None:  # fmt: skip
+    base, better = shortened(0.01), shortened(0.02)
+    if preset:  # how fast that is, is known
+        known = repeat(notebook, SeedRequest(base.run_id, 5, preset), inventory=inventory)
+        runner = Clocked(seconds=5 * 60, at_once=1, evaluation=0.001)
+        train_run(notebook, runner, inventory, known.run_id, lambda _: None)
+    opened = Confirmation(
+        time=now(), candidate=better.run_id, incumbent=base.run_id, session="night-1", outcome="opened", why="",
+        level=0.05, min_effect=0.0, group=5, looks=2, metric="perf", preset=preset,
+    )  # fmt: skip
+    append_line(notebook.workspace.confirmations, opened.model_dump(mode="json"))
+    told = announced("puffer_cartpole", confirm="full", parallel=1, budgets=Budgets(max_runs=3))
+    each = 60 if preset else 10
+    whole, one, rest = 20 * each, 5 * each, 5 * each + 4 * 10 + 2
+    first = re.fullmatch(
+        rf"the open confirmation of #2 .* against #1 goes on, {where}: up to 20 more fresh seeds of both sides, which"
+        r" may take (.*); the budget has room for 5 of them, (.*)",
+        told["first"],
+    )
+    assert first, told["first"]
+    assert [seconds_told(text) for text in first.groups()] == pytest.approx([whole, one], rel=0.1)
+    budget = re.search(r"9 replicates, however they are spent, take up to (.*), 5 of them the open", told["budget"])
+    assert budget, told["budget"]
+    assert seconds_told(budget[1]) == pytest.approx(rest, rel=0.1)
+    assert (
+        told["proof"]
+        == "beside the open confirmation none: 4 replicates leave no 10 for fresh seeds: a larger --max-runs"
+    )
+
+
+def test_a_session_that_leaves_second_confirmations_to_others_does_not_announce_them(
+    announced: Announce, shortened: Callable[[float], RunRecord], notebook: Notebook
+) -> None:
+    base, better = shortened(0.01), shortened(0.02)
+    opened = Confirmation(
+        time=now(), candidate=better.run_id, incumbent=base.run_id, session="night-1", outcome="opened", why="",
+        level=0.05, min_effect=0.0, group=5, looks=2, metric="perf", preset="full",
+    )  # fmt: skip
+    append_line(notebook.workspace.confirmations, opened.model_dump(mode="json"))
+    assert "first" not in announced("puffer_cartpole", confirm=None, budgets=Budgets(max_runs=3))
+    told = announced("puffer_cartpole", confirm="full", budgets=Budgets(max_runs=1))
+    assert told["first"].endswith("; the budget has no room for the first 5: 'autopilot confirm' trains them")
+    assert told["proof"] == "none: nothing is named while the open confirmation is undecided"
+    told = announced("puffer_cartpole", confirm="full", budgets=Budgets(max_runs=20))
+    assert told["proof"].startswith(
+        "once the open confirmation is decided: at most 1 contender, named by the search, on "
+    )
