@@ -4,13 +4,14 @@ Config, metrics, comparisons, the derived batch, divisibility, lineage and the r
 words. A report is written once.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lab.base import number, plain, short, write_atomic, write_model
 from lab.claims import Checked
-from lab.judge import Weight, diagnosis_of, preset_of, scored_predictions
+from lab.judge import Weight, diagnosis_of, metrics_beside, preset_of, scored_predictions
 from lab.space import Config, Inventory, changed, derive, metrics_of
 from lab.store import (
     FIRST,
@@ -181,9 +182,12 @@ def _repro(
 
 
 def _means(notebook: Notebook, run: RunRecord, role: str, other: str) -> dict[str, str]:
-    """Each metric of a run that another is compared with; the score of a leader is what was believed of it."""
-    summary = notebook.summary(other)
-    means = {name: number(metric.mean) for name, metric in summary.metrics.items()} if summary else {}
+    """Each metric of one that a run is compared with, of the replicates that its verdict takes of it.
+
+    The score of a leader is what was believed of it.
+    """
+    values = metrics_beside(notebook, run, other)
+    means = {name: number(math.fsum(each) / len(each)) for name, each in values.items()}
     return means | ({run.goal.name: _believed(notebook, run)} if role == LEADER else {})
 
 
@@ -200,7 +204,7 @@ def _score_row(notebook: Notebook, run: RunRecord, others: Sequence[tuple[str, s
         return []
     score, alike = score_of(goal, summarize(values)), []
     for role, other in others:
-        theirs = notebook.values(other, goal.metric)
+        theirs = metrics_beside(notebook, run, other)[goal.metric]
         n = min(len(theirs), len(values))
         known = f"{number(goal.of_scores(theirs, n))} (of {n})" if n else "none"
         alike.append(_believed(notebook, run) if role == LEADER else known)

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from lab.base import plain, rounded
-from lab.judge import current_verdict, detectable, diagnosis_of, noise_of, weigh
+from lab.judge import compared_at, current_verdict, detectable, diagnosis_of, noise_of, weigh
 from lab.space import Objective, derive, logged_as, metrics_of, space_of
 from lab.store import (
     SHOWN,
@@ -240,7 +240,7 @@ def compare_runs(ctx: ToolContext, run: RunName = "current", against: RunName = 
     one, other = ctx.resolve(run), ctx.resolve(against)
     if one == other:
         raise ToolError(f"{run!r} and {against!r} are the same run, {one}")
-    at = ctx.as_of(one)
+    at = ctx.as_of(one) and compared_at(ctx.notebook, ctx.subject, other)
     return comparison(ctx.notebook, weigh(ctx.notebook, one, other, at), one, other, at)
 
 

@@ -2,11 +2,13 @@
 
 import math
 import re
+from collections.abc import Iterator
 
 from lab.claims.numbers import Number
 from lab.claims.reading import Sentence
 from lab.claims.recorded import fits
 from lab.claims.words import Code, Quantity, coded
+from lab.judge import KnownRun
 
 SIGN: dict[str, int] = {Code.UP: 1, Code.DOWN: -1, Code.BETTER: 1, Code.WORSE: -1}
 SHOWN = 1e-6
@@ -131,14 +133,25 @@ def compared(s: Sentence, quantity: Quantity | None, index: int) -> list[tuple[f
     pairs: list[tuple[float, float, str]] = []
     for single in [Quantity((key,)) for key in quantity.keys]:
         new, old = s.one(single, s.subject, aspects), s.one(single, reference, aspects)
-        if not s.known.alike(single.keys[0].partition(":")[2], s.subject, reference):
-            continue
-        if new is not None and old is not None and not (pairs and single.section == "curve"):
+        name = single.keys[0].partition(":")[2]
+        alike = s.known.alike(name, s.subject, reference)
+        if alike and new is not None and old is not None and not (pairs and single.section == "curve"):
             pairs.append((new, old, f"{single.keys[0]} against {reference.run_id}"))
+        if single.section == "metric" and new is not None and not aspects:
+            pairs += [(new, value, what) for value, what in _weighed(s, name, new, reference)]
     if any(token.code == Code.ASPECT and token.value == "first" for token in s.tokens):
         curves = [(key, s.subject.curves.get(key.partition(":")[2])) for key in quantity.keys]
         pairs += [(curve.last, curve.first, f"{key} from first to last") for key, curve in curves if curve]
     return pairs
+
+
+def _weighed(s: Sentence, name: str, new: float, reference: KnownRun) -> Iterator[tuple[float, str]]:
+    """What a run's metric is by the replicates that it is compared with: its fresh seeds, or as a verdict had it."""
+    if (old := reference.fresh.get(name)) is not None:
+        yield old, f"{name} against the fresh seeds of {reference.run_id}"
+    verdict = s.subject.verdicts.get(reference.run_id)
+    if name == s.known.scored and verdict and verdict.effect is not None:
+        yield new - verdict.effect, f"{name} as the verdict has it against {reference.run_id}"
 
 
 PEAK = re.compile(

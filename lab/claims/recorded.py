@@ -50,6 +50,8 @@ def _metric(known: Known, run: KnownRun, name: str, aspects: set[str]) -> list[t
     fresh = run.confirmed.scores if run.confirmed and name == known.metric else ()
     if fresh:  # lists tell it so
         told.append((mean := statistics.fmean(fresh), f"{name} {mean:.6g} on {len(fresh)} fresh seeds of {run.run_id}"))
+    if (against := run.fresh.get(name)) is not None:  # what others are compared with
+        told.append((against, f"{name} {against:.6g} on the fresh seeds of {run.run_id}"))
     return told
 
 

@@ -63,10 +63,12 @@ from lab.judge.stopping import (
 )
 from lab.judge.verdicts import (
     compare_runs,
+    compared_at,
     confounds,
     current_verdict,
     faced,
     judged_runs,
+    metrics_beside,
     noise_of,
     proof_between,
     record_verdict,
@@ -108,6 +110,7 @@ __all__ = [
     "beyond_noise",
     "compare",
     "compare_runs",
+    "compared_at",
     "confounds",
     "current_verdict",
     "degree_of",
@@ -134,6 +137,7 @@ __all__ = [
     "longest_seconds",
     "look",
     "lowest",
+    "metrics_beside",
     "noise_floor",
     "noise_of",
     "paces",

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from lab.base import number
 from lab.judge.evidence import Evidence
 from lab.judge.finding import Finding, Weight
-from lab.store import COUNTS, Lab, MetricSummary, Notebook, RunRecord, Sessions
+from lab.judge.verdicts import compared_at, judged_runs, metrics_beside
+from lab.store import COUNTS, Lab, Notebook, RunRecord, Sessions
 
 SURE = 0.99
 """Confidence of an interval outside of which a metric has moved."""
@@ -57,8 +58,8 @@ def moved(notebook: Notebook, run: RunRecord) -> Iterator[Finding]:
         yield Finding(
             name="metric_moved", weight=Weight.NOTE,
             statement=f"{one.name} {way} from {number(one.theirs)} to {number(one.mine)}",
-            evidence=f"{new.n} replicate{'s' if new.n > 1 else ''} against {old.n} of its parent, beyond noise"
-            if new.n + old.n > 2 else "one replicate each, so it may be luck",
+            evidence=f"{new} replicate{'s' if new > 1 else ''} against {old} of its parent, beyond noise"
+            if new + old > 2 else "one replicate each, so it may be luck",
             metrics=(one.name,), strength=0.3 * one.share,
         )  # fmt: skip
 
@@ -82,14 +83,16 @@ def apart(lab: Lab, run: RunRecord) -> Iterator[Finding]:
         here, there = mine.levels(curve, begin, end), theirs.levels(curve, begin, end)
         if here and there and (share := beyond_noise(here, there)):
             found.append(Apart(curve.partition("/")[2], when, _mean(here), _mean(there), share))
-    if name != run.parent:
-        found += [one for one, _, _ in _metrics(notebook, run, name)]
-    found = sorted(found, key=lambda one: -one.share)[:TOLD]
+    measured = {one: count for one, _, count in _metrics(notebook, run, name)} if name != run.parent else {}
+    found = sorted([*found, *measured], key=lambda one: -one.share)[:TOLD]
     if found:
         told = [f"{one.name} {number(one.mine)} against {number(one.theirs)}{f' {one.when}' if one.when else ''}"
                 for one in found]  # fmt: skip
         new, old = len(mine.curves), len(theirs.curves)
         luck = ", so it may be luck" if new + old < 3 else ""
+        counts = [measured[one] for one in found if one in measured]
+        if counts and judged_runs(notebook, run.run_id, name, compared_at(notebook, run, name))[1][1]:
+            luck += f"; its metrics are of {counts[0]} fresh seeds"
         yield Finding(
             name="apart_from_leader", weight=Weight.NOTE, statement=f"unlike the leader it has {', '.join(told)}",
             evidence=f"the leader was {name}, {new} replicate{'s' if new != 1 else ''} against {old}{luck}",
@@ -97,15 +100,18 @@ def apart(lab: Lab, run: RunRecord) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _metrics(notebook: Notebook, run: RunRecord, other: str) -> Iterator[tuple[Apart, MetricSummary, MetricSummary]]:
-    """Metrics other than the objective, counts and speed that differ from another run's."""
-    mine, theirs = notebook.summary(run.run_id), notebook.summary(other)
-    for name, new in mine.metrics.items() if mine and theirs else ():
-        old = theirs.metrics.get(name) if theirs else None
-        if old is None or name == run.goal.metric or name in COUNTS or name == "sps":
+def _metrics(notebook: Notebook, run: RunRecord, other: str) -> Iterator[tuple[Apart, int, int]]:
+    """Metrics other than the objective, counts and speed that differ from another run's, and how many replicates.
+
+    Of the other one those that a verdict takes of it, as the report's table shows them.
+    """
+    mine, theirs = notebook.summary(run.run_id), metrics_beside(notebook, run, other)
+    for name, new in mine.metrics.items() if mine else ():
+        old = theirs.get(name)
+        if not old or name == run.goal.metric or name in COUNTS or name == "sps":
             continue
-        if share := beyond_noise(new.values, old.values):
-            yield Apart(name, "", new.mean, old.mean, share), new, old
+        if share := beyond_noise(new.values, old):
+            yield Apart(name, "", new.mean, _mean(old), share), new.n, len(old)
 
 
 def beyond_noise(new: Sequence[float], old: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -9,8 +10,8 @@ from lab.base import AutopilotError
 from lab.judge.finding import Finding
 from lab.judge.known import Confirmed, Judgement, Known, KnownRun, Noise, Proposed, WarmStart
 from lab.judge.stats import detectable
-from lab.judge.stopping import fresh_scores
-from lab.judge.verdicts import current_verdict, weigh
+from lab.judge.stopping import fresh_rows, fresh_scores
+from lab.judge.verdicts import compared_at, current_verdict, weigh
 from lab.space import changed, derive
 from lab.store import (
     Curve,
@@ -65,7 +66,7 @@ def known_of(
     names |= {leader := believed.run if believed else None, *mentioned}
     records = [notebook.run(name) for name in names if name and name != run.run_id and notebook.readable(name)]
     others = {
-        record.run_id: known_run(notebook, record, agents_per_env, run.finished)
+        record.run_id: known_run(notebook, record, agents_per_env, compared_at(notebook, run, record.run_id))
         for record in sorted(records, key=lambda record: (record.created, record.run_id))
     }
     mine = known_run(notebook, run, agents_per_env, run.finished)
@@ -150,7 +151,8 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         notebook: where it lies.
         run: the run.
         agents_per_env: of its environment.
-        at: what fresh seeds have confirmed later is left out of its verdicts; nothing is if not given.
+        at: what fresh seeds came to later is left out of its verdicts and of what others are compared with; nothing is
+            if not given.
     """
     config, summary = notebook.config(run.run_id), notebook.summary(run.run_id)
     parent = notebook.config(str(run.parent)) if notebook.readable(run.parent) else None
@@ -181,6 +183,7 @@ def known_run(notebook: Notebook, run: RunRecord, agents_per_env: float, at: dat
         amounts=_amounts(notebook, run),
         verdicts=_judged(current_verdict(notebook, run.run_id, at)),
         confirmed=_confirmed(notebook, run.run_id),
+        fresh=_fresh(notebook, run.run_id, at),
         warm_start=_warm_start(notebook, run),
     )
 
@@ -192,6 +195,15 @@ def _confirmed(notebook: Notebook, run_id: str) -> Confirmed | None:
         return None
     told = ended[-1].model_dump(include={"outcome", "effect", "low", "high", "level"})
     return Confirmed(against=ended[-1].incumbent, scores=tuple(fresh_scores(notebook, run_id)), **told)
+
+
+def _fresh(notebook: Notebook, run_id: str, at: datetime | None) -> dict[str, float]:
+    """Each metric's mean over the fresh seeds of a run, as `fresh_rows`."""
+    values = defaultdict[str, list[float]](list)
+    for summary in filter(None, (notebook.summary(row.run_id) for row in fresh_rows(notebook, run_id, at))):
+        for name, metric in summary.metrics.items():
+            values[name] += metric.values
+    return {name: statistics.fmean(each) for name, each in values.items()}
 
 
 def _points(curves: Sequence[Curve]) -> tuple[tuple[float, float], ...]:

@@ -82,6 +82,8 @@ class KnownRun(Fact):
     """Run compared with to what came of it."""
     confirmed: Confirmed | None = None
     """What its fresh seeds came to, whenever that was."""
+    fresh: Mapping[str, float] = Field(default_factory=dict)
+    """Each metric's mean over its fresh seeds, which others are compared with; empty where none had decided then."""
     warm_start: WarmStart | None = None
 
     @property

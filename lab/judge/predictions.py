@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from lab.base import Record, Workspace, append_line, now, number, read_records
-from lab.judge.verdicts import noise_of
+from lab.judge.verdicts import metrics_beside, noise_of
 from lab.space import Group, Objective
 from lab.store import Notebook, Prediction, Proposal, RunRecord, spread
 
@@ -38,7 +38,7 @@ class Scored(Record):
     value: float
     """What came: the run's mean; of the objective its score."""
     base: float
-    """The same of the parent, as it is expected of as many replicates."""
+    """The same of the parent, as it is expected of as many replicates; of its fresh seeds once these have decided."""
     score: float
     """Interval score, in the metric's unit."""
     reference: float | None = None
@@ -111,17 +111,17 @@ def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | N
     """
     known = scored_predictions(notebook.workspace, run.run_id)
     summary = notebook.summary(run.run_id)
-    parent = notebook.summary(str(run.parent)) if notebook.readable(run.parent) else None
-    if known or proposal is None or summary is None or parent is None:
+    if known or proposal is None or summary is None or not notebook.readable(run.parent):
         return known
+    parent = metrics_beside(notebook, run, str(run.parent))
     for prediction in proposal.predictions:
-        if prediction.metric not in summary.metrics or prediction.metric not in parent.metrics:
+        if prediction.metric not in summary.metrics or not parent.get(prediction.metric):
             continue
-        new, old = summary.metrics[prediction.metric], parent.metrics[prediction.metric]
+        new, old = summary.metrics[prediction.metric], parent[prediction.metric]
         scored_by = run.goal if prediction.metric == run.goal.metric else Objective(prediction.metric, "max")
-        value, base = scored_by.of_scores(new.values), scored_by.of_scores(old.values, min(new.n, old.n))
+        value, base = scored_by.of_scores(new.values), scored_by.of_scores(old, min(new.n, len(old)))
         noise = noise_of(notebook, run.group) if prediction.metric == run.goal.metric else None
-        sd = noise[0] if noise else statistics.stdev(old.values) if old.n > 1 else None
+        sd = noise[0] if noise else statistics.stdev(old) if len(old) > 1 else None
         scored = Scored(
             time=now(),
             run_id=run.run_id,
@@ -136,7 +136,7 @@ def score_predictions(notebook: Notebook, run: RunRecord, proposal: Proposal | N
             value=value,
             base=base,
             score=interval_score(prediction.low, prediction.high, prediction.coverage, value),
-            reference=None if sd is None else _no_change(prediction, base, (new.n, old.n), value, sd),
+            reference=None if sd is None else _no_change(prediction, base, (new.n, len(old)), value, sd),
         )
         append_line(notebook.workspace.predictions, scored.model_dump(mode="json"))
         known.append(scored)

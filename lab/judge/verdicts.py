@@ -160,6 +160,41 @@ def judged_runs(
     return [side(run.run_id) for run in runs]
 
 
+def compared_at(notebook: Notebook, run: RunRecord, other: str) -> datetime | None:
+    """As of when a run is compared with another: when its verdict was given, if that is against it, else its end.
+
+    Fresh seeds of an incumbent that were trained beside a run may have ended between the two.
+
+    Args:
+        notebook: where they are.
+        run: the run.
+        other: another one.
+    """
+    verdict = notebook.verdict(run.run_id)
+    return verdict.time if verdict is not None and verdict.against == other else run.finished
+
+
+def metrics_beside(notebook: Notebook, run: RunRecord, other: str) -> dict[str, list[float]]:
+    """Another run's metrics as a run is compared with it: in each replicate that a verdict takes of it.
+
+    A report that computed with its fresh seeds, and showed its own replicates, would contradict itself.
+
+    Args:
+        notebook: where they are.
+        run: the run, ended.
+        other: its parent, an incumbent or another one that can be read.
+
+    Returns:
+        Metric to values; empty where it has no score.
+    """
+    _, (names, _) = judged_runs(notebook, run.run_id, other, compared_at(notebook, run, other))
+    values = defaultdict[str, list[float]](list)
+    for summary in filter(None, map(notebook.summary, names)):
+        for name, metric in summary.metrics.items():
+            values[name] += metric.values
+    return values
+
+
 def _sides(
     notebook: Notebook, run_id: str, against: str, at: datetime | None, *, whole: bool
 ) -> list[tuple[list[float], bool]]:

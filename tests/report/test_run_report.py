@@ -3,17 +3,22 @@
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.base.files import append_line, write_model
+from agent.analysis.analyst import Analyst
+from agent.model.offline import OfflineResearcher
+from lab.base.files import append_line, read_model, write_model
 from lab.base.schema import now
 from lab.claims.checking import Checked
 from lab.judge.predictions import Scored
+from lab.judge.stopping import scores_of
+from lab.judge.verdicts import record_verdict
 from lab.space.config import Config
 from lab.space.inventory import Inventory
 from lab.space.overrides import assignments
@@ -26,9 +31,10 @@ from lab.store.films import Film, Films
 from lab.store.lab import Lab
 from lab.store.lineage import source_file
 from lab.store.notebook import Notebook
-from lab.store.records import Evaluation, Pruning, ReplicateResult, RunRecord, RunState
+from lab.store.records import Confirmation, Evaluation, Pruning, ReplicateResult, RunRecord, RunState
 from lab.store.session import Leading
 from lab.store.sessions import Sessions
+from report.checking import check_report
 from report.draft import ReportDraft
 from report.run_report import report_of, write_report
 from review.prose import html_of
@@ -584,3 +590,58 @@ def test_the_leader_of_when_it_ended_stands_beside_parent_and_incumbent(desk: De
     again = desk.report(desk.run({"train.ent_coef": 0.03}, parent=leader.run_id, session=session))
     assert "| replicates | parent (leader) | incumbent |" in again
     assert "believed, n=" not in again
+
+
+def confirmed(
+    notebook: Notebook, run: RunRecord, against: RunRecord, fresh: Sequence[RunRecord], opened: datetime
+) -> None:
+    """Have fresh seeds of both sides make a run the incumbent, in the record."""
+    new, old = (notebook.values(one.run_id, "perf") for one in fresh)
+    contender = Confirmation(
+        time=opened, candidate=run.run_id, incumbent=against.run_id, outcome="opened", why="", level=0.01,
+        min_effect=0.0, group=5, looks=1, metric="perf", session=None,
+    )  # fmt: skip
+    effect = sum(new) / len(new) - sum(old) / len(old)
+    told = {"time": now(), "outcome": "confirmed", "why": "shown", "seeds": len(new), "effect": effect}
+    won = contender.model_copy(update={**told, "runs": (fresh[0].run_id,)})
+    for one in (contender, won):
+        append_line(notebook.workspace.confirmations, one.model_dump(mode="json"))
+
+
+def scoring(*values: float) -> Say:
+    """Replicates that score these, and whose episodes last a hundred times that."""
+    return lambda at: {"metrics": {"perf": values[at], "episode_length": 100 * values[at]}}
+
+
+def test_a_report_shows_the_figures_that_it_computes_with(desk: Desk, notebook: Notebook, inventory: Inventory) -> None:
+    """Its incumbent is told by its fresh seeds: in the table, the verdict, the title, the theory, the diagnosis."""
+    two, three, one = ({"autopilot.seeds": count} for count in (2, 3, 1))
+    base = desk.run(two, say=scoring(0.1, 0.12), arm="baseline")
+    record_verdict(notebook, base)
+    new = desk.run({**three, "train.gamma": 0.9}, say=scoring(0.26, 0.27, 0.28), parent=base.run_id)
+    opened = now()
+    seeds = [
+        desk.run({"autopilot.seeds": 5}, say=scoring(*values), replicates_of=run.run_id)
+        for run, values in ((new, (0.2, 0.21, 0.22, 0.23, 0.24)), (base, (0.1, 0.11, 0.12, 0.13, 0.14)))
+    ]
+    confirmed(notebook, new, base, seeds, opened)
+    changes = {"train.gamma": 0.9, "train.ent_coef": 0.02}
+    run = desk.run({**one, **changes}, say=scoring(0.5), parent=new.run_id)
+    verdict = record_verdict(notebook, run)
+    assert verdict is not None and (verdict.against, verdict.n) == (new.run_id, (1, 5))
+    assert Analyst(Lab(notebook, inventory), OfflineResearcher()).analyse(run).fell_back is None
+    text = notebook.paths(run.run_id).report.read_text()
+    assert "| metric | this run | 95 % interval | replicates | parent (incumbent) |" in text
+    assert "| perf | 0.5 | n = 1 | 0.5 | 0.22 |" in text
+    assert "| episode_length | 50 | n = 1 | 50 | 22 |" in text
+    assert "episode_length rose from 22 to 50 (1 replicate against 5 of its parent, beyond noise)" in text
+    assert ": perf +0.28 (fewer than two replicates" in text
+    assert "perf 0.5 (+0.28 to the incumbent)" in text.splitlines()[0]
+    assert "The difference to the incumbent, +0.28, is large" in text
+    checked = read_model(notebook.paths(run.run_id).claims, Checked)
+    assert [claim.quote for claim in checked.claims if claim.status != "verified"] == []
+    later = desk.run({"autopilot.seeds": 5}, say=scoring(*[0.3] * 5), replicates_of=new.run_id)
+    assert scores_of(notebook, new.run_id)[-5:] == [*notebook.values(later.run_id, "perf")]
+    again = [one for one in check_report(notebook, run.run_id).claims if one.quote == "+0.28"]
+    assert {one.status for one in again} == {"verified"}
+    assert "| perf | 0.5 | n = 1 | 0.5 | 0.22 |" in desk.report(run)
