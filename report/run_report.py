@@ -184,10 +184,12 @@ def _repro(
 def _means(notebook: Notebook, run: RunRecord, role: str, other: str) -> dict[str, str]:
     """Each metric of one that a run is compared with, of the replicates that its verdict takes of it.
 
-    The score of a leader is what was believed of it.
+    The objective's row says how many these are. The score of a leader is what was believed of it.
     """
     values = metrics_beside(notebook, run, other)
     means = {name: number(math.fsum(each) / len(each)) for name, each in values.items()}
+    if run.goal.metric in means:
+        means[run.goal.metric] += f" (n={len(values[run.goal.metric])})"
     return means | ({run.goal.name: _believed(notebook, run)} if role == LEADER else {})
 
 

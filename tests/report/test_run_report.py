@@ -632,7 +632,7 @@ def test_a_report_shows_the_figures_that_it_computes_with(desk: Desk, notebook: 
     assert Analyst(Lab(notebook, inventory), OfflineResearcher()).analyse(run).fell_back is None
     text = notebook.paths(run.run_id).report.read_text()
     assert "| metric | this run | 95 % interval | replicates | parent (incumbent) |" in text
-    assert "| perf | 0.5 | n = 1 | 0.5 | 0.22 |" in text
+    assert "| perf | 0.5 | n = 1 | 0.5 | 0.22 (n=5) |" in text
     assert "| episode_length | 50 | n = 1 | 50 | 22 |" in text
     assert "episode_length rose from 22 to 50 (1 replicate against 5 of its parent, beyond noise)" in text
     assert ": perf +0.28 (fewer than two replicates" in text
@@ -644,4 +644,4 @@ def test_a_report_shows_the_figures_that_it_computes_with(desk: Desk, notebook: 
     assert scores_of(notebook, new.run_id)[-5:] == [*notebook.values(later.run_id, "perf")]
     again = [one for one in check_report(notebook, run.run_id).claims if one.quote == "+0.28"]
     assert {one.status for one in again} == {"verified"}
-    assert "| perf | 0.5 | n = 1 | 0.5 | 0.22 |" in desk.report(run)
+    assert "| perf | 0.5 | n = 1 | 0.5 | 0.22 (n=5) |" in desk.report(run)
