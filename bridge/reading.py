@@ -144,7 +144,7 @@ def digest(door: Door, session: Name | None = None) -> NightDigest:
     """
     record = Sessions(door.workspace).named(session, begins="autopilot_start")
     text = digest_now(door.notebook, door.proposals, record)
-    findings, missing = door.found(lambda: group_diagnosis(door.lab(record.env_name), record.group))
+    findings, missing = door.found(lambda: group_diagnosis(door.lab(record.env_name), record.group, record.session_id))
     return NightDigest(
         session=record.session_id,
         headline=headline_of(door.notebook, door.proposals, record),

@@ -76,7 +76,7 @@ def write_digest(lab: Lab, proposals: Proposals, session: SessionRecord) -> None
         comparison=comparison_text(notebook, compared, session),
         reached=reached_text(notebook, session, compared.leader),
         plan=_plan(notebook, session),
-        shared=[finding.sentence for finding in group_diagnosis(lab, group)[:SHARED]],
+        shared=[finding.sentence for finding in group_diagnosis(lab, group, session.session_id)[:SHARED]],
         confirmations=contenders(notebook, group, session.session_id),
         test=TESTS[session.goal.statistic],
         arms=arms,

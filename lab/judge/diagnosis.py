@@ -129,14 +129,15 @@ def still_rising(notebook: Notebook, run: RunRecord) -> bool:
     return spread > 0 and run.goal.gain(last, third) / spread > RISING
 
 
-def group_diagnosis(lab: Lab, group: Group) -> tuple[Finding, ...]:
+def group_diagnosis(lab: Lab, group: Group, session: str | None = None) -> tuple[Finding, ...]:
     """What runs of a group have in common, ranked: findings of at least half of its latest runs, or of its baseline.
 
     Args:
         lab: where they lie.
         group: whose runs, the latest twenty with a score.
+        session: only those of this one; of all if not given.
     """
-    runs = lab.notebook.index.records(Selection(group, scored=True, native=True), newest=PEERS)
+    runs = lab.notebook.index.records(Selection(group, session=session, scored=True, native=True), newest=PEERS)
     found: dict[str, list[tuple[RunRecord, Finding]]] = defaultdict(list)
     for run in runs:
         for finding in diagnose(Evidence.of(lab, run)):
@@ -144,12 +145,11 @@ def group_diagnosis(lab: Lab, group: Group) -> tuple[Finding, ...]:
                 found[finding.name].append((run, finding))
     shared = []
     for those in found.values():
-        base = next((one for run, one in those if run.parent is None), None)
+        base = next((pair for pair in those if pair[0].parent is None), None)
         if 2 * len(those) < len(runs) and base is None:
             continue
-        _, strongest = max(those, key=lambda pair: pair[1].strength)
-        told = base or strongest
-        which = "baseline" if base else those[-1][0].run_id
+        run, told = base or max(those, key=lambda pair: pair[1].strength)
+        which = "baseline" if base else run.run_id
         evidence = f"{counted(len(those), len(runs), 'run')}; {which}: {told.evidence}"
         share = len(those) / len(runs)
         shared.append(told.model_copy(update={"evidence": evidence, "strength": told.strength * max(share, 0.5)}))

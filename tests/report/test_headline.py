@@ -423,3 +423,18 @@ def test_a_proof_whose_runs_are_gone_is_told_by_its_own_line(
     shutil.rmtree(notebook.workspace.run(base.run_id if gone == "incumbent" else seeds.run_id).dir)
     said = headline_of(notebook, proposals, session).text
     assert "is better: perf +0.2 [+0.1, +0.3] on 5 fresh seeds a side, of which not all runs" in said
+
+
+def test_a_digest_says_what_its_own_trainings_have_in_common(
+    make_session: Make, make_run: RunMaker, notebook: Notebook, proposals: Proposals
+) -> None:
+    session, before = make_session(), {"session": "another-night"}
+    base = make_run({"train.gamma": 0.5}, **before)
+    ill = {"train.minibatch_size": 32768, "train.update_epochs": 1}
+    for more in (before, before, {"session": session.record.session_id}):
+        make_run(ill, parent=base.run_id, **more)
+    write_digest(session.lab, proposals, session.record)
+    text = notebook.workspace.session(session.record.session_id).digest.read_text()
+    shared = text.partition("## What its trainings have in common")[2].partition("\n## ")[0]
+    assert "(1 of 1 run; " in shared
+    assert " of 4 runs" not in shared

@@ -222,3 +222,24 @@ def test_of_a_group_what_its_runs_share_with_how_many(
         make_run({"train.ent_coef": entropy}, parent=base.run_id)
     told = group_diagnosis(Lab(notebook, inventory), base.group)
     assert all(" of 3 runs; baseline: " in one.evidence for one in told)
+
+
+def test_what_a_session_s_runs_share_has_the_figures_of_the_run_that_it_names(
+    make_run: RunMaker, notebook: Notebook, inventory: Inventory
+) -> None:
+    lab, mine = Lab(notebook, inventory), "2026-01-02T000000Z-abcd"
+    base = make_run({"train.gamma": 0.5}, session="2026-01-01T000000Z-abcd")
+    ill = {"train.minibatch_size": 32768, "train.update_epochs": 1}  # one step a batch, the fewer of them the worse
+    runs = [
+        make_run({**ill, "train.total_timesteps": steps}, parent=base.run_id, session=mine)
+        for steps in (100_000, 300_000)
+    ]
+    told = group_diagnosis(lab, base.group, mine)
+    assert "one_minibatch" in {one.name for one in told}
+    for one in told:
+        count, _, rest = one.evidence.partition("; ")
+        name, _, figures = rest.partition(": ")
+        assert count.endswith(" of 2 runs")
+        (run,) = [run for run in runs if run.run_id == name]
+        alone = {finding.name: finding.evidence for finding in diagnose(Evidence.of(lab, run))}
+        assert figures == alone[one.name]
