@@ -206,7 +206,7 @@ def _family(notebook: Notebook, record: RunRecord) -> list[tuple[str, str, str]]
     questions = Questions(notebook.index)
     above = [("ancestor", row.run_id) for row in questions.lineage(record.run_id)[1:RELATIVES]]
     below = [("child", row.run_id) for row in questions.children(record.run_id)[-RELATIVES:]]
-    again = [("fresh seeds", row.run_id) for row in notebook.index.rows(Selection(replicates_of=record.run_id))]
+    again = [("more seeds", row.run_id) for row in notebook.index.rows(Selection(replicates_of=record.run_id))]
     first = [("more seeds of", record.replicates_of)] if record.replicates_of else []
     if above:
         above[0] = ("parent", above[0][1])

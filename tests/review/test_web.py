@@ -355,6 +355,9 @@ def test_the_list_is_sorted_and_filtered_by_what_it_shows(site: Site, make_run: 
     assert shown[best.run_id].fresh
     page = site.get(f"/runs/{best.run_id}").text  # whose tables are of the run alone, and say so
     assert re.search(r'<p class="quiet">Of its own .* on 5 fresh seeds perf is [\d.]+\.</p>', page)
+    family = page.partition('<section id="family">')[2].partition("</section>")[0]  # a race trains more seeds too
+    assert re.search(rf"<td>more seeds</td><td>.*{seeds.run_id}", family)
+    assert "fresh seeds" not in family
     for sort, figure in {
         "score": lambda score: score.value,
         "worst": lambda score: min(score.values),
