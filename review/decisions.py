@@ -130,6 +130,7 @@ def amended(proposal: Proposal, changes: Mapping[str, Any], who: str, why: str =
             "arm": "person",
             "passed_by": None,
             "overrides": {**proposal.overrides, **changes},
+            "set_by_person": tuple(dict.fromkeys((*proposal.set_by_person, *changes))),
             "theory": said or f"{instead} {ITS}{theory}",
             "predictions": (),  # they were about other values, and somebody else's
             "decisions": (step,),

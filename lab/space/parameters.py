@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -232,9 +232,9 @@ def in_order(keys: Iterable[str]) -> list[str]:
     return sorted(keys, key=lambda key: (ranks.get(key, len(ranks)), key))
 
 
-def few(keys: Iterable[str]) -> tuple[list[str], str]:
-    """The keys that are named where there is little room, and what stands for the others, such as `, +17`."""
-    order = in_order(keys)
+def few(keys: Iterable[str], first: Collection[str] = ()) -> tuple[list[str], str]:
+    """The keys to name where there is little room, some before others, and what stands for the rest, as `, +17`."""
+    order = sorted(in_order(keys), key=lambda key: key not in first)
     shown = order if len(order) <= NAMED + 1 else order[:NAMED]
     more = len(order) - len(shown)
     return shown, f", +{more}" if more else ""

@@ -111,6 +111,8 @@ class Proposal(Record):
     arm: str
     overrides: dict[str, Any]
     """Dotted key to new value, as changes to the parent's config; empty where it is a sweep."""
+    set_by_person: tuple[str, ...] = ()
+    """Of these the keys that a person set who put it in the place of another proposal."""
     sweep: Sweep | None = None
     """The configs that it allows; None where it is about a single one."""
     theory: str
@@ -150,11 +152,14 @@ class Proposal(Record):
 
     @property
     def brief(self) -> str:
-        """The overrides that matter most on one line, such as `train.gamma = 0.99, train.ent_coef = 0.01, +17`."""
+        """The overrides that matter most on one line, such as `train.gamma = 0.99, train.ent_coef = 0.01, +17`.
+
+        What a person set comes first: it is what they look for.
+        """
         if self.sweep is not None:
             keys, more = few(self.sweep.keys)
             return "; ".join(f"{key} {self.sweep.keys[key].text}" for key in keys) + more + self._swept
-        keys, more = few(self.overrides)
+        keys, more = few(self.overrides, self.set_by_person)
         six = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in self.overrides.items()}
         return ", ".join(f"{key} = {six[key]}" for key in keys) + more
 

@@ -14,6 +14,7 @@ from lab.store.proposal import ProposalState as S
 from lab.store.proposals import Proposals
 from lab.store.unfit import refuse_unfit
 from review import decisions
+from tests.conftest import Cli
 
 
 def test_a_decision_says_who_when_and_about_what(
@@ -100,6 +101,20 @@ def test_an_edited_proposal_takes_the_place_of_the_old_one_even_of_a_held_one(
     old = proposals.get(proposal.proposal_id)
     assert (old.state, old.decisions[-1].who) == (S.SUPERSEDED, "person ada")
     assert new.proposal_id in old.decisions[-1].why
+
+
+def test_what_a_person_set_is_named_first(
+    propose: Any, proposals: Proposals, notebook: Notebook, inventory: Inventory, called: Cli
+) -> None:
+    many = {"train.learning_rate": 0.004, "train.ent_coef": 0.02, "train.gamma": 0.9, "train.gae_lambda": 0.8,
+            "train.vf_coef": 1.5, "train.clip_coef": 0.3}  # fmt: skip
+    proposal = propose(many)
+    assert proposal.brief == "train.learning_rate = 0.004, train.ent_coef = 0.02, train.gamma = 0.9, +3"
+    assert called("edit", proposal.proposal_id, "--set", "train.adam_eps=1e-9").code == 0
+    (new,) = proposals.live(S.STAGED)
+    assert new.brief == "train.adam_eps = 1e-09, train.learning_rate = 0.004, train.ent_coef = 0.02, +4"
+    again = decisions.edit(Lab(notebook, inventory), new, {"train.clip_coef": 0.4}, "person ada")
+    assert again.brief == "train.clip_coef = 0.4, train.adam_eps = 1e-09, train.learning_rate = 0.004, +4"
 
 
 def test_an_edit_may_ask_for_as_many_replicates_as_the_parent_has(
