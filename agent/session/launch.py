@@ -21,6 +21,7 @@ from lab.space import (
     check_overrides,
     chosen,
     remarks,
+    space_of,
 )
 from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
@@ -56,9 +57,16 @@ def prepare(
 
 
 def notes(workspace: Workspace, inventory: Inventory, env: str, preset: str, settings: list[str] | None) -> list[str]:
-    """What a person is told of what they set, once all of it is accepted, a line each."""
-    base = preset_named(workspace, inventory.environment(env), preset)
-    return [f"note: {line}" for line in remarks(base, assignments(settings), inventory)]
+    """What a person is told of what they set, once all of it is accepted, a line each.
+
+    A limit on a key that the environment does not take may be meant for another one, so it is no mistake; misspelt, it
+    would limit nothing without a word.
+    """
+    environment = inventory.environment(env)
+    base = preset_named(workspace, environment, preset)
+    idle = sorted(set(environment.limits) - set(space_of(environment)))
+    limits = [f"[space] in autopilot.toml has {key}, and {env} has no such key: nothing is limited" for key in idle]
+    return [f"note: {line}" for line in (*remarks(base, assignments(settings), inventory), *limits)]
 
 
 def train_once(

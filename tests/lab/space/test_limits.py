@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.session.launch import notes
 from lab.base.errors import InvalidInput
 from lab.base.paths import Workspace
 from lab.space.config import Config
@@ -46,6 +47,9 @@ def test_a_limit_of_no_key_here_is_said(workspace: Workspace, cli: Cli) -> None:
     told = cli("doctor", "--space", ENV)
     assert told.code == 0, told.err
     assert "limits no key of this environment with env.of_another_environment" in told.out
+    said = notes(workspace, load_inventory([ENV], workspace), ENV, "quick", None)  # by start and by train
+    what = f"[space] in autopilot.toml has env.of_another_environment, and {ENV} has no such key: nothing is limited"
+    assert said == [f"note: {what}"]
 
 
 def test_an_open_task_is_refused_with_an_objective_that_counts_rewards(workspace: Workspace, cli: Cli) -> None:
