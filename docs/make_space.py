@@ -19,7 +19,7 @@ range, freeze a key, or open one of the task's in `autopilot.toml`:
 ```toml
 [space]
 "train.learning_rate" = {low = 1e-4, high = 0.02}
-"train.optimizer" = {choices = ["muon"]}
+"train.bptt_horizon" = {choices = [16, 32, 64]}
 "train.gamma" = {frozen = true}
 "env.continuous" = {open = true}        # never together with an objective that counts rewards
 ```

@@ -8,10 +8,13 @@ import pytest
 
 from agent.model.budget import price_of
 from agent.model.settings import model_settings
+from agent.session.launch import prepare
 from docs import make_space
 from lab.base.paths import Workspace
+from lab.search.keys import search_space
 from lab.space.parameters import PARAMETERS, VARIANT_KEYS
-from tests.conftest import Cli
+from lab.space.validate import space_of
+from tests.conftest import ENV, Cli
 from tools.catalog import TOOLS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +62,16 @@ def test_the_example_settings_are_accepted(called: Cli, tmp_path: Path, page: st
     assert called("start", "--preset", "no such preset", at=tmp_path).err.startswith("autopilot: preset = ")
     assert model_settings(Workspace(tmp_path))
     assert (price_of(Workspace(tmp_path), "my-model") is not None) == (page == "docs/models.md")
+
+
+@pytest.mark.parametrize("page", ["search.md", "space.md"])
+def test_the_example_limits_leave_the_preset_of_the_first_environment(workspace: Workspace, page: str) -> None:
+    (block,) = re.findall(r"```toml\n(\[space\]\n.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    (workspace.root / "autopilot.toml").write_text(block)
+    inventory, config, _ = prepare(workspace, ENV, "quick", "perf:max", None, None)
+    space = space_of(inventory.environment(ENV))
+    assert all(key in space for key in re.findall(r'^"([\w.]+)"', block, re.MULTILINE))
+    assert search_space(inventory.environment(ENV), config).dimensions
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -2,7 +2,7 @@
 
     [space]
     "train.learning_rate" = {low = 1e-4, high = 0.02}
-    "train.optimizer" = {choices = ["muon"]}
+    "train.bptt_horizon" = {choices = [16, 32, 64]}
     "train.gamma" = {frozen = true}
     "env.frameskip" = {open = true, low = 1, high = 8}
 
