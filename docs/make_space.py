@@ -13,8 +13,10 @@ every config, tells a model what it may change, and bounds what [the search](sea
 for a person to set) and the variants that you declare. An environment's own `[sweep]` sections in PufferLib's ini say
 where the search looks.
 
-*Proposable*: a model, or an arm of the search, may propose it; everything else is for a person (`--set`). Narrow a
-range, freeze a key, or open one of the task's in `autopilot.toml`:
+*Proposable*: a proposal may change it; everything else is for a person (`--set`). The search leaves some of these alone
+([which](search.md#what-is-searched)): a model may propose another `vec.num_envs` or `env.num_envs`, which a person
+approves, or `--approve auto`; no rule of `[policy]` lets it pass ([topology](approval.md#what-no-rule-can-allow)).
+Narrow a range, freeze a key, or open one of the task's in `autopilot.toml`:
 
 ```toml
 [space]

@@ -9,7 +9,8 @@ from typing import Any
 
 from lab.base import Damaged, Workspace, plain, short, storable
 from lab.claims import MARKS, Checked
-from lab.judge import current_verdict
+from lab.judge import current_verdict, is_topology
+from lab.search import UNSEARCHED
 from lab.space import Environment, space_of
 from lab.store import Confirmation, Notebook, Proposal, Proposals, Questions, ReplicateResult, RunRecord, names_in
 from report.arms import Arms
@@ -269,11 +270,16 @@ def print_space(environment: Environment) -> None:
     """Print the search space of an environment."""
     from rich.text import Text
 
-    table = _table("key", "range", "scale", "who", "what it does")
-    for row in space_rows(environment):
+    table, rows = _table("key", "range", "scale", "who", "what it does"), space_rows(environment)
+    for row in rows:
         who = "proposable" if row["proposable"] else "person only"
         table.add_row(*(Text(cell) for cell in (row["key"], row["range"], row["scale"], who, row["doc"])))
     say(table)
+    known = [row["key"] for row in rows if row["proposable"]]
+    if alone := [key for key in known if key in UNSEARCHED]:
+        say(f"proposable, but left alone by the search: {', '.join(alone)}")
+    if topology := [key for key in known if is_topology(key)]:
+        say(f"denied by the rules of [policy], whatever they allow: {', '.join(topology)}")
     if elsewhere := sorted(set(environment.limits) - set(space_of(environment))):
         say(f"[space] in autopilot.toml limits no key of this environment with {', '.join(elsewhere)}")
 

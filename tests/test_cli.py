@@ -415,7 +415,10 @@ def test_doctor_says_what_is_here(cli: Cli) -> None:
     assert "OPENAI_API_KEY is set" in cli("doctor", OPENAI_API_KEY="sk-whatever").out
     assert "sk-whatever" not in cli("doctor", "--json", OPENAI_API_KEY="sk-whatever").out
     assert cli("doctor", "--json").json()["environments"]["puffer_cartpole"]["trainable"]
-    assert "train.ent_coef" in cli("doctor", "--space", "puffer_cartpole").out
+    listed = cli("doctor", "--space", "puffer_cartpole").out
+    assert "train.ent_coef" in listed
+    assert re.search(r"left alone by the search: train\..*, vec.num_envs, .*, env.num_envs$", listed, re.MULTILINE)
+    assert "denied by the rules of [policy], whatever they allow: vec.num_envs, env.num_envs\n" in listed
     keys = {row["key"]: row for row in cli("doctor", "--space", "puffer_cartpole", "--json").json()}
     assert (keys["train.ent_coef"]["range"], keys["train.ent_coef"]["proposable"]) == ("from 0 to 1", True)
 

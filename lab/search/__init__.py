@@ -7,7 +7,7 @@ from lab.search.effects import Effect, Effects, Span, effects_of
 from lab.search.forecast import Forecast, forecast
 from lab.search.front import Placed
 from lab.search.history import Arm, History, Trial
-from lab.search.keys import search_space
+from lab.search.keys import UNSEARCHED, search_space
 from lab.search.night import BASELINE, before_proof, complete, contenders, name_contender, provable, worth_proving
 from lab.search.permits import Permits
 from lab.search.plan import Phases, findable, lay_out, phases, plan_of, seeds_for
@@ -22,6 +22,7 @@ __all__ = [
     "ARMS",
     "BASE",
     "BASELINE",
+    "UNSEARCHED",
     "Ahead",
     "ApartArm",
     "Arm",

@@ -20,6 +20,8 @@ NO_LEARNING = frozenset((
 """Without an effect on what is learnt, or another beginning, which is another experiment."""
 CONFOUNDS = frozenset(("train.total_timesteps", "vec.num_envs", "env.num_envs"))
 """Lengths can't be compared, and the topology is chosen for speed, by `autopilot probe`."""
+UNSEARCHED = NO_LEARNING | CONFOUNDS
+"""What may be proposed, and what the search never moves all the same."""
 AROUND = 4.0
 """Factor up and down from where a key stands, where nobody says how far."""
 NOTHING = 1e-10
@@ -35,7 +37,7 @@ def search_space(environment: Environment, base: Config) -> SearchSpace:
     """
     dimensions = []
     for key, parameter in space_of(environment).items():
-        if parameter.proposable and key not in NO_LEARNING | CONFOUNDS:
+        if parameter.proposable and key not in UNSEARCHED:
             prior = environment.ini.get(f"sweep.{key}", {})
             if (dimension := _dimension(parameter, base.get(key), prior)) is not None:
                 dimensions.append(dimension)
@@ -63,7 +65,7 @@ def seen_space(base: Config, others: Sequence[Config]) -> SearchSpace:
     seen: dict[str, list[Any]] = {}
     for config in others:
         for key, (old, new) in telling(base, config).items():
-            if key not in NO_LEARNING | CONFOUNDS and all(isinstance(value, Scalar) for value in (old, new)):
+            if key not in UNSEARCHED and all(isinstance(value, Scalar) for value in (old, new)):
                 seen.setdefault(key, [old]).append(new)
     return SearchSpace(tuple(_seen(key, values, known.get(key, Scale.LINEAR)) for key, values in seen.items()))
 
