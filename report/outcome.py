@@ -49,7 +49,7 @@ def _found(notebook: Notebook, session: SessionRecord, named: Sequence[Confirmat
         return _better(notebook, by_outcome["confirmed"][-1])
     if by_outcome["passed"]:
         one = by_outcome["passed"][-1]
-        decides = f": {decides_text(notebook, one.candidate, one)}" if session.ended else ""
+        decides = f": {_deciding(notebook, session, one)}" if session.ended else ""
         return f"{_better(notebook, one)[:-1]}; whether it is on the preset {one.then} is open{decides}."
     if by_outcome["opened"]:
         return _open(notebook, session, by_outcome["opened"][-1])
@@ -128,10 +128,16 @@ def _open(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
         who = f"{_better(notebook, passed[-1])[:-1]}; on the preset {one.preset} it"
     if session.ended is None:
         return f"{who} is being proven{told}." if passed else f"A contender is being proven: {who}{told}."
-    decides = decides_text(notebook, one.candidate, one)
-    if (now := notebook.incumbent(session.group)) not in (None, one.incumbent):
-        decides = f"{_called(notebook, str(now))} has taken the place since that it was to take"
+    decides = _deciding(notebook, session, one)
     return f"{who} is undecided{told}; {decides}." if passed else f"One contender is undecided: {who}{told}; {decides}."
+
+
+def _deciding(notebook: Notebook, session: SessionRecord, one: Confirmation) -> str:
+    """What decides a contender; of one whose incumbent has lost its place since, to whom."""
+    incumbent = notebook.incumbent(session.group)
+    if incumbent is not None and incumbent != one.incumbent:
+        return f"{_called(notebook, incumbent)} has taken the place since that it was to take"
+    return decides_text(notebook, one.candidate, one)
 
 
 def _nothing(notebook: Notebook, session: SessionRecord, lost: Sequence[Confirmation]) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lab.base import count_of, lasting
 from lab.judge import Incumbency, SeedRequest, remaining, seconds_of
-from lab.space import Config, Group
+from lab.space import Config
 from lab.store import Confirmation, Lab, Notebook, SessionRecord
 from report import name_text
 
@@ -43,16 +43,14 @@ class Pending(NamedTuple):
         """Fresh seeds that the budget has room for."""
         return sum(need.seeds for need in self.needs[: self.afforded])
 
-    def text(self, lab: Lab, group: Group) -> str:
+    def text(self, lab: Lab) -> str:
         """What is gone on with, and how long that may take.
 
         Args:
             lab: where its runs are.
-            group: the session's.
         """
         one, notebook = self.one, lab.notebook
-        former = "" if one.incumbent == notebook.incumbent(group) else ", which is the incumbent no longer"
-        sides = f"{_called(notebook, one.candidate)} against #{notebook.index.number_of(one.incumbent)}{former}"
+        sides = f"{_called(notebook, one.candidate)} against #{notebook.index.number_of(one.incumbent)}"
         presets = dict.fromkeys(need.preset for need in self.needs)
         where = ", then ".join(f"on the preset {name}" if name else "on its own preset" for name in presets)
         takes = f", which may take {lasting(self.whole)}" if self.whole else ""

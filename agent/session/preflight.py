@@ -109,7 +109,7 @@ class Preflight:
         if self.pending and replicates is not None:
             by_time = round(self.pending.seconds / seconds * self.record.seeds)
             rest = max(0, replicates - (self.pending.seeds if replicates == self.record.replicates else by_time))
-        first = [("first", self.pending.text(self.lab, self.record.group))] if self.pending else []
+        first = [("first", self.pending.text(self.lab))] if self.pending else []
         return [
             ("objective", f"{self._objective()}{logged}"),
             ("device", self._device()),

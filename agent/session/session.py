@@ -305,6 +305,7 @@ class Session:
         try:
             yield
         except Stopped:
+            self.scheduler.searching.believe()  # with what was trained last
             self.journal.event("interrupted")
         except AutopilotError as error:
             self.journal.notify("failed", f"the session can't go on: {error}")

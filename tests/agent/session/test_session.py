@@ -219,6 +219,20 @@ def test_an_interrupted_session_resumes_where_it_was(make_session: Make, noteboo
     assert all(run.state is RunState.FINISHED for run in runs)
 
 
+def test_a_session_that_is_paused_believes_with_what_it_trained_last(make_session: Make) -> None:
+    class Pauser(FakeRunner):
+        def train(self, *arguments: Any) -> Any:
+            if session.mine()[1:]:
+                session.pause.set()
+            return super().train(*arguments)
+
+    session = make_session(Pauser())
+    record = session.run()
+    assert (record.ended, len(session.mine())) == (None, 2)
+    believed = Sessions(session.notebook.workspace).leading(record.session_id)
+    assert [one.trained for one in believed][-1] == session.notebook.replicates(record.session_id) == 6
+
+
 def test_a_kill_between_two_files_is_made_good(make_session: Make, notebook: Notebook, proposals: Proposals) -> None:
     record = make_session(budgets=Budgets(max_runs=6)).run()
     done = next(proposal for proposal in proposals.all() if proposal.state is ProposalState.DONE)
