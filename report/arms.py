@@ -107,6 +107,9 @@ def arms_of(notebook: Notebook, group: Group, session: str | None = None) -> Arm
         session: replicates of this one alone count for an arm; None for those of all.
     """
     found = standing_of(notebook, group, session)
+    control, earlier = _headstart(notebook, group, session, found)
+    if earlier:
+        found = _without(found, control)
     lines = {one.candidate: one for one in notebook.index.confirmations(group=group)}
     won = [run for run, one in lines.items() if one.outcome == "confirmed" and session in (None, one.session)]
     same = merged([one.arm for one in found.arms])
@@ -134,8 +137,35 @@ def arms_of(notebook: Notebook, group: Group, session: str | None = None) -> Arm
         rows=tuple(sorted(rows, key=lambda row: ORDER.index(row.kind))),
         equal=found.equal,
         ahead=found.ahead,
-        said=tuple(said(found, group.goal)),
+        said=(*said(found, group.goal), *([earlier] if earlier else [])),
     )
+
+
+def _headstart(notebook: Notebook, group: Group, session: str | None, found: Standing) -> tuple[str, str]:
+    """A session's control arm, which sees its own runs alone, and what the others knew besides; empty if nothing.
+
+    Both are at equal replicates only where those of earlier sessions count as well.
+    """
+    record = next((one for one in Sessions(notebook.workspace).all() if one.session_id == session), None)
+    first = notebook.index.rows(Selection(group, session=session), limit=1) if record is not None else []
+    if record is None or record.control is None or not first:
+        return "", ""
+    others = [one.arm for one in found.arms if one.arm != record.control]
+    known = notebook.index.rows(Selection(group, native=True, own=True, before=notebook.run(first[0].run_id).created))
+    count = sum(row.arm != BASE for row in known)
+    if not (count and others and len(others) < len(found.arms)):
+        return "", ""
+    configs = f"{count} config{'' if count == 1 else 's'} of earlier sessions"
+    return record.control, (
+        f"{' and '.join(others)} knew {configs}, and {record.control} its own alone: their replicates here are no"
+        " equal start. 'autopilot arms' compares them with those of all sessions."
+    )
+
+
+def _without(found: Standing, arm: str) -> Standing:
+    """The standing with one arm compared with none."""
+    arms = tuple(one.model_copy(update={"at_equal": None}) if one.arm == arm else one for one in found.arms)
+    return found.model_copy(update={"arms": arms, "ahead": tuple(o for o in found.ahead if arm not in (o.arm, o.than))})
 
 
 def compared_arms(notebook: Notebook, group: Group, session: str | None = None) -> Arms | None:

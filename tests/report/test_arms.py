@@ -81,6 +81,27 @@ def test_each_case_has_its_words() -> None:
     assert "[-0.03, 0.2] (less is better) at 12" in told(-0.03, 0.2, goal=Objective("collision_rate", "min"))
 
 
+def test_a_control_arm_is_no_equal_of_arms_that_knew_earlier_sessions(
+    night: Night, notebook: Notebook, make_run: RunMaker, workspace: Workspace
+) -> None:
+    record = night({"race": 7, "tpe": 6})
+    Sessions(workspace).save(record.model_copy(update={"control": "tpe"}))
+    assert len(arms_of(notebook, record.group, SESSION).ahead) == 1  # both began with the baseline alone
+    later = record.model_copy(update={"session_id": "night-2", "control": "tpe"})
+    Sessions(workspace).save(later)
+    for arm in ("race", "tpe"):
+        for at in range(5):
+            rate = 0.0007 + 0.00003 * at + 0.000001 * len(arm)
+            make_run({"train.learning_rate": rate, "autopilot.seeds": 1}, arm=arm, session="night-2")
+    arms = arms_of(notebook, record.group, "night-2")
+    assert arms.ahead == ()
+    assert arms.said == (
+        "race knew 13 configs of earlier sessions, and tpe its own alone: their replicates here are no equal"
+        " start. 'autopilot arms' compares them with those of all sessions.",
+    )
+    assert len(arms_of(notebook, record.group).ahead) == 1
+
+
 def test_who_is_ahead_is_said_with_what_it_rests_on(night: Night, notebook: Notebook) -> None:
     record = night({"qwen": 6, "race": 7, "tpe": 6})
     arms = arms_of(notebook, record.group, SESSION)
