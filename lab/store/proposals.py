@@ -170,8 +170,8 @@ class Proposals:
             self._show_next()
 
     def rejected(self, group: Group) -> list[dict[str, Any]]:
-        """Overrides that people turned down, for a search to keep away from."""
-        return [p.overrides for p in self.all() if p.group == group and p.state is S.REJECTED and p.sweep is None]
+        """Overrides that people turned down, or edited, for a search to keep away from."""
+        return [p.overrides for p in self.all() if p.group == group and p.sweep is None and _unwanted(p)]
 
     def sweeping(self, group: Group) -> Proposal | None:
         """The sweep of a group that is under way, the one begun first; None where none is."""
@@ -335,3 +335,9 @@ def require_seen(proposal: Proposal, version: str) -> None:
             f"proposal {proposal.proposal_id} is not what it was when you looked: it is {proposal.state} since"
             f" {last.time:%Y-%m-%d %H:%M:%S} UTC, by {last.who}; look again and decide"
         )
+
+
+def _unwanted(proposal: Proposal) -> bool:
+    """Whether a person did not want it as it stood."""
+    edited = proposal.state is S.SUPERSEDED and proposal.decisions[-1].who.startswith("person")
+    return proposal.state is S.REJECTED or edited

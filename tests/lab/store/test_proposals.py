@@ -141,7 +141,9 @@ def test_those_of_one_batch_wait_side_by_side(propose: Any, proposals: Proposals
     assert proposals.get(first.proposal_id).state is S.SUPERSEDED
     assert proposals.staged(first.group) == batch[0]  # the first first
     mine = amended(batch[0], {"train.gamma": 0.9}, "person ada")
+    assert proposals.rejected(batch[0].group) == []
     proposals.replace(batch[0], mine, "person ada")
+    assert proposals.rejected(batch[0].group) == [batch[0].overrides]  # others that give way to it are no bad ideas
     proposals.tidy(first.group)
     assert [p.proposal_id for p in proposals.all() if p.state is S.STAGED] == ["two", mine.proposal_id]
     proposals.decide("two", S.APPROVED, "person")
