@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from lab.base import AutopilotError, InvalidInput, invalid, plain
+from lab.base import AutopilotError, InvalidInput, plain
 from lab.space import assignments
 from lab.store import Proposal, add_comment, add_note, log_lines, notes_in, require_seen
 from review import decisions, session_views
@@ -179,13 +179,8 @@ def changes_of(proposal: Proposal, form: Mapping[str, str]) -> dict[str, Any]:
     """The changes that a form makes to a proposal: the fields with other values than it has, and lines of KEY=VALUE.
 
     Raises:
-        InvalidInput: a line is not KEY=VALUE.
+        InvalidInput: a line is not KEY=VALUE, or a key is given two values.
     """
     lines = [f"{name.removeprefix(VALUE)}={text}" for name, text in form.items() if name.startswith(VALUE)]
     lines += [line for line in form.get("more", "").splitlines() if line.strip()]
-    for key in assignments(lines):
-        given_to_it = {text for line in lines for name, _, text in [line.partition("=")] if name.strip() == key}
-        if len(given_to_it) > 1:
-            raise invalid(key, " and ".join(sorted(given_to_it)), "is given more than once", "one value")
-    given = assignments(lines)
-    return {key: value for key, value in given.items() if proposal.overrides.get(key) != value}
+    return {key: value for key, value in assignments(lines).items() if proposal.overrides.get(key) != value}

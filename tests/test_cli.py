@@ -58,7 +58,10 @@ class TestBadInput:
             (["--set", "train.learning_rate=NaN"], ["train.learning_rate", "nan"]),
             (["--set", "train.minibatch_size=1000"], ["train.minibatch_size", "992"]),
             (["--set", "train.gamma"], ["KEY=VALUE"]),
-            (["--set", "train.gamma=0.9", "--set", "train.gamma=0.8"], ["train.gamma = 0.8", "0.9 as well"]),
+            (
+                ["--set", "train.gamma=0.9", "--set", "train.gamma=0.8"],
+                ["train.gamma = 0.9 and 0.8", "given more than once"],
+            ),
             (["--set", "train.gamma=2", "--set", "train.ent_coef=-1"], ["train.gamma", "train.ent_coef"]),
             (["--no-such-flag"], ["--no-such-flag"]),
         ],

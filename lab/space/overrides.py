@@ -22,8 +22,8 @@ def assignments(settings: list[str] | None) -> dict[str, Any]:
             )
         key, value = key.strip(), _value(text.strip())
         if values.setdefault(key, value) != value:
-            rule = f"is set to {values[key]!r} as well"
-            raise InvalidInput([Problem(key=key, value=repr(value), rule=rule, valid="one --set for a key")])
+            both = f"{values[key]} and {value}"
+            raise InvalidInput([Problem(key=key, value=both, rule="is given more than once", valid="one value")])
     return values
 
 

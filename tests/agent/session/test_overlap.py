@@ -253,7 +253,7 @@ def test_an_analysis_that_breaks_costs_no_training(
 
     session = make_session(Telling(begins), model=Thinking(before), budgets=Budgets(max_runs=7))
     think = session.think
-    session.think = lambda: jobs.append(job) or job if (job := think()) else None  # type: ignore[method-assign,func-returns-value]
+    session.think = lambda *, idle: jobs.append(job) or job if (job := think(idle=idle)) else None  # type: ignore[method-assign,func-returns-value]
     with pytest.raises(raised, match=said):
         session.run()
     assert [(run.state, run.attempt) for run in notebook.runs()] == [(RunState.FINISHED, 1)] * 3
