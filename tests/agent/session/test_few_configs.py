@@ -41,16 +41,15 @@ class ByRate(FakeRunner):
         return 0.6 + self._gain * better + random.Random(seed).gauss(0, 0.04)  # noqa: S311 - made up
 
 
-@pytest.mark.parametrize("best", [0.001, 0.02])
-def test_what_was_tried_gets_more_seeds_and_a_proof(make_session: Make, notebook: Notebook, best: float) -> None:
+def test_what_was_tried_gets_more_seeds_and_a_proof(make_session: Make, notebook: Notebook) -> None:
     """With every config tried there still is a question: which of them is best."""
-    record = make_session(ByRate(best, 0.15), budgets=Budgets(max_runs=45)).run()
+    record = make_session(ByRate(0.02, 0.15), budgets=Budgets(max_runs=45)).run()
     runs = notebook.runs()
     tried = [run for run in runs if not run.replicates_of]
     assert {notebook.config(run.run_id).train["learning_rate"] for run in tried} == set(RATES)
     incumbent = notebook.incumbent(record.group)
     assert incumbent is not None
-    assert notebook.config(incumbent).train["learning_rate"] == best
+    assert notebook.config(incumbent).train["learning_rate"] == 0.02
     assert str(record.ended_because).startswith("nothing more to try: ")
     assert notebook.replicates(record.session_id) < 45  # nothing was left to ask for the others
 
