@@ -11,7 +11,7 @@ from lab.base import Damaged, Workspace, plain, short, storable
 from lab.claims import MARKS, Checked
 from lab.judge import current_verdict, is_topology
 from lab.search import UNSEARCHED
-from lab.space import Environment, space_of
+from lab.space import Environment, limits_elsewhere, space_of
 from lab.store import Confirmation, Notebook, Proposal, Proposals, Questions, ReplicateResult, RunRecord, names_in
 from report.arms import Arms
 from report.confirmations import became_text
@@ -280,7 +280,7 @@ def print_space(environment: Environment) -> None:
         say(f"proposable, but left alone by the search: {', '.join(alone)}")
     if topology := [key for key in known if is_topology(key)]:
         say(f"denied by the rules of [policy], whatever they allow: {', '.join(topology)}")
-    if elsewhere := sorted(set(environment.limits) - set(space_of(environment))):
+    if elsewhere := limits_elsewhere(environment):
         say(f"[space] in autopilot.toml limits no key of this environment with {', '.join(elsewhere)}")
 
 

@@ -20,8 +20,8 @@ from lab.space import (
     check_open,
     check_overrides,
     chosen,
+    limits_elsewhere,
     remarks,
-    space_of,
 )
 from lab.space import preset as preset_named
 from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
@@ -64,8 +64,8 @@ def notes(workspace: Workspace, inventory: Inventory, env: str, preset: str, set
     """
     environment = inventory.environment(env)
     base = preset_named(workspace, environment, preset)
-    idle = sorted(set(environment.limits) - set(space_of(environment)))
-    limits = [f"[space] in autopilot.toml has {key}, and {env} has no such key: nothing is limited" for key in idle]
+    rule = f"and {env} has no such key: nothing is limited"
+    limits = [f"[space] in autopilot.toml has {key}, {rule}" for key in limits_elsewhere(environment)]
     return [f"note: {line}" for line in (*remarks(base, assignments(settings), inventory), *limits)]
 
 

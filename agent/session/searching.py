@@ -196,9 +196,11 @@ class NightSearch:
         Args:
             seconds_left: that the session has; None without a limit.
         """
-        level, search = self.incumbency.level, self.search(seconds_left, reserve=False)
-        free = search is not None and level > 0 and self.incumbency.undecided() is None
-        return free and search is not None and provable(search.history, level, self._had(search), self.looks)
+        level = self.incumbency.level
+        if not level or self.incumbency.undecided() is not None:
+            return False
+        search = self.search(seconds_left, reserve=False)
+        return search is not None and provable(search.history, level, self._had(search), self.looks)
 
     def _more(self, asked: Suggestion, proposal: str | None = None) -> RunRecord:
         """The seeds that are asked for, queued."""

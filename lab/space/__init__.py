@@ -48,7 +48,7 @@ from lab.space.seeds import (
 )
 from lab.space.statistic import NAMED, TRIM, Statistic, expected_weights, summed_up, weights
 from lab.space.task import Limit, Task, Variant
-from lab.space.validate import check_config, check_overrides, memory_of, space_of
+from lab.space.validate import check_config, check_overrides, limits_elsewhere, memory_of, space_of
 from lab.space.variants import Variants, VariantTables, chosen, declared_variants
 from lab.space.wrappers import WRAPPERS, WrapperTables, declared_wrappers, environment_wrappers
 
@@ -127,6 +127,7 @@ __all__ = [
     "is_misspelt",
     "is_state",
     "kinship",
+    "limits_elsewhere",
     "logged_as",
     "memory_of",
     "metrics_of",

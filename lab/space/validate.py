@@ -23,6 +23,11 @@ def space_of(environment: Environment) -> Space:
     return narrowed(space, environment.limits) if environment.limits else space
 
 
+def limits_elsewhere(environment: Environment) -> list[str]:
+    """The keys that the user limits and the environment does not take: meant for another one, or misspelt."""
+    return sorted(set(environment.limits) - set(space_of(environment)))
+
+
 def memory_of(config: Config, environment: Environment) -> int:
     """Bytes that one replicate is likely to use for itself.
 
