@@ -4,6 +4,7 @@ PufferLib's own ini stays the base config. A preset fixes total_timesteps, topol
 final evaluation; `quick` answers in seconds, `full` is PufferLib's own length.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -141,7 +142,8 @@ PROFILES: dict[str, Profile] = {
 
 # Serial with one large native environment is the fastest topology on a CPU for every Ocean environment measured.
 _TOPOLOGY: dict[str, Scalar] = {"vec.backend": "Serial", "vec.num_envs": 1}
-_PYTHON_ENVS = 64
+_TOGETHER = 64
+"""Environments of Python, or agents of a class without an ini, that are stepped at once."""
 _AUTOPILOT: dict[str, Scalar] = {
     "seeds": 3,
     "threads": 1,
@@ -206,7 +208,7 @@ def base_config(environment: Environment) -> Config:
     """PufferLib's own ini for an environment, in our structure."""
     ini, arguments = environment.ini, dict(environment.ini.get("env", {}))
     if "num_envs" in environment.constructor:
-        arguments.setdefault("num_envs", environment.constructor["num_envs"])
+        arguments.setdefault("num_envs", _units(environment))
     if environment.wrappers:
         arguments[WRAPPERS] = list(environment.wrappers)
     known = {parameter.key for parameter in PARAMETERS}
@@ -226,6 +228,15 @@ def base_config(environment: Environment) -> Config:
     )
 
 
+def _units(environment: Environment) -> int:
+    """Units of an environment whose ini says nothing of them: the constructor's own number, at least 64 agents.
+
+    Ocean's classes say 1, which is for an ini to overrule: a batch of 32 would train at a few hundred steps a second.
+    """
+    least = math.ceil(_TOGETHER / (environment.agents_per_env or 1))
+    return max(least, int(environment.constructor["num_envs"] or 1))
+
+
 def preset_config(environment: Environment, preset: str) -> Config:
     """The config that a preset stands for.
 
@@ -238,7 +249,7 @@ def preset_config(environment: Environment, preset: str) -> Config:
     profile = profile_of(environment.name)
     changes: dict[str, Any] = dict(_TOPOLOGY)
     if "num_envs" not in environment.constructor:  # one environment at a time in Python
-        changes["vec.num_envs"] = _PYTHON_ENVS
+        changes["vec.num_envs"] = _TOGETHER
     python = environment.emulated or environment.together
     if python:  # a step costs about 20 us: fewer episodes must do
         steps = 2000 if environment.together else 20_000  # of the one all are taken, of the other as many as it needs

@@ -153,3 +153,14 @@ def test_the_inis_of_all_environments_make_valid_presets(inventory: Inventory) -
     for environment in usable:
         for preset in PRESETS:
             check_config(preset_config(environment, preset), inventory)
+
+
+@pytest.mark.parametrize(("said", "agents", "units"), [(1, 1.0, 64), (1, 3.0, 22), (1, None, 64), (200, 1.0, 200)])
+def test_a_class_without_an_ini_trains_on_no_batch_of_one(
+    inventory: Inventory, said: int, agents: float | None, units: int
+) -> None:
+    ocean = inventory.environment("puffer_cartpole")
+    bare = {"name": "mine:Cart", "ini": {**ocean.ini, "env": {}}}
+    told = {**bare, "constructor": {"num_envs": said}, "agents_per_env": agents}
+    for preset in PRESETS:
+        assert preset_config(ocean.model_copy(update=told), preset).env["num_envs"] == units
