@@ -29,8 +29,13 @@ ROOM = $(shell [ "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -
 # A test that hangs fails by its name, with where it hung: without this all that is said is that time ran out.
 HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
-test: dev check  ## lint, types, and the fast tests
-	@$(if $(ROOM),PYTEST_DEBUG_TEMPROOT=$(ROOM)) $(BIN)/python -m pytest -n 2 $(HANGS) -m "not slow and not nights and not llm" --durations 25
+CHECK = $(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check . && $(BIN)/python -m mypy
+
+test: dev  ## lint, types, and the fast tests: side by side, since types are worked out on one core
+	@($(CHECK)) & checked=$$!; \
+		$(if $(ROOM),PYTEST_DEBUG_TEMPROOT=$(ROOM)) $(BIN)/python -m pytest -n 2 $(HANGS) \
+			-m "not slow and not nights and not llm" --durations 25; \
+		tested=$$?; wait $$checked && exit $$tested
 
 test-slow: dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -n 3 $(HANGS) -m "slow and not nights" --durations 10
@@ -45,15 +50,13 @@ llm:
 	@$(PYTHON) install/install.py --dev --llm
 
 test-llm: llm  ## a session with a real language model on this machine
-	@$(BIN)/python -m pytest -m llm --durations 3
+	@$(BIN)/python -m pytest -m llm --durations 3 tests/agent/model
 
 coverage: dev  ## which lines the fast tests reach
 	@$(BIN)/python -m pytest -n 2 -m "not slow and not nights and not llm" --cov --cov-report=term
 
 check: dev  ## lint and types
-	@$(BIN)/python -m ruff check .
-	@$(BIN)/python -m ruff format --check .
-	@$(BIN)/python -m mypy
+	@$(CHECK)
 
 format: dev  ## rewrite the code in the project's format
 	@$(BIN)/python -m ruff check --fix .

@@ -356,7 +356,7 @@ def test_the_progress_bar_shows_steps_sps_score_and_eta(workspace: Workspace) ->
 @pytest.mark.slow
 def test_ctrl_c_then_resume(workspace: Workspace, cli: Cli) -> None:
     arguments = ["start", "--max-runs", "6", "--approve", "auto", "--seeds", "1", "--set", "autopilot.eval_steps=200"]
-    terminal = Terminal(workspace, *arguments, "--set", "train.total_timesteps=700000")
+    terminal = Terminal(workspace, *arguments, "--set", "train.total_timesteps=300000")
     assert "SPS" not in terminal.wait_for(r"measuring how fast it trains …$")
     terminal.wait_for(r"run 1, replicates 1 to 5 of 6: baseline")
     terminal.wait_for(r"K SPS")

@@ -85,7 +85,7 @@ def test_the_demo(installed: Cli, workspace: Workspace) -> None:
 
 
 def test_a_night_that_is_killed_goes_on(workspace: Workspace, installed: Cli) -> None:
-    short = ["--set", "train.total_timesteps=300000", "--set", "autopilot.eval_steps=200"]
+    short = ["--set", "train.total_timesteps=131072", "--set", "autopilot.eval_steps=200"]
     arguments = ["start", "--max-runs", "4", "--approve", "auto", "--seeds", "2", *short]
     command = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root)]
     begun, killed = [*command, *arguments], list[str]()

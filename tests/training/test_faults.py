@@ -450,7 +450,7 @@ def interrupted(
 def test_a_training_whose_parent_is_killed_is_told_from_one_that_goes_on_and_trained_again(
     workspace: Workspace, notebook: Notebook, cli: Cli
 ) -> None:
-    settings = ("--set", "train.total_timesteps=3000000", "--set", "autopilot.eval_steps=200")
+    settings = ("--set", "train.total_timesteps=1500000", "--set", "autopilot.eval_steps=200")
     autopilot = [str(Path(sys.executable).with_name("autopilot")), "--workspace", str(workspace.root)]
     command = [*autopilot, "train", "--json", "--seeds", "1", *settings]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

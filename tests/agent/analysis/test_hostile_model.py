@@ -28,7 +28,7 @@ from tools.registry import Toolbox
 
 pytestmark = pytest.mark.slow
 TURNS = 10
-EXAMPLES = 200
+ALL = 200
 
 NAMES = [tool.name for tool in TOOLS]
 ODD = st.sampled_from([
@@ -104,9 +104,6 @@ HARMLESS = tuple(str(path) for path in (ROOT, sys.prefix, sys.base_prefix, "/pro
 met: list[int] = []
 
 
-@settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.generate],
-          suppress_health_check=list(HealthCheck))  # fmt: skip
-@given(replies=st.lists(REPLY, min_size=TURNS, max_size=TURNS))
 def _play(
     notebook: Notebook, inventory: Inventory, run: RunRecord, watch: Watch, outside: Path, replies: list[Reply]
 ) -> None:
@@ -141,15 +138,23 @@ def _ours(name: str) -> bool:
     return "transcript.jsonl" in name or "index.sqlite" in name
 
 
+@pytest.mark.parametrize("examples", [pytest.param(ALL // 4), pytest.param(ALL, marks=pytest.mark.nights)])
 def test_a_thousand_hostile_turns(
-    make_run: RunMaker, notebook: Notebook, inventory: Inventory, watch: Watch, tmp_path: Path
+    make_run: RunMaker, notebook: Notebook, inventory: Inventory, watch: Watch, tmp_path: Path, examples: int
 ) -> None:
+    """`make test-slow` plays a quarter of them, drawn anew each time; `make test-nights` all."""
     base = make_run()
     run = make_run({"train.learning_rate": 0.01}, parent=base.run_id)
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "canary").write_text("untouched")
     met.clear()
-    _play(notebook, inventory, run, watch, outside)
-    assert len(met) >= EXAMPLES
-    assert sum(met) >= 1000, "a model that is given up early plays few turns"
+
+    @settings(max_examples=examples, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(replies=st.lists(REPLY, min_size=TURNS, max_size=TURNS))
+    def play(replies: list[Reply]) -> None:
+        _play(notebook, inventory, run, watch, outside, replies)
+
+    play()
+    assert len(met) >= examples
+    assert sum(met) >= 5 * examples, "a model that is given up early plays few turns"

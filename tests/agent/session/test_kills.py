@@ -54,7 +54,7 @@ FAKE: dict[str, Any] = {
 SWEPT: dict[str, Any] = {"seeds": 1, "budgets": Budgets(max_runs=30), "approve": "manual"}
 REAL: dict[str, Any] = {
     "seeds": 1, "budgets": Budgets(max_runs=9),
-    "settings": {"train.total_timesteps": 300_000, "autopilot.eval_steps": 400},
+    "settings": {"train.total_timesteps": 131_072, "autopilot.eval_steps": 200},
 }  # fmt: skip
 
 
@@ -262,7 +262,7 @@ def test_kills_on_the_fake_runner(nights: Nights, tmp_path: Path, kills: int) ->
     same(undisturbed, told(root))
 
 
-@pytest.mark.parametrize("kills", [pytest.param(8), pytest.param(16, marks=ALL)])
+@pytest.mark.parametrize("kills", [pytest.param(5), pytest.param(16, marks=ALL)])
 def test_kills_of_a_night_with_a_sweep(nights: Nights, tmp_path: Path, kills: int) -> None:
     nights.through(tmp_path / "undisturbed", "swept")
     undisturbed = told(tmp_path / "undisturbed")

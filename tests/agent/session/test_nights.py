@@ -72,7 +72,7 @@ class Secretly(ProcessRunner):
 
 @pytest.mark.slow
 def test_a_night_of_equal_configs_trained_for_real(tmp_path: Path, inventory: Inventory) -> None:
-    session = night(tmp_path / "night", inventory, Secretly(), 3, "real", **{"train.total_timesteps": 600_000})
+    session = night(tmp_path / "night", inventory, Secretly(), 3, "real", **{"train.total_timesteps": 131_072})
     (baseline, *_) = session.mine()
     assert session.notebook.incumbent(session.group) == baseline.run_id
     reports = [session.notebook.paths(run.run_id).report for run in session.mine() if run.replicates_of is None]
