@@ -9,7 +9,18 @@ from lab.base import AutopilotError
 from lab.judge import SeedRequest, repeat
 from lab.space import Config, chosen
 from lab.space import preset as preset_named
-from lab.store import Lab, Proposal, ProposalState, RunRecord, RunState, SessionRecord, create_run, twin_of
+from lab.store import (
+    UNDONE,
+    Lab,
+    Proposal,
+    ProposalState,
+    RunRecord,
+    RunState,
+    Selection,
+    SessionRecord,
+    create_run,
+    twin_of,
+)
 
 
 @dataclass
@@ -27,13 +38,14 @@ class RunMaker:
         return preset.with_overrides({**self.record.settings, "autopilot.seeds": self.record.seeds})
 
     def fresh(self, need: SeedRequest, proposal: str | None = None) -> RunRecord:
-        """More seeds of a run, queued.
+        """More seeds of a run, queued: those that `autopilot confirm` had drawn before it was stopped, if it had.
 
         Args:
             need: whose, how many, on which preset.
             proposal: that they come of.
         """
-        run = repeat(self.lab.notebook, need, self.record.session_id, self.lab.inventory, proposal)
+        run = None if proposal else self._left_by_confirm(need)
+        run = run or repeat(self.lab.notebook, need, self.record.session_id, self.lab.inventory, proposal)
         self.journal.event("created", run=run.run_id, replicates_of=need.run, proposal=proposal)
         return run
 
@@ -52,6 +64,15 @@ class RunMaker:
             run = self.train(proposal, proposal.replicates)
         self.lab.proposals.decide(proposal.proposal_id, ProposalState.RUNNING, "session", run_id=run.run_id)
         return run
+
+    def _left_by_confirm(self, need: SeedRequest) -> RunRecord | None:
+        """Seeds of a person's that wait for just this: whoever could have others drawn could choose among them."""
+        notebook = self.lab.notebook
+        preset = need.preset or notebook.run(need.run).preset
+        for run in notebook.index.records(Selection(replicates_of=need.run, preset=preset, states=UNDONE)):
+            if (run.session, run.proposal, len(run.seeds)) == (None, None, need.seeds):
+                return notebook.update(run.run_id, session=self.record.session_id)
+        return None
 
     def done(self, run: RunRecord) -> None:
         """Take note that a proposal's run has ended; a sweep goes on."""

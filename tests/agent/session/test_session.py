@@ -21,6 +21,8 @@ from lab.base.errors import Busy
 from lab.base.files import read_lines, read_model
 from lab.base.schema import now
 from lab.claims.checking import Checked
+from lab.judge.incumbency import Incumbency
+from lab.judge.repeats import SeedRequest, repeat
 from lab.judge.sequential import NIGHT
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
@@ -28,6 +30,7 @@ from lab.store.notebook import Notebook
 from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import RunState
+from lab.store.selection import Selection
 from lab.store.session import Budgets, SessionRecord
 from lab.store.sessions import Sessions
 from report.best import is_it_better
@@ -140,6 +143,31 @@ def test_the_last_fresh_seeds_are_judged_before_the_night_ends(make_session: Mak
     record = night.run()
     assert record.ended_because == "all 11 replicates are trained"
     assert notebook.incumbent(night.group) == night.mine()[0].run_id
+
+
+def test_a_session_goes_on_with_the_seeds_that_a_stopped_confirm_had_drawn(
+    make_session: Make, notebook: Notebook
+) -> None:
+    """Whoever could have others drawn, by a session after a `confirm` that was stopped, could choose among them."""
+    session = make_session(Planted(), budgets=Budgets(max_runs=6))
+    session.run()
+    stage_planted(session)
+    session = make_session(Planted(), budgets=Budgets(max_runs=1))
+    session.run()
+    place = Incumbency(notebook, session.group, who="person")
+    place.open(session.mine()[0])
+    request = place.step()
+    assert isinstance(request, SeedRequest)
+    drawn = repeat(notebook, request, inventory=session.lab.inventory)
+    night = make_session(Planted(), budgets=Budgets(max_runs=24))
+    night.run()
+    fresh = notebook.index.records(Selection(replicates_of=request.run))
+    assert drawn.run_id in {run.run_id for run in fresh}
+    went_on = notebook.run(drawn.run_id)
+    assert (went_on.state, went_on.seeds, went_on.session) == (RunState.FINISHED, drawn.seeds, night.record.session_id)
+    assert sum(len(run.seeds) for run in night.mine()) <= 24
+    assert notebook.index.confirmations()[-1].outcome == "confirmed"
+    assert {run.state for run in fresh} == {RunState.FINISHED}
 
 
 def test_where_the_night_ends_before_the_fresh_seeds_the_digest_says_what_is_believed(
