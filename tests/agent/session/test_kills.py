@@ -54,7 +54,7 @@ FAKE: dict[str, Any] = {
 SWEPT: dict[str, Any] = {"seeds": 1, "budgets": Budgets(max_runs=30), "approve": "manual"}
 REAL: dict[str, Any] = {
     "seeds": 1, "budgets": Budgets(max_runs=9),
-    "settings": {"train.total_timesteps": 131_072, "autopilot.eval_steps": 200},
+    "settings": {"train.total_timesteps": 65_536, "autopilot.eval_steps": 200},
 }  # fmt: skip
 
 
