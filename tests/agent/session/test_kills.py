@@ -53,7 +53,7 @@ FAKE: dict[str, Any] = {
 }  # fmt: skip
 SWEPT: dict[str, Any] = {"seeds": 1, "budgets": Budgets(max_runs=30), "approve": "manual"}
 REAL: dict[str, Any] = {
-    "seeds": 1, "budgets": Budgets(max_runs=9),
+    "seeds": 1, "budgets": Budgets(max_runs=7),
     "settings": {"train.total_timesteps": 65_536, "autopilot.eval_steps": 200},
 }  # fmt: skip
 
