@@ -142,7 +142,7 @@ def test_a_night_on_a_cluster_is_the_one_of_this_machine(
 ) -> None:
     """Configs, seeds, scores and the hashes of all weights."""
     pytest.importorskip("ray")
-    settings = SHORT if made_up is None else {}
+    settings = {**SHORT, "train.total_timesteps": 65_536} if made_up is None else {}
     with LocalCluster(1, 2) as cluster:
         here = LocalExecutor(SLOTS) if made_up is None else MadeUpExecutor(made_up, SLOTS)
         there = RayExecutor(Workspace(tmp_path / "there"), cluster.address, "night", parallel=SLOTS, made_up=made_up)
