@@ -147,15 +147,25 @@ def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
     if not plan.looks:
         return f"{said}; no proof: too few replicates for fresh seeds"
     if not opened:
-        ended = "no proof: nothing was named for it"
-        return f"{said}; {ended if record.ended else f'then a proof of up to {plan.reserve}'}"
+        return f"{said}; {_unproven_text(notebook, record, plan)}"
     open_still = sum(one.outcome != "opened" for one in mine) < len(opened)
     stands = "done" if not open_still else "under way" if record.ended is None else "stopped, nothing decided yet"
     if open_still and any(one.outcome == "passed" for one in mine):
         stands = (
             f"passed on {record.preset}, {'under way' if record.ended is None else 'undecided'} on {opened[-1].preset}"
         )
-    return f"{said}; proof {stands}: {proof} fresh seeds of up to {plan.reserve}"
+    most = sum(2 * one.group * one.looks for one in opened)  # as it was laid down, by the room that there was
+    return f"{said}; proof {stands}: {proof} fresh seeds of up to {most}"
+
+
+def _unproven_text(notebook: Notebook, record: SessionRecord, plan: NightPlan) -> str:
+    """What is to come of a proof that nothing has been named for, or why none came."""
+    left = None if plan.replicates is None else max(0, plan.replicates - notebook.replicates(record.session_id))
+    if left is not None and left < 2 * GROUP:
+        return f"no proof: nothing was named for it while there were {2 * GROUP} replicates left"
+    if record.ended:
+        return "no proof: nothing was named for it"
+    return f"then a proof of up to {plan.reserve if left is None else min(plan.reserve, left)}"
 
 
 def reached_text(notebook: Notebook, record: SessionRecord, leader: Leading | None) -> str | None:
@@ -171,10 +181,18 @@ def reached_text(notebook: Notebook, record: SessionRecord, leader: Leading | No
         return None
     if leader.run == notebook.incumbent(record.group) or notebook.index.confirmations(leader.run):
         return None
-    needed = seeds_for(leader.gain, plan.noise, level_for(plan.contenders), record.goal.statistic)
+    level = level_for(plan.contenders)
+    needed = seeds_for(leader.gain, plan.noise, level, record.goal.statistic)
     gain = f"gain of {number(leader.gain)}, as the search believes it"
     if needed is None:
         return f"No number of fresh seeds up to a thousand a side would show a {gain}."
-    trained = notebook.replicates(record.session_id)
+    needed, trained = max(needed, _first_that_shows(level)), notebook.replicates(record.session_id)
     left = "" if plan.replicates is None else f"; {max(0, plan.replicates - trained)} replicates were left at the end"
     return f"A {gain}, is shown in nine of ten cases by {needed} fresh seeds a side{left}."
+
+
+def _first_that_shows(level: float) -> int:
+    """Seeds a side of the first look that can show anything: no p is below one in all the ways to divide them."""
+    sizes = [GROUP * at for at in range(1, len(SPENDING) + 1)]
+    able = (n for n, share in zip(sizes, SPENDING, strict=True) if level * share >= 1 / math.comb(2 * n, n))
+    return next(able, sizes[-1])

@@ -168,7 +168,7 @@ class Scheduler:
         runs, kept = list[RunRecord](), self._kept()
         for slot in range(room):
             left = self.searching.left(seconds_left if kept else None)
-            if left is not None and left <= kept and (runs or kept):
+            if left is not None and ((left <= kept and (runs or kept)) or (runs and self.searching.asks_first(left))):
                 break
             run = self._next(incumbent, steps_left, seconds_left, alone=slot == 0)
             if run is None:
@@ -240,7 +240,7 @@ class Scheduler:
         )
         have = sum(len(run.seeds) for run in (self.notebook.run(incumbent), *again))
         if have < ENOUGH:
-            kept = max(KEPT * self.record.seeds, self.searching.shares.kept(left or 0))
+            kept = max(KEPT * self.record.seeds, self.searching.shares.kept(left or 0), self.searching.promised())
             more = ENOUGH - have if left is None else min(ENOUGH - have, left - kept)
             return self.maker.fresh(SeedRequest(incumbent, more)) if more > 0 else None
         if (raced := self.searching.raced()) is not None:

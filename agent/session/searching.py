@@ -11,7 +11,7 @@ from agent.session.decisions import Decisions
 from agent.session.making import RunMaker
 from agent.session.shares import Shares
 from lab.base import InvalidInput, now
-from lab.judge import SPENDING, Incumbency, SeedRequest, paces
+from lab.judge import GROUP, SPENDING, Incumbency, SeedRequest, paces
 from lab.search import (
     ARMS,
     Arm,
@@ -254,6 +254,20 @@ class NightSearch:
         self.journal.event("contender", run=run, incumbent=opened.incumbent, looks=opened.looks, level=opened.level)
         self.journal.note(f"{run} is the contender: {opened.why}, against {opened.incumbent}")
         return True
+
+    def asks_first(self, left: int) -> bool:
+        """Whether one more config beside others would cost a proof one of its looks: first these are to tell.
+
+        Args:
+            left: replicates that the budget leaves.
+        """
+        before, after = (min(self.looks, count // (2 * GROUP)) for count in (left, left - self.record.seeds))
+        return after < before and bool(self.incumbency.left) and self.incumbency.undecided() is None
+
+    def promised(self) -> int:
+        """Replicates that are the plan's for a proof, and for one config to prove; 0 where none is planned."""
+        plan = self.record.plan
+        return plan.reserve + self.record.seeds if plan is not None and plan.looks and self.incumbency.left else 0
 
     def left(self, seconds: float | None = None) -> int | None:
         """Replicates that the budget leaves; None without a limit.

@@ -19,6 +19,7 @@ from lab.store.proposals import Proposals
 from lab.store.records import ReplicateResult
 from lab.store.session import Budgets, SessionRecord
 from report import plan_text, status_lines
+from report.planning import stage_text
 from tests.agent.conftest import Make, events
 from tests.conftest import ENV
 from tools.context import ToolContext
@@ -116,6 +117,33 @@ def test_a_short_night_says_that_it_proves_nothing(make_session: Make, notebook:
     session.run()
     assert "no proof: too few are left for fresh seeds." in digest(notebook, session.record.session_id)
     assert "contender" not in events(session)
+
+
+class Anything(FakeRunner):
+    """Whatever differs from the preset is much better."""
+
+    def _score(self, plan: Plan, seed: int) -> float:
+        return (0.4 if plan.run.arm == "baseline" else 0.8) + random.Random(seed).gauss(0, 0.02)  # noqa: S311 - made up
+
+
+def test_two_that_train_side_by_side_do_not_use_up_what_a_proof_takes(make_session: Make, notebook: Notebook) -> None:
+    """Eleven are left after the baseline: a pair at once would leave nine, which prove nothing."""
+    session = make_session(Anything(at_once=2), budgets=Budgets(max_runs=16))
+    session.run()
+    assert "contender" in events(session)
+    assert notebook.index.confirmations()[-1].outcome == "confirmed"
+
+
+def test_what_fills_a_wait_leaves_the_proof_that_was_planned(make_session: Make, notebook: Notebook) -> None:
+    session = make_session(Planted(), approve="manual", budgets=Budgets(max_runs=18))
+    while session.record.plan is None:
+        session.step()
+    while (run := session.scheduler.filler(None)) is not None:
+        assert run.replicates_of is not None
+    assert notebook.replicates(session.record.session_id) == 18 - session.record.plan.reserve - 1
+    tight = session.record.plan.model_copy(update={"replicates": 13})
+    stage = stage_text(notebook, session.record.model_copy(update={"plan": tight}))
+    assert str(stage).endswith("; no proof: nothing was named for it while there were 10 replicates left")
 
 
 def test_a_night_that_its_baseline_uses_up_says_so(
