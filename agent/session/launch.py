@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from lab.base import AutopilotError, InvalidInput, NotFound, Problem, Workspace
 from lab.judge import Incumbency, SeedRequest, repeat
 from lab.space import (
     Config,
+    Group,
     Inventory,
     Objective,
     assignments,
@@ -24,7 +25,19 @@ from lab.space import (
     remarks,
 )
 from lab.space import preset as preset_named
-from lab.store import UNDONE, Confirmation, Notebook, RunRecord, RunState, Selection, Sessions, create_run, run_called
+from lab.store import (
+    UNDONE,
+    Confirmation,
+    Notebook,
+    Proposals,
+    ProposalState,
+    RunRecord,
+    RunState,
+    Selection,
+    Sessions,
+    create_run,
+    run_called,
+)
 from mirror import followed
 from report import SilentView, confirming_text, make_view
 from training import Options, SlotRunner, Stopped, executor_for, load_inventory, require_space, train_run
@@ -241,7 +254,18 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
                 raise AutopilotError(f"stopped; 'autopilot confirm {name}' goes on with these seeds") from error
     if outcome is None:
         raise AutopilotError(f"the confirmation of {name} can't go on: its records can't be read ('autopilot runs')")
+    if outcome.outcome == "confirmed":
+        _outdate(Proposals(workspace), run.group, outcome)
     return outcome
+
+
+def _outdate(proposals: Proposals, group: Group, won: Confirmation) -> None:
+    """Let go of what was to improve on a run that has lost its place, as a session does; a person's own stays."""
+    why = f"its parent {won.incumbent} was the incumbent when it was made, and {won.candidate} is now"
+    for one in proposals.live(ProposalState.STAGED, ProposalState.APPROVED, group=group):
+        if one.parent == won.incumbent and not one.by_person:
+            with suppress(InvalidInput):  # somebody decided on it meanwhile
+                proposals.decide(one.proposal_id, ProposalState.SUPERSEDED, "confirm", why)
 
 
 def run_to_resume(workspace: Workspace, name: str) -> RunRecord | None:

@@ -14,13 +14,16 @@ from lab.space.environments import preset_config
 from lab.space.inventory import Inventory
 from lab.store.creation import create_run
 from lab.store.notebook import Notebook
+from lab.store.proposal import ProposalState
 from lab.store.proposals import Proposals
 from lab.store.records import Confirmation, RunRecord
+from lab.store.session import Budgets
 from report.headline import headline_of
 from tests.agent.conftest import Make, make_session
 from tests.conftest import ENV, seconds_told
 from tests.lab.judge.test_costs import Clocked
 from training.executors.madeup import MadeUpExecutor
+from training.fake import FakeRunner
 from training.run import Options, train_run
 
 __all__ = ["make_session"]
@@ -114,6 +117,29 @@ def test_one_that_has_passed_says_what_the_longer_preset_takes(
     found = re.search(r"on the preset full is open: `autopilot confirm 2` takes up to (.*)\.$", text)
     assert found, text
     assert seconds_told(found[1]) == pytest.approx(30 * EACH * longer(inventory), rel=0.05)
+
+
+@pytest.mark.parametrize("person", [False, True])
+def test_a_proposal_to_improve_on_who_has_lost_its_place_gives_way(
+    make_session: Make, notebook: Notebook, proposals: Proposals, inventory: Inventory, config: Config,
+    monkeypatch: pytest.MonkeyPatch, person: bool,
+) -> None:  # fmt: skip
+    """It would train as a change of the old one, and the headline would have it approved before all else."""
+    monkeypatch.setattr("agent.session.launch.executor_for", lambda *_, **__: MadeUpExecutor(slots=5))
+    session = make_session(budgets=Budgets(max_runs=5))
+    session.run()  # and stages what comes next
+    better = config.with_overrides({"train.learning_rate": 0.01})
+    made = create_run(notebook, better, {}, preset="quick", objective="perf:max", arm="person", replicates=1)
+    train_run(notebook, FakeRunner(), inventory, made.run_id, lambda _: None)
+    staged = proposals.all()[-1]
+    assert (staged.state, staged.parent) == (ProposalState.STAGED, session.mine()[0].run_id)
+    if person:
+        proposals.decide(staged.proposal_id, ProposalState.APPROVED, "person")
+    assert confirm_run(notebook.workspace, made.run_id, None, Options(), "a test").outcome == "confirmed"
+    after = proposals.get(staged.proposal_id)
+    assert after.state is (ProposalState.APPROVED if person else ProposalState.SUPERSEDED)
+    if not person:
+        assert f"and {made.run_id} is now" in after.decisions[-1].why
 
 
 def test_confirm_says_first_what_it_may_train_and_how_long_that_takes(
