@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 from functools import partial
+from statistics import fmean
 
 from lab.judge import replicate_seconds
 from lab.search.front import Placed, placed
@@ -64,10 +65,12 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None, *, 
     space, number = seen_space(base, [one.config for one in made.values()]), {name: at for at, name in enumerate(made)}
     proving, replicates = Proving(notebook, group), list[Replicate]()
     walls = _walls(notebook, group) if timed else {}
+    own = _begun_again(notebook, group)
     for one in ended:
         row, at = one.row, number[one.identity]
         mine = session in (None, row.session) and not proving.has(row.replicates_of, row.created)
         took = None if row.finished is None else (row.finished - row.created) / max(1, len(row.values))
+        took = took if took is None else min(took, own.get(row.run_id, took))
         scores: Sequence[float | None] = [group.goal.sign * value for value in row.values] or [None]
         replicates += [Replicate(at, score, mine, took, walls.get(row.run_id)) for score in scores]
     named = [one.row.arm for one in made.values()]
@@ -91,6 +94,13 @@ def _walls(notebook: Notebook, group: Group) -> dict[str, float]:
         if took is not None:
             walls[run.run_id] = took
     return walls
+
+
+def _begun_again(notebook: Notebook, group: Group) -> dict[str, float]:
+    """Run to the seconds of one of its replicates, for those begun more than once: without what lies between."""
+    again = [run for run in notebook.index.records(Selection(group, not_states=UNDONE)) if run.attempt > 1]
+    took = {run.run_id: [one.train_seconds + one.eval_seconds for one in notebook.results(run)] for run in again}
+    return {run: fmean(seconds) for run, seconds in took.items() if any(seconds)}
 
 
 def _worked_out(notebook: Notebook, group: Group, session: str | None) -> Standing:

@@ -42,7 +42,8 @@ class Replicate(NamedTuple):
     counts: bool = True
     """Whether it is one of its arm's: fresh seeds of a proof are nobody's, nor are those of other sessions."""
     seconds: float | None = None
-    """Its share of the time from its run's making to its end; None where nobody measured."""
+    """Its share of the time from its run's making to its end, without what lies between two attempts; None where nobody
+    measured."""
     wall: float | None = None
     """Seconds of wall time that it took, beside whatever trained at the same time; None where nobody asked."""
 

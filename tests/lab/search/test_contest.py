@@ -1,9 +1,11 @@
 """The record as arms are compared by it: whose a config is, and which replicates are nobody's."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from lab.base.files import write_model
 from lab.judge.incumbency import Incumbency
 from lab.judge.repeats import SeedRequest, repeat
 from lab.search import standing_of
@@ -93,3 +95,16 @@ def test_where_nothing_has_a_score_nobody_stands(make_run: RunMaker, notebook: N
     failed = make_run(fault="nan")
     assert contest_of(notebook, failed.group) is None
     assert standing_of(notebook, failed.group).arms == ()
+
+
+def test_what_lies_between_two_attempts_is_nobodys_time(make_run: RunMaker, notebook: Notebook) -> None:
+    """A session that was killed in the evening and went on in the morning has not trained all night."""
+    base = make_run({**BAD, "autopilot.seeds": 5})
+    run = make_run({"train.gamma": 0.9}, parent=base.run_id, arm="tpe")
+    for one in notebook.results(run):
+        clocked = one.model_copy(update={"train_seconds": 20.0, "eval_seconds": 4.0})
+        write_model(notebook.paths(run.run_id).seed(one.seed).result, clocked)
+    killed = run.model_copy(update={"attempt": 2, "created": run.created - timedelta(hours=9)})
+    write_model(notebook.paths(run.run_id).run, killed)
+    (only,) = standing_of(notebook, base.group).arms
+    assert only.seconds == pytest.approx(24 * len(run.seeds))
