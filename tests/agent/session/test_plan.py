@@ -10,6 +10,7 @@ from agent.approval.policy import policy_settings
 from agent.model.offline import OfflineResearcher
 from agent.session.night import the_same_again
 from lab.base.files import append_line, read_lines, read_model
+from lab.base.schema import now
 from lab.search import Search, lay_out, phases
 from lab.space.environments import preset_config
 from lab.space.inventory import Inventory
@@ -17,11 +18,11 @@ from lab.store.lab import Lab
 from lab.store.notebook import Notebook
 from lab.store.proposals import Proposals
 from lab.store.records import ReplicateResult
-from lab.store.session import Budgets, SessionRecord
+from lab.store.session import Budgets, Leading, NightPlan, SessionRecord
 from report import plan_text, status_lines
-from report.planning import stage_text
+from report.planning import reached_text, stage_text
 from tests.agent.conftest import Make, events
-from tests.conftest import ENV
+from tests.conftest import ENV, RunMaker
 from tools.context import ToolContext
 from training.fake import FakeRunner
 from training.runner import Plan
@@ -144,6 +145,19 @@ def test_what_fills_a_wait_leaves_the_proof_that_was_planned(make_session: Make,
     tight = session.record.plan.model_copy(update={"replicates": 13})
     stage = stage_text(notebook, session.record.model_copy(update={"plan": tight}))
     assert str(stage).endswith("; no proof: nothing was named for it while there were 10 replicates left")
+
+
+@pytest.mark.parametrize(("contenders", "seeds"), [(1, 5), (2, 10)])
+def test_no_look_is_said_to_show_what_its_level_can_not(
+    make_session: Make, make_run: RunMaker, notebook: Notebook, contenders: int, seeds: int
+) -> None:
+    """Five a side can be divided in 252 ways: half of one contender's level is above one in these, of two below."""
+    make_run()
+    run = make_run({"train.gamma": 0.9})
+    plan = NightPlan(replicates=120, baseline=5, reserve=40, contenders=contenders, looks=3, noise=0.001)
+    record = make_session().record.model_copy(update={"plan": plan})
+    leader = Leading(time=now(), trained=6, run=run.run_id, mean=0.9, gain=0.5, replicates=1)
+    assert f"nine of ten cases by {seeds} fresh seeds a side" in str(reached_text(notebook, record, leader))
 
 
 def test_a_night_that_its_baseline_uses_up_says_so(
