@@ -160,7 +160,7 @@ def stage_text(notebook: Notebook, record: SessionRecord) -> str | None:
 
 def _unproven_text(notebook: Notebook, record: SessionRecord, plan: NightPlan) -> str:
     """What is to come of a proof that nothing has been named for, or why none came."""
-    left = None if plan.replicates is None else max(0, plan.replicates - notebook.replicates(record.session_id))
+    left = _left(notebook, record, plan)
     if left is not None and left < 2 * GROUP:
         return f"no proof: nothing was named for it while there were {2 * GROUP} replicates left"
     if record.ended:
@@ -186,13 +186,17 @@ def reached_text(notebook: Notebook, record: SessionRecord, leader: Leading | No
     gain = f"gain of {number(leader.gain)}, as the search believes it"
     if needed is None:
         return f"No number of fresh seeds up to a thousand a side would show a {gain}."
-    needed, trained = max(needed, _first_that_shows(level)), notebook.replicates(record.session_id)
-    left = "" if plan.replicates is None else f"; {max(0, plan.replicates - trained)} replicates were left at the end"
-    return f"A {gain}, is shown in nine of ten cases by {needed} fresh seeds a side{left}."
+    needed, left = max(needed, _first_that_shows(level)), _left(notebook, record, plan)
+    rest = "" if left is None else f"; {left} replicates were left at the end"
+    return f"A {gain}, is shown in nine of ten cases by {needed} fresh seeds a side{rest}."
+
+
+def _left(notebook: Notebook, record: SessionRecord, plan: NightPlan) -> int | None:
+    """Replicates that a night still has; None without a limit."""
+    return None if plan.replicates is None else max(0, plan.replicates - notebook.replicates(record.session_id))
 
 
 def _first_that_shows(level: float) -> int:
-    """Seeds a side of the first look that can show anything: no p is below one in all the ways to divide them."""
-    sizes = [GROUP * at for at in range(1, len(SPENDING) + 1)]
-    able = (n for n, share in zip(sizes, SPENDING, strict=True) if level * share >= 1 / math.comb(2 * n, n))
-    return next(able, sizes[-1])
+    """Seeds a side of the first look at which some result would be unlikely enough."""
+    looks = ((GROUP * at, level * share) for at, share in enumerate(SPENDING, start=1))
+    return next((seeds for seeds, spent in looks if lowest(seeds, spent) is not None), GROUP * len(SPENDING))

@@ -70,7 +70,7 @@ class Decisions:
         if proposal.parent != incumbent and only_incumbent:
             return f"{FAILURES} runs in a row had no score: only the incumbent is built on now"
         if self._outdated(proposal):
-            return f"its parent {proposal.parent} was the incumbent when it was made, and {incumbent} is now"
+            return outdated_text(proposal.parent, incumbent)
         return None
 
     def _outdated(self, proposal: Proposal) -> bool:
@@ -97,3 +97,13 @@ class Decisions:
         except AutopilotError as error:  # somebody's editor has saved half of it
             self.journal.note(f"{proposal} is passed over: {error}")
             return False
+
+
+def outdated_text(parent: str, incumbent: str) -> str:
+    """Why a proposal to improve on a former incumbent is let go of.
+
+    Args:
+        parent: the run that it changes.
+        incumbent: who has that run's place.
+    """
+    return f"its parent {parent} was the incumbent when it was made, and {incumbent} is now"

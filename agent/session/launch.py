@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from agent.session.decisions import outdated_text
 from agent.session.signals import Stopping
 from lab.base import AutopilotError, InvalidInput, NotFound, Problem, Workspace
 from lab.judge import Incumbency, SeedRequest, repeat
@@ -261,7 +262,7 @@ def confirm_run(workspace: Workspace, name: str, min_effect: float | None, optio
 
 def _outdate(proposals: Proposals, group: Group, won: Confirmation) -> None:
     """Let go of what was to improve on a run that has lost its place, as a session does; a person's own stays."""
-    why = f"its parent {won.incumbent} was the incumbent when it was made, and {won.candidate} is now"
+    why = outdated_text(won.incumbent, won.candidate)
     for one in proposals.live(ProposalState.STAGED, ProposalState.APPROVED, group=group):
         if one.parent == won.incumbent and not one.by_person:
             with suppress(InvalidInput):  # somebody decided on it meanwhile

@@ -65,7 +65,7 @@ def contest_of(notebook: Notebook, group: Group, session: str | None = None, *, 
     space, number = seen_space(base, [one.config for one in made.values()]), {name: at for at, name in enumerate(made)}
     proving, replicates = Proving(notebook, group), list[Replicate]()
     walls = _walls(notebook, group) if timed else {}
-    own = _begun_again(notebook, group)
+    own = {} if timed else _begun_again(notebook, group)  # there wall times are what counts
     for one in ended:
         row, at = one.row, number[one.identity]
         mine = session in (None, row.session) and not proving.has(row.replicates_of, row.created)
